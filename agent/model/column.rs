@@ -1,0 +1,109 @@
+//! What a source hands the store: one target, one time, a value for each of its series.
+//!
+//! A source asks once for each series and then commits columns, so that no labels move on the hot path.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::{Kind, Labels, Timestamp};
+
+/// A target the store knows. Given out by [`Keep::target`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TargetRef(pub u32);
+
+/// A series the store knows. Given out by [`Keep::series`]; good until its target is retired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SeriesRef(pub u64);
+
+/// Who sends: everything that is read at one time, stale together, silent together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TargetDesc {
+    /// Unique among all targets, for example `node` or `scrape/shop/localhost:8080`.
+    pub name: Arc<str>,
+    /// Which `/metrics/<page>` shows its last values; none is shown on `/metrics/all` only.
+    pub page: Option<&'static str>,
+    /// How long after a sample the series still answers; `None` is the reader's own lookback.
+    pub staleness: Option<Duration>,
+}
+
+/// What a source says once about a series.
+#[derive(Clone, Debug)]
+pub struct SeriesDesc {
+    /// All labels, `__name__`, `job` and `instance` among them.
+    pub labels: Labels,
+    pub kind: Kind,
+    /// The family this series belongs to, for `# TYPE`: `x` for `x_bucket`, `x_sum` and `x_count` of a histogram.
+    pub family: Arc<str>,
+    pub help: Arc<str>,
+    /// Base unit, empty when there is none.
+    pub unit: Arc<str>,
+}
+
+/// Whether a column is all that the target has at that time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Round {
+    /// All of it: the store ends what was in the last whole round and is missing in this one.
+    Whole,
+    /// A part, or a late point: nothing else of the target is touched.
+    Part,
+}
+
+/// One target's values at one time; `series` and `values` are of the same length.
+#[derive(Clone, Debug)]
+pub struct Column {
+    pub target: TargetRef,
+    pub time: Timestamp,
+    pub round: Round,
+    pub series: Vec<SeriesRef>,
+    pub values: Vec<f64>,
+}
+
+/// What became of a column: `kept + out_of_order + duplicate + unknown` is its length.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    pub kept: usize,
+    /// Series this target had not sent before, or not since they last ended.
+    pub added: usize,
+    /// Series that ended with this round.
+    pub ended: usize,
+    pub out_of_order: usize,
+    pub duplicate: usize,
+    /// Refs that this store never gave out.
+    pub unknown: usize,
+}
+
+/// Where sources commit. Every method returns at once: durability follows within the log's sync interval.
+pub trait Keep: Send + Sync {
+    /// The same name gives the same target.
+    fn target(&self, target: &TargetDesc) -> TargetRef;
+
+    /// The same labels give the same series; a second description replaces the first.
+    ///
+    /// # Errors
+    /// A limit was reached; the refusal is counted and the source goes on without this series.
+    fn series(&self, target: TargetRef, series: &SeriesDesc) -> Result<SeriesRef, KeepError>;
+
+    fn commit(&self, column: Column) -> Kept;
+
+    /// The target is gone: all of its series end at `time`.
+    fn retire(&self, target: TargetRef, time: Timestamp);
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeepError {
+    /// The store holds as many series as it may.
+    SeriesLimit { limit: usize },
+    /// The labels cannot be kept: empty name, too many, too long.
+    BadLabels(String),
+}
+
+impl std::fmt::Display for KeepError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::SeriesLimit { limit } => write!(f, "the store already holds {limit} series, its limit"),
+            Self::BadLabels(why) => write!(f, "labels refused: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for KeepError {}

@@ -1,0 +1,35 @@
+//! The words all rooms share: labels, samples, questions, alerts, log records, views, time.
+//!
+//! Nothing here does I/O, awaits or reads a clock; what touches the outside is a trait that the hall fills.
+
+pub mod alert;
+pub mod ask;
+pub mod column;
+pub mod complaint;
+pub mod labels;
+pub mod leader;
+pub mod ledger;
+pub mod matcher;
+pub mod outside;
+pub mod record;
+pub mod sample;
+pub mod select;
+pub mod text;
+pub mod time;
+pub mod view;
+
+pub use alert::{AlertEvent, AlertState};
+pub use ask::{Answer, Ask, AskError, Point};
+pub use column::{Column, Keep, KeepError, Round, SeriesDesc, SeriesRef, TargetDesc, TargetRef};
+pub use complaint::Complaint;
+pub use labels::{Labels, LabelsBuilder};
+pub use leader::Leadership;
+pub use ledger::Ledger;
+pub use matcher::{MatchOp, Matcher};
+pub use record::{Level, LogRecord};
+pub use sample::{Kind, STALE, Sample, is_stale};
+pub use select::{Metadata, Select, SelectError, Series, TimeRange};
+pub use time::{Clock, Timestamp};
+
+/// A future that may cross threads; what the contracts below return instead of being tied to one runtime.
+pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -1,0 +1,127 @@
+//! What lies outside a process, as traits: peers and the disk. Only the hall makes the real ones.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::BoxFuture;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    Get,
+    Post,
+}
+
+/// One HTTP request with the time it may take in all.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub method: Method,
+    pub url: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    pub timeout: Duration,
+    /// Longest body read of the answer, after unpacking.
+    pub answer_bytes_max: usize,
+}
+
+#[derive(Clone, Debug)]
+pub struct Response {
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// Why there is no answer; each is worth another try later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientError {
+    BadUrl(String),
+    Connect(String),
+    Timeout(Duration),
+    /// The answer was longer than `answer_bytes_max`.
+    TooLong {
+        limit_bytes: usize,
+    },
+    /// The connection ended or the answer was not HTTP.
+    Broken(String),
+}
+
+impl ClientError {
+    /// A closed set, fit for a label.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::BadUrl(_) => "bad_url",
+            Self::Connect(_) => "connect",
+            Self::Timeout(_) => "timeout",
+            Self::TooLong { .. } => "too_long",
+            Self::Broken(_) => "broken",
+        }
+    }
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BadUrl(why) => write!(f, "bad URL: {why}"),
+            Self::Connect(why) => write!(f, "cannot connect: {why}"),
+            Self::Timeout(after) => write!(f, "no answer within {}", crate::text::duration::short(*after)),
+            Self::TooLong { limit_bytes } => write!(f, "the answer is longer than {limit_bytes} bytes"),
+            Self::Broken(why) => write!(f, "the answer broke off: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for ClientError {}
+
+/// Request → response. No retries and no redirects: the caller knows what a repeat would mean.
+pub trait Client: Send + Sync {
+    fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, ClientError>>;
+}
+
+/// The few things durable rooms ask of a disk. All paths are inside the data directory.
+pub trait Files: Send + Sync {
+    /// Whole content, or `None` if there is no such file.
+    ///
+    /// # Errors
+    /// The disk's own.
+    fn read(&self, path: &Path) -> std::io::Result<Option<Vec<u8>>>;
+
+    /// Adds to the end, creating the file and its folders; on the disk when it returns.
+    ///
+    /// # Errors
+    /// The disk's own; a part may have been written.
+    fn append(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()>;
+
+    /// Replaces the content: after a crash the file holds the old or the new, never a mixture.
+    ///
+    /// # Errors
+    /// The disk's own; the old content stands.
+    fn replace(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()>;
+
+    /// Cuts a file to `length_bytes`.
+    ///
+    /// # Errors
+    /// The disk's own.
+    fn truncate(&self, path: &Path, length_bytes: u64) -> std::io::Result<()>;
+
+    /// # Errors
+    /// The disk's own; a missing file is no error.
+    fn remove(&self, path: &Path) -> std::io::Result<()>;
+
+    /// Files directly in a folder, sorted; none if there is no such folder.
+    ///
+    /// # Errors
+    /// The disk's own.
+    fn list(&self, folder: &Path) -> std::io::Result<Vec<PathBuf>>;
+}

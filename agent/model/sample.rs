@@ -1,0 +1,47 @@
+//! One value at one time, and what kind of thing it measures.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample {
+    pub time: Timestamp,
+    pub value: f64,
+}
+
+/// The NaN that says "this series has ended here"; its bits are Prometheus' and must survive every copy.
+pub const STALE: f64 = f64::from_bits(STALE_BITS);
+const STALE_BITS: u64 = 0x7ff0_0000_0000_0002;
+
+#[must_use]
+pub fn is_stale(value: f64) -> bool {
+    value.to_bits() == STALE_BITS
+}
+
+/// A metric family's type, by the names of the exposition format.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+    Summary,
+    /// `untyped` in text format 0.0.4.
+    #[default]
+    Unknown,
+}
+
+impl Kind {
+    /// The word of text format 0.0.4.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+            Self::Summary => "summary",
+            Self::Unknown => "untyped",
+        }
+    }
+}

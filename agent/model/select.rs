@@ -1,0 +1,106 @@
+//! How every reader asks for samples: matchers and a time range in, series with samples out.
+//!
+//! The evaluator, the API and the pages see nothing else, so one engine runs over the head, over blocks
+//! and over test scripts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::{Kind, Labels, Matcher, Timestamp};
+
+/// Samples with `after < time <= until`: left-open, as PromQL has been since Prometheus 3.0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeRange {
+    pub after: Timestamp,
+    pub until: Timestamp,
+}
+
+impl TimeRange {
+    pub const ALL: Self = Self {
+        after: Timestamp::MIN,
+        until: Timestamp::MAX,
+    };
+
+    #[must_use]
+    pub fn contains(&self, time: Timestamp) -> bool {
+        self.after < time && time <= self.until
+    }
+}
+
+/// One series' samples, oldest first, stale markers among them. Times are often one column shared by all
+/// series of a target.
+#[derive(Clone, Debug)]
+pub struct Series {
+    pub labels: Labels,
+    pub times: Arc<[Timestamp]>,
+    pub values: Arc<[f64]>,
+    /// How long after a sample this series still answers, when its source says so.
+    pub staleness: Option<Duration>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metadata {
+    pub family: Arc<str>,
+    pub kind: Kind,
+    pub help: Arc<str>,
+    pub unit: Arc<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SelectError {
+    /// A regular expression does not compile.
+    BadRegex { pattern: String, why: String },
+    /// More would be read than the caller may hold.
+    TooMany { limit: usize },
+    /// The data is there and cannot be read.
+    Unreadable(String),
+}
+
+impl std::fmt::Display for SelectError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::BadRegex { pattern, why } => write!(f, "regular expression {pattern:?}: {why}"),
+            Self::TooMany { limit } => write!(f, "the query would read more than {limit} samples"),
+            Self::Unreadable(why) => write!(f, "reading samples: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for SelectError {}
+
+/// Reads what was kept. Results are sorted by labels.
+pub trait Select: Send + Sync {
+    /// Series that match and have at least one sample in `range`; other samples are left out.
+    /// `samples_max` bounds what is read in all.
+    ///
+    /// # Errors
+    /// See [`SelectError`].
+    fn select(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        samples_max: usize,
+    ) -> Result<Vec<Series>, SelectError>;
+
+    /// Label sets only. No matchers is everything.
+    ///
+    /// # Errors
+    /// See [`SelectError`].
+    fn labels(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<Labels>, SelectError>;
+
+    /// What is known of each metric family, sorted by family. A series `x_bucket` is found under `x`.
+    fn metadata(&self) -> Vec<Metadata>;
+
+    /// The latest values of each target, for the pages `/metrics/<page>`; no page is all targets.
+    fn last(&self, page: Option<&str>) -> Vec<Last>;
+}
+
+/// The newest whole round of one target.
+#[derive(Clone, Debug)]
+pub struct Last {
+    pub target: Arc<str>,
+    pub page: Option<&'static str>,
+    pub time: Timestamp,
+    /// Label set, family metadata, value; in the order the source committed them.
+    pub series: Vec<(Labels, Metadata, f64)>,
+}

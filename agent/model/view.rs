@@ -1,0 +1,251 @@
+//! What rooms show: plain snapshots, given to `web` as functions by the hall.
+//!
+//! Rooms never render, and `web` never reaches in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::{AlertState, Labels, Level, LogRecord, Timestamp};
+
+/// How well something does; drawn as a shape.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    Good,
+    /// No data, off, or not tried yet.
+    #[default]
+    Unknown,
+    /// Near a limit, or true but not for long enough.
+    Pending,
+    Bad,
+}
+
+/// One scrape target, or an inner source such as `node`, which is a target like any other.
+#[derive(Clone, Debug, Serialize)]
+pub struct Target {
+    /// `scrape_configs[].job_name`, or the source's name.
+    pub job: String,
+    /// URL, or a word such as `/proc and /sys`.
+    pub url: String,
+    /// Labels the target was given before any change.
+    pub discovered: Labels,
+    pub labels: Labels,
+    pub health: Health,
+    /// Whole sentence of the last failure, empty after a success.
+    pub last_error: String,
+    pub last_scrape: Option<Timestamp>,
+    pub last_duration: Duration,
+    pub interval: Duration,
+    pub timeout: Duration,
+    pub samples: usize,
+    /// Whether it is read over HTTP, and so belongs into `/api/v1/targets`.
+    pub http: bool,
+}
+
+/// Something that is read, or is not and why: the list *What is read*.
+#[derive(Clone, Debug, Serialize)]
+pub struct Source {
+    pub name: String,
+    /// One sentence.
+    pub detail: String,
+    pub health: Health,
+    /// Last time anything came from it.
+    pub last: Option<Timestamp>,
+    /// Word instead of an age: `off`, `skipped`.
+    pub word: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct RuleGroup {
+    pub name: String,
+    pub file: String,
+    pub interval: Duration,
+    pub limit: usize,
+    pub rules: Vec<Rule>,
+    pub last_evaluation: Option<Timestamp>,
+    pub last_duration: Duration,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Rule {
+    /// Alert or recorded metric.
+    pub name: String,
+    pub alerting: bool,
+    pub expr: String,
+    pub hold: Duration,
+    pub keep_firing: Duration,
+    pub labels: Labels,
+    /// Templates as written, not expanded.
+    pub annotations: Labels,
+    /// `ok`, `err` or `unknown`.
+    pub health: &'static str,
+    pub last_error: String,
+    pub last_evaluation: Option<Timestamp>,
+    pub last_duration: Duration,
+    pub alerts: Vec<Alert>,
+    pub headroom: Option<Headroom>,
+}
+
+/// How near a comparison rule is to being true: the worst series now.
+#[derive(Clone, Debug, Serialize)]
+pub struct Headroom {
+    /// Series that has the worst value, without its name.
+    pub labels: Labels,
+    pub value: f64,
+    /// `>`, `<`, `>=`, `<=`, `==` or `!=`.
+    pub op: &'static str,
+    pub threshold: f64,
+    /// 1 is "at the threshold"; more is past it. None when no share makes sense.
+    pub share: Option<f64>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Alert {
+    pub fingerprint: u64,
+    pub labels: Labels,
+    pub annotations: Labels,
+    pub state: AlertState,
+    pub active_at: Timestamp,
+    pub fired_at: Option<Timestamp>,
+    pub resolved_at: Option<Timestamp>,
+    pub keep_firing_since: Option<Timestamp>,
+    pub value: f64,
+    /// Whether it was restored after a restart and has not been confirmed since.
+    pub restored: bool,
+}
+
+/// One operator of an expression as it stood at a time: a row of the why tree.
+#[derive(Clone, Debug, Serialize)]
+pub struct Why {
+    pub depth: usize,
+    /// `and on (namespace)`, `>= 3`, `rate(…[5m])`, a selector.
+    pub text: String,
+    /// Series kept here.
+    pub series: usize,
+    /// Series that came in from below, when fewer were kept.
+    pub of: Option<usize>,
+    /// Value for the chosen instance.
+    pub value: Option<f64>,
+    /// In words: `6.13 ≥ 3 holds`, `61 samples`.
+    pub reading: String,
+    /// Whether this row is what makes the rule true.
+    pub holds: bool,
+}
+
+/// One message to one receiver, or one that waits.
+#[derive(Clone, Debug, Serialize)]
+pub struct Told {
+    pub time: Timestamp,
+    pub receiver: String,
+    pub group: Labels,
+    /// `new message, 2 alerts`, `resolved`.
+    pub message: String,
+    /// `200 in 212 ms`, `429, tried again after 1 s`.
+    pub answer: String,
+    pub health: Health,
+    pub took: Duration,
+    /// Fingerprints of the alerts in it.
+    pub alerts: Vec<u64>,
+}
+
+/// The notifier as it stands.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Telling {
+    /// `slack`, `webhook …`; empty means that nobody is told.
+    pub receivers: Vec<String>,
+    /// Newest first.
+    pub told: Vec<Told>,
+    /// Messages that wait for a receiver.
+    pub waiting: usize,
+    /// The last error of a receiver that does not take messages now.
+    pub failing: Vec<(String, String)>,
+}
+
+/// A question to the kept log lines.
+#[derive(Clone, Debug)]
+pub struct LogQuery {
+    /// Every word must occur, case ignored; empty is everything.
+    pub text: String,
+    /// Only lines at least this grave.
+    pub level: Option<Level>,
+    /// Only sources that contain this.
+    pub source: String,
+    pub from: Timestamp,
+    pub to: Timestamp,
+    /// Lines returned at most, the newest.
+    pub lines_max: usize,
+}
+
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct LogPage {
+    /// Oldest first.
+    pub lines: Vec<LogRecord>,
+    /// How many matched in all, as far as was looked.
+    pub matched: u64,
+    /// Whether older lines were not looked at.
+    pub cut: bool,
+    /// Lines per bucket and level over the asked time: all, then warnings and worse.
+    pub histogram: Vec<LogBucket>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct LogBucket {
+    pub start: Timestamp,
+    pub lines: u64,
+    /// Of these, warnings and worse.
+    pub grave: u64,
+}
+
+/// The log room as it stands.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct LogState {
+    pub files: Vec<LogFile>,
+    /// Kept in segments since start.
+    pub lines: u64,
+    pub bytes_on_disk: u64,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct LogFile {
+    pub path: String,
+    pub health: Health,
+    /// Why it is not read: `permission denied`.
+    pub error: String,
+    pub size_bytes: u64,
+    pub offset_bytes: u64,
+    pub last: Option<Timestamp>,
+}
+
+/// The configuration in force, and a newer one that was refused.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ConfigState {
+    /// Path, or `built-in defaults`.
+    pub file: String,
+    pub loaded_at: Timestamp,
+    /// Complaints about the newest file, which is not in force; empty when it is.
+    pub refused: Vec<String>,
+}
+
+/// The process itself and the machine it runs on.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Own {
+    pub version: &'static str,
+    pub revision: &'static str,
+    pub role: &'static str,
+    /// Name shown in the bar: the host's, or the cluster's.
+    pub name: String,
+    /// `Debian 13, Linux 6.12, 8 cores, 31 GiB`.
+    pub machine: String,
+    pub started: Timestamp,
+    pub data_dir: String,
+    pub data_bytes: u64,
+    pub memory_bytes: u64,
+    pub memory_limit_bytes: u64,
+    pub series: u64,
+    pub accounts: Vec<(&'static str, crate::Ledger)>,
+}
+
+/// A function that gives the newest view of a room.
+pub type View<T> = Arc<dyn Fn() -> T + Send + Sync>;
