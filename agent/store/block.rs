@@ -45,7 +45,11 @@ impl Block {
         let first = rows.iter().map(|row| row.time).min()?;
         let last = rows.iter().map(|row| row.time).max()?;
         let shaped = Shaped::new(rows.iter());
-        let mut refs: Vec<SeriesRef> = shaped.shapes.iter().flat_map(|shape| shape.refs.iter().copied()).collect();
+        let mut refs: Vec<SeriesRef> = shaped
+            .shapes
+            .iter()
+            .flat_map(|shape| shape.refs.iter().copied())
+            .collect();
         refs.sort_unstable();
         refs.dedup();
 
@@ -66,10 +70,19 @@ impl Block {
             });
             values.clear();
             values.extend(shaped.samples(&positions).map(|(_, value)| value));
-            columns.push(Sealed { times: group, values: Packed::pack(&values) });
+            columns.push(Sealed {
+                times: group,
+                values: Packed::pack(&values),
+            });
         }
-        let mut block =
-            Self { first, last, times: times.into(), refs: refs.into(), columns: columns.into(), bytes: 0 };
+        let mut block = Self {
+            first,
+            last,
+            times: times.into(),
+            refs: refs.into(),
+            columns: columns.into(),
+            bytes: 0,
+        };
         block.bytes = block.heap_bytes();
         Some(block)
     }
@@ -82,7 +95,11 @@ impl Block {
         };
         let sealed = self.columns.get(at)?;
         let times = self.times.get(sealed.times as usize)?;
-        Some(Column { group: sealed.times, times, values: &sealed.values })
+        Some(Column {
+            group: sealed.times,
+            times,
+            values: &sealed.values,
+        })
     }
 
     fn heap_bytes(&self) -> usize {
@@ -99,20 +116,37 @@ mod tests {
     use model::TargetRef;
 
     fn refs(slots: &[u32]) -> Box<[SeriesRef]> {
-        slots.iter().map(|slot| reference::make(TargetRef(0), 0, *slot)).collect()
+        slots
+            .iter()
+            .map(|slot| reference::make(TargetRef(0), 0, *slot))
+            .collect()
     }
 
     #[test]
     fn series_written_together_share_their_times() {
-        let (both, one) = (Arc::new(Shape::new(1, refs(&[0, 1]))), Arc::new(Shape::new(2, refs(&[2]))));
+        let (both, one) = (
+            Arc::new(Shape::new(1, refs(&[0, 1]))),
+            Arc::new(Shape::new(2, refs(&[2]))),
+        );
         let row = |time, shape: &Arc<Shape>, values: &[f64]| {
-            Arc::new(Row { time: Timestamp(time), shape: shape.clone(), live: None, values: values.into() })
+            Arc::new(Row {
+                time: Timestamp(time),
+                shape: shape.clone(),
+                live: None,
+                values: values.into(),
+            })
         };
-        let block = Block::seal(&[row(10, &both, &[1.0, 2.0]), row(7, &one, &[9.0]), row(20, &both, &[3.0, 4.0])])
-            .expect("rows");
+        let block = Block::seal(&[
+            row(10, &both, &[1.0, 2.0]),
+            row(7, &one, &[9.0]),
+            row(20, &both, &[3.0, 4.0]),
+        ])
+        .expect("rows");
         assert_eq!((block.first, block.last), (Timestamp(7), Timestamp(20)));
         let [a, b, c] = [0, 1, 2].map(|slot| {
-            block.column(reference::make(TargetRef(0), 0, slot)).expect("sealed")
+            block
+                .column(reference::make(TargetRef(0), 0, slot))
+                .expect("sealed")
         });
         assert!(Arc::ptr_eq(a.times, b.times));
         assert_eq!(&**a.times, [Timestamp(10), Timestamp(20)]);

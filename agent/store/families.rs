@@ -23,7 +23,7 @@ impl Families {
     pub(crate) fn intern(&mut self, series: &SeriesDesc, help_bytes_max: usize) -> Arc<Family> {
         let help = cut(&series.help, help_bytes_max);
         let (kind, unit) = (series.kind, &series.unit);
-        let family = self.known.entry_ref(&*series.family).or_default();
+        let family = self.known.entry(series.family.clone()).or_default();
         if let Some(known) = family.iter().find(|known| {
             known.metadata.kind == kind && *known.metadata.help == *help && known.metadata.unit == *unit
         }) {
@@ -32,10 +32,17 @@ impl Families {
         let metadata = Metadata {
             family: series.family.clone(),
             kind,
-            help: if help.len() == series.help.len() { series.help.clone() } else { help.into() },
+            help: if help.len() == series.help.len() {
+                series.help.clone()
+            } else {
+                help.into()
+            },
             unit: unit.clone(),
         };
-        let known = Arc::new(Family { id: self.next, metadata });
+        let known = Arc::new(Family {
+            id: self.next,
+            metadata,
+        });
         self.next = self.next.wrapping_add(1);
         family.push(known.clone());
         known
@@ -43,8 +50,12 @@ impl Families {
 
     /// Sorted by family.
     pub(crate) fn all(&self) -> Vec<Metadata> {
-        let mut all: Vec<Metadata> =
-            self.known.values().flatten().map(|family| family.metadata.clone()).collect();
+        let mut all: Vec<Metadata> = self
+            .known
+            .values()
+            .flatten()
+            .map(|family| family.metadata.clone())
+            .collect();
         all.sort_by(|a, b| (&a.family, a.kind.text(), &a.help).cmp(&(&b.family, b.kind.text(), &b.help)));
         all
     }

@@ -44,7 +44,10 @@ impl Index {
     }
 
     pub(crate) fn find(&self, labels: &Labels, target: TargetRef) -> Found {
-        let mut found = Found { own: None, shared: false };
+        let mut found = Found {
+            own: None,
+            shared: false,
+        };
         for id in self.by_labels.iter_hash(self.hasher.hash_one(labels)) {
             let Some(entry) = self.entry(*id).filter(|entry| entry.labels == *labels) else {
                 continue;
@@ -64,7 +67,10 @@ impl Index {
 
     /// Every series there is, in order.
     pub(crate) fn all(&self) -> impl Iterator<Item = u32> {
-        self.entries.iter().zip(0..).filter_map(|(entry, id)| entry.is_some().then_some(id))
+        self.entries
+            .iter()
+            .zip(0..)
+            .filter_map(|(entry, id)| entry.is_some().then_some(id))
     }
 
     pub(crate) fn values(&self, name: &str) -> Option<&Values> {
@@ -87,7 +93,7 @@ impl Index {
         let id = self.next();
         let hash = self.hasher.hash_one(&labels);
         for (name, value) in labels.iter() {
-            let posting = self.names.entry_ref(name).or_default().entry_ref(value).or_default();
+            let posting = slot(slot(&mut self.names, name), value);
             if let Err(at) = posting.binary_search(&id) {
                 posting.insert(at, id);
             }
@@ -101,7 +107,8 @@ impl Index {
             self.entries.push(entry);
         }
         let (entries, hasher) = (&self.entries, &self.hasher);
-        self.by_labels.insert_unique(hash, id, |id| hash_of(entries, hasher, *id));
+        self.by_labels
+            .insert_unique(hash, id, |id| hash_of(entries, hasher, *id));
         self.generation += 1;
     }
 
@@ -124,8 +131,12 @@ impl Index {
         }
         let pairs: HashSet<(&str, &str)> = gone.values().flat_map(Labels::iter).collect();
         for (name, value) in pairs {
-            let Some(values) = self.names.get_mut(name) else { continue };
-            let Some(posting) = values.get_mut(value) else { continue };
+            let Some(values) = self.names.get_mut(name) else {
+                continue;
+            };
+            let Some(posting) = values.get_mut(value) else {
+                continue;
+            };
             posting.retain(|id| !gone.contains_key(id));
             posting.shrink_to(posting.len() * 2);
             if posting.is_empty() {
@@ -137,6 +148,15 @@ impl Index {
         }
         self.generation += 1;
     }
+}
+
+/// The value under a key, made if there is none; the key is copied only then.
+fn slot<'a, V: Default>(map: &'a mut HashMap<Box<str>, V>, key: &str) -> &'a mut V {
+    let hash = map.hasher().hash_one(key);
+    map.raw_entry_mut()
+        .from_key_hashed_nocheck(hash, key)
+        .or_insert_with(|| (key.into(), V::default()))
+        .1
 }
 
 fn hash_of(entries: &[Option<Entry>], hasher: &DefaultHashBuilder, id: u32) -> u64 {

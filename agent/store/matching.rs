@@ -36,7 +36,11 @@ impl Ready {
             MatchOp::Matches => (Test::new(&matcher.value)?, false),
             MatchOp::NotMatches => (Test::new(&matcher.value)?, true),
         };
-        Ok(Self { name: matcher.name.clone(), test, negated })
+        Ok(Self {
+            name: matcher.name.clone(),
+            test,
+            negated,
+        })
     }
 
     pub(crate) fn accepts(&self, value: &str) -> bool {
@@ -61,7 +65,9 @@ impl Test {
         // By itself first, so that a stray bracket cannot pair with those put around it.
         let build = |text: &str| RegexBuilder::new(text).size_limit(REGEX_BYTES_MAX).build();
         build(pattern).map_err(|error| bad(&error))?;
-        build(&format!("^(?s:{pattern})$")).map(Self::Regex).map_err(|error| bad(&error))
+        build(&format!("^(?s:{pattern})$"))
+            .map(Self::Regex)
+            .map_err(|error| bad(&error))
     }
 
     fn matches(&self, value: &str) -> bool {
@@ -101,7 +107,9 @@ mod tests {
     use super::*;
 
     fn accepts(op: MatchOp, pattern: &str, value: &str) -> bool {
-        Ready::new(&Matcher::new("x", op, pattern)).expect("compiles").accepts(value)
+        Ready::new(&Matcher::new("x", op, pattern))
+            .expect("compiles")
+            .accepts(value)
     }
 
     #[test]
@@ -133,7 +141,11 @@ mod tests {
                 continue;
             };
             assert_eq!(ready.accepts(value), matches, "{pattern} on {value:?}");
-            assert_eq!(accepts(MatchOp::NotMatches, pattern, value), !matches, "not {pattern} on {value:?}");
+            assert_eq!(
+                accepts(MatchOp::NotMatches, pattern, value),
+                !matches,
+                "not {pattern} on {value:?}"
+            );
         }
     }
 

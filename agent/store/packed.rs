@@ -13,7 +13,7 @@ const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
 #[derive(Debug)]
 pub(crate) enum Packed {
-    Same { value: f64, len: u32 },
+    Same(f64),
     Bytes { base: Base, steps: Box<[u8]> },
     Shorts { base: Base, steps: Box<[u16]> },
     Words { base: Base, steps: Box<[u32]> },
@@ -35,12 +35,11 @@ impl Base {
 
 impl Packed {
     pub(crate) fn pack(values: &[f64]) -> Self {
-        let len = u32::try_from(values.len()).unwrap_or(u32::MAX);
         let Some(&value) = values.first() else {
-            return Self::Same { value: 0.0, len };
+            return Self::Same(0.0);
         };
         if values.iter().all(|other| other.to_bits() == value.to_bits()) {
-            return Self::Same { value, len };
+            return Self::Same(value);
         }
         SCALES
             .into_iter()
@@ -74,7 +73,7 @@ impl Packed {
     /// Adds the values of `range` to `out`; what lies outside is left out.
     pub(crate) fn read(&self, range: Range<usize>, out: &mut Vec<f64>) {
         match self {
-            Self::Same { value, .. } => out.extend(range.map(|_| *value)),
+            Self::Same(value) => out.extend(range.map(|_| *value)),
             Self::Bytes { base, steps } => {
                 out.extend(part(steps, range).iter().map(|step| base.value(u32::from(*step))));
             }
@@ -91,7 +90,7 @@ impl Packed {
     /// Bytes on the heap.
     pub(crate) fn heap_bytes(&self) -> usize {
         match self {
-            Self::Same { .. } => 0,
+            Self::Same(_) => 0,
             Self::Bytes { steps, .. } => steps.len(),
             Self::Shorts { steps, .. } => steps.len() * 2,
             Self::Words { steps, .. } => steps.len() * 4,
@@ -111,7 +110,10 @@ fn whole(value: f64, scale: f64) -> Option<i64> {
         return None;
     }
     let whole = scaled as i64;
-    (whole as f64 / scale).to_bits().eq(&value.to_bits()).then_some(whole)
+    (whole as f64 / scale)
+        .to_bits()
+        .eq(&value.to_bits())
+        .then_some(whole)
 }
 
 #[cfg(test)]
@@ -134,7 +136,9 @@ mod tests {
         assert_eq!(round_trip(&[7.25; 120]).heap_bytes(), 0);
         let walk: Vec<f64> = (0..120).map(|nth| 40.0 + f64::from(nth % 7)).collect();
         assert_eq!(round_trip(&walk).heap_bytes(), 120);
-        let jiffies: Vec<f64> = (0..120).map(|nth| f64::from(812_345 + nth * 14) / 100.0).collect();
+        let jiffies: Vec<f64> = (0..120)
+            .map(|nth| f64::from(812_345 + nth * 14) / 100.0)
+            .collect();
         assert_eq!(round_trip(&jiffies).heap_bytes(), 240);
         let octets: Vec<f64> = (0..120).map(|nth| 9.1e12 + f64::from(nth * 1_000_003)).collect();
         assert_eq!(round_trip(&octets).heap_bytes(), 480);
@@ -143,7 +147,14 @@ mod tests {
     #[test]
     fn odd_bits_survive() {
         round_trip(&[-0.0, 0.0, 1.0]);
-        round_trip(&[STALE, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MIN_POSITIVE, f64::MAX]);
+        round_trip(&[
+            STALE,
+            f64::NAN,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+            f64::MIN_POSITIVE,
+            f64::MAX,
+        ]);
         round_trip(&[1.0, STALE]);
         round_trip(&[f64::from_bits(0xfff8_0000_dead_beef), 3.0]);
         round_trip(&[-9_007_199_254_740_992.0, 9_007_199_254_740_992.0]);

@@ -3,8 +3,8 @@
 //! Rows and blocks are held by their `Arc`s, so that reading takes no lock. Series that were written at the
 //! same times get the very same time column.
 
-use std::collections::hash_map::Entry;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -27,7 +27,12 @@ impl View {
         let overlaps = |block: &&Arc<Block>| block.first <= range.until && block.last > range.after;
         Self {
             blocks: state.blocks.iter().filter(overlaps).cloned().collect(),
-            rows: state.rows.iter().filter(|row| range.contains(row.time)).cloned().collect(),
+            rows: state
+                .rows
+                .iter()
+                .filter(|row| range.contains(row.time))
+                .cloned()
+                .collect(),
         }
     }
 }
@@ -65,14 +70,20 @@ impl<'a> Reader<'a> {
         self.key.clear();
         for block in &self.view.blocks {
             let column = block.column(series);
-            self.key.push(column.as_ref().map_or(u32::MAX, |column| column.group));
+            self.key
+                .push(column.as_ref().map_or(u32::MAX, |column| column.group));
             if let Some(column) = column {
                 column.values.read(inside(&column, self.range), &mut self.values);
             }
         }
         self.shaped.positions(series, &mut self.positions);
-        self.key.extend(self.positions.iter().map(|position| u32::from(position.is_some())));
-        self.values.extend(self.shaped.samples(&self.positions).map(|(_, value)| value));
+        self.key.extend(
+            self.positions
+                .iter()
+                .map(|position| u32::from(position.is_some())),
+        );
+        self.values
+            .extend(self.shaped.samples(&self.positions).map(|(_, value)| value));
         if self.values.is_empty() {
             return None;
         }
@@ -101,7 +112,9 @@ impl<'a> Reader<'a> {
         // Every shape here is that of a row in the range.
         self.positions.iter().any(Option::is_some)
             || self.view.blocks.iter().any(|block| {
-                block.column(series).is_some_and(|column| !inside(&column, self.range).is_empty())
+                block
+                    .column(series)
+                    .is_some_and(|column| !inside(&column, self.range).is_empty())
             })
     }
 }
@@ -114,16 +127,23 @@ fn inside(column: &Column<'_>, range: TimeRange) -> Range<usize> {
 }
 
 /// One series from two targets that say the same labels: all times of both. At the same time a value goes
-/// before a stale marker, and the later target's before the earlier's.
-pub(crate) fn join(earlier: (Times, Values), later: (Times, Values)) -> (Times, Values) {
+/// before a stale marker, and of two values the greater: any rule would do that a restart does not change.
+pub(crate) fn join(one: &(Times, Values), other: &(Times, Values)) -> (Times, Values) {
     let pairs = |(times, values): &(Times, Values)| -> Vec<(Timestamp, f64)> {
         times.iter().copied().zip(values.iter().copied()).collect()
     };
-    let mut all = pairs(&later);
-    all.extend(pairs(&earlier));
-    all.sort_by_key(|(time, value)| (*time, is_stale(*value)));
+    let mut all = pairs(one);
+    all.extend(pairs(other));
+    all.sort_by(|(a, x), (b, y)| {
+        a.cmp(b)
+            .then(is_stale(*x).cmp(&is_stale(*y)))
+            .then(y.total_cmp(x))
+    });
     all.dedup_by_key(|(time, _)| *time);
-    (all.iter().map(|(time, _)| *time).collect(), all.iter().map(|(_, value)| *value).collect())
+    (
+        all.iter().map(|(time, _)| *time).collect(),
+        all.iter().map(|(_, value)| *value).collect(),
+    )
 }
 
 #[cfg(test)]
@@ -139,8 +159,10 @@ mod tests {
                 pairs.iter().map(|(_, value)| *value).collect(),
             )
         };
-        let (times, values) =
-            join(side(&[(1, 1.0), (2, 2.0), (3, STALE)]), side(&[(2, 20.0), (3, 30.0), (4, STALE)]));
+        let (times, values) = join(
+            &side(&[(1, 1.0), (2, 2.0), (3, STALE)]),
+            &side(&[(2, 20.0), (3, 30.0), (4, STALE)]),
+        );
         assert_eq!(*times, [1, 2, 3, 4].map(Timestamp));
         assert_eq!(values.get(..3), Some([1.0, 20.0, 30.0].as_slice()));
         assert!(is_stale(values[3]));

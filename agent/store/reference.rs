@@ -37,7 +37,11 @@ mod tests {
 
     #[test]
     fn parts_come_back() {
-        for (of, turn, place) in [(0, 0, 0), (TARGETS_MAX - 1, GENERATION_MAX, SLOTS_MAX - 1), (5, 1, 9)] {
+        for (of, turn, place) in [
+            (0, 0, 0),
+            (TARGETS_MAX - 1, GENERATION_MAX, SLOTS_MAX - 1),
+            (5, 1, 9),
+        ] {
             let reference = make(TargetRef(of), turn, place);
             assert_eq!(target(reference), TargetRef(of));
             assert_eq!(generation(reference), turn);

@@ -69,10 +69,16 @@ pub(crate) struct Shaped<'a> {
 
 impl<'a> Shaped<'a> {
     pub(crate) fn new(rows: impl Iterator<Item = &'a Arc<Row>>) -> Self {
-        let mut this = Self { shapes: Vec::new(), rows: Vec::new() };
+        let mut this = Self {
+            shapes: Vec::new(),
+            rows: Vec::new(),
+        };
         let mut known = hashbrown::HashMap::new();
         for row in rows {
-            let last = this.rows.last().filter(|(_, last)| Arc::ptr_eq(&last.shape, &row.shape));
+            let last = this
+                .rows
+                .last()
+                .filter(|(_, last)| Arc::ptr_eq(&last.shape, &row.shape));
             let at = last.map_or_else(
                 || {
                     *known.entry(row.shape.id).or_insert_with(|| {
@@ -112,8 +118,10 @@ mod tests {
 
     #[test]
     fn a_series_is_found_wherever_it_was_committed() {
-        let refs: Vec<SeriesRef> =
-            [4, 0, 3, 9].into_iter().map(|slot| reference::make(TargetRef(1), 0, slot)).collect();
+        let refs: Vec<SeriesRef> = [4, 0, 3, 9]
+            .into_iter()
+            .map(|slot| reference::make(TargetRef(1), 0, slot))
+            .collect();
         let shape = Shape::new(1, refs.clone().into());
         for (at, series) in refs.iter().enumerate() {
             assert_eq!(shape.position(*series), Some(at));

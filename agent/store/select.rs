@@ -30,7 +30,9 @@ impl Select for Store {
         let mut all: Vec<Series> = Vec::with_capacity(picks.len());
         let mut samples = 0;
         for pick in picks.iter() {
-            let Some((times, values)) = readers.read(pick.series) else { continue };
+            let Some((times, values)) = readers.read(pick.series) else {
+                continue;
+            };
             samples += values.len();
             if samples > samples_max {
                 return Err(SelectError::TooMany { limit: samples_max });
@@ -39,10 +41,15 @@ impl Select for Store {
             match all.last_mut().filter(|last| last.labels == pick.labels) {
                 Some(last) => {
                     (last.times, last.values) =
-                        join((last.times.clone(), last.values.clone()), (times, values));
+                        join(&(last.times.clone(), last.values.clone()), &(times, values));
                     last.staleness = last.staleness.max(staleness);
                 }
-                None => all.push(Series { labels: pick.labels.clone(), times, values, staleness }),
+                None => all.push(Series {
+                    labels: pick.labels.clone(),
+                    times,
+                    values,
+                    staleness,
+                }),
             }
         }
         Ok(all)
@@ -92,7 +99,10 @@ impl Store {
 }
 
 fn views(targets: &HashMap<TargetRef, Arc<Target>>, range: TimeRange) -> HashMap<TargetRef, View> {
-    targets.iter().map(|(id, target)| (*id, View::new(target, range))).collect()
+    targets
+        .iter()
+        .map(|(id, target)| (*id, View::new(target, range)))
+        .collect()
 }
 
 /// A reader for each target of a selection.
@@ -111,7 +121,9 @@ impl<'a> Readers<'a> {
         range: TimeRange,
     ) -> Self {
         let reader = |(id, view)| {
-            let staleness = targets.get(id).and_then(|target| target.state.lock().desc.staleness);
+            let staleness = targets
+                .get(id)
+                .and_then(|target| target.state.lock().desc.staleness);
             (*id, (staleness, Reader::new(view, range)))
         };
         Self {
@@ -141,7 +153,9 @@ impl<'a> Readers<'a> {
     }
 
     fn staleness(&self, series: SeriesRef) -> Option<Duration> {
-        self.by_target.get(&reference::target(series)).and_then(|(staleness, _)| *staleness)
+        self.by_target
+            .get(&reference::target(series))
+            .and_then(|(staleness, _)| *staleness)
     }
 }
 
@@ -153,8 +167,15 @@ fn last(target: &Target, page: Option<&str>) -> Option<Last> {
     let row = state.shown()?.clone();
     let mut series = Vec::with_capacity(row.values.len());
     for (reference, value) in row.shape.refs.iter().zip(&row.values) {
-        let Some(about) = state.slots.about(*reference).filter(|_| !is_stale(*value)) else { continue };
+        let Some(about) = state.slots.about(*reference).filter(|_| !is_stale(*value)) else {
+            continue;
+        };
         series.push((about.labels.clone(), about.family.metadata.clone(), *value));
     }
-    Some(Last { target: target.name.clone(), page: state.desc.page, time: row.time, series })
+    Some(Last {
+        target: target.name.clone(),
+        page: state.desc.page,
+        time: row.time,
+        series,
+    })
 }

@@ -45,7 +45,11 @@ struct Answer {
 
 impl Selections {
     /// Series that match, sorted by labels and then by ref.
-    pub(crate) fn pick(&self, index: &RwLock<Index>, matchers: &[Matcher]) -> Result<Arc<[Pick]>, SelectError> {
+    pub(crate) fn pick(
+        &self,
+        index: &RwLock<Index>,
+        matchers: &[Matcher],
+    ) -> Result<Arc<[Pick]>, SelectError> {
         let ready = self.known.lock().ready(matchers);
         let ready = match ready {
             Some(ready) => ready,
@@ -60,7 +64,9 @@ impl Selections {
         };
         picks.sort_unstable_by(|a, b| a.labels.cmp(&b.labels).then(a.series.cmp(&b.series)));
         let picks: Arc<[Pick]> = picks.into();
-        self.known.lock().remember(matchers, ready, generation, picks.clone());
+        self.known
+            .lock()
+            .remember(matchers, ready, generation, picks.clone());
         Ok(picks)
     }
 }
@@ -85,11 +91,21 @@ impl Known {
         }
         while self.answers.len() >= QUESTIONS_MAX || self.picks + picks.len() > PICKS_MAX {
             let oldest = self.answers.iter().min_by_key(|(_, answer)| answer.turn);
-            let Some(oldest) = oldest.map(|(matchers, _)| matchers.clone()) else { break };
+            let Some(oldest) = oldest.map(|(matchers, _)| matchers.clone()) else {
+                break;
+            };
             self.forget(&oldest);
         }
         self.picks += picks.len();
-        self.answers.insert(matchers.into(), Answer { ready, generation, picks, turn: self.turn });
+        self.answers.insert(
+            matchers.into(),
+            Answer {
+                ready,
+                generation,
+                picks,
+                turn: self.turn,
+            },
+        );
     }
 
     fn forget(&mut self, matchers: &[Matcher]) {
@@ -102,7 +118,10 @@ impl Known {
 fn collect(index: &Index, ready: &[Ready]) -> Vec<Pick> {
     let pick = |id: u32| {
         let entry = index.entry(id)?;
-        Some(Pick { labels: entry.labels.clone(), series: entry.series })
+        Some(Pick {
+            labels: entry.labels.clone(),
+            series: entry.series,
+        })
     };
     ids(index, ready).into_iter().filter_map(pick).collect()
 }
@@ -146,7 +165,9 @@ impl<'a> List<'a> {
         if let [value] = values {
             return Some(Self::Kept(index.posting(&ready.name, value)));
         }
-        Some(Self::Joined(join(values.iter().map(|value| index.posting(&ready.name, value)))))
+        Some(Self::Joined(join(
+            values.iter().map(|value| index.posting(&ready.name, value)),
+        )))
     }
 
     fn slice(&self) -> &[u32] {
@@ -181,7 +202,10 @@ fn start(index: &Index, rest: &mut Vec<&Ready>) -> Vec<u32> {
         return index.all().collect();
     };
     let ready = rest.remove(at);
-    index.values(&ready.name).map(|values| accepted(values, ready, true)).unwrap_or_default()
+    index
+        .values(&ready.name)
+        .map(|values| accepted(values, ready, true))
+        .unwrap_or_default()
 }
 
 fn accepted(values: &Values, ready: &Ready, wanted: bool) -> Vec<u32> {
@@ -195,7 +219,9 @@ fn narrow(index: &Index, ready: &Ready, ids: &mut Vec<u32>) {
     let values = index.values(&ready.name).unwrap_or(&none);
     if values.len() >= ids.len() {
         ids.retain(|id| {
-            index.entry(*id).is_some_and(|entry| ready.accepts(entry.labels.value(&ready.name)))
+            index
+                .entry(*id)
+                .is_some_and(|entry| ready.accepts(entry.labels.value(&ready.name)))
         });
     } else if ready.accepts("") {
         let refused = accepted(values, ready, false);
@@ -249,7 +275,9 @@ mod tests {
             MatchOp::Matches,
             MatchOp::NotMatches,
         ]);
-        let value = prop::sample::select(vec!["", "x", "y", ".*", ".+", "x|y", "x|", "(x|z)", "[xy]", "x?", "y.*"]);
+        let value = prop::sample::select(vec![
+            "", "x", "y", ".*", ".+", "x|y", "x|", "(x|z)", "[xy]", "x?", "y.*",
+        ]);
         (name, op, value).prop_map(|(name, op, value)| Matcher::new(name, op, value))
     }
 

@@ -44,11 +44,16 @@ impl Slots {
             self.set(slot as usize, Timestamp::MIN, STALE);
             return Some(reference::make(target, generation, slot));
         }
-        let slot = u32::try_from(self.cold.len()).ok().filter(|slot| *slot < SLOTS_MAX)?;
+        let slot = u32::try_from(self.cold.len())
+            .ok()
+            .filter(|slot| *slot < SLOTS_MAX)?;
         self.last_times.push(Timestamp::MIN);
         self.last_values.push(STALE);
         self.stamps.push(0);
-        self.cold.push(Cold { generation: 0, about: Some(about) });
+        self.cold.push(Cold {
+            generation: 0,
+            about: Some(about),
+        });
         Some(reference::make(target, 0, slot))
     }
 
@@ -76,13 +81,17 @@ impl Slots {
 
     pub(crate) fn about(&self, series: SeriesRef) -> Option<&About> {
         let cold = self.cold.get(reference::slot(series))?;
-        cold.about.as_ref().filter(|_| cold.generation == reference::generation(series))
+        cold.about
+            .as_ref()
+            .filter(|_| cold.generation == reference::generation(series))
     }
 
     pub(crate) fn about_mut(&mut self, series: SeriesRef) -> Option<&mut About> {
         let cold = self.cold.get_mut(reference::slot(series))?;
         let generation = cold.generation;
-        cold.about.as_mut().filter(|_| generation == reference::generation(series))
+        cold.about
+            .as_mut()
+            .filter(|_| generation == reference::generation(series))
     }
 
     /// Time and value of the newest sample; `MIN` and stale when there is none.

@@ -9,7 +9,8 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use hashbrown::{DefaultHashBuilder, HashMap};
-use model::{Column, Kept, Round, STALE, SeriesRef, TargetDesc, TargetRef, Timestamp, is_stale};
+use model::column::Kept;
+use model::{Column, Round, STALE, SeriesRef, TargetDesc, TargetRef, Timestamp, is_stale};
 use parking_lot::Mutex;
 
 use crate::block::Block;
@@ -35,7 +36,11 @@ pub(crate) struct Target {
 impl Target {
     pub(crate) fn new(id: TargetRef, desc: TargetDesc, history: History) -> Self {
         let name = desc.name.clone();
-        Self { id, name, state: Mutex::new(State::new(id, desc, history)) }
+        Self {
+            id,
+            name,
+            state: Mutex::new(State::new(id, desc, history)),
+        }
     }
 }
 
@@ -47,6 +52,8 @@ pub(crate) struct State {
     /// Somebody asked for this target in this process; otherwise it only comes from the log.
     pub(crate) registered: bool,
     pub(crate) retired: bool,
+    /// The store no longer has it under its name.
+    pub(crate) forgotten: bool,
     /// A column came in this process.
     heard: bool,
     pub(crate) slots: Slots,
@@ -90,6 +97,7 @@ impl State {
             desc,
             registered: false,
             retired: false,
+            forgotten: false,
             heard: false,
             slots: Slots::default(),
             rows: VecDeque::new(),
@@ -106,7 +114,13 @@ impl State {
     pub(crate) fn commit(&mut self, mut column: Column) -> Written {
         let length = column.series.len().max(column.values.len());
         if self.retired {
-            return Written { kept: Kept { unknown: length, ..Kept::default() }, ..Written::default() };
+            return Written {
+                kept: Kept {
+                    unknown: length,
+                    ..Kept::default()
+                },
+                ..Written::default()
+            };
         }
         let paired = column.series.len().min(column.values.len());
         column.series.truncate(paired);
@@ -133,16 +147,32 @@ impl State {
     fn commit_repeat(&mut self, column: Column, shape: Arc<Shape>) -> Written {
         let added = self.slots.advance(&shape.refs, column.time, &column.values);
         self.newest = column.time;
-        let kept = Kept { kept: column.values.len(), added, ..Kept::default() };
-        let row = Row { time: column.time, live: Some(shape.clone()), shape, values: column.values.into() };
-        Written { kept, ended: None, row: Some(self.push(row)) }
+        let kept = Kept {
+            kept: column.values.len(),
+            added,
+            ..Kept::default()
+        };
+        let row = Row {
+            time: column.time,
+            live: Some(shape.clone()),
+            shape,
+            values: column.values.into(),
+        };
+        Written {
+            kept,
+            ended: None,
+            row: Some(self.push(row)),
+        }
     }
 
     fn commit_sorted(&mut self, column: Column) -> Written {
         let last_whole = self.last_whole.as_ref().map_or(Timestamp::MIN, |row| row.time);
         let whole = column.round == Round::Whole;
         if whole && column.time <= last_whole {
-            return Written { kept: self.refused(&column), ..Written::default() };
+            return Written {
+                kept: self.refused(&column),
+                ..Written::default()
+            };
         }
         let time = column.time;
         let sorted = self.sort(column);
@@ -150,15 +180,36 @@ impl State {
         let ended = if whole { self.end_missing(time) } else { None };
         kept.ended = ended.as_ref().map_or(0, |row| row.values.len());
         if !whole && sorted.refs.is_empty() {
-            return Written { kept, ended, row: None };
+            return Written {
+                kept,
+                ended,
+                row: None,
+            };
         }
         kept.added = self.slots.advance(&sorted.refs, time, &sorted.values);
-        self.newest = self.newest.max(time);
+        if !sorted.refs.is_empty() {
+            self.newest = self.newest.max(time);
+        }
         let all = sorted.present.len() == sorted.refs.len();
         let shape = self.shape(&sorted.refs);
-        let live = whole.then(|| if all { shape.clone() } else { self.shape(&sorted.present) });
-        let row = self.push(Row { time, shape, live, values: sorted.values.into() });
-        Written { kept, ended, row: Some(row) }
+        let live = whole.then(|| {
+            if all {
+                shape.clone()
+            } else {
+                self.shape(&sorted.present)
+            }
+        });
+        let row = self.push(Row {
+            time,
+            shape,
+            live,
+            values: sorted.values.into(),
+        });
+        Written {
+            kept,
+            ended,
+            row: Some(row),
+        }
     }
 
     /// A whole round that is not later than the last: nothing of it is kept.
@@ -223,8 +274,14 @@ impl State {
     /// Ends what was in the last whole round and does not bear the stamp of this one.
     fn end_missing(&mut self, time: Timestamp) -> Option<Arc<Row>> {
         let live = self.live.clone()?;
-        let missing = live.refs.iter().copied().filter(|series| !self.slots.bears(*series, self.stamp));
-        let missing = missing.filter(|series| self.lives(*series) && self.slots.last(*series).0 < time).collect();
+        let missing = live
+            .refs
+            .iter()
+            .copied()
+            .filter(|series| !self.slots.bears(*series, self.stamp));
+        let missing = missing
+            .filter(|series| self.lives(*series) && self.slots.last(*series).0 < time)
+            .collect();
         self.end(missing, time)
     }
 
@@ -240,33 +297,65 @@ impl State {
         self.slots.advance(&series, time, &values);
         self.newest = self.newest.max(time);
         let shape = self.shape(&series);
-        Some(self.push(Row { time, shape, live: None, values }))
+        Some(self.push(Row {
+            time,
+            shape,
+            live: None,
+            values,
+        }))
     }
 
     /// All of its series end: at `time`, or a millisecond after its newest sample where that is later.
     pub(crate) fn retire(&mut self, time: Timestamp) -> Vec<Arc<Row>> {
-        let living: Vec<SeriesRef> =
-            self.slots.iter(self.id).map(|(series, _)| series).filter(|series| self.lives(*series)).collect();
-        let (now, later): (Vec<_>, Vec<_>) =
-            living.into_iter().partition(|series| self.slots.last(*series).0 < time);
+        let living: Vec<SeriesRef> = self
+            .slots
+            .iter(self.id)
+            .map(|(series, _)| series)
+            .filter(|series| self.lives(*series))
+            .collect();
+        let (now, later): (Vec<_>, Vec<_>) = living
+            .into_iter()
+            .partition(|series| self.slots.last(*series).0 < time);
         let after = Timestamp(self.newest.0.saturating_add(1));
-        let rows = [self.end(now, time), self.end(later, after)].into_iter().flatten().collect();
+        let rows = [self.end(now, time), self.end(later, after)]
+            .into_iter()
+            .flatten()
+            .collect();
         self.forget_round();
         self.retired = true;
         rows
     }
 
     /// From the log: what was written then, without noticing anything new.
-    pub(crate) fn restore(&mut self, time: Timestamp, refs: Vec<SeriesRef>, values: Vec<f64>, live: Option<&[SeriesRef]>) -> usize {
-        let column = Column { target: self.id, time, round: Round::Part, series: refs, values };
+    pub(crate) fn restore(
+        &mut self,
+        time: Timestamp,
+        refs: Vec<SeriesRef>,
+        values: Vec<f64>,
+        live: Option<&[SeriesRef]>,
+    ) -> usize {
+        let column = Column {
+            target: self.id,
+            time,
+            round: Round::Part,
+            series: refs,
+            values,
+        };
         let sorted = self.sort(column);
         let kept = sorted.kept.kept;
         let live = live.map(|live| self.shape(live));
         if kept > 0 || live.is_some() {
             self.slots.advance(&sorted.refs, time, &sorted.values);
-            self.newest = self.newest.max(time);
+            if kept > 0 {
+                self.newest = self.newest.max(time);
+            }
             let shape = self.shape(&sorted.refs);
-            self.push(Row { time, shape, live, values: sorted.values.into() });
+            self.push(Row {
+                time,
+                shape,
+                live,
+                values: sorted.values.into(),
+            });
         }
         if self.rows.len() >= BLOCK_ROWS {
             self.seal_now();
@@ -324,7 +413,8 @@ impl State {
 
     /// Puts a block in place of the oldest rows it was made of, unless they changed meanwhile.
     pub(crate) fn replace(&mut self, rows: &[Arc<Row>], block: Option<Block>) {
-        let same = self.rows.len() >= rows.len() && self.rows.iter().zip(rows).all(|(a, b)| Arc::ptr_eq(a, b));
+        let same =
+            self.rows.len() >= rows.len() && self.rows.iter().zip(rows).all(|(a, b)| Arc::ptr_eq(a, b));
         if same {
             self.rows.drain(..rows.len());
             self.rows.shrink_to(BLOCK_ROWS);
@@ -337,7 +427,8 @@ impl State {
         self.blocks.retain(|block| block.last >= cutoff);
         self.rows.retain(|row| row.time >= cutoff);
         let current = self.live.as_ref().map(|live| live.id);
-        self.shapes.retain(|_, shape| Arc::strong_count(shape) > 1 || Some(shape.id) == current);
+        self.shapes
+            .retain(|_, shape| Arc::strong_count(shape) > 1 || Some(shape.id) == current);
     }
 
     /// Series whose newest sample, or first mention, is before `cutoff`.
@@ -355,13 +446,18 @@ impl State {
 
     /// After series were forgotten: the last round no longer counts on them.
     pub(crate) fn forget_shapes(&mut self) {
-        self.shapes.retain(|_, shape| shape.refs.iter().all(|series| self.slots.holds(*series)));
+        self.shapes
+            .retain(|_, shape| shape.refs.iter().all(|series| self.slots.holds(*series)));
         let Some(live) = self.live.clone() else { return };
         if live.refs.iter().all(|series| self.slots.holds(*series)) {
             return;
         }
-        let left: Vec<SeriesRef> =
-            live.refs.iter().copied().filter(|series| self.slots.holds(*series)).collect();
+        let left: Vec<SeriesRef> = live
+            .refs
+            .iter()
+            .copied()
+            .filter(|series| self.slots.holds(*series))
+            .collect();
         self.live = Some(self.shape(&left));
     }
 
@@ -373,7 +469,11 @@ impl State {
     /// Bytes that its samples take.
     pub(crate) fn bytes(&self) -> usize {
         let blocks: usize = self.blocks.iter().map(|block| block.bytes).sum();
-        let rows: usize = self.rows.iter().map(|row| row.values.len() * 8 + size_of::<Row>()).sum();
+        let rows: usize = self
+            .rows
+            .iter()
+            .map(|row| row.values.len() * 8 + size_of::<Row>())
+            .sum();
         let shapes: usize = self.shapes.values().map(|shape| shape.heap_bytes()).sum();
         blocks + rows + shapes
     }
