@@ -7,7 +7,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::text::duration;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
@@ -23,7 +22,7 @@ pub(crate) enum Unserved {
     /// All places were taken until the time was over.
     Full { places_max: usize },
     /// It ran, and longer than it may.
-    Late { after: Duration },
+    Late,
     /// It broke off; its thread says why in the log.
     Broken,
 }
@@ -35,11 +34,7 @@ impl fmt::Display for Unserved {
                 f,
                 "query timed out in query queue: {places_max} queries are running and none ended in time"
             ),
-            Self::Late { after } => write!(
-                f,
-                "query timed out in expression evaluation after {}",
-                duration::short(*after)
-            ),
+            Self::Late => f.write_str("query timed out in expression evaluation"),
             Self::Broken => f.write_str("the query broke off; the log says where"),
         }
     }
@@ -85,7 +80,7 @@ impl Desk {
         match timeout_at(end, running).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) => Err(Unserved::Broken),
-            Err(_) => Err(Unserved::Late { after: patience }),
+            Err(_) => Err(Unserved::Late),
         }
     }
 }
@@ -105,7 +100,7 @@ mod tests {
         let late = desk
             .ask(Duration::from_millis(20), move || wait.recv().is_ok())
             .await;
-        assert_eq!(late, Err(Unserved::Late { after: Duration::from_millis(20) }));
+        assert_eq!(late, Err(Unserved::Late));
 
         let full = desk.ask(Duration::from_millis(20), || true).await;
         assert_eq!(full, Err(Unserved::Full { places_max: 1 }));

@@ -26,14 +26,15 @@ impl Form {
 
     /// The first value of that name; empty when there is none.
     pub(crate) fn first(&self, name: &str) -> &str {
-        self.all(name).next().unwrap_or_default()
+        let mut pairs = self.0.iter();
+        pairs
+            .find(|(known, _)| known == name)
+            .map_or("", |(_, value)| value)
     }
 
     pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> + 'a {
-        self.0
-            .iter()
-            .filter(move |(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        let named = self.0.iter().filter(move |(known, _)| known == name);
+        named.map(|(_, value)| value.as_str())
     }
 }
 
@@ -98,13 +99,19 @@ mod tests {
     fn parameters_are_unescaped_and_may_repeat() {
         let form = Form::parse("match[]=a%7Bx%3D%22%C3%A4%22%7D&match%5B%5D=b+c&&empty=&bare").unwrap();
         assert_eq!(form.all("match[]").collect::<Vec<_>>(), [r#"a{x="ä"}"#, "b c"]);
-        assert_eq!((form.first("empty"), form.first("bare"), form.first("none")), ("", "", ""));
+        assert_eq!(
+            (form.first("empty"), form.first("bare"), form.first("none")),
+            ("", "", "")
+        );
     }
 
     #[test]
     fn a_broken_escape_is_named() {
         for text in ["q=%zz", "q=%2", "q=%", "q=%+1"] {
-            assert!(Form::parse(text).unwrap_err().contains("invalid URL escape"), "{text}");
+            assert!(
+                Form::parse(text).unwrap_err().contains("invalid URL escape"),
+                "{text}"
+            );
         }
         assert!(Form::parse("q=%ff").unwrap_err().contains("UTF-8"));
     }

@@ -109,7 +109,9 @@ impl Guard {
         // Sent by every browser of today, also where it leaves Origin out.
         match headers.get("sec-fetch-site").map(HeaderValue::as_bytes) {
             None | Some(b"same-origin" | b"none") => Ok(()),
-            Some(_) => Err(refused("changes are only taken from this server's own page".to_owned())),
+            Some(_) => Err(refused(
+                "changes are only taken from this server's own page".to_owned(),
+            )),
         }
     }
 }
@@ -224,25 +226,56 @@ mod tests {
         }
         let request = request.body(Body::empty()).unwrap();
         let guard = Guard::new(listen.parse().unwrap(), Duration::from_secs(1));
-        guard.judge(&request).map_or_else(|(status, _)| status.as_u16(), |()| 200)
+        guard
+            .judge(&request)
+            .map_or_else(|(status, _)| status.as_u16(), |()| 200)
     }
 
     #[test]
     fn a_loopback_listener_answers_to_this_machines_names_only() {
         let asked = |host| judge(LOOPBACK, "GET", "/", &[("host", host)]);
-        for host in ["localhost", "LocalHost:9464", "127.0.0.1:9464", "127.0.0.1", "[::1]:9464", "[::1]", "localhost:8080"] {
+        for host in [
+            "localhost",
+            "LocalHost:9464",
+            "127.0.0.1:9464",
+            "127.0.0.1",
+            "[::1]:9464",
+            "[::1]",
+            "localhost:8080",
+        ] {
             assert_eq!(asked(host), 200, "{host}");
         }
-        for host in ["evil.example", "evil.example:9464", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1:9464", "localhost."] {
+        for host in [
+            "evil.example",
+            "evil.example:9464",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "10.0.0.1:9464",
+            "localhost.",
+        ] {
             assert_eq!(asked(host), 403, "{host}");
         }
         for host in ["", "a b", "localhost@evil.example"] {
             assert_eq!(asked(host), 400, "{host}");
         }
         assert_eq!(judge(LOOPBACK, "GET", "/", &[]), 400);
-        assert_eq!(judge(LOOPBACK, "GET", "/", &[("host", "localhost"), ("host", "evil.example")]), 400);
-        assert_eq!(judge(LOOPBACK, "GET", "http://evil.example/", &[("host", "localhost")]), 403);
-        assert_eq!(judge("[::ffff:127.0.0.1]:9464", "GET", "/", &[("host", "evil.example")]), 403);
+        assert_eq!(
+            judge(
+                LOOPBACK,
+                "GET",
+                "/",
+                &[("host", "localhost"), ("host", "evil.example")]
+            ),
+            400
+        );
+        assert_eq!(
+            judge(LOOPBACK, "GET", "http://evil.example/", &[("host", "localhost")]),
+            403
+        );
+        assert_eq!(
+            judge("[::ffff:127.0.0.1]:9464", "GET", "/", &[("host", "evil.example")]),
+            403
+        );
         assert_eq!(judge(OPEN, "GET", "/", &[("host", "skopos.example:9464")]), 200);
     }
 
@@ -253,7 +286,14 @@ mod tests {
         assert_eq!(asked("LOCALHOST", "http://localhost"), 200);
         assert_eq!(asked("localhost", "http://localhost:80"), 200);
         assert_eq!(asked("localhost", "https://localhost:443"), 200);
-        for origin in ["http://evil.example", "http://localhost:3000", "http://127.0.0.1:9464", "null", "localhost:9464", ""] {
+        for origin in [
+            "http://evil.example",
+            "http://localhost:3000",
+            "http://127.0.0.1:9464",
+            "null",
+            "localhost:9464",
+            "",
+        ] {
             assert_eq!(asked("localhost:9464", origin), 403, "{origin}");
         }
         let open = [("host", "skopos.example:9464"), ("origin", "http://evil.example")];

@@ -135,7 +135,14 @@ mod tests {
 
     #[test]
     fn strings_read_back() {
-        for value in ["", "plain", "\"q\" \\ \n\r\t\u{1}\u{1f}", "grüß €", "\n", "a\u{2028}"] {
+        for value in [
+            "",
+            "plain",
+            "\"q\" \\ \n\r\t\u{1}\u{1f}",
+            "grüß €",
+            "\n",
+            "a\u{2028}",
+        ] {
             let text = written(|text| string(text, value));
             assert_eq!(serde_json::from_str::<String>(&text).unwrap(), value, "{text}");
         }
@@ -152,7 +159,10 @@ mod tests {
         ] {
             assert_eq!(written(|out| point(out, Timestamp(millis), 1.0)), text);
         }
-        assert_eq!(written(|out| seconds(out, Timestamp(1_795_661_540_910))), "1795661540.91");
+        assert_eq!(
+            written(|out| seconds(out, Timestamp(1_795_661_540_910))),
+            "1795661540.91"
+        );
         assert_eq!(written(|out| seconds(out, Timestamp(-1_000))), "-1");
     }
 
@@ -168,6 +178,9 @@ mod tests {
         };
         let pieces: Vec<Bytes> = pieces.collect();
         assert!(pieces.len() > 3, "{}", pieces.len());
-        assert_eq!(serde_json::from_slice::<Vec<u32>>(&pieces.concat()).unwrap(), items);
+        assert_eq!(
+            serde_json::from_slice::<Vec<u32>>(&pieces.concat()).unwrap(),
+            items
+        );
     }
 }

@@ -15,6 +15,10 @@ mod life;
 mod line;
 mod measure;
 mod page;
+#[allow(
+    clippy::type_complexity,
+    reason = "a room is called by what it is asked and answers"
+)]
 mod rooms;
 mod routes;
 mod server;

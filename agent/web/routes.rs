@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::{Extension, Router};
+use http::{StatusCode, Uri};
 
 use crate::desk::Desk;
 use crate::guard::{self, Guard};
@@ -18,9 +19,17 @@ pub(crate) fn router(rooms: Rooms, config: &Config, guard: Guard, measure: Measu
         .merge(api::routes())
         .merge(exposition::routes())
         .merge(life::routes())
+        .fallback(nowhere)
         .layer(Extension(desk))
         .layer(from_fn_with_state(guard, guard::check))
         .layer(from_fn(guard::dress))
         .layer(from_fn_with_state(measure, measure::request))
         .with_state(rooms)
+}
+
+async fn nowhere(uri: Uri) -> (StatusCode, String) {
+    (
+        StatusCode::NOT_FOUND,
+        format!("there is no {} here; the overview is at /\n", uri.path()),
+    )
 }

@@ -15,13 +15,14 @@ use axum::response::Response;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use prometheus::Gauge;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -93,14 +94,20 @@ impl Server {
     /// # Errors
     /// The listener does not fit the runtime.
     pub async fn run(self, rooms: Rooms, stop: CancellationToken) -> io::Result<()> {
-        let Self { config, listener, address } = self;
+        let Self {
+            config,
+            listener,
+            address,
+        } = self;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let measure = Measure::new(&rooms.registry);
         let guard = Guard::new(address, config.request_timeout);
         let clock = Arc::clone(&rooms.clock);
         let hall = Hall {
             router: routes::router(rooms, &config, guard, measure.clone()),
-            places: Arc::new(Semaphore::new(config.connections_max.clamp(1, Semaphore::MAX_PERMITS))),
+            places: Arc::new(Semaphore::new(
+                config.connections_max.clamp(1, Semaphore::MAX_PERMITS),
+            )),
             farewells: Arc::new(Semaphore::new(FAREWELLS_MAX)),
             graceful: GracefulShutdown::new(),
             measure,
@@ -147,46 +154,28 @@ impl Hall {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
+        let guest = Guest::enter(place, &self.measure.connections);
         let connection = self.graceful.watch(self.connection(stream));
-        let connections = self.measure.connections.clone();
-        connections.inc();
         guests.spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "connection ended");
             }
-            connections.dec();
-            drop(place);
+            drop(guest);
         });
     }
 
-    fn connection(
-        &self,
-        stream: TcpStream,
-    ) -> http1::Connection<TokioIo<Line<TcpStream>>, impl hyper::service::HttpService<Incoming, ResBody = axum::body::Body, Error = Infallible> + use<>>
-    {
+    fn connection(&self, stream: TcpStream) -> http1::Connection<TokioIo<Line<TcpStream>>, Door> {
         let serving = Serving::new(AtomicBool::new(false));
-        let line = Line::new(
-            stream,
-            Arc::clone(&serving),
-            self.config.request_timeout,
-            self.config.stall_timeout,
-        );
+        let (headers, stall) = (self.config.request_timeout, self.config.stall_timeout);
+        let line = Line::new(stream, Arc::clone(&serving), headers, stall);
         let router = TowerToHyperService::new(self.router.clone());
-        let service = service_fn(move |request: Request<Incoming>| {
-            serving.store(true, Ordering::Relaxed);
-            let (serving, answer) = (Arc::clone(&serving), hyper::service::Service::call(&router, request));
-            async move {
-                let answer: Result<Response, Infallible> = answer.await;
-                serving.store(false, Ordering::Relaxed);
-                answer
-            }
-        });
         http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.config.idle_timeout.max(self.config.request_timeout))
+            .header_read_timeout(self.config.idle_timeout.max(headers))
             .max_headers(HEADERS_MAX)
+            .max_header_size(BUFFER_BYTES_MAX)
             .max_buf_size(BUFFER_BYTES_MAX)
-            .serve_connection(TokioIo::new(line), service)
+            .serve_connection(TokioIo::new(line), Door { router, serving })
     }
 
     /// Says that there is no place; the answer is lost if the client's request is still unread at the close.
@@ -227,5 +216,49 @@ impl Hall {
             tracing::warn!(connections = guests.len(), "connections cut after the grace time");
             guests.shutdown().await;
         }
+    }
+}
+
+/// Holds a place and is counted as long as it lives, however its connection ends.
+struct Guest {
+    connections: Gauge,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Guest {
+    fn enter(place: OwnedSemaphorePermit, connections: &Gauge) -> Self {
+        connections.inc();
+        Self {
+            connections: connections.clone(),
+            _place: place,
+        }
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.connections.dec();
+    }
+}
+
+/// The router, telling the line when a request is being answered.
+struct Door {
+    router: TowerToHyperService<Router>,
+    serving: Serving,
+}
+
+impl Service<Request<Incoming>> for Door {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = model::BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        self.serving.store(true, Ordering::Relaxed);
+        let (serving, answer) = (Arc::clone(&self.serving), self.router.call(request));
+        Box::pin(async move {
+            let answer = answer.await;
+            serving.store(false, Ordering::Relaxed);
+            answer
+        })
     }
 }
