@@ -3,11 +3,14 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use model::select::Last;
 use model::{Labels, Matcher, Metadata, Select, SelectError, Series, TimeRange};
 use serde_json::Value;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use super::house::{Answer, House};
 use super::memory::Memory;
@@ -210,13 +213,28 @@ async fn a_large_answer_is_whole() {
     );
 }
 
-/// A store whose reads take their time.
-struct Slow(Duration);
+/// A store whose reads take their time, and are counted.
+struct Slow {
+    takes: Duration,
+    reads: Arc<AtomicUsize>,
+}
+
+impl Slow {
+    fn house(config: &Config, takes: Duration) -> (House, Arc<AtomicUsize>) {
+        let reads = Arc::<AtomicUsize>::default();
+        let slow = Self {
+            takes,
+            reads: Arc::clone(&reads),
+        };
+        (House::over(config, Arc::new(slow)), reads)
+    }
+}
 
 impl Select for Slow {
     fn select(&self, _: &[Matcher], _: TimeRange, _: usize) -> Result<Vec<Series>, SelectError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
         let (_hold, wait) = std::sync::mpsc::sync_channel::<()>(0);
-        let _late = wait.recv_timeout(self.0);
+        let _late = wait.recv_timeout(self.takes);
         Ok(Vec::new())
     }
     fn labels(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<Labels>, SelectError> {
@@ -231,13 +249,29 @@ impl Select for Slow {
 }
 
 #[tokio::test]
+async fn a_question_ends_when_nobody_waits_for_its_answer() {
+    let takes = Duration::from_millis(300);
+    let (house, reads) = Slow::house(&Config::default(), takes);
+    let mut client = TcpStream::connect(house.address).await.unwrap();
+    let question = "GET /api/v1/query?query=a%2Bb%2Bc%2Bd%2Be HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    client.write_all(question.as_bytes()).await.unwrap();
+    while reads.load(Ordering::Relaxed) == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    drop(client);
+    tokio::time::sleep(takes * 6).await;
+    let read = reads.load(Ordering::Relaxed);
+    assert!(read <= 2, "{read} of 5 selectors were read");
+}
+
+#[tokio::test]
 async fn slow_questions_end_in_time_and_do_not_block_the_rest() {
     let config = Config {
         queries_max: 1,
         query_timeout: Duration::from_millis(200),
         ..Config::default()
     };
-    let house = House::over(&config, Arc::new(Slow(Duration::from_secs(2))));
+    let (house, _) = Slow::house(&config, Duration::from_secs(2));
     let late = house.get("/api/v1/query?query=up&timeout=50ms").await;
     assert_eq!(late.status, 503);
     assert!(
