@@ -1,5 +1,6 @@
 //! What a person may say about the server; an empty section is a good server.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -8,6 +9,10 @@ use serde::Deserialize;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// Address that pages and APIs are served on. Only on loopback may anybody write: reload, send a test.
+    pub listen: SocketAddr, // listen: 127.0.0.1:9464
+    /// Where people reach the page, for links in messages. Empty: the address it listens on.
+    pub external_url: String,
     /// Connections served at one time; the next one is told so with 503 and closed.
     pub connections_max: usize,
     /// Time a client has to send the headers of a request, and again to send its body.
@@ -32,6 +37,8 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9464)),
+            external_url: String::new(),
             connections_max: 512,
             request_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(120),
