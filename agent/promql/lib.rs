@@ -4,11 +4,14 @@
 
 mod ast;
 mod cache;
+mod constant;
 mod engine;
 mod error;
 mod eval;
+mod explain;
 mod filter;
 mod functions;
+mod headroom;
 mod lex;
 mod literal;
 mod lookup;

@@ -9,11 +9,14 @@ use super::select::{Cursor, has_one_name};
 use super::{Eval, Steps};
 use crate::ast::{Expr, Kind as ExprKind, Subquery};
 use crate::error::QueryError;
-use crate::functions::{Function, Kind, Window};
+use crate::functions::{Function, Kind, OverTime, Window};
 use crate::span::Span;
 
 /// Series whose windows are asked for, one after the other.
 type Visit<'v> = dyn FnMut(&Head, &[Timestamp], &[f64]) -> Result<(), QueryError> + 'v;
+
+/// A series' labels, times and values.
+pub(crate) type Samples = (Labels, Vec<Timestamp>, Vec<f64>);
 
 /// Where the windows of a range vector lie.
 #[derive(Clone, Copy)]
@@ -41,10 +44,9 @@ impl Eval<'_> {
     pub(super) fn over_time(
         self,
         function: &Function,
-        run: (fn(&Window<'_>, &[f64]) -> Option<f64>, Kind),
+        (run, kind): (OverTime, Kind),
         args: &[Expr],
     ) -> Result<Grid, QueryError> {
-        let (run, kind) = run;
         let (mut scalars, mut ranged) = (Vec::new(), None);
         for arg in args {
             match arg.bare() {
@@ -144,10 +146,7 @@ impl Eval<'_> {
     }
 
     /// The samples of a range vector at the only step.
-    pub(crate) fn samples(
-        self,
-        ranged: &Expr,
-    ) -> Result<Vec<(Labels, Vec<Timestamp>, Vec<f64>)>, QueryError> {
+    pub(crate) fn samples(self, ranged: &Expr) -> Result<Vec<Samples>, QueryError> {
         let ranged = ranged.bare();
         let windows = self.windows(ranged);
         let mut rows = Vec::new();
