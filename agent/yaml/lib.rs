@@ -1,1 +1,170 @@
-//! Being built.
+//! Reads YAML strictly: a mistake is a [`Complaint`] with file, line, column, excerpt and suggestion.
+//!
+//! An empty document is an empty map, and a key with nothing after it may stand for its default
+//! ([`null_default`]), both as in Prometheus.
+
+use model::Complaint;
+use model::complaint::nearest;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_saphyr::Error;
+pub use serde_saphyr::Spanned;
+
+/// `file` is the name as the person gave it, for the complaint only.
+///
+/// # Errors
+/// The first mistake in the document.
+pub fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Complaint> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let source = if is_blank(text) { "{}" } else { text };
+    serde_saphyr::from_str(source).map_err(|error| complain(file, text, &error))
+}
+
+/// For `#[serde(deserialize_with = "yaml::null_default")]`: `groups:` with nothing after it is its default.
+///
+/// # Errors
+/// What reading `T` gives.
+pub fn null_default<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: Deserialize<'de> + Default,
+    D: Deserializer<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// A complaint about a value that was read with its place.
+#[must_use]
+pub fn complain_at<T>(file: &str, text: &str, place: &Spanned<T>, message: impl Into<String>) -> Complaint {
+    let (line, column) = position(place.referenced.line(), place.referenced.column());
+    Complaint::at(file, text, line, column, message)
+}
+
+fn is_blank(text: &str) -> bool {
+    text.lines()
+        .map(str::trim)
+        .all(|line| line.is_empty() || line.starts_with('#') || line == "---")
+}
+
+fn position(line: u64, column: u64) -> (usize, usize) {
+    (
+        usize::try_from(line).unwrap_or(0),
+        usize::try_from(column).unwrap_or(0),
+    )
+}
+
+fn complain(file: &str, text: &str, error: &Error) -> Complaint {
+    let bare = error.without_snippet();
+    let message = match bare {
+        Error::SerdeUnknownField { field, .. } => format!("unknown key {field:?}"),
+        Error::SerdeUnknownVariant {
+            variant, expected, ..
+        } => {
+            format!("{variant:?} is not one of {}", expected.join(", "))
+        }
+        Error::SerdeMissingField { field, .. } => format!("key {field:?} is missing"),
+        Error::DuplicateMappingKey { key: Some(key), .. } => format!("key {key:?} is there twice"),
+        other => plain(&other.to_string()),
+    };
+    let complaint = match bare.location() {
+        Some(place) => {
+            let (line, column) = position(place.line(), place.column());
+            Complaint::at(file, text, line, column, message)
+        }
+        None => Complaint::about(file, message),
+    };
+    match bare {
+        Error::SerdeUnknownField { field, expected, .. } => complaint.suggest(suggestion(field, expected)),
+        Error::SerdeUnknownVariant {
+            variant, expected, ..
+        } => match nearest(variant, expected.iter().copied()) {
+            Some(near) => complaint.suggest(format!("did you mean {near:?}?")),
+            None => complaint,
+        },
+        _ => complaint,
+    }
+}
+
+/// The parser's first line, without the place that the complaint already has.
+fn plain(message: &str) -> String {
+    let line = message.lines().next().unwrap_or_default();
+    let line = line.strip_prefix("error: ").unwrap_or(line);
+    let end = line
+        .find(" at line ")
+        .or_else(|| line.find(" (at line "))
+        .unwrap_or(line.len());
+    let start = match line.strip_prefix("line ").and_then(|rest| rest.find(": ")) {
+        Some(colon) if colon < end => "line ".len() + colon + 2,
+        _ => 0,
+    };
+    line.get(start..end).unwrap_or(line).to_owned()
+}
+
+fn suggestion(field: &str, expected: &[&'static str]) -> String {
+    match nearest(field, expected.iter().copied()) {
+        Some(near) => format!("did you mean {near:?}?"),
+        None if expected.is_empty() => "no keys are known here".to_owned(),
+        None => format!("known keys here: {}", expected.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[derive(Debug, Default, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields, default)]
+    struct Config {
+        #[serde(deserialize_with = "model::text::duration::deserialize")]
+        scrape_interval: Duration,
+        #[serde(deserialize_with = "null_default")]
+        groups: Vec<Group>,
+    }
+
+    #[derive(Debug, Default, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Group {
+        name: String,
+        limit: Option<u32>,
+    }
+
+    fn complaint(text: &str) -> String {
+        read::<Config>("a.yaml", text)
+            .map_or_else(|complaint| complaint.to_string(), |config| format!("{config:?}"))
+    }
+
+    #[test]
+    fn an_empty_document_and_an_empty_key_are_defaults() {
+        for text in ["", "# nothing\n", "---\n", "groups:\n", "{}"] {
+            assert_eq!(read::<Config>("a.yaml", text), Ok(Config::default()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_placed_and_mended() {
+        let text = complaint("groups:\n  - name: a\n    limt: 3\n");
+        assert!(text.starts_with("a.yaml:3:5: unknown key \"limt\"\n"), "{text}");
+        assert!(text.contains("  3 |     limt: 3\n    |     ^"), "{text}");
+        assert!(text.ends_with("did you mean \"limit\"?"), "{text}");
+    }
+
+    #[test]
+    fn a_wrong_type_says_what_was_expected_and_where() {
+        let text = complaint("scrape_interval: soon\n");
+        assert!(
+            text.starts_with("a.yaml:1:18: not a duration: \"soon\"; write for example 15s"),
+            "{text}"
+        );
+        let text = complaint("groups:\n  - name: a\n    limit: many\n");
+        assert!(text.starts_with("a.yaml:3:12: "), "{text}");
+    }
+
+    #[test]
+    fn broken_yaml_is_placed() {
+        let text = complaint("groups: [\n");
+        assert!(text.starts_with("a.yaml:"), "{text}");
+        let text = complaint("groups: []\ngroups: []\n");
+        assert!(text.contains("\"groups\" is there twice"), "{text}");
+    }
+}

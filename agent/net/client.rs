@@ -1,0 +1,203 @@
+//! The one HTTP client. It follows no redirects and repeats nothing; a body is read up to a limit.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use model::BoxFuture;
+use model::outside::{Client, ClientError, Method, Request, Response};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+const IDLE_PER_HOST: usize = 2;
+
+/// Keeps connections open between requests. Certificates are read when the first `https` URL is asked,
+/// so that a machine without a CA bundle can still speak `http`.
+pub struct HttpClient {
+    plain: reqwest::Client,
+    tls: OnceLock<Result<reqwest::Client, String>>,
+}
+
+impl HttpClient {
+    /// # Errors
+    /// The client cannot be built at all.
+    pub fn new() -> Result<Arc<Self>, String> {
+        // An empty set of roots is allowed; it is never used for `https`.
+        let plain = builder()
+            .tls_certs_only([])
+            .build()
+            .map_err(|error| chain(&error))?;
+        Ok(Arc::new(Self {
+            plain,
+            tls: OnceLock::new(),
+        }))
+    }
+
+    fn client(&self, url: &str) -> Result<&reqwest::Client, ClientError> {
+        if !url.starts_with("https:") {
+            return Ok(&self.plain);
+        }
+        let tls = self
+            .tls
+            .get_or_init(|| builder().build().map_err(|error| chain(&error)));
+        tls.as_ref()
+            .map_err(|error| ClientError::Connect(format!("TLS cannot be used: {error}")))
+    }
+}
+
+fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(IDLE_PER_HOST)
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("skopos/", env!("CARGO_PKG_VERSION")))
+}
+
+impl Client for HttpClient {
+    fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, ClientError>> {
+        Box::pin(async move {
+            let limit = request.timeout;
+            match tokio::time::timeout(limit, self.exchange(request)).await {
+                Ok(answer) => answer,
+                Err(_) => Err(ClientError::Timeout(limit)),
+            }
+        })
+    }
+}
+
+impl HttpClient {
+    async fn exchange(&self, request: Request) -> Result<Response, ClientError> {
+        let method = match request.method {
+            Method::Get => reqwest::Method::GET,
+            Method::Post => reqwest::Method::POST,
+        };
+        let mut call = self
+            .client(&request.url)?
+            .request(method, &request.url)
+            .body(request.body);
+        for (name, value) in &request.headers {
+            call = call.header(name, value);
+        }
+        let answer = call.send().await.map_err(|error| explain(&error))?;
+        let status = answer.status().as_u16();
+        let headers = answer.headers().iter();
+        let headers = headers.map(|(name, value)| {
+            (
+                name.to_string(),
+                String::from_utf8_lossy(value.as_bytes()).into_owned(),
+            )
+        });
+        let headers = headers.collect();
+        let mut body = Vec::new();
+        let mut parts = answer.bytes_stream();
+        while let Some(part) = parts.next().await {
+            let part = part.map_err(|error| explain(&error))?;
+            if body.len() + part.len() > request.answer_bytes_max {
+                return Err(ClientError::TooLong {
+                    limit_bytes: request.answer_bytes_max,
+                });
+            }
+            body.extend_from_slice(&part);
+        }
+        Ok(Response {
+            status,
+            headers,
+            body,
+        })
+    }
+}
+
+fn explain(error: &reqwest::Error) -> ClientError {
+    let why = chain(error);
+    if error.is_builder() {
+        ClientError::BadUrl(why)
+    } else if error.is_connect() {
+        ClientError::Connect(why)
+    } else {
+        ClientError::Broken(why)
+    }
+}
+
+/// The innermost cause says most; the URL is left out, for it may hold a secret.
+fn chain(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    let text = cause.to_string();
+    match error.url() {
+        Some(url) => text.replace(url.as_str(), "the URL"),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Answers one request with `answer`, then holds the connection open.
+    async fn peer(answer: &'static [u8]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut seen = [0; 1024];
+            _ = stream.read(&mut seen).await;
+            _ = stream.write_all(answer).await;
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        });
+        format!("http://{address}/secret-path")
+    }
+
+    async fn ask(url: &str, answer_bytes_max: usize) -> Result<Response, ClientError> {
+        let timeout = Duration::from_millis(500);
+        let request = Request {
+            method: Method::Get,
+            url: url.to_owned(),
+            headers: vec![],
+            body: vec![],
+            timeout,
+            answer_bytes_max,
+        };
+        HttpClient::new().unwrap().send(request).await
+    }
+
+    #[tokio::test]
+    async fn an_answer_comes_with_status_headers_and_body() {
+        let url = peer(b"HTTP/1.1 429 Too Many\r\nRetry-After: 7\r\nContent-Length: 2\r\n\r\nno").await;
+        let answer = ask(&url, 100).await.unwrap();
+        assert_eq!(
+            (answer.status, answer.header("retry-after"), &*answer.body),
+            (429, Some("7"), &b"no"[..])
+        );
+    }
+
+    #[tokio::test]
+    async fn a_body_that_never_ends_is_cut_by_length_or_time() {
+        let url = peer(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\nlonger than the limit").await;
+        assert_eq!(
+            ask(&url, 10).await.unwrap_err(),
+            ClientError::TooLong { limit_bytes: 10 }
+        );
+        let url = peer(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\nx").await;
+        assert_eq!(
+            ask(&url, 100).await.unwrap_err(),
+            ClientError::Timeout(Duration::from_millis(500))
+        );
+    }
+
+    #[tokio::test]
+    async fn errors_say_why_and_never_show_the_url() {
+        let error = ask("http://127.0.0.1:1/secret-path", 10).await.unwrap_err();
+        assert_eq!(error.reason(), "connect");
+        assert!(
+            error.to_string().contains("refused") && !error.to_string().contains("secret-path"),
+            "{error}"
+        );
+        assert_eq!(ask("nonsense", 10).await.unwrap_err().reason(), "bad_url");
+    }
+}
