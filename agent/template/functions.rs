@@ -251,8 +251,14 @@ fn title(text: &str) -> String {
 }
 
 /// Where an expression is shown: as a graph (0) or a table (1).
-pub(crate) fn link(expr: &str, tab: u8) -> String {
+fn link(expr: &str, tab: u8) -> String {
     format!("/graph?g0.expr={}&g0.tab={tab}", escape::url_query(expr))
+}
+
+/// Path and query of the page that shows an expression as a table, as in Prometheus.
+#[must_use]
+pub fn table_link(expr: &str) -> String {
+    link(expr, 1)
 }
 
 /// Host and port, if there is a port; an address of IPv6 stands in brackets.

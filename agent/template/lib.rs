@@ -24,6 +24,7 @@ mod tree;
 mod value;
 
 pub use error::{ParseError, Problem, RenderError};
+pub use functions::table_link;
 pub use language::{Entry, Function, Language};
 pub use render::{Context, Limits, Queries, Template};
 pub use value::{List, Map, Methods, Record, Value};
