@@ -20,6 +20,8 @@ mod print;
 pub mod script;
 mod span;
 mod stats;
+#[cfg(test)]
+mod tests;
 mod value;
 
 pub use ast::{

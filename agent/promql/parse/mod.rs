@@ -139,6 +139,8 @@ impl<'t> Parser<'t> {
     fn signed(&self, start: Span, negative: bool, expr: Expr) -> Result<Expr, Mistake> {
         let span = start.to(expr.span);
         match expr.kind {
+            // A NaN has no sign that could be seen.
+            Kind::Number(value) if value.is_nan() => self.node(Kind::Number(f64::NAN), span),
             Kind::Number(value) => self.node(Kind::Number(if negative { -value } else { value }), span),
             _ => {
                 self.checked_unary(&expr)?;
