@@ -10,7 +10,7 @@ mod hear;
 mod restore;
 mod send;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +45,8 @@ pub(crate) struct Core {
     lanes: Vec<Lane>,
     /// Over all groups.
     alerts: usize,
+    /// Groups in which something ended since the last step.
+    ended: BTreeSet<Key>,
     leadership: Leadership,
     records: Records,
     metrics: Metrics,
@@ -74,6 +76,7 @@ impl Core {
             groups: BTreeMap::new(),
             lanes: Vec::new(),
             alerts: 0,
+            ended: BTreeSet::new(),
             leadership,
             records: Records::new(journal, metrics.journal_failures.clone()),
             metrics,
@@ -88,6 +91,9 @@ impl Core {
     /// Decides what is due. With `launch` off nothing new is sent.
     pub(crate) fn step(&mut self, now: Timestamp, launch: bool) -> Step {
         self.notice_clock(now);
+        for key in std::mem::take(&mut self.ended) {
+            self.settle(&key);
+        }
         let mut launches = Vec::new();
         if self.leadership.here {
             self.flush(now);

@@ -57,12 +57,16 @@ impl Eval<'_> {
             _ => Vec::new(),
         };
         let grid = self.vector(&aggregate.expr)?;
+        self.aggregated(aggregate, grid, &numbers)
+    }
+
+    fn aggregated(self, aggregate: &Aggregate, grid: Grid, numbers: &[f64]) -> Result<Grid, QueryError> {
         match aggregate.op {
             Aggregation::Topk | Aggregation::Bottomk | Aggregation::Limitk => {
-                self.ranked(aggregate, grid, &numbers)
+                self.ranked(aggregate, grid, numbers)
             }
             Aggregation::CountValues => self.counted_values(aggregate, &grid),
-            Aggregation::Quantile => self.quantiles(aggregate, &grid, &numbers),
+            Aggregation::Quantile => self.quantiles(aggregate, &grid, numbers),
             op => self.folded(op, &grid, &aggregate.grouping),
         }
     }

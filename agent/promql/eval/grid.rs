@@ -105,10 +105,6 @@ impl Grid {
         self.heads.len()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.heads.is_empty()
-    }
-
     pub(crate) fn cells(&self) -> usize {
         self.cells.len()
     }

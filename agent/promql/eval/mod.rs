@@ -23,6 +23,7 @@ mod steps;
 
 use model::Labels;
 
+pub(crate) use binary::{compares, computed};
 pub(crate) use grid::{Grid, Head, is_hole};
 pub(crate) use query::Query;
 pub(crate) use steps::Steps;

@@ -15,7 +15,7 @@ impl Eval<'_> {
     }
 
     /// The times of the samples instead of their values.
-    pub(super) fn stamped(self, selector: &Selector) -> Result<Grid, QueryError> {
+    pub(crate) fn stamped(self, selector: &Selector) -> Result<Grid, QueryError> {
         self.looked_up(selector, |series, nth| {
             series.times.get(nth).map(|time| time.seconds())
         })

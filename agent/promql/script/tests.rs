@@ -35,11 +35,20 @@ fn report(script: &Path, delayed_name_removal: bool) -> Report {
 fn our_scripts_pass() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/promql");
     let scripts = scripts(&folder);
-    assert!(scripts.len() >= 10, "{} has {} scripts", folder.display(), scripts.len());
+    assert!(
+        scripts.len() >= 10,
+        "{} has {} scripts",
+        folder.display(),
+        scripts.len()
+    );
     for script in scripts {
         let report = report(&script, false);
         assert!(report.failed.is_empty(), "{} fails", script.display());
-        assert!(report.passed > 0 && report.skipped == 0, "{} checks nothing", script.display());
+        assert!(
+            report.passed > 0 && report.skipped == 0,
+            "{} checks nothing",
+            script.display()
+        );
     }
 }
 
@@ -50,8 +59,19 @@ fn scripts_of_prometheus_pass() {
         return;
     };
     const CORE: [&str; 13] = [
-        "aggregators", "at_modifier", "collision", "functions", "histograms", "literals", "name_label_dropping",
-        "operators", "range_queries", "selectors", "staleness", "subquery", "trig_functions",
+        "aggregators",
+        "at_modifier",
+        "collision",
+        "functions",
+        "histograms",
+        "literals",
+        "name_label_dropping",
+        "operators",
+        "range_queries",
+        "selectors",
+        "staleness",
+        "subquery",
+        "trig_functions",
     ];
     let mut all = Report::default();
     for name in CORE {
@@ -61,6 +81,11 @@ fn scripts_of_prometheus_pass() {
         all.skipped += report.skipped;
         all.failed.extend(report.failed);
     }
-    println!("all: {} passed, {} failed, {} skipped", all.passed, all.failed.len(), all.skipped);
+    println!(
+        "all: {} passed, {} failed, {} skipped",
+        all.passed,
+        all.failed.len(),
+        all.skipped
+    );
     assert!(all.failed.is_empty());
 }
