@@ -19,12 +19,12 @@ mod metrics;
 mod output;
 mod place;
 mod pool;
+#[cfg(test)]
+mod promises;
 mod record;
 mod runner;
 mod schedule;
 mod state;
-#[cfg(test)]
-mod tests;
 mod view;
 mod world;
 
