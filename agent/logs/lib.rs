@@ -76,7 +76,7 @@ pub enum Error {
 pub struct Logs {
     shared: Arc<Shared>,
     reader: Reader<Queue>,
-    shipper: Shipper,
+    shipper: Shipper<Writer>,
     clock: Arc<dyn Clock>,
 }
 
@@ -108,18 +108,18 @@ impl Logs {
         registry: &Registry,
     ) -> Result<Self, Error> {
         config.check().map_err(Error::Config)?;
-        let limits = limits(&config);
-        let (segments, kept) =
-            Writer::open(&data_folder, limits, clock.now()).map_err(|source| Error::Open {
-                folder: data_folder.clone(),
-                source,
-            })?;
+        let limits = Arc::new(Mutex::new(limits(&config)));
+        let opened = Writer::open(&data_folder, Arc::clone(&limits), clock.now());
+        let (segments, kept) = opened.map_err(|source| Error::Open {
+            folder: data_folder.clone(),
+            source,
+        })?;
         raise_descriptors();
         let shared = Arc::new(Shared {
             folder: data_folder,
             account: Arc::new(Account::new(registry)),
             board: Arc::new(Board::default()),
-            limits: Arc::new(Mutex::new(limits)),
+            limits,
             config: Mutex::new(None),
             bell: Bell::default(),
             halt: Bell::default(),
@@ -129,8 +129,7 @@ impl Logs {
         Ok(Self {
             reader: reader(config, &own_data_dir, kept, (batches, spares), &shared),
             shipper: Shipper {
-                segments,
-                limits: Arc::clone(&shared.limits),
+                sink: segments,
                 inbox,
                 spare,
                 room: shared.bell.clone(),

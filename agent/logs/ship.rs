@@ -10,7 +10,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
 use model::{Clock, Timestamp};
-use parking_lot::Mutex;
 use tracing::{info, warn};
 
 use crate::account::Account;
@@ -19,7 +18,7 @@ use crate::bell::Bell;
 use crate::board::Board;
 use crate::draft::BATCH_BYTES;
 use crate::reader::Outlet;
-use crate::segment::write::{Limits, Writer};
+use crate::segment::write::Writer;
 
 /// What was appended is on the disk after this at the latest.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
@@ -37,6 +36,12 @@ pub(crate) trait Sink {
 
     /// Makes durable what was kept.
     fn sync(&mut self) -> io::Result<()>;
+
+    /// Lets go of what is old. Called now and then.
+    fn tidy(&mut self, now: Timestamp) -> io::Result<()>;
+
+    /// Files on the disk, and their bytes.
+    fn size(&self) -> (usize, u64);
 }
 
 impl Sink for Writer {
@@ -50,6 +55,14 @@ impl Sink for Writer {
 
     fn sync(&mut self) -> io::Result<()> {
         Writer::sync(self)
+    }
+
+    fn tidy(&mut self, now: Timestamp) -> io::Result<()> {
+        self.retain(now)
+    }
+
+    fn size(&self) -> (usize, u64) {
+        (self.segments(), self.bytes_on_disk())
     }
 }
 
@@ -76,9 +89,8 @@ impl Outlet for Queue {
     }
 }
 
-pub(crate) struct Shipper {
-    pub(crate) segments: Writer,
-    pub(crate) limits: Arc<Mutex<Limits>>,
+pub(crate) struct Shipper<S> {
+    pub(crate) sink: S,
     pub(crate) inbox: Receiver<Batch>,
     pub(crate) spare: SyncSender<Batch>,
     /// Rung when there is room in the queue again.
@@ -90,7 +102,7 @@ pub(crate) struct Shipper {
     pub(crate) clock: Arc<dyn Clock>,
 }
 
-impl Shipper {
+impl<S: Sink> Shipper<S> {
     /// Runs until the reader has let go of its end of the queue.
     pub(crate) fn run(mut self) {
         let (mut synced, mut retained) = (Instant::now(), Instant::now());
@@ -116,7 +128,7 @@ impl Shipper {
             }
             if retained.elapsed() >= RETAIN_INTERVAL {
                 retained = Instant::now();
-                if let Err(error) = self.segments.retain(self.clock.now()) {
+                if let Err(error) = self.sink.tidy(self.clock.now()) {
                     warn!(%error, "old log segments cannot be removed");
                 }
             }
@@ -128,9 +140,8 @@ impl Shipper {
     /// False when it could not be kept before the end. Nothing may be kept after that, see above; whatever was not
     /// kept is read again at the next start.
     fn keep(&mut self, batch: &Batch) -> bool {
-        self.segments.limits = *self.limits.lock();
         let (mut pause, mut failures) = (RETRY_FIRST, 0u32);
-        while let Err(error) = self.segments.keep(batch, self.clock.now()) {
+        while let Err(error) = self.sink.keep(batch, self.clock.now()) {
             failures += 1;
             self.count_failure(failures, &error);
             if !self.halt.pause(pause) {
@@ -152,7 +163,7 @@ impl Shipper {
     }
 
     fn count_failure(&self, failures: u32, error: &io::Error) {
-        let sink = Sink::name(&self.segments);
+        let sink = self.sink.name();
         self.account.ship_failures.with_label_values(&[sink]).inc();
         // Once, not at each try.
         if failures == 1 {
@@ -162,19 +173,120 @@ impl Shipper {
     }
 
     fn sync(&mut self) {
-        if let Err(error) = Sink::sync(&mut self.segments) {
+        if let Err(error) = self.sink.sync() {
             self.account
                 .ship_failures
-                .with_label_values(&[Sink::name(&self.segments)])
+                .with_label_values(&[self.sink.name()])
                 .inc();
             warn!(%error, "log segment cannot be synced to the disk");
         }
     }
 
     fn show(&self) {
-        let bytes = self.segments.bytes_on_disk();
+        let (files, bytes) = self.sink.size();
         self.board.bytes_on_disk.store(bytes, Ordering::Relaxed);
         self.account.segment_bytes.set(bytes as f64);
-        self.account.segments.set(self.segments.segments() as f64);
+        self.account.segments.set(files as f64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use parking_lot::Mutex;
+    use prometheus::Registry;
+    use telemetry::clock::RuntimeClock;
+
+    use super::*;
+    use crate::batch::Row;
+
+    /// A disk that is full for the first few tries.
+    struct Full {
+        failures: usize,
+        kept: Arc<Mutex<Vec<usize>>>,
+    }
+
+    impl Sink for Full {
+        fn name(&self) -> &'static str {
+            "full"
+        }
+
+        fn keep(&mut self, batch: &Batch, _: Timestamp) -> io::Result<()> {
+            if self.failures > 0 {
+                self.failures -= 1;
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.kept.lock().push(batch.rows.len());
+            Ok(())
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn tidy(&mut self, _: Timestamp) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn size(&self) -> (usize, u64) {
+            (0, 0)
+        }
+    }
+
+    fn ship(failures: usize, stop: bool) -> (Vec<usize>, Arc<Account>) {
+        let (batches, inbox) = sync_channel(4);
+        let (spare, _spares) = sync_channel(4);
+        let account = Arc::new(Account::new(&Registry::new()));
+        for records in [3, 1, 2] {
+            let rows = vec![Row::default(); records];
+            account.take(records as u64);
+            let batch = Batch {
+                rows,
+                ..Batch::default()
+            };
+            batches.send(batch).unwrap();
+        }
+        drop(batches);
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let halt = Bell::default();
+        if stop {
+            halt.stop();
+        }
+        let shipper = Shipper {
+            sink: Full {
+                failures,
+                kept: Arc::clone(&kept),
+            },
+            inbox,
+            spare,
+            room: Bell::default(),
+            halt,
+            account: Arc::clone(&account),
+            board: Arc::default(),
+            clock: RuntimeClock::system(),
+        };
+        shipper.run();
+        let kept = kept.lock().clone();
+        (kept, account)
+    }
+
+    #[test]
+    fn a_full_disk_delays_and_loses_nothing() {
+        let (kept, account) = ship(3, false);
+        assert_eq!(kept, [3, 1, 2]);
+        let ledger = account.ledger();
+        assert_eq!((ledger.given, ledger.in_flight), (6, 0));
+        assert_eq!(account.ship_failures.with_label_values(&["full"]).get(), 3);
+        assert_eq!(account.ship_blocked.get(), 0.0);
+    }
+
+    #[test]
+    fn nothing_is_kept_behind_a_batch_that_could_not_be() {
+        let (kept, account) = ship(1, true);
+        assert_eq!(kept, [0; 0]);
+        let ledger = account.ledger();
+        assert_eq!((ledger.given, ledger.in_flight), (0, 6));
+        assert!(ledger.balances());
     }
 }

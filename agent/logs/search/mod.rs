@@ -4,10 +4,13 @@
 
 mod matching;
 mod page;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::Path;
 
+use model::Timestamp;
 use model::view::{LogPage, LogQuery};
 
 use crate::Error;
@@ -45,7 +48,12 @@ pub(crate) fn search_up_to(
     scan_bytes_max: u64,
 ) -> io::Result<LogPage> {
     let matching = Matching::new(query);
-    let mut page = Page::new(query, kept_times(folder)?);
+    let times = if query.from.0 <= 0 || query.to == Timestamp::MAX {
+        kept_times(folder)?
+    } else {
+        Some((query.from.0, query.to.0))
+    };
+    let mut page = Page::new(query, times);
     let mut frame = Frame::default();
     let mut scanned = 0;
     for segment in list(folder)?.into_iter().rev() {
@@ -59,7 +67,7 @@ pub(crate) fn search_up_to(
             .filter(|(number, _)| *number == segment.number)
             .map(|(_, at)| at);
         let frames = headers(reader, end)?;
-        for (reader_at, header) in frames.frames.iter().rev() {
+        for (at, header) in frames.frames.iter().rev() {
             if !matching.may_match(header) {
                 continue;
             }
@@ -72,8 +80,8 @@ pub(crate) fn search_up_to(
                 page.cut();
                 return Ok(page.finish());
             }
-            if frames.reader.body(*reader_at, header, &mut frame)? {
-                page.add(&matching, &frame, (segment.number, *reader_at));
+            if frames.reader.body(*at, header, &mut frame)? {
+                page.add(&matching, &frame, (segment.number, *at));
             }
         }
     }

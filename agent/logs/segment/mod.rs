@@ -5,6 +5,8 @@
 
 pub(crate) mod frame;
 pub(crate) mod read;
+#[cfg(test)]
+mod tests;
 pub(crate) mod write;
 
 use std::fs;

@@ -8,9 +8,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::Timestamp;
+use parking_lot::Mutex;
 use tracing::{info, warn};
 
 use super::frame::{self, Frame, Kind};
@@ -42,7 +44,7 @@ pub(crate) struct Kept {
 
 pub(crate) struct Writer {
     folder: PathBuf,
-    pub(crate) limits: Limits,
+    limits: Arc<Mutex<Limits>>,
     file: File,
     number: u64,
     created: Timestamp,
@@ -62,7 +64,11 @@ impl Writer {
     ///
     /// # Errors
     /// The disk's own.
-    pub(crate) fn open(folder: &Path, limits: Limits, now: Timestamp) -> io::Result<(Self, Kept)> {
+    pub(crate) fn open(
+        folder: &Path,
+        limits: Arc<Mutex<Limits>>,
+        now: Timestamp,
+    ) -> io::Result<(Self, Kept)> {
         fs::create_dir_all(folder)?;
         let mut segments = list(folder)?;
         let mut kept = Kept {
@@ -135,14 +141,15 @@ impl Writer {
     /// # Errors
     /// The disk's own, for example when it is full.
     pub(crate) fn append(&mut self, batch: &Batch, now: Timestamp) -> io::Result<()> {
-        let age_max = AGE_MAX.min(self.limits.retention.time / 4);
+        let limits = *self.limits.lock();
+        let age_max = AGE_MAX.min(limits.retention.time / 4);
         let content = self.bytes.saturating_sub(self.checkpoint_bytes);
         // Against the content, so that many files' marks cannot make every segment be closed at once.
-        if content >= self.limits.segment_bytes || (content > 0 && now.since(self.created) >= age_max) {
+        if content >= limits.segment_bytes || (content > 0 && now.since(self.created) >= age_max) {
             self.roll(now)?;
         }
         let mut frame = std::mem::take(&mut self.frame);
-        frame::encode(&mut frame, Kind::Records, batch, now, self.limits.compress);
+        frame::encode(&mut frame, Kind::Records, batch, now, limits.compress);
         let result = self.write(&frame);
         self.frame = frame;
         result?;
@@ -184,6 +191,11 @@ impl Writer {
 
     pub(crate) fn segments(&self) -> usize {
         self.closed.len() + 1
+    }
+
+    #[cfg(test)]
+    pub(super) fn replace_file(&mut self, file: File) -> File {
+        std::mem::replace(&mut self.file, file)
     }
 
     fn roll(&mut self, now: Timestamp) -> io::Result<()> {
@@ -232,7 +244,7 @@ impl Writer {
 
     /// Drops the oldest segments until the rest is small and young enough. The one being written always stays.
     pub(crate) fn retain(&mut self, now: Timestamp) -> io::Result<()> {
-        let Retention { size, time } = self.limits.retention;
+        let Retention { size, time } = self.limits.lock().retention;
         while let Some((segment, closed)) = self.closed.front() {
             if self.bytes_on_disk() <= size && now.since(*closed) <= time {
                 break;

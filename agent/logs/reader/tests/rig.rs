@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use model::view::{LogPage, LogQuery};
 use model::{LogRecord, Timestamp};
+use parking_lot::Mutex;
 use prometheus::Registry;
 use tempfile::TempDir;
 
@@ -109,6 +110,7 @@ impl Rig {
             retention: self.config.retention,
             compress: self.config.compress,
         };
+        let limits = Arc::new(Mutex::new(limits));
         let (writer, kept) = Writer::open(&self.segments(), limits, self.wall).unwrap();
         self.account = Arc::new(Account::new(&Registry::new()));
         self.board = Arc::default();
