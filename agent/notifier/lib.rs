@@ -1,1 +1,32 @@
-//! Being built.
+//! Tells people: groups alerts, decides when to speak, and hands messages to Slack and to webhooks.
+//!
+//! A firing is told at least once and, unless the process dies in the moment between an answer and its
+//! record, once. A resolve is told if and only if the firing was, or may have been, and then always in the
+//! end. What was told lies in the journal, so a restart repeats nothing and forgets nothing. One receiver
+//! that is down keeps no other waiting. Only the leader sends.
+
+mod alert;
+mod board;
+mod bucket;
+mod config;
+mod core;
+mod delivered;
+mod group;
+mod handle;
+mod history;
+mod lane;
+mod message;
+mod metrics;
+mod notifier;
+mod receiver;
+mod records;
+mod slack;
+mod verdict;
+mod webhook;
+
+#[cfg(test)]
+mod tests;
+
+pub use config::{Config, Slack, Webhook};
+pub use handle::Handle;
+pub use notifier::Notifier;

@@ -1,1 +1,37 @@
-//! Being built.
+//! Questions about kept samples, in PromQL: parsed, evaluated, explained.
+//!
+//! Reads only through [`model::Select`]. Everything is bounded: text, nesting, time, samples held.
+
+mod ast;
+mod cache;
+mod constant;
+mod engine;
+mod error;
+mod eval;
+mod explain;
+mod filter;
+mod functions;
+mod headroom;
+mod lex;
+mod literal;
+mod lookup;
+mod parse;
+mod print;
+pub mod script;
+mod span;
+mod stats;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use ast::{
+    Aggregate, Aggregation, At, Binary, Expr, Group, Grouping, Kind, Matching, Op, Selector, Subquery, Type,
+    When,
+};
+pub use engine::{Engine, Options, Stop};
+pub use error::{ParseError, QueryError};
+pub use functions::{Function, functions};
+pub use lookup::selectors;
+pub use parse::{HEIGHT_MAX, NESTING_MAX, TEXT_BYTES_MAX, parse};
+pub use span::Span;
+pub use value::{MatrixSeries, Outcome, Value, VectorPoint};

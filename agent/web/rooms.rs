@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use model::view::{ConfigState, LogPage, LogQuery, LogState, Own, RuleGroup, Source, Target, Telling, View, Why};
+use model::view::{
+    ConfigState, LogPage, LogQuery, LogState, Own, RuleGroup, Source, Target, Telling, View, Why,
+};
 use model::{BoxFuture, Clock, Select};
 
 /// Everything pages and API show. Cloning is cheap.

@@ -1,0 +1,100 @@
+//! An alert as the notifier keeps it, in memory and in the journal.
+
+use model::{AlertEvent, AlertState, Labels, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// Longest annotation kept: a screen of text, not a log file.
+const ANNOTATION_BYTES_MAX: usize = 16 * 1024;
+
+/// What was last heard of one alert. It is firing until rules say that it resolved: silence only makes it
+/// unknown, which is shown, and never resolves it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Alert {
+    pub(crate) fingerprint: u64,
+    pub(crate) labels: Labels,
+    pub(crate) annotations: Labels,
+    pub(crate) starts_at: Timestamp,
+    /// When it resolved; none while it fires.
+    pub(crate) resolved_at: Option<Timestamp>,
+    /// When the notifier first heard of it since it last began to fire.
+    pub(crate) opened: Timestamp,
+    /// Rules promised to speak again before this.
+    pub(crate) heard_until: Timestamp,
+    pub(crate) generator_url: String,
+    pub(crate) epoch: u64,
+}
+
+impl Alert {
+    pub(crate) fn new(event: AlertEvent, now: Timestamp) -> Self {
+        let resolved = event.state == AlertState::Resolved;
+        Self {
+            fingerprint: event.fingerprint,
+            labels: event.labels,
+            annotations: bounded(&event.annotations),
+            starts_at: event.starts_at,
+            resolved_at: resolved.then_some(event.ends_at),
+            opened: now,
+            heard_until: event.ends_at,
+            generator_url: event.generator_url,
+            epoch: event.epoch,
+        }
+    }
+
+    pub(crate) fn firing(&self) -> bool {
+        self.resolved_at.is_none()
+    }
+
+    /// Fires as far as is known, but rules have not spoken of it for longer than they promised.
+    pub(crate) fn unknown(&self, now: Timestamp) -> bool {
+        self.firing() && self.heard_until < now
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.labels.value(model::labels::ALERT_NAME)
+    }
+
+    /// Alertmanager's order: by `job`, then `instance`, then all labels; who lacks one comes last.
+    pub(crate) fn place(&self) -> (bool, &str, bool, &str, &Labels) {
+        let (job, instance) = (self.labels.get("job"), self.labels.get("instance"));
+        (
+            job.is_none(),
+            job.unwrap_or_default(),
+            instance.is_none(),
+            instance.unwrap_or_default(),
+            &self.labels,
+        )
+    }
+}
+
+/// The same annotations, with those that are far too long cut.
+fn bounded(annotations: &Labels) -> Labels {
+    if annotations
+        .iter()
+        .all(|(_, text)| text.len() <= ANNOTATION_BYTES_MAX)
+    {
+        return annotations.clone();
+    }
+    let pairs = annotations.iter().map(|(name, text)| {
+        let end = text.floor_char_boundary(ANNOTATION_BYTES_MAX);
+        (name, text.get(..end).unwrap_or_default())
+    });
+    Labels::from_pairs(pairs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endless_annotation_is_cut_at_a_letter() {
+        let long = "é".repeat(ANNOTATION_BYTES_MAX);
+        let cut = bounded(&Labels::from_pairs([
+            ("a", format!("x{long}").as_str()),
+            ("b", "short"),
+        ]));
+        assert_eq!(
+            (cut.value("a").len(), cut.value("b")),
+            (ANNOTATION_BYTES_MAX - 1, "short")
+        );
+    }
+}

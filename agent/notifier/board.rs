@@ -1,0 +1,84 @@
+//! What the notifier shows of itself: the view of the page and the account of its messages.
+
+use model::Ledger;
+use model::view::Telling;
+use parking_lot::Mutex;
+
+use crate::history::{History, Said};
+
+/// Written by the notifier, read by whoever holds a handle. Locked for moments.
+#[derive(Default)]
+pub(crate) struct Board(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    receivers: Vec<String>,
+    history: History,
+    waiting: usize,
+    failing: Vec<(String, String)>,
+    ledger: Ledger,
+}
+
+impl Board {
+    pub(crate) fn new() -> Self {
+        let ledger = Ledger {
+            things: "notifications",
+            ..Ledger::default()
+        };
+        Self(Mutex::new(State {
+            ledger,
+            ..State::default()
+        }))
+    }
+
+    pub(crate) fn telling(&self) -> Telling {
+        let state = self.0.lock();
+        Telling {
+            receivers: state.receivers.clone(),
+            told: state.history.told(),
+            waiting: state.waiting,
+            failing: state.failing.clone(),
+        }
+    }
+
+    pub(crate) fn ledger(&self) -> Ledger {
+        self.0.lock().ledger.clone()
+    }
+
+    pub(crate) fn has_receivers(&self, receivers: Vec<String>) {
+        self.0.lock().receivers = receivers;
+    }
+
+    pub(crate) fn remembers(&self, history: History) {
+        self.0.lock().history = history;
+    }
+
+    pub(crate) fn stands(&self, in_flight: u64, waiting: usize, failing: Vec<(String, String)>) {
+        let mut state = self.0.lock();
+        state.ledger.in_flight = in_flight;
+        state.waiting = waiting;
+        state.failing = failing;
+    }
+
+    /// A group has to be told to a receiver.
+    pub(crate) fn took(&self) {
+        self.0.lock().ledger.taken += 1;
+    }
+
+    pub(crate) fn gave(&self) {
+        self.0.lock().ledger.given += 1;
+    }
+
+    pub(crate) fn dropped(&self, reason: &'static str) {
+        *self.0.lock().ledger.dropped.entry(reason).or_default() += 1;
+    }
+
+    /// Writes a row of the history; returns it as it stands.
+    pub(crate) fn said(&self, row: Option<u64>, said: Said) -> Said {
+        self.0.lock().history.write(row, said)
+    }
+
+    pub(crate) fn row(&self, nth: u64) -> Option<Said> {
+        self.0.lock().history.row(nth).cloned()
+    }
+}

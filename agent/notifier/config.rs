@@ -1,0 +1,308 @@
+//! What the notifier is told in the configuration file: whom to tell, how alerts are grouped, how often.
+//!
+//! Works when left empty: nobody is told, alerts are on the page and each change is a line in the log.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use model::text::is_legacy_label_name;
+use net::Secret;
+use serde::Deserialize;
+
+/// Groups by every label: each alert is a group of its own.
+pub(crate) const ALL_LABELS: &str = "...";
+
+/// Whom to tell, and when. One route leads to all receivers.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// A Slack channel, by its incoming webhook.
+    pub slack: Option<Slack>,
+    /// Anything that takes Alertmanager's webhook format, version 4.
+    pub webhook: Vec<Webhook>,
+    /// Alerts with the same values of these labels share one message; `['...']` gives each alert its own.
+    pub group_by: Vec<String>,
+    /// How long a new group waits for more alerts before its first message.
+    #[serde(deserialize_with = "model::text::duration::deserialize")]
+    pub group_wait: Duration,
+    /// How long a told group waits before it speaks of new alerts.
+    #[serde(deserialize_with = "model::text::duration::deserialize")]
+    pub group_interval: Duration,
+    /// How long until an unchanged group is told again, counted from its last message.
+    #[serde(deserialize_with = "model::text::duration::deserialize")]
+    pub repeat_interval: Duration,
+    /// How long after an alert resolved this is told; it does not wait for `group_interval`.
+    #[serde(deserialize_with = "model::text::duration::deserialize")]
+    pub resolve_wait: Duration,
+    /// Where people reach the page, for links. Empty: the address that the page listens on.
+    pub external_url: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            slack: None,
+            webhook: Vec::new(),
+            group_by: vec![model::labels::ALERT_NAME.to_owned()],
+            group_wait: Duration::from_secs(30),
+            group_interval: Duration::from_secs(5 * 60),
+            repeat_interval: Duration::from_secs(4 * 3600),
+            resolve_wait: Duration::from_secs(15),
+            external_url: String::new(),
+        }
+    }
+}
+
+/// A Slack incoming webhook: one URL, one channel.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Slack {
+    /// File that holds the webhook's URL; read before each message, so that a new one needs no reload.
+    pub webhook_file: Option<PathBuf>,
+    /// The webhook's URL, for example `${SLACK_WEBHOOK}` from the environment.
+    pub webhook_url: Option<Secret>,
+    /// Only old webhooks heed it; those of Slack apps are tied to their channel.
+    pub channel: Option<String>,
+    /// Whether to tell that alerts resolved.
+    pub send_resolved: bool,
+    /// Longest wait for an answer.
+    #[serde(deserialize_with = "model::text::duration::deserialize")]
+    pub timeout: Duration,
+}
+
+impl Default for Slack {
+    fn default() -> Self {
+        Self {
+            webhook_file: None,
+            webhook_url: None,
+            channel: None,
+            send_resolved: true,
+            timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A generic webhook.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Webhook {
+    /// Name on the page and in metrics; by default `webhook`, `webhook-2` and so on.
+    pub name: Option<String>,
+    /// Where to send; may hold `${NAME}` from the environment.
+    pub url: Option<Secret>,
+    /// File that holds the URL; read before each message.
+    pub url_file: Option<PathBuf>,
+    /// Sent as `Authorization: Bearer …`.
+    pub bearer_token: Option<Secret>,
+    /// File that holds the bearer token; read before each message.
+    pub bearer_token_file: Option<PathBuf>,
+    /// Most alerts in one message; 0 is as many as fit into 8 MiB. The rest is in `truncatedAlerts`.
+    pub max_alerts: usize,
+    /// Whether to tell that alerts resolved.
+    pub send_resolved: bool,
+    /// Longest wait for an answer.
+    #[serde(deserialize_with = "model::text::duration::deserialize")]
+    pub timeout: Duration,
+}
+
+impl Default for Webhook {
+    fn default() -> Self {
+        Self {
+            name: None,
+            url: None,
+            url_file: None,
+            bearer_token: None,
+            bearer_token_file: None,
+            max_alerts: 0,
+            send_resolved: true,
+            timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Config {
+    /// What is wrong with it, each a sentence that begins with the path in the file. Empty: nothing.
+    #[must_use]
+    pub fn complaints(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if let Some(slack) = &self.slack {
+            slack.complain(&mut wrong);
+        }
+        let mut names: Vec<String> = self.slack.iter().map(|_| "slack".to_owned()).collect();
+        for (nth, webhook) in self.webhook.iter().enumerate() {
+            let path = format!("notifier.webhook[{nth}]");
+            webhook.complain(&path, &mut wrong);
+            let name = webhook.name(nth);
+            if names.contains(&name) {
+                wrong.push(format!(
+                    "{path}.name: {name:?} is the name of another receiver; give each its own"
+                ));
+            }
+            names.push(name);
+        }
+        self.complain_of_grouping(&mut wrong);
+        if !self.external_url.is_empty() && !is_http(&self.external_url) {
+            wrong.push("notifier.external_url: not an http:// or https:// URL".to_owned());
+        }
+        wrong
+    }
+
+    fn complain_of_grouping(&self, wrong: &mut Vec<String>) {
+        for (nth, name) in self.group_by.iter().enumerate() {
+            if name == ALL_LABELS && self.group_by.len() > 1 {
+                wrong.push(format!(
+                    "notifier.group_by[{nth}]: '...' means all labels and stands alone"
+                ));
+            } else if name != ALL_LABELS && !is_legacy_label_name(name) {
+                wrong.push(format!("notifier.group_by[{nth}]: not a label name: {name:?}"));
+            }
+        }
+        for (name, value) in [
+            ("group_interval", self.group_interval),
+            ("repeat_interval", self.repeat_interval),
+        ] {
+            if value < Duration::from_secs(1) {
+                wrong.push(format!("notifier.{name}: must be at least 1s"));
+            }
+        }
+    }
+}
+
+impl Slack {
+    fn complain(&self, wrong: &mut Vec<String>) {
+        const PATH: &str = "notifier.slack";
+        address(
+            PATH,
+            ("webhook_url", self.webhook_url.as_ref()),
+            ("webhook_file", self.webhook_file.as_ref()),
+            wrong,
+        );
+        patience(PATH, self.timeout, wrong);
+    }
+}
+
+impl Webhook {
+    pub(crate) fn name(&self, nth: usize) -> String {
+        match &self.name {
+            Some(name) => name.clone(),
+            None if nth == 0 => "webhook".to_owned(),
+            None => format!("webhook-{}", nth + 1),
+        }
+    }
+
+    fn complain(&self, path: &str, wrong: &mut Vec<String>) {
+        address(
+            path,
+            ("url", self.url.as_ref()),
+            ("url_file", self.url_file.as_ref()),
+            wrong,
+        );
+        patience(path, self.timeout, wrong);
+        if self.bearer_token.is_some() && self.bearer_token_file.is_some() {
+            wrong.push(format!(
+                "{path}: bearer_token and bearer_token_file are both set; keep one"
+            ));
+        }
+        let name_length = self.name.as_ref().map_or(1, |name| name.chars().count());
+        if !(1..=64).contains(&name_length) {
+            wrong.push(format!("{path}.name: must be 1 to 64 characters long"));
+        }
+    }
+}
+
+/// Exactly one of URL and file; a URL is never quoted, it is a secret.
+fn address(
+    path: &str,
+    url: (&str, Option<&Secret>),
+    file: (&str, Option<&PathBuf>),
+    wrong: &mut Vec<String>,
+) {
+    let (url_key, file_key) = (url.0, file.0);
+    match (url.1, file.1) {
+        (None, None) => wrong.push(format!("{path}: set {url_key} or {file_key}")),
+        (Some(_), Some(_)) => wrong.push(format!("{path}: {url_key} and {file_key} are both set; keep one")),
+        (Some(url), None) if !is_http(url.expose()) => {
+            wrong.push(format!("{path}.{url_key}: not an http:// or https:// URL"));
+        }
+        _ => {}
+    }
+}
+
+fn patience(path: &str, timeout: Duration, wrong: &mut Vec<String>) {
+    if timeout < Duration::from_millis(100) || timeout > Duration::from_secs(300) {
+        wrong.push(format!("{path}.timeout: must be between 100ms and 5m"));
+    }
+}
+
+fn is_http(url: &str) -> bool {
+    url.strip_prefix("https://")
+        .or_else(|| url.strip_prefix("http://"))
+        .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Config {
+        yaml::read("notifier.yaml", text).unwrap()
+    }
+
+    #[test]
+    fn an_empty_configuration_tells_nobody_and_is_right() {
+        let config = read("{}");
+        assert!(config.slack.is_none() && config.webhook.is_empty());
+        assert_eq!(config.group_by, ["alertname"]);
+        assert_eq!(config.complaints(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn both_receivers_are_read() {
+        let config = read(
+            "slack: { webhook_file: /run/secrets/slack, channel: '#ops' }\n\
+             webhook:\n  - { url: 'http://localhost:9000/hook', max_alerts: 50 }\n  \
+             - { name: ops, url_file: /run/secrets/ops, send_resolved: false, timeout: 3s }\n\
+             group_by: [alertname, instance]\nrepeat_interval: 1h\n",
+        );
+        assert_eq!(config.complaints(), Vec::<String>::new());
+        assert_eq!(config.repeat_interval, Duration::from_secs(3600));
+        let names: Vec<String> = (0..)
+            .zip(&config.webhook)
+            .map(|(nth, hook)| hook.name(nth))
+            .collect();
+        assert_eq!(names, ["webhook", "ops"]);
+    }
+
+    #[test]
+    fn mistakes_are_sentences_with_their_path() {
+        let config = read(
+            "slack: {}\nexternal_url: example.org\ngroup_by: ['...', job]\ngroup_interval: 0s\n\
+             webhook:\n  - { name: slack, url: 'ftp://x', timeout: 0s }\n  \
+             - { url: 'http://a', url_file: b, bearer_token: c, bearer_token_file: d }\n",
+        );
+        let wrong = config.complaints();
+        for sentence in [
+            "notifier.slack: set webhook_url or webhook_file",
+            "notifier.webhook[0].url: not an http:// or https:// URL",
+            "notifier.webhook[0].timeout: must be between 100ms and 5m",
+            "notifier.webhook[0].name: \"slack\" is the name of another receiver; give each its own",
+            "notifier.webhook[1]: url and url_file are both set; keep one",
+            "notifier.webhook[1]: bearer_token and bearer_token_file are both set; keep one",
+            "notifier.group_by[0]: '...' means all labels and stands alone",
+            "notifier.group_interval: must be at least 1s",
+            "notifier.external_url: not an http:// or https:// URL",
+        ] {
+            assert!(
+                wrong.iter().any(|found| found == sentence),
+                "{sentence}\nnot in {wrong:#?}"
+            );
+        }
+        assert_eq!(wrong.len(), 9, "{wrong:#?}");
+    }
+
+    #[test]
+    fn a_secret_is_not_printed() {
+        let config = read("slack: { webhook_url: 'https://hooks.slack.example/T0/B0/s3cret' }");
+        assert!(!format!("{config:?}").contains("s3cret"));
+    }
+}

@@ -1,0 +1,86 @@
+//! Looks at the groups that are due and puts those with something to tell into the receivers' queues.
+
+use std::sync::Arc;
+
+use model::Timestamp;
+
+use super::Core;
+use crate::group::Key;
+use crate::lane::content;
+
+impl Core {
+    pub(super) fn flush(&mut self, now: Timestamp) {
+        let timing = self.route.timing;
+        let due = self.groups.iter().filter(|(key, group)| {
+            let open = |lane: usize| self.lanes.get(lane).is_some_and(|lane| lane.is_open(key));
+            group.due(&timing, open) <= now
+        });
+        let due: Vec<Key> = due.map(|(key, _)| Arc::clone(key)).collect();
+        for key in due {
+            self.flush_group(&key, now);
+        }
+    }
+
+    fn flush_group(&mut self, key: &Key, now: Timestamp) {
+        let timing = self.route.timing;
+        if let Some(group) = self.groups.get_mut(key)
+            && group.flushed(now, &timing)
+            && let Some(first_flush) = group.first_flush
+        {
+            self.records.group(key, first_flush);
+        }
+        for lane in 0..self.lanes.len() {
+            if self.owes(lane, key, now) {
+                self.mark(lane, key, now);
+            }
+        }
+    }
+
+    /// Whether this receiver has to be told something, and has not refused just that.
+    pub(super) fn owes(&self, nth: usize, key: &Key, now: Timestamp) -> bool {
+        let repeat_interval = self.route.timing.repeat_interval;
+        let (Some(lane), Some(group)) = (self.lanes.get(nth), self.groups.get(key)) else {
+            return false;
+        };
+        let Some(delivered) = group.delivered.get(nth) else {
+            return false;
+        };
+        delivered.owed(group, repeat_interval, now).is_some()
+            && !(lane.dead.contains_key(key)
+                && lane.refused(key, content(group, delivered), repeat_interval, now))
+    }
+
+    pub(super) fn mark(&mut self, nth: usize, key: &Key, now: Timestamp) {
+        let Some(lane) = self.lanes.get_mut(nth) else {
+            return;
+        };
+        if let Some(sending) = lane.sending.as_mut().filter(|sending| sending.key == *key) {
+            sending.again = true;
+            return;
+        }
+        self.board.took();
+        if lane.waiting.contains_key(key) {
+            self.drops("coalesced");
+            return;
+        }
+        lane.enqueue(Arc::clone(key), now, false, None);
+        if let Some(waiting) = lane.waiting.get(key) {
+            self.records.queue(&lane.record(key, waiting, None));
+        }
+    }
+
+    /// Takes a group out of a receiver's queue, if it is there: it will not be told.
+    pub(super) fn unmark(&mut self, nth: usize, key: &Key, reason: &'static str) {
+        let Some(lane) = self.lanes.get_mut(nth) else {
+            return;
+        };
+        let Some(waiting) = lane.waiting.remove(key) else {
+            return;
+        };
+        self.records.not_queued(lane.name(), key);
+        self.drops(reason);
+        if let Some(row) = waiting.row {
+            self.overtaken(row);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Takes in what rules say.
+//!
+//! An alert resolves only by an event that says so. One that is not heard of for longer than promised
+//! keeps firing and is marked unknown: silence is not recovery.
+
+use std::sync::Arc;
+
+use model::{AlertEvent, AlertState, Timestamp};
+use tracing::{info, warn};
+
+use super::{ALERTS_MAX, Core, GROUPS_MAX};
+use crate::alert::Alert;
+use crate::group::{Group, Key};
+
+impl Core {
+    pub(crate) fn hear(&mut self, event: AlertEvent, now: Timestamp) {
+        let outcome = self.take_in(event, now);
+        self.metrics.events.with_label_values(&[outcome]).inc();
+    }
+
+    /// Returns what became of it, one of `metrics::OUTCOMES`.
+    fn take_in(&mut self, event: AlertEvent, now: Timestamp) -> &'static str {
+        if event.state == AlertState::Pending {
+            return "pending";
+        }
+        let (key, labels) = self.route.group_of(&event.labels);
+        let group = self.groups.get(&key);
+        let known = group.and_then(|group| group.alerts.get(&event.fingerprint));
+        let Some(known) = known else {
+            // A resolve of what we do not hold: told already, or never fired here.
+            if event.state == AlertState::Resolved {
+                return "unknown";
+            }
+            let has_room = self.groups.contains_key(&key) || self.make_room(now);
+            if !has_room || self.alerts >= ALERTS_MAX {
+                return "full";
+            }
+            let receivers = self.lanes.len();
+            let timing = self.route.timing;
+            self.groups
+                .entry(Arc::clone(&key))
+                .or_insert_with(|| Group::new(labels, receivers, now, &timing));
+            self.alerts += 1;
+            self.change(&key, Alert::new(event, now), now);
+            return "new";
+        };
+        if event.epoch < known.epoch || event.starts_at < known.starts_at {
+            // From a leader of the past, or about an earlier time that this alert fired.
+            return "stale";
+        }
+        let was_firing = known.firing();
+        let alert = Alert {
+            opened: if was_firing { known.opened } else { now },
+            starts_at: if was_firing {
+                known.starts_at
+            } else {
+                event.starts_at
+            },
+            ..Alert::new(event, now)
+        };
+        if alert.firing() != was_firing {
+            self.change(&key, alert, now);
+            return "changed";
+        }
+        // Not worth a write to the disk: after a restart it is heard again within a minute.
+        if was_firing && let Some(group) = self.groups.get_mut(&key) {
+            group.put(alert);
+        }
+        "same"
+    }
+
+    fn change(&mut self, key: &Key, alert: Alert, now: Timestamp) {
+        self.say(&alert);
+        self.records.alert(&alert);
+        let timing = self.route.timing;
+        let Some(group) = self.groups.get_mut(key) else {
+            return;
+        };
+        if alert.firing() {
+            if group.is_over() {
+                // Kept for a receiver that is behind; for the others this is a new group.
+                group.begin(now, &timing);
+                self.records.no_group(key);
+            }
+            group.hasten(alert.starts_at, now, &timing);
+            group.put(alert);
+            return;
+        }
+        group.put(alert);
+        let due = now + timing.resolve_wait;
+        group.resolve_due = Some(group.resolve_due.unwrap_or(due).min(due));
+        self.ended.insert(Arc::clone(key));
+    }
+
+    /// When nobody is told, the log is where it is said.
+    fn say(&self, alert: &Alert) {
+        if !self.lanes.is_empty() {
+            return;
+        }
+        let (name, labels) = (alert.name(), &alert.labels);
+        let summary = alert.annotations.value("summary");
+        match alert.resolved_at {
+            None => warn!(alert = name, %labels, summary, "firing; no receiver is configured"),
+            Some(ended) => {
+                let after = model::text::duration::spoken(ended.since(alert.starts_at));
+                info!(alert = name, %labels, summary, after, "resolved");
+            }
+        }
+    }
+
+    /// Makes room for one more group, at the cost of the one that resolved longest ago.
+    fn make_room(&mut self, now: Timestamp) -> bool {
+        if self.groups.len() < GROUPS_MAX {
+            return true;
+        }
+        let resolved = self.groups.iter().filter(|(_, group)| group.firing() == 0);
+        let ended = |group: &Group| group.alerts.values().filter_map(|alert| alert.resolved_at).max();
+        let oldest = resolved.min_by_key(|(_, group)| ended(group).unwrap_or(now));
+        let Some(key) = oldest.map(|(key, _)| Arc::clone(key)) else {
+            return false;
+        };
+        warn!(group = %key, "too many groups; a resolved one is forgotten and its end not told");
+        self.drop_group(&key, "evicted");
+        true
+    }
+}

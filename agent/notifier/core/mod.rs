@@ -1,0 +1,265 @@
+//! The notifier's mind: everything it knows and decides, without waiting for anything.
+//!
+//! Invariants:
+//! * An alert is kept until every receiver that knows of it has been told that it resolved.
+//! * Nothing is sent before the journal holds the intent, and no result is used before the journal has it.
+//! * Of each receiver at most one message is on its way.
+
+mod flush;
+mod hear;
+mod restore;
+mod send;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use journal::Journal;
+use model::{Leadership, Timestamp};
+
+use crate::alert::Alert;
+use crate::board::Board;
+use crate::config::Config;
+use crate::delivered::Delivered;
+use crate::group::{Group, Key, Route};
+use crate::lane::Lane;
+use crate::metrics::Metrics;
+use crate::receiver::Receiver;
+use crate::records::Records;
+
+pub(crate) use send::{Launch, Sent};
+
+/// Groups at once; beyond, the group that resolved longest ago goes.
+pub(crate) const GROUPS_MAX: usize = 1_000;
+/// Alerts at once, over all groups.
+pub(crate) const ALERTS_MAX: usize = 20_000;
+/// How long a replica that does not send remembers what has resolved.
+const FOLLOWER_KEEPS: Duration = Duration::from_secs(3600);
+/// Longest sleep, so that a wall clock set back is noticed.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+pub(crate) struct Core {
+    route: Route,
+    external_url: Arc<str>,
+    groups: BTreeMap<Key, Group>,
+    lanes: Vec<Lane>,
+    /// Over all groups.
+    alerts: usize,
+    /// Groups in which something ended since the last step.
+    ended: BTreeSet<Key>,
+    leadership: Leadership,
+    records: Records,
+    metrics: Metrics,
+    board: Arc<Board>,
+    last: Timestamp,
+}
+
+/// What is to be done after a step.
+pub(crate) struct Step {
+    pub(crate) launches: Vec<Launch>,
+    /// Running time until there is something to do again.
+    pub(crate) wait: Duration,
+}
+
+impl Core {
+    pub(crate) fn new(
+        config: &Config,
+        journal: Journal,
+        leadership: Leadership,
+        metrics: Metrics,
+        board: Arc<Board>,
+        now: Timestamp,
+    ) -> Self {
+        let mut core = Self {
+            route: Route::new(config),
+            external_url: config.external_url.trim_end_matches('/').into(),
+            groups: BTreeMap::new(),
+            lanes: Vec::new(),
+            alerts: 0,
+            ended: BTreeSet::new(),
+            leadership,
+            records: Records::new(journal, metrics.journal_failures.clone()),
+            metrics,
+            board,
+            last: now,
+        };
+        core.restore(config, now);
+        core.show();
+        core
+    }
+
+    /// Decides what is due. With `launch` off nothing new is sent.
+    pub(crate) fn step(&mut self, now: Timestamp, launch: bool) -> Step {
+        self.notice_clock(now);
+        for key in std::mem::take(&mut self.ended) {
+            self.settle(&key);
+        }
+        let mut launches = Vec::new();
+        if self.leadership.here {
+            self.flush(now);
+            if launch {
+                launches = self.launch(now);
+            }
+        }
+        self.records.commit();
+        self.show();
+        let wait = if self.leadership.here {
+            self.wait(now, launch)
+        } else {
+            LOOK_AGAIN
+        };
+        Step { launches, wait }
+    }
+
+    fn wait(&self, now: Timestamp, launch: bool) -> Duration {
+        let mut due = now + LOOK_AGAIN;
+        for (key, group) in &self.groups {
+            let open = |lane: usize| self.lanes.get(lane).is_some_and(|lane| lane.is_open(key));
+            due = due.min(group.due(&self.route.timing, open));
+        }
+        if launch {
+            due = self.lanes.iter().filter_map(Lane::due).fold(due, Timestamp::min);
+        }
+        // Whatever is due now has been done; a mistake there must not become a busy loop.
+        due.since(now).max(Duration::from_millis(1))
+    }
+
+    /// Takes over or hands over the sending.
+    pub(crate) fn lead(&mut self, leadership: Leadership) {
+        let takes_over = leadership.here && !self.leadership.here;
+        self.leadership = leadership;
+        if takes_over {
+            self.take_over();
+        }
+    }
+
+    /// All receivers; a message past the queue takes its share of the rate.
+    pub(crate) fn test_receivers(&mut self, now: Timestamp) -> Vec<Arc<Receiver>> {
+        let lanes = self.lanes.iter_mut();
+        lanes
+            .map(|lane| {
+                lane.spend(now);
+                Arc::clone(&lane.receiver)
+            })
+            .collect()
+    }
+
+    /// Messages that wait or are on their way.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.lanes.iter().map(Lane::in_flight).sum()
+    }
+
+    pub(crate) fn external_url(&self) -> &Arc<str> {
+        &self.external_url
+    }
+
+    /// Whether a message is on its way.
+    pub(crate) fn is_sending(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.sending.is_some())
+    }
+
+    /// Deadlines that lie in memory move with a wall clock that was set back, or they would wait twice.
+    fn notice_clock(&mut self, now: Timestamp) {
+        if now < self.last {
+            let by = self.last.since(now);
+            tracing::info!(?by, "the clock was set back; what is due stays due");
+            self.groups
+                .values_mut()
+                .for_each(|group| group.clock_went_back(by));
+            self.lanes.iter_mut().for_each(|lane| lane.clock_went_back(by));
+        }
+        self.last = now;
+    }
+
+    /// Lets go of resolved alerts that nobody has to be told about, and of the group once it is empty.
+    fn settle(&mut self, key: &Key) {
+        let Some(group) = self.groups.get_mut(key) else {
+            return;
+        };
+        for (lane, delivered) in self.lanes.iter().zip(&mut group.delivered) {
+            if lane.receiver.send_resolved || lane.is_sending(key) {
+                continue;
+            }
+            let before = delivered.firing.len() + delivered.maybe.len();
+            for alert in group.alerts.values().filter(|alert| !alert.firing()) {
+                delivered.forget(alert.fingerprint);
+            }
+            if delivered.firing.len() + delivered.maybe.len() != before {
+                self.records.told(lane.name(), key, delivered);
+            }
+        }
+        // Who does not send cannot know what the sender has told; it keeps ends for a while.
+        let (here, now) = (self.leadership.here, self.last);
+        let is_over = |alert: &&Alert| match alert.resolved_at {
+            Some(ended) if here || ended + FOLLOWER_KEEPS < now => {
+                let mut knows = group
+                    .delivered
+                    .iter()
+                    .map(|delivered| delivered.knows(alert.fingerprint));
+                !knows.any(|knows| knows)
+            }
+            _ => false,
+        };
+        let over = group.alerts.values().filter(is_over);
+        let over: Vec<u64> = over.map(|alert| alert.fingerprint).collect();
+        for fingerprint in over {
+            group.remove(fingerprint);
+            self.alerts -= 1;
+            self.records.no_alert(fingerprint);
+        }
+        if group.alerts.is_empty() {
+            self.drop_group(key, "overtaken");
+        }
+    }
+
+    /// Forgets a group and everything about it; what still waited to be told is counted under `reason`.
+    fn drop_group(&mut self, key: &Key, reason: &'static str) {
+        let Some(group) = self.groups.remove(key) else {
+            return;
+        };
+        for fingerprint in group.alerts.keys() {
+            self.alerts -= 1;
+            self.records.no_alert(*fingerprint);
+        }
+        self.records.no_group(key);
+        for (nth, delivered) in group.delivered.iter().enumerate() {
+            self.unmark(nth, key, reason);
+            let Some(lane) = self.lanes.get_mut(nth) else {
+                continue;
+            };
+            if delivered.at.is_some() || !delivered.is_empty() {
+                self.records.not_told(lane.name(), key);
+            }
+            if lane.dead.remove(key).is_some() {
+                self.records.not_dead(lane.name(), key);
+            }
+        }
+    }
+
+    /// What the receiver of this lane knows of a group.
+    fn delivered(&mut self, lane: usize, key: &Key) -> Option<&mut Delivered> {
+        self.groups.get_mut(key)?.delivered.get_mut(lane)
+    }
+
+    fn drops(&self, reason: &'static str) {
+        self.board.dropped(reason);
+        self.metrics.dropped.with_label_values(&[reason]).inc();
+    }
+
+    /// Brings what others see up to date.
+    fn show(&self) {
+        let in_flight = self.in_flight();
+        self.metrics.queue_groups.set(in_flight as f64);
+        self.metrics.groups.set(self.groups.len() as f64);
+        self.metrics
+            .alerts
+            .with_label_values(&["active"])
+            .set(self.alerts as f64);
+        let failing = self.lanes.iter().filter_map(|lane| {
+            let error = lane.failing.clone()?;
+            Some((lane.receiver.title(), error))
+        });
+        let waiting = self.lanes.iter().map(|lane| lane.waiting.len()).sum();
+        self.board.stands(in_flight as u64, waiting, failing.collect());
+    }
+}

@@ -1,0 +1,326 @@
+//! Begins where an earlier life, an earlier leader or an earlier configuration ended.
+//!
+//! What receivers know is carried over alert by alert, so that a changed `group_by` neither tells anything
+//! twice nor forgets to tell an end.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use model::Timestamp;
+use tracing::info;
+
+use super::Core;
+use crate::alert::Alert;
+use crate::config::Config;
+use crate::delivered::Delivered;
+use crate::group::{Group, Key, Route, next_tick};
+use crate::history::History;
+use crate::lane::Lane;
+use crate::receiver::Receiver;
+use crate::records::{Left, QueueRecord};
+
+/// What one receiver knows, by group.
+type Knowledge = Vec<(Key, Delivered)>;
+
+impl Core {
+    pub(super) fn restore(&mut self, config: &Config, now: Timestamp) {
+        let left = self.records.left();
+        self.board.remembers(History::restored(left.said.clone()));
+        self.lanes = Receiver::all(config).into_iter().map(Lane::new).collect();
+        for lane in &self.lanes {
+            self.metrics.add(&lane.receiver);
+        }
+        self.take_up(left, now);
+        if self.alerts > 0 {
+            info!(alerts = self.alerts, groups = self.groups.len(), "restored");
+        }
+        self.name_receivers();
+    }
+
+    /// The map may have been written by the leader before us.
+    pub(super) fn take_over(&mut self) {
+        self.records.commit();
+        let waiting: usize = self.lanes.iter().map(|lane| lane.waiting.len()).sum();
+        for _ in 0..waiting {
+            self.drops("coalesced");
+        }
+        for lane in &mut self.lanes {
+            lane.waiting.clear();
+            lane.dead.clear();
+        }
+        let mut left = self.records.left();
+        // What was heard here is at least as new as what is written.
+        let groups = std::mem::take(&mut self.groups).into_values();
+        let heard: BTreeMap<u64, Alert> = groups.flat_map(|group| group.alerts).collect();
+        left.alerts
+            .retain(|alert| !heard.contains_key(&alert.fingerprint));
+        left.alerts.extend(heard.into_values());
+        self.take_up(left, self.last);
+    }
+
+    fn take_up(&mut self, left: Left, now: Timestamp) {
+        let mut knowledge: Vec<Knowledge> = vec![Vec::new(); self.lanes.len()];
+        for record in left.told {
+            match self.lane(&record.receiver).and_then(|nth| knowledge.get_mut(nth)) {
+                Some(known) => known.push((record.group.into(), record.delivered)),
+                None => self.records.not_told(&record.receiver, &record.group),
+            }
+        }
+        let mut queue = Vec::new();
+        for record in left.queue {
+            let Some(nth) = self.lane(&record.receiver) else {
+                self.records.not_queued(&record.receiver, &record.group);
+                continue;
+            };
+            if let (Some(intent), Some(known)) = (&record.intent, knowledge.get_mut(nth)) {
+                remember_intent(known, &record.group, &intent.firing);
+            }
+            queue.push((nth, record));
+        }
+        let firsts = left.groups.into_iter();
+        let firsts = firsts
+            .map(|record| (record.group.into(), record.first_flush))
+            .collect();
+        self.regroup(left.alerts, &knowledge, &firsts, now);
+        for (nth, record) in queue {
+            self.requeue(nth, record, now);
+        }
+        for dead in left.dead {
+            let known = self.groups.contains_key(dead.group.as_str());
+            match self
+                .lane(&dead.receiver)
+                .filter(|_| known)
+                .and_then(|nth| self.lanes.get_mut(nth))
+            {
+                Some(lane) => drop(lane.dead.insert(dead.group.as_str().into(), dead)),
+                None => self.records.not_dead(&dead.receiver, &dead.group),
+            }
+        }
+        self.settle_all();
+        self.records.commit();
+    }
+
+    /// A message that was on its way when we ended is sent once more, and says that it may be a repeat.
+    fn requeue(&mut self, nth: usize, record: QueueRecord, now: Timestamp) {
+        let key: Key = record.group.as_str().into();
+        let known = self.groups.get(&key).and_then(|group| group.delivered.get(nth));
+        let (Some(lane), Some(known)) = (self.lanes.get_mut(nth), known) else {
+            self.records.not_queued(&record.receiver, &record.group);
+            return;
+        };
+        if lane.is_sending(&key) {
+            return;
+        }
+        if record.intent.is_some() {
+            self.records.told(lane.name(), &key, known);
+        }
+        let may_repeat = record.may_repeat || record.intent.is_some();
+        self.board.took();
+        lane.enqueue(Arc::clone(&key), record.marked.min(now), may_repeat, None);
+        if let Some(waiting) = lane.waiting.get(&key) {
+            self.records.queue(&lane.record(&key, waiting, None));
+        }
+    }
+
+    /// Puts a new configuration in force. Nothing may be on its way.
+    pub(crate) fn apply(&mut self, config: &Config, now: Timestamp) {
+        let firsts = self.groups.iter();
+        let firsts = firsts
+            .filter_map(|(key, group)| Some((Arc::clone(key), group.first_flush?)))
+            .collect();
+        let mut known: HashMap<Arc<str>, Knowledge> = HashMap::new();
+        let mut alerts = Vec::new();
+        for (key, group) in std::mem::take(&mut self.groups) {
+            for (lane, delivered) in self.lanes.iter().zip(group.delivered) {
+                let known = known.entry(Arc::clone(&lane.receiver.name)).or_default();
+                known.push((Arc::clone(&key), delivered));
+            }
+            alerts.extend(group.alerts.into_values());
+        }
+        self.route = Route::new(config);
+        self.external_url = config.external_url.trim_end_matches('/').into();
+        self.exchange_lanes(Receiver::all(config), &mut known);
+        let knowledge: Vec<Knowledge> = self
+            .lanes
+            .iter()
+            .map(|lane| known.remove(&lane.receiver.name).unwrap_or_default())
+            .collect();
+        self.alerts = 0;
+        self.regroup(alerts, &knowledge, &firsts, now);
+        for nth in 0..self.lanes.len() {
+            self.drop_strays(nth);
+        }
+        self.settle_all();
+        self.records.commit();
+        self.name_receivers();
+    }
+
+    /// Lanes of the new receivers; one whose name stays keeps its queue.
+    fn exchange_lanes(&mut self, receivers: Vec<Arc<Receiver>>, known: &mut HashMap<Arc<str>, Knowledge>) {
+        let mut old: BTreeMap<Arc<str>, Lane> = std::mem::take(&mut self.lanes)
+            .into_iter()
+            .map(|lane| (Arc::clone(&lane.receiver.name), lane))
+            .collect();
+        for receiver in receivers {
+            let lane = match old.remove(&receiver.name) {
+                Some(mut lane) => {
+                    for key in lane.dead.keys().filter(|_| *lane.receiver != *receiver) {
+                        self.records.not_dead(lane.name(), key);
+                    }
+                    lane.replace(receiver);
+                    lane
+                }
+                None => {
+                    self.metrics.add(&receiver);
+                    Lane::new(receiver)
+                }
+            };
+            self.lanes.push(lane);
+        }
+        for (name, lane) in old {
+            for key in lane.waiting.keys() {
+                self.records.not_queued(&name, key);
+                self.drops("receiver_removed");
+            }
+            for key in lane.dead.keys() {
+                self.records.not_dead(&name, key);
+            }
+            for (key, _) in known.remove(&name).unwrap_or_default() {
+                self.records.not_told(&name, &key);
+            }
+            self.metrics.remove(&lane.receiver);
+        }
+    }
+
+    /// Builds the groups from alerts, and tells them what receivers know.
+    fn regroup(
+        &mut self,
+        alerts: Vec<Alert>,
+        knowledge: &[Knowledge],
+        firsts: &HashMap<Key, Timestamp>,
+        now: Timestamp,
+    ) {
+        let timing = self.route.timing;
+        self.groups.clear();
+        self.alerts = alerts.len();
+        let receivers = self.lanes.len();
+        for alert in alerts {
+            let (key, labels) = self.route.group_of(&alert.labels);
+            let first = firsts.get(&key).copied();
+            let group = self.groups.entry(key).or_insert_with(|| {
+                let mut group = Group::new(labels, receivers, now, &timing);
+                if let Some(first) = first {
+                    group.first_flush = Some(first);
+                    group.flush_due = next_tick(first, now, timing.group_interval);
+                }
+                group
+            });
+            if alert.firing() {
+                group.hasten(alert.opened.min(alert.starts_at), now, &timing);
+                if group.first_flush.is_none() {
+                    group.flush_due = group.flush_due.min(alert.opened + timing.group_wait);
+                }
+            } else {
+                group.resolve_due = Some(now);
+            }
+            group.put(alert);
+        }
+        for key in firsts.keys().filter(|key| !self.groups.contains_key(*key)) {
+            self.records.no_group(key);
+        }
+        for (nth, known) in knowledge.iter().enumerate() {
+            self.remind(nth, known);
+        }
+    }
+
+    /// Gives each group what the receiver knows of its alerts.
+    fn remind(&mut self, nth: usize, known: &Knowledge) {
+        let mut by_alert: HashMap<u64, &Delivered> = HashMap::new();
+        for (_, delivered) in known {
+            for fingerprint in delivered.firing.iter().chain(&delivered.maybe) {
+                by_alert.insert(*fingerprint, delivered);
+            }
+        }
+        let name = self
+            .lanes
+            .get(nth)
+            .map(|lane| Arc::clone(&lane.receiver.name))
+            .unwrap_or_default();
+        for (key, group) in &mut self.groups {
+            let mut merged = Delivered::default();
+            for fingerprint in group.alerts.keys() {
+                let Some(delivered) = by_alert.get(fingerprint) else {
+                    continue;
+                };
+                if delivered.firing.contains(fingerprint) {
+                    merged.firing.insert(*fingerprint);
+                }
+                if delivered.maybe.contains(fingerprint) {
+                    merged.maybe.insert(*fingerprint);
+                }
+                merged.at = merged.at.max(delivered.at);
+            }
+            let before = known.iter().find(|(known, _)| known == key);
+            if before.is_none_or(|(_, before)| *before != merged) && !merged.is_empty() {
+                self.records.told(&name, key, &merged);
+            }
+            if let Some(place) = group.delivered.get_mut(nth) {
+                *place = merged;
+            }
+        }
+        for (key, _) in known {
+            let kept = self.groups.get(key).and_then(|group| group.delivered.get(nth));
+            if kept.is_none_or(Delivered::is_empty) {
+                self.records.not_told(&name, key);
+            }
+        }
+    }
+
+    /// Groups that are no more cannot be told.
+    fn drop_strays(&mut self, nth: usize) {
+        let Some(lane) = self.lanes.get_mut(nth) else {
+            return;
+        };
+        let waiting: Vec<Key> = lane.waiting.keys().cloned().collect();
+        let dead: Vec<Key> = lane.dead.keys().cloned().collect();
+        for key in dead.iter().filter(|key| !self.groups.contains_key(*key)) {
+            self.records.not_dead(lane.name(), key);
+            lane.dead.remove(key);
+        }
+        for key in waiting {
+            if !self.groups.contains_key(&key) {
+                self.unmark(nth, &key, "regrouped");
+            }
+        }
+    }
+
+    fn settle_all(&mut self) {
+        let keys: Vec<Key> = self.groups.keys().cloned().collect();
+        for key in keys {
+            self.settle(&key);
+        }
+    }
+
+    fn lane(&self, name: &str) -> Option<usize> {
+        self.lanes.iter().position(|lane| lane.name() == name)
+    }
+
+    fn name_receivers(&self) {
+        let names = self.lanes.iter().map(|lane| lane.receiver.title());
+        self.board.has_receivers(names.collect());
+    }
+}
+
+/// What was on its way may have arrived.
+fn remember_intent(known: &mut Knowledge, group: &str, firing: &[u64]) {
+    let place = match known.iter().position(|(key, _)| &**key == group) {
+        Some(place) => place,
+        None => {
+            known.push((group.into(), Delivered::default()));
+            known.len() - 1
+        }
+    };
+    if let Some((_, delivered)) = known.get_mut(place) {
+        delivered.maybe.extend(firing);
+    }
+}

@@ -1,0 +1,314 @@
+//! Sends what waits, and takes in what became of it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::Timestamp;
+use model::text::duration;
+use tracing::{debug, info, warn};
+
+use super::Core;
+use crate::group::Key;
+use crate::history::{self, End, Said};
+use crate::lane::{Sending, content};
+use crate::message::Message;
+use crate::receiver::Receiver;
+use crate::records::{Dead, Intent};
+use crate::verdict::Verdict;
+
+/// A message to be handed over now.
+pub(crate) struct Launch {
+    pub(crate) receiver: Arc<Receiver>,
+    pub(crate) message: Message,
+}
+
+/// What became of it.
+pub(crate) struct Sent {
+    pub(crate) receiver: Arc<str>,
+    pub(crate) verdict: Verdict,
+    pub(crate) took: Duration,
+}
+
+impl Core {
+    pub(super) fn launch(&mut self, now: Timestamp) -> Vec<Launch> {
+        let lanes = 0..self.lanes.len();
+        lanes.filter_map(|nth| self.launch_one(nth, now)).collect()
+    }
+
+    fn launch_one(&mut self, nth: usize, now: Timestamp) -> Option<Launch> {
+        while self.lanes.get(nth)?.due().is_some_and(|due| due <= now) {
+            let key = self.lanes.get(nth)?.first()?;
+            let Some(message) = self.compose(nth, &key, now) else {
+                // What there was to tell is over: it fired and resolved before its turn came.
+                self.unmark(nth, &key, "overtaken");
+                continue;
+            };
+            return self.start(nth, message, now);
+        }
+        None
+    }
+
+    fn compose(&self, nth: usize, key: &Key, now: Timestamp) -> Option<Message> {
+        let group = self.groups.get(key)?;
+        let delivered = group.delivered.get(nth)?;
+        let reason = delivered.owed(group, self.route.timing.repeat_interval, now)?;
+        let may_repeat = self.lanes.get(nth)?.waiting.get(key)?.may_repeat;
+        Some(Message::new(
+            reason,
+            key,
+            group,
+            delivered,
+            (may_repeat, now),
+            &self.external_url,
+        ))
+    }
+
+    /// Writes down the intent and hands out the message.
+    fn start(&mut self, nth: usize, message: Message, now: Timestamp) -> Option<Launch> {
+        let lane = self.lanes.get_mut(nth)?;
+        let group = self.groups.get_mut(&message.key)?;
+        let delivered = group.delivered.get(nth)?;
+        let content = content(group, delivered);
+        let delivered = group.delivered.get_mut(nth)?;
+        let waiting = lane.waiting.remove(&message.key)?;
+        let firing: BTreeSet<u64> = message.firing().map(|alert| alert.fingerprint).collect();
+        let intent = Intent {
+            at: now,
+            epoch: self.leadership.epoch,
+            firing: firing.iter().copied().collect(),
+        };
+        self.records
+            .queue(&lane.record(&message.key, &waiting, Some(intent)));
+        let sending = Sending {
+            key: Arc::clone(&message.key),
+            waiting,
+            summary: message.summary(),
+            labels: message.group_labels.clone(),
+            resolved: message.resolved().map(|alert| alert.fingerprint).collect(),
+            maybe_before: std::mem::take(&mut delivered.maybe),
+            content,
+            again: false,
+            firing,
+        };
+        delivered.maybe = sending.maybe_before.union(&sending.firing).copied().collect();
+        lane.start(sending, now);
+        Some(Launch {
+            receiver: Arc::clone(&lane.receiver),
+            message,
+        })
+    }
+
+    pub(crate) fn sent(&mut self, sent: Sent, now: Timestamp) {
+        let Some(nth) = self
+            .lanes
+            .iter()
+            .position(|lane| lane.receiver.name == sent.receiver)
+        else {
+            return;
+        };
+        let Some(lane) = self.lanes.get_mut(nth) else {
+            return;
+        };
+        let Some(sending) = lane.sending.take() else {
+            return;
+        };
+        let failure = match &sent.verdict {
+            Verdict::Taken(_) => None,
+            Verdict::Later { reason, .. } | Verdict::Never { reason, .. } => Some(*reason),
+        };
+        self.metrics
+            .attempt(&lane.receiver, failure, sent.took.as_secs_f64());
+        let key = Arc::clone(&sending.key);
+        match sent.verdict {
+            Verdict::Taken(answer) => self.taken(nth, sending, &answer, sent.took, now),
+            Verdict::Later {
+                words, after, unsure, ..
+            } => {
+                self.later(nth, sending, &words, after, unsure, sent.took, now);
+            }
+            Verdict::Never { words, .. } => self.never(nth, sending, words, sent.took, now),
+        }
+        self.settle(&key);
+        self.records.commit();
+    }
+
+    fn taken(&mut self, nth: usize, sending: Sending, answer: &str, took: Duration, now: Timestamp) {
+        let Some(lane) = self.lanes.get_mut(nth) else {
+            return;
+        };
+        lane.succeeded();
+        let (name, key) = (Arc::clone(&lane.receiver.name), Arc::clone(&sending.key));
+        if lane.failing.take().is_some() {
+            info!(receiver = %name, "takes messages again");
+        }
+        self.board.gave();
+        self.metrics.sent.with_label_values(&[&*name]).inc();
+        self.metrics
+            .latency
+            .observe(now.since(sending.waiting.marked).as_secs_f64());
+        self.records.not_queued(&name, &key);
+        if lane.dead.remove(&key).is_some() {
+            self.records.not_dead(&name, &key);
+        }
+        if let Some(delivered) = self.delivered(nth, &key) {
+            delivered.maybe.clear();
+            delivered
+                .firing
+                .retain(|fingerprint| !sending.resolved.contains(fingerprint));
+            delivered.firing.extend(&sending.firing);
+            delivered.at = Some(now);
+            let delivered = delivered.clone();
+            self.records.told(&name, &key, &delivered);
+        }
+        info!(receiver = %name, group = %key, message = sending.summary, "told");
+        let tries = sending.waiting.row.and_then(|row| self.board.row(row));
+        let words = format!("{answer} in {} ms", took.as_millis());
+        let words = match tries {
+            Some(said) => format!("{}; then {words}", said.answer),
+            None => words,
+        };
+        let again = sending.again;
+        self.write(nth, &sending, &words, End::Taken, took, now);
+        if again && self.owes(nth, &key, now) {
+            self.mark(nth, &key, now);
+        }
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one verdict, taken apart by its only caller"
+    )]
+    fn later(
+        &mut self,
+        nth: usize,
+        sending: Sending,
+        words: &str,
+        after: Option<Duration>,
+        unsure: bool,
+        took: Duration,
+        now: Timestamp,
+    ) {
+        self.failed(nth, words);
+        if !unsure {
+            self.undo(nth, &sending);
+        } else if let Some(delivered) = self.delivered(nth, &sending.key) {
+            let delivered = delivered.clone();
+            let name = self.lanes.get(nth).map(|lane| Arc::clone(&lane.receiver.name));
+            self.records
+                .told(&name.unwrap_or_default(), &sending.key, &delivered);
+        }
+        let Some(lane) = self.lanes.get_mut(nth) else {
+            return;
+        };
+        let rest = lane.failed(after, now);
+        debug!(receiver = lane.name(), group = %sending.key, ?rest, error = words, "not told; tried again later");
+        let words = format!("{words}, tried again after {}", spoken(rest));
+        let row = self.write(nth, &sending, &words, End::Waiting, took, now);
+        let Some(lane) = self.lanes.get_mut(nth) else {
+            return;
+        };
+        let may_repeat = sending.waiting.may_repeat || unsure;
+        lane.enqueue(Arc::clone(&sending.key), sending.waiting.marked, may_repeat, row);
+        if let Some(waiting) = lane.waiting.get(&sending.key) {
+            self.records.queue(&lane.record(&sending.key, waiting, None));
+        }
+        if !self.groups.contains_key(&sending.key) {
+            self.unmark(nth, &sending.key, "evicted");
+        }
+    }
+
+    fn never(&mut self, nth: usize, sending: Sending, words: String, took: Duration, now: Timestamp) {
+        self.failed(nth, &words);
+        self.undo(nth, &sending);
+        self.drops("rejected");
+        let Some(lane) = self.lanes.get_mut(nth) else {
+            return;
+        };
+        let dead = Dead {
+            receiver: lane.name().to_owned(),
+            group: sending.key.to_string(),
+            labels: sending.labels.clone(),
+            time: now,
+            message: sending.summary.clone(),
+            answer: words.clone(),
+            content: sending.content,
+        };
+        self.records.not_queued(lane.name(), &sending.key);
+        if self.groups.contains_key(&sending.key) {
+            self.records.dead(&dead);
+            lane.dead.insert(Arc::clone(&sending.key), dead);
+        }
+        let again = sending.again;
+        let words = format!("{words}, given up");
+        self.write(nth, &sending, &words, End::GivenUp, took, now);
+        if again && self.owes(nth, &sending.key, now) {
+            self.mark(nth, &sending.key, now);
+        }
+    }
+
+    /// Says once that a receiver does not take messages, not at each attempt.
+    fn failed(&mut self, nth: usize, words: &str) {
+        let Some(lane) = self.lanes.get_mut(nth) else {
+            return;
+        };
+        if lane.failing.replace(words.to_owned()).is_none() {
+            warn!(receiver = lane.name(), error = words, "does not take messages");
+        }
+    }
+
+    /// The attempt certainly did not arrive.
+    fn undo(&mut self, nth: usize, sending: &Sending) {
+        if let Some(delivered) = self.delivered(nth, &sending.key) {
+            delivered.maybe.clone_from(&sending.maybe_before);
+        }
+    }
+
+    /// Writes the message's row of the history, and keeps it once the message has come to an end.
+    fn write(
+        &mut self,
+        nth: usize,
+        sending: &Sending,
+        answer: &str,
+        end: End,
+        took: Duration,
+        now: Timestamp,
+    ) -> Option<u64> {
+        let alerts = sending.firing.iter().chain(&sending.resolved).copied();
+        let said = Said {
+            nth: 0,
+            time: now,
+            receiver: self.lanes.get(nth)?.receiver.title(),
+            group: sending.labels.clone(),
+            message: sending.summary.clone(),
+            answer: answer.to_owned(),
+            end,
+            took_millis: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            alerts: alerts.take(history::ALERTS).collect(),
+        };
+        let said = self.board.said(sending.waiting.row, said);
+        if end != End::Waiting {
+            self.records.said(&said);
+        }
+        Some(said.nth)
+    }
+
+    /// What the row spoke of will not be told any more.
+    pub(super) fn overtaken(&mut self, row: u64) {
+        if let Some(mut said) = self.board.row(row) {
+            said.end = End::Overtaken;
+            said.answer.push_str("; over before it could be told");
+            let said = self.board.said(Some(row), said);
+            self.records.said(&said);
+        }
+    }
+}
+
+/// `850 ms`, `12 s`.
+fn spoken(rest: Duration) -> String {
+    if rest < Duration::from_secs(1) {
+        format!("{} ms", rest.as_millis())
+    } else {
+        duration::spoken(rest)
+    }
+}

@@ -1,0 +1,86 @@
+//! The notification log: what one receiver knows of one group, and whether it has to be told more.
+//!
+//! A resolve is owed for every alert whose firing was taken, or may have been; for no other.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use model::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::group::Group;
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Delivered {
+    /// Told as firing and not yet as resolved.
+    pub(crate) firing: BTreeSet<u64>,
+    /// In a message of which nobody knows whether it arrived: the answer never came, or we did not live to
+    /// read it.
+    pub(crate) maybe: BTreeSet<u64>,
+    /// When the last message was taken.
+    pub(crate) at: Option<Timestamp>,
+}
+
+/// Why a message is sent; the words are Alertmanager's `notification_reason`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    First,
+    New,
+    SomeResolved,
+    AllResolved,
+    Repeat,
+    /// Somebody pressed the button.
+    Test,
+}
+
+impl Reason {
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::First => "first notification",
+            Self::New => "new alerts added",
+            Self::SomeResolved => "some alerts resolved",
+            Self::AllResolved => "all alerts resolved",
+            Self::Repeat => "repeat interval elapsed",
+            Self::Test => "test",
+        }
+    }
+}
+
+impl Delivered {
+    /// Whether the receiver has heard, or may have heard, that this alert fires.
+    pub(crate) fn knows(&self, fingerprint: u64) -> bool {
+        self.firing.contains(&fingerprint) || self.maybe.contains(&fingerprint)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.firing.is_empty() && self.maybe.is_empty()
+    }
+
+    pub(crate) fn forget(&mut self, fingerprint: u64) {
+        self.firing.remove(&fingerprint);
+        self.maybe.remove(&fingerprint);
+    }
+
+    /// What there is to tell now, if anything; whether it is time to is not asked here.
+    pub(crate) fn owed(&self, group: &Group, repeat_interval: Duration, now: Timestamp) -> Option<Reason> {
+        let mut firing = group.alerts.values().filter(|alert| alert.firing());
+        let resolved = group
+            .alerts
+            .values()
+            .any(|alert| !alert.firing() && self.knows(alert.fingerprint));
+        if firing.any(|alert| !self.firing.contains(&alert.fingerprint)) {
+            let first = self.firing.is_empty();
+            return Some(if first { Reason::First } else { Reason::New });
+        }
+        if resolved {
+            let all = group.firing() == 0;
+            return Some(if all {
+                Reason::AllResolved
+            } else {
+                Reason::SomeResolved
+            });
+        }
+        let repeat = self.at.is_some_and(|at| at + repeat_interval <= now);
+        (group.firing() > 0 && repeat).then_some(Reason::Repeat)
+    }
+}

@@ -1,0 +1,203 @@
+//! Alerts that share a message, and when to speak of them.
+//!
+//! A group's ticks are `group_interval` apart, counted from its first flush, so that a restart does not
+//! move them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{Labels, Timestamp};
+
+use crate::alert::Alert;
+use crate::config::{ALL_LABELS, Config};
+use crate::delivered::Delivered;
+
+/// `{}:{alertname="X"}`, as Alertmanager prints a group of the root route.
+pub(crate) type Key = Arc<str>;
+
+/// The waits of the one route.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timing {
+    pub(crate) group_wait: Duration,
+    pub(crate) group_interval: Duration,
+    pub(crate) repeat_interval: Duration,
+    pub(crate) resolve_wait: Duration,
+}
+
+/// Which alerts go together, and when they are told.
+#[derive(Clone, Debug)]
+pub(crate) struct Route {
+    group_by: Option<Vec<String>>,
+    pub(crate) timing: Timing,
+}
+
+impl Route {
+    pub(crate) fn new(config: &Config) -> Self {
+        let all = config.group_by.iter().any(|name| name == ALL_LABELS);
+        Self {
+            group_by: (!all).then(|| config.group_by.clone()),
+            timing: Timing {
+                group_wait: config.group_wait,
+                group_interval: config.group_interval,
+                repeat_interval: config.repeat_interval,
+                resolve_wait: config.resolve_wait,
+            },
+        }
+    }
+
+    pub(crate) fn group_of(&self, labels: &Labels) -> (Key, Labels) {
+        let labels = match &self.group_by {
+            Some(names) => labels.retain(|name| names.iter().any(|known| known == name)),
+            None => labels.clone(),
+        };
+        (format!("{{}}:{labels}").into(), labels)
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) labels: Labels,
+    /// By fingerprint; a resolved alert stays until everybody who knows of it has been told.
+    pub(crate) alerts: BTreeMap<u64, Alert>,
+    firing: usize,
+    /// Kept in the journal; none while the group waits for its first flush.
+    pub(crate) first_flush: Option<Timestamp>,
+    pub(crate) flush_due: Timestamp,
+    /// When resolves are due, ahead of the tick.
+    pub(crate) resolve_due: Option<Timestamp>,
+    /// One per receiver, in the order of the lanes.
+    pub(crate) delivered: Vec<Delivered>,
+}
+
+impl Group {
+    pub(crate) fn new(labels: Labels, receivers: usize, now: Timestamp, timing: &Timing) -> Self {
+        Self {
+            labels,
+            alerts: BTreeMap::new(),
+            firing: 0,
+            first_flush: None,
+            flush_due: now + timing.group_wait,
+            resolve_due: None,
+            delivered: vec![Delivered::default(); receivers],
+        }
+    }
+
+    pub(crate) fn firing(&self) -> usize {
+        self.firing
+    }
+
+    /// Adds or replaces; returns what was known before.
+    pub(crate) fn put(&mut self, alert: Alert) -> Option<Alert> {
+        self.firing += usize::from(alert.firing());
+        let before = self.alerts.insert(alert.fingerprint, alert);
+        self.firing -= usize::from(before.as_ref().is_some_and(Alert::firing));
+        before
+    }
+
+    pub(crate) fn remove(&mut self, fingerprint: u64) {
+        let gone = self.alerts.remove(&fingerprint);
+        self.firing -= usize::from(gone.as_ref().is_some_and(Alert::firing));
+    }
+
+    /// Nothing fires, and it was time to say so.
+    pub(crate) fn is_over(&self) -> bool {
+        self.firing == 0 && self.resolve_due.is_none() && self.first_flush.is_some()
+    }
+
+    /// Waits for company again, as a new group does.
+    pub(crate) fn begin(&mut self, now: Timestamp, timing: &Timing) {
+        self.first_flush = None;
+        self.flush_due = now + timing.group_wait;
+    }
+
+    /// A group whose alert has fired for longer than `group_wait` (we were away) speaks at once.
+    pub(crate) fn hasten(&mut self, starts_at: Timestamp, now: Timestamp, timing: &Timing) {
+        if self.first_flush.is_none() && starts_at + timing.group_wait < now {
+            self.flush_due = self.flush_due.min(now);
+        }
+    }
+
+    /// When to look at it next; `open` says which receivers have nothing of this group on the way.
+    pub(crate) fn due(&self, timing: &Timing, open: impl Fn(usize) -> bool) -> Timestamp {
+        let mut due = self.flush_due.min(self.resolve_due.unwrap_or(Timestamp::MAX));
+        if self.firing > 0 {
+            for (lane, delivered) in self.delivered.iter().enumerate() {
+                if let Some(at) = delivered.at.filter(|_| open(lane)) {
+                    due = due.min(at + timing.repeat_interval);
+                }
+            }
+        }
+        due
+    }
+
+    /// Says that it was looked at. Returns whether this was the first flush.
+    pub(crate) fn flushed(&mut self, now: Timestamp, timing: &Timing) -> bool {
+        self.resolve_due = None;
+        if self.flush_due > now {
+            return false;
+        }
+        let is_first = self.first_flush.is_none();
+        self.flush_due = next_tick(*self.first_flush.get_or_insert(now), now, timing.group_interval);
+        is_first
+    }
+
+    pub(crate) fn clock_went_back(&mut self, by: Duration) {
+        self.flush_due = self.flush_due - by;
+        self.resolve_due = self.resolve_due.map(|due| due - by);
+        self.first_flush = self.first_flush.map(|first| first - by);
+        for delivered in &mut self.delivered {
+            delivered.at = delivered.at.map(|at| at - by);
+        }
+    }
+}
+
+/// The first of `first + n × interval` after `now`.
+pub(crate) fn next_tick(first: Timestamp, now: Timestamp, interval: Duration) -> Timestamp {
+    let interval = model::time::millis(interval).max(1);
+    let passed = now.0.saturating_sub(first.0);
+    if passed < 0 {
+        return Timestamp(now.0.saturating_add(interval));
+    }
+    Timestamp(now.0.saturating_add(interval - passed % interval))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_keep_their_places_across_a_restart() {
+        let tick = |now| next_tick(Timestamp(1_000), Timestamp(now), Duration::from_millis(300)).0;
+        assert_eq!(
+            [tick(1_000), tick(1_299), tick(1_300), tick(9_999)],
+            [1_300, 1_300, 1_600, 10_000]
+        );
+        // A wall clock that was set back by a day must not silence the group for a day.
+        assert_eq!(tick(10), 310);
+    }
+
+    #[test]
+    fn groups_are_named_as_alertmanager_names_them() {
+        let labels = Labels::from_pairs([("alertname", "Down"), ("job", "a"), ("instance", "x")]);
+        let route = |by: &[&str]| {
+            let group_by = by.iter().map(|&name| name.to_owned()).collect();
+            Route::new(&Config {
+                group_by,
+                ..Config::default()
+            })
+            .group_of(&labels)
+            .0
+        };
+        assert_eq!(&*route(&["alertname"]), r#"{}:{alertname="Down"}"#);
+        assert_eq!(
+            &*route(&["job", "alertname", "absent"]),
+            r#"{}:{alertname="Down", job="a"}"#
+        );
+        assert_eq!(&*route(&[]), "{}:{}");
+        assert_eq!(
+            &*route(&["..."]),
+            r#"{}:{alertname="Down", instance="x", job="a"}"#
+        );
+    }
+}

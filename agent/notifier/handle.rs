@@ -1,0 +1,74 @@
+//! What the rest of the house holds of the notifier: its view, its account, and two orders.
+
+use std::sync::Arc;
+
+use model::view::Telling;
+use model::{BoxFuture, Ledger};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::board::Board;
+use crate::config::Config;
+
+/// Orders at once; beyond, whoever gives one waits.
+pub(crate) const ORDERS: usize = 8;
+const STOPPED: &str = "the notifier has stopped";
+
+pub(crate) enum Order {
+    Apply(Box<Config>, oneshot::Sender<()>),
+    Test(oneshot::Sender<Result<String, String>>),
+}
+
+/// Cheap to clone; all clones speak of the same notifier.
+#[derive(Clone)]
+pub struct Handle {
+    pub(crate) board: Arc<Board>,
+    pub(crate) orders: mpsc::Sender<Order>,
+}
+
+impl Handle {
+    #[must_use]
+    pub fn view(&self) -> Telling {
+        self.board.telling()
+    }
+
+    /// `taken` counts each time that a receiver had to be told of a group; in flight is what waits.
+    #[must_use]
+    pub fn ledger(&self) -> Ledger {
+        self.board.ledger()
+    }
+
+    /// Sends a test message to every receiver, past the queue. The answer says what each of them said.
+    ///
+    /// # Errors
+    /// A receiver did not take it, or there is none.
+    #[must_use]
+    pub fn send_test(&self) -> BoxFuture<'static, Result<String, String>> {
+        let orders = self.orders.clone();
+        Box::pin(async move {
+            let (answer, answered) = oneshot::channel();
+            let order = orders.send(Order::Test(answer)).await;
+            order.map_err(|_| STOPPED.to_owned())?;
+            answered.await.unwrap_or_else(|_| Err(STOPPED.to_owned()))
+        })
+    }
+
+    /// Puts a new configuration in force, once what is on its way has been answered. Nothing that was told
+    /// is told again; what waits for a receiver that is gone is dropped and counted.
+    ///
+    /// # Errors
+    /// Something is wrong with it; the old one stays in force.
+    #[must_use]
+    pub fn apply(&self, config: Config) -> BoxFuture<'static, Result<(), String>> {
+        let orders = self.orders.clone();
+        Box::pin(async move {
+            let complaints = config.complaints();
+            if !complaints.is_empty() {
+                return Err(complaints.join("\n"));
+            }
+            let (done, applied) = oneshot::channel();
+            let order = orders.send(Order::Apply(Box::new(config), done)).await;
+            order.map_err(|_| STOPPED.to_owned())?;
+            applied.await.map_err(|_| STOPPED.to_owned())
+        })
+    }
+}

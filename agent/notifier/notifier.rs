@@ -1,0 +1,250 @@
+//! The task: waits for events, answers, orders and the next thing due, and lets the core decide.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use journal::Journal;
+use model::outside::{Client, ClientError};
+use model::{AlertEvent, BoxFuture, Clock, Leadership};
+use prometheus::Registry;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::board::Board;
+use crate::config::Config;
+use crate::core::{Core, Launch, Sent};
+use crate::handle::{Handle, ORDERS, Order};
+use crate::message::Message;
+use crate::metrics::Metrics;
+use crate::verdict::{Verdict, judge};
+
+/// Events taken in at once: they share one write to the journal.
+const BATCH: usize = 256;
+/// How long a stopping notifier waits for answers, and sends what is due and may go at once.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+
+pub struct Notifier {
+    core: Core,
+    inbox: mpsc::Receiver<AlertEvent>,
+    orders: mpsc::Receiver<Order>,
+    leadership: watch::Receiver<Leadership>,
+    client: Arc<dyn Client>,
+    clock: Arc<dyn Clock>,
+    /// Messages on their way: at most one for each receiver, and tests.
+    sending: JoinSet<Done>,
+    /// Whose message each of them carries.
+    carried: HashMap<Id, Arc<str>>,
+    /// A configuration that waits for what is on its way.
+    next: Option<(Box<Config>, oneshot::Sender<()>)>,
+}
+
+enum Done {
+    Sent(Sent),
+    Test,
+}
+
+impl Notifier {
+    /// Restores what an earlier life left in the journal. The configuration's complaints are the caller's to
+    /// heed; a receiver without an address is left out.
+    #[must_use]
+    pub fn new(
+        config: &Config,
+        inbox: mpsc::Receiver<AlertEvent>,
+        journal: Journal,
+        client: Arc<dyn Client>,
+        clock: Arc<dyn Clock>,
+        leadership: watch::Receiver<Leadership>,
+        registry: &Registry,
+    ) -> (Self, Handle) {
+        let board = Arc::new(Board::new());
+        let (orders, ordered) = mpsc::channel(ORDERS); // full: whoever gives the order waits
+        let leads = leadership.borrow().clone();
+        let metrics = Metrics::new(registry);
+        let core = Core::new(config, journal, leads, metrics, Arc::clone(&board), clock.now());
+        let notifier = Self {
+            core,
+            inbox,
+            orders: ordered,
+            leadership,
+            client,
+            clock,
+            sending: JoinSet::new(),
+            carried: HashMap::new(),
+            next: None,
+        };
+        (notifier, Handle { board, orders })
+    }
+
+    /// Ends when told to: what is due and can be sent within a few seconds is sent, the rest stays in the
+    /// journal.
+    pub async fn run(mut self, stop: CancellationToken) {
+        while self.turn(&stop).await {}
+        self.drain().await;
+    }
+
+    /// One wait and what follows from it; `false` once it is time to stop.
+    async fn turn(&mut self, stop: &CancellationToken) -> bool {
+        let wait = self.step();
+        let mut events = Vec::new();
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return false,
+            Some(done) = self.sending.join_next_with_id() => self.done(done),
+            Ok(()) = self.leadership.changed() => {
+                let leadership = self.leadership.borrow_and_update().clone();
+                self.core.lead(leadership);
+            }
+            Some(order) = self.orders.recv(), if self.next.is_none() => self.obey(order),
+            1.. = self.inbox.recv_many(&mut events, BATCH) => self.hear(events),
+            () = self.clock.sleep(wait) => {}
+        }
+        true
+    }
+
+    fn step(&mut self) -> Duration {
+        if !self.core.is_sending()
+            && let Some((config, done)) = self.next.take()
+        {
+            self.core.apply(&config, self.clock.now());
+            // Whoever ordered it may have gone away.
+            _ = done.send(());
+        }
+        let step = self.core.step(self.clock.now(), self.next.is_none());
+        for launch in step.launches {
+            self.launch(launch);
+        }
+        step.wait
+    }
+
+    fn launch(&mut self, launch: Launch) {
+        let (client, clock) = (Arc::clone(&self.client), Arc::clone(&self.clock));
+        let Launch { receiver, message } = launch;
+        let name = Arc::clone(&receiver.name);
+        let task = self.sending.spawn(async move {
+            let started = clock.now();
+            let body = receiver.body(&message);
+            let verdict = receiver.send(&*client, body).await;
+            Done::Sent(Sent {
+                receiver: Arc::clone(&receiver.name),
+                verdict,
+                took: clock.now().since(started),
+            })
+        });
+        self.carried.insert(task.id(), name);
+    }
+
+    fn hear(&mut self, events: Vec<AlertEvent>) {
+        let now = self.clock.now();
+        for event in events {
+            self.core.hear(event, now);
+        }
+    }
+
+    fn done(&mut self, done: Result<(Id, Done), JoinError>) {
+        let id = done.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        let carried = self.carried.remove(&id);
+        match done {
+            Ok((_, Done::Sent(sent))) => self.core.sent(sent, self.clock.now()),
+            Ok((_, Done::Test)) => {}
+            // A client that panics must not take the receiver with it.
+            Err(error) => {
+                let Some(receiver) = carried else {
+                    return;
+                };
+                let verdict = judge(&Err(ClientError::Broken(error.to_string())));
+                let took = Duration::ZERO;
+                let sent = Sent {
+                    receiver,
+                    verdict,
+                    took,
+                };
+                self.core.sent(sent, self.clock.now());
+            }
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Apply(config, done) => self.next = Some((config, done)),
+            Order::Test(answer) => self.test(answer),
+        }
+    }
+
+    fn test(&mut self, answer: oneshot::Sender<Result<String, String>>) {
+        let now = self.clock.now();
+        let message = Arc::new(Message::test(now, self.core.external_url()));
+        let attempts: Vec<BoxFuture<'static, Result<String, String>>> = self
+            .core
+            .test_receivers(now)
+            .into_iter()
+            .map(|receiver| {
+                let (client, message) = (Arc::clone(&self.client), Arc::clone(&message));
+                let attempt = async move {
+                    let verdict = receiver.send(&*client, receiver.body(&message)).await;
+                    let title = receiver.title();
+                    match verdict {
+                        Verdict::Taken(words) => Ok(format!("{title}: {words}")),
+                        Verdict::Later { words, .. } | Verdict::Never { words, .. } => {
+                            Err(format!("{title}: {words}"))
+                        }
+                    }
+                };
+                Box::pin(attempt) as BoxFuture<'static, Result<String, String>>
+            })
+            .collect();
+        self.sending.spawn(async move {
+            let mut said = Vec::new();
+            let mut failed = attempts.is_empty();
+            for attempt in attempts {
+                let outcome = attempt.await;
+                failed |= outcome.is_err();
+                said.push(outcome.unwrap_or_else(|error| error));
+            }
+            if said.is_empty() {
+                said.push("no receiver is configured".to_owned());
+            }
+            let words = said.join("; ");
+            // Whoever asked may have gone away.
+            _ = answer.send(if failed { Err(words) } else { Ok(words) });
+            Done::Test
+        });
+    }
+
+    async fn drain(&mut self) {
+        let mut events = Vec::new();
+        while let Ok(event) = self.inbox.try_recv() {
+            events.push(event);
+        }
+        self.hear(events);
+        let end = self.clock.now() + STOP_GRACE;
+        let mut grace = self.clock.sleep(STOP_GRACE);
+        loop {
+            let step = self.core.step(self.clock.now(), true);
+            let sends = !step.launches.is_empty();
+            for launch in step.launches {
+                self.launch(launch);
+            }
+            if !sends && !self.core.is_sending() {
+                break;
+            }
+            tokio::select! {
+                biased;
+                () = &mut grace => break,
+                Some(done) = self.sending.join_next_with_id() => self.done(done),
+            }
+            if self.clock.now() > end {
+                break;
+            }
+        }
+        let left = self.core.in_flight();
+        if left > 0 {
+            info!(
+                left,
+                "stopped; what waits stays in the journal and is told after the next start"
+            );
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! One place where people are told: what a message looks like there and how it is handed over.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::outside::{Client, Method, Request};
+use net::Secret;
+
+use crate::bucket::Bucket;
+use crate::config::{self, Config};
+use crate::message::Message;
+use crate::verdict::{Verdict, judge, no_secret};
+use crate::{slack, webhook};
+
+/// Longest answer read; receivers say `ok` or a sentence.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Receiver {
+    /// Unique; a label in metrics and a part of journal keys.
+    pub(crate) name: Arc<str>,
+    kind: Kind,
+    url: Place,
+    bearer: Option<Place>,
+    pub(crate) send_resolved: bool,
+    timeout: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Kind {
+    Slack { channel: Option<String> },
+    Webhook { max_alerts: usize },
+}
+
+/// Where a secret is.
+#[derive(Clone, Debug, PartialEq)]
+enum Place {
+    Here(Secret),
+    File(PathBuf),
+}
+
+/// Two receivers are equal if the same message would go to the same place.
+impl PartialEq for Receiver {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.name, &self.kind, &self.url, &self.bearer)
+            == (&other.name, &other.kind, &other.url, &other.bearer)
+    }
+}
+
+impl Receiver {
+    /// All that the configuration names; one without an address was complained of and is left out.
+    pub(crate) fn all(config: &Config) -> Vec<Arc<Self>> {
+        let slack = config.slack.iter().filter_map(Self::slack);
+        let webhooks = config.webhook.iter().enumerate();
+        let webhooks = webhooks.filter_map(|(nth, webhook)| Self::webhook(webhook.name(nth), webhook));
+        slack.chain(webhooks).map(Arc::new).collect()
+    }
+
+    fn slack(config: &config::Slack) -> Option<Self> {
+        let channel = config.channel.clone();
+        Some(Self {
+            name: "slack".into(),
+            kind: Kind::Slack { channel },
+            url: place(config.webhook_url.as_ref(), config.webhook_file.as_ref())?,
+            bearer: None,
+            send_resolved: config.send_resolved,
+            timeout: config.timeout,
+        })
+    }
+
+    fn webhook(name: String, config: &config::Webhook) -> Option<Self> {
+        let max_alerts = config.max_alerts;
+        Some(Self {
+            name: name.into(),
+            kind: Kind::Webhook { max_alerts },
+            url: place(config.url.as_ref(), config.url_file.as_ref())?,
+            bearer: place(config.bearer_token.as_ref(), config.bearer_token_file.as_ref()),
+            send_resolved: config.send_resolved,
+            timeout: config.timeout,
+        })
+    }
+
+    /// For people: `slack #ops`, `webhook ops`.
+    pub(crate) fn title(&self) -> String {
+        match &self.kind {
+            Kind::Slack {
+                channel: Some(channel),
+            } => format!("{} {channel}", self.name),
+            Kind::Webhook { .. } if !self.name.starts_with("webhook") => format!("webhook {}", self.name),
+            _ => self.name.to_string(),
+        }
+    }
+
+    /// Alertmanager's word for the kind.
+    pub(crate) fn integration(&self) -> &'static str {
+        match self.kind {
+            Kind::Slack { .. } => "slack",
+            Kind::Webhook { .. } => "webhook",
+        }
+    }
+
+    /// Slack takes one message a second with short bursts; for a webhook this only stops a runaway.
+    pub(crate) fn bucket(&self) -> Bucket {
+        match self.kind {
+            Kind::Slack { .. } => Bucket::new(Duration::from_secs(1), 3),
+            Kind::Webhook { .. } => Bucket::new(Duration::from_millis(50), 20),
+        }
+    }
+
+    pub(crate) fn body(&self, message: &Message) -> Vec<u8> {
+        match &self.kind {
+            Kind::Slack { channel } => slack::payload(message, channel.as_deref()),
+            Kind::Webhook { max_alerts } => webhook::payload(message, &self.name, *max_alerts),
+        }
+    }
+
+    pub(crate) async fn send(&self, client: &dyn Client, body: Vec<u8>) -> Verdict {
+        match self.request(body).await {
+            Ok(request) => judge(&client.send(request).await),
+            Err(words) => no_secret(words),
+        }
+    }
+
+    async fn request(&self, body: Vec<u8>) -> Result<Request, String> {
+        let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+        if let Some(bearer) = &self.bearer {
+            let token = bearer.read().await?;
+            headers.push(("authorization".to_owned(), format!("Bearer {}", token.expose())));
+        }
+        Ok(Request {
+            method: Method::Post,
+            url: self.url.read().await?.expose().to_owned(),
+            headers,
+            body,
+            timeout: self.timeout,
+            answer_bytes_max: ANSWER_BYTES_MAX,
+        })
+    }
+}
+
+impl Place {
+    /// Files are read each time, because mounted secrets are exchanged under a running process.
+    async fn read(&self) -> Result<Secret, String> {
+        match self {
+            Self::Here(secret) => Ok(secret.clone()),
+            Self::File(path) => {
+                let text = tokio::fs::read_to_string(path).await;
+                let text = text.map_err(|error| format!("reading {}: {error}", path.display()))?;
+                match text.trim() {
+                    "" => Err(format!("{} is empty", path.display())),
+                    secret => Ok(Secret::plain(secret)),
+                }
+            }
+        }
+    }
+}
+
+fn place(here: Option<&Secret>, file: Option<&PathBuf>) -> Option<Place> {
+    here.map(|secret| Place::Here(secret.clone()))
+        .or_else(|| file.map(|path| Place::File(path.clone())))
+}

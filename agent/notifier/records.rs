@@ -1,0 +1,213 @@
+//! What is kept in the journal, under which keys, and written when.
+//!
+//! Changes of one step are gathered and made durable together, before anything is sent because of them.
+//! A disk that does not take them silences nobody: they are kept, tried again with the next step, and said.
+
+use std::collections::BTreeMap;
+
+use journal::{Change, Journal};
+use model::{Labels, Timestamp};
+use prometheus::IntCounter;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+use tracing::{error, info};
+
+use crate::alert::Alert;
+use crate::delivered::Delivered;
+use crate::history::{self, Said};
+
+/// When a group first spoke: its ticks are counted from there.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct GroupRecord {
+    pub(crate) group: String,
+    pub(crate) first_flush: Timestamp,
+}
+
+/// What a receiver knows of a group.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ToldRecord {
+    pub(crate) receiver: String,
+    pub(crate) group: String,
+    pub(crate) delivered: Delivered,
+}
+
+/// A group that a receiver has to be told of.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct QueueRecord {
+    pub(crate) receiver: String,
+    pub(crate) group: String,
+    /// Since when.
+    pub(crate) marked: Timestamp,
+    pub(crate) may_repeat: bool,
+    /// The message on its way. Found after a restart, nobody knows whether it arrived.
+    pub(crate) intent: Option<Intent>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Intent {
+    pub(crate) at: Timestamp,
+    /// Of the leader that sends it.
+    pub(crate) epoch: u64,
+    /// Fingerprints of the alerts told as firing.
+    pub(crate) firing: Vec<u64>,
+}
+
+/// A message that its receiver refused for good.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Dead {
+    pub(crate) receiver: String,
+    pub(crate) group: String,
+    pub(crate) labels: Labels,
+    pub(crate) time: Timestamp,
+    /// What would have been told.
+    pub(crate) message: String,
+    /// What the receiver said.
+    pub(crate) answer: String,
+    /// Hash of what was firing and what was resolved: the same is not tried again soon.
+    pub(crate) content: u64,
+}
+
+const ALERT: &str = "notifier/alert/";
+const GROUP: &str = "notifier/group/";
+const TOLD: &str = "notifier/told/";
+const QUEUE: &str = "notifier/queue/";
+const DEAD: &str = "notifier/dead/";
+const SAID: &str = "notifier/said/";
+
+pub(crate) struct Records {
+    journal: Journal,
+    pending: BTreeMap<String, Change>,
+    /// Whether the last write failed: said once, not at every step.
+    failing: bool,
+    failures: IntCounter,
+}
+
+/// All that an earlier life left.
+pub(crate) struct Left {
+    pub(crate) alerts: Vec<Alert>,
+    pub(crate) groups: Vec<GroupRecord>,
+    pub(crate) told: Vec<ToldRecord>,
+    pub(crate) queue: Vec<QueueRecord>,
+    pub(crate) dead: Vec<Dead>,
+    pub(crate) said: Vec<Said>,
+}
+
+impl Records {
+    pub(crate) fn new(journal: Journal, failures: IntCounter) -> Self {
+        Self {
+            journal,
+            pending: BTreeMap::new(),
+            failing: false,
+            failures,
+        }
+    }
+
+    pub(crate) fn left(&self) -> Left {
+        Left {
+            alerts: self.all(ALERT),
+            groups: self.all(GROUP),
+            told: self.all(TOLD),
+            queue: self.all(QUEUE),
+            dead: self.all(DEAD),
+            said: self.all(SAID),
+        }
+    }
+
+    fn all<T: serde::de::DeserializeOwned>(&self, prefix: &str) -> Vec<T> {
+        let entries = self.journal.entries(prefix);
+        entries.into_iter().map(|(_, value)| value).collect()
+    }
+
+    pub(crate) fn alert(&mut self, alert: &Alert) {
+        self.put(alert_key(alert.fingerprint), alert);
+    }
+
+    pub(crate) fn no_alert(&mut self, fingerprint: u64) {
+        self.remove(alert_key(fingerprint));
+    }
+
+    pub(crate) fn group(&mut self, group: &str, first_flush: Timestamp) {
+        let record = GroupRecord {
+            group: group.to_owned(),
+            first_flush,
+        };
+        self.put(format!("{GROUP}{group}"), &record);
+    }
+
+    pub(crate) fn no_group(&mut self, group: &str) {
+        self.remove(format!("{GROUP}{group}"));
+    }
+
+    pub(crate) fn told(&mut self, receiver: &str, group: &str, delivered: &Delivered) {
+        let record = ToldRecord {
+            receiver: receiver.to_owned(),
+            group: group.to_owned(),
+            delivered: delivered.clone(),
+        };
+        self.put(format!("{TOLD}{receiver}/{group}"), &record);
+    }
+
+    pub(crate) fn not_told(&mut self, receiver: &str, group: &str) {
+        self.remove(format!("{TOLD}{receiver}/{group}"));
+    }
+
+    pub(crate) fn queue(&mut self, record: &QueueRecord) {
+        self.put(format!("{QUEUE}{}/{}", record.receiver, record.group), record);
+    }
+
+    pub(crate) fn not_queued(&mut self, receiver: &str, group: &str) {
+        self.remove(format!("{QUEUE}{receiver}/{group}"));
+    }
+
+    pub(crate) fn dead(&mut self, dead: &Dead) {
+        self.put(format!("{DEAD}{}/{}", dead.receiver, dead.group), dead);
+    }
+
+    pub(crate) fn not_dead(&mut self, receiver: &str, group: &str) {
+        self.remove(format!("{DEAD}{receiver}/{group}"));
+    }
+
+    pub(crate) fn said(&mut self, said: &Said) {
+        let place = said.nth % history::ROWS as u64;
+        self.put(format!("{SAID}{place:03}"), said);
+    }
+
+    fn put(&mut self, key: String, value: &impl Serialize) {
+        self.pending.insert(key.clone(), Change::put(key, value));
+    }
+
+    fn remove(&mut self, key: String) {
+        // While the disk takes nothing, what it never had needs no removal: what is pending stays bounded.
+        if self.failing && self.journal.get::<IgnoredAny>(&key).is_none() {
+            self.pending.remove(&key);
+            return;
+        }
+        self.pending.insert(key.clone(), Change::remove(key));
+    }
+
+    /// Makes durable what was gathered.
+    pub(crate) fn commit(&mut self) {
+        if self.pending.is_empty() {
+            return;
+        }
+        match self.journal.change(self.pending.values().cloned().collect()) {
+            Ok(()) => {
+                self.pending.clear();
+                if std::mem::take(&mut self.failing) {
+                    info!("the notifier's journal takes changes again");
+                }
+            }
+            Err(error) => {
+                self.failures.inc();
+                if !std::mem::replace(&mut self.failing, true) {
+                    error!(%error, source = ?std::error::Error::source(&error),
+                        "what was told cannot be kept; after a restart it may be told again");
+                }
+            }
+        }
+    }
+}
+
+fn alert_key(fingerprint: u64) -> String {
+    format!("{ALERT}{fingerprint:016x}")
+}

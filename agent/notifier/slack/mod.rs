@@ -1,0 +1,130 @@
+//! One compact card per message for a Slack incoming webhook.
+//!
+//! The title stands above, everything else beside the colour bar; `text` is what a phone shows of it.
+//! Whatever an alert contains, the card stays within every limit of [`limits`].
+
+mod card;
+mod text;
+
+use serde_json::{Value, json};
+
+use crate::delivered::Reason;
+use crate::message::{Message, alerts, common};
+
+/// What Slack refuses, from its documentation and from what others met.
+pub(crate) mod limits {
+    pub(crate) const HEADER: usize = 150;
+    pub(crate) const SECTION: usize = 3_000;
+    pub(crate) const FIELDS: usize = 10;
+    pub(crate) const FIELD: usize = 2_000;
+    /// Over all blocks, undocumented: about 13,200 are refused.
+    pub(crate) const TOTAL: usize = 12_000;
+    /// Alerts in one message; more were met with 400.
+    pub(crate) const ALERTS: usize = 20;
+}
+
+/// Characters of the fallback text: two lines on a phone.
+const HEADLINE: usize = 300;
+
+/// The body of the request.
+pub(crate) fn payload(message: &Message, channel: Option<&str>) -> Vec<u8> {
+    let mut payload = json!({
+        "text": headline(message),
+        "blocks": [card::header(&title(message))],
+        "attachments": [{ "color": colour(message), "blocks": card::blocks(message) }],
+    });
+    if let (Some(channel), Some(map)) = (channel, payload.as_object_mut()) {
+        map.insert("channel".to_owned(), Value::from(channel));
+    }
+    payload.to_string().into_bytes()
+}
+
+/// `▲ Firing: DiskFilling`, `● Resolved after 14 min: DiskFilling`.
+fn title(message: &Message) -> String {
+    format!("{}: {}", state(message), name(message))
+}
+
+/// The title and, when it is about one alert, what that alert says of itself.
+fn headline(message: &Message) -> String {
+    let severity = severity(message);
+    let severity = if severity.is_empty() {
+        String::new()
+    } else {
+        format!(" ({severity})")
+    };
+    let tail = match message.alerts.as_slice() {
+        [alert] => match alert.annotations.value("summary") {
+            "" => String::new(),
+            summary => format!(". {summary}"),
+        },
+        several => format!(", {}", alerts(several.len())),
+    };
+    let line = format!("{}{severity}{tail}", title(message));
+    text::clip(&line.split_whitespace().collect::<Vec<_>>().join(" "), HEADLINE)
+}
+
+fn state(message: &Message) -> String {
+    if message.reason == Reason::Test {
+        return "● Test".to_owned();
+    }
+    if message.is_firing() {
+        return "▲ Firing".to_owned();
+    }
+    let began = message.alerts.iter().map(|alert| alert.starts_at).min();
+    let ended = message.alerts.iter().filter_map(|alert| alert.resolved_at).max();
+    let lasted = ended.zip(began).map(|(ended, began)| ended.since(began));
+    format!(
+        "● Resolved after {}",
+        model::text::duration::spoken(lasted.unwrap_or_default())
+    )
+}
+
+/// The alert's name if all have the same, else what the group has in common.
+fn name(message: &Message) -> String {
+    let labels = common(message.alerts.iter().map(|alert| &alert.labels));
+    if let Some(name) = labels.get(model::labels::ALERT_NAME) {
+        return name.to_owned();
+    }
+    let values: Vec<&str> = message.group_labels.iter().map(|(_, value)| value).collect();
+    if values.is_empty() {
+        alerts(message.alerts.len())
+    } else {
+        values.join(" ")
+    }
+}
+
+/// The gravest among the firing alerts, or among all once none fires.
+fn severity(message: &Message) -> String {
+    let firing = message.is_firing();
+    let severities = message
+        .alerts
+        .iter()
+        .filter(|alert| !firing || alert.firing())
+        .map(|alert| alert.labels.value("severity"));
+    severities
+        .max_by_key(|word| gravity(word))
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn gravity(severity: &str) -> u8 {
+    match severity {
+        "critical" | "page" | "emergency" => 4,
+        "error" | "high" => 3,
+        "warning" | "warn" => 2,
+        "" => 0,
+        _ => 1,
+    }
+}
+
+/// Okabe and Ito's palette, as on the page.
+fn colour(message: &Message) -> &'static str {
+    if !message.is_firing() {
+        return "#009e73";
+    }
+    match gravity(&severity(message)) {
+        1 => "#56b4e9",
+        2 => "#e69f00",
+        _ => "#d55e00",
+    }
+}

@@ -1,0 +1,11 @@
+//! What must hold, in virtual time, against receivers that misbehave on command.
+
+mod cards;
+mod failures;
+mod fake;
+mod grouping;
+mod limits;
+mod property;
+mod reload;
+mod restart;
+mod world;

@@ -1,0 +1,282 @@
+//! Asks questions of the kept samples.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use model::{Answer, Ask, AskError, BoxFuture, Labels, Point, Sample, Select, Timestamp};
+
+use crate::ast::{Expr, Type};
+use crate::cache::Cache;
+use crate::error::QueryError;
+use crate::eval::{self, Eval, Grid, Query, Steps, is_hole};
+use crate::value::{MatrixSeries, Outcome, Value, VectorPoint};
+
+/// How questions are answered.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How long after a sample an instant selector still sees it; a series may ask for longer.
+    pub lookback: Duration,
+    /// How long one query may run.
+    pub timeout: Duration,
+    /// Samples and results that one query may hold at a time.
+    pub samples_max: usize,
+    /// Step of subqueries that name none.
+    pub step_default: Duration,
+    /// Whether metric names go at the very end instead of at the function that changes the metric:
+    /// Prometheus' feature `promql-delayed-name-removal`, off as there.
+    pub delayed_name_removal: bool,
+    /// Set by somebody else to end the query.
+    pub stop: Option<Stop>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            lookback: Duration::from_secs(300),
+            timeout: Duration::from_secs(120),
+            samples_max: 50_000_000,
+            step_default: Duration::from_secs(60),
+            delayed_name_removal: false,
+            stop: None,
+        }
+    }
+}
+
+/// Ends a running query from another thread.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Answers expressions over a [`Select`]. It computes on the caller's thread; how many queries run at a
+/// time is the caller's to bound.
+pub struct Engine {
+    select: Arc<dyn Select>,
+    options: Options,
+    cache: Cache,
+}
+
+impl Engine {
+    #[must_use]
+    pub fn new(select: Arc<dyn Select>, options: Options) -> Self {
+        Self {
+            select,
+            options,
+            cache: Cache::default(),
+        }
+    }
+
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The answer at one time.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub fn instant(&self, expr: &str, time: Timestamp) -> Result<Outcome, QueryError> {
+        self.instant_with(expr, time, &self.options)
+    }
+
+    /// The answer at one time, by other options.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub fn instant_with(
+        &self,
+        expr: &str,
+        time: Timestamp,
+        options: &Options,
+    ) -> Result<Outcome, QueryError> {
+        let parsed = self.cache.parse(expr)?;
+        self.outcome(expr, options, (time, time), |query| {
+            let eval = Eval::new(query, Steps::once(time));
+            if parsed.returns() == Type::Matrix {
+                return matrix_at(eval, &parsed);
+            }
+            Ok(match eval.finished(&parsed)? {
+                eval::Value::Scalar(numbers) => Value::Scalar {
+                    time,
+                    value: numbers.first().copied().unwrap_or(f64::NAN),
+                },
+                eval::Value::Text(text) => Value::String { time, text },
+                eval::Value::Vector(grid) => Value::Vector(points(&grid, time)),
+            })
+        })
+    }
+
+    /// The answers at `start`, `start + step`, … up to `end`.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub fn range(
+        &self,
+        expr: &str,
+        start: Timestamp,
+        end: Timestamp,
+        step: Duration,
+    ) -> Result<Outcome, QueryError> {
+        self.range_with(expr, (start, end), step, &self.options)
+    }
+
+    /// The answers from the first time to the second, by other options.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub fn range_with(
+        &self,
+        expr: &str,
+        (start, end): (Timestamp, Timestamp),
+        step: Duration,
+        options: &Options,
+    ) -> Result<Outcome, QueryError> {
+        let parsed = self.cache.parse(expr)?;
+        if !matches!(parsed.returns(), Type::Scalar | Type::Vector) {
+            let found = parsed.returns().words();
+            return Err(QueryError::Execution(format!(
+                "invalid expression type {found:?} for range query, must be Scalar or instant Vector"
+            )));
+        }
+        if step.as_millis() == 0 {
+            return Err(QueryError::Execution("step must be at least 1 ms".to_owned()));
+        }
+        let steps = Steps::between(start.0, end.0, model::time::millis(step));
+        self.outcome(expr, options, (start, end), |query| {
+            if steps.count == 0 {
+                return Ok(Value::Matrix(Vec::new()));
+            }
+            query.hold(steps.count)?;
+            let grid = Eval::new(query, steps).finished(&parsed)?.into_grid();
+            Ok(Value::Matrix(series(&grid, steps)))
+        })
+    }
+
+    pub(crate) fn parsed(&self, expr: &str) -> Result<Arc<Expr>, QueryError> {
+        Ok(self.cache.parse(expr)?)
+    }
+
+    pub(crate) fn query<'q>(
+        &'q self,
+        expr: &'q str,
+        options: &'q Options,
+        bounds: (Timestamp, Timestamp),
+    ) -> Query<'q> {
+        Query::new(expr, &*self.select, options, bounds)
+    }
+
+    fn outcome(
+        &self,
+        expr: &str,
+        options: &Options,
+        bounds: (Timestamp, Timestamp),
+        run: impl FnOnce(&Query<'_>) -> Result<Value, QueryError>,
+    ) -> Result<Outcome, QueryError> {
+        let query = self.query(expr, options, bounds);
+        let value = run(&query)?;
+        let (warnings, infos) = query.into_notes().into_sentences();
+        Ok(Outcome {
+            value,
+            warnings,
+            infos,
+        })
+    }
+}
+
+fn points(grid: &Grid, time: Timestamp) -> Vec<VectorPoint> {
+    grid.rows()
+        .filter_map(|(head, cells)| {
+            Some(VectorPoint {
+                labels: head.labels.clone(),
+                time,
+                value: *cells.first()?,
+            })
+        })
+        .collect()
+}
+
+fn series(grid: &Grid, steps: Steps) -> Vec<MatrixSeries> {
+    let mut all: Vec<MatrixSeries> = grid
+        .rows()
+        .map(|(head, cells)| MatrixSeries {
+            labels: head.labels.clone(),
+            points: steps
+                .times()
+                .zip(cells)
+                .filter(|(_, cell)| !is_hole(**cell))
+                .map(|(time, cell)| Sample {
+                    time: Timestamp(time),
+                    value: *cell,
+                })
+                .collect(),
+        })
+        .collect();
+    all.sort_by(|one, two| one.labels.cmp(&two.labels));
+    all
+}
+
+/// A range vector asked for as such: the samples themselves.
+fn matrix_at(eval: Eval<'_>, expr: &Expr) -> Result<Value, QueryError> {
+    let rows = eval.samples(expr)?;
+    let mut all: Vec<MatrixSeries> = rows
+        .into_iter()
+        .map(|(labels, times, values)| MatrixSeries {
+            labels,
+            points: times
+                .into_iter()
+                .zip(values)
+                .map(|(time, value)| Sample { time, value })
+                .collect(),
+        })
+        .collect();
+    all.sort_by(|one, two| one.labels.cmp(&two.labels));
+    Ok(Value::Matrix(all))
+}
+
+impl Ask for Engine {
+    /// Computes at once, on the thread that asks.
+    fn ask<'a>(&'a self, expr: &'a str, time: Timestamp) -> BoxFuture<'a, Result<Answer, AskError>> {
+        let answer = self.answer(expr, time);
+        Box::pin(std::future::ready(answer))
+    }
+}
+
+impl Engine {
+    fn answer(&self, expr: &str, time: Timestamp) -> Result<Answer, AskError> {
+        let outcome = self.instant(expr, time).map_err(|error| match error {
+            QueryError::Parse(wrong) => AskError::BadQuestion(wrong.to_string()),
+            other => AskError::NoAnswer(other.to_string()),
+        })?;
+        let points = match outcome.value {
+            Value::Vector(points) => points
+                .into_iter()
+                .map(|point| Point {
+                    labels: point.labels,
+                    value: point.value,
+                })
+                .collect(),
+            Value::Scalar { value, .. } => vec![Point {
+                labels: Labels::empty(),
+                value,
+            }],
+            Value::String { .. } | Value::Matrix(_) => {
+                let message = "rule result is not a vector or scalar";
+                return Err(AskError::BadQuestion(message.to_owned()));
+            }
+        };
+        Ok(Answer {
+            points,
+            warnings: outcome.warnings,
+        })
+    }
+}

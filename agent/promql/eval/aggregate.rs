@@ -1,0 +1,268 @@
+//! Aggregations that make one series of each group.
+
+use hashbrown::HashMap;
+use model::LabelsBuilder;
+
+use super::grid::{Grid, HOLE, Head, Names, is_hole, names_metric};
+use super::key::{Interner, Key};
+use super::merge::{Meeting, merged};
+use super::{Eval, notes};
+use crate::ast::{Aggregate, Aggregation, Grouping, Kind};
+use crate::error::QueryError;
+use crate::stats::{self, Mean, Sum};
+
+/// The groups of a grid's rows: resolved once for all steps.
+pub(super) struct Groups {
+    /// Group of each row.
+    pub(super) of_row: Vec<usize>,
+    /// What each group is called.
+    pub(super) heads: Vec<Head>,
+}
+
+impl Groups {
+    pub(super) fn of(grid: &Grid, grouping: &Grouping, names: Names) -> Self {
+        let key = match grouping.without {
+            true => Key::without(&grouping.labels),
+            false => Key::only(&grouping.labels),
+        };
+        let mut interner = Interner::new(&key, names);
+        let of_row = grid.heads().iter().map(|head| interner.number(head)).collect();
+        let heads = interner
+            .first()
+            .iter()
+            .map(|first| Head {
+                labels: key.labels(names, first),
+                nameless: first.nameless && key.sees_name(),
+            })
+            .collect();
+        Self { of_row, heads }
+    }
+
+    fn are_nameless(&self) -> bool {
+        let named = |head: &Head| head.labels.iter().any(|(label, _)| names_metric(label));
+        !self.heads.iter().any(named)
+    }
+
+    /// The rows of each group.
+    pub(super) fn members(&self) -> Vec<Vec<usize>> {
+        let mut members = vec![Vec::new(); self.heads.len()];
+        for (row, group) in self.of_row.iter().enumerate() {
+            if let Some(rows) = members.get_mut(*group) {
+                rows.push(row);
+            }
+        }
+        members
+    }
+}
+
+impl Eval<'_> {
+    pub(super) fn aggregate(self, aggregate: &Aggregate) -> Result<Grid, QueryError> {
+        let numbers = match &aggregate.param {
+            Some(param) if aggregate.op != Aggregation::CountValues => self.scalar(param)?,
+            _ => Vec::new(),
+        };
+        let grid = self.vector(&aggregate.expr)?;
+        self.aggregated(aggregate, grid, &numbers)
+    }
+
+    fn aggregated(self, aggregate: &Aggregate, grid: Grid, numbers: &[f64]) -> Result<Grid, QueryError> {
+        match aggregate.op {
+            Aggregation::Topk | Aggregation::Bottomk | Aggregation::Limitk => {
+                self.ranked(aggregate, grid, numbers)
+            }
+            Aggregation::CountValues => self.counted_values(aggregate, &grid),
+            Aggregation::Quantile => self.quantiles(aggregate, &grid, numbers),
+            op => self.folded(op, &grid, &aggregate.grouping),
+        }
+    }
+
+    fn folded(self, op: Aggregation, grid: &Grid, grouping: &Grouping) -> Result<Grid, QueryError> {
+        match op {
+            Aggregation::Sum => self.fold(grid, grouping, Sum::add, Sum::value),
+            Aggregation::Avg => self.fold(grid, grouping, Mean::add, Mean::value),
+            Aggregation::Count => {
+                self.fold(grid, grouping, |count: &mut f64, _| *count += 1.0, |count| count)
+            }
+            Aggregation::Min => self.fold(
+                grid,
+                grouping,
+                |best: &mut Best, value| best.keep(value, value < best.0),
+                Best::value,
+            ),
+            Aggregation::Max => self.fold(
+                grid,
+                grouping,
+                |best: &mut Best, value| best.keep(value, value > best.0),
+                Best::value,
+            ),
+            Aggregation::Stdvar => self.fold(grid, grouping, Spread::add, Spread::variance),
+            Aggregation::Stddev => self.fold(grid, grouping, Spread::add, |spread| spread.variance().sqrt()),
+            _ => self.fold(grid, grouping, |_: &mut (), _| (), |()| 1.0),
+        }
+    }
+
+    /// Feeds each group's values, step by step, to a state of its own.
+    fn fold<S: Default + Clone>(
+        self,
+        grid: &Grid,
+        grouping: &Grouping,
+        add: impl Fn(&mut S, f64),
+        value: impl Fn(S) -> f64,
+    ) -> Result<Grid, QueryError> {
+        let steps = self.steps.count;
+        let groups = Groups::of(grid, grouping, self.query.names());
+        self.query.hold(groups.heads.len().saturating_mul(steps))?;
+        let mut states: Vec<Option<S>> = vec![None; groups.heads.len() * steps];
+        for ((_, cells), group) in grid.rows().zip(&groups.of_row) {
+            self.query.worked(steps)?;
+            let start = group * steps;
+            let slots = states.get_mut(start..start + steps).unwrap_or_default();
+            for (slot, cell) in slots.iter_mut().zip(cells).filter(|(_, cell)| !is_hole(**cell)) {
+                add(slot.get_or_insert_default(), *cell);
+            }
+        }
+        let mut result = Grid::with_capacity(steps, groups.heads.len());
+        result.one_name = grid.one_name || groups.are_nameless();
+        let mut states = states.into_iter();
+        for head in groups.heads {
+            let cells = states.by_ref().take(steps);
+            result.push(head, cells.map(|state| state.map_or(HOLE, &value)));
+        }
+        Ok(result)
+    }
+
+    fn quantiles(self, aggregate: &Aggregate, grid: &Grid, numbers: &[f64]) -> Result<Grid, QueryError> {
+        let span = aggregate
+            .param
+            .as_ref()
+            .map_or(aggregate.expr.span, |param| param.span);
+        for q in numbers.iter().filter(|q| !(0.0..=1.0).contains(*q)) {
+            self.query.warn(span, notes::bad_quantile(*q));
+        }
+        let groups = Groups::of(grid, &aggregate.grouping, self.query.names());
+        let mut result = Grid::with_capacity(self.steps.count, groups.heads.len());
+        result.one_name = grid.one_name || groups.are_nameless();
+        let members = groups.members();
+        let mut values = Vec::new();
+        for (head, rows) in groups.heads.into_iter().zip(members) {
+            self.query.worked(rows.len().saturating_mul(self.steps.count))?;
+            let cells: Vec<f64> = (0..self.steps.count)
+                .map(|step| {
+                    values.clear();
+                    let cells = rows.iter().filter_map(|row| grid.row(*row).get(step).copied());
+                    values.extend(cells.filter(|cell| !is_hole(*cell)));
+                    match values.is_empty() {
+                        true => HOLE,
+                        false => stats::quantile(numbers.get(step).copied().unwrap_or(f64::NAN), &mut values),
+                    }
+                })
+                .collect();
+            result.push(head, cells);
+        }
+        Ok(result)
+    }
+
+    fn counted_values(self, aggregate: &Aggregate, grid: &Grid) -> Result<Grid, QueryError> {
+        let label = match aggregate.param.as_ref().map(|param| &param.bare().kind) {
+            Some(Kind::Text(label)) if !label.is_empty() => label,
+            _ => return Err(QueryError::Execution("invalid label name \"\"".to_owned())),
+        };
+        let (steps, names) = (self.steps.count, self.query.names());
+        let groups = Groups::of(grid, &aggregate.grouping, names);
+        // `without (value)` takes away the label that is about to be set, so it does not come back.
+        let hidden = aggregate.grouping.without && aggregate.grouping.labels.contains(label);
+        let mut rows: Vec<(Head, Vec<f64>)> = Vec::new();
+        let mut by_value: HashMap<(usize, u64), usize> = HashMap::new();
+        for ((_, cells), group) in grid.rows().zip(&groups.of_row) {
+            self.query.worked(steps)?;
+            for (step, cell) in cells.iter().enumerate().filter(|(_, cell)| !is_hole(**cell)) {
+                // All NaNs are written alike.
+                let bits = if cell.is_nan() {
+                    f64::NAN.to_bits()
+                } else {
+                    cell.to_bits()
+                };
+                let nth = *by_value.entry((*group, bits)).or_insert(rows.len());
+                if nth == rows.len() {
+                    self.query.hold(steps)?;
+                    let mut labels = groups
+                        .heads
+                        .get(*group)
+                        .map(|head| head.labels.to_builder())
+                        .unwrap_or_default();
+                    if !hidden {
+                        set_value(&mut labels, label, *cell);
+                    }
+                    rows.push((Head::new(labels.build()), vec![HOLE; steps]));
+                }
+                if let Some(count) = rows.get_mut(nth).and_then(|(_, cells)| cells.get_mut(step)) {
+                    *count = if is_hole(*count) { 1.0 } else { *count + 1.0 };
+                }
+            }
+        }
+        let mut result = Grid::with_capacity(steps, rows.len());
+        for (head, cells) in rows {
+            result.push(head, cells);
+        }
+        merged(result, names, Meeting::Allowed)
+    }
+}
+
+/// A number as the value of a label: `1`, `0.5`, `+Inf`.
+fn set_value(labels: &mut LabelsBuilder, label: &str, value: f64) {
+    let text = if value.is_finite() {
+        value.to_string()
+    } else {
+        model::text::float::go(value)
+    };
+    labels.set(label, &text);
+}
+
+/// The best value so far; anything is better than NaN.
+#[derive(Clone, Copy)]
+struct Best(f64);
+
+impl Default for Best {
+    fn default() -> Self {
+        Self(f64::NAN)
+    }
+}
+
+impl Best {
+    fn keep(&mut self, value: f64, better: bool) {
+        if better || self.0.is_nan() {
+            self.0 = value;
+        }
+    }
+
+    fn value(self) -> f64 {
+        self.0
+    }
+}
+
+/// Welford's running variance.
+#[derive(Clone, Copy, Default)]
+struct Spread {
+    count: f64,
+    mean: f64,
+    squares: f64,
+}
+
+impl Spread {
+    fn add(&mut self, value: f64) {
+        self.count += 1.0;
+        if self.count == 1.0 {
+            self.mean = value;
+            // A lone infinity has no variance.
+            self.squares = if value.is_finite() { 0.0 } else { f64::NAN };
+            return;
+        }
+        let delta = value - self.mean;
+        self.mean += delta / self.count;
+        self.squares += delta * (value - self.mean);
+    }
+
+    fn variance(self) -> f64 {
+        self.squares / self.count
+    }
+}

@@ -1,0 +1,206 @@
+//! Calls: which function works how.
+
+use model::labels::METRIC_NAME;
+use model::{Labels, LabelsBuilder, MatchOp, Matcher};
+
+use super::grid::{Grid, HOLE, Head, is_hole};
+use super::merge::Meeting;
+use super::range::{Ranged, Scalars};
+use super::{Eval, Value};
+use crate::ast::{Expr, Kind, Type};
+use crate::error::QueryError;
+use crate::functions::{Date, Function, Run};
+
+/// An argument's value.
+enum Arg {
+    Scalar(Vec<f64>),
+    Vector(Grid),
+    Ranged(Ranged),
+    /// Taken from the expression itself.
+    Text,
+}
+
+impl Eval<'_> {
+    // What calls itself again holds little, so that deep expressions need little stack.
+
+    pub(super) fn call(self, function: &Function, args: &[Expr]) -> Result<Value, QueryError> {
+        let mut values = Vec::with_capacity(args.len());
+        for arg in args {
+            values.push(self.argument(function, arg.bare())?);
+        }
+        self.run(function, args, values)
+    }
+
+    fn argument(self, function: &Function, arg: &Expr) -> Result<Arg, QueryError> {
+        match (arg.returns(), &arg.kind) {
+            (Type::Matrix, _) => self.ranged(arg).map(Arg::Ranged),
+            (Type::Text, _) => Ok(Arg::Text),
+            (Type::Scalar, _) => self.scalar(arg).map(Arg::Scalar),
+            // A selector's samples have times of their own; everything else is as old as the step.
+            (Type::Vector, Kind::Selector(selector)) if matches!(function.run, Run::Timestamp) => {
+                self.stamped(selector).map(Arg::Vector)
+            }
+            (Type::Vector, _) => self.vector(arg).map(Arg::Vector),
+        }
+    }
+
+    fn run(self, function: &Function, args: &[Expr], values: Vec<Arg>) -> Result<Value, QueryError> {
+        let (mut scalars, mut grids, mut ranges) = (Vec::new(), Vec::new(), Vec::new());
+        for value in values {
+            match value {
+                Arg::Scalar(numbers) => scalars.push(numbers),
+                Arg::Vector(grid) => grids.push(grid),
+                Arg::Ranged(ranged) => ranges.push(ranged),
+                Arg::Text => {}
+            }
+        }
+        let no_args = QueryError::Execution(format!("{} lacks an argument", function.name));
+        let result = match (function.run, grids.pop(), ranges.pop(), args) {
+            (Run::Time, ..) => {
+                let seconds = self.steps.times().map(|time| time as f64 / 1000.0);
+                return Ok(Value::Scalar(seconds.collect()));
+            }
+            (Run::Pi, ..) => return Ok(Value::Scalar(vec![std::f64::consts::PI; self.steps.count])),
+            (Run::Scalar, Some(grid), ..) => {
+                return Ok(Value::Scalar(only_values(&grid, self.steps.count)));
+            }
+            (Run::Vector, ..) => Ok(Grid::of(nobody(), scalars.pop().unwrap_or_default())),
+            (Run::Date(run), None, ..) => {
+                let now = self
+                    .steps
+                    .times()
+                    .map(|time| run(Date::from_seconds((time / 1000) as f64)));
+                Ok(Grid::of(nobody(), now.collect()))
+            }
+            (Run::OverTime(run, kind), _, Some(ranged), [first, ..]) => {
+                self.over_time((run, kind), &ranged, scalars, first.span)
+            }
+            (Run::AbsentOverTime, _, Some(ranged), [arg]) => {
+                Ok(absent(arg, &self.present_over_time(&ranged)?))
+            }
+            (_, Some(grid), _, [arg, ..]) => return self.of_vector(function, (arg, args), grid, &scalars),
+            _ => Err(no_args),
+        };
+        result.map(Value::Vector)
+    }
+
+    /// Functions of an instant vector.
+    fn of_vector(
+        self,
+        function: &Function,
+        (arg, args): (&Expr, &[Expr]),
+        mut grid: Grid,
+        scalars: &[Vec<f64>],
+    ) -> Result<Value, QueryError> {
+        let last = args.last().unwrap_or(arg);
+        let column = |nth: usize| scalars.get(nth).map(Vec::as_slice).unwrap_or_default();
+        let result = match function.run {
+            Run::Each(run) => {
+                grid.map(|_, value| Some(run(value)));
+                self.unnamed(grid, Meeting::Allowed)
+            }
+            Run::EachWith(run) => self.each_with(run, grid, scalars),
+            Run::Date(run) => {
+                grid.map(|_, value| Some(run(Date::from_seconds(value))));
+                self.unnamed(grid, Meeting::Allowed)
+            }
+            Run::Timestamp => {
+                if !matches!(arg.bare().kind, Kind::Selector(_)) {
+                    grid.map(|step, _| Some(self.steps.time(step) as f64 / 1000.0));
+                }
+                self.unnamed(grid, Meeting::Allowed)
+            }
+            Run::Absent => {
+                let mut present = vec![false; self.steps.count];
+                for (_, cells) in grid.rows() {
+                    present
+                        .iter_mut()
+                        .zip(cells)
+                        .for_each(|(there, cell)| *there |= !is_hole(*cell));
+                }
+                Ok(absent(arg, &present))
+            }
+            Run::HistogramFraction => self.histogram_fraction((column(0), column(1)), (last, &grid)),
+            Run::HistogramQuantile => self.histogram_quantile((arg, column(0)), (last, &grid)),
+            Run::LabelJoin => self.label_join(grid, &texts(args)),
+            Run::LabelReplace => self.label_replace(grid, &texts(args)),
+            Run::NativeHistogram => Ok(Grid::new(self.steps.count)),
+            Run::Sort { descending } => Ok(self.sorted(grid, descending)),
+            Run::SortByLabel { descending } => Ok(self.sorted_by_label(grid, &texts(args), descending)),
+            _ => Err(QueryError::Execution(format!(
+                "{} takes no instant vector",
+                function.name
+            ))),
+        };
+        result.map(Value::Vector)
+    }
+
+    fn each_with(
+        self,
+        run: fn(f64, &[f64]) -> Option<f64>,
+        mut grid: Grid,
+        scalars: &[Vec<f64>],
+    ) -> Result<Grid, QueryError> {
+        let scalars = Scalars::new(scalars, self.steps.count);
+        grid.map(|step, value| run(value, scalars.at(step)));
+        self.unnamed(grid, Meeting::Allowed)
+    }
+}
+
+/// A series without labels.
+fn nobody() -> Head {
+    Head::new(Labels::empty())
+}
+
+/// The strings among the arguments, in order.
+fn texts(args: &[Expr]) -> Vec<&str> {
+    args.iter()
+        .filter_map(|arg| match &arg.bare().kind {
+            Kind::Text(text) => Some(text.as_str()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// At each step the value of the only series; NaN when there is none or more than one.
+fn only_values(grid: &Grid, steps: usize) -> Vec<f64> {
+    let mut numbers = vec![(0usize, f64::NAN); steps];
+    for (_, cells) in grid.rows() {
+        for ((count, number), cell) in numbers.iter_mut().zip(cells).filter(|(_, cell)| !is_hole(**cell)) {
+            *count += 1;
+            *number = *cell;
+        }
+    }
+    numbers
+        .into_iter()
+        .map(|(count, number)| if count == 1 { number } else { f64::NAN })
+        .collect()
+}
+
+/// One where nothing is present, with the labels that the selector demands.
+fn absent(expr: &Expr, present: &[bool]) -> Grid {
+    let matchers = match &expr.bare().kind {
+        Kind::Selector(selector) | Kind::Range { selector, .. } => selector.matchers.as_slice(),
+        _ => &[],
+    };
+    let cells = present
+        .iter()
+        .map(|there| if *there { HOLE } else { 1.0 })
+        .collect();
+    Grid::of(Head::new(demanded(matchers)), cells)
+}
+
+/// Labels that an `=` matcher sets and no later one takes back.
+fn demanded(matchers: &[Matcher]) -> Labels {
+    let mut labels = LabelsBuilder::default();
+    let mut seen: Vec<&str> = Vec::new();
+    for matcher in matchers.iter().filter(|matcher| &*matcher.name != METRIC_NAME) {
+        if matcher.op == MatchOp::Equal && !seen.contains(&&*matcher.name) {
+            labels.set(&matcher.name, &matcher.value);
+            seen.push(&matcher.name);
+        } else {
+            labels.remove(&matcher.name);
+        }
+    }
+    labels.build()
+}

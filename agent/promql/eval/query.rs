@@ -1,0 +1,154 @@
+//! What all parts of one query share: the data, the limits, the notes.
+
+use std::cell::{Cell, RefCell};
+use std::fmt::Display;
+use std::rc::Rc;
+use std::time::Instant;
+
+use model::{Matcher, Select, Series, TimeRange, Timestamp};
+
+use super::grid::Names;
+use super::notes::Notes;
+use crate::engine::Options;
+use crate::error::QueryError;
+use crate::span::Span;
+
+/// Values worked on between two looks at the clock.
+const WORK_BETWEEN_LOOKS: usize = 16 * 1024;
+
+pub(crate) struct Query<'q> {
+    pub(crate) text: &'q str,
+    pub(crate) options: &'q Options,
+    /// What `start()` and `end()` mean.
+    pub(crate) start: Timestamp,
+    pub(crate) end: Timestamp,
+    select: &'q dyn Select,
+    deadline: Option<Instant>,
+    notes: RefCell<Notes>,
+    /// Samples read, which stay until the end.
+    read: Cell<usize>,
+    /// Cells computed and still held.
+    held: Cell<usize>,
+    work: Cell<usize>,
+    /// Equal selectors over equal ranges are read once.
+    loaded: RefCell<Vec<Loaded>>,
+}
+
+struct Loaded {
+    matchers: Vec<Matcher>,
+    range: TimeRange,
+    series: Rc<Vec<Series>>,
+}
+
+impl<'q> Query<'q> {
+    pub(crate) fn new(
+        text: &'q str,
+        select: &'q dyn Select,
+        options: &'q Options,
+        (start, end): (Timestamp, Timestamp),
+    ) -> Self {
+        Self {
+            text,
+            options,
+            start,
+            end,
+            select,
+            // A timeout beyond all clocks is none.
+            deadline: Instant::now().checked_add(options.timeout),
+            notes: RefCell::default(),
+            read: Cell::new(0),
+            held: Cell::new(0),
+            work: Cell::new(0),
+            loaded: RefCell::default(),
+        }
+    }
+
+    pub(crate) fn names(&self) -> Names {
+        Names {
+            delayed: self.options.delayed_name_removal,
+        }
+    }
+
+    pub(crate) fn load(
+        &self,
+        matchers: Vec<Matcher>,
+        range: TimeRange,
+    ) -> Result<Rc<Vec<Series>>, QueryError> {
+        let known = self
+            .loaded
+            .borrow()
+            .iter()
+            .find(|known| known.range == range && known.matchers == matchers)
+            .map(|known| Rc::clone(&known.series));
+        if let Some(series) = known {
+            return Ok(series);
+        }
+        let taken = self.read.get().saturating_add(self.held.get());
+        let left = self.options.samples_max.saturating_sub(taken);
+        let series = Rc::new(self.select.select(&matchers, range, left)?);
+        let samples: usize = series.iter().map(|series| series.values.len()).sum();
+        self.read.set(self.read.get().saturating_add(samples));
+        self.hold(0)?;
+        self.look()?;
+        self.loaded.borrow_mut().push(Loaded {
+            matchers,
+            range,
+            series: Rc::clone(&series),
+        });
+        Ok(series)
+    }
+
+    /// Takes `cells` into account before they are made.
+    pub(crate) fn hold(&self, cells: usize) -> Result<(), QueryError> {
+        let held = self.held.get().saturating_add(cells);
+        if held.saturating_add(self.read.get()) > self.options.samples_max {
+            return Err(QueryError::TooManySamples);
+        }
+        self.held.set(held);
+        Ok(())
+    }
+
+    pub(crate) fn held(&self) -> usize {
+        self.held.get()
+    }
+
+    /// Of all that was taken since `before`, only `cells` are left.
+    pub(crate) fn settle(&self, before: usize, cells: usize) -> Result<(), QueryError> {
+        self.held.set(before);
+        self.hold(cells)?;
+        self.worked(cells)
+    }
+
+    /// Called with the number of values just worked on; now and then it looks whether to go on.
+    pub(crate) fn worked(&self, values: usize) -> Result<(), QueryError> {
+        let work = self.work.get() + values + 1;
+        if work < WORK_BETWEEN_LOOKS {
+            self.work.set(work);
+            return Ok(());
+        }
+        self.work.set(0);
+        self.look()
+    }
+
+    pub(crate) fn look(&self) -> Result<(), QueryError> {
+        if self.options.stop.as_ref().is_some_and(|stop| stop.is_set()) {
+            return Err(QueryError::Cancelled);
+        }
+        match self.deadline {
+            Some(deadline) if Instant::now() >= deadline => Err(QueryError::Timeout),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn warn(&self, span: Span, what: impl Display) {
+        self.notes.borrow_mut().warn(self.text, span, what);
+    }
+
+    pub(crate) fn inform(&self, span: Span, what: impl Display) {
+        self.notes.borrow_mut().inform(self.text, span, what);
+    }
+
+    pub(crate) fn into_notes(self) -> Notes {
+        self.notes.into_inner()
+    }
+}

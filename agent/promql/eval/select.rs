@@ -1,0 +1,106 @@
+//! Instant selectors: the newest sample of each series, unless it is too old or the series has ended.
+
+use std::rc::Rc;
+
+use model::labels::METRIC_NAME;
+use model::{MatchOp, Matcher, Series, TimeRange, Timestamp, is_stale};
+
+use super::Eval;
+use super::grid::{Grid, HOLE, Head, is_typed};
+use crate::ast::{Selector, When};
+use crate::error::QueryError;
+
+impl Eval<'_> {
+    pub(super) fn selected(self, selector: &Selector) -> Result<Grid, QueryError> {
+        self.looked_up(selector, |series, nth| series.values.get(nth).copied())
+    }
+
+    /// The times of the samples instead of their values.
+    pub(crate) fn stamped(self, selector: &Selector) -> Result<Grid, QueryError> {
+        self.looked_up(selector, |series, nth| {
+            series.times.get(nth).map(|time| time.seconds())
+        })
+    }
+
+    fn looked_up(
+        self,
+        selector: &Selector,
+        read: impl Fn(&Series, usize) -> Option<f64>,
+    ) -> Result<Grid, QueryError> {
+        let looks = self.steps.looks(selector.when, self.query);
+        let lookback = model::time::millis(self.query.options.lookback);
+        let all = self.read(selector, lookback)?;
+        self.query.hold(all.len().saturating_mul(self.steps.count))?;
+        let mut grid = Grid::with_capacity(self.steps.count, all.len());
+        grid.one_name = has_one_name(selector, &all);
+        for series in all.iter() {
+            self.query.worked(self.steps.count)?;
+            let reach = series
+                .staleness
+                .map_or(lookback, |own| lookback.max(model::time::millis(own)));
+            let mut cursor = Cursor::default();
+            let cells = looks.times().map(|look| {
+                cursor
+                    .newest(&series.times, look)
+                    .filter(|nth| fresh(series, *nth, look.saturating_sub(reach)))
+                    .and_then(|nth| read(series, nth))
+                    .unwrap_or(HOLE)
+            });
+            grid.push(Head::new(series.labels.clone()), cells);
+        }
+        Ok(grid)
+    }
+
+    /// All series of a selector, with the samples that any step may see through `reach` milliseconds.
+    pub(super) fn read(self, selector: &Selector, reach: i64) -> Result<Rc<Vec<Series>>, QueryError> {
+        let range = self.seen(selector.when, reach);
+        self.query.load(selector.all_matchers(), range)
+    }
+
+    fn seen(self, when: When, reach: i64) -> TimeRange {
+        let looks = self.steps.looks(when, self.query);
+        TimeRange {
+            after: Timestamp(looks.start.saturating_sub(reach)),
+            until: Timestamp(looks.last()),
+        }
+    }
+}
+
+/// Whether all series of a selector are of one metric.
+pub(super) fn has_one_name(selector: &Selector, all: &[Series]) -> bool {
+    let named = |matcher: &Matcher| matcher.op == MatchOp::Equal && &*matcher.name == METRIC_NAME;
+    let one = selector.name.is_some() || selector.matchers.iter().any(named);
+    one && !all.iter().any(|series| is_typed(&series.labels))
+}
+
+fn fresh(series: &Series, nth: usize, after: i64) -> bool {
+    let in_reach = series.times.get(nth).is_some_and(|time| time.0 > after);
+    in_reach && series.values.get(nth).is_some_and(|value| !is_stale(*value))
+}
+
+/// A place among times that only moves on.
+#[derive(Default)]
+pub(super) struct Cursor {
+    /// Times before here are not after the last look.
+    passed: usize,
+}
+
+impl Cursor {
+    /// How many of `times` are not after `look`; looks never go back.
+    pub(super) fn passed(&mut self, times: &[Timestamp], look: i64) -> usize {
+        let rest = times.get(self.passed..).unwrap_or_default();
+        // Most steps move on by a few samples; the first may have far to go.
+        const NEAR: usize = 8;
+        let near = rest.iter().take(NEAR).take_while(|time| time.0 <= look).count();
+        self.passed += if near < NEAR {
+            near
+        } else {
+            rest.partition_point(|time| time.0 <= look)
+        };
+        self.passed
+    }
+
+    fn newest(&mut self, times: &[Timestamp], look: i64) -> Option<usize> {
+        self.passed(times, look).checked_sub(1)
+    }
+}

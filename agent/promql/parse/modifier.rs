@@ -1,0 +1,207 @@
+//! What follows an operand or an operator: `[5m]`, `[1h:1m]`, `offset`, `@`, `bool`, `on`, `group_left`.
+
+use std::time::Duration;
+
+use model::Timestamp;
+
+use super::Parser;
+use crate::ast::{At, Expr, Group, Kind, Matching, Op, Subquery, When};
+use crate::error::Mistake;
+use crate::lex;
+use crate::span::Span;
+
+impl Parser<'_> {
+    pub(super) fn modified(&mut self, mut expr: Expr) -> Result<Expr, Mistake> {
+        loop {
+            expr = if self.sign() == Some("[") {
+                self.ranged(expr)?
+            } else if self.sign() == Some("@") {
+                self.pinned(expr)?
+            } else if self.keyword("offset") {
+                self.shifted(expr)?
+            } else {
+                return Ok(expr);
+            };
+        }
+    }
+
+    fn ranged(&mut self, expr: Expr) -> Result<Expr, Mistake> {
+        let open = self.next().span;
+        let range = self.length()?;
+        if self.takes(":") {
+            let step = match self.sign() {
+                Some("]") => None,
+                _ => Some(self.length()?),
+            };
+            let end = self.expect("]", "to close the subquery")?;
+            let span = expr.span.to(end);
+            self.checked_subquery(&expr, span)?;
+            let when = When::default();
+            let subquery = Subquery {
+                expr,
+                range,
+                step,
+                when,
+            };
+            return self.node(Kind::Subquery(Box::new(subquery)), span);
+        }
+        let end = self.expect("]", "or \":\" after the range")?;
+        let span = expr.span.to(end);
+        match expr.kind {
+            Kind::Selector(selector) if selector.when.at.is_some() => {
+                Err(self.fail(open, "no @ modifiers allowed before range"))
+            }
+            Kind::Selector(selector) if selector.when.offset != 0 => {
+                Err(self.fail(open, "no offset modifiers allowed before range"))
+            }
+            Kind::Selector(selector) => self.node(Kind::Range { selector, range }, span),
+            _ => Err(self.fail(open, "ranges only allowed for vector selectors")),
+        }
+    }
+
+    fn shifted(&mut self, expr: Expr) -> Result<Expr, Mistake> {
+        let word = self.next().span;
+        let negative = self.takes("-");
+        if !negative {
+            self.takes("+");
+        }
+        let millis = self.millis("a duration after offset, such as 5m")?;
+        let offset = if negative { -millis } else { millis };
+        self.when(expr, word, "offset", |when| {
+            let first = when.offset == 0;
+            when.offset = offset;
+            first
+        })
+    }
+
+    fn pinned(&mut self, expr: Expr) -> Result<Expr, Mistake> {
+        let sign = self.next().span;
+        let at = self.at_time()?;
+        self.when(expr, sign, "@", |when| {
+            let first = when.at.is_none();
+            when.at = Some(at);
+            first
+        })
+    }
+
+    fn at_time(&mut self) -> Result<At, Mistake> {
+        for (word, at) in [("start", At::Start), ("end", At::End)] {
+            if self.takes_keyword(word) {
+                self.expect("(", &format!("after {word}"))?;
+                self.expect(")", &format!("after {word}("))?;
+                return Ok(at);
+            }
+        }
+        let negative = self.takes("-");
+        if !negative {
+            self.takes("+");
+        }
+        let token = self.next();
+        let seconds = match token.kind {
+            lex::Kind::Number(value) => value,
+            lex::Kind::Duration(millis) => millis as f64 / 1000.0,
+            lex::Kind::Word if token.span.of(self.text).eq_ignore_ascii_case("inf") => f64::INFINITY,
+            lex::Kind::Word if token.span.of(self.text).eq_ignore_ascii_case("nan") => f64::NAN,
+            _ => return Err(self.unexpected(token, "a timestamp in seconds, start() or end() after @")),
+        };
+        let seconds = if negative { -seconds } else { seconds };
+        // Beyond this, milliseconds do not fit 64 bits.
+        if !seconds.is_finite() || seconds.abs() >= i64::MAX as f64 / 1000.0 {
+            let message = format!("timestamp out of bounds for @ modifier: {seconds}");
+            return Err(self.fail(token.span, message));
+        }
+        Ok(At::Time(Timestamp::from_seconds(seconds)))
+    }
+
+    /// Changes the `When` of a selector, range or subquery; `change` says whether it was unset before.
+    fn when(
+        &self,
+        mut expr: Expr,
+        modifier: Span,
+        word: &str,
+        change: impl FnOnce(&mut When) -> bool,
+    ) -> Result<Expr, Mistake> {
+        let when = match &mut expr.kind {
+            Kind::Selector(selector) | Kind::Range { selector, .. } => &mut selector.when,
+            Kind::Subquery(subquery) => &mut subquery.when,
+            _ => {
+                let message = format!(
+                    "{word} modifier must be preceded by an instant vector selector or range vector selector or a subquery"
+                );
+                return Err(self.fail(modifier, message));
+            }
+        };
+        if !change(when) {
+            return Err(self.fail(modifier, format!("{word} may not be set multiple times")));
+        }
+        expr.span = expr.span.to(self.last_span().unwrap_or(expr.span));
+        Ok(expr)
+    }
+
+    /// A range or step: more than nothing.
+    fn length(&mut self) -> Result<Duration, Mistake> {
+        let span = self.peek().span;
+        match self.millis("a duration such as 5m")? {
+            millis if millis > 0 => Ok(Duration::from_millis(millis.unsigned_abs())),
+            _ => Err(self.fail(span, "duration must be greater than 0")),
+        }
+    }
+
+    /// Milliseconds of `5m` or of plain seconds.
+    fn millis(&mut self, expected: &str) -> Result<i64, Mistake> {
+        const LONGEST_MS: f64 = (i64::MAX / 1_000_000) as f64;
+        let token = self.next();
+        match token.kind {
+            lex::Kind::Duration(millis) => Ok(millis),
+            lex::Kind::Number(seconds) if seconds * 1000.0 <= LONGEST_MS => {
+                Ok((seconds * 1000.0).round() as i64)
+            }
+            lex::Kind::Number(_) => Err(self.fail(token.span, "duration out of range")),
+            _ => Err(self.unexpected(token, expected)),
+        }
+    }
+
+    /// `bool`, `on`, `ignoring`, `group_left`, `group_right` behind an operator.
+    pub(super) fn matching(&mut self, op: Op) -> Result<(bool, Option<Matching>), Mistake> {
+        let word = self.peek().span;
+        let as_bool = self.takes_keyword("bool");
+        if as_bool && !op.is_comparison() {
+            return Err(self.fail(word, "bool modifier can only be used on comparison operators"));
+        }
+        let on = self.keyword("on");
+        if !on && !self.keyword("ignoring") {
+            return Ok((as_bool, None));
+        }
+        self.next();
+        let labels = self.label_names("on or ignoring")?;
+        let mut matching = Matching {
+            on,
+            labels,
+            ..Matching::default()
+        };
+        let word = self.peek().span;
+        if self.takes_keyword("group_left") {
+            matching.group = Group::Left;
+        } else if self.takes_keyword("group_right") {
+            matching.group = Group::Right;
+        }
+        if matching.group != Group::None {
+            if op.is_set() {
+                let message = format!("no grouping allowed for {:?} operation", op.text());
+                return Err(self.fail(word, message));
+            }
+            if self.sign() == Some("(") {
+                matching.include = self.label_names("group modifier")?;
+            }
+            let twice = matching
+                .include
+                .iter()
+                .find(|label| on && matching.labels.contains(label));
+            if let Some(label) = twice {
+                let message = format!("label {label:?} must not occur in ON and GROUP clause at once");
+                return Err(self.fail(word, message));
+            }
+        }
+        Ok((as_bool, Some(matching)))
+    }
+}

@@ -1,0 +1,200 @@
+//! Writes an expression in its canonical form, which parses to the same expression.
+
+use std::fmt::{self, Display, Write};
+
+use model::text;
+
+use crate::ast::{Aggregate, At, Binary, Expr, Group, Kind, Matching, Selector, Subquery, When};
+
+impl fmt::Display for Expr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A chain of operators leans to the left and may be long: it is walked, not recursed into.
+        let mut chain = Vec::new();
+        let mut expr = self;
+        while let Kind::Binary(binary) = &expr.kind {
+            chain.push(binary);
+            expr = &binary.left;
+        }
+        expr.operand(f)?;
+        chain.into_iter().rev().try_for_each(|binary| {
+            binary.operator(f)?;
+            write!(f, " {}", binary.right)
+        })
+    }
+}
+
+impl Expr {
+    fn operand(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::Number(value) => f.write_str(&number(*value)),
+            Kind::Text(value) => f.write_str(&text::quote(value)),
+            Kind::Selector(selector) => {
+                selector.bare(f)?;
+                selector.when.modifiers(f)
+            }
+            Kind::Range { selector, range } => {
+                selector.bare(f)?;
+                write!(f, "[{}]", text::duration::short(*range))?;
+                selector.when.modifiers(f)
+            }
+            Kind::Subquery(subquery) => subquery.fmt(f),
+            Kind::Unary { negative, expr } => {
+                f.write_char(if *negative { '-' } else { '+' })?;
+                expr.fmt(f)
+            }
+            Kind::Binary(_) => self.fmt(f),
+            Kind::Aggregate(aggregate) => aggregate.fmt(f),
+            Kind::Call { function, args } => {
+                write!(f, "{}(", function.name)?;
+                for (nth, arg) in args.iter().enumerate() {
+                    write!(f, "{}{arg}", if nth == 0 { "" } else { ", " })?;
+                }
+                f.write_char(')')
+            }
+            Kind::Paren(inner) => write!(f, "({inner})"),
+        }
+    }
+}
+
+impl Binary {
+    /// The operator and what belongs to it, with a space before.
+    pub(crate) fn operator(&self, f: &mut impl Write) -> fmt::Result {
+        write!(f, " {}", self.op.text())?;
+        if self.as_bool {
+            f.write_str(" bool")?;
+        }
+        let Some(Matching {
+            on,
+            labels,
+            group,
+            include,
+        }) = &self.matching
+        else {
+            return Ok(());
+        };
+        if !on && labels.is_empty() && *group == Group::None {
+            return Ok(());
+        }
+        write!(f, " {} ({})", if *on { "on" } else { "ignoring" }, names(labels))?;
+        let word = match group {
+            Group::None => return Ok(()),
+            Group::Left => "group_left",
+            Group::Right => "group_right",
+        };
+        write!(f, " {word} ({})", names(include))
+    }
+}
+
+impl Aggregate {
+    /// The operator with its labels, without what is in the parentheses.
+    pub(crate) fn head(&self) -> String {
+        let (op, labels) = (self.op.text(), &self.grouping.labels);
+        match self.grouping.without {
+            true => format!("{op} without ({}) ", names(labels)),
+            false if labels.is_empty() => op.to_owned(),
+            false => format!("{op} by ({}) ", names(labels)),
+        }
+    }
+}
+
+impl fmt::Display for Aggregate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}(", self.head())?;
+        if let Some(param) = &self.param {
+            write!(f, "{param}, ")?;
+        }
+        write!(f, "{})", self.expr)
+    }
+}
+
+impl fmt::Display for Subquery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}[{}:", self.expr, text::duration::short(self.range))?;
+        if let Some(step) = self.step {
+            f.write_str(&text::duration::short(step))?;
+        }
+        f.write_char(']')?;
+        self.when.modifiers(f)
+    }
+}
+
+impl Selector {
+    /// Name and matchers, without `@` and `offset`.
+    pub(crate) fn bare(&self, f: &mut impl Write) -> fmt::Result {
+        let name = self.name.as_deref().unwrap_or_default();
+        let plain = text::is_legacy_metric_name(name) && !needs_quotes(name);
+        if plain {
+            f.write_str(name)?;
+            if self.matchers.is_empty() {
+                return Ok(());
+            }
+        }
+        f.write_char('{')?;
+        let mut comma = "";
+        if !plain && self.name.is_some() {
+            f.write_str(&text::quote(name))?;
+            comma = ", ";
+        }
+        for matcher in &self.matchers {
+            write!(f, "{comma}{matcher}")?;
+            comma = ", ";
+        }
+        f.write_char('}')
+    }
+}
+
+/// Words that would be read as something else in a metric name's place.
+fn needs_quotes(name: &str) -> bool {
+    [
+        "inf",
+        "nan",
+        "bool",
+        "on",
+        "ignoring",
+        "group_left",
+        "group_right",
+    ]
+    .iter()
+    .any(|word| word.eq_ignore_ascii_case(name))
+}
+
+impl When {
+    fn modifiers(&self, f: &mut impl Write) -> fmt::Result {
+        match self.at {
+            None => {}
+            Some(At::Start) => f.write_str(" @ start()")?,
+            Some(At::End) => f.write_str(" @ end()")?,
+            Some(At::Time(time)) => {
+                let sign = if time.0 < 0 { "-" } else { "" };
+                let millis = time.0.unsigned_abs();
+                write!(f, " @ {sign}{}.{:03}", millis / 1000, millis % 1000)?;
+            }
+        }
+        if self.offset == 0 {
+            return Ok(());
+        }
+        let sign = if self.offset < 0 { "-" } else { "" };
+        let length = std::time::Duration::from_millis(self.offset.unsigned_abs());
+        write!(f, " offset {sign}{}", text::duration::short(length))
+    }
+}
+
+fn names(labels: &[String]) -> String {
+    let quoted = |label: &String| {
+        if text::is_legacy_label_name(label) {
+            label.clone()
+        } else {
+            text::quote(label)
+        }
+    };
+    labels.iter().map(quoted).collect::<Vec<_>>().join(", ")
+}
+
+/// A number that reads back as the same bits, except for a NaN's.
+fn number(value: f64) -> String {
+    if value == f64::INFINITY {
+        // `+Inf ^ 2` would be the sign of a power.
+        return "Inf".to_owned();
+    }
+    text::float::api(value)
+}

@@ -1,0 +1,42 @@
+//! Answers.
+
+use model::{Labels, Sample, Timestamp};
+
+/// What a query gives, and what the engine wants to have said.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    pub value: Value,
+    /// Something is most likely wrong; each with its place in the expression, ` (line:column)`.
+    pub warnings: Vec<String>,
+    /// Something may be meant otherwise.
+    pub infos: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    Scalar {
+        time: Timestamp,
+        value: f64,
+    },
+    String {
+        time: Timestamp,
+        text: String,
+    },
+    /// In the order the expression gives: of `sort` and `topk` it means something.
+    Vector(Vec<VectorPoint>),
+    /// Sorted by labels.
+    Matrix(Vec<MatrixSeries>),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct VectorPoint {
+    pub labels: Labels,
+    pub time: Timestamp,
+    pub value: f64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct MatrixSeries {
+    pub labels: Labels,
+    pub points: Vec<Sample>,
+}

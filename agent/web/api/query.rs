@@ -1,0 +1,208 @@
+//! `/api/v1/query`, `/query_range`, `/format_query`: questions in PromQL.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::response::Response;
+use promql::{Engine, MatrixSeries, Options, Outcome, QueryError, Stop, Type, Value, VectorPoint};
+
+use super::answer::{
+    Failure, Remarks, Wrong, bad_data, bad_parameter, json, success, success_list, truncate,
+};
+use super::param;
+use crate::Rooms;
+use crate::desk::Desk;
+use crate::form::Form;
+use crate::json::{labels, list, point, seconds, string};
+
+/// More steps than a screen has pixels help nobody.
+const STEPS_MAX: f64 = 11_000.0;
+
+pub(super) async fn instant(
+    State(rooms): State<Rooms>,
+    Extension(desk): Extension<Arc<Desk>>,
+    form: Form,
+) -> Result<Response, Failure> {
+    let limit = param::limit(&form)?;
+    let time = param::time_or(&form, "time", rooms.clock.now())?;
+    let (options, _leash) = options(&form, &rooms.engine, &desk)?;
+    let query = form.first("query").to_owned();
+    let outcome = desk
+        .ask(options.timeout, move || {
+            rooms.engine.instant_with(&query, time, &options)
+        })
+        .await??;
+    Ok(written(outcome, limit))
+}
+
+pub(super) async fn range(
+    State(rooms): State<Rooms>,
+    Extension(desk): Extension<Arc<Desk>>,
+    form: Form,
+) -> Result<Response, Failure> {
+    let limit = param::limit(&form)?;
+    let given = |name| param::time(form.first(name)).map_err(|why| bad_parameter(name, why));
+    let (start, end) = (given("start")?, given("end")?);
+    if end < start {
+        return Err(bad_parameter(
+            "end",
+            "end timestamp must not be before start time",
+        ));
+    }
+    let step = step(&form)?;
+    if ((end.0 - start.0) as f64 / step).floor() > STEPS_MAX {
+        return Err(bad_data(
+            "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution \
+             (?step=XX)",
+        ));
+    }
+    let (options, _leash) = options(&form, &rooms.engine, &desk)?;
+    let query = form.first("query").to_owned();
+    let gives = promql::parse(&query).map_err(QueryError::Parse)?.returns();
+    if !matches!(gives, Type::Scalar | Type::Vector) {
+        let why = format!(
+            "invalid expression type \"{}\" for range query, must be Scalar or instant Vector",
+            gives.words()
+        );
+        return Err(bad_parameter("query", why));
+    }
+    // Samples are a millisecond apart at least, and so are steps.
+    let step = Duration::from_millis(step.max(1.0) as u64);
+    let outcome = desk
+        .ask(options.timeout, move || {
+            rooms.engine.range_with(&query, (start, end), step, &options)
+        })
+        .await??;
+    Ok(written(outcome, limit))
+}
+
+/// No exemplars are kept; the question is checked all the same.
+pub(super) async fn exemplars(form: Form) -> Result<Response, Failure> {
+    param::range(&form)?;
+    promql::parse(form.first("query")).map_err(|error| bad_data(error.to_string()))?;
+    Ok(success_list(Vec::<()>::new(), 0, |_, ()| {}))
+}
+
+pub(super) async fn format(form: Form) -> Result<Response, Failure> {
+    let expr = promql::parse(form.first("query")).map_err(QueryError::Parse)?;
+    Ok(success(&expr.to_string()))
+}
+
+/// Milliseconds.
+fn step(form: &Form) -> Result<f64, Failure> {
+    let step = param::millis(form.first("step")).map_err(|why| bad_parameter("step", why))?;
+    if step <= 0.0 {
+        let why = "zero or negative query resolution step widths are not accepted. Try a positive integer";
+        return Err(bad_parameter("step", why));
+    }
+    Ok(step)
+}
+
+/// Stops the query when whoever asked is gone, or has given up.
+struct Leash(Stop);
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        self.0.set();
+    }
+}
+
+/// The engine's options, with what the request says of them.
+fn options(form: &Form, engine: &Engine, desk: &Desk) -> Result<(Options, Leash), Failure> {
+    let mut options = engine.options().clone();
+    options.timeout = param::timeout(form, options.timeout.min(desk.patience()))?;
+    let lookback = form.first("lookback_delta");
+    if !lookback.is_empty() {
+        let millis = param::millis(lookback)
+            .map_err(|why| bad_data(format!("error parsing lookback delta duration: {why}")))?;
+        // 0 is the server's own, as in Prometheus.
+        if millis > 0.0 {
+            options.lookback = Duration::from_millis(millis as u64);
+        }
+    }
+    let stop = Stop::default();
+    options.stop = Some(stop.clone());
+    Ok((options, Leash(stop)))
+}
+
+fn written(outcome: Outcome, limit: usize) -> Response {
+    let Outcome {
+        value,
+        warnings,
+        infos,
+    } = outcome;
+    let mut remarks = Remarks { warnings, infos };
+    let body = match value {
+        Value::Scalar { time, value } => {
+            let mut text = head("scalar");
+            seconds(&mut text, time);
+            text.push(',');
+            string(&mut text, &model::text::float::api(value));
+            text.push_str(&tail(&remarks));
+            text.into()
+        }
+        Value::String { time, text: value } => {
+            let mut text = head("string");
+            seconds(&mut text, time);
+            text.push(',');
+            string(&mut text, &value);
+            text.push_str(&tail(&remarks));
+            text.into()
+        }
+        Value::Vector(mut points) => {
+            truncate(&mut points, limit, &mut remarks);
+            list(head("vector"), points, vector_point, tail(&remarks))
+        }
+        Value::Matrix(mut series) => {
+            truncate(&mut series, limit, &mut remarks);
+            list(head("matrix"), series, matrix_series, tail(&remarks))
+        }
+    };
+    json(body)
+}
+
+fn head(kind: &str) -> String {
+    format!("{{\"status\":\"success\",\"data\":{{\"resultType\":\"{kind}\",\"result\":[")
+}
+
+fn tail(remarks: &Remarks) -> String {
+    format!("]}}{}", remarks.tail())
+}
+
+fn vector_point(text: &mut String, element: &VectorPoint) {
+    text.push_str("{\"metric\":");
+    labels(text, &element.labels);
+    text.push_str(",\"value\":");
+    point(text, element.time, element.value);
+    text.push('}');
+}
+
+fn matrix_series(text: &mut String, series: &MatrixSeries) {
+    text.push_str("{\"metric\":");
+    labels(text, &series.labels);
+    text.push_str(",\"values\":[");
+    for (nth, sample) in series.points.iter().enumerate() {
+        if nth > 0 {
+            text.push(',');
+        }
+        point(text, sample.time, sample.value);
+    }
+    text.push_str("]}");
+}
+
+impl From<QueryError> for Failure {
+    fn from(error: QueryError) -> Self {
+        let wrong = match &error {
+            QueryError::Parse(error) => return bad_parameter("query", error),
+            QueryError::Execution(_) | QueryError::TooManySamples => Wrong::Execution,
+            QueryError::Timeout => Wrong::Timeout,
+            QueryError::Cancelled => Wrong::Canceled,
+        };
+        Self {
+            wrong,
+            text: error.to_string(),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What a person may say about the server; an empty section is a good server.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// How pages and APIs are served.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Address that pages and APIs are served on. Only on loopback may anybody write: reload, send a test.
+    pub listen: SocketAddr, // listen: 127.0.0.1:9464
+    /// Where people reach the page, for links in messages. Empty: the address it listens on.
+    pub external_url: String,
+    /// Connections served at one time; the next one is told so with 503 and closed.
+    pub connections_max: usize,
+    /// Time a client has to send the headers of a request, and again to send its body.
+    #[serde(deserialize_with = "model::text::duration::deserialize")]
+    pub request_timeout: Duration, // request_timeout: 10s
+    /// How long a connection may wait for its next request.
+    #[serde(deserialize_with = "model::text::duration::deserialize")]
+    pub idle_timeout: Duration,
+    /// How long a client may take nothing of an answer before it is let go.
+    #[serde(deserialize_with = "model::text::duration::deserialize")]
+    pub stall_timeout: Duration,
+    /// Time that requests under way have to finish when the process stops.
+    #[serde(deserialize_with = "model::text::duration::deserialize")]
+    pub grace: Duration,
+    /// Queries evaluated at one time; others wait for their turn within their timeout.
+    pub queries_max: usize,
+    /// Longest time a query may wait and run; `timeout=` of a request can only shorten it.
+    #[serde(deserialize_with = "model::text::duration::deserialize")]
+    pub query_timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9464)),
+            external_url: String::new(),
+            connections_max: 512,
+            request_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(120),
+            stall_timeout: Duration::from_secs(30),
+            grace: Duration::from_secs(5),
+            queries_max: 20,
+            query_timeout: Duration::from_secs(120),
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! Decides who is let in, and dresses every answer in security headers.
+//!
+//! A loopback listener is protected by its address alone, and a web page of anybody's can make a browser on
+//! this machine call it. So the name it is called by must be this machine's (or a name server could point a
+//! foreign name here), and a request that says where it comes from must come from our own page.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::uri::{Authority, Uri};
+use http::{Method, StatusCode, Version};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Body as _;
+
+/// Longest body of a request; a query is text that somebody wrote.
+pub(crate) const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Questions that may come as a form, because they can be too long for a URL.
+const READS_BY_POST: [&str; 7] = [
+    "/api/v1/query",
+    "/api/v1/query_range",
+    "/api/v1/query_exemplars",
+    "/api/v1/series",
+    "/api/v1/labels",
+    "/api/v1/format_query",
+    "/api/v1/parse_query",
+];
+
+const DRESS: [(HeaderName, &str); 7] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'; object-src 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (
+        HeaderName::from_static("cross-origin-opener-policy"),
+        "same-origin",
+    ),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "same-origin",
+    ),
+    (header::CACHE_CONTROL, "no-store"),
+];
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Guard {
+    loopback: bool,
+    body_timeout: Duration,
+}
+
+/// Status and the sentence that says what to do.
+type Refusal = (StatusCode, String);
+
+impl Guard {
+    pub(crate) fn new(address: SocketAddr, body_timeout: Duration) -> Self {
+        Self {
+            loopback: address.ip().to_canonical().is_loopback(),
+            body_timeout,
+        }
+    }
+
+    fn judge(self, request: &Request) -> Result<(), Refusal> {
+        let host = self.host(request)?;
+        if let Some(origin) = request.headers().get(header::ORIGIN) {
+            check_origin(origin, host.as_ref())?;
+        }
+        if is_write(request.method(), request.uri().path()) {
+            self.check_write(request.headers())?;
+        }
+        Ok(())
+    }
+
+    fn host(self, request: &Request) -> Result<Option<Authority>, Refusal> {
+        let mut hosts = request.headers().get_all(header::HOST).iter();
+        let (host, second) = (hosts.next(), hosts.next());
+        if second.is_some() || (host.is_none() && request.version() >= Version::HTTP_11) {
+            return Err(bad("a request needs one Host header"));
+        }
+        let host = match host {
+            Some(text) => Some(authority(text).ok_or_else(|| bad("the Host header is no host name"))?),
+            None => None,
+        };
+        let called = host.iter().chain(request.uri().authority());
+        for name in called {
+            if self.loopback && !is_this_machine(name) {
+                return Err(refused(format!(
+                    "this address is only served as localhost, not as {name:?}; open http://localhost with its port"
+                )));
+            }
+        }
+        Ok(host)
+    }
+
+    fn check_write(self, headers: &HeaderMap) -> Result<(), Refusal> {
+        if !self.loopback {
+            return Err(refused(
+                "changes are only taken on a loopback address; listen on 127.0.0.1 or forward a port to it"
+                    .to_owned(),
+            ));
+        }
+        // Sent by every browser of today, also where it leaves Origin out.
+        match headers.get("sec-fetch-site").map(HeaderValue::as_bytes) {
+            None | Some(b"same-origin" | b"none") => Ok(()),
+            Some(_) => Err(refused(
+                "changes are only taken from this server's own page".to_owned(),
+            )),
+        }
+    }
+}
+
+/// Refuses, or hands on the request with its whole body read.
+pub(crate) async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    if let Err(refusal) = guard.judge(&request) {
+        tracing::debug!(path = request.uri().path(), reason = refusal.1, "request refused");
+        return refusal.into_response();
+    }
+    match with_body(request, guard.body_timeout).await {
+        Ok(request) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// Handlers see bodies that are complete, short and in memory; a slow or endless one ends here.
+async fn with_body(request: Request, timeout: Duration) -> Result<Request, Refusal> {
+    let too_large = || {
+        let text = format!("the body is longer than {BODY_BYTES_MAX} bytes");
+        (StatusCode::PAYLOAD_TOO_LARGE, text)
+    };
+    let (parts, body) = request.into_parts();
+    if body.is_end_stream() {
+        return Ok(Request::from_parts(parts, body));
+    }
+    if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
+        return Err(too_large());
+    }
+    let whole = Limited::new(body, BODY_BYTES_MAX).collect();
+    match tokio::time::timeout(timeout, whole).await {
+        Ok(Ok(whole)) => Ok(Request::from_parts(parts, Body::from(whole.to_bytes()))),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(bad("the body broke off")),
+        Err(_) => Err((
+            StatusCode::REQUEST_TIMEOUT,
+            format!("the body did not arrive within {} s", timeout.as_secs()),
+        )),
+    }
+}
+
+/// Adds the headers that a handler has not set itself.
+pub(crate) async fn dress(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    for (name, value) in DRESS {
+        response
+            .headers_mut()
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn is_write(method: &Method, path: &str) -> bool {
+    let read = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let asks = *method == Method::POST && READS_BY_POST.contains(&path);
+    !read && !asks
+}
+
+fn check_origin(origin: &HeaderValue, host: Option<&Authority>) -> Result<(), Refusal> {
+    let origin: Option<Uri> = origin.to_str().ok().and_then(|text| text.parse().ok());
+    let port = match origin.as_ref().and_then(Uri::scheme_str) {
+        Some("https") => 443,
+        _ => 80,
+    };
+    let place = |name: &Authority| (name.host().to_ascii_lowercase(), name.port_u16().unwrap_or(port));
+    let from = origin
+        .as_ref()
+        .filter(|uri| uri.scheme().is_some())
+        .and_then(Uri::authority)
+        .map(place);
+    if from.is_some() && from == host.map(place) {
+        Ok(())
+    } else {
+        Err(refused("pages of other origins are not answered".to_owned()))
+    }
+}
+
+fn authority(text: &HeaderValue) -> Option<Authority> {
+    let name: Authority = text.to_str().ok()?.parse().ok()?;
+    (!name.as_str().contains('@')).then_some(name)
+}
+
+fn is_this_machine(name: &Authority) -> bool {
+    let host = name.host();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || bare
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
+fn refused(why: String) -> Refusal {
+    (StatusCode::FORBIDDEN, why)
+}
+
+fn bad(why: &str) -> Refusal {
+    (StatusCode::BAD_REQUEST, why.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOOPBACK: &str = "127.0.0.1:9464";
+    const OPEN: &str = "0.0.0.0:9464";
+
+    fn judge(listen: &str, method: &str, path: &str, headers: &[(&str, &str)]) -> u16 {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::empty()).unwrap();
+        let guard = Guard::new(listen.parse().unwrap(), Duration::from_secs(1));
+        guard
+            .judge(&request)
+            .map_or_else(|(status, _)| status.as_u16(), |()| 200)
+    }
+
+    #[test]
+    fn a_loopback_listener_answers_to_this_machines_names_only() {
+        let asked = |host| judge(LOOPBACK, "GET", "/", &[("host", host)]);
+        for host in [
+            "localhost",
+            "LocalHost:9464",
+            "127.0.0.1:9464",
+            "127.0.0.1",
+            "[::1]:9464",
+            "[::1]",
+            "localhost:8080",
+        ] {
+            assert_eq!(asked(host), 200, "{host}");
+        }
+        for host in [
+            "evil.example",
+            "evil.example:9464",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "10.0.0.1:9464",
+            "localhost.",
+        ] {
+            assert_eq!(asked(host), 403, "{host}");
+        }
+        for host in ["", "a b", "localhost@evil.example"] {
+            assert_eq!(asked(host), 400, "{host}");
+        }
+        assert_eq!(judge(LOOPBACK, "GET", "/", &[]), 400);
+        assert_eq!(
+            judge(
+                LOOPBACK,
+                "GET",
+                "/",
+                &[("host", "localhost"), ("host", "evil.example")]
+            ),
+            400
+        );
+        assert_eq!(
+            judge(LOOPBACK, "GET", "http://evil.example/", &[("host", "localhost")]),
+            403
+        );
+        assert_eq!(
+            judge("[::ffff:127.0.0.1]:9464", "GET", "/", &[("host", "evil.example")]),
+            403
+        );
+        assert_eq!(judge(OPEN, "GET", "/", &[("host", "skopos.example:9464")]), 200);
+    }
+
+    #[test]
+    fn pages_of_other_origins_are_refused() {
+        let asked = |host, origin| judge(LOOPBACK, "GET", "/", &[("host", host), ("origin", origin)]);
+        assert_eq!(asked("localhost:9464", "http://localhost:9464"), 200);
+        assert_eq!(asked("LOCALHOST", "http://localhost"), 200);
+        assert_eq!(asked("localhost", "http://localhost:80"), 200);
+        assert_eq!(asked("localhost", "https://localhost:443"), 200);
+        for origin in [
+            "http://evil.example",
+            "http://localhost:3000",
+            "http://127.0.0.1:9464",
+            "null",
+            "localhost:9464",
+            "",
+        ] {
+            assert_eq!(asked("localhost:9464", origin), 403, "{origin}");
+        }
+        let open = [("host", "skopos.example:9464"), ("origin", "http://evil.example")];
+        assert_eq!(judge(OPEN, "GET", "/", &open), 403);
+    }
+
+    #[test]
+    fn changes_come_from_our_own_page_over_loopback() {
+        let host = ("host", "localhost:9464");
+        let write = |site| judge(LOOPBACK, "POST", "/-/reload", &[host, ("sec-fetch-site", site)]);
+        assert_eq!((write("same-origin"), write("none")), (200, 200));
+        assert_eq!((write("cross-site"), write("same-site")), (403, 403));
+        assert_eq!(judge(LOOPBACK, "POST", "/-/reload", &[host]), 200);
+        assert_eq!(judge(OPEN, "POST", "/-/reload", &[host]), 403);
+        assert_eq!(judge(OPEN, "PUT", "/api/v1/query", &[host]), 403);
+        assert_eq!(judge(OPEN, "POST", "/api/v1/query", &[host]), 200);
+        let foreign = [host, ("sec-fetch-site", "cross-site")];
+        assert_eq!(judge(LOOPBACK, "POST", "/api/v1/query_range", &foreign), 200);
+    }
+}

@@ -1,0 +1,225 @@
+//! `/alerts/{name}/{group}`: one alert: its state over time, why it is true, who was told, what to do.
+
+use maud::{Markup, html};
+use model::text::{self, duration};
+use model::view::Health;
+use model::AlertState;
+
+use super::frame::{Place, Sheet, empty, section};
+use super::visit::{Standing, Visit};
+use super::when::Range;
+use super::words::Unit;
+use super::{band, graph, incident, link, markdown, status, told, why, words};
+
+pub(super) fn view(visit: &Visit, name: &str, group: &str) -> Sheet {
+    let fingerprint = u64::from_str_radix(group, 16).ok();
+    let standing = visit.alert_rules().filter(|(_, rule)| rule.name == name).find_map(|(group, rule)| {
+        let alert = rule.alerts.iter().find(|alert| Some(alert.fingerprint) == fingerprint)?;
+        Some(Standing { group, rule, alert })
+    });
+    match standing {
+        Some(standing) => found(visit, &standing),
+        None => gone(visit, name),
+    }
+}
+
+fn gone(visit: &Visit, name: &str) -> Sheet {
+    let rule = visit.alert_rules().find(|(_, rule)| rule.name == name);
+    let sentence = status::fit(format!("{name} is not true here now"));
+    let more = html! {
+        p {
+            "It ended, or its labels changed. "
+            @match rule {
+                Some((group, rule)) => { a href=(link::rule(group, rule)) { "The rule" } " shows how near it is to firing" },
+                None => "No rule of this name is loaded",
+            }
+            "; " a href=(link::explore(&format!("ALERTS{{alertname={}}}", text::quote(name)))) { "its past" } " is in the series ALERTS."
+        }
+    };
+    Sheet::missing(Place::Alerts, &sentence, &more)
+}
+
+fn found(visit: &Visit, standing: &Standing<'_>) -> Sheet {
+    let (rule, alert) = (standing.rule, standing.alert);
+    let range = visit.range(incident::around(visit.now.since(alert.active_at)));
+    let runbook = runbook(visit, standing);
+    let explore = link::explore_between(&rule.expr, range.from, range.to);
+    let main = html! {
+        nav.crumbs aria-label="Path" {
+            a href="/alerts" data-keys="u" { "Alerts" } " / "
+            a href=(link::rule(standing.group, rule)) { (link::file_name(&standing.group.file)) }
+        }
+        (status::line(incident::worst(alert.state), &sentence(visit, standing), &more(visit, standing), &checked(visit, standing)))
+        @if let Some(complaint) = &range.complaint { p.complaint role="alert" { (complaint) } }
+        div.acts.under-status {
+            a.button href="#runbook" data-keys="b" { "Runbook" kbd { "b" } }
+            a.button href=(logs(&range)) data-keys="l" { "Logs" kbd { "l" } }
+            a.button href=(explore) data-keys="x" { "Explore" kbd { "x" } }
+        }
+        div.columns {
+            div {
+                (state(visit, &range, standing))
+                (why_it_fires(visit, standing))
+                (told::section_of(visit, "Told and answered", |told| told.alerts.contains(&alert.fingerprint)))
+                (expression(rule, &explore))
+            }
+            div {
+                (section("runbook", "Runbook", &html! {}, &html! {}, &runbook))
+                (labels(standing))
+            }
+        }
+    };
+    Sheet {
+        title: rule.name.clone(),
+        keys: vec![("b", "runbook"), ("l", "logs"), ("x", "explore"), ("u", "up to alerts")],
+        range: Some(range),
+        ..Sheet::new(Place::Alerts, main)
+    }
+}
+
+fn sentence(visit: &Visit, standing: &Standing<'_>) -> String {
+    let (rule, alert, wall) = (standing.rule, standing.alert, &visit.wall);
+    let place = words::place(&alert.labels).map_or_else(String::new, |place| format!(" for {place}"));
+    status::fit(match alert.state {
+        AlertState::Firing => format!("{} is firing{place} since {}", rule.name, wall.minute(standing.since())),
+        AlertState::Pending => {
+            let due = wall.minute(alert.active_at + rule.hold);
+            format!("{} will fire{place} at {due} if it lasts", rule.name)
+        }
+        AlertState::Resolved => format!("{} ended{place} at {}", rule.name, wall.minute(standing.since())),
+    })
+}
+
+fn more(visit: &Visit, standing: &Standing<'_>) -> Markup {
+    let (rule, alert) = (standing.rule, standing.alert);
+    let summary = alert.annotations.value("summary");
+    let description = alert.annotations.value("description");
+    let threshold = rule.headroom.as_ref().map(|headroom| (headroom.op, headroom.threshold));
+    let unit = Unit::of(&rule.expr, threshold.map(|(_, threshold)| threshold));
+    html! {
+        p {
+            @for said in [summary, description] { @if !said.is_empty() { (ended_with_stop(said)) " " } }
+            "True since " (visit.wall.second(alert.active_at))
+            @if !rule.hold.is_zero() { ", and it must last " (duration::spoken(rule.hold)) }
+            "; the value is " b { (unit.write(alert.value)) }
+            @if let Some((op, threshold)) = threshold { ", it fires " (words::condition(op, &unit.write(threshold))) }
+            "."
+            @if alert.restored { " It was so before the restart and has not been seen since." }
+            @if let Some(since) = alert.keep_firing_since {
+                " The condition ended at " (visit.wall.second(since)) "; it goes on firing for " (duration::spoken(rule.keep_firing)) "."
+            }
+        }
+    }
+}
+
+fn ended_with_stop(said: &str) -> String {
+    let said = said.trim();
+    if said.ends_with(['.', '!', '?']) { said.to_owned() } else { format!("{said}.") }
+}
+
+fn checked(visit: &Visit, standing: &Standing<'_>) -> Markup {
+    html! {
+        @if let Some(last) = standing.rule.last_evaluation.or(standing.group.last_evaluation) {
+            "checked " (visit.wall.second(last)) ", "
+        }
+        "every " (duration::spoken(standing.group.interval))
+    }
+}
+
+/// Bands and the value below, on one axis.
+fn state(visit: &Visit, range: &Range, standing: &Standing<'_>) -> Markup {
+    let legend = html! { span.swatch.pending {} "pending " span.swatch.firing {} "firing" };
+    let value = incident::value(standing);
+    let body = html! {
+        (band::patterns())
+        div.panel.lanes {
+            (band::draw(visit, range, standing))
+            @match &value {
+                Some(value) => div.value-lane { (graph::figure(visit, range, value)) },
+                None => (band::axis(visit, range)),
+            }
+        }
+    };
+    section("state", "State", &html! {}, &legend, &body)
+}
+
+fn why_it_fires(visit: &Visit, standing: &Standing<'_>) -> Markup {
+    let (group, rule, alert) = (standing.group, standing.rule, standing.alert);
+    let rows = (visit.rooms.why)(&group.file, &group.name, &rule.name, Some(alert.fingerprint));
+    let place = words::place(&alert.labels);
+    let remark = html! { "every operator's value" @if let Some(place) = place { " for " (place) } };
+    let footer = html! {
+        code { "for: " (duration::short(rule.hold)) }
+        " true for " (duration::spoken(alert.resolved_at.unwrap_or(visit.now).since(alert.active_at)))
+        " since " (visit.wall.second(alert.active_at))
+        @if let Some(fired) = alert.fired_at { ", over at " (visit.wall.second(fired)) }
+        ". "
+        code { "keep_firing_for: " (duration::short(rule.keep_firing)) }
+        @if alert.keep_firing_since.is_some() { " running." } @else { " not running." }
+    };
+    let title = if alert.state == AlertState::Firing { "Why it fires" } else { "Why it is true" };
+    let body = if rows.is_empty() {
+        empty("The expression cannot be taken apart now: its rule is being loaded, or the samples are gone.")
+    } else {
+        why::tree(&rows, &footer)
+    };
+    section("why", title, &remark, &html! {}, &body)
+}
+
+pub(super) fn expression(rule: &model::view::Rule, explore: &str) -> Markup {
+    let body = html! {
+        div.panel.pad {
+            pre id="expression" tabindex="0" aria-label="Expression" { code { (rule.expr) } }
+            div.acts {
+                a.button href=(explore) { "Explore" }
+                button.button type="button" data-copy="#expression" { "Copy" }
+            }
+        }
+    };
+    section("expr", "Expression", &html! {}, &html! {}, &body)
+}
+
+/// The shipped text for this rule, or the address its annotation names.
+fn runbook(visit: &Visit, standing: &Standing<'_>) -> Markup {
+    let url = standing.alert.annotations.value("runbook_url");
+    let anchor = url.rsplit_once('#').map_or("", |(_, anchor)| anchor);
+    let name = &standing.rule.name;
+    let lower = name.to_lowercase();
+    let text = [anchor, &lower, name].into_iter().filter(|key| !key.is_empty()).find_map(|key| (visit.rooms.runbook)(key));
+    match text {
+        Some(text) => html! { div.panel.pad.prose { (markdown::render(&text)) } },
+        None if markdown::is_safe(url) => html! {
+            p.panel.empty { "The runbook of this rule is elsewhere: " a href=(url) rel="noopener noreferrer" { (url) } }
+        },
+        None => empty("No runbook: the rule has no annotation runbook_url, and none is shipped under its name."),
+    }
+}
+
+fn labels(standing: &Standing<'_>) -> Markup {
+    let series = link::explore(&link::series_of(&standing.alert.labels));
+    let body = html! {
+        dl.labels {
+            @for (name, value) in standing.alert.labels.iter() {
+                div {
+                    dt { (name) }
+                    dd { a href=(link::explore(&format!("ALERTS{{{name}={}}}", text::quote(value)))) { (value) } }
+                }
+            }
+        }
+    };
+    section("labels", "Labels", &html! {}, &html! { a href=(series) { "as a series" } }, &body)
+}
+
+fn logs(range: &Range) -> String {
+    let absolute = super::when::Wall::absolute;
+    link::to("/logs", &[("level", "warn"), ("from", &absolute(range.from)), ("to", &absolute(range.to))])
+}
+
+/// The health a rule's page begins with.
+pub(super) fn of_rule(firing: bool, pending: bool, works: bool) -> Health {
+    match (firing, pending, works) {
+        (true, ..) => Health::Bad,
+        (_, true, _) | (.., false) => Health::Pending,
+        _ => Health::Good,
+    }
+}

@@ -1,0 +1,161 @@
+//! `/logs`: looks for lines. The form is a form: what it asks stands in the address.
+
+use maud::{Markup, html};
+use model::Level;
+use model::text;
+use model::view::{Health, LogPage, LogQuery, LogState};
+
+use super::frame::{Place, Sheet, empty, section};
+use super::visit::Visit;
+use super::when::Range;
+use super::{lines, link, own, status, words};
+
+/// Lines of one view; the time narrows it further.
+const LINES_MAX: usize = 300;
+
+const LEVELS: [(&str, &str, Option<Level>); 4] = [
+    ("", "every level", None),
+    ("info", "info and worse", Some(Level::Info)),
+    ("warn", "warnings and worse", Some(Level::Warn)),
+    ("error", "errors", Some(Level::Error)),
+];
+
+pub(super) fn view(visit: &Visit) -> Sheet {
+    let range = visit.range(std::time::Duration::from_secs(3600));
+    let state = (visit.rooms.log_state)();
+    let asked_level = visit.asked("level").to_lowercase();
+    let level = LEVELS.iter().find(|(name, ..)| *name == asked_level).and_then(|(.., level)| *level);
+    let query = LogQuery {
+        text: visit.asked("q").to_owned(),
+        level,
+        source: visit.asked("source").to_owned(),
+        from: range.from,
+        to: range.to,
+        lines_max: LINES_MAX,
+    };
+    let page = (visit.rooms.logs)(&query);
+    let (health, sentence) = sentence(visit, &range, &query, &page, &state);
+    let main = html! {
+        (status::line(health, &sentence, &kept(visit, &state), &html! {}))
+        @if let Some(complaint) = &range.complaint { p.complaint role="alert" { (complaint) } }
+        (form(visit, &state, &asked_level))
+        (found(visit, &range, &query, &page))
+        (own::log_files(visit, &state))
+    };
+    Sheet {
+        keys: vec![("/", "search"), ("f", "follow"), ("e", "next warning"), ("[", "earlier"), ("]", "later")],
+        range: Some(range),
+        ..Sheet::new(Place::Logs, main)
+    }
+}
+
+fn sentence(visit: &Visit, range: &Range, query: &LogQuery, page: &LogPage, state: &LogState) -> (Health, String) {
+    let when = if range.live {
+        format!("in the last {}", text::duration::spoken(range.window()))
+    } else {
+        format!("from {} to {}", visit.wall.minute(range.from), visit.wall.minute(range.to))
+    };
+    if state.files.is_empty() {
+        return (Health::Unknown, "No log file is read on this machine".to_owned());
+    }
+    let count = usize::try_from(page.matched).unwrap_or(usize::MAX);
+    let narrow = !query.text.trim().is_empty() || query.level.is_some() || !query.source.is_empty();
+    let lines = words::count(count, "line");
+    let text = match (count, narrow) {
+        (0, true) => format!("No line matches {when}"),
+        (0, false) => format!("No line {when}"),
+        (1, true) => format!("1 line matches {when}"),
+        (_, true) => format!("{lines} match {when}"),
+        (_, false) => format!("{lines} {when}"),
+    };
+    (Health::Good, status::fit(text))
+}
+
+fn kept(visit: &Visit, state: &LogState) -> Markup {
+    let read: Vec<String> = state
+        .files
+        .iter()
+        .filter(|file| file.error.is_empty())
+        .map(|file| link::file_name(&file.path).to_owned())
+        .collect();
+    html! {
+        p {
+            (words::count(read.len(), "file")) " read as they grow"
+            @if !read.is_empty() { ": " (words::list_short(&read, 6)) }
+            ". " (text::count(state.lines)) " lines kept since start, " (text::bytes(state.bytes_on_disk as f64))
+            " in " code { (visit.own.data_dir.trim_end_matches('/')) "/logs" } "."
+        }
+    }
+}
+
+fn form(visit: &Visit, state: &LogState, asked_level: &str) -> Markup {
+    let mut sources: Vec<&str> = state.files.iter().map(|file| link::file_name(&file.path)).collect();
+    sources.sort_unstable();
+    sources.dedup();
+    sources.truncate(100);
+    html! {
+        form.search action="/logs" role="search" aria-label="Lines" {
+            label.grow {
+                span { "Words" }
+                input type="search" id="q" name="q" value=(visit.asked("q")) placeholder="every word must occur"
+                    autocomplete="off" spellcheck="false" data-keys="/";
+            }
+            label {
+                span { "Level" }
+                select name="level" {
+                    @for (name, word, _) in LEVELS { option value=(name) selected[name == asked_level] { (word) } }
+                }
+            }
+            label {
+                span { "Source" }
+                input name="source" value=(visit.asked("source")) placeholder="all" list="log-sources" autocomplete="off" spellcheck="false";
+            }
+            datalist id="log-sources" { @for source in sources { option value=(source) {} } }
+            @for name in ["from", "to", "order"] {
+                @if !visit.asked(name).is_empty() { input type="hidden" name=(name) value=(visit.asked(name)); }
+            }
+            button.button.primary type="submit" { "Search" }
+        }
+    }
+}
+
+fn found(visit: &Visit, range: &Range, query: &LogQuery, page: &LogPage) -> Markup {
+    let oldest_first = visit.asked("order") == "old";
+    let body = if page.lines.is_empty() {
+        empty(&nothing(visit, range, query))
+    } else {
+        html! {
+            div.panel.cut {
+                (lines::histogram(&visit.wall, range, &page.histogram))
+                @if oldest_first {
+                    (lines::list(&visit.wall, page.lines.iter(), &query.text))
+                } @else {
+                    (lines::list(&visit.wall, page.lines.iter().rev(), &query.text))
+                }
+            }
+        }
+    };
+    let turned = {
+        let mut pairs: Vec<(&str, &str)> = ["q", "level", "source", "from", "to"].map(|name| (name, visit.asked(name))).into();
+        pairs.push(("order", if oldest_first { "" } else { "old" }));
+        link::to("/logs", &pairs)
+    };
+    let right = html! {
+        @if range.live {
+            // Drawn by the script that knows how to follow; useless without it.
+            button.button.small type="button" id="follow" data-follow data-keys="f" aria-pressed="false" hidden data-keep { "Follow" kbd { "f" } }
+        }
+        a href=(turned) { @if oldest_first { "newest first" } @else { "oldest first" } }
+    };
+    let remark = html! { (lines::how_many(page, page.lines.len())) };
+    section("lines", "Lines", &remark, &right, &body)
+}
+
+fn nothing(visit: &Visit, range: &Range, query: &LogQuery) -> String {
+    let narrow = !query.text.trim().is_empty() || query.level.is_some() || !query.source.is_empty();
+    if narrow {
+        let window = text::duration::spoken(range.window());
+        return format!("Nothing matches in these {window}. Fewer words, another level or a wider time may find it.");
+    }
+    lines::none(visit, range)
+}

@@ -1,0 +1,108 @@
+//! The pages: each view is drawn here, whole, from one look at the house; a browser needs nothing else.
+//!
+//! Scripts only add what moves: the graphs' lines, new values every few seconds, keys. Nothing is loaded from
+//! elsewhere and nothing a line, a label or an address contains is taken for markup.
+
+mod alert;
+mod alerts;
+mod asking;
+mod assets;
+mod band;
+mod bar;
+mod condition;
+mod explore;
+mod frame;
+mod graph;
+mod incident;
+mod jump;
+mod lines;
+mod link;
+mod logs;
+mod machine;
+mod markdown;
+mod overview;
+mod own;
+mod reading;
+mod rule;
+mod rules;
+mod shape;
+mod sort;
+mod status;
+mod steps;
+mod targets;
+mod told;
+mod visit;
+mod watching;
+mod when;
+mod why;
+mod words;
+
+#[cfg(test)]
+mod made_up;
+#[cfg(test)]
+mod tests;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use http::{StatusCode, Uri};
+
+use self::frame::Sheet;
+use self::visit::Visit;
+use crate::Rooms;
+
+/// A view with nothing in its path.
+macro_rules! view {
+    ($draw:path) => {
+        get(|State(rooms): State<Rooms>, uri: Uri| draw(rooms, uri, $draw))
+    };
+}
+
+pub(crate) fn routes() -> Router<Rooms> {
+    Router::new()
+        .route("/", view!(overview::view))
+        .route("/alerts", view!(alerts::view))
+        .route("/alerts/{name}/{group}", get(one_alert))
+        .route("/targets", view!(targets::view))
+        .route("/logs", view!(logs::view))
+        .route("/rules", view!(rules::view))
+        .route("/rules/{file}/{rule}", get(one_rule))
+        .route("/explore", view!(explore::view))
+        .route("/self", view!(own::view))
+        .route("/self/test", post(send_test))
+        .route("/jump", get(jump))
+        .route("/assets/{name}", get(assets::serve))
+        .route("/favicon.ico", get(assets::favicon))
+}
+
+async fn one_alert(State(rooms): State<Rooms>, uri: Uri, Path((name, group)): Path<(String, String)>) -> Response {
+    draw(rooms, uri, move |visit| alert::view(visit, &name, &group)).await
+}
+
+async fn one_rule(State(rooms): State<Rooms>, uri: Uri, Path((file, name)): Path<(String, String)>) -> Response {
+    draw(rooms, uri, move |visit| rule::view(visit, &file, &name)).await
+}
+
+async fn jump(State(rooms): State<Rooms>, uri: Uri) -> Response {
+    let visit = Visit::new(rooms, &uri);
+    Redirect::to(&jump::destination(&visit, visit.asked("q"))).into_response()
+}
+
+async fn send_test(State(rooms): State<Rooms>, uri: Uri) -> Response {
+    let outcome = (rooms.send_test)().await;
+    draw(rooms, uri, move |_| own::tested(&outcome)).await
+}
+
+/// Views read segments and ask the engine, so none is drawn on a thread that serves others.
+async fn draw(rooms: Rooms, uri: Uri, view: impl FnOnce(&Visit) -> Sheet + Send + 'static) -> Response {
+    let drawn = tokio::task::spawn_blocking(move || {
+        let visit = Visit::new(rooms, &uri);
+        let sheet = view(&visit);
+        frame::response(&visit, &sheet)
+    });
+    drawn.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "a view could not be drawn");
+        (StatusCode::INTERNAL_SERVER_ERROR, "this view could not be drawn; the log says why\n").into_response()
+    })
+}

@@ -1,0 +1,147 @@
+//! `/rules/{file}/{rule}`: one rule: how near it is, over time, and operator by operator.
+
+use maud::{Markup, html};
+use model::AlertState;
+use model::text::duration;
+use model::view::{Rule, RuleGroup};
+
+use super::frame::{Place, Sheet, empty, section};
+use super::graph::{self, Graph, Line};
+use super::visit::Visit;
+use super::watching::Watching;
+use super::words::Unit;
+use super::{alert, condition, link, shape, status, why, words};
+
+pub(super) fn view(visit: &Visit, file: &str, name: &str) -> Sheet {
+    // A name may be given to several rules of a file, for example one for each severity.
+    let found: Vec<Watching<'_>> = visit
+        .all_rules()
+        .filter(|(group, rule)| rule.name == name && (group.file == file || link::file_name(&group.file) == file))
+        .map(|(group, rule)| Watching { group, rule })
+        .collect();
+    let Some(first) = found.first() else {
+        let sentence = status::fit(format!("No rule {name} is loaded from {file}"));
+        return Sheet::missing(Place::Rules, &sentence, &html! { p { a href="/rules" { "All rules" } } });
+    };
+    let range = visit.range(visit.window().max(std::time::Duration::from_secs(900)));
+    let any = |state| found.iter().any(|one| one.rule.alerts.iter().any(|alert| alert.state == state));
+    let works = found.iter().all(|one| one.rule.health != "err");
+    let health = alert::of_rule(any(AlertState::Firing), any(AlertState::Pending), works);
+    let main = html! {
+        nav.crumbs aria-label="Path" { a href="/rules" data-keys="u" { "Rules" } " / " (link::file_name(&first.group.file)) }
+        (status::line(health, &sentence(first), &more(first), &checked(visit, first.group, first.rule)))
+        @if let Some(complaint) = &range.complaint { p.complaint role="alert" { (complaint) } }
+        @for (nth, one) in found.iter().enumerate() {
+            @if found.len() > 1 { h2.part { (one.rule.labels.get("severity").unwrap_or(one.group.name.as_str())) } }
+            (alerts(visit, nth, one.rule))
+            (value(visit, nth, &range, one.rule))
+            (why_of(visit, nth, one))
+            @if nth == 0 { (alert::expression(one.rule, &link::explore_between(&one.rule.expr, range.from, range.to))) }
+        }
+    };
+    Sheet {
+        title: name.to_owned(),
+        keys: vec![("u", "up to rules"), ("g a", "alerts"), ("g x", "explore")],
+        range: Some(range),
+        ..Sheet::new(Place::Rules, main)
+    }
+}
+
+fn sentence(one: &Watching<'_>) -> String {
+    let rule = one.rule;
+    let count = |state| rule.alerts.iter().filter(|alert| alert.state == state).count();
+    status::fit(match (count(AlertState::Firing), count(AlertState::Pending), &rule.headroom) {
+        _ if !rule.last_error.is_empty() => format!("{} cannot be evaluated", rule.name),
+        _ if !rule.alerting => format!("{} is recorded every {}", rule.name, duration::spoken(one.group.interval)),
+        (0, 0, Some(headroom)) => {
+            let (value, limit) = words::figures(rule, headroom);
+            let place = words::place(&headroom.labels).map_or_else(String::new, |place| format!(" for {place}"));
+            format!("{} is not true: {value}{place}, it fires {}", rule.name, words::condition(headroom.op, &limit))
+        }
+        (0, 0, None) => format!("{} is not true", rule.name),
+        (0, pending, _) => format!("{} is pending in {}", rule.name, words::count(pending, "place")),
+        (firing, ..) => format!("{} is firing in {}", rule.name, words::count(firing, "place")),
+    })
+}
+
+fn more(one: &Watching<'_>) -> Markup {
+    let rule = one.rule;
+    html! {
+        p {
+            @if rule.alerting {
+                @if rule.hold.is_zero() { "It fires as soon as it is true" } @else { "It fires once it was true for " (duration::spoken(rule.hold)) }
+                @if !rule.keep_firing.is_zero() { ", and goes on for " (duration::spoken(rule.keep_firing)) " after it ended" }
+                ". "
+            }
+            "Group " b { (one.group.name) } "."
+            @if !rule.last_error.is_empty() { " " span.wrong { (rule.last_error) } }
+        }
+    }
+}
+
+fn checked(visit: &Visit, group: &RuleGroup, rule: &Rule) -> Markup {
+    html! {
+        @if let Some(last) = rule.last_evaluation { "evaluated " (visit.wall.second(last)) ", " }
+        "every " (duration::spoken(group.interval))
+    }
+}
+
+fn alerts(visit: &Visit, nth: usize, rule: &Rule) -> Markup {
+    if rule.alerts.is_empty() {
+        return html! {};
+    }
+    let body = html! {
+        ul.panel.list {
+            @for alert in &rule.alerts {
+                li data-row data-event {
+                    (shape::alert(alert.state))
+                    div {
+                        p { a.strong href=(link::alert(&rule.name, alert)) { (words::place(&alert.labels).unwrap_or(&rule.name)) } }
+                        p.small { (alert.annotations.value("summary")) }
+                    }
+                    span.age { "true since " (visit.wall.second(alert.active_at)) }
+                }
+            }
+        }
+    };
+    section(&format!("alerts-{nth}"), "Alerts", &html! {}, &html! {}, &body)
+}
+
+fn value(visit: &Visit, nth: usize, range: &super::when::Range, rule: &Rule) -> Markup {
+    let compared = if rule.alerting { condition::compared(&rule.expr) } else { Some(rule.name.as_str()) };
+    let Some(compared) = compared else { return html! {} };
+    let threshold = rule.headroom.as_ref().map(|headroom| (headroom.op, headroom.threshold));
+    let kind = Unit::of(&rule.expr, threshold.map(|(_, threshold)| threshold));
+    let chosen = rule.headroom.as_ref().map(|headroom| headroom.labels.clone());
+    let graph = Graph {
+        title: chosen.as_ref().and_then(words::place).unwrap_or("Value").to_owned(),
+        unit: if chosen.is_some() { "the series nearest to firing".to_owned() } else { String::new() },
+        kind,
+        lines: vec![Line { label: "value", expr: compared.to_owned() }],
+        most: None,
+        threshold: threshold.map(|(op, limit)| (limit, format!("fires {}", words::condition(op, &kind.write(limit))))),
+        chosen,
+        readings: None,
+    };
+    let body = html! { div.panel.one { (graph::figure(visit, range, &graph)) } };
+    section(&format!("value-{nth}"), "Value", &html! {}, &html! {}, &body)
+}
+
+fn why_of(visit: &Visit, nth: usize, one: &Watching<'_>) -> Markup {
+    let (group, rule) = (one.group, one.rule);
+    if !rule.alerting {
+        return html! {};
+    }
+    let rows = (visit.rooms.why)(&group.file, &group.name, &rule.name, None);
+    let footer = html! {
+        code { "for: " (duration::short(rule.hold)) } " "
+        code { "keep_firing_for: " (duration::short(rule.keep_firing)) }
+    };
+    let title = if one.health() == model::view::Health::Bad { "Why it fires" } else { "Why it is not true" };
+    let body = if rows.is_empty() {
+        empty("The expression was not taken apart: it has not been evaluated yet.")
+    } else {
+        why::tree(&rows, &footer)
+    };
+    section(&format!("why-{nth}"), title, &html! { "every operator's value now" }, &html! {}, &body)
+}

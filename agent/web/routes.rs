@@ -1,0 +1,35 @@
+//! Puts the doors together: what is measured, what is let in, who answers.
+
+use std::sync::Arc;
+
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::{Extension, Router};
+use http::{StatusCode, Uri};
+
+use crate::desk::Desk;
+use crate::guard::{self, Guard};
+use crate::measure::{self, Measure};
+use crate::{Config, Rooms, api, exposition, life, page};
+
+/// From the outside in: measured, dressed with security headers, let in or refused, answered.
+pub(crate) fn router(rooms: Rooms, config: &Config, guard: Guard, measure: Measure) -> Router {
+    let desk = Arc::new(Desk::new(config.queries_max, config.query_timeout));
+    Router::new()
+        .merge(page::routes())
+        .merge(api::routes())
+        .merge(exposition::routes())
+        .merge(life::routes())
+        .fallback(nowhere)
+        .layer(Extension(desk))
+        .layer(from_fn_with_state(guard, guard::check))
+        .layer(from_fn(guard::dress))
+        .layer(from_fn_with_state(measure, measure::request))
+        .with_state(rooms)
+}
+
+async fn nowhere(uri: Uri) -> (StatusCode, String) {
+    (
+        StatusCode::NOT_FOUND,
+        format!("there is no {} here; the overview is at /\n", uri.path()),
+    )
+}

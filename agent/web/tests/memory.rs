@@ -1,0 +1,136 @@
+//! A store of a few series, held in memory, with families and pages.
+
+use model::labels::METRIC_NAME;
+use model::select::Last;
+use model::{Kind, Labels, Matcher, Metadata, Sample, Select, SelectError, Series, TimeRange, Timestamp};
+use promql::script;
+
+type Pairs = Vec<(&'static str, &'static str)>;
+
+#[derive(Default)]
+pub(super) struct Memory {
+    samples: script::Memory,
+    metadata: Vec<Metadata>,
+    last: Vec<Last>,
+}
+
+impl Memory {
+    /// Values a second apart, the last of them at `end`.
+    pub(super) fn series(self, labels: &[(&str, &str)], end: Timestamp, values: &[f64]) -> Self {
+        let first = end.0 - 1000 * (values.len() as i64 - 1);
+        let times = (first..=end.0).step_by(1000).map(Timestamp);
+        let samples = times
+            .zip(values)
+            .map(|(time, value)| Sample { time, value: *value });
+        self.samples
+            .add(&Labels::from_pairs(labels.iter().copied()), samples);
+        self
+    }
+
+    pub(super) fn family(mut self, family: &str, kind: Kind, help: &str) -> Self {
+        self.metadata.push(metadata(family, kind, help));
+        self
+    }
+
+    pub(super) fn target(
+        mut self,
+        target: &str,
+        page: Option<&'static str>,
+        series: Vec<(Pairs, Metadata, f64)>,
+    ) -> Self {
+        let series = series
+            .into_iter()
+            .map(|(labels, metadata, value)| (Labels::from_pairs(labels), metadata, value));
+        self.last.push(Last {
+            target: target.into(),
+            page,
+            time: Timestamp(0),
+            series: series.collect(),
+        });
+        self
+    }
+}
+
+pub(super) fn metadata(family: &str, kind: Kind, help: &str) -> Metadata {
+    Metadata {
+        family: family.into(),
+        kind,
+        help: help.into(),
+        unit: "".into(),
+    }
+}
+
+impl Select for Memory {
+    fn select(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        samples_max: usize,
+    ) -> Result<Vec<Series>, SelectError> {
+        self.samples.select(matchers, range, samples_max)
+    }
+
+    fn labels(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<Labels>, SelectError> {
+        self.samples.labels(matchers, range)
+    }
+
+    fn metadata(&self) -> Vec<Metadata> {
+        self.metadata.clone()
+    }
+
+    fn last(&self, page: Option<&str>) -> Vec<Last> {
+        let wanted = |target: &&Last| page.is_none() || target.page == page;
+        self.last.iter().filter(wanted).cloned().collect()
+    }
+}
+
+/// The machine of the golden files: a node, a shop that is down, a label that is no word.
+pub(super) fn estate(now: Timestamp) -> Memory {
+    let node = [("instance", "vm:9464"), ("job", "node")];
+    let shop = [("instance", "shop:8080"), ("job", "shop")];
+    let named =
+        |name, rest: &[(&'static str, &'static str)]| -> Pairs { [&[(METRIC_NAME, name)], rest].concat() };
+    let cpu = |mode| {
+        [
+            named("node_cpu_seconds_total", &node),
+            vec![("mode", mode), ("cpu", "0")],
+        ]
+        .concat()
+    };
+    let odd = named("shop_latency", &[("http.route", "/a\"b\\c"), ("job", "shop")]);
+    let gauge = |family| metadata(family, Kind::Gauge, "");
+    let help = "Seconds the CPUs spent in each mode.";
+    let seconds = metadata("node_cpu_seconds_total", Kind::Counter, help);
+    Memory::default()
+        .series(&named("up", &node), now, &[1.0, 1.0, 1.0])
+        .series(&named("up", &shop), now, &[1.0, 0.0, 0.0])
+        .series(&cpu("user"), now, &[10.0, 10.5, 11.0])
+        .series(&cpu("idle"), now, &[100.0, 101.0, 102.0])
+        .series(&odd, now, &[f64::INFINITY, 0.25, 1e-7])
+        .family("node_cpu_seconds_total", Kind::Counter, help)
+        .family(
+            "shop_latency",
+            Kind::Unknown,
+            "Latency \"of\" the shop\nin seconds.",
+        )
+        .family("up", Kind::Gauge, "")
+        .target(
+            "node",
+            Some("node"),
+            vec![
+                (cpu("user"), seconds.clone(), 11.0),
+                (cpu("idle"), seconds, 102.0),
+                (named("up", &node), gauge("up"), 1.0),
+                (
+                    named("scrape_duration_seconds", &node),
+                    gauge("scrape_duration_seconds"),
+                    0.25,
+                ),
+            ],
+        )
+        .target(
+            "scrape/shop/shop:8080",
+            None,
+            vec![(named("up", &shop), gauge("up"), 0.0)],
+        )
+}
