@@ -55,7 +55,11 @@ fn text(series: impl Fn(usize) -> String) -> String {
             );
         }
         // Most values are whole; a quarter have all their digits.
-        let value = if nth.is_multiple_of(4) { (nth as f64).sqrt() } else { nth as f64 * 131.0 };
+        let value = if nth.is_multiple_of(4) {
+            (nth as f64).sqrt()
+        } else {
+            nth as f64 * 131.0
+        };
         _ = writeln!(text, "{} {}", series(nth), model::text::float::go(value));
     }
     text
