@@ -153,6 +153,8 @@ struct Inner {
     retired: Vec<TargetRef>,
     asked: usize,
     limit: Option<usize>,
+    /// Refs below are forgotten.
+    oldest: u64,
 }
 
 impl Inner {
@@ -171,6 +173,13 @@ impl Inner {
 impl Recorder {
     pub(crate) fn asked(&self) -> usize {
         self.inner.lock().asked
+    }
+
+    /// As after a long silence: no ref is good any more.
+    pub(crate) fn forget(&self) {
+        let mut inner = self.inner.lock();
+        inner.oldest = inner.series.len() as u64;
+        inner.by_labels.clear();
     }
 
     pub(crate) fn limit(&self, series: usize) {
@@ -284,11 +293,16 @@ impl Keep for Recorder {
         unique.sort_unstable();
         unique.dedup();
         assert_eq!(unique.len(), column.series.len(), "a column has each series once");
+        let mut inner = self.inner.lock();
+        let is_unknown = |series: &&SeriesRef| series.0 < inner.oldest;
+        let unknown = column.series.iter().filter(is_unknown).count();
         let kept = Kept {
-            kept: column.series.len(),
+            kept: column.series.len() - unknown,
+            unknown,
             ..Kept::default()
         };
-        self.inner.lock().columns.push(column);
+        inner.columns.push(column);
+        drop(inner);
         self.changed.notify_waiters();
         self.changed.notify_one();
         kept

@@ -107,6 +107,12 @@ impl Intake {
         self.scrape += 2;
     }
 
+    /// The store has forgotten some series: all are asked for again.
+    pub(crate) fn forget(&mut self) {
+        self.by_series.clear();
+        self.families.turn();
+    }
+
     pub(crate) fn take(&mut self, body: &[u8], now: Timestamp, keep: &dyn Keep) -> Result<Taken, Refusal> {
         let known = self.shapes.len();
         self.scrape += 1;

@@ -20,7 +20,7 @@ const SERIES: [(&str, &str); 5] = [
     ),
 ];
 
-pub(crate) const LENGTH: usize = SERIES.len();
+const LENGTH: usize = SERIES.len();
 pub(crate) type Values = [f64; LENGTH];
 
 /// The labels of those series, which no body may claim.
@@ -34,18 +34,27 @@ pub(crate) fn labels(target: &Labels) -> Vec<Labels> {
 }
 
 /// As the store knows them; none for one that it refused.
-pub(crate) fn series(keep: &dyn Keep, store: TargetRef, target: &Labels) -> [Option<SeriesRef>; LENGTH] {
-    let mut given = labels(target).into_iter();
-    SERIES.map(|(name, help)| {
+pub(crate) type Series = [Option<SeriesRef>; LENGTH];
+
+/// Asks for those that are missing.
+pub(crate) fn ask(series: &mut Series, keep: &dyn Keep, store: TargetRef, target: &Labels) {
+    if series.iter().all(Option::is_some) {
+        return;
+    }
+    for ((place, (name, help)), labels) in series.iter_mut().zip(SERIES).zip(labels(target)) {
+        if place.is_some() {
+            continue;
+        }
         let desc = SeriesDesc {
-            labels: given.next()?,
+            labels,
             kind: Kind::Gauge,
             family: Arc::from(name),
             help: Arc::from(help),
             unit: Arc::from(""),
         };
-        keep.series(store, &desc)
-            .inspect_err(|error| tracing::warn!(%error, series = %desc.labels, "series refused"))
-            .ok()
-    })
+        let given = keep.series(store, &desc);
+        *place = given
+            .inspect_err(|error| tracing::debug!(%error, series = %desc.labels, "series refused"))
+            .ok();
+    }
 }

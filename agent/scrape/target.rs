@@ -35,7 +35,6 @@ pub(crate) struct Target {
     pub(crate) plan: Plan,
     house: Arc<House>,
     store: TargetRef,
-    report: [Option<SeriesRef>; report::LENGTH],
     gone: CancellationToken,
     /// Locked while a body is read, which may take a while; `state` never is.
     intake: Mutex<Intake>,
@@ -45,6 +44,7 @@ pub(crate) struct Target {
 struct State {
     /// Nothing is committed any more once this is false.
     alive: bool,
+    report: report::Series,
     health: Health,
     error: String,
     last: Option<Timestamp>,
@@ -61,14 +61,17 @@ impl Target {
         });
         let labels = &plan.rules.target;
         let intake = Intake::new(plan.rules.clone(), store, report::labels(labels));
+        // Before any body: of a store that is nearly full, the report gets what is left.
+        let mut report = report::Series::default();
+        report::ask(&mut report, &*house.keep, store, labels);
         Arc::new(Self {
-            report: report::series(&*house.keep, store, labels),
             house,
             store,
             gone: CancellationToken::new(),
             intake: Mutex::new(intake),
             state: Mutex::new(State {
                 alive: true,
+                report,
                 health: Health::Unknown,
                 error: String::new(),
                 last: None,
@@ -145,24 +148,28 @@ impl Target {
         }
         let duration = began.elapsed();
         metrics.duration.observe(duration.as_secs_f64());
-        let (samples, refusal) = match read {
+        let (samples, refusal, unknown) = match read {
             Ok(taken) => {
                 let counts = taken.counts;
-                let (reported, kept) = self.commit(taken, time, duration, true);
+                let (reported, kept) = self.commit(&mut state.report, taken, time, duration, true);
                 account.scrape(&counts, reported, &kept, metrics);
-                (counts.samples, None)
+                (counts.samples, None, kept.unknown)
             }
             Err(refusal) => {
                 let mut nothing = Taken::default();
                 nothing.counts.samples = refusal.samples;
-                let (reported, kept) = self.commit(nothing, time, duration, false);
+                let (reported, kept) = self.commit(&mut state.report, nothing, time, duration, false);
                 account.failure(refusal.samples, reported, &kept, metrics);
                 metrics.failures.with_label_values(&[refusal.reason]).inc();
-                (refusal.samples, Some(refusal))
+                (refusal.samples, Some(refusal), kept.unknown)
             }
         };
         self.tell(&mut state, refusal);
         (state.last, state.duration, state.samples) = (Some(time), duration, samples);
+        drop(state);
+        if unknown > 0 {
+            self.intake.lock().forget();
+        }
     }
 
     fn read(&self, answer: Result<Vec<u8>, Refusal>, time: Timestamp) -> Result<Taken, Refusal> {
@@ -179,8 +186,16 @@ impl Target {
     /// Points with times of their own go first, so that a series that turns to them ends behind its old
     /// points and not on top of its new ones. A failed scrape is a whole round of the report alone: all
     /// other series end. Returns how many samples the report has, and what became of all.
-    fn commit(&self, taken: Taken, time: Timestamp, duration: Duration, up: bool) -> (usize, Kept) {
+    fn commit(
+        &self,
+        report: &mut report::Series,
+        taken: Taken,
+        time: Timestamp,
+        duration: Duration,
+        up: bool,
+    ) -> (usize, Kept) {
         let keep = &self.house.keep;
+        report::ask(report, &**keep, self.store, &self.plan.rules.target);
         let Taken {
             mut series,
             mut values,
@@ -193,8 +208,8 @@ impl Target {
         }
         let own = series.len();
         let (samples, seconds) = (counts.samples as f64, duration.as_secs_f64());
-        let report: Values = [f64::from(up), seconds, samples, samples, counts.added as f64];
-        for (known, value) in self.report.iter().zip(report) {
+        let values_reported: Values = [f64::from(up), seconds, samples, samples, counts.added as f64];
+        for (known, value) in report.iter().zip(values_reported) {
             if let Some(known) = known {
                 series.push(*known);
                 values.push(value);
@@ -209,6 +224,9 @@ impl Target {
             values,
         };
         add(&mut kept, keep.commit(whole));
+        if kept.unknown > 0 {
+            *report = report::Series::default();
+        }
         (reported, kept)
     }
 

@@ -377,6 +377,19 @@ async fn series_that_the_store_refuses_are_counted_and_asked_for_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn series_that_the_store_forgot_are_asked_for_again() {
+    let room = Room::new(&shop(""), &[Reply::text("a 1\nb 2\n")]);
+    let first = room.keep.whole(SHOP, 1).await;
+    assert_eq!(room.keep.asked(), 5 + 2);
+    room.keep.forget();
+    let last = room.keep.whole(SHOP, 4).await;
+    assert_eq!(room.keep.asked(), 2 * (5 + 2));
+    assert_eq!(first.series.len(), last.series.len());
+    assert!(first.series.iter().max() < last.series.iter().min());
+    room.balances();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_target_skips_slots_and_never_overlaps_itself() {
     let config = "
 - job_name: shop

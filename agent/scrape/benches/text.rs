@@ -54,7 +54,12 @@ fn text(series: impl Fn(usize) -> String) -> String {
                 "# HELP family_{nth} Some words.\n# TYPE family_{nth} counter"
             );
         }
-        let value = (nth as f64).powi(2) * 13.37;
+        // Most values are whole; a quarter have all their digits.
+        let value = if nth.is_multiple_of(4) {
+            (nth as f64).sqrt()
+        } else {
+            nth as f64 * 131.0
+        };
         _ = writeln!(text, "{} {}", series(nth), model::text::float::go(value));
     }
     text
