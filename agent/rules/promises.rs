@@ -6,4 +6,5 @@ mod load;
 mod reload;
 mod restart;
 mod series;
+mod shipped;
 mod states;
