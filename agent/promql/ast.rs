@@ -22,10 +22,10 @@ pub enum Kind {
     Number(f64),
     Text(String),
     /// `name{matchers} @ at offset offset`: an instant vector.
-    Selector(Selector),
+    Selector(Box<Selector>),
     /// `selector[range]`: a range vector.
     Range {
-        selector: Selector,
+        selector: Box<Selector>,
         range: Duration,
     },
     /// `expr[range:step]`: a range vector.

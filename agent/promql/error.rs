@@ -21,6 +21,9 @@ pub struct ParseError {
     excerpt: String,
 }
 
+/// A parse error on the small stack of the parser.
+pub(crate) type Mistake = Box<ParseError>;
+
 impl ParseError {
     pub(crate) fn at(text: &str, span: Span, message: impl Into<String>) -> Self {
         let (line, column) = span.place(text);
@@ -34,11 +37,6 @@ impl ParseError {
             suggestion: None,
             excerpt: excerpt.chars().take(EXCERPT_CHARACTERS_MAX).collect(),
         }
-    }
-
-    pub(crate) fn suggest(mut self, suggestion: Option<String>) -> Self {
-        self.suggestion = suggestion;
-        self
     }
 
     /// As a complaint about `file`, where the expression begins at `line` and `column` (both from 1).

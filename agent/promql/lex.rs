@@ -67,14 +67,7 @@ impl<'t> Lexer<'t> {
         match first {
             b'"' | b'\'' | b'`' => self.string(first),
             b'0'..=b'9' => self.number(),
-            b'.' if self
-                .rest()
-                .bytes()
-                .nth(1)
-                .is_some_and(|next| next.is_ascii_digit()) =>
-            {
-                self.number()
-            }
+            b'.' if self.rest().as_bytes().get(1).is_some_and(u8::is_ascii_digit) => self.number(),
             _ if self.word_byte(first) => {
                 let length = self
                     .rest()

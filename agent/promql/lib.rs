@@ -4,11 +4,14 @@
 
 mod ast;
 mod cache;
+mod constant;
 mod engine;
 mod error;
 mod eval;
+mod explain;
 mod filter;
 mod functions;
+mod headroom;
 mod lex;
 mod literal;
 mod lookup;
@@ -17,6 +20,8 @@ mod print;
 pub mod script;
 mod span;
 mod stats;
+#[cfg(test)]
+mod tests;
 mod value;
 
 pub use ast::{

@@ -1,1 +1,36 @@
-//! Being built.
+//! Evaluates rule files as Prometheus does, and tells the notifier what fires.
+//!
+//! Three things are different, all of them on purpose. The whole alert table is durable and taken up again
+//! before the first evaluation, so a restart neither resolves nor forgets. Missing data is not recovery: a
+//! rule that fails, and a restored alert whose senders have not been heard yet, change nothing. And a
+//! `limit` cuts instead of resolving everything; see [`Manager`].
+
+mod alert;
+mod config;
+mod evaluate;
+mod expand;
+mod expr;
+mod file;
+mod group;
+mod heard;
+mod load;
+mod manager;
+mod metrics;
+mod output;
+mod place;
+mod pool;
+#[cfg(test)]
+mod promises;
+mod record;
+mod runner;
+mod schedule;
+mod state;
+mod view;
+mod world;
+
+pub use config::{Config, Options};
+pub use expr::Expr;
+pub use group::{Alerting, Group, Kind, Rule, Text};
+pub use load::load;
+pub use manager::Manager;
+pub use world::Neighbours;

@@ -1,1 +1,38 @@
-//! Being built.
+//! Keeps samples: a label index, a hot window in memory, a write-ahead log on disk.
+//!
+//! [`Store`] is [`model::Keep`] for sources and [`model::Select`] for readers, from any thread.
+//!
+//! * **Memory** is bounded by `series_max` (about 400 bytes a series), and `memory_bytes_max` for samples. A
+//!   sample takes 8 bytes for its first half hour or so (120 rounds), then what [`packed`] makes of it, on a
+//!   real machine about 2; times are shared by all series of a target that were read together.
+//! * **A series** is a label set of one target. When two targets say the same labels, both are kept, the
+//!   second is counted, and readers see one series with the times of both.
+//! * **Staleness**: the store writes the markers. A whole round ends what was in the target's last whole
+//!   round and is missing, a retired target ends altogether. After a restart a target that does not come back
+//!   is left to the reader's lookback; one that does ends what it no longer has with its first whole round.
+//! * **Forgetting**: a series without a sample for the retention is forgotten with its ref; a commit then
+//!   counts it `unknown` and the source asks for it again.
+//! * **The log** lags by at most `wal_sync_interval`. A commit never waits for the disk.
+
+mod accounts;
+mod block;
+mod config;
+mod families;
+mod index;
+mod keep;
+mod maintain;
+mod matching;
+mod packed;
+mod read;
+mod reference;
+mod row;
+mod select;
+mod selection;
+mod slots;
+mod store;
+mod target;
+mod wal;
+
+pub use config::{Config, History};
+pub use store::{OpenError, Store};
+pub use wal::disk::{Append, Disk, SystemDisk};

@@ -89,7 +89,7 @@ impl Core {
         group.put(alert);
         let due = now + timing.resolve_wait;
         group.resolve_due = Some(group.resolve_due.unwrap_or(due).min(due));
-        self.settle(key);
+        self.ended.insert(Arc::clone(key));
     }
 
     /// When nobody is told, the log is where it is said.

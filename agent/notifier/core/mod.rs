@@ -10,7 +10,7 @@ mod hear;
 mod restore;
 mod send;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +45,8 @@ pub(crate) struct Core {
     lanes: Vec<Lane>,
     /// Over all groups.
     alerts: usize,
+    /// Groups in which something ended since the last step.
+    ended: BTreeSet<Key>,
     leadership: Leadership,
     records: Records,
     metrics: Metrics,
@@ -74,6 +76,7 @@ impl Core {
             groups: BTreeMap::new(),
             lanes: Vec::new(),
             alerts: 0,
+            ended: BTreeSet::new(),
             leadership,
             records: Records::new(journal, metrics.journal_failures.clone()),
             metrics,
@@ -88,6 +91,9 @@ impl Core {
     /// Decides what is due. With `launch` off nothing new is sent.
     pub(crate) fn step(&mut self, now: Timestamp, launch: bool) -> Step {
         self.notice_clock(now);
+        for key in std::mem::take(&mut self.ended) {
+            self.settle(&key);
+        }
         let mut launches = Vec::new();
         if self.leadership.here {
             self.flush(now);
@@ -114,7 +120,8 @@ impl Core {
         if launch {
             due = self.lanes.iter().filter_map(Lane::due).fold(due, Timestamp::min);
         }
-        due.since(now)
+        // Whatever is due now has been done; a mistake there must not become a busy loop.
+        due.since(now).max(Duration::from_millis(1))
     }
 
     /// Takes over or hands over the sending.

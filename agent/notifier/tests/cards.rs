@@ -1,1 +1,210 @@
-//! Being written.
+//! What messages look like, as files that other checkers read too: `tests/golden/*.json`.
+//!
+//! `SKOPOS_GOLDEN=write` rewrites them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{Labels, Timestamp};
+use serde_json::Value;
+
+use super::world::{START, firing, minutes, resolved, secs};
+use crate::alert::Alert;
+use crate::delivered::{Delivered, Reason};
+use crate::group::{Group, Timing};
+use crate::message::Message;
+use crate::{slack, webhook};
+
+const NOW: Timestamp = Timestamp(START.0 + 14 * 60_000);
+
+/// A group with these alerts, seen by somebody who knows of `known`.
+pub(super) fn message(reason: Reason, alerts: Vec<Alert>, known: &[u64]) -> Message {
+    let timing = Timing {
+        group_wait: Duration::ZERO,
+        group_interval: minutes(5),
+        repeat_interval: minutes(240),
+        resolve_wait: Duration::ZERO,
+    };
+    let labels = Labels::from_pairs([("alertname", alerts[0].name())]);
+    let mut group = Group::new(labels.clone(), 0, NOW, &timing);
+    for alert in alerts {
+        group.put(alert);
+    }
+    let delivered = Delivered {
+        firing: known.iter().copied().collect(),
+        ..Delivered::default()
+    };
+    let key = format!("{{}}:{labels}").into();
+    let page: Arc<str> = "http://skopos.example:9464".into();
+    Message::new(reason, &key, &group, &delivered, (false, NOW), &page)
+}
+
+pub(super) fn alert(nth: usize) -> Alert {
+    let labels = Labels::from_pairs([
+        ("alertname", "DiskFilling"),
+        ("severity", "warning"),
+        ("instance", "web-1:9464"),
+        ("job", "node"),
+        ("mountpoint", &format!("/data/{nth}")),
+    ]);
+    let summary = format!("/data/{nth} will be full in 2 h");
+    let description = "93 % used; it grows by 1.5 GiB an hour & doesn't <stop>.";
+    let pairs = [
+        ("summary", summary.as_str()),
+        ("description", description),
+        ("runbook_url", "https://runbooks.example/disk#filling"),
+    ];
+    Alert {
+        fingerprint: labels.fingerprint(),
+        annotations: Labels::from_pairs(pairs),
+        labels,
+        ..Alert::new(firing("DiskFilling", "x", START), START)
+    }
+}
+
+fn over(alert: &Alert) -> Alert {
+    Alert {
+        resolved_at: Some(NOW),
+        ..alert.clone()
+    }
+}
+
+fn unknown(alert: Alert) -> Alert {
+    Alert {
+        heard_until: START,
+        ..alert
+    }
+}
+
+/// Every kind of card, by name.
+fn kinds() -> Vec<(&'static str, Message)> {
+    let known = |alerts: &[Alert]| alerts.iter().map(|alert| alert.fingerprint).collect::<Vec<_>>();
+    let alerts: Vec<Alert> = (0..57)
+        .map(alert)
+        .map(|alert| Alert {
+            heard_until: NOW,
+            ..alert
+        })
+        .collect();
+    let mut changed = alerts[..8].to_vec();
+    changed[7] = over(&changed[7]);
+    let critical = Alert {
+        labels: Labels::from_pairs([("alertname", "Down"), ("severity", "critical")]),
+        annotations: Labels::empty(),
+        generator_url: String::new(),
+        ..alerts[0].clone()
+    };
+    let mut repeat = message(Reason::New, changed.clone(), &known(&changed[2..]));
+    repeat.may_repeat = true;
+    let page = Arc::from("http://skopos.example:9464");
+    vec![
+        ("firing_one", message(Reason::First, alerts[..1].to_vec(), &[])),
+        ("firing_many", message(Reason::First, alerts.clone(), &[])),
+        (
+            "changed",
+            message(Reason::New, changed.clone(), &known(&changed[2..])),
+        ),
+        ("may_repeat", repeat),
+        (
+            "resolved_one",
+            message(Reason::AllResolved, vec![over(&alerts[0])], &known(&alerts[..1])),
+        ),
+        (
+            "resolved_many",
+            message(
+                Reason::AllResolved,
+                alerts[..3].iter().map(over).collect(),
+                &known(&alerts[..3]),
+            ),
+        ),
+        (
+            "told_again",
+            message(
+                Reason::Repeat,
+                vec![unknown(alerts[0].clone())],
+                &known(&alerts[..1]),
+            ),
+        ),
+        ("bare", message(Reason::First, vec![critical], &[])),
+        ("test", Message::test(NOW, &page)),
+    ]
+}
+
+fn golden(name: &str, body: &[u8]) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(name);
+    let value: Value = serde_json::from_slice(body).unwrap();
+    let text = serde_json::to_string_pretty(&value).unwrap() + "\n";
+    if std::env::var("SKOPOS_GOLDEN").is_ok_and(|word| word == "write") {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        return;
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(kept, text, "{name}; SKOPOS_GOLDEN=write rewrites it");
+}
+
+#[test]
+fn slack_cards_are_as_kept() {
+    for (name, message) in kinds() {
+        let channel = (name == "bare").then_some("#ops");
+        golden(&format!("slack_{name}.json"), &slack::payload(&message, channel));
+    }
+}
+
+#[test]
+fn webhook_bodies_are_as_kept() {
+    for (name, message) in kinds() {
+        let max_alerts = if name == "firing_many" { 3 } else { 0 };
+        golden(
+            &format!("webhook_{name}.json"),
+            &webhook::payload(&message, "webhook", max_alerts),
+        );
+    }
+}
+
+#[test]
+fn a_webhook_body_has_alertmanagers_fields_in_its_order() {
+    let down = Alert::new(firing("Down", "a", START), START);
+    let ended = Alert::new(resolved("Down", "b", START, START + secs(90)), START);
+    let known = [ended.fingerprint];
+    let body = webhook::payload(&message(Reason::New, vec![down.clone(), ended], &known), "ops", 0);
+    let body = String::from_utf8(body).unwrap();
+    let expected = format!(
+        concat!(
+            r#"{{"receiver":"ops","status":"firing","alerts":["#,
+            r#"{{"status":"firing","labels":{{"alertname":"Down","job":"shop","n":"a","severity":"critical"}},"#,
+            r#""annotations":{{"summary":"Down on a"}},"startsAt":"2026-11-26T02:51:01Z","#,
+            r#""endsAt":"0001-01-01T00:00:00Z","generatorURL":"http://skopos/explore?expr=up","#,
+            r#""fingerprint":"{:016x}"}},"#,
+            r#"{{"status":"resolved","labels":{{"alertname":"Down","job":"shop","n":"b","severity":"critical"}},"#,
+            r#""annotations":{{"summary":"Down on b"}},"startsAt":"2026-11-26T02:51:01Z","#,
+            r#""endsAt":"2026-11-26T02:52:31Z","generatorURL":"http://skopos/explore?expr=up","#,
+            r#""fingerprint":"{:016x}"}}],"#,
+            r#""notification_reason":"new alerts added","groupLabels":{{"alertname":"Down"}},"#,
+            r#""commonLabels":{{"alertname":"Down","job":"shop","severity":"critical"}},"commonAnnotations":{{}},"#,
+            r#""routeLabels":{{}},"externalURL":"http://skopos.example:9464","version":"4","#,
+            r#""groupKey":"{{}}:{{alertname=\"Down\"}}","truncatedAlerts":0}}"#,
+        ),
+        down.fingerprint, known[0]
+    );
+    assert_eq!(body, expected);
+}
+
+#[test]
+fn the_difference_says_what_changed() {
+    let said: Vec<(&str, String)> = kinds()
+        .into_iter()
+        .map(|(name, message)| (name, message.difference()))
+        .collect();
+    assert!(
+        said.contains(&("changed", "+2 new, 1 resolved, 5 unchanged".to_owned())),
+        "{said:?}"
+    );
+    assert!(
+        said.contains(&("resolved_many", "3 resolved".to_owned())),
+        "{said:?}"
+    );
+}

@@ -35,6 +35,15 @@ pub(super) fn config(text: &str) -> Config {
     config
 }
 
+/// How often to repeat what is random: `SKOPOS_LONG=1` makes it the long run.
+pub(super) fn rounds(short: u64) -> u64 {
+    if std::env::var_os("SKOPOS_LONG").is_some() {
+        50 * short
+    } else {
+        short
+    }
+}
+
 /// One webhook and otherwise the defaults.
 pub(super) const HOOK: &str = "webhook: [{ url: 'http://hook/' }]";
 pub(super) const SLACK: &str = "slack: { webhook_url: 'http://slack/' }";
@@ -64,6 +73,8 @@ pub(super) struct Attempt {
     pub(super) body: Value,
     /// Whether the receiver has it.
     pub(super) arrived: bool,
+    /// Whether the sender cannot know that.
+    pub(super) unsure: bool,
 }
 
 impl Attempt {
@@ -126,23 +137,51 @@ impl Receivers {
         self.state.lock().unwrap().attempts.clear();
     }
 
-    fn note(&self, request: &Request, arrived: bool) {
+    fn note(&self, request: &Request, arrived: bool, unsure: bool) {
         let body = serde_json::from_slice(&request.body).unwrap();
         self.state.lock().unwrap().attempts.push(Attempt {
             at: self.clock.now(),
             url: request.url.clone(),
             body,
             arrived,
+            unsure,
         });
+    }
+
+    /// The sender dies: it may not have read the answers of this moment.
+    fn mourn(&self) {
+        let now = self.clock.now();
+        let mut state = self.state.lock().unwrap();
+        let unread = state.attempts.iter_mut().filter(|attempt| attempt.at == now);
+        unread.for_each(|attempt| attempt.unsure = true);
     }
 }
 
-/// Closes the door behind a message, also when its sender dies.
-struct Door<'a>(&'a Receivers, String);
+/// Closes the door behind a message, also when its sender dies: then nobody knows what became of it.
+struct Door<'a> {
+    receivers: &'a Receivers,
+    request: Request,
+    is_answered: bool,
+}
+
+impl Door<'_> {
+    fn note(&mut self, arrived: bool, unsure: bool) {
+        self.is_answered = true;
+        self.receivers.note(&self.request, arrived, unsure);
+    }
+}
 
 impl Drop for Door<'_> {
     fn drop(&mut self) {
-        self.0.state.lock().unwrap().open.remove(&self.1);
+        if !self.is_answered {
+            self.receivers.note(&self.request, false, true);
+        }
+        self.receivers
+            .state
+            .lock()
+            .unwrap()
+            .open
+            .remove(&self.request.url);
     }
 }
 
@@ -155,7 +194,12 @@ impl Client for Receivers {
                 assert!(alone, "two messages at once on their way to {}", request.url);
                 state.manners.get(&request.url).copied().unwrap_or(Manner::Takes)
             };
-            let _door = Door(self, request.url.clone());
+            let timeout = request.timeout;
+            let mut door = Door {
+                receivers: self,
+                request,
+                is_answered: false,
+            };
             let answer = |status: u16, headers: Vec<(String, String)>, body: &str| {
                 let body = body.as_bytes().to_vec();
                 Ok(Response {
@@ -166,20 +210,20 @@ impl Client for Receivers {
             };
             match manner {
                 Manner::Takes => {
-                    self.note(&request, true);
+                    door.note(true, false);
                     answer(200, vec![], "ok")
                 }
                 Manner::TakesAfter(wait) => {
                     self.clock.sleep(wait).await;
-                    self.note(&request, true);
+                    door.note(true, false);
                     answer(200, vec![], "ok")
                 }
                 Manner::Answers(status) => {
-                    self.note(&request, false);
+                    door.note(false, status == 504);
                     answer(status, vec![], "no_service")
                 }
                 Manner::Throttles(seconds) => {
-                    self.note(&request, false);
+                    door.note(false, false);
                     answer(
                         429,
                         vec![("retry-after".to_owned(), seconds.to_string())],
@@ -187,13 +231,13 @@ impl Client for Receivers {
                     )
                 }
                 Manner::Refuses => {
-                    self.note(&request, false);
+                    door.note(false, false);
                     Err(ClientError::Connect("connection refused".to_owned()))
                 }
                 Manner::HangsAfterReading | Manner::Hangs => {
-                    self.note(&request, manner == Manner::HangsAfterReading);
-                    self.clock.sleep(request.timeout).await;
-                    Err(ClientError::Timeout(request.timeout))
+                    door.note(manner == Manner::HangsAfterReading, true);
+                    self.clock.sleep(timeout).await;
+                    Err(ClientError::Timeout(timeout))
                 }
                 Manner::Panics => panic!("a client that panics"),
             }
@@ -335,6 +379,7 @@ impl World {
     pub(super) async fn crash(self) -> Self {
         self.task.abort();
         _ = self.task.await;
+        self.receivers.mourn();
         Self::led_by(self.leads, self.config, self.clock, self.receivers, self.memory)
     }
 

@@ -20,7 +20,7 @@ pub(crate) fn compares(op: Op, left: f64, right: f64) -> bool {
 }
 
 /// What an operator makes of two numbers; a comparison gives 1 or 0.
-pub(super) fn computed(op: Op, left: f64, right: f64) -> f64 {
+pub(crate) fn computed(op: Op, left: f64, right: f64) -> f64 {
     match op {
         Op::Add => left + right,
         Op::Sub => left - right,

@@ -5,43 +5,112 @@ use model::{Labels, LabelsBuilder, MatchOp, Matcher};
 
 use super::grid::{Grid, HOLE, Head, is_hole};
 use super::merge::Meeting;
+use super::range::{Ranged, Scalars};
 use super::{Eval, Value};
-use crate::ast::{Expr, Kind};
+use crate::ast::{Expr, Kind, Type};
 use crate::error::QueryError;
 use crate::functions::{Date, Function, Run};
 
+/// An argument's value.
+enum Arg {
+    Scalar(Vec<f64>),
+    Vector(Grid),
+    Ranged(Ranged),
+    /// Taken from the expression itself.
+    Text,
+}
+
 impl Eval<'_> {
+    // What calls itself again holds little, so that deep expressions need little stack.
+
     pub(super) fn call(self, function: &Function, args: &[Expr]) -> Result<Value, QueryError> {
-        let arg = |nth: usize| {
-            args.get(nth)
-                .ok_or_else(|| QueryError::Execution(format!("{} lacks an argument", function.name)))
+        let mut values = Vec::with_capacity(args.len());
+        for arg in args {
+            values.push(self.argument(function, arg.bare())?);
+        }
+        self.run(function, args, values)
+    }
+
+    fn argument(self, function: &Function, arg: &Expr) -> Result<Arg, QueryError> {
+        match (arg.returns(), &arg.kind) {
+            (Type::Matrix, _) => self.ranged(arg).map(Arg::Ranged),
+            (Type::Text, _) => Ok(Arg::Text),
+            (Type::Scalar, _) => self.scalar(arg).map(Arg::Scalar),
+            // A selector's samples have times of their own; everything else is as old as the step.
+            (Type::Vector, Kind::Selector(selector)) if matches!(function.run, Run::Timestamp) => {
+                self.stamped(selector).map(Arg::Vector)
+            }
+            (Type::Vector, _) => self.vector(arg).map(Arg::Vector),
+        }
+    }
+
+    fn run(self, function: &Function, args: &[Expr], values: Vec<Arg>) -> Result<Value, QueryError> {
+        let (mut scalars, mut grids, mut ranges) = (Vec::new(), Vec::new(), Vec::new());
+        for value in values {
+            match value {
+                Arg::Scalar(numbers) => scalars.push(numbers),
+                Arg::Vector(grid) => grids.push(grid),
+                Arg::Ranged(ranged) => ranges.push(ranged),
+                Arg::Text => {}
+            }
+        }
+        let no_args = QueryError::Execution(format!("{} lacks an argument", function.name));
+        let result = match (function.run, grids.pop(), ranges.pop(), args) {
+            (Run::Time, ..) => {
+                let seconds = self.steps.times().map(|time| time as f64 / 1000.0);
+                return Ok(Value::Scalar(seconds.collect()));
+            }
+            (Run::Pi, ..) => return Ok(Value::Scalar(vec![std::f64::consts::PI; self.steps.count])),
+            (Run::Scalar, Some(grid), ..) => {
+                return Ok(Value::Scalar(only_values(&grid, self.steps.count)));
+            }
+            (Run::Vector, ..) => Ok(Grid::of(nobody(), scalars.pop().unwrap_or_default())),
+            (Run::Date(run), None, ..) => {
+                let now = self
+                    .steps
+                    .times()
+                    .map(|time| run(Date::from_seconds((time / 1000) as f64)));
+                Ok(Grid::of(nobody(), now.collect()))
+            }
+            (Run::OverTime(run, kind), _, Some(ranged), [first, ..]) => {
+                self.over_time((run, kind), &ranged, scalars, first.span)
+            }
+            (Run::AbsentOverTime, _, Some(ranged), [arg]) => {
+                Ok(absent(arg, &self.present_over_time(&ranged)?))
+            }
+            (_, Some(grid), _, [arg, ..]) => return self.of_vector(function, (arg, args), grid, &scalars),
+            _ => Err(no_args),
         };
-        let vector = |nth| arg(nth).and_then(|expr| self.vector(expr));
-        let scalar = |nth| arg(nth).and_then(|expr| self.scalar(expr));
-        let grid = match function.run {
-            Run::OverTime(run, kind) => self.over_time(function, (run, kind), args),
+        result.map(Value::Vector)
+    }
+
+    /// Functions of an instant vector.
+    fn of_vector(
+        self,
+        function: &Function,
+        (arg, args): (&Expr, &[Expr]),
+        mut grid: Grid,
+        scalars: &[Vec<f64>],
+    ) -> Result<Value, QueryError> {
+        let last = args.last().unwrap_or(arg);
+        let column = |nth: usize| scalars.get(nth).map(Vec::as_slice).unwrap_or_default();
+        let result = match function.run {
             Run::Each(run) => {
-                let mut grid = vector(0)?;
                 grid.map(|_, value| Some(run(value)));
                 self.unnamed(grid, Meeting::Allowed)
             }
-            Run::EachWith(run) => self.each_with(run, vector(0)?, args),
-            Run::Date(run) => match args {
-                [] => {
-                    let now = self
-                        .steps
-                        .times()
-                        .map(|time| run(Date::from_seconds((time / 1000) as f64)));
-                    Ok(Grid::of(Head::new(Labels::empty()), now.collect()))
+            Run::EachWith(run) => self.each_with(run, grid, scalars),
+            Run::Date(run) => {
+                grid.map(|_, value| Some(run(Date::from_seconds(value))));
+                self.unnamed(grid, Meeting::Allowed)
+            }
+            Run::Timestamp => {
+                if !matches!(arg.bare().kind, Kind::Selector(_)) {
+                    grid.map(|step, _| Some(self.steps.time(step) as f64 / 1000.0));
                 }
-                _ => {
-                    let mut grid = vector(0)?;
-                    grid.map(|_, value| Some(run(Date::from_seconds(value))));
-                    self.unnamed(grid, Meeting::Allowed)
-                }
-            },
+                self.unnamed(grid, Meeting::Allowed)
+            }
             Run::Absent => {
-                let grid = vector(0)?;
                 let mut present = vec![false; self.steps.count];
                 for (_, cells) in grid.rows() {
                     present
@@ -49,75 +118,38 @@ impl Eval<'_> {
                         .zip(cells)
                         .for_each(|(there, cell)| *there |= !is_hole(*cell));
                 }
-                Ok(absent(arg(0)?, &present))
+                Ok(absent(arg, &present))
             }
-            Run::AbsentOverTime => {
-                let ranged = arg(0)?.bare();
-                let present = self.present_over_time(ranged)?;
-                Ok(absent(ranged, &present))
-            }
-            Run::HistogramFraction => {
-                let (lower, upper) = (scalar(0)?, scalar(1)?);
-                self.histogram_fraction((&lower, &upper), (arg(2)?, &vector(2)?))
-            }
-            Run::HistogramQuantile => {
-                let quantiles = scalar(0)?;
-                self.histogram_quantile((arg(0)?, &quantiles), (arg(1)?, &vector(1)?))
-            }
-            Run::LabelJoin => self.label_join(vector(0)?, &texts(args)),
-            Run::LabelReplace => self.label_replace(vector(0)?, &texts(args)),
-            Run::NativeHistogram => vector(0).map(|grid| Grid::new(grid.steps())),
-            Run::Pi => return Ok(Value::Scalar(vec![std::f64::consts::PI; self.steps.count])),
-            Run::Scalar => return Ok(Value::Scalar(only_values(&vector(0)?, self.steps.count))),
-            Run::Sort { descending } => Ok(self.sorted(vector(0)?, descending)),
-            Run::SortByLabel { descending } => Ok(self.sorted_by_label(vector(0)?, &texts(args), descending)),
-            Run::Time => {
-                let seconds = self.steps.times().map(|time| time as f64 / 1000.0);
-                return Ok(Value::Scalar(seconds.collect()));
-            }
-            Run::Timestamp => self.timestamps(arg(0)?),
-            Run::Vector => scalar(0).map(|numbers| Grid::of(Head::new(Labels::empty()), numbers)),
+            Run::HistogramFraction => self.histogram_fraction((column(0), column(1)), (last, &grid)),
+            Run::HistogramQuantile => self.histogram_quantile((arg, column(0)), (last, &grid)),
+            Run::LabelJoin => self.label_join(grid, &texts(args)),
+            Run::LabelReplace => self.label_replace(grid, &texts(args)),
+            Run::NativeHistogram => Ok(Grid::new(self.steps.count)),
+            Run::Sort { descending } => Ok(self.sorted(grid, descending)),
+            Run::SortByLabel { descending } => Ok(self.sorted_by_label(grid, &texts(args), descending)),
+            _ => Err(QueryError::Execution(format!(
+                "{} takes no instant vector",
+                function.name
+            ))),
         };
-        grid.map(Value::Vector)
+        result.map(Value::Vector)
     }
 
     fn each_with(
         self,
         run: fn(f64, &[f64]) -> Option<f64>,
         mut grid: Grid,
-        args: &[Expr],
+        scalars: &[Vec<f64>],
     ) -> Result<Grid, QueryError> {
-        let mut columns = Vec::new();
-        for expr in args.iter().skip(1) {
-            columns.push(self.scalar(expr)?);
-        }
-        let mut scalars = Vec::with_capacity(columns.len());
-        let scalars = std::cell::RefCell::new(&mut scalars);
-        grid.map(|step, value| {
-            let mut scalars = scalars.borrow_mut();
-            scalars.clear();
-            scalars.extend(
-                columns
-                    .iter()
-                    .map(|column| column.get(step).copied().unwrap_or(f64::NAN)),
-            );
-            run(value, &scalars)
-        });
+        let scalars = Scalars::new(scalars, self.steps.count);
+        grid.map(|step, value| run(value, scalars.at(step)));
         self.unnamed(grid, Meeting::Allowed)
     }
+}
 
-    /// A selector's samples have times of their own; everything else is as old as the step.
-    fn timestamps(self, expr: &Expr) -> Result<Grid, QueryError> {
-        let grid = match &expr.bare().kind {
-            Kind::Selector(selector) => self.stamped(selector)?,
-            _ => {
-                let mut grid = self.vector(expr)?;
-                grid.map(|step, _| Some(self.steps.time(step) as f64 / 1000.0));
-                grid
-            }
-        };
-        self.unnamed(grid, Meeting::Allowed)
-    }
+/// A series without labels.
+fn nobody() -> Head {
+    Head::new(Labels::empty())
 }
 
 /// The strings among the arguments, in order.

@@ -23,6 +23,7 @@ mod steps;
 
 use model::Labels;
 
+pub(crate) use binary::{compares, computed};
 pub(crate) use grid::{Grid, Head, is_hole};
 pub(crate) use query::Query;
 pub(crate) use steps::Steps;
@@ -77,7 +78,7 @@ impl<'q> Eval<'q> {
         };
         let mut dropped = false;
         for head in grid.heads_mut().iter_mut().filter(|head| head.nameless) {
-            head.labels = head.labels.without_name();
+            head.labels = grid::unnamed(&head.labels);
             head.nameless = false;
             dropped = true;
         }

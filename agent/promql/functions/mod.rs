@@ -37,7 +37,7 @@ impl std::fmt::Debug for Function {
 }
 
 /// The value for one window of one series; the slice holds the scalar arguments of the step.
-type OverTime = fn(&Window<'_>, &[f64]) -> Option<f64>;
+pub(crate) type OverTime = fn(&Window<'_>, &[f64]) -> Option<f64>;
 
 #[derive(Clone, Copy)]
 pub(crate) enum Run {

@@ -115,7 +115,10 @@ mod tests {
     #[test]
     fn a_counter_is_not_taken_below_zero() {
         // Zero was 5 s before the first sample: 50 s and 5 s, not 60 s.
-        assert_eq!(of(&[5.0, 15.0, 25.0, 35.0, 45.0, 55.0], increase), Some(55.000_000_000_000_01));
+        assert_eq!(
+            of(&[5.0, 15.0, 25.0, 35.0, 45.0, 55.0], increase),
+            Some(55.000_000_000_000_01)
+        );
     }
 
     #[test]

@@ -4,13 +4,13 @@ use model::labels::METRIC_NAME;
 
 use super::Parser;
 use crate::ast::{Aggregate, Binary, Expr, Matching, Selector, Type};
-use crate::error::ParseError;
+use crate::error::Mistake;
 use crate::filter;
 use crate::functions::Function;
 use crate::span::Span;
 
 impl Parser<'_> {
-    fn expect_type(&self, expr: &Expr, wanted: Type, place: &str) -> Result<(), ParseError> {
+    fn expect_type(&self, expr: &Expr, wanted: Type, place: &str) -> Result<(), Mistake> {
         let found = expr.returns();
         if found == wanted {
             return Ok(());
@@ -23,7 +23,7 @@ impl Parser<'_> {
         Err(self.fail(expr.span, message))
     }
 
-    pub(super) fn checked_unary(&self, expr: &Expr) -> Result<(), ParseError> {
+    pub(super) fn checked_unary(&self, expr: &Expr) -> Result<(), Mistake> {
         match expr.returns() {
             Type::Scalar | Type::Vector => Ok(()),
             other => {
@@ -36,7 +36,7 @@ impl Parser<'_> {
         }
     }
 
-    pub(super) fn checked_binary(&self, mut binary: Binary, op_span: Span) -> Result<Binary, ParseError> {
+    pub(super) fn checked_binary(&self, mut binary: Binary, op_span: Span) -> Result<Binary, Mistake> {
         let (left, right) = (binary.left.returns(), binary.right.returns());
         for (side, found) in [(&binary.left, left), (&binary.right, right)] {
             if !matches!(found, Type::Scalar | Type::Vector) {
@@ -66,7 +66,7 @@ impl Parser<'_> {
         Ok(binary)
     }
 
-    pub(super) fn checked_subquery(&self, expr: &Expr, span: Span) -> Result<(), ParseError> {
+    pub(super) fn checked_subquery(&self, expr: &Expr, span: Span) -> Result<(), Mistake> {
         match expr.returns() {
             Type::Vector => Ok(()),
             other => {
@@ -79,7 +79,7 @@ impl Parser<'_> {
         }
     }
 
-    pub(super) fn checked_aggregate(&self, aggregate: &Aggregate) -> Result<(), ParseError> {
+    pub(super) fn checked_aggregate(&self, aggregate: &Aggregate) -> Result<(), Mistake> {
         self.expect_type(&aggregate.expr, Type::Vector, "aggregation expression")?;
         match (&aggregate.param, aggregate.op.param()) {
             (Some(param), Some(wanted)) => self.expect_type(param, wanted, "aggregation parameter"),
@@ -87,12 +87,7 @@ impl Parser<'_> {
         }
     }
 
-    pub(super) fn checked_call(
-        &self,
-        function: &Function,
-        args: &[Expr],
-        span: Span,
-    ) -> Result<(), ParseError> {
+    pub(super) fn checked_call(&self, function: &Function, args: &[Expr], span: Span) -> Result<(), Mistake> {
         let (least, most) = function.arguments();
         let (name, count) = (function.name, args.len());
         let message = if least == most && count != least {
@@ -114,7 +109,7 @@ impl Parser<'_> {
     }
 
     /// A selector that would match everything is more likely a slip than a wish.
-    pub(super) fn checked_selector(&self, selector: &Selector, span: Span) -> Result<(), ParseError> {
+    pub(super) fn checked_selector(&self, selector: &Selector, span: Span) -> Result<(), Mistake> {
         if let Some(name) = &selector.name {
             let twice = selector
                 .matchers

@@ -5,16 +5,19 @@
 mod check;
 mod modifier;
 mod operand;
+#[cfg(test)]
+mod tests;
 
-use crate::ast::{Binary, Expr, Kind, Op};
-use crate::error::ParseError;
+use crate::ast::{Binary, Expr, Kind, Matching, Op};
+use crate::error::{Mistake, ParseError};
 use crate::lex::{self, Token};
 use crate::span::Span;
 
 /// Longest expression, in bytes.
 pub const TEXT_BYTES_MAX: usize = 64 * 1024;
-/// Deepest nesting of brackets, signs and right-hand sides.
-pub const NESTING_MAX: usize = 200;
+/// Deepest nesting of brackets, signs and right-hand sides: what half a MiB of stack holds even in a build
+/// without optimisation.
+pub const NESTING_MAX: usize = 160;
 /// Tallest tree; a chain `a or b or c` grows by one for each link.
 pub const HEIGHT_MAX: u16 = 500;
 
@@ -29,9 +32,13 @@ pub fn parse(text: &str) -> Result<Expr, ParseError> {
         return Err(ParseError::at(text, Span::default(), message));
     }
     let tokens = lex::tokens(text)?;
+    whole(text, &tokens).map_err(|mistake| *mistake)
+}
+
+fn whole(text: &str, tokens: &[Token]) -> Result<Expr, Mistake> {
     let mut parser = Parser {
         text,
-        tokens: &tokens,
+        tokens,
         at: 0,
         depth: 0,
     };
@@ -60,50 +67,80 @@ const END: Token = Token {
     span: Span { start: 0, end: 0 },
 };
 
+/// What stands between two operands.
+struct Middle {
+    op: Op,
+    span: Span,
+    as_bool: bool,
+    matching: Option<Matching>,
+}
+
 /// Binding of a sign before its operand: that of `*`, so that `-x ^ 2` is `-(x ^ 2)`.
 const UNARY_BINDING: u8 = 5;
 
 impl<'t> Parser<'t> {
+    // What calls itself again holds little: anything with text to build stands in a function of its own.
+
     /// An expression whose operators bind at least as tightly as `binding`.
-    fn expr(&mut self, binding: u8) -> Result<Expr, ParseError> {
+    fn expr(&mut self, binding: u8) -> Result<Expr, Mistake> {
         self.deeper()?;
         let mut left = self.prefixed()?;
         while let Some(op) = self.operator().filter(|op| op.binding() >= binding) {
-            left = self.binary(left, op)?;
+            let middle = self.middle(op)?;
+            // `^` is the only operator that takes its own kind on the right.
+            let right = self.expr(op.binding() + u8::from(op != Op::Pow))?;
+            left = self.joined(left, *middle, right)?;
         }
         self.depth -= 1;
         Ok(left)
     }
 
-    fn binary(&mut self, left: Expr, op: Op) -> Result<Expr, ParseError> {
-        let op_span = self.next().span;
+    /// The operator and what belongs to it.
+    fn middle(&mut self, op: Op) -> Result<Box<Middle>, Mistake> {
+        let span = self.next().span;
         let (as_bool, matching) = self.matching(op)?;
-        // `^` is the only operator that takes its own kind on the right.
-        let right = self.expr(op.binding() + u8::from(op != Op::Pow))?;
-        let span = left.span.to(right.span);
-        let binary = Binary {
+        Ok(Box::new(Middle {
             op,
-            left,
-            right,
+            span,
             as_bool,
             matching,
+        }))
+    }
+
+    fn joined(&self, left: Expr, middle: Middle, right: Expr) -> Result<Expr, Mistake> {
+        let span = left.span.to(right.span);
+        let binary = Binary {
+            op: middle.op,
+            left,
+            right,
+            as_bool: middle.as_bool,
+            matching: middle.matching,
         };
-        let binary = self.checked_binary(binary, op_span)?;
+        let binary = self.checked_binary(binary, middle.span)?;
         self.node(Kind::Binary(Box::new(binary)), span)
     }
 
     /// Signs before an operand, nearest applied first.
-    fn prefixed(&mut self) -> Result<Expr, ParseError> {
+    fn prefixed(&mut self) -> Result<Expr, Mistake> {
         let start = self.peek().span;
         let negative = match self.sign() {
             Some("-") => true,
             Some("+") => false,
-            _ => return self.operand(),
+            _ => {
+                let operand = self.operand()?;
+                return self.modified(operand);
+            }
         };
         self.next();
         let expr = self.expr(UNARY_BINDING + 1)?;
+        self.signed(start, negative, expr)
+    }
+
+    fn signed(&self, start: Span, negative: bool, expr: Expr) -> Result<Expr, Mistake> {
         let span = start.to(expr.span);
         match expr.kind {
+            // A NaN has no sign that could be seen.
+            Kind::Number(value) if value.is_nan() => self.node(Kind::Number(f64::NAN), span),
             Kind::Number(value) => self.node(Kind::Number(if negative { -value } else { value }), span),
             _ => {
                 self.checked_unary(&expr)?;
@@ -126,7 +163,7 @@ impl<'t> Parser<'t> {
     }
 
     /// A finished node, unless the tree has grown too tall.
-    fn node(&self, kind: Kind, span: Span) -> Result<Expr, ParseError> {
+    fn node(&self, kind: Kind, span: Span) -> Result<Expr, Mistake> {
         let expr = Expr::new(kind, span);
         if expr.height() > HEIGHT_MAX {
             let message = format!("expression of more than {HEIGHT_MAX} levels of operators");
@@ -135,11 +172,10 @@ impl<'t> Parser<'t> {
         Ok(expr)
     }
 
-    fn deeper(&mut self) -> Result<(), ParseError> {
+    fn deeper(&mut self) -> Result<(), Mistake> {
         self.depth += 1;
         if self.depth > NESTING_MAX {
-            let message = format!("nested more than {NESTING_MAX} deep");
-            return Err(self.fail(self.peek().span, message));
+            return Err(self.fail(self.peek().span, format!("nested more than {NESTING_MAX} deep")));
         }
         Ok(())
     }
@@ -161,6 +197,12 @@ impl<'t> Parser<'t> {
         token
     }
 
+    /// Where the token consumed last stands.
+    fn last_span(&self) -> Option<Span> {
+        let last = self.at.checked_sub(1).and_then(|at| self.tokens.get(at));
+        last.map(|token| token.span)
+    }
+
     /// The punctuation that comes next, if it is any.
     fn sign(&self) -> Option<&'static str> {
         match self.peek().kind {
@@ -175,7 +217,7 @@ impl<'t> Parser<'t> {
         found
     }
 
-    fn expect(&mut self, sign: &str, place: &str) -> Result<Span, ParseError> {
+    fn expect(&mut self, sign: &str, place: &str) -> Result<Span, Mistake> {
         if self.sign() == Some(sign) {
             return Ok(self.next().span);
         }
@@ -194,11 +236,11 @@ impl<'t> Parser<'t> {
         found
     }
 
-    fn fail(&self, span: Span, message: impl Into<String>) -> ParseError {
-        ParseError::at(self.text, span, message)
+    fn fail(&self, span: Span, message: impl Into<String>) -> Mistake {
+        Box::new(ParseError::at(self.text, span, message))
     }
 
-    fn unexpected(&self, token: &Token, expected: &str) -> ParseError {
+    fn unexpected(&self, token: &Token, expected: &str) -> Mistake {
         let text = token.span.of(self.text);
         let found = match token.kind {
             lex::Kind::Number(_) => format!("number {text:?}"),

@@ -6,12 +6,12 @@ use model::Timestamp;
 
 use super::Parser;
 use crate::ast::{At, Expr, Group, Kind, Matching, Op, Subquery, When};
-use crate::error::ParseError;
+use crate::error::Mistake;
 use crate::lex;
 use crate::span::Span;
 
 impl Parser<'_> {
-    pub(super) fn modified(&mut self, mut expr: Expr) -> Result<Expr, ParseError> {
+    pub(super) fn modified(&mut self, mut expr: Expr) -> Result<Expr, Mistake> {
         loop {
             expr = if self.sign() == Some("[") {
                 self.ranged(expr)?
@@ -25,7 +25,7 @@ impl Parser<'_> {
         }
     }
 
-    fn ranged(&mut self, expr: Expr) -> Result<Expr, ParseError> {
+    fn ranged(&mut self, expr: Expr) -> Result<Expr, Mistake> {
         let open = self.next().span;
         let range = self.length()?;
         if self.takes(":") {
@@ -59,7 +59,7 @@ impl Parser<'_> {
         }
     }
 
-    fn shifted(&mut self, expr: Expr) -> Result<Expr, ParseError> {
+    fn shifted(&mut self, expr: Expr) -> Result<Expr, Mistake> {
         let word = self.next().span;
         let negative = self.takes("-");
         if !negative {
@@ -74,7 +74,7 @@ impl Parser<'_> {
         })
     }
 
-    fn pinned(&mut self, expr: Expr) -> Result<Expr, ParseError> {
+    fn pinned(&mut self, expr: Expr) -> Result<Expr, Mistake> {
         let sign = self.next().span;
         let at = self.at_time()?;
         self.when(expr, sign, "@", |when| {
@@ -84,7 +84,7 @@ impl Parser<'_> {
         })
     }
 
-    fn at_time(&mut self) -> Result<At, ParseError> {
+    fn at_time(&mut self) -> Result<At, Mistake> {
         for (word, at) in [("start", At::Start), ("end", At::End)] {
             if self.takes_keyword(word) {
                 self.expect("(", &format!("after {word}"))?;
@@ -120,7 +120,7 @@ impl Parser<'_> {
         modifier: Span,
         word: &str,
         change: impl FnOnce(&mut When) -> bool,
-    ) -> Result<Expr, ParseError> {
+    ) -> Result<Expr, Mistake> {
         let when = match &mut expr.kind {
             Kind::Selector(selector) | Kind::Range { selector, .. } => &mut selector.when,
             Kind::Subquery(subquery) => &mut subquery.when,
@@ -134,13 +134,12 @@ impl Parser<'_> {
         if !change(when) {
             return Err(self.fail(modifier, format!("{word} may not be set multiple times")));
         }
-        let end = self.at.checked_sub(1).and_then(|at| self.tokens.get(at));
-        expr.span = expr.span.to(end.map_or(expr.span, |last| last.span));
+        expr.span = expr.span.to(self.last_span().unwrap_or(expr.span));
         Ok(expr)
     }
 
     /// A range or step: more than nothing.
-    fn length(&mut self) -> Result<Duration, ParseError> {
+    fn length(&mut self) -> Result<Duration, Mistake> {
         let span = self.peek().span;
         match self.millis("a duration such as 5m")? {
             millis if millis > 0 => Ok(Duration::from_millis(millis.unsigned_abs())),
@@ -149,7 +148,7 @@ impl Parser<'_> {
     }
 
     /// Milliseconds of `5m` or of plain seconds.
-    fn millis(&mut self, expected: &str) -> Result<i64, ParseError> {
+    fn millis(&mut self, expected: &str) -> Result<i64, Mistake> {
         const LONGEST_MS: f64 = (i64::MAX / 1_000_000) as f64;
         let token = self.next();
         match token.kind {
@@ -163,7 +162,7 @@ impl Parser<'_> {
     }
 
     /// `bool`, `on`, `ignoring`, `group_left`, `group_right` behind an operator.
-    pub(super) fn matching(&mut self, op: Op) -> Result<(bool, Option<Matching>), ParseError> {
+    pub(super) fn matching(&mut self, op: Op) -> Result<(bool, Option<Matching>), Mistake> {
         let word = self.peek().span;
         let as_bool = self.takes_keyword("bool");
         if as_bool && !op.is_comparison() {

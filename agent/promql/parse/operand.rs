@@ -6,79 +6,92 @@ use model::{MatchOp, Matcher, text};
 
 use super::Parser;
 use crate::ast::{Aggregate, Aggregation, Expr, Grouping, Kind, Selector};
-use crate::error::ParseError;
-use crate::functions;
+use crate::error::Mistake;
+use crate::functions::{self, Function};
 use crate::lex::{self, Token};
 use crate::span::Span;
 
 /// Keywords that cannot name a metric.
 const RESERVED: [&str; 5] = ["bool", "on", "ignoring", "group_left", "group_right"];
 
-impl Parser<'_> {
-    /// An operand and the ranges, `@` and `offset` behind it.
-    pub(super) fn operand(&mut self) -> Result<Expr, ParseError> {
-        let token = self.peek();
-        let expr = match &token.kind {
-            lex::Kind::Number(value) => {
-                self.next();
-                self.node(Kind::Number(*value), token.span)?
-            }
-            lex::Kind::Duration(millis) => {
-                self.next();
-                self.node(Kind::Number(*millis as f64 / 1000.0), token.span)?
-            }
-            lex::Kind::Text { .. } => self.string()?,
-            lex::Kind::Sign("(") => self.parenthesis()?,
-            lex::Kind::Sign("{") => self.selector(None, token.span)?,
-            lex::Kind::Word => self.word()?,
-            _ => return Err(self.unexpected(token, "an expression")),
-        };
-        self.modified(expr)
-    }
+/// What begins with a word.
+enum Word {
+    Number(f64),
+    Aggregation(Aggregation),
+    Call,
+    Selector,
+}
 
-    fn string(&mut self) -> Result<Expr, ParseError> {
-        let token = self.next();
-        match &token.kind {
-            lex::Kind::Text { value, valid: true } => self.node(Kind::Text(value.clone()), token.span),
-            lex::Kind::Text { .. } => {
-                let message = format!("string {} is not valid UTF-8", token.span.of(self.text));
-                Err(self.fail(token.span, message))
-            }
-            _ => Err(self.unexpected(token, "a string")),
+impl Parser<'_> {
+    /// An operand without the ranges, `@` and `offset` behind it.
+    pub(super) fn operand(&mut self) -> Result<Expr, Mistake> {
+        match self.peek().kind {
+            lex::Kind::Sign("(") => self.parenthesis(),
+            lex::Kind::Word => match self.word()? {
+                Word::Aggregation(op) => self.aggregate(op),
+                Word::Call => self.call(),
+                Word::Number(number) => self.number(number),
+                Word::Selector => self.named_selector(),
+            },
+            _ => self.literal(),
         }
     }
 
-    fn parenthesis(&mut self) -> Result<Expr, ParseError> {
+    fn literal(&mut self) -> Result<Expr, Mistake> {
+        let token = self.peek();
+        match &token.kind {
+            lex::Kind::Number(value) => self.number(*value),
+            lex::Kind::Duration(millis) => self.number(*millis as f64 / 1000.0),
+            lex::Kind::Sign("{") => self.selector(None, token.span),
+            lex::Kind::Text { value, valid: true } => {
+                self.next();
+                self.node(Kind::Text(value.clone()), token.span)
+            }
+            lex::Kind::Text { .. } => Err(self.not_text(token)),
+            _ => Err(self.unexpected(token, "an expression")),
+        }
+    }
+
+    fn number(&mut self, number: f64) -> Result<Expr, Mistake> {
+        let span = self.next().span;
+        self.node(Kind::Number(number), span)
+    }
+
+    fn not_text(&self, token: &Token) -> Mistake {
+        let message = format!("string {} is not valid UTF-8", token.span.of(self.text));
+        self.fail(token.span, message)
+    }
+
+    fn parenthesis(&mut self) -> Result<Expr, Mistake> {
         let start = self.next().span;
         let inner = self.expr(0)?;
         let end = self.expect(")", "to close the parenthesis")?;
         self.node(Kind::Paren(Box::new(inner)), start.to(end))
     }
 
-    /// What begins with a word: a number in letters, an aggregation, a call or a selector.
-    fn word(&mut self) -> Result<Expr, ParseError> {
+    /// What the word that comes next begins.
+    fn word(&self) -> Result<Word, Mistake> {
         let token = self.peek();
         let word = token.span.of(self.text);
         if let Some(number) = number_word(word) {
-            self.next();
-            return self.node(Kind::Number(number), token.span);
+            return Ok(Word::Number(number));
         }
-        let opens = self.peek_second().kind == lex::Kind::Sign("(");
+        let second = self.peek_second();
+        let opens = second.kind == lex::Kind::Sign("(");
         let aggregation = Aggregation::ALL
             .into_iter()
             .find(|op| op.text().eq_ignore_ascii_case(word));
         if let Some(op) = aggregation {
-            let second = self.peek_second();
             let grouped = second.kind == lex::Kind::Word
                 && ["by", "without"]
                     .iter()
                     .any(|by| second.span.of(self.text).eq_ignore_ascii_case(by));
             if opens || grouped {
-                return self.aggregate(op);
+                return Ok(Word::Aggregation(op));
             }
         }
         if opens {
-            return self.call();
+            return Ok(Word::Call);
         }
         if RESERVED
             .iter()
@@ -86,22 +99,26 @@ impl Parser<'_> {
         {
             return Err(self.unexpected(token, "an expression"));
         }
-        self.next();
-        self.selector(Some(word.to_owned()), token.span)
+        Ok(Word::Selector)
     }
 
-    fn aggregate(&mut self, op: Aggregation) -> Result<Expr, ParseError> {
+    fn aggregate(&mut self, op: Aggregation) -> Result<Expr, Mistake> {
         let start = self.next().span;
-        let mut grouping = self.grouping()?;
-        let (mut args, mut end) = self.arguments()?;
+        let grouping = self.grouping()?;
+        let args = self.arguments()?;
+        self.aggregated((op, start), grouping, args)
+    }
+
+    fn aggregated(
+        &mut self,
+        (op, start): (Aggregation, Span),
+        mut grouping: Option<Grouping>,
+        (mut args, mut end): (Vec<Expr>, Span),
+    ) -> Result<Expr, Mistake> {
         if grouping.is_none() {
             grouping = self.grouping()?;
             // What was consumed last is the closing parenthesis of the labels.
-            end = self
-                .at
-                .checked_sub(1)
-                .and_then(|at| self.tokens.get(at))
-                .map_or(end, |last| last.span);
+            end = self.last_span().unwrap_or(end);
         }
         let span = start.to(end);
         let wanted = 1 + usize::from(op.param().is_some());
@@ -130,7 +147,7 @@ impl Parser<'_> {
         self.node(Kind::Aggregate(Box::new(aggregate)), span)
     }
 
-    fn grouping(&mut self) -> Result<Option<Grouping>, ParseError> {
+    fn grouping(&mut self) -> Result<Option<Grouping>, Mistake> {
         let without = self.keyword("without");
         if !without && !self.keyword("by") {
             return Ok(None);
@@ -140,23 +157,27 @@ impl Parser<'_> {
         Ok(Some(Grouping { without, labels }))
     }
 
-    fn call(&mut self) -> Result<Expr, ParseError> {
-        let name = self.next();
-        let word = name.span.of(self.text);
-        let Some(function) = functions::find(word) else {
-            let known = functions::functions().chain(Aggregation::ALL.map(Aggregation::text));
-            let suggestion = nearest(word, known).map(|near| format!("did you mean {near:?}?"));
-            let message = format!("unknown function with name {word:?}");
-            return Err(self.fail(name.span, message).suggest(suggestion));
-        };
+    fn call(&mut self) -> Result<Expr, Mistake> {
+        let name = self.next().span;
+        let function = self.function(name)?;
         let (args, end) = self.arguments()?;
-        let span = name.span.to(end);
+        let span = name.to(end);
         self.checked_call(function, &args, span)?;
         self.node(Kind::Call { function, args }, span)
     }
 
+    fn function(&self, name: Span) -> Result<&'static Function, Mistake> {
+        let word = name.of(self.text);
+        functions::find(word).ok_or_else(|| {
+            let known = functions::functions().chain(Aggregation::ALL.map(Aggregation::text));
+            let mut mistake = self.fail(name, format!("unknown function with name {word:?}"));
+            mistake.suggestion = nearest(word, known).map(|near| format!("did you mean {near:?}?"));
+            mistake
+        })
+    }
+
     /// `(a, b)` and where it ends.
-    fn arguments(&mut self) -> Result<(Vec<Expr>, Span), ParseError> {
+    fn arguments(&mut self) -> Result<(Vec<Expr>, Span), Mistake> {
         self.expect("(", "before arguments")?;
         let mut args = Vec::new();
         if self.sign() == Some(")") {
@@ -166,15 +187,14 @@ impl Parser<'_> {
             self.valid_label_argument(args.len())?;
             args.push(self.expr(0)?);
             if !self.takes(",") {
-                break;
+                let end = self.expect(")", "or \",\" after an argument")?;
+                return Ok((args, end));
             }
         }
-        let end = self.expect(")", "or \",\" after an argument")?;
-        Ok((args, end))
     }
 
     /// Strings that are no UTF-8 stand only where a label is named; there the error says so.
-    fn valid_label_argument(&self, nth: usize) -> Result<(), ParseError> {
+    fn valid_label_argument(&self, nth: usize) -> Result<(), Mistake> {
         let token = self.peek();
         if !matches!(token.kind, lex::Kind::Text { valid: false, .. }) || nth > 1 {
             return Ok(());
@@ -184,7 +204,7 @@ impl Parser<'_> {
     }
 
     /// `(a, b, "c.d")`, with a comma at the end if one likes.
-    pub(super) fn label_names(&mut self, place: &str) -> Result<Vec<String>, ParseError> {
+    pub(super) fn label_names(&mut self, place: &str) -> Result<Vec<String>, Mistake> {
         self.expect("(", &format!("before labels in {place}"))?;
         let mut names = Vec::new();
         while !self.takes(")") {
@@ -197,7 +217,7 @@ impl Parser<'_> {
         Ok(names)
     }
 
-    fn label_name(&mut self, place: &str) -> Result<String, ParseError> {
+    fn label_name(&mut self, place: &str) -> Result<String, Mistake> {
         let token = self.next();
         let word = token.span.of(self.text);
         match &token.kind {
@@ -207,8 +227,13 @@ impl Parser<'_> {
         }
     }
 
+    fn named_selector(&mut self) -> Result<Expr, Mistake> {
+        let span = self.next().span;
+        self.selector(Some(span.of(self.text).to_owned()), span)
+    }
+
     /// The rest of a selector whose name, if it stood before the braces, is read.
-    fn selector(&mut self, name: Option<String>, start: Span) -> Result<Expr, ParseError> {
+    fn selector(&mut self, name: Option<String>, start: Span) -> Result<Expr, Mistake> {
         let mut selector = Selector {
             name,
             ..Selector::default()
@@ -229,11 +254,11 @@ impl Parser<'_> {
         }
         let span = start.to(end);
         self.checked_selector(&selector, span)?;
-        self.node(Kind::Selector(selector), span)
+        self.node(Kind::Selector(Box::new(selector)), span)
     }
 
     /// One matcher, or a quoted metric name alone.
-    fn matcher(&mut self, selector: &mut Selector) -> Result<(), ParseError> {
+    fn matcher(&mut self, selector: &mut Selector) -> Result<(), Mistake> {
         let token = self.peek();
         let name = self.label_name("label matching")?;
         let quoted = matches!(token.kind, lex::Kind::Text { .. });
@@ -258,8 +283,7 @@ impl Parser<'_> {
             return Err(self.unexpected(value, "a string in label matching"));
         };
         if !valid {
-            let message = format!("string {} is not valid UTF-8", value.span.of(self.text));
-            return Err(self.fail(value.span, message));
+            return Err(self.not_text(value));
         }
         let matcher = Matcher::new(&name, op, wanted);
         self.checked_matcher(&matcher, token, value)?;
@@ -267,7 +291,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn checked_matcher(&self, matcher: &Matcher, name: &Token, value: &Token) -> Result<(), ParseError> {
+    fn checked_matcher(&self, matcher: &Matcher, name: &Token, value: &Token) -> Result<(), Mistake> {
         if matcher.op == MatchOp::Equal && &*matcher.name == METRIC_NAME && matcher.value.is_empty() {
             return Ok(());
         }

@@ -35,11 +35,20 @@ fn report(script: &Path, delayed_name_removal: bool) -> Report {
 fn our_scripts_pass() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/promql");
     let scripts = scripts(&folder);
-    assert!(scripts.len() >= 10, "{} has {} scripts", folder.display(), scripts.len());
+    assert!(
+        scripts.len() >= 10,
+        "{} has {} scripts",
+        folder.display(),
+        scripts.len()
+    );
     for script in scripts {
         let report = report(&script, false);
         assert!(report.failed.is_empty(), "{} fails", script.display());
-        assert!(report.passed > 0 && report.skipped == 0, "{} checks nothing", script.display());
+        assert!(
+            report.passed > 0 && report.skipped == 0,
+            "{} checks nothing",
+            script.display()
+        );
     }
 }
 
@@ -49,9 +58,21 @@ fn scripts_of_prometheus_pass() {
     let Some(folder) = std::env::var_os("SKOPOS_PROMETHEUS_SCRIPTS") else {
         return;
     };
-    const CORE: [&str; 13] = [
-        "aggregators", "at_modifier", "collision", "functions", "histograms", "literals", "name_label_dropping",
-        "operators", "range_queries", "selectors", "staleness", "subquery", "trig_functions",
+    const CORE: [&str; 14] = [
+        "aggregators",
+        "at_modifier",
+        "collision",
+        "functions",
+        "histograms",
+        "literals",
+        "name_label_dropping",
+        "operators",
+        "range_queries",
+        "selectors",
+        "staleness",
+        "subquery",
+        "trig_functions",
+        "type_and_unit",
     ];
     let mut all = Report::default();
     for name in CORE {
@@ -61,6 +82,11 @@ fn scripts_of_prometheus_pass() {
         all.skipped += report.skipped;
         all.failed.extend(report.failed);
     }
-    println!("all: {} passed, {} failed, {} skipped", all.passed, all.failed.len(), all.skipped);
+    println!(
+        "all: {} passed, {} failed, {} skipped",
+        all.passed,
+        all.failed.len(),
+        all.skipped
+    );
     assert!(all.failed.is_empty());
 }

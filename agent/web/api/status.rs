@@ -100,11 +100,16 @@ pub(super) async fn config(State(rooms): State<Rooms>) -> Response {
 }
 
 pub(super) async fn flags(State(rooms): State<Rooms>, Extension(desk): Extension<Arc<Desk>>) -> Response {
-    let (own, config) = ((rooms.own)(), (rooms.config)());
+    let (own, config, engine) = ((rooms.own)(), (rooms.config)(), rooms.engine.options());
     let flags = BTreeMap::from([
         ("config.file", config.file),
+        ("query.lookback-delta", duration::short(engine.lookback)),
         ("query.max-concurrency", desk.places_max().to_string()),
-        ("query.timeout", duration::short(desk.patience())),
+        ("query.max-samples", engine.samples_max.to_string()),
+        (
+            "query.timeout",
+            duration::short(engine.timeout.min(desk.patience())),
+        ),
         ("storage.tsdb.path", own.data_dir),
     ]);
     success(&flags)

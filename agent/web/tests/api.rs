@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::house::{Answer, House};
+use super::house::{Answer, House, NOW};
 use super::memory::Memory;
 use crate::Config;
 
@@ -197,7 +197,7 @@ async fn what_is_not_there_is_json_too() {
 async fn a_large_answer_is_whole() {
     let names: Vec<String> = (0..20_000).map(|nth| format!("{nth:05}")).collect();
     let memory = names.iter().fold(Memory::default(), |memory, name| {
-        memory.unsorted(&[("__name__", "x"), ("n", name)])
+        memory.series(&[("__name__", "x"), ("n", name)], NOW, &[1.0])
     });
     let house = House::over(&Config::default(), Arc::new(memory));
     let answer = house.get("/api/v1/series?match[]=x").await;

@@ -1,46 +1,29 @@
-//! A store of a few series, held in memory.
-
-use std::sync::Arc;
+//! A store of a few series, held in memory, with families and pages.
 
 use model::labels::METRIC_NAME;
 use model::select::Last;
-use model::{Kind, Labels, MatchOp, Matcher, Metadata, Select, SelectError, Series, TimeRange, Timestamp};
-use regex::Regex;
+use model::{Kind, Labels, Matcher, Metadata, Sample, Select, SelectError, Series, TimeRange, Timestamp};
+use promql::script;
 
 type Pairs = Vec<(&'static str, &'static str)>;
 
 #[derive(Default)]
 pub(super) struct Memory {
-    series: Vec<Series>,
+    samples: script::Memory,
     metadata: Vec<Metadata>,
-    pub(super) last: Vec<Last>,
+    last: Vec<Last>,
 }
 
 impl Memory {
     /// Values a second apart, the last of them at `end`.
-    pub(super) fn series(mut self, labels: &[(&str, &str)], end: Timestamp, values: &[f64]) -> Self {
+    pub(super) fn series(self, labels: &[(&str, &str)], end: Timestamp, values: &[f64]) -> Self {
         let first = end.0 - 1000 * (values.len() as i64 - 1);
-        let times: Vec<Timestamp> = (0..values.len())
-            .map(|nth| Timestamp(first + 1000 * nth as i64))
-            .collect();
-        self.series.push(Series {
-            labels: Labels::from_pairs(labels.iter().copied()),
-            times: times.into(),
-            values: values.into(),
-            staleness: None,
-        });
-        self.series.sort_by(|one, other| one.labels.cmp(&other.labels));
-        self
-    }
-
-    /// One sample; the caller adds series in order.
-    pub(super) fn unsorted(mut self, labels: &[(&str, &str)]) -> Self {
-        self.series.push(Series {
-            labels: Labels::from_pairs(labels.iter().copied()),
-            times: [Timestamp(1)].into(),
-            values: [1.0].into(),
-            staleness: None,
-        });
+        let times = (first..=end.0).step_by(1000).map(Timestamp);
+        let samples = times
+            .zip(values)
+            .map(|(time, value)| Sample { time, value: *value });
+        self.samples
+            .add(&Labels::from_pairs(labels.iter().copied()), samples);
         self
     }
 
@@ -77,55 +60,18 @@ pub(super) fn metadata(family: &str, kind: Kind, help: &str) -> Metadata {
     }
 }
 
-fn matches(matchers: &[Matcher], labels: &Labels) -> Result<bool, SelectError> {
-    for matcher in matchers {
-        let value = labels.value(&matcher.name);
-        let regex = || {
-            Regex::new(&format!("^(?s:{})$", matcher.value)).map_err(|why| SelectError::BadRegex {
-                pattern: matcher.value.to_string(),
-                why: why.to_string(),
-            })
-        };
-        let holds = match matcher.op {
-            MatchOp::Equal => *value == *matcher.value,
-            MatchOp::NotEqual => *value != *matcher.value,
-            MatchOp::Matches => regex()?.is_match(value),
-            MatchOp::NotMatches => !regex()?.is_match(value),
-        };
-        if !holds {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
 impl Select for Memory {
-    fn select(&self, matchers: &[Matcher], range: TimeRange, _: usize) -> Result<Vec<Series>, SelectError> {
-        let mut found = Vec::new();
-        for series in &self.series {
-            if !matches(matchers, &series.labels)? {
-                continue;
-            }
-            let kept = series
-                .times
-                .iter()
-                .zip(&*series.values)
-                .filter(|(time, _)| range.contains(**time));
-            let (times, values): (Vec<_>, Vec<_>) = kept.unzip();
-            if !times.is_empty() {
-                found.push(Series {
-                    times: times.into(),
-                    values: values.into(),
-                    ..series.clone()
-                });
-            }
-        }
-        Ok(found)
+    fn select(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        samples_max: usize,
+    ) -> Result<Vec<Series>, SelectError> {
+        self.samples.select(matchers, range, samples_max)
     }
 
     fn labels(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<Labels>, SelectError> {
-        let found = self.select(matchers, range, usize::MAX)?;
-        Ok(found.into_iter().map(|series| series.labels).collect())
+        self.samples.labels(matchers, range)
     }
 
     fn metadata(&self) -> Vec<Metadata> {
@@ -187,24 +133,4 @@ pub(super) fn estate(now: Timestamp) -> Memory {
             None,
             vec![(named("up", &shop), gauge("up"), 0.0)],
         )
-}
-
-#[test]
-fn a_range_leaves_out_its_start() {
-    let memory = estate(Timestamp(10_000));
-    let range = |after, until| TimeRange {
-        after: Timestamp(after),
-        until: Timestamp(until),
-    };
-    let up = [Matcher::equal(METRIC_NAME, "up")];
-    let found = memory.select(&up, range(8_000, 9_000), usize::MAX).unwrap();
-    assert_eq!(
-        found
-            .iter()
-            .map(|series| series.times.to_vec())
-            .collect::<Vec<_>>(),
-        [[Timestamp(9_000)]; 2]
-    );
-    assert!(memory.labels(&up, range(10_000, 20_000)).unwrap().is_empty());
-    let _: Arc<dyn Select> = Arc::new(memory);
 }

@@ -15,7 +15,7 @@ const SOON: Duration = Duration::from_secs(20);
 fn hasty() -> Config {
     Config {
         request_timeout: Duration::from_millis(300),
-        idle_timeout: Duration::from_millis(900),
+        idle_timeout: Duration::from_secs(3),
         ..Config::default()
     }
 }
@@ -208,6 +208,18 @@ async fn one_connection_too_many_is_told_so() {
     timeout(SOON, free).await.unwrap();
 }
 
+/// A request under way: the server has its headers and has asked for its body.
+async fn half_asked(house: &House) -> TcpStream {
+    let mut stream = TcpStream::connect(house.address).await.unwrap();
+    let head =
+        "POST /-/reload HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut go_on = [0; 25];
+    stream.read_exact(&mut go_on).await.unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream
+}
+
 #[tokio::test]
 async fn stopping_finishes_what_is_under_way() {
     let house = House::open();
@@ -218,12 +230,7 @@ async fn stopping_finishes_what_is_under_way() {
     let mut some = [0; 1024];
     assert!(idle.read(&mut some).await.unwrap() > 0);
 
-    let mut asking = TcpStream::connect(house.address).await.unwrap();
-    asking
-        .write_all(b"POST /-/reload HTTP/1.1\r\nhost: localhost\r\ncontent-length: 3\r\n\r\n")
-        .await
-        .unwrap();
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut asking = half_asked(&house).await;
     house.stop.cancel();
     assert_eq!(
         timeout(SOON, idle.read(&mut some)).await.unwrap().unwrap(),
@@ -242,12 +249,7 @@ async fn stopping_waits_no_longer_than_the_grace_time() {
         grace: Duration::from_millis(200),
         ..Config::default()
     });
-    let mut stuck = TcpStream::connect(house.address).await.unwrap();
-    stuck
-        .write_all(b"POST /-/reload HTTP/1.1\r\nhost: localhost\r\ncontent-length: 3\r\n\r\n")
-        .await
-        .unwrap();
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    let _stuck = half_asked(&house).await;
     house.stop.cancel();
     let began = Instant::now();
     timeout(SOON, house.running).await.unwrap().unwrap().unwrap();

@@ -1,0 +1,104 @@
+//! Groups of rules, checked and ready to be evaluated.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::Labels;
+use template::Template;
+
+use crate::alert::Times;
+use crate::expr::Expr;
+
+/// Rules that are evaluated one after another at the same time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    pub name: Arc<str>,
+    /// As the person named it.
+    pub file: Arc<str>,
+    /// None: the agent's `evaluation_interval`.
+    pub interval: Option<Duration>,
+    /// None: the agent's `rule_query_offset`.
+    pub query_offset: Option<Duration>,
+    /// Most alerts or series one rule may give; 0 is no limit.
+    pub limit: usize,
+    pub rules: Vec<Rule>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule {
+    /// `alertname`, or the recorded metric.
+    pub name: Arc<str>,
+    pub expr: Expr,
+    pub kind: Kind,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    Record { labels: Labels },
+    Alert(Alerting),
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Alerting {
+    /// `for`
+    pub hold: Duration,
+    pub keep_firing: Duration,
+    /// The group's and the rule's own, sorted.
+    pub labels: Vec<(Arc<str>, Text)>,
+    pub annotations: Vec<(Arc<str>, Text)>,
+}
+
+/// A template, known by its text.
+#[derive(Clone, Debug)]
+pub struct Text(pub(crate) Template);
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.source() == other.0.source()
+    }
+}
+
+impl Alerting {
+    pub(crate) fn times(&self) -> Times {
+        Times {
+            hold: self.hold,
+            keep_firing: self.keep_firing,
+        }
+    }
+}
+
+impl Group {
+    /// `file;group`, as Prometheus labels a group's metrics.
+    pub(crate) fn label(&self) -> String {
+        format!("{};{}", self.file, self.name)
+    }
+}
+
+impl Rule {
+    /// Labels as written, templates unexpanded. Name and these are what makes two rules the same over a
+    /// reload.
+    pub(crate) fn labels_written(&self) -> Labels {
+        match &self.kind {
+            Kind::Record { labels } => labels.clone(),
+            Kind::Alert(alerting) => written(&alerting.labels),
+        }
+    }
+
+    pub(crate) fn annotations_written(&self) -> Labels {
+        match &self.kind {
+            Kind::Record { .. } => Labels::empty(),
+            Kind::Alert(alerting) => written(&alerting.annotations),
+        }
+    }
+
+    pub(crate) fn alerting(&self) -> Option<&Alerting> {
+        match &self.kind {
+            Kind::Record { .. } => None,
+            Kind::Alert(alerting) => Some(alerting),
+        }
+    }
+}
+
+fn written(texts: &[(Arc<str>, Text)]) -> Labels {
+    Labels::from_pairs(texts.iter().map(|(name, text)| (name, text.0.source())))
+}

@@ -1,0 +1,248 @@
+//! Rule files into groups. Every mistake is found, not the first only, and each has its place in the file.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use model::labels::METRIC_NAME;
+use model::{Complaint, Labels};
+use template::Template;
+use yaml::{Spanned, complain_at};
+
+use crate::expr::Expr;
+use crate::file::{self, File, Pairs, first_document};
+use crate::group::{Alerting, Group, Kind, Rule, Text};
+use crate::place;
+
+/// Reads rule files: name as the person gave it, and text.
+///
+/// # Errors
+/// All mistakes of all files. With any, none of the files may be used.
+pub fn load<N: AsRef<str>, T: AsRef<str>>(files: &[(N, T)]) -> Result<Vec<Group>, Vec<Complaint>> {
+    let mut groups = Vec::new();
+    let mut complaints = Vec::new();
+    for (name, text) in files {
+        let mut reader = Reader {
+            file: name.as_ref(),
+            text: text.as_ref(),
+            complaints: Vec::new(),
+        };
+        groups.extend(reader.file());
+        complaints.append(&mut reader.complaints);
+    }
+    if complaints.is_empty() {
+        Ok(groups)
+    } else {
+        Err(complaints)
+    }
+}
+
+struct Reader<'a> {
+    file: &'a str,
+    text: &'a str,
+    complaints: Vec<Complaint>,
+}
+
+impl Reader<'_> {
+    fn complain<T>(&mut self, place: &Spanned<T>, message: impl Into<String>) {
+        self.add(complain_at(self.file, self.text, place, message));
+    }
+
+    /// A group's label is read once for each rule; its mistake is said once.
+    fn add(&mut self, complaint: Complaint) {
+        if !self.complaints.contains(&complaint) {
+            self.complaints.push(complaint);
+        }
+    }
+
+    fn file(&mut self) -> Vec<Group> {
+        let (document, more) = first_document(self.text);
+        if more {
+            tracing::warn!(
+                file = self.file,
+                "only the first document of the rule file is read"
+            );
+        }
+        let file: File = match yaml::read(self.file, document) {
+            Ok(file) => file,
+            Err(complaint) => {
+                self.complaints.push(complaint);
+                return Vec::new();
+            }
+        };
+        let mut names = HashSet::new();
+        let groups = file.groups.iter().map(|group| self.group(group, &mut names));
+        groups.collect::<Vec<_>>().into_iter().flatten().collect()
+    }
+
+    fn group(&mut self, group: &Spanned<file::Group>, names: &mut HashSet<String>) -> Option<Group> {
+        let name = match &group.value.name {
+            Some(name) if !name.value.is_empty() => {
+                if !names.insert(name.value.clone()) {
+                    self.complain(name, format!("a group {:?} is already in this file", name.value));
+                }
+                Some(name.value.as_str())
+            }
+            Some(name) => {
+                self.complain(name, "the group's name is empty");
+                None
+            }
+            None => {
+                self.complain(group, "the group has no name");
+                None
+            }
+        };
+        self.names(&group.value.labels, "label");
+        let rules: Vec<_> = group
+            .value
+            .rules
+            .iter()
+            .map(|rule| self.rule(rule, &group.value.labels))
+            .collect();
+        Some(Group {
+            name: name?.into(),
+            file: self.file.into(),
+            // An interval of zero is none, as in Prometheus.
+            interval: group
+                .value
+                .interval
+                .map(|span| span.0)
+                .filter(|span| !span.is_zero()),
+            query_offset: group.value.query_offset.map(|span| span.0),
+            limit: usize::try_from(group.value.limit).unwrap_or(0),
+            rules: rules.into_iter().flatten().collect(),
+        })
+    }
+
+    fn rule(&mut self, spanned: &Spanned<file::Rule>, group_labels: &Pairs) -> Option<Rule> {
+        let rule = &spanned.value;
+        let expr = self.expr(spanned);
+        self.names(&rule.labels, "label");
+        self.names(&rule.annotations, "annotation");
+        let name = match (&rule.record, &rule.alert) {
+            (Some(record), None) => self.record_name(record, rule),
+            (None, Some(alert)) if alert.value.is_empty() => {
+                self.complain(alert, "the alert's name is empty");
+                None
+            }
+            (None, Some(alert)) => Some(alert.value.as_str()),
+            (Some(_), Some(alert)) => {
+                self.complain(alert, "a rule is either a record or an alert, this one is both");
+                None
+            }
+            (None, None) => {
+                self.complain(spanned, "a rule needs the key record or alert");
+                None
+            }
+        };
+        let kind = if rule.record.is_some() {
+            let pairs = group_labels.0.iter().chain(&rule.labels.0);
+            Kind::Record {
+                labels: Labels::from_pairs(pairs.map(|(name, value)| (&name.value, &value.value))),
+            }
+        } else {
+            Kind::Alert(Alerting {
+                hold: rule.hold.map(|span| span.0).unwrap_or_default(),
+                keep_firing: rule.keep_firing_for.map(|span| span.0).unwrap_or_default(),
+                labels: self.texts(&[group_labels, &rule.labels]),
+                annotations: self.texts(&[&rule.annotations]),
+            })
+        };
+        Some(Rule {
+            name: name?.into(),
+            expr: expr?,
+            kind,
+        })
+    }
+
+    fn record_name<'r>(&mut self, record: &'r Spanned<String>, rule: &file::Rule) -> Option<&'r str> {
+        let before = self.complaints.len();
+        if record.value.is_empty() {
+            self.complain(record, "the recorded metric's name is empty");
+        }
+        if record.value.contains(['{', '}']) {
+            let message = format!(
+                "{:?} is no metric name; labels belong under the key labels",
+                record.value
+            );
+            self.complain(record, message);
+        }
+        let alerts_only = [
+            ("for", rule.hold.is_some()),
+            ("keep_firing_for", rule.keep_firing_for.is_some()),
+            ("annotations", !rule.annotations.0.is_empty()),
+        ];
+        for (key, given) in alerts_only {
+            if given {
+                self.complain(record, format!("a recording rule has no {key}"));
+            }
+        }
+        (self.complaints.len() == before).then_some(&record.value)
+    }
+
+    fn expr(&mut self, rule: &Spanned<file::Rule>) -> Option<Expr> {
+        let text = match &rule.value.expr {
+            Some(text) if !text.value.trim().is_empty() => text,
+            Some(text) => {
+                self.complain(text, "the expression is empty");
+                return None;
+            }
+            None => {
+                self.complain(rule, "the rule has no expr");
+                return None;
+            }
+        };
+        match Expr::read(&text.value) {
+            Ok(expr) => Some(expr),
+            Err(mistake) => {
+                let inside = (mistake.line, mistake.column);
+                self.complain_inside(text, inside, mistake.message, mistake.suggestion);
+                None
+            }
+        }
+    }
+
+    /// A complaint about a place within a value.
+    fn complain_inside(
+        &mut self,
+        value: &Spanned<String>,
+        inside: (usize, usize),
+        message: String,
+        suggestion: Option<String>,
+    ) {
+        let start = complain_at(self.file, self.text, value, "");
+        let (line, column) = place::in_file(self.text, (start.line, start.column), &value.value, inside);
+        let complaint = Complaint::at(self.file, self.text, line, column, message);
+        self.add(Complaint {
+            suggestion,
+            ..complaint
+        });
+    }
+
+    fn names(&mut self, pairs: &Pairs, what: &str) {
+        for (name, _) in &pairs.0 {
+            if name.value.is_empty() || (what == "label" && name.value == METRIC_NAME) {
+                self.complain(
+                    name,
+                    format!("{:?} cannot be the name of a {what} here", name.value),
+                );
+            }
+        }
+    }
+
+    /// Templates by name; of one name the last stands.
+    fn texts(&mut self, pairs: &[&Pairs]) -> Vec<(Arc<str>, Text)> {
+        let mut texts = BTreeMap::new();
+        for (name, value) in pairs.iter().flat_map(|pairs| &pairs.0) {
+            match Template::parse(&name.value, &value.value) {
+                Ok(template) => {
+                    texts.insert(Arc::from(name.value.as_str()), Text(template));
+                }
+                Err(mistake) => {
+                    let inside = (mistake.line, mistake.column);
+                    self.complain_inside(value, inside, mistake.message, mistake.suggestion);
+                }
+            }
+        }
+        texts.into_iter().collect()
+    }
+}

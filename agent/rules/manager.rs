@@ -1,0 +1,237 @@
+//! Runs the groups, and changes them by difference: a group that a reload leaves as it is goes on
+//! untouched, a changed one hands its state to its successor.
+
+use std::sync::Arc;
+
+use model::{Ledger, view};
+use parking_lot::Mutex;
+use prometheus::Registry;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Options;
+use crate::group::Group;
+use crate::metrics::Metrics;
+use crate::output::Output;
+use crate::pool::Pool;
+use crate::record::{self, Record};
+use crate::runner::{Last, Running};
+use crate::state::{RuleState, identities};
+use crate::view::of_group;
+use crate::world::{Neighbours, World};
+
+/// Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Manager(Arc<Inner>);
+
+struct Inner {
+    world: Arc<World>,
+    /// None until the first [`Manager::apply`].
+    wanted: watch::Sender<Option<Arc<[Group]>>>,
+    /// In the order they were given.
+    running: Mutex<Vec<Arc<Running>>>,
+    /// Alerts whose rules are gone, while their end is still told.
+    retired: Mutex<Vec<Record>>,
+}
+
+impl Manager {
+    #[must_use]
+    pub fn new(near: Neighbours, registry: &Registry, options: Options) -> Self {
+        let world = World {
+            started_at: near.clock.now(),
+            near,
+            options,
+            metrics: Metrics::new(registry),
+        };
+        Self(Arc::new(Inner {
+            world: Arc::new(world),
+            wanted: watch::Sender::new(None),
+            running: Mutex::default(),
+            retired: Mutex::default(),
+        }))
+    }
+
+    /// These groups are to run from now on. Returns at once; [`Self::run`] does it.
+    pub fn apply(&self, groups: Vec<Group>) {
+        self.0.wanted.send_replace(Some(groups.into()));
+    }
+
+    /// Until `stop`. Ends by itself only when a group's task has died, which is a mistake of ours.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut wanted = self.0.wanted.subscribe();
+        wanted.mark_changed();
+        let mut tasks = JoinSet::new();
+        let mut restored = false;
+        let clock = Arc::clone(&self.0.world.near.clock);
+        loop {
+            let retired = !self.0.retired.lock().is_empty();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Ok(()) = wanted.changed() => {
+                    let groups = wanted.borrow_and_update().clone();
+                    if let Some(groups) = groups {
+                        self.0.reconcile(&groups, !restored, &mut tasks).await;
+                        restored = true;
+                    }
+                }
+                Some(ended) = tasks.join_next() => {
+                    if let Err(error) = ended {
+                        tracing::error!(%error, "a rule group has died");
+                        break;
+                    }
+                }
+                () = clock.sleep(self.0.world.options.evaluation_interval), if retired => {
+                    self.0.tell_retired().await;
+                }
+            }
+        }
+        self.0
+            .running
+            .lock()
+            .iter()
+            .for_each(|running| running.stop.cancel());
+        while tasks.join_next().await.is_some() {}
+    }
+
+    /// Groups, rules and alerts as they stand.
+    #[must_use]
+    pub fn view(&self) -> Vec<view::RuleGroup> {
+        self.0
+            .running
+            .lock()
+            .iter()
+            .map(|running| of_group(running))
+            .collect()
+    }
+
+    /// Alert events that were due, and where they went.
+    #[must_use]
+    pub fn ledger(&self) -> Ledger {
+        self.0.world.metrics.ledger()
+    }
+}
+
+impl Inner {
+    /// Ends what is no longer wanted, hands its alerts on, and starts what is new. All of the journal's
+    /// alerts are taken up before the first group evaluates.
+    async fn reconcile(&self, wanted: &[Group], first: bool, tasks: &mut JoinSet<()>) {
+        let begun = tokio::time::Instant::now();
+        let before = std::mem::take(&mut *self.running.lock());
+        let (same, gone): (Vec<_>, Vec<_>) = before.into_iter().partition(|old| wanted.contains(&old.group));
+        gone.iter().for_each(|old| old.stop.cancel());
+        for old in &gone {
+            old.ended.cancelled().await;
+        }
+        let at = self.world.near.clock.now();
+        let mut pool = Pool::default();
+        if first {
+            pool.restore(
+                &self.world.near.journal,
+                at,
+                self.world.options.config.outage_tolerance,
+            );
+        }
+        gone.iter().for_each(|old| pool.harvest(old));
+        self.retired.lock().drain(..).for_each(|record| pool.add(record));
+
+        let mut groups = Vec::new();
+        for group in wanted {
+            match same.iter().find(|old| old.group == *group) {
+                Some(old) => groups.push((Arc::clone(old), false)),
+                None => groups.push((Arc::new(self.prepare(group)), true)),
+            }
+        }
+        let states = groups.iter_mut().filter(|(_, new)| *new);
+        let states = states.filter_map(|(running, _)| Arc::get_mut(running));
+        pool.give(states.flat_map(|running| running.states.iter_mut().map(Mutex::get_mut)));
+        *self.retired.lock() = pool.retire(at);
+        self.end_outputs(&gone, &groups);
+        if let Err(error) = record::write(&self.world.near.journal, pool.changes).await {
+            self.world.metrics.journal_failures.inc();
+            tracing::error!(%error, "alert state is not durable");
+        }
+        *self.running.lock() = groups.iter().map(|(running, _)| Arc::clone(running)).collect();
+        for (running, new) in groups {
+            if new {
+                if first {
+                    self.world
+                        .metrics
+                        .restored(&running.group.label(), begun.elapsed());
+                }
+                tasks.spawn(running.run(Arc::clone(&self.world)));
+            }
+        }
+        self.tell_retired().await;
+    }
+
+    fn prepare(&self, group: &Group) -> Running {
+        let keep = &*self.world.near.keep;
+        let states = group.rules.iter().zip(identities(group)).map(|(rule, identity)| {
+            let generator_url = self.world.generator_url(rule.expr.canonical());
+            Mutex::new(RuleState::new(identity, generator_url, keep))
+        });
+        Running {
+            states: states.collect(),
+            interval: group.interval.unwrap_or(self.world.options.evaluation_interval),
+            group: group.clone(),
+            last: Mutex::new(Last::default()),
+            stop: CancellationToken::new(),
+            ended: CancellationToken::new(),
+        }
+    }
+
+    /// The series of rules that are gone end now; those of groups that are gone leave the metrics.
+    fn end_outputs(&self, gone: &[Arc<Running>], groups: &[(Arc<Running>, bool)]) {
+        let near = &self.world.near;
+        let live: Vec<_> = groups
+            .iter()
+            .flat_map(|(running, _)| {
+                running
+                    .states
+                    .iter()
+                    .map(|state| Arc::clone(&state.lock().identity))
+            })
+            .collect();
+        for old in gone {
+            let offset = old.group.query_offset.unwrap_or(self.world.options.query_offset);
+            for state in &old.states {
+                let identity = Arc::clone(&state.lock().identity);
+                if !live.contains(&identity) {
+                    Output::open(&*near.keep, &identity.target())
+                        .retire(&*near.keep, near.clock.now() - offset);
+                }
+            }
+            let label = old.group.label();
+            if !groups.iter().any(|(running, _)| running.group.label() == label) {
+                self.world.metrics.forget(&label);
+            }
+        }
+    }
+
+    async fn tell_retired(&self) {
+        let at = self.world.near.clock.now();
+        let resend_delay = self.world.options.config.resend_delay;
+        let mut changes = Vec::new();
+        {
+            let mut retired = self.retired.lock();
+            retired.retain_mut(|record| {
+                if record.alert.is_forgotten(at) {
+                    changes.push(record.remove());
+                    return false;
+                }
+                let due = record.alert.is_due(at, resend_delay);
+                if due && self.world.tell(&record.alert, &record.generator_url, at) {
+                    record.alert.last_sent_at = Some(at);
+                    changes.push(record.put());
+                }
+                true
+            });
+        }
+        if let Err(error) = record::write(&self.world.near.journal, changes).await {
+            self.world.metrics.journal_failures.inc();
+            tracing::error!(%error, "alert state is not durable");
+        }
+    }
+}

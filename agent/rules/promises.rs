@@ -1,0 +1,9 @@
+//! What the room promises, in virtual time: the real manager, journal and evaluator, over data that a test
+//! writes as a function of time.
+
+mod house;
+mod load;
+mod reload;
+mod restart;
+mod series;
+mod states;

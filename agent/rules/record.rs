@@ -1,0 +1,94 @@
+//! The alert table in the journal: a record for each alert, under a key that names its rule.
+
+use std::sync::Arc;
+
+use journal::{Change, Journal, JournalError};
+use model::Labels;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::alert::Alert;
+
+const PREFIX: &str = "rules/alert/";
+
+/// What makes a rule the same over reloads and restarts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    pub(crate) file: Arc<str>,
+    pub(crate) group: Arc<str>,
+    pub(crate) rule: Arc<str>,
+    /// As written in the file.
+    pub(crate) labels: Labels,
+    /// Among rules of the group that are alike in all of the above.
+    pub(crate) nth: usize,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) rule: Identity,
+    /// Link to the expression, for when the rule is gone.
+    pub(crate) generator_url: String,
+    pub(crate) alert: Alert,
+}
+
+impl Identity {
+    /// Whether it is the same rule, perhaps moved to another group or file.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        self.rule == other.rule && self.labels == other.labels
+    }
+
+    fn hash(&self) -> u64 {
+        let Self {
+            file,
+            group,
+            rule,
+            labels,
+            nth,
+        } = self;
+        xxh3_64(format!("{file}\u{ff}{group}\u{ff}{rule}\u{ff}{labels}\u{ff}{nth}").as_bytes())
+    }
+
+    /// Name of the rule's target in the store.
+    pub(crate) fn target(&self) -> String {
+        format!(
+            "rules/{};{}/{}/{:016x}",
+            self.file,
+            self.group,
+            self.rule,
+            self.hash()
+        )
+    }
+
+    pub(crate) fn key(&self, alert: &Labels) -> String {
+        format!("{PREFIX}{:016x}/{:016x}", self.hash(), alert.fingerprint())
+    }
+}
+
+impl Record {
+    pub(crate) fn put(&self) -> Change {
+        Change::put(self.rule.key(&self.alert.labels), self)
+    }
+
+    pub(crate) fn remove(&self) -> Change {
+        Change::remove(self.rule.key(&self.alert.labels))
+    }
+}
+
+pub(crate) fn all(journal: &Journal) -> Vec<Record> {
+    let entries = journal.entries::<Record>(PREFIX);
+    entries.into_iter().map(|(_, record)| record).collect()
+}
+
+/// Makes changes durable, without holding up the runtime while the disk works.
+pub(crate) async fn write(journal: &Journal, changes: Vec<Change>) -> Result<(), String> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let journal = journal.clone();
+    let written: Result<Result<(), JournalError>, _> =
+        tokio::task::spawn_blocking(move || journal.change(changes)).await;
+    match written {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+}

@@ -1,0 +1,172 @@
+//! The life of one group: wait for the slot, evaluate the rules one after another, make the alert state
+//! durable, tell the notifier.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::Timestamp;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::evaluate::Evaluation;
+use crate::group::Group;
+use crate::metrics::Iteration;
+use crate::record;
+use crate::schedule::Schedule;
+use crate::state::RuleState;
+use crate::world::World;
+
+/// A group that runs. Its rules' states are its own; others only look.
+pub(crate) struct Running {
+    pub(crate) group: Group,
+    pub(crate) interval: Duration,
+    pub(crate) states: Vec<Mutex<RuleState>>,
+    pub(crate) last: Mutex<Last>,
+    pub(crate) stop: CancellationToken,
+    /// Cancelled once the task has ended.
+    pub(crate) ended: CancellationToken,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Last {
+    pub(crate) evaluation: Option<Timestamp>,
+    pub(crate) duration: Duration,
+}
+
+impl Running {
+    pub(crate) async fn run(self: Arc<Self>, world: Arc<World>) {
+        let _ended = self.ended.clone().drop_guard();
+        let label = self.group.label();
+        world.metrics.group(&label, self.interval, self.group.rules.len());
+        let schedule = Schedule::new(self.interval, &self.group.file, &self.group.name);
+        let mut slot = schedule.after(world.near.clock.now());
+        while let Some(reached) = self.wait(&world, &schedule, slot).await {
+            let due = schedule.due(reached, world.near.clock.now());
+            let begun = Instant::now();
+            world.metrics.begin(&label, due.slot);
+            let (rules_took, samples) = self.evaluate(&world, due.slot).await;
+            self.save(&world, due.slot).await;
+            let took = begun.elapsed();
+            *self.last.lock() = Last {
+                evaluation: Some(due.slot),
+                duration: took,
+            };
+            let iteration = Iteration {
+                missed: due.missed,
+                took,
+                rules_took,
+                samples,
+            };
+            world.metrics.end(&label, iteration);
+            slot = schedule.following(due.slot);
+        }
+    }
+
+    /// The slot, once it is reached, or `None` to stop. A clock that went back by more than an interval
+    /// does not silence the group: it goes on with the slots of the new time.
+    async fn wait(&self, world: &World, schedule: &Schedule, slot: Timestamp) -> Option<Timestamp> {
+        let clock = &world.near.clock;
+        let mut slot = slot;
+        loop {
+            let now = clock.now();
+            if schedule.is_lost(slot, now) {
+                tracing::warn!(group = %self.group.name, "the clock went back; the group goes on in the new time");
+                slot = schedule.after(now);
+            }
+            if self.stop.is_cancelled() {
+                return None;
+            }
+            if slot <= now {
+                return Some(slot);
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return None,
+                () = clock.sleep_until(slot) => {}
+                () = clock.sleep(slot.since(now)) => {}
+            }
+        }
+    }
+
+    /// Returns how long the rules took in all, and how many samples came out.
+    async fn evaluate(&self, world: &World, at: Timestamp) -> (Duration, usize) {
+        let (mut rules_took, mut samples) = (Duration::ZERO, 0);
+        let label = self.group.label();
+        for (rule, state) in self.group.rules.iter().zip(&self.states) {
+            let begun = Instant::now();
+            let evaluation = Evaluation {
+                world,
+                group: &self.group,
+                rule,
+                state,
+                at,
+                offset: self.group.query_offset.unwrap_or(world.options.query_offset),
+            };
+            let result = tokio::select! {
+                () = self.stop.cancelled() => break,
+                result = evaluation.run() => result,
+            };
+            let took = begun.elapsed();
+            rules_took += took;
+            world.metrics.rule(&label, took, result.is_err());
+            let mut state = state.lock();
+            state.last_evaluation = Some(at);
+            state.last_duration = took;
+            match result {
+                Ok(count) => {
+                    samples += count;
+                    state.last_error.clear();
+                }
+                Err(error) => {
+                    tracing::warn!(rule = %rule.name, group = %self.group.name, %error, "evaluating a rule");
+                    state.last_error = error;
+                }
+            }
+        }
+        (rules_took, samples)
+    }
+
+    /// State is durable before anybody is told of it, so that a crash in between repeats and never forgets.
+    async fn save(&self, world: &World, at: Timestamp) {
+        let due = self.due(world, at);
+        let changes = self
+            .states
+            .iter()
+            .flat_map(|state| state.lock().changes(at))
+            .collect();
+        match record::write(&world.near.journal, changes).await {
+            Ok(()) => self.states.iter().for_each(|state| state.lock().written(at)),
+            Err(error) => {
+                world.metrics.journal_failures.inc();
+                tracing::error!(group = %self.group.name, %error, "alert state is not durable");
+            }
+        }
+        let resend = world.options.config.resend_delay.max(self.interval);
+        for (state, alert) in due {
+            let mut state = state.lock();
+            let told = world.tell(&alert, &state.generator_url, at + resend * 4);
+            if !told && let Some(alert) = state.all_mut().find(|known| known.labels == alert.labels) {
+                alert.last_sent_at = None;
+                alert.written_at = None;
+            }
+        }
+    }
+
+    /// The alerts to be told, marked as sent at `at`.
+    fn due(&self, world: &World, at: Timestamp) -> Vec<(&Mutex<RuleState>, crate::alert::Alert)> {
+        let resend_delay = world.options.config.resend_delay;
+        let mut due = Vec::new();
+        for state in &self.states {
+            for alert in state
+                .lock()
+                .all_mut()
+                .filter(|alert| alert.is_due(at, resend_delay))
+            {
+                alert.last_sent_at = Some(at);
+                alert.written_at = None;
+                due.push((state, alert.clone()));
+            }
+        }
+        due
+    }
+}

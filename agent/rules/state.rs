@@ -1,0 +1,134 @@
+//! What a rule has come to: its alerts, its output, and how its last evaluation went.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use journal::Change;
+use model::{Keep, Timestamp};
+
+use crate::alert::{Alert, State, Table};
+use crate::group::{Group, Rule};
+use crate::output::Output;
+use crate::record::{Identity, Record};
+
+/// Name of the alert that says a rule gave more alerts than its group's limit.
+pub(crate) const LIMIT_EXCEEDED: &str = "RuleLimitExceeded";
+
+/// Pending alerts are written anew this often, so that a restart knows when they were last seen.
+const REWRITE_AFTER: Duration = Duration::from_secs(60);
+
+pub(crate) struct RuleState {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) generator_url: String,
+    pub(crate) alerts: Table,
+    /// The alert about the rule itself, [`LIMIT_EXCEEDED`].
+    pub(crate) overflow: Table,
+    pub(crate) output: Output,
+    /// None: never evaluated.
+    pub(crate) last_evaluation: Option<Timestamp>,
+    pub(crate) last_duration: Duration,
+    /// Empty after a success.
+    pub(crate) last_error: String,
+}
+
+impl RuleState {
+    pub(crate) fn new(identity: Identity, generator_url: String, keep: &dyn Keep) -> Self {
+        Self {
+            output: Output::open(keep, &identity.target()),
+            identity: Arc::new(identity),
+            generator_url,
+            alerts: Table::default(),
+            overflow: Table::default(),
+            last_evaluation: None,
+            last_duration: Duration::ZERO,
+            last_error: String::new(),
+        }
+    }
+
+    /// Takes up alerts of before, from the journal or from the group as it was.
+    pub(crate) fn take_up(&mut self, alerts: impl IntoIterator<Item = Alert>) {
+        for alert in alerts {
+            let about_limit = alert.labels.value(model::labels::ALERT_NAME) == LIMIT_EXCEEDED
+                && *self.identity.rule != *LIMIT_EXCEEDED;
+            let table = if about_limit {
+                &mut self.overflow
+            } else {
+                &mut self.alerts
+            };
+            table.alerts.insert(alert.labels.clone(), alert);
+        }
+    }
+
+    pub(crate) fn health(&self) -> &'static str {
+        match (self.last_evaluation, self.last_error.is_empty()) {
+            (None, _) => "unknown",
+            (_, true) => "ok",
+            (_, false) => "err",
+        }
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Alert> {
+        self.alerts.alerts.values().chain(self.overflow.alerts.values())
+    }
+
+    pub(crate) fn all_mut(&mut self) -> impl Iterator<Item = &mut Alert> {
+        self.alerts
+            .alerts
+            .values_mut()
+            .chain(self.overflow.alerts.values_mut())
+    }
+
+    pub(crate) fn record(&self, alert: &Alert) -> Record {
+        Record {
+            rule: Identity::clone(&self.identity),
+            generator_url: self.generator_url.clone(),
+            alert: alert.clone(),
+        }
+    }
+
+    /// What the journal does not say yet. It counts as said once [`Self::written`] is called.
+    pub(crate) fn changes(&self, at: Timestamp) -> Vec<Change> {
+        let stale = |alert: &&Alert| match alert.written_at {
+            None => true,
+            Some(written) => alert.state == State::Pending && written + REWRITE_AFTER <= at,
+        };
+        let put = self.all().filter(stale).map(|alert| self.record(alert).put());
+        let removed = self.alerts.removed.iter().chain(&self.overflow.removed);
+        put.chain(removed.map(|labels| Change::remove(self.identity.key(labels))))
+            .collect()
+    }
+
+    pub(crate) fn written(&mut self, at: Timestamp) {
+        for alert in self.all_mut() {
+            let fresh = alert
+                .written_at
+                .is_some_and(|written| written + REWRITE_AFTER > at);
+            if !fresh {
+                alert.written_at = Some(at);
+            }
+        }
+        self.alerts.removed.clear();
+        self.overflow.removed.clear();
+    }
+}
+
+/// The identities of a group's rules, in order.
+pub(crate) fn identities(group: &Group) -> Vec<Identity> {
+    let mut known: Vec<Identity> = Vec::with_capacity(group.rules.len());
+    for rule in &group.rules {
+        let mut identity = identity(group, rule);
+        identity.nth = known.iter().filter(|other| other.is_like(&identity)).count();
+        known.push(identity);
+    }
+    known
+}
+
+fn identity(group: &Group, rule: &Rule) -> Identity {
+    Identity {
+        file: Arc::clone(&group.file),
+        group: Arc::clone(&group.name),
+        rule: Arc::clone(&rule.name),
+        labels: rule.labels_written(),
+        nth: 0,
+    }
+}

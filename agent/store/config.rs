@@ -1,0 +1,71 @@
+//! How much is kept, and for how long.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// The embedded sample store.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Whether samples are kept, or only the last value of each series.
+    pub history: History, // history: full
+    /// How long samples are kept, in memory and in the write-ahead log.
+    #[serde(deserialize_with = "model::text::duration::deserialize")]
+    pub retention: Duration, // retention: 6h
+    /// Most series held at a time; new ones beyond it are refused and counted.
+    pub series_max: usize,
+    /// Most memory that samples may take, in bytes; beyond it the oldest half hours of the largest targets go
+    /// first. Labels and index come on top, about 400 bytes a series.
+    pub memory_bytes_max: usize,
+    /// Most labels a series may have, its name among them.
+    pub labels_max: usize,
+    /// Longest label name, in bytes.
+    pub label_name_bytes_max: usize,
+    /// Longest label value, in bytes; longer help texts are cut to it.
+    pub label_value_bytes_max: usize,
+    /// How long a commit may wait until it is safe from a power failure.
+    #[serde(deserialize_with = "model::text::duration::deserialize")]
+    pub wal_sync_interval: Duration, // wal_sync_interval: 1s
+    /// Most bytes of write-ahead log on disk; beyond it the oldest segment goes, and with it what a restart
+    /// could have read from it.
+    pub wal_bytes_max: u64,
+}
+
+/// What is kept of the past.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum History {
+    /// Every sample for the retention, also across restarts.
+    #[default]
+    Full,
+    /// The last value of each series, in memory only.
+    None,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            history: History::Full,
+            retention: Duration::from_hours(6),
+            series_max: 1_000_000,
+            memory_bytes_max: 256 << 20,
+            labels_max: 64,
+            label_name_bytes_max: 512,
+            label_value_bytes_max: 4096,
+            wal_sync_interval: Duration::from_secs(1),
+            wal_bytes_max: 1 << 30,
+        }
+    }
+}
+
+impl Config {
+    /// How long a series without samples is remembered.
+    pub(crate) fn memory(&self) -> Duration {
+        const LAST_VALUES: Duration = Duration::from_mins(10);
+        match self.history {
+            History::Full => self.retention,
+            History::None => LAST_VALUES,
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Puts a series' samples together from the blocks and rows of its target.
+//!
+//! Rows and blocks are held by their `Arc`s, so that reading takes no lock. Series that were written at the
+//! same times get the very same time column.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::ops::Range;
+use std::sync::Arc;
+
+use model::{SeriesRef, TimeRange, Timestamp, is_stale};
+
+use crate::block::{Block, Column};
+use crate::row::{Row, Shaped};
+use crate::target::Target;
+
+/// What a target held when it was looked at.
+#[derive(Debug)]
+pub(crate) struct View {
+    blocks: Vec<Arc<Block>>,
+    rows: Vec<Arc<Row>>,
+}
+
+impl View {
+    pub(crate) fn new(target: &Target, range: TimeRange) -> Self {
+        let state = target.state.lock();
+        let overlaps = |block: &&Arc<Block>| block.first <= range.until && block.last > range.after;
+        Self {
+            blocks: state.blocks.iter().filter(overlaps).cloned().collect(),
+            rows: state
+                .rows
+                .iter()
+                .filter(|row| range.contains(row.time))
+                .cloned()
+                .collect(),
+        }
+    }
+}
+
+pub(crate) type Times = Arc<[Timestamp]>;
+pub(crate) type Values = Arc<[f64]>;
+
+pub(crate) struct Reader<'a> {
+    view: &'a View,
+    range: TimeRange,
+    shaped: Shaped<'a>,
+    /// Time columns by what decides them: the group in each block, and which shapes hold the series.
+    times: HashMap<Box<[u32]>, Times>,
+    key: Vec<u32>,
+    positions: Vec<Option<usize>>,
+    values: Vec<f64>,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(view: &'a View, range: TimeRange) -> Self {
+        Self {
+            view,
+            range,
+            shaped: Shaped::new(view.rows.iter()),
+            times: HashMap::new(),
+            key: Vec::new(),
+            positions: Vec::new(),
+            values: Vec::new(),
+        }
+    }
+
+    /// Samples in the range, or none when there are none.
+    pub(crate) fn read(&mut self, series: SeriesRef) -> Option<(Times, Values)> {
+        self.values.clear();
+        self.key.clear();
+        for block in &self.view.blocks {
+            let column = block.column(series);
+            self.key
+                .push(column.as_ref().map_or(u32::MAX, |column| column.group));
+            if let Some(column) = column {
+                column.values.read(inside(&column, self.range), &mut self.values);
+            }
+        }
+        self.shaped.positions(series, &mut self.positions);
+        self.key.extend(
+            self.positions
+                .iter()
+                .map(|position| u32::from(position.is_some())),
+        );
+        self.values
+            .extend(self.shaped.samples(&self.positions).map(|(_, value)| value));
+        if self.values.is_empty() {
+            return None;
+        }
+        Some((self.times(series), Arc::from(self.values.as_slice())))
+    }
+
+    fn times(&mut self, series: SeriesRef) -> Times {
+        if let Some(known) = self.times.get(self.key.as_slice()) {
+            return known.clone();
+        }
+        let mut times = Vec::with_capacity(self.values.len());
+        for column in self.view.blocks.iter().filter_map(|block| block.column(series)) {
+            times.extend_from_slice(column.times.get(inside(&column, self.range)).unwrap_or_default());
+        }
+        times.extend(self.shaped.samples(&self.positions).map(|(time, _)| time));
+        let times: Times = times.into();
+        if let Entry::Vacant(place) = self.times.entry(self.key.as_slice().into()) {
+            place.insert(times.clone());
+        }
+        times
+    }
+
+    /// Whether there is any sample in the range.
+    pub(crate) fn any(&mut self, series: SeriesRef) -> bool {
+        self.shaped.positions(series, &mut self.positions);
+        // Every shape here is that of a row in the range.
+        self.positions.iter().any(Option::is_some)
+            || self.view.blocks.iter().any(|block| {
+                block
+                    .column(series)
+                    .is_some_and(|column| !inside(&column, self.range).is_empty())
+            })
+    }
+}
+
+/// Which samples of a block's column lie in the range.
+fn inside(column: &Column<'_>, range: TimeRange) -> Range<usize> {
+    let start = column.times.partition_point(|time| *time <= range.after);
+    let end = column.times.partition_point(|time| *time <= range.until);
+    start..end.max(start)
+}
+
+/// One series from two targets that say the same labels: all times of both. At the same time a value goes
+/// before a stale marker, and of two values the greater: any rule would do that a restart does not change.
+pub(crate) fn join(one: &(Times, Values), other: &(Times, Values)) -> (Times, Values) {
+    let pairs = |(times, values): &(Times, Values)| -> Vec<(Timestamp, f64)> {
+        times.iter().copied().zip(values.iter().copied()).collect()
+    };
+    let mut all = pairs(one);
+    all.extend(pairs(other));
+    all.sort_by(|(a, x), (b, y)| {
+        a.cmp(b)
+            .then(is_stale(*x).cmp(&is_stale(*y)))
+            .then(y.total_cmp(x))
+    });
+    all.dedup_by_key(|(time, _)| *time);
+    (
+        all.iter().map(|(time, _)| *time).collect(),
+        all.iter().map(|(_, value)| *value).collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::STALE;
+
+    #[test]
+    fn joined_series_have_every_time_once() {
+        let side = |pairs: &[(i64, f64)]| -> (Times, Values) {
+            (
+                pairs.iter().map(|(time, _)| Timestamp(*time)).collect(),
+                pairs.iter().map(|(_, value)| *value).collect(),
+            )
+        };
+        let (times, values) = join(
+            &side(&[(1, 1.0), (2, 2.0), (3, STALE)]),
+            &side(&[(2, 20.0), (3, 30.0), (4, STALE)]),
+        );
+        assert_eq!(*times, [1, 2, 3, 4].map(Timestamp));
+        assert_eq!(values.get(..3), Some([1.0, 20.0, 30.0].as_slice()));
+        assert!(is_stale(values[3]));
+    }
+}

@@ -1,0 +1,181 @@
+//! The store as its readers see it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::select::Last;
+use model::{
+    Labels, Matcher, Metadata, Select, SelectError, Series, SeriesRef, TargetRef, TimeRange, is_stale,
+};
+
+use crate::config::History;
+use crate::read::{Reader, Times, Values, View, join};
+use crate::reference;
+use crate::selection::Pick;
+use crate::store::Store;
+use crate::target::Target;
+
+impl Select for Store {
+    fn select(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        samples_max: usize,
+    ) -> Result<Vec<Series>, SelectError> {
+        let picks = self.selections.pick(&self.index, matchers)?;
+        let targets = self.targets_of(&picks);
+        let views = views(&targets, range);
+        let mut readers = Readers::new(self.config.history, &targets, &views, range);
+        let mut all: Vec<Series> = Vec::with_capacity(picks.len());
+        let mut samples = 0;
+        for pick in picks.iter() {
+            let Some((times, values)) = readers.read(pick.series) else {
+                continue;
+            };
+            samples += values.len();
+            if samples > samples_max {
+                return Err(SelectError::TooMany { limit: samples_max });
+            }
+            let staleness = readers.staleness(pick.series);
+            match all.last_mut().filter(|last| last.labels == pick.labels) {
+                Some(last) => {
+                    (last.times, last.values) =
+                        join(&(last.times.clone(), last.values.clone()), &(times, values));
+                    last.staleness = last.staleness.max(staleness);
+                }
+                None => all.push(Series {
+                    labels: pick.labels.clone(),
+                    times,
+                    values,
+                    staleness,
+                }),
+            }
+        }
+        Ok(all)
+    }
+
+    fn labels(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<Labels>, SelectError> {
+        let picks = self.selections.pick(&self.index, matchers)?;
+        let targets = self.targets_of(&picks);
+        let views = views(&targets, range);
+        let mut readers = Readers::new(self.config.history, &targets, &views, range);
+        let mut all: Vec<Labels> = Vec::new();
+        for pick in picks.iter() {
+            if all.last() != Some(&pick.labels) && readers.any(pick.series) {
+                all.push(pick.labels.clone());
+            }
+        }
+        Ok(all)
+    }
+
+    fn metadata(&self) -> Vec<Metadata> {
+        self.families.lock().all()
+    }
+
+    fn last(&self, page: Option<&str>) -> Vec<Last> {
+        let mut targets: Vec<Arc<Target>> = self.targets.read().by_id.values().cloned().collect();
+        targets.sort_unstable_by_key(|target| target.id);
+        targets.iter().filter_map(|target| last(target, page)).collect()
+    }
+}
+
+impl Store {
+    fn targets_of(&self, picks: &[Pick]) -> HashMap<TargetRef, Arc<Target>> {
+        let known = self.targets.read();
+        let mut targets = HashMap::new();
+        let mut previous = None;
+        for pick in picks {
+            let id = reference::target(pick.series);
+            if previous.replace(id) == Some(id) {
+                continue;
+            }
+            if let Some(target) = known.by_id.get(&id) {
+                targets.entry(id).or_insert_with(|| target.clone());
+            }
+        }
+        targets
+    }
+}
+
+fn views(targets: &HashMap<TargetRef, Arc<Target>>, range: TimeRange) -> HashMap<TargetRef, View> {
+    targets
+        .iter()
+        .map(|(id, target)| (*id, View::new(target, range)))
+        .collect()
+}
+
+/// A reader for each target of a selection.
+struct Readers<'a> {
+    by_target: HashMap<TargetRef, (Option<Duration>, Reader<'a>)>,
+    /// Where no history is kept, the targets themselves: their last values are all there is.
+    last_only: Option<&'a HashMap<TargetRef, Arc<Target>>>,
+    range: TimeRange,
+}
+
+impl<'a> Readers<'a> {
+    fn new(
+        history: History,
+        targets: &'a HashMap<TargetRef, Arc<Target>>,
+        views: &'a HashMap<TargetRef, View>,
+        range: TimeRange,
+    ) -> Self {
+        let reader = |(id, view)| {
+            let staleness = targets
+                .get(id)
+                .and_then(|target| target.state.lock().desc.staleness);
+            (*id, (staleness, Reader::new(view, range)))
+        };
+        Self {
+            by_target: views.iter().map(reader).collect(),
+            last_only: (history == History::None).then_some(targets),
+            range,
+        }
+    }
+
+    fn read(&mut self, series: SeriesRef) -> Option<(Times, Values)> {
+        let id = reference::target(series);
+        let Some(targets) = self.last_only else {
+            return self.by_target.get_mut(&id)?.1.read(series);
+        };
+        let state = targets.get(&id)?.state.lock();
+        let (time, value) = state.slots.last(series);
+        (state.slots.holds(series) && self.range.contains(time))
+            .then(|| (Arc::from([time].as_slice()), Arc::from([value].as_slice())))
+    }
+
+    fn any(&mut self, series: SeriesRef) -> bool {
+        if self.last_only.is_some() {
+            return self.read(series).is_some();
+        }
+        let reader = self.by_target.get_mut(&reference::target(series));
+        reader.is_some_and(|(_, reader)| reader.any(series))
+    }
+
+    fn staleness(&self, series: SeriesRef) -> Option<Duration> {
+        self.by_target
+            .get(&reference::target(series))
+            .and_then(|(staleness, _)| *staleness)
+    }
+}
+
+fn last(target: &Target, page: Option<&str>) -> Option<Last> {
+    let state = target.state.lock();
+    if page.is_some() && state.desc.page != page {
+        return None;
+    }
+    let row = state.shown()?.clone();
+    let mut series = Vec::with_capacity(row.values.len());
+    for (reference, value) in row.shape.refs.iter().zip(&row.values) {
+        let Some(about) = state.slots.about(*reference).filter(|_| !is_stale(*value)) else {
+            continue;
+        };
+        series.push((about.labels.clone(), about.family.metadata.clone(), *value));
+    }
+    Some(Last {
+        target: target.name.clone(),
+        page: state.desc.page,
+        time: row.time,
+        series,
+    })
+}

@@ -1,0 +1,156 @@
+//! The series of one target: their places, last times and last values.
+
+use std::sync::Arc;
+
+use model::{Labels, STALE, SeriesRef, TargetRef, Timestamp, is_stale};
+
+use crate::families::Family;
+use crate::reference::{self, GENERATION_MAX, SLOTS_MAX};
+
+/// What is asked at every commit lies in columns of its own; the rest is cold.
+#[derive(Debug, Default)]
+pub(crate) struct Slots {
+    last_times: Vec<Timestamp>,
+    last_values: Vec<f64>,
+    stamps: Vec<u32>,
+    cold: Vec<Cold>,
+    free: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct Cold {
+    generation: u32,
+    about: Option<About>,
+}
+
+/// What is known of a series besides its samples.
+#[derive(Clone, Debug)]
+pub(crate) struct About {
+    pub(crate) labels: Labels,
+    pub(crate) family: Arc<Family>,
+    /// Its number in the index.
+    pub(crate) entry: u32,
+    /// When it was first asked for.
+    pub(crate) born: Timestamp,
+}
+
+impl Slots {
+    /// None when the target holds as many series as a ref can tell apart.
+    pub(crate) fn add(&mut self, target: TargetRef, about: About) -> Option<SeriesRef> {
+        if let Some(slot) = self.free.pop() {
+            let cold = self.cold.get_mut(slot as usize)?;
+            cold.about = Some(about);
+            let generation = cold.generation;
+            self.set(slot as usize, Timestamp::MIN, STALE);
+            return Some(reference::make(target, generation, slot));
+        }
+        let slot = u32::try_from(self.cold.len())
+            .ok()
+            .filter(|slot| *slot < SLOTS_MAX)?;
+        self.last_times.push(Timestamp::MIN);
+        self.last_values.push(STALE);
+        self.stamps.push(0);
+        self.cold.push(Cold {
+            generation: 0,
+            about: Some(about),
+        });
+        Some(reference::make(target, 0, slot))
+    }
+
+    pub(crate) fn remove(&mut self, series: SeriesRef) {
+        let slot = reference::slot(series);
+        if !self.holds(series) {
+            return;
+        }
+        if let Some(cold) = self.cold.get_mut(slot) {
+            cold.about = None;
+            cold.generation += 1;
+            // Its old refs could no longer be told from new ones; the place stays empty for good.
+            if cold.generation < GENERATION_MAX {
+                self.free.extend(u32::try_from(slot));
+            }
+        }
+    }
+
+    /// Whether the ref, which is of this target, was given out and is not forgotten.
+    pub(crate) fn holds(&self, series: SeriesRef) -> bool {
+        self.cold
+            .get(reference::slot(series))
+            .is_some_and(|cold| cold.generation == reference::generation(series) && cold.about.is_some())
+    }
+
+    pub(crate) fn about(&self, series: SeriesRef) -> Option<&About> {
+        let cold = self.cold.get(reference::slot(series))?;
+        cold.about
+            .as_ref()
+            .filter(|_| cold.generation == reference::generation(series))
+    }
+
+    pub(crate) fn about_mut(&mut self, series: SeriesRef) -> Option<&mut About> {
+        let cold = self.cold.get_mut(reference::slot(series))?;
+        let generation = cold.generation;
+        cold.about
+            .as_mut()
+            .filter(|_| generation == reference::generation(series))
+    }
+
+    /// Time and value of the newest sample; `MIN` and stale when there is none.
+    pub(crate) fn last(&self, series: SeriesRef) -> (Timestamp, f64) {
+        let slot = reference::slot(series);
+        let time = self.last_times.get(slot).copied().unwrap_or(Timestamp::MIN);
+        (time, self.last_values.get(slot).copied().unwrap_or(STALE))
+    }
+
+    pub(crate) fn set(&mut self, slot: usize, time: Timestamp, value: f64) {
+        if let Some(last) = self.last_times.get_mut(slot) {
+            *last = time;
+        }
+        if let Some(last) = self.last_values.get_mut(slot) {
+            *last = value;
+        }
+    }
+
+    /// Takes a newer sample for each series; tells how many of them had ended or not begun.
+    pub(crate) fn advance(&mut self, refs: &[SeriesRef], time: Timestamp, values: &[f64]) -> usize {
+        let mut added = 0;
+        for (series, value) in refs.iter().zip(values) {
+            let slot = reference::slot(*series);
+            if let Some(last) = self.last_values.get_mut(slot) {
+                added += usize::from(is_stale(*last) && !is_stale(*value));
+                *last = *value;
+            }
+            if let Some(last) = self.last_times.get_mut(slot) {
+                *last = time;
+            }
+        }
+        added
+    }
+
+    /// Marks a series; false when it already bears this stamp.
+    pub(crate) fn stamp(&mut self, series: SeriesRef, stamp: u32) -> bool {
+        let Some(last) = self.stamps.get_mut(reference::slot(series)) else {
+            return false;
+        };
+        std::mem::replace(last, stamp) != stamp
+    }
+
+    pub(crate) fn bears(&self, series: SeriesRef, stamp: u32) -> bool {
+        self.stamps.get(reference::slot(series)) == Some(&stamp)
+    }
+
+    /// For when stamps begin anew.
+    pub(crate) fn clear_stamps(&mut self) {
+        self.stamps.fill(0);
+    }
+
+    pub(crate) fn iter(&self, target: TargetRef) -> impl Iterator<Item = (SeriesRef, &About)> {
+        self.cold.iter().zip(0..).filter_map(move |(cold, slot)| {
+            let about = cold.about.as_ref()?;
+            Some((reference::make(target, cold.generation, slot), about))
+        })
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.cold.iter().all(|cold| cold.about.is_none())
+    }
+}

@@ -1,0 +1,187 @@
+//! The store itself: what it holds, how it opens and closes.
+//!
+//! Locks are taken in this order, and never the other way: index, target's state, log queue. A commit takes
+//! the state of its own target only; a reader takes it to copy `Arc`s.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use model::{Clock, Ledger, TargetDesc, TargetRef};
+use parking_lot::{Mutex, RwLock};
+use prometheus::Registry;
+
+use crate::accounts::Accounts;
+use crate::config::{Config, History};
+use crate::families::Families;
+use crate::index::Index;
+use crate::reference::TARGETS_MAX;
+use crate::selection::Selections;
+use crate::target::Target;
+use crate::wal::disk::{Disk, SystemDisk};
+use crate::wal::{Wal, replay};
+
+/// Samples in memory and in a log, for writers and readers at once.
+pub struct Store {
+    pub(crate) config: Config,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) targets: RwLock<Targets>,
+    pub(crate) index: RwLock<Index>,
+    pub(crate) families: Mutex<Families>,
+    pub(crate) selections: Selections,
+    pub(crate) accounts: Accounts,
+    /// None where no history is kept.
+    pub(crate) wal: Option<Wal>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Targets {
+    pub(crate) by_id: HashMap<TargetRef, Arc<Target>>,
+    pub(crate) by_name: HashMap<Arc<str>, Arc<Target>>,
+    next: u32,
+}
+
+/// Why the store cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("opening {}", path.display())]
+    Folder { path: PathBuf, source: io::Error },
+    #[error("reading {}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{} has format {format}, written by a newer version", path.display())]
+    Newer { path: PathBuf, format: u32 },
+}
+
+impl OpenError {
+    pub(crate) fn new(path: &Path, source: io::Error) -> Self {
+        Self::Folder {
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+impl Store {
+    /// Reads back what the log in `folder` has of the retention, and goes on from there.
+    ///
+    /// # Errors
+    /// See [`OpenError`]. A torn or broken log is none: what can be read of it is.
+    pub fn open(
+        folder: &Path,
+        config: Config,
+        clock: Arc<dyn Clock>,
+        registry: &Registry,
+    ) -> Result<Arc<Self>, OpenError> {
+        Self::open_on(Arc::new(SystemDisk), folder, config, clock, registry)
+    }
+
+    /// As [`Self::open`], on a disk that the caller owns.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open_on(
+        disk: Arc<dyn Disk>,
+        folder: &Path,
+        config: Config,
+        clock: Arc<dyn Clock>,
+        registry: &Registry,
+    ) -> Result<Arc<Self>, OpenError> {
+        let mut store = Self {
+            accounts: Accounts::new(registry),
+            config,
+            clock,
+            targets: RwLock::default(),
+            index: RwLock::default(),
+            families: Mutex::default(),
+            selections: Selections::default(),
+            wal: None,
+        };
+        if store.config.history == History::Full {
+            let folder = folder.join("wal");
+            let cutoff = store.clock.now() - store.config.retention;
+            let found = replay::replay(&store, &*disk, &folder, cutoff)?;
+            let wal = Wal::start(found, disk, &folder, &store.config, &store.accounts.wal)
+                .map_err(|source| OpenError::new(&folder, source))?;
+            store.wal = Some(wal);
+        }
+        store.show();
+        Ok(Arc::new(store))
+    }
+
+    /// Returns once all that was committed is on the disk; false when it cannot be.
+    pub fn sync(&self) -> bool {
+        self.wal.as_ref().is_none_or(|wal| wal.queue.sync())
+    }
+
+    /// Makes the log safe and ends its thread; what is committed from now on is in memory only. False when
+    /// something is not on the disk.
+    pub fn close(&self) -> bool {
+        self.wal.as_ref().is_none_or(Wal::close)
+    }
+
+    /// Series held now.
+    #[must_use]
+    pub fn series_count(&self) -> usize {
+        self.index.read().len()
+    }
+
+    /// Size of the write-ahead log.
+    #[must_use]
+    pub fn bytes_on_disk(&self) -> u64 {
+        self.accounts.wal.bytes.get() as u64
+    }
+
+    /// What became of the samples handed in since the start.
+    #[must_use]
+    pub fn ledger(&self) -> Ledger {
+        self.accounts.ledger()
+    }
+
+    pub(crate) fn target_of(&self, id: TargetRef) -> Option<Arc<Target>> {
+        self.targets.read().by_id.get(&id).cloned()
+    }
+
+    /// The target of that name, made if there is none.
+    pub(crate) fn find_target(&self, desc: &TargetDesc) -> Arc<Target> {
+        if let Some(known) = self.targets.read().by_name.get(&desc.name) {
+            return known.clone();
+        }
+        let mut targets = self.targets.write();
+        if let Some(known) = targets.by_name.get(&desc.name) {
+            return known.clone();
+        }
+        let id = targets.free_id();
+        let target = Arc::new(Target::new(id, desc.clone(), self.config.history));
+        targets.by_id.insert(id, target.clone());
+        targets.by_name.insert(desc.name.clone(), target.clone());
+        target
+    }
+}
+
+impl Targets {
+    fn free_id(&mut self) -> TargetRef {
+        loop {
+            let id = TargetRef(self.next);
+            self.next = (self.next + 1) % TARGETS_MAX;
+            if !self.by_id.contains_key(&id) {
+                return id;
+            }
+        }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store")
+            .field("config", &self.config)
+            .field("series", &self.series_count())
+            .finish()
+    }
+}

@@ -1,0 +1,480 @@
+//! One target's samples: takes columns, notices what ended, seals what is old enough.
+//!
+//! Each series' samples are strictly later one by one, in the order of rows and blocks; so a reader puts
+//! together what it finds and never sorts, whatever order targets and times come in. Nothing here waits or
+//! touches a disk: a commit holds the lock for a few nanoseconds a sample.
+
+use std::collections::VecDeque;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use hashbrown::{DefaultHashBuilder, HashMap};
+use model::column::Kept;
+use model::{Column, Round, STALE, SeriesRef, TargetDesc, TargetRef, Timestamp, is_stale};
+use parking_lot::Mutex;
+
+use crate::block::Block;
+use crate::config::History;
+use crate::reference;
+use crate::row::{Row, Shape};
+use crate::slots::Slots;
+
+/// Rows from which a block is made.
+pub(crate) const BLOCK_ROWS: usize = 120;
+/// Rows at which a commit seals by itself, should nobody have called `maintain` for so long.
+const OPEN_ROWS_MAX: usize = 2048;
+/// Shapes remembered at a time, for sources that send their series in parts.
+const SHAPES_MAX: usize = 1024;
+
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) id: TargetRef,
+    pub(crate) name: Arc<str>,
+    pub(crate) state: Mutex<State>,
+}
+
+impl Target {
+    pub(crate) fn new(id: TargetRef, desc: TargetDesc, history: History) -> Self {
+        let name = desc.name.clone();
+        Self {
+            id,
+            name,
+            state: Mutex::new(State::new(id, desc, history)),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    id: TargetRef,
+    history: History,
+    pub(crate) desc: TargetDesc,
+    /// Somebody asked for this target in this process; otherwise it only comes from the log.
+    pub(crate) registered: bool,
+    pub(crate) retired: bool,
+    /// The store no longer has it under its name.
+    pub(crate) forgotten: bool,
+    /// A column came in this process.
+    heard: bool,
+    pub(crate) slots: Slots,
+    /// In the order of their commits.
+    pub(crate) rows: VecDeque<Arc<Row>>,
+    pub(crate) blocks: VecDeque<Arc<Block>>,
+    /// What was in the last whole round.
+    live: Option<Arc<Shape>>,
+    last_whole: Option<Arc<Row>>,
+    /// No series has a later sample.
+    newest: Timestamp,
+    stamp: u32,
+    shapes: HashMap<u64, Arc<Shape>>,
+    hasher: DefaultHashBuilder,
+}
+
+/// What a commit leaves for the log, in this order.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    pub(crate) kept: Kept,
+    /// Stale markers; before the round, so that a log that ends between them has none too few.
+    pub(crate) ended: Option<Arc<Row>>,
+    pub(crate) row: Option<Arc<Row>>,
+}
+
+/// What became of one column's series.
+struct Sorted {
+    kept: Kept,
+    /// Known series, each once: what is in the round.
+    present: Vec<SeriesRef>,
+    /// Of these, the ones whose sample is later than their last.
+    refs: Vec<SeriesRef>,
+    values: Vec<f64>,
+}
+
+impl State {
+    fn new(id: TargetRef, desc: TargetDesc, history: History) -> Self {
+        Self {
+            id,
+            history,
+            desc,
+            registered: false,
+            retired: false,
+            forgotten: false,
+            heard: false,
+            slots: Slots::default(),
+            rows: VecDeque::new(),
+            blocks: VecDeque::new(),
+            live: None,
+            last_whole: None,
+            newest: Timestamp::MIN,
+            stamp: 0,
+            shapes: HashMap::new(),
+            hasher: DefaultHashBuilder::default(),
+        }
+    }
+
+    pub(crate) fn commit(&mut self, mut column: Column) -> Written {
+        let length = column.series.len().max(column.values.len());
+        if self.retired {
+            return Written {
+                kept: Kept {
+                    unknown: length,
+                    ..Kept::default()
+                },
+                ..Written::default()
+            };
+        }
+        let paired = column.series.len().min(column.values.len());
+        column.series.truncate(paired);
+        column.values.truncate(paired);
+        self.heard = true;
+        let mut written = match self.repeats(&column) {
+            Some(shape) => self.commit_repeat(column, shape),
+            None => self.commit_sorted(column),
+        };
+        written.kept.unknown += length - paired;
+        if self.rows.len() >= OPEN_ROWS_MAX {
+            self.seal_now();
+        }
+        written
+    }
+
+    /// The usual case: a later round of the same series in the same order.
+    fn repeats(&self, column: &Column) -> Option<Arc<Shape>> {
+        let live = self.live.as_ref()?;
+        let later = column.time > self.newest && column.round == Round::Whole;
+        (later && *live.refs == *column.series).then(|| live.clone())
+    }
+
+    fn commit_repeat(&mut self, column: Column, shape: Arc<Shape>) -> Written {
+        let added = self.slots.advance(&shape.refs, column.time, &column.values);
+        self.newest = column.time;
+        let kept = Kept {
+            kept: column.values.len(),
+            added,
+            ..Kept::default()
+        };
+        let row = Row {
+            time: column.time,
+            live: Some(shape.clone()),
+            shape,
+            values: column.values.into(),
+        };
+        Written {
+            kept,
+            ended: None,
+            row: Some(self.push(row)),
+        }
+    }
+
+    fn commit_sorted(&mut self, column: Column) -> Written {
+        let last_whole = self.last_whole.as_ref().map_or(Timestamp::MIN, |row| row.time);
+        let whole = column.round == Round::Whole;
+        if whole && column.time <= last_whole {
+            return Written {
+                kept: self.refused(&column),
+                ..Written::default()
+            };
+        }
+        let time = column.time;
+        let sorted = self.sort(column);
+        let mut kept = sorted.kept;
+        let ended = if whole { self.end_missing(time) } else { None };
+        kept.ended = ended.as_ref().map_or(0, |row| row.values.len());
+        if !whole && sorted.refs.is_empty() {
+            return Written {
+                kept,
+                ended,
+                row: None,
+            };
+        }
+        kept.added = self.slots.advance(&sorted.refs, time, &sorted.values);
+        if !sorted.refs.is_empty() {
+            self.newest = self.newest.max(time);
+        }
+        let all = sorted.present.len() == sorted.refs.len();
+        let shape = self.shape(&sorted.refs);
+        let live = whole.then(|| {
+            if all {
+                shape.clone()
+            } else {
+                self.shape(&sorted.present)
+            }
+        });
+        let row = self.push(Row {
+            time,
+            shape,
+            live,
+            values: sorted.values.into(),
+        });
+        Written {
+            kept,
+            ended,
+            row: Some(row),
+        }
+    }
+
+    /// A whole round that is not later than the last: nothing of it is kept.
+    fn refused(&self, column: &Column) -> Kept {
+        let mut kept = Kept::default();
+        for (series, value) in column.series.iter().zip(&column.values) {
+            if !self.holds(*series) {
+                kept.unknown += 1;
+            } else if self.repeated(*series, column.time, *value) {
+                kept.duplicate += 1;
+            } else {
+                kept.out_of_order += 1;
+            }
+        }
+        kept
+    }
+
+    fn sort(&mut self, column: Column) -> Sorted {
+        self.stamp = self.stamp.checked_add(1).unwrap_or_else(|| {
+            self.slots.clear_stamps();
+            1
+        });
+        let mut sorted = Sorted {
+            kept: Kept::default(),
+            present: Vec::with_capacity(column.series.len()),
+            refs: Vec::with_capacity(column.series.len()),
+            values: Vec::with_capacity(column.series.len()),
+        };
+        for (series, value) in column.series.into_iter().zip(column.values) {
+            if !self.holds(series) {
+                sorted.kept.unknown += 1;
+                continue;
+            }
+            // Of two values for one series in one column the first stands.
+            if !self.slots.stamp(series, self.stamp) {
+                sorted.kept.duplicate += 1;
+                continue;
+            }
+            sorted.present.push(series);
+            if column.time > self.slots.last(series).0 {
+                sorted.refs.push(series);
+                sorted.values.push(value);
+            } else if self.repeated(series, column.time, value) {
+                sorted.kept.duplicate += 1;
+            } else {
+                sorted.kept.out_of_order += 1;
+            }
+        }
+        sorted.kept.kept = sorted.refs.len();
+        sorted
+    }
+
+    fn holds(&self, series: SeriesRef) -> bool {
+        reference::target(series) == self.id && self.slots.holds(series)
+    }
+
+    fn repeated(&self, series: SeriesRef, time: Timestamp, value: f64) -> bool {
+        let (last_time, last_value) = self.slots.last(series);
+        last_time == time && last_value.to_bits() == value.to_bits()
+    }
+
+    /// Ends what was in the last whole round and does not bear the stamp of this one.
+    fn end_missing(&mut self, time: Timestamp) -> Option<Arc<Row>> {
+        let live = self.live.clone()?;
+        let missing = live
+            .refs
+            .iter()
+            .copied()
+            .filter(|series| !self.slots.bears(*series, self.stamp));
+        let missing = missing
+            .filter(|series| self.lives(*series) && self.slots.last(*series).0 < time)
+            .collect();
+        self.end(missing, time)
+    }
+
+    fn lives(&self, series: SeriesRef) -> bool {
+        self.slots.holds(series) && !is_stale(self.slots.last(series).1)
+    }
+
+    fn end(&mut self, series: Vec<SeriesRef>, time: Timestamp) -> Option<Arc<Row>> {
+        if series.is_empty() {
+            return None;
+        }
+        let values: Box<[f64]> = vec![STALE; series.len()].into();
+        self.slots.advance(&series, time, &values);
+        self.newest = self.newest.max(time);
+        let shape = self.shape(&series);
+        Some(self.push(Row {
+            time,
+            shape,
+            live: None,
+            values,
+        }))
+    }
+
+    /// All of its series end: at `time`, or a millisecond after its newest sample where that is later.
+    pub(crate) fn retire(&mut self, time: Timestamp) -> Vec<Arc<Row>> {
+        let living: Vec<SeriesRef> = self
+            .slots
+            .iter(self.id)
+            .map(|(series, _)| series)
+            .filter(|series| self.lives(*series))
+            .collect();
+        let (now, later): (Vec<_>, Vec<_>) = living
+            .into_iter()
+            .partition(|series| self.slots.last(*series).0 < time);
+        let after = Timestamp(self.newest.0.saturating_add(1));
+        let rows = [self.end(now, time), self.end(later, after)]
+            .into_iter()
+            .flatten()
+            .collect();
+        self.forget_round();
+        self.retired = true;
+        rows
+    }
+
+    /// From the log: what was written then, without noticing anything new.
+    pub(crate) fn restore(
+        &mut self,
+        time: Timestamp,
+        refs: Vec<SeriesRef>,
+        values: Vec<f64>,
+        live: Option<&[SeriesRef]>,
+    ) -> usize {
+        let column = Column {
+            target: self.id,
+            time,
+            round: Round::Part,
+            series: refs,
+            values,
+        };
+        let sorted = self.sort(column);
+        let kept = sorted.kept.kept;
+        let live = live.map(|live| self.shape(live));
+        if kept > 0 || live.is_some() {
+            self.slots.advance(&sorted.refs, time, &sorted.values);
+            if kept > 0 {
+                self.newest = self.newest.max(time);
+            }
+            let shape = self.shape(&sorted.refs);
+            self.push(Row {
+                time,
+                shape,
+                live,
+                values: sorted.values.into(),
+            });
+        }
+        if self.rows.len() >= BLOCK_ROWS {
+            self.seal_now();
+        }
+        kept
+    }
+
+    /// From the log: the target had been retired then.
+    pub(crate) fn restore_retired(&mut self) {
+        self.forget_round();
+        self.retired = true;
+    }
+
+    fn forget_round(&mut self) {
+        self.live = None;
+        self.last_whole = None;
+    }
+
+    fn push(&mut self, row: Row) -> Arc<Row> {
+        let row = Arc::new(row);
+        if let Some(live) = &row.live {
+            self.live = Some(live.clone());
+            self.last_whole = Some(row.clone());
+        }
+        if self.history == History::Full && !row.values.is_empty() {
+            self.rows.push_back(row.clone());
+        }
+        row
+    }
+
+    fn shape(&mut self, refs: &[SeriesRef]) -> Arc<Shape> {
+        use std::sync::atomic::{AtomicU64, Ordering};
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        if let Some(live) = self.live.as_ref().filter(|live| *live.refs == *refs) {
+            return live.clone();
+        }
+        let hash = self.hasher.hash_one(refs);
+        if let Some(known) = self.shapes.get(&hash).filter(|known| *known.refs == *refs) {
+            return known.clone();
+        }
+        if self.shapes.len() >= SHAPES_MAX {
+            self.shapes.clear();
+        }
+        let shape = Arc::new(Shape::new(NEXT.fetch_add(1, Ordering::Relaxed), refs.into()));
+        self.shapes.insert(hash, shape.clone());
+        shape
+    }
+
+    fn seal_now(&mut self) {
+        let rows = self.rows.make_contiguous();
+        let block = Block::seal(rows);
+        self.rows = VecDeque::new();
+        self.blocks.extend(block.map(Arc::new));
+    }
+
+    /// Puts a block in place of the oldest rows it was made of, unless they changed meanwhile.
+    pub(crate) fn replace(&mut self, rows: &[Arc<Row>], block: Option<Block>) {
+        let same =
+            self.rows.len() >= rows.len() && self.rows.iter().zip(rows).all(|(a, b)| Arc::ptr_eq(a, b));
+        if same {
+            self.rows.drain(..rows.len());
+            self.rows.shrink_to(BLOCK_ROWS);
+            self.blocks.extend(block.map(Arc::new));
+        }
+    }
+
+    /// Lets go of what ended before `cutoff`.
+    pub(crate) fn expire(&mut self, cutoff: Timestamp) {
+        self.blocks.retain(|block| block.last >= cutoff);
+        self.rows.retain(|row| row.time >= cutoff);
+        let current = self.live.as_ref().map(|live| live.id);
+        self.shapes
+            .retain(|_, shape| Arc::strong_count(shape) > 1 || Some(shape.id) == current);
+    }
+
+    /// Series whose newest sample, or first mention, is before `cutoff`.
+    pub(crate) fn idle(&self, cutoff: Timestamp) -> impl Iterator<Item = (SeriesRef, u32)> {
+        self.slots
+            .iter(self.id)
+            .filter(move |(series, about)| self.slots.last(*series).0.max(about.born) < cutoff)
+            .map(|(series, about)| (series, about.entry))
+    }
+
+    /// Forgets a series; its entry in the index goes with it.
+    pub(crate) fn forget(&mut self, series: SeriesRef) {
+        self.slots.remove(series);
+    }
+
+    /// After series were forgotten: the last round no longer counts on them.
+    pub(crate) fn forget_shapes(&mut self) {
+        self.shapes
+            .retain(|_, shape| shape.refs.iter().all(|series| self.slots.holds(*series)));
+        let Some(live) = self.live.clone() else { return };
+        if live.refs.iter().all(|series| self.slots.holds(*series)) {
+            return;
+        }
+        let left: Vec<SeriesRef> = live
+            .refs
+            .iter()
+            .copied()
+            .filter(|series| self.slots.holds(*series))
+            .collect();
+        self.live = Some(self.shape(&left));
+    }
+
+    /// The newest whole round, if the target has been heard in this process and is still there.
+    pub(crate) fn shown(&self) -> Option<&Arc<Row>> {
+        self.last_whole.as_ref().filter(|_| self.heard && !self.retired)
+    }
+
+    /// Bytes that its samples take.
+    pub(crate) fn bytes(&self) -> usize {
+        let blocks: usize = self.blocks.iter().map(|block| block.bytes).sum();
+        let rows: usize = self
+            .rows
+            .iter()
+            .map(|row| row.values.len() * 8 + size_of::<Row>())
+            .sum();
+        let shapes: usize = self.shapes.values().map(|shape| shape.heap_bytes()).sum();
+        blocks + rows + shapes
+    }
+}

@@ -1,0 +1,17 @@
+//! What the store promises, through its public face.
+
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by failing"
+)]
+
+mod disk;
+mod failing;
+mod forgetting;
+mod harness;
+mod naive;
+mod reading;
+mod refusing;
+mod restart;
+mod staleness;

@@ -1,0 +1,195 @@
+//! What waits to be written: rows of all targets, in the order of their commits.
+//!
+//! Bounded by samples. The rows are shared with memory, so that what waits costs next to nothing. A commit
+//! that finds it full waits a moment before it takes any lock; if that does not help, its row is missing in
+//! the log, and counted.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use model::Timestamp;
+use parking_lot::{Condvar, Mutex};
+
+use crate::row::Row;
+use crate::target::Target;
+
+/// Samples that may wait.
+pub(crate) const VALUES_MAX: usize = 1 << 20;
+/// Longest wait of a commit.
+const ROOM_WAIT: Duration = Duration::from_millis(20);
+
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) target: Arc<Target>,
+    pub(crate) what: What,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum What {
+    Row(Arc<Row>),
+    Retired,
+}
+
+impl Entry {
+    /// Samples in it; at least one, so that every entry counts.
+    pub(crate) fn weight(&self) -> usize {
+        match &self.what {
+            What::Row(row) => row.values.len().max(1),
+            What::Retired => 1,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    /// The writer waits here.
+    work: Condvar,
+    /// Commits wait here.
+    room: Condvar,
+    /// Whoever asked for a sync waits here.
+    done: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    entries: Vec<Entry>,
+    weight: usize,
+    /// Nothing older need be kept.
+    cutoff: Timestamp,
+    cutoff_moved: bool,
+    stop: bool,
+    syncs_asked: u64,
+    syncs_done: u64,
+    /// Whether the last sync left everything on the disk.
+    safe: bool,
+    /// The writer is gone.
+    ended: bool,
+}
+
+/// What the writer is to do next.
+#[derive(Debug, Default)]
+pub(crate) struct Work {
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) cutoff: Option<Timestamp>,
+    /// Somebody waits for this sync.
+    pub(crate) sync: Option<u64>,
+    pub(crate) stop: bool,
+}
+
+impl Queue {
+    pub(crate) fn new() -> Self {
+        let state = State {
+            entries: Vec::new(),
+            weight: 0,
+            cutoff: Timestamp::MIN,
+            cutoff_moved: false,
+            stop: false,
+            syncs_asked: 0,
+            syncs_done: 0,
+            safe: true,
+            ended: false,
+        };
+        Self {
+            state: Mutex::new(state),
+            work: Condvar::new(),
+            room: Condvar::new(),
+            done: Condvar::new(),
+        }
+    }
+
+    /// Waits a moment if there is no room for so many samples.
+    pub(crate) fn await_room(&self, weight: usize) {
+        let mut state = self.state.lock();
+        if state.has_room(weight) {
+            return;
+        }
+        let full = |state: &mut State| !state.has_room(weight) && !state.stop && !state.ended;
+        self.room.wait_while_for(&mut state, full, ROOM_WAIT);
+    }
+
+    /// False when it is full, or closed.
+    pub(crate) fn push(&self, entry: Entry) -> bool {
+        let mut state = self.state.lock();
+        if state.stop || state.ended || !state.has_room(entry.weight()) {
+            return false;
+        }
+        state.weight += entry.weight();
+        state.entries.push(entry);
+        drop(state);
+        self.work.notify_one();
+        true
+    }
+
+    pub(crate) fn set_cutoff(&self, cutoff: Timestamp) {
+        let mut state = self.state.lock();
+        state.cutoff = cutoff;
+        state.cutoff_moved = true;
+        drop(state);
+        self.work.notify_one();
+    }
+
+    /// Returns once all that was pushed before is on the disk, or cannot be: then false.
+    pub(crate) fn sync(&self) -> bool {
+        let mut state = self.state.lock();
+        state.syncs_asked += 1;
+        let ticket = state.syncs_asked;
+        self.work.notify_one();
+        self.done
+            .wait_while(&mut state, |state| state.syncs_done < ticket && !state.ended);
+        state.safe && state.syncs_done >= ticket
+    }
+
+    pub(crate) fn stop(&self) {
+        self.state.lock().stop = true;
+        self.work.notify_one();
+        self.room.notify_all();
+    }
+
+    /// For the writer: waits for work, at most until `deadline`.
+    pub(crate) fn next(&self, deadline: Option<Instant>) -> Work {
+        let mut state = self.state.lock();
+        let idle = |state: &mut State| {
+            state.entries.is_empty()
+                && !state.stop
+                && !state.cutoff_moved
+                && state.syncs_asked == state.syncs_done
+        };
+        match deadline {
+            Some(deadline) => _ = self.work.wait_while_until(&mut state, idle, deadline),
+            None => self.work.wait_while(&mut state, idle),
+        }
+        state.weight = 0;
+        let work = Work {
+            entries: std::mem::take(&mut state.entries),
+            cutoff: std::mem::take(&mut state.cutoff_moved).then_some(state.cutoff),
+            sync: (state.syncs_asked > state.syncs_done).then_some(state.syncs_asked),
+            stop: state.stop,
+        };
+        drop(state);
+        self.room.notify_all();
+        work
+    }
+
+    /// For the writer: all that was asked up to this ticket is done.
+    pub(crate) fn synced(&self, ticket: u64, safe: bool) {
+        let mut state = self.state.lock();
+        state.syncs_done = ticket;
+        state.safe = safe;
+        drop(state);
+        self.done.notify_all();
+    }
+
+    /// For the writer, when it goes, however it goes.
+    pub(crate) fn ended(&self) {
+        self.state.lock().ended = true;
+        self.done.notify_all();
+        self.room.notify_all();
+    }
+}
+
+impl State {
+    fn has_room(&self, weight: usize) -> bool {
+        self.entries.is_empty() || self.weight + weight <= VALUES_MAX
+    }
+}

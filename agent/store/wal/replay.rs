@@ -1,0 +1,258 @@
+//! Reads the log at start, segment by segment, and gives the store what is inside the retention.
+//!
+//! The end of the last segment may be torn: it is cut at the first record that is not whole. A broken place
+//! further back costs the rest of its segment, is counted, and reading goes on with the next one.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{Labels, Metadata, SeriesDesc, SeriesRef, TargetDesc, Timestamp};
+
+use super::disk::Disk;
+use super::record::{End, HeaderError, Reading, Record};
+use super::segment::Closed;
+use super::{Found, find};
+use crate::store::{OpenError, Store};
+use crate::target::Target;
+
+/// # Errors
+/// The folder cannot be read, or holds what a newer version wrote.
+pub(crate) fn replay(
+    store: &Store,
+    disk: &dyn Disk,
+    folder: &Path,
+    cutoff: Timestamp,
+) -> Result<Found, OpenError> {
+    let segments = find(disk, folder)?;
+    let next_number = segments.last().map_or(1, |(number, ..)| number + 1);
+    let last = segments.len().saturating_sub(1);
+    let mut closed = VecDeque::new();
+    for (nth, (_, path, bytes)) in segments.into_iter().enumerate() {
+        closed.extend(one(store, disk, path, bytes, nth == last, cutoff)?);
+    }
+    Ok(Found { closed, next_number })
+}
+
+/// Reads one segment; none when nothing is left of it.
+fn one(
+    store: &Store,
+    disk: &dyn Disk,
+    path: PathBuf,
+    bytes: u64,
+    last: bool,
+    cutoff: Timestamp,
+) -> Result<Option<Closed>, OpenError> {
+    let mut segment = Segment {
+        store,
+        cutoff,
+        newest: Timestamp::MIN,
+        known: Known::default(),
+    };
+    let (why, good_bytes) = match segment.read(disk, &path, bytes) {
+        Ok(Stop::Whole) => {
+            return Ok(Some(Closed {
+                path,
+                bytes,
+                newest: segment.newest,
+            }));
+        }
+        Ok(Stop::Newer(format)) => return Err(OpenError::Newer { path, format }),
+        Ok(Stop::Broken(why, good_bytes)) => (why, good_bytes),
+        Err(source) => return Err(OpenError::Read { path, source }),
+    };
+    if last {
+        tracing::info!(path = %path.display(), why, "the log ends within a record and is cut there");
+        let cut = if good_bytes == 0 {
+            disk.remove(&path)
+        } else {
+            disk.truncate(&path, good_bytes)
+        };
+        cut.map_err(|source| OpenError::new(&path, source))?;
+        let left = Closed {
+            path,
+            bytes: good_bytes,
+            newest: segment.newest,
+        };
+        return Ok((good_bytes > 0).then_some(left));
+    }
+    store.accounts.wal.corrupt.inc();
+    let lost_bytes = bytes - good_bytes;
+    tracing::warn!(path = %path.display(), why, lost_bytes, "the rest of a log segment cannot be read");
+    Ok(Some(Closed {
+        path,
+        bytes,
+        newest: segment.newest,
+    }))
+}
+
+enum Stop {
+    Whole,
+    /// Why, and how many bytes before are good.
+    Broken(&'static str, u64),
+    Newer(u32),
+}
+
+struct Segment<'a> {
+    store: &'a Store,
+    cutoff: Timestamp,
+    newest: Timestamp,
+    known: Known,
+}
+
+/// What the segment has said so far, under its own numbers.
+#[derive(Default)]
+struct Known {
+    targets: HashMap<u32, Named>,
+    families: HashMap<u32, Metadata>,
+    series: HashMap<SeriesRef, (Labels, u32)>,
+    shapes: HashMap<u64, Shape>,
+}
+
+struct Named {
+    desc: TargetDesc,
+    /// In the store, once it is needed.
+    target: Option<Arc<Target>>,
+}
+
+struct Shape {
+    target: u32,
+    refs: Vec<SeriesRef>,
+    /// The same series in the store, once they are needed.
+    placed: Option<Vec<Option<SeriesRef>>>,
+}
+
+impl Segment<'_> {
+    fn read(&mut self, disk: &dyn Disk, path: &Path, bytes: u64) -> io::Result<Stop> {
+        let mut reading = match Reading::new(disk.read(path)?, bytes)? {
+            Ok(reading) => reading,
+            Err(HeaderError::Short) => return Ok(Stop::Broken("its header is cut short", 0)),
+            Err(HeaderError::Foreign) => return Ok(Stop::Broken("it does not begin as a segment does", 0)),
+            Err(HeaderError::Newer(format)) => return Ok(Stop::Newer(format)),
+        };
+        loop {
+            match reading.next()? {
+                Ok(record) => self.take(record),
+                Err(End::Whole) => return Ok(Stop::Whole),
+                Err(End::Broken(why)) => return Ok(Stop::Broken(why, reading.good_bytes)),
+            }
+        }
+    }
+
+    fn take(&mut self, record: Record) {
+        match record {
+            Record::Target {
+                id,
+                staleness_millis,
+                name,
+            } => {
+                let staleness = staleness_millis.map(Duration::from_millis);
+                let desc = TargetDesc {
+                    name: name.into(),
+                    page: None,
+                    staleness,
+                };
+                self.known.targets.insert(id, Named { desc, target: None });
+            }
+            Record::Family { id, metadata } => _ = self.known.families.insert(id, metadata),
+            Record::Series {
+                series,
+                family,
+                labels,
+            } => {
+                self.known.series.insert(series, (labels, family));
+            }
+            Record::Shape { id, target, refs } => {
+                self.known.shapes.insert(
+                    id,
+                    Shape {
+                        target,
+                        refs,
+                        placed: None,
+                    },
+                );
+            }
+            Record::Row {
+                shape,
+                live,
+                time,
+                values,
+            } => self.row(shape, live, time, &values),
+            Record::Retired { target } => {
+                if let Some(target) = self.known.target(self.store, target) {
+                    target.state.lock().restore_retired();
+                }
+            }
+        }
+    }
+
+    fn row(&mut self, shape: u64, live: Option<u64>, time: Timestamp, values: &[f64]) {
+        self.newest = self.newest.max(time);
+        if time < self.cutoff {
+            return;
+        }
+        let Some((target, placed)) = self.known.place(self.store, shape) else {
+            return;
+        };
+        let pairs = placed
+            .iter()
+            .zip(values)
+            .filter_map(|(series, value)| Some(((*series)?, *value)));
+        let (refs, values) = pairs.unzip();
+        let live: Option<Vec<SeriesRef>> = live
+            .and_then(|live| self.known.place(self.store, live))
+            .map(|(_, placed)| placed.iter().flatten().copied().collect());
+        let kept = target.state.lock().restore(time, refs, values, live.as_deref());
+        self.store.accounts.wal.restored.inc_by(kept as u64);
+    }
+}
+
+impl Known {
+    fn target(&mut self, store: &Store, id: u32) -> Option<Arc<Target>> {
+        let named = self.targets.get_mut(&id)?;
+        let target = named
+            .target
+            .get_or_insert_with(|| store.restore_target(&named.desc));
+        Some(target.clone())
+    }
+
+    /// The series of a shape in the store; those it refuses are none.
+    fn place(&mut self, store: &Store, id: u64) -> Option<(Arc<Target>, &[Option<SeriesRef>])> {
+        let target = self.shapes.get(&id)?.target;
+        let target = self.target(store, target)?;
+        let Self {
+            families,
+            series,
+            shapes,
+            ..
+        } = self;
+        let shape = shapes.get_mut(&id)?;
+        let placed = shape.placed.get_or_insert_with(|| {
+            let refs = std::mem::take(&mut shape.refs);
+            let place = |reference: &SeriesRef| {
+                let (labels, family) = series.get(reference)?;
+                store.restore_series(&target, &desc(labels, families.get(family)?))
+            };
+            refs.iter().map(place).collect()
+        });
+        Some((target, placed))
+    }
+}
+
+fn desc(labels: &Labels, family: &Metadata) -> SeriesDesc {
+    let Metadata {
+        family,
+        kind,
+        help,
+        unit,
+    } = family.clone();
+    SeriesDesc {
+        labels: labels.clone(),
+        kind,
+        family,
+        help,
+        unit,
+    }
+}

@@ -1,0 +1,223 @@
+//! One file of the log, being written: defines each thing the first time a row speaks of it.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use model::{Labels, SeriesRef, Timestamp};
+
+use super::disk::{Append, Disk};
+use super::queue::{Entry, What};
+use super::record;
+use crate::families::Family;
+use crate::row::{Row, Shape};
+use crate::target::Target;
+
+/// Bytes gathered before they go to the file.
+const BUFFER_BYTES: usize = 256 << 10;
+/// Series looked up in one go, so that a commit of their target need not wait for all.
+const LOOKUP: usize = 1024;
+
+pub(crate) fn path(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("{number:08}.wal"))
+}
+
+/// None for files that are not of the log.
+pub(crate) fn number(path: &Path) -> Option<u64> {
+    path.file_name()?.to_str()?.strip_suffix(".wal")?.parse().ok()
+}
+
+/// What is known of a file that is no longer written.
+#[derive(Clone, Debug)]
+pub(crate) struct Closed {
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: u64,
+    /// Time of its newest sample.
+    pub(crate) newest: Timestamp,
+}
+
+pub(crate) struct Segment {
+    pub(crate) path: PathBuf,
+    file: Box<dyn Append>,
+    buffer: Vec<u8>,
+    /// In the file, without the buffer.
+    file_bytes: u64,
+    /// Of these, safe.
+    synced_bytes: u64,
+    /// What definitions take.
+    pub(crate) defined_bytes: u64,
+    pub(crate) oldest: Timestamp,
+    pub(crate) newest: Timestamp,
+    targets: HashSet<u32>,
+    families: HashSet<u32>,
+    series: HashSet<SeriesRef>,
+    shapes: HashSet<u64>,
+}
+
+impl Segment {
+    pub(crate) fn create(disk: &dyn Disk, folder: &Path, number: u64) -> io::Result<Self> {
+        let path = path(folder, number);
+        Ok(Self {
+            file: disk.create(&path)?,
+            path,
+            buffer: record::header().to_vec(),
+            file_bytes: 0,
+            synced_bytes: 0,
+            defined_bytes: 0,
+            oldest: Timestamp::MAX,
+            newest: Timestamp::MIN,
+            targets: HashSet::new(),
+            families: HashSet::new(),
+            series: HashSet::new(),
+            shapes: HashSet::new(),
+        })
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.file_bytes + self.buffer.len() as u64
+    }
+
+    /// False when the row is too long for a record, and so is not in the log.
+    pub(crate) fn write(&mut self, entry: &Entry) -> io::Result<bool> {
+        let before = self.bytes();
+        let row = match &entry.what {
+            What::Row(row) => row,
+            What::Retired => {
+                self.define_target(&entry.target);
+                record::retired(&mut self.buffer, entry.target.id.0);
+                return Ok(true);
+            }
+        };
+        let values_max = record::RECORD_BYTES_MAX / 8 - 8;
+        if row
+            .values
+            .len()
+            .max(row.live.as_ref().map_or(0, |live| live.refs.len()))
+            > values_max
+        {
+            return Ok(false);
+        }
+        self.define_shape(&entry.target, &row.shape)?;
+        if let Some(live) = &row.live {
+            self.define_shape(&entry.target, live)?;
+        }
+        self.defined_bytes += self.bytes() - before;
+        self.write_row(row)?;
+        Ok(true)
+    }
+
+    fn write_row(&mut self, row: &Row) -> io::Result<()> {
+        self.oldest = self.oldest.min(row.time);
+        self.newest = self.newest.max(row.time);
+        let live = row.live.as_ref().map(|live| live.id);
+        record::row(&mut self.buffer, row.shape.id, live, row.time, &row.values);
+        self.flush_when_full()
+    }
+
+    fn define_target(&mut self, target: &Target) {
+        if self.targets.insert(target.id.0) {
+            let staleness = target.state.lock().desc.staleness;
+            let staleness = staleness.and_then(|staleness| u64::try_from(staleness.as_millis()).ok());
+            record::target(&mut self.buffer, target.id.0, staleness, &target.name);
+        }
+    }
+
+    fn define_shape(&mut self, target: &Target, shape: &Arc<Shape>) -> io::Result<()> {
+        if self.shapes.contains(&shape.id) {
+            return Ok(());
+        }
+        self.define_target(target);
+        let new: Vec<SeriesRef> = shape
+            .refs
+            .iter()
+            .copied()
+            .filter(|series| !self.series.contains(series))
+            .collect();
+        for some in new.chunks(LOOKUP) {
+            for (series, labels, family) in lookup(target, some) {
+                self.define_series(series, &labels, &family);
+            }
+            self.flush_when_full()?;
+        }
+        record::shape(&mut self.buffer, shape.id, target.id.0, &shape.refs);
+        self.shapes.insert(shape.id);
+        Ok(())
+    }
+
+    fn define_series(&mut self, series: SeriesRef, labels: &Labels, family: &Family) {
+        if self.families.insert(family.id) {
+            record::family(&mut self.buffer, family.id, &family.metadata);
+        }
+        record::series(&mut self.buffer, series, family.id, labels);
+        self.series.insert(series);
+    }
+
+    fn flush_when_full(&mut self) -> io::Result<()> {
+        if self.buffer.len() >= BUFFER_BYTES {
+            self.flush()
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        if !self.buffer.is_empty() {
+            self.file.append(&self.buffer)?;
+            self.file_bytes += self.buffer.len() as u64;
+            self.buffer.clear();
+            self.buffer.shrink_to(BUFFER_BYTES);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        self.flush()?;
+        self.file.sync()?;
+        self.synced_bytes = self.file_bytes;
+        Ok(())
+    }
+
+    pub(crate) fn close(self) -> Closed {
+        Closed {
+            path: self.path,
+            bytes: self.file_bytes,
+            newest: self.newest,
+        }
+    }
+
+    /// After a failure: the file keeps what is safe and loses the rest, which is written elsewhere. None when
+    /// nothing is left of it.
+    pub(crate) fn abandon(self, disk: &dyn Disk) -> Option<Closed> {
+        let Self {
+            path,
+            file,
+            synced_bytes,
+            newest,
+            ..
+        } = self;
+        drop(file);
+        let done = if synced_bytes == 0 {
+            disk.remove(&path)
+        } else {
+            disk.truncate(&path, synced_bytes)
+        };
+        if let Err(error) = done {
+            // Reading stops at the first broken record and takes a row that is there twice once.
+            tracing::debug!(%error, path = %path.display(), "log segment keeps a broken end");
+        }
+        (synced_bytes > 0).then_some(Closed {
+            path,
+            bytes: synced_bytes,
+            newest,
+        })
+    }
+}
+
+fn lookup(target: &Target, some: &[SeriesRef]) -> Vec<(SeriesRef, Labels, Arc<Family>)> {
+    let state = target.state.lock();
+    let about = some.iter().map(|series| (*series, state.slots.about(*series)));
+    about
+        .filter_map(|(series, about)| about.map(|about| (series, about.labels.clone(), about.family.clone())))
+        .collect()
+}
