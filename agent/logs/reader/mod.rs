@@ -5,6 +5,7 @@
 
 mod admit;
 mod read;
+mod recall;
 mod settle;
 #[cfg(test)]
 mod tests;
