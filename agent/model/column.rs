@@ -11,7 +11,9 @@ use crate::{Kind, Labels, Timestamp};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TargetRef(pub u32);
 
-/// A series the store knows. Given out by [`Keep::series`]; good until its target is retired.
+/// A series the store knows. Given out by [`Keep::series`]; good until its target is retired, or until it has
+/// had no sample for the store's retention. A commit counts a ref that is no longer good as `unknown`: the
+/// source then asks again for its series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SeriesRef(pub u64);
 

@@ -71,6 +71,8 @@ impl std::error::Error for SelectError {}
 /// Reads what was kept. Results are sorted by labels.
 pub trait Select: Send + Sync {
     /// Series that match and have at least one sample in `range`; other samples are left out.
+    /// For a series with a staleness of its own the range begins that much earlier, so that what still
+    /// answers at its start is there.
     /// `samples_max` bounds what is read in all.
     ///
     /// # Errors

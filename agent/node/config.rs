@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer};
 pub struct Config {
     /// Whether the machine is read at all.
     pub enabled: bool,
-    /// Time between two rounds; the first ones come at 0, 1, 2 and 5 s, so that graphs move at once.
+    /// Time between two rounds, at least 1s; the first ones come at 0, 1, 2 and 5 s, so that graphs move at once.
     #[serde(deserialize_with = "model::text::duration::deserialize")]
     pub interval: Duration,
     /// Label `job` of every series; `node-exporter` is what the Kubernetes mixin expects.

@@ -66,6 +66,13 @@ impl Known {
         self.target
     }
 
+    /// The store has forgotten some: all are asked for again.
+    pub(crate) fn forget(&mut self) {
+        self.entries.clear();
+        self.index.clear();
+        self.first = 0;
+    }
+
     pub(crate) fn begin(&mut self) {
         self.round += 1;
         self.last = None;

@@ -16,6 +16,7 @@ use crate::metrics::Metrics;
 use crate::reader::{Reader, State};
 use crate::slots::Slots;
 
+const INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// How long a stop waits for a round that is under way.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -90,7 +91,7 @@ impl Node {
             tracing::error!(%error, "no thread to read the machine");
             return;
         }
-        let mut slots = Slots::new(clock.now(), handle.0.config.interval);
+        let mut slots = Slots::new(clock.now(), handle.0.config.interval.max(INTERVAL_MIN));
         loop {
             tokio::select! {
                 biased;

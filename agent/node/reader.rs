@@ -14,7 +14,7 @@ use crate::family::Family;
 use crate::file::Buffer;
 use crate::known::{Emit, Known};
 use crate::metrics::Metrics;
-use crate::report::Report;
+use crate::report::{Report, Said};
 
 static DURATION: Family = Family::gauge(
     "node_scrape_collector_duration_seconds",
@@ -124,14 +124,16 @@ impl Reader {
             values,
         });
         let duration = began.elapsed();
-        self.report.commit(
-            &*self.keep,
-            now,
-            good > 0,
-            duration.as_secs_f64(),
-            self.size,
-            kept.added,
-        );
+        let said = Said {
+            up: good > 0,
+            seconds: duration.as_secs_f64(),
+            samples: self.size,
+            added: kept.added,
+        };
+        self.report.commit(&*self.keep, now, &said);
+        if kept.unknown > 0 {
+            self.known.forget();
+        }
         self.account(kept, refused);
         self.metrics.rounds.inc();
         self.metrics.seconds.observe(duration.as_secs_f64());

@@ -20,9 +20,18 @@ struct Inner {
     columns: Vec<Column>,
     asked: usize,
     limit: Option<usize>,
+    /// Refs below are forgotten.
+    oldest: u64,
 }
 
 impl Recorder {
+    /// As after a long silence: no ref is good any more.
+    pub(crate) fn forget(&self) {
+        let mut inner = self.0.lock();
+        inner.oldest = inner.series.len() as u64;
+        inner.by_labels.clear();
+    }
+
     pub(crate) fn asked(&self) -> usize {
         self.0.lock().asked
     }
@@ -111,11 +120,16 @@ impl Keep for Recorder {
     fn commit(&self, column: Column) -> Kept {
         assert_eq!(column.series.len(), column.values.len());
         assert_eq!(column.round, Round::Whole);
+        let mut inner = self.0.lock();
+        let is_unknown = |series: &&SeriesRef| series.0 < inner.oldest;
+        let unknown = column.series.iter().filter(is_unknown).count();
         let kept = Kept {
-            kept: column.series.len(),
+            kept: column.series.len() - unknown,
+            unknown,
             ..Kept::default()
         };
-        self.0.lock().columns.push(column);
+        inner.columns.push(column);
+        drop(inner);
         self.1.notify_waiters();
         self.1.notify_one();
         kept

@@ -22,7 +22,17 @@ const SERIES: [(&str, &str); 5] = [
 /// A target of its own without a page, so that `/metrics/node` shows what node_exporter does.
 pub(crate) struct Report {
     target: TargetRef,
-    series: Vec<(usize, SeriesRef)>,
+    base: Labels,
+    /// None until the store gives them out, and again when it has forgotten them.
+    series: [Option<SeriesRef>; SERIES.len()],
+}
+
+/// What there is to say of a round.
+pub(crate) struct Said {
+    pub(crate) up: bool,
+    pub(crate) seconds: f64,
+    pub(crate) samples: usize,
+    pub(crate) added: usize,
 }
 
 impl Report {
@@ -32,50 +42,57 @@ impl Report {
             page: None,
             staleness: None,
         });
-        let series = SERIES.iter().enumerate().filter_map(|(nth, (name, help))| {
-            let mut labels = base.to_builder();
-            labels.set(model::labels::METRIC_NAME, name);
-            let desc = SeriesDesc {
-                labels: labels.build(),
-                kind: Kind::Gauge,
-                family: Arc::from(*name),
-                help: Arc::from(*help),
-                unit: Arc::from(""),
-            };
-            let series = keep.series(target, &desc);
-            series
-                .inspect_err(|error| tracing::warn!(%error, name, "series refused"))
-                .ok()
-                .map(|series| (nth, series))
-        });
         Self {
             target,
-            series: series.collect(),
+            base: base.clone(),
+            series: [None; SERIES.len()],
         }
     }
 
-    pub(crate) fn commit(
-        &self,
-        keep: &dyn Keep,
-        time: Timestamp,
-        up: bool,
-        seconds: f64,
-        samples: usize,
-        added: usize,
-    ) {
-        let samples = samples as f64;
-        let values = [f64::from(up), seconds, samples, samples, added as f64];
-        let rows = self
-            .series
-            .iter()
-            .filter_map(|(nth, series)| Some((*series, *values.get(*nth)?)));
-        let (series, values) = rows.unzip();
-        keep.commit(Column {
+    pub(crate) fn commit(&mut self, keep: &dyn Keep, time: Timestamp, said: &Said) {
+        self.ask(keep);
+        let samples = said.samples as f64;
+        let values = [
+            f64::from(said.up),
+            said.seconds,
+            samples,
+            samples,
+            said.added as f64,
+        ];
+        let rows = self.series.iter().zip(values);
+        let (series, values) = rows
+            .filter_map(|(series, value)| Some(((*series)?, value)))
+            .unzip();
+        let kept = keep.commit(Column {
             target: self.target,
             time,
             round: Round::Whole,
             series,
             values,
         });
+        if kept.unknown > 0 {
+            self.series = [None; SERIES.len()];
+        }
+    }
+
+    fn ask(&mut self, keep: &dyn Keep) {
+        for (place, (name, help)) in self.series.iter_mut().zip(SERIES) {
+            if place.is_some() {
+                continue;
+            }
+            let mut labels = self.base.to_builder();
+            labels.set(model::labels::METRIC_NAME, name);
+            let desc = SeriesDesc {
+                labels: labels.build(),
+                kind: Kind::Gauge,
+                family: Arc::from(name),
+                help: Arc::from(help),
+                unit: Arc::from(""),
+            };
+            let series = keep.series(self.target, &desc);
+            *place = series
+                .inspect_err(|error| tracing::debug!(%error, name, "series refused"))
+                .ok();
+        }
     }
 }

@@ -196,6 +196,26 @@ fn samples_that_the_store_refuses_are_counted() {
     assert!(ledger.dropped["refused"] > 100, "{ledger:?}");
 }
 
+#[test]
+fn series_that_the_store_forgot_are_asked_for_again() {
+    let keep = Arc::new(Recorder::default());
+    let mut reader = reader(&over(&fixtures()), &keep);
+    reader.round(NOW);
+    let asked = keep.asked();
+    keep.forget();
+    for seconds in [15, 30] {
+        reader.round(NOW + Duration::from_secs(seconds));
+    }
+    assert_eq!(keep.asked(), 2 * asked);
+    let first = &keep.now_of("node")[0];
+    let last = keep.now_of("node").pop().unwrap();
+    assert_eq!(first.series.len(), last.series.len());
+    assert!(first.series.iter().max() < last.series.iter().min());
+    assert!(
+        keep.now_of("node/report")[0].series.iter().max() < keep.now_of("node/report")[2].series.iter().min()
+    );
+}
+
 /// A guard against a slip by a factor, not a benchmark: unoptimised, over this machine.
 #[test]
 fn a_round_is_cheap() {

@@ -3,6 +3,9 @@
 use model::{AlertEvent, AlertState, Labels, Timestamp};
 use serde::{Deserialize, Serialize};
 
+/// Longest annotation kept: a screen of text, not a log file.
+const ANNOTATION_BYTES_MAX: usize = 16 * 1024;
+
 /// What was last heard of one alert. It is firing until rules say that it resolved: silence only makes it
 /// unknown, which is shown, and never resolves it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,7 +30,7 @@ impl Alert {
         Self {
             fingerprint: event.fingerprint,
             labels: event.labels,
-            annotations: event.annotations,
+            annotations: bounded(&event.annotations),
             starts_at: event.starts_at,
             resolved_at: resolved.then_some(event.ends_at),
             opened: now,
@@ -60,5 +63,38 @@ impl Alert {
             instance.unwrap_or_default(),
             &self.labels,
         )
+    }
+}
+
+/// The same annotations, with those that are far too long cut.
+fn bounded(annotations: &Labels) -> Labels {
+    if annotations
+        .iter()
+        .all(|(_, text)| text.len() <= ANNOTATION_BYTES_MAX)
+    {
+        return annotations.clone();
+    }
+    let pairs = annotations.iter().map(|(name, text)| {
+        let end = text.floor_char_boundary(ANNOTATION_BYTES_MAX);
+        (name, text.get(..end).unwrap_or_default())
+    });
+    Labels::from_pairs(pairs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endless_annotation_is_cut_at_a_letter() {
+        let long = "é".repeat(ANNOTATION_BYTES_MAX);
+        let cut = bounded(&Labels::from_pairs([
+            ("a", format!("x{long}").as_str()),
+            ("b", "short"),
+        ]));
+        assert_eq!(
+            (cut.value("a").len(), cut.value("b")),
+            (ANNOTATION_BYTES_MAX - 1, "short")
+        );
     }
 }

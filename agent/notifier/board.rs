@@ -75,7 +75,7 @@ impl Board {
 
     /// Writes a row of the history; returns it as it stands.
     pub(crate) fn said(&self, row: Option<u64>, said: Said) -> Said {
-        self.0.lock().history.write(row, said).clone()
+        self.0.lock().history.write(row, said)
     }
 
     pub(crate) fn row(&self, nth: u64) -> Option<Said> {

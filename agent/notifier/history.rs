@@ -57,27 +57,20 @@ impl History {
     }
 
     /// Writes a message's newest state: the row `nth` if it is still there, else a new one. Returns the row.
-    pub(crate) fn write(&mut self, nth: Option<u64>, mut said: Said) -> &Said {
-        let known = nth.and_then(|nth| self.rows.iter().position(|row| row.nth == nth));
-        let place = match known {
-            Some(place) => place,
-            None => {
-                if self.rows.len() >= ROWS {
-                    self.rows.pop_front();
-                }
-                self.next += 1;
-                self.rows.push_back(Said {
-                    nth: self.next - 1,
-                    ..said.clone()
-                });
-                self.rows.len() - 1
-            }
-        };
-        // The place was found or made just now.
-        let row = &mut self.rows[place];
-        said.nth = row.nth;
-        *row = said;
-        row
+    pub(crate) fn write(&mut self, nth: Option<u64>, mut said: Said) -> Said {
+        let known = nth.and_then(|nth| self.rows.iter_mut().find(|row| row.nth == nth));
+        if let Some(row) = known {
+            said.nth = row.nth;
+            row.clone_from(&said);
+            return said;
+        }
+        if self.rows.len() >= ROWS {
+            self.rows.pop_front();
+        }
+        said.nth = self.next;
+        self.next += 1;
+        self.rows.push_back(said.clone());
+        said
     }
 
     pub(crate) fn row(&self, nth: u64) -> Option<&Said> {

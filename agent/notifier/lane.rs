@@ -132,7 +132,11 @@ impl Lane {
 
     /// Returns how long it rests.
     pub(crate) fn failed(&mut self, after: Option<Duration>, now: Timestamp) -> Duration {
-        let rest = after.unwrap_or_else(|| self.backoff.next());
+        // Who says "at once" means soon.
+        let rest = match after {
+            Some(after) => after.max(RETRY_FIRST),
+            None => self.backoff.next(),
+        };
         self.not_before = now + rest;
         rest
     }

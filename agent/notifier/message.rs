@@ -57,7 +57,7 @@ impl Message {
 
     /// Says that messages arrive. Its one alert is resolved already, so that nobody is paged for good.
     pub(crate) fn test(time: Timestamp, external_url: &Arc<str>) -> Self {
-        let labels = Labels::from_pairs([(model::labels::ALERT_NAME, "SkoposTest"), ("severity", "none")]);
+        let labels = Labels::from_pairs([(model::labels::ALERT_NAME, "SkoposTest")]);
         let summary = "This is a test message of Skopos; nothing is wrong.";
         let alert = Alert {
             fingerprint: labels.fingerprint(),

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use journal::{Change, Journal};
 use model::{Labels, Timestamp};
 use prometheus::IntCounter;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use tracing::{error, info};
 
@@ -176,6 +177,11 @@ impl Records {
     }
 
     fn remove(&mut self, key: String) {
+        // While the disk takes nothing, what it never had needs no removal: what is pending stays bounded.
+        if self.failing && self.journal.get::<IgnoredAny>(&key).is_none() {
+            self.pending.remove(&key);
+            return;
+        }
         self.pending.insert(key.clone(), Change::remove(key));
     }
 

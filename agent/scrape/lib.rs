@@ -1,1 +1,28 @@
-//! Being built.
+//! Reads metrics from HTTP targets and commits them to the store, a target at a time.
+//!
+//! A scrape is all or nothing. Whatever happens to it, `up` and the other series of its report stand, and
+//! what the target no longer sends ends. No two scrapes of a target overlap; a slow one skips slots.
+
+pub mod config;
+pub mod text;
+
+mod fetch;
+mod intake;
+mod labels;
+mod ledger;
+mod metrics;
+mod plan;
+mod pool;
+mod report;
+mod shapes;
+mod slots;
+mod target;
+
+#[cfg(test)]
+mod fakes;
+#[cfg(test)]
+mod tests;
+
+pub use config::{Global, ScrapeConfig};
+pub use plan::check;
+pub use pool::Pool;

@@ -4,6 +4,7 @@
 //! it ever changes, so that readers keep it by an `Arc` and no lock. This is the seam behind which denser
 //! chunks and blocks on disk belong: a block answers `column` and its bounds, nothing else.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -22,7 +23,8 @@ pub(crate) struct Block {
     /// Sorted.
     refs: Box<[SeriesRef]>,
     columns: Box<[Sealed]>,
-    pub(crate) bytes: usize,
+    /// All packed values, one series after the other.
+    packed: Box<[u8]>,
 }
 
 #[derive(Debug)]
@@ -33,10 +35,18 @@ struct Sealed {
 
 /// One series in a block.
 pub(crate) struct Column<'a> {
+    block: &'a Block,
     /// Two columns of a block with the same number have the same times.
     pub(crate) group: u32,
     pub(crate) times: &'a Arc<[Timestamp]>,
-    pub(crate) values: &'a Packed,
+    values: Packed,
+}
+
+impl Column<'_> {
+    /// Adds the values of a range of its times to `out`.
+    pub(crate) fn read(&self, range: Range<usize>, out: &mut Vec<f64>) {
+        self.values.read(&self.block.packed, range, out);
+    }
 }
 
 impl Block {
@@ -56,7 +66,8 @@ impl Block {
         let mut times: Vec<Arc<[Timestamp]>> = Vec::new();
         // Which shapes a series is in decides its times.
         let mut groups: HashMap<Box<[bool]>, u32> = HashMap::new();
-        let mut columns = Vec::with_capacity(refs.len());
+        let (mut columns, mut packed) = (Vec::with_capacity(refs.len()), Vec::new());
+        let mut scratch = Vec::new();
         let (mut positions, mut presence, mut values) = (Vec::new(), Vec::new(), Vec::new());
         for series in &refs {
             shaped.positions(*series, &mut positions);
@@ -72,19 +83,17 @@ impl Block {
             values.extend(shaped.samples(&positions).map(|(_, value)| value));
             columns.push(Sealed {
                 times: group,
-                values: Packed::pack(&values),
+                values: Packed::pack(&values, &mut packed, &mut scratch),
             });
         }
-        let mut block = Self {
+        Some(Self {
             first,
             last,
             times: times.into(),
             refs: refs.into(),
             columns: columns.into(),
-            bytes: 0,
-        };
-        block.bytes = block.heap_bytes();
-        Some(block)
+            packed: packed.into(),
+        })
     }
 
     pub(crate) fn column(&self, series: SeriesRef) -> Option<Column<'_>> {
@@ -98,14 +107,15 @@ impl Block {
         Some(Column {
             group: sealed.times,
             times,
-            values: &sealed.values,
+            block: self,
+            values: sealed.values,
         })
     }
 
-    fn heap_bytes(&self) -> usize {
+    /// Bytes that it takes.
+    pub(crate) fn bytes(&self) -> usize {
         let times: usize = self.times.iter().map(|times| 16 + times.len() * 8).sum();
-        let values: usize = self.columns.iter().map(|column| column.values.heap_bytes()).sum();
-        times + values + self.refs.len() * (8 + size_of::<Sealed>())
+        times + self.packed.len() + self.refs.len() * (8 + size_of::<Sealed>())
     }
 }
 
@@ -152,7 +162,7 @@ mod tests {
         assert_eq!(&**a.times, [Timestamp(10), Timestamp(20)]);
         assert_eq!(&**c.times, [Timestamp(7)]);
         let mut values = Vec::new();
-        b.values.read(0..2, &mut values);
+        b.read(0..2, &mut values);
         assert_eq!(values, [2.0, 4.0]);
         assert!(block.column(reference::make(TargetRef(0), 1, 0)).is_none());
     }

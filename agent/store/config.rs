@@ -15,7 +15,7 @@ pub struct Config {
     pub retention: Duration, // retention: 6h
     /// Most series held at a time; new ones beyond it are refused and counted.
     pub series_max: usize,
-    /// Most memory that samples may take, in bytes; beyond it the oldest half hours of the largest targets go
+    /// Most memory that samples may take, in bytes; beyond it the oldest blocks of the largest targets go
     /// first. Labels and index come on top, about 400 bytes a series.
     pub memory_bytes_max: usize,
     /// Most labels a series may have, its name among them.
@@ -62,7 +62,7 @@ impl Default for Config {
 impl Config {
     /// How long a series without samples is remembered.
     pub(crate) fn memory(&self) -> Duration {
-        const LAST_VALUES: Duration = Duration::from_mins(10);
+        const LAST_VALUES: Duration = Duration::from_hours(1);
         match self.history {
             History::Full => self.retention,
             History::None => LAST_VALUES,

@@ -48,14 +48,14 @@ impl Families {
         known
     }
 
-    /// Sorted by family.
+    /// Those that some series has, sorted by family.
     pub(crate) fn all(&self) -> Vec<Metadata> {
-        let mut all: Vec<Metadata> = self
+        let used = self
             .known
             .values()
             .flatten()
-            .map(|family| family.metadata.clone())
-            .collect();
+            .filter(|family| Arc::strong_count(family) > 1);
+        let mut all: Vec<Metadata> = used.map(|family| family.metadata.clone()).collect();
         all.sort_by(|a, b| (&a.family, a.kind.text(), &a.help).cmp(&(&b.family, b.kind.text(), &b.help)));
         all
     }

@@ -94,9 +94,13 @@ impl Index {
         let hash = self.hasher.hash_one(&labels);
         for (name, value) in labels.iter() {
             let posting = slot(slot(&mut self.names, name), value);
-            if let Err(at) = posting.binary_search(&id) {
-                posting.insert(at, id);
-            }
+            // Mostly it is the highest number so far.
+            let at = if posting.last().is_none_or(|last| *last < id) {
+                posting.len()
+            } else {
+                posting.partition_point(|known| *known < id)
+            };
+            posting.insert(at, id);
         }
         let entry = Some(Entry { labels, series });
         if self.free.pop().is_some() {

@@ -95,11 +95,11 @@ impl Store {
             what,
         };
         let weight = entry.weight();
-        if !wal.queue.push(entry) {
+        if let Err(reason) = wal.queue.push(entry) {
             self.accounts
                 .wal
                 .dropped
-                .with_label_values(&["queue_full"])
+                .with_label_values(&[reason])
                 .inc_by(weight as u64);
         }
     }
@@ -145,6 +145,7 @@ impl Store {
             .add(target.id, about)
             .ok_or_else(limit)?;
         index.insert(desc.labels.clone(), series);
+        self.accounts.series.set(index.len() as f64);
         drop(index);
         self.accounts.created.inc();
         self.accounts.shared.inc_by(u64::from(found.shared));

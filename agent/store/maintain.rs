@@ -94,8 +94,8 @@ impl Store {
             let Some(block) = target.state.lock().blocks.pop_front() else {
                 break;
             };
-            *bytes = bytes.saturating_sub(block.bytes);
-            total = total.saturating_sub(block.bytes);
+            *bytes = bytes.saturating_sub(block.bytes());
+            total = total.saturating_sub(block.bytes());
             self.accounts.evicted_blocks.inc();
         }
         self.accounts.memory_bytes.set(total as f64);
@@ -113,7 +113,7 @@ impl Store {
 fn seal(target: &Target) -> usize {
     let rows: Vec<_> = {
         let state = target.state.lock();
-        if state.rows.len() < BLOCK_ROWS {
+        if state.rows.len() < BLOCK_ROWS && !state.is_varied() {
             return 0;
         }
         state.rows.iter().cloned().collect()

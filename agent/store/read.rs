@@ -3,11 +3,10 @@
 //! Rows and blocks are held by their `Arc`s, so that reading takes no lock. Series that were written at the
 //! same times get the very same time column.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::ops::Range;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use model::{SeriesRef, TimeRange, Timestamp, is_stale};
 
 use crate::block::{Block, Column};
@@ -47,6 +46,8 @@ pub(crate) struct Reader<'a> {
     /// Time columns by what decides them: the group in each block, and which shapes hold the series.
     times: HashMap<Box<[u32]>, Times>,
     key: Vec<u32>,
+    /// The key and times of the series before, which are mostly those of the next.
+    previous: Option<(Box<[u32]>, Times)>,
     positions: Vec<Option<usize>>,
     values: Vec<f64>,
 }
@@ -59,6 +60,7 @@ impl<'a> Reader<'a> {
             shaped: Shaped::new(view.rows.iter()),
             times: HashMap::new(),
             key: Vec::new(),
+            previous: None,
             positions: Vec::new(),
             values: Vec::new(),
         }
@@ -73,7 +75,7 @@ impl<'a> Reader<'a> {
             self.key
                 .push(column.as_ref().map_or(u32::MAX, |column| column.group));
             if let Some(column) = column {
-                column.values.read(inside(&column, self.range), &mut self.values);
+                column.read(inside(&column, self.range), &mut self.values);
             }
         }
         self.shaped.positions(series, &mut self.positions);
@@ -91,19 +93,26 @@ impl<'a> Reader<'a> {
     }
 
     fn times(&mut self, series: SeriesRef) -> Times {
-        if let Some(known) = self.times.get(self.key.as_slice()) {
-            return known.clone();
+        if let Some((_, times)) = self.previous.as_ref().filter(|(key, _)| **key == *self.key) {
+            return times.clone();
         }
+        let times = match self.times.get(self.key.as_slice()) {
+            Some(known) => known.clone(),
+            None => self.new_times(series),
+        };
+        let key: Box<[u32]> = self.key.as_slice().into();
+        self.previous = Some((key.clone(), times.clone()));
+        self.times.insert(key, times.clone());
+        times
+    }
+
+    fn new_times(&self, series: SeriesRef) -> Times {
         let mut times = Vec::with_capacity(self.values.len());
         for column in self.view.blocks.iter().filter_map(|block| block.column(series)) {
             times.extend_from_slice(column.times.get(inside(&column, self.range)).unwrap_or_default());
         }
         times.extend(self.shaped.samples(&self.positions).map(|(time, _)| time));
-        let times: Times = times.into();
-        if let Entry::Vacant(place) = self.times.entry(self.key.as_slice().into()) {
-            place.insert(times.clone());
-        }
-        times
+        times.into()
     }
 
     /// Whether there is any sample in the range.

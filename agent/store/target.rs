@@ -20,7 +20,9 @@ use crate::row::{Row, Shape};
 use crate::slots::Slots;
 
 /// Rows from which a block is made.
-pub(crate) const BLOCK_ROWS: usize = 120;
+pub(crate) const BLOCK_ROWS: usize = 60;
+/// Fewer rows suffice where each has a list of series of its own.
+const VARIED_ROWS: usize = 24;
 /// Rows at which a commit seals by itself, should nobody have called `maintain` for so long.
 const OPEN_ROWS_MAX: usize = 2048;
 /// Shapes remembered at a time, for sources that send their series in parts.
@@ -326,7 +328,7 @@ impl State {
         rows
     }
 
-    /// From the log: what was written then, without noticing anything new.
+    /// From the log: what was written then, without noticing anything new. Tells how many samples were new.
     pub(crate) fn restore(
         &mut self,
         time: Timestamp,
@@ -334,21 +336,35 @@ impl State {
         values: Vec<f64>,
         live: Option<&[SeriesRef]>,
     ) -> usize {
+        let whole = live.is_some_and(|live| *live == *refs);
+        let round = if whole { Round::Whole } else { Round::Part };
         let column = Column {
             target: self.id,
             time,
-            round: Round::Part,
+            round,
             series: refs,
             values,
         };
+        let kept = match self.repeats(&column) {
+            Some(shape) => self.commit_repeat(column, shape).kept.kept,
+            None => self.restore_sorted(column, live),
+        };
+        if self.rows.len() >= BLOCK_ROWS {
+            self.seal_now();
+        }
+        kept
+    }
+
+    fn restore_sorted(&mut self, column: Column, live: Option<&[SeriesRef]>) -> usize {
+        let time = column.time;
         let sorted = self.sort(column);
-        let kept = sorted.kept.kept;
         let live = live.map(|live| self.shape(live));
-        if kept > 0 || live.is_some() {
+        let kept = sorted.kept.kept;
+        if kept > 0 {
             self.slots.advance(&sorted.refs, time, &sorted.values);
-            if kept > 0 {
-                self.newest = self.newest.max(time);
-            }
+            self.newest = self.newest.max(time);
+        }
+        if kept > 0 || live.is_some() {
             let shape = self.shape(&sorted.refs);
             self.push(Row {
                 time,
@@ -356,9 +372,6 @@ impl State {
                 live,
                 values: sorted.values.into(),
             });
-        }
-        if self.rows.len() >= BLOCK_ROWS {
-            self.seal_now();
         }
         kept
     }
@@ -466,15 +479,32 @@ impl State {
         self.last_whole.as_ref().filter(|_| self.heard && !self.retired)
     }
 
+    /// Whether its series change so often that their lists take much of what its rows do.
+    pub(crate) fn is_varied(&self) -> bool {
+        self.rows.len() >= VARIED_ROWS && self.shape_bytes() * 2 > self.row_bytes()
+    }
+
     /// Bytes that its samples take.
     pub(crate) fn bytes(&self) -> usize {
-        let blocks: usize = self.blocks.iter().map(|block| block.bytes).sum();
-        let rows: usize = self
-            .rows
+        let blocks: usize = self.blocks.iter().map(|block| block.bytes()).sum();
+        blocks + self.row_bytes() + self.shape_bytes()
+    }
+
+    fn row_bytes(&self) -> usize {
+        self.rows
             .iter()
             .map(|row| row.values.len() * 8 + size_of::<Row>())
-            .sum();
-        let shapes: usize = self.shapes.values().map(|shape| shape.heap_bytes()).sum();
-        blocks + rows + shapes
+            .sum()
+    }
+
+    /// Of its rows' shapes, taken together where they follow each other.
+    fn shape_bytes(&self) -> usize {
+        let mut previous = None;
+        let changed = |row: &&Arc<Row>| previous.replace(row.shape.id) != Some(row.shape.id);
+        self.rows
+            .iter()
+            .filter(changed)
+            .map(|row| row.shape.heap_bytes())
+            .sum()
     }
 }

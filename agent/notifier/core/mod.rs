@@ -120,7 +120,8 @@ impl Core {
         if launch {
             due = self.lanes.iter().filter_map(Lane::due).fold(due, Timestamp::min);
         }
-        due.since(now)
+        // Whatever is due now has been done; a mistake there must not become a busy loop.
+        due.since(now).max(Duration::from_millis(1))
     }
 
     /// Takes over or hands over the sending.

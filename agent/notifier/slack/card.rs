@@ -71,10 +71,11 @@ fn fact(name: &str, value: &str) -> Value {
 }
 
 fn since(message: &Message) -> Value {
-    let began = message.alerts.iter().map(|alert| alert.starts_at).min();
-    let began = began.unwrap_or(message.time);
+    let firing = message.is_firing();
+    let told = message.alerts.iter().filter(|alert| alert.firing() == firing);
+    let began = told.map(|alert| alert.starts_at).min().unwrap_or(message.time);
     let ended = message.alerts.iter().filter_map(|alert| alert.resolved_at).max();
-    match ended.filter(|_| !message.is_firing()) {
+    match ended.filter(|_| !firing) {
         Some(ended) if message.reason != Reason::Test => {
             fact("Fired", &format!("{} to {}", date(began), date(ended)))
         }
@@ -91,11 +92,11 @@ fn remarks(message: &Message) -> Option<Value> {
     let mut remarks = Vec::new();
     let is_whole = matches!(message.reason, Reason::First | Reason::AllResolved);
     let is_plain = is_whole && message.alerts.len() == 1;
-    if !is_plain && message.reason != Reason::Test {
-        remarks.push(message.difference());
-    }
-    if message.reason == Reason::Repeat {
-        remarks.push("unchanged, told again".to_owned());
+    match message.reason {
+        Reason::Repeat => remarks.push("unchanged, told again".to_owned()),
+        Reason::Test => {}
+        _ if is_plain => {}
+        _ => remarks.push(message.difference()),
     }
     let unknown = message
         .alerts
@@ -106,7 +107,7 @@ fn remarks(message: &Message) -> Option<Value> {
         remarks.push(format!("{unknown} not confirmed lately: state unknown"));
     }
     if message.may_repeat {
-        remarks.push("possibly a repeat: the answer to the first attempt was lost".to_owned());
+        remarks.push("possibly a repeat: the answer to an earlier attempt was lost".to_owned());
     }
     (!remarks.is_empty()).then(|| context(&remarks))
 }

@@ -159,6 +159,19 @@ async fn the_end_of_what_may_have_arrived_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_changed_while_a_message_was_on_its_way_is_told_after_it() {
+    let world = World::new(&format!("{HOOK}\nresolve_wait: 3s"));
+    world.receivers.behave(HOOK_URL, Manner::TakesAfter(secs(9)));
+    world.fires("Down", "a").await;
+    world.wait(secs(31)).await;
+    world.resolves("Down", "a", START).await;
+    world.wait(secs(20)).await;
+    assert_eq!(seconds(&world.hook()), [39, 48]);
+    assert_eq!(world.hook()[1].body["status"], "resolved");
+    world.balances();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refusal_is_final_until_there_is_something_new_to_say() {
     let world = World::new(&format!("{BOTH}\nrepeat_interval: 2h"));
     world.receivers.behave(SLACK_URL, Manner::Answers(404));

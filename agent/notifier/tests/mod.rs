@@ -2,6 +2,7 @@
 
 mod cards;
 mod failures;
+mod fake;
 mod grouping;
 mod limits;
 mod property;

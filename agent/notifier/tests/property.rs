@@ -224,7 +224,7 @@ async fn lead_a_life(seed: u64) {
 
 #[tokio::test(start_paused = true)]
 async fn in_the_end_everybody_knows_what_is_true() {
-    let lives = rounds(40);
+    let lives = rounds(15);
     for seed in 0..lives {
         println!("seed {seed}");
         lead_a_life(seed).await;

@@ -3,7 +3,7 @@
 use hashbrown::HashMap;
 use model::LabelsBuilder;
 
-use super::grid::{Grid, HOLE, Head, Names, is_hole};
+use super::grid::{Grid, HOLE, Head, Names, is_hole, names_metric};
 use super::key::{Interner, Key};
 use super::merge::{Meeting, merged};
 use super::{Eval, notes};
@@ -36,6 +36,11 @@ impl Groups {
             })
             .collect();
         Self { of_row, heads }
+    }
+
+    fn are_nameless(&self) -> bool {
+        let named = |head: &Head| head.labels.iter().any(|(label, _)| names_metric(label));
+        !self.heads.iter().any(named)
     }
 
     /// The rows of each group.
@@ -117,7 +122,7 @@ impl Eval<'_> {
             }
         }
         let mut result = Grid::with_capacity(steps, groups.heads.len());
-        result.one_name = names_are_alike(grid, grouping);
+        result.one_name = grid.one_name || groups.are_nameless();
         let mut states = states.into_iter();
         for head in groups.heads {
             let cells = states.by_ref().take(steps);
@@ -136,7 +141,7 @@ impl Eval<'_> {
         }
         let groups = Groups::of(grid, &aggregate.grouping, self.query.names());
         let mut result = Grid::with_capacity(self.steps.count, groups.heads.len());
-        result.one_name = names_are_alike(grid, &aggregate.grouping);
+        result.one_name = grid.one_name || groups.are_nameless();
         let members = groups.members();
         let mut values = Vec::new();
         for (head, rows) in groups.heads.into_iter().zip(members) {
@@ -211,15 +216,6 @@ fn set_value(labels: &mut LabelsBuilder, label: &str, value: f64) {
         model::text::float::go(value)
     };
     labels.set(label, &text);
-}
-
-fn names_are_alike(grid: &Grid, grouping: &Grouping) -> bool {
-    let kept = grouping
-        .labels
-        .iter()
-        .any(|label| label == model::labels::METRIC_NAME)
-        && !grouping.without;
-    grid.one_name || !kept
 }
 
 /// The best value so far; anything is better than NaN.

@@ -1,5 +1,6 @@
 //! Vectors over all steps of a query at once: a row for each series, a cell for each step.
 
+use model::labels::METRIC_NAME;
 use model::{Labels, STALE, is_stale};
 
 /// A cell without a value. No computation yields the bits of a stale marker, and selectors give none.
@@ -48,18 +49,36 @@ impl Names {
     /// The labels as the rest of the expression sees them.
     pub(crate) fn labels(self, head: &Head) -> Labels {
         if self.hides(head) {
-            head.labels.without_name()
+            unnamed(&head.labels)
         } else {
             head.labels.clone()
         }
     }
 
     pub(crate) fn value<'h>(self, head: &'h Head, label: &str) -> &'h str {
-        if label == model::labels::METRIC_NAME && self.hides(head) {
+        if names_metric(label) && self.hides(head) {
             return "";
         }
         head.labels.value(label)
     }
+}
+
+/// Whether a label says what metric a series is of: its name, or its type or unit where they are labels.
+pub(crate) fn names_metric(label: &str) -> bool {
+    matches!(label, METRIC_NAME | "__type__" | "__unit__")
+}
+
+/// Whether any label but the name says what metric a series is of.
+pub(crate) fn is_typed(labels: &Labels) -> bool {
+    // Labels are sorted, and few sort before these.
+    let few = labels.iter().take_while(|(label, _)| *label <= "__unit__");
+    few.into_iter()
+        .any(|(label, _)| label != METRIC_NAME && names_metric(label))
+}
+
+/// The labels of something that is no longer that metric.
+pub(crate) fn unnamed(labels: &Labels) -> Labels {
+    labels.retain(|label| !names_metric(label))
 }
 
 /// Rows of equally many cells, none of them all holes.

@@ -6,7 +6,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use model::Labels;
 use model::labels::METRIC_NAME;
 
-use super::grid::{Head, Names};
+use super::grid::{Head, Names, names_metric};
 
 /// The labels that count.
 #[derive(Clone, Debug)]
@@ -64,14 +64,14 @@ impl Key {
     fn pairs<'l>(&'l self, labels: &'l Labels, hide_name: bool) -> impl Iterator<Item = (&'l str, &'l str)> {
         labels
             .iter()
-            .filter(move |(name, _)| self.counts(name) && !(hide_name && *name == METRIC_NAME))
+            .filter(move |(name, _)| self.counts(name) && !(hide_name && names_metric(name)))
     }
 
     /// The labels that count, as a label set.
     pub(crate) fn labels(&self, names: Names, head: &Head) -> Labels {
         let hidden = names.hides(head);
         head.labels
-            .retain(|name| self.counts(name) && !(hidden && name == METRIC_NAME))
+            .retain(|name| self.counts(name) && !(hidden && names_metric(name)))
     }
 }
 

@@ -78,7 +78,7 @@ impl<'q> Eval<'q> {
         };
         let mut dropped = false;
         for head in grid.heads_mut().iter_mut().filter(|head| head.nameless) {
-            head.labels = head.labels.without_name();
+            head.labels = grid::unnamed(&head.labels);
             head.nameless = false;
             dropped = true;
         }

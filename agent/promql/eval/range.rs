@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use model::{Labels, Series, Timestamp, is_stale};
 
-use super::grid::{Grid, HOLE, Head, is_hole};
+use super::grid::{Grid, HOLE, Head, is_hole, unnamed};
 use super::merge::{Meeting, merged};
 use super::notes;
 use super::select::{Cursor, has_one_name};
@@ -81,7 +81,8 @@ impl Eval<'_> {
         let (source, when, range, one_name) = match &expr.kind {
             ExprKind::Range { selector, range } => {
                 let all = self.read(selector, model::time::millis(*range))?;
-                (Source::Read(all), selector.when, *range, has_one_name(selector))
+                let one_name = has_one_name(selector, &all);
+                (Source::Read(all), selector.when, *range, one_name)
             }
             ExprKind::Subquery(subquery) => (self.answers(subquery)?, subquery.when, subquery.range, false),
             _ => return Err(QueryError::Execution("range vector expected".to_owned())),
@@ -214,7 +215,7 @@ impl Eval<'_> {
                 let (times, values) = (times.get(samples.clone()), values.get(samples));
                 if let (Some(times @ [_, ..]), Some(values)) = (times, values) {
                     let labels = match head.nameless {
-                        true => head.labels.without_name(),
+                        true => unnamed(&head.labels),
                         false => head.labels.clone(),
                     };
                     rows.push((labels, times.to_vec(), values.to_vec()));

@@ -2,10 +2,11 @@
 
 use std::rc::Rc;
 
-use model::{MatchOp, Series, TimeRange, Timestamp, is_stale};
+use model::labels::METRIC_NAME;
+use model::{MatchOp, Matcher, Series, TimeRange, Timestamp, is_stale};
 
 use super::Eval;
-use super::grid::{Grid, HOLE, Head};
+use super::grid::{Grid, HOLE, Head, is_typed};
 use crate::ast::{Selector, When};
 use crate::error::QueryError;
 
@@ -31,7 +32,7 @@ impl Eval<'_> {
         let all = self.read(selector, lookback)?;
         self.query.hold(all.len().saturating_mul(self.steps.count))?;
         let mut grid = Grid::with_capacity(self.steps.count, all.len());
-        grid.one_name = has_one_name(selector);
+        grid.one_name = has_one_name(selector, &all);
         for series in all.iter() {
             self.query.worked(self.steps.count)?;
             let reach = series
@@ -66,11 +67,10 @@ impl Eval<'_> {
 }
 
 /// Whether all series of a selector are of one metric.
-pub(super) fn has_one_name(selector: &Selector) -> bool {
-    selector
-        .all_matchers()
-        .iter()
-        .any(|matcher| matcher.op == MatchOp::Equal && &*matcher.name == model::labels::METRIC_NAME)
+pub(super) fn has_one_name(selector: &Selector, all: &[Series]) -> bool {
+    let named = |matcher: &Matcher| matcher.op == MatchOp::Equal && &*matcher.name == METRIC_NAME;
+    let one = selector.name.is_some() || selector.matchers.iter().any(named);
+    one && !all.iter().any(|series| is_typed(&series.labels))
 }
 
 fn fresh(series: &Series, nth: usize, after: i64) -> bool {

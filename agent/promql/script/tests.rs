@@ -58,7 +58,7 @@ fn scripts_of_prometheus_pass() {
     let Some(folder) = std::env::var_os("SKOPOS_PROMETHEUS_SCRIPTS") else {
         return;
     };
-    const CORE: [&str; 13] = [
+    const CORE: [&str; 14] = [
         "aggregators",
         "at_modifier",
         "collision",
@@ -72,6 +72,7 @@ fn scripts_of_prometheus_pass() {
         "staleness",
         "subquery",
         "trig_functions",
+        "type_and_unit",
     ];
     let mut all = Report::default();
     for name in CORE {

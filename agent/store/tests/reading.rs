@@ -163,7 +163,6 @@ fn metadata_is_kept_by_family_and_the_last_description_stands() {
         values: vec![1.0],
     };
     house.store.commit(column);
-    house.store.maintain();
     for restarted in [false, true] {
         let all = house.store.metadata();
         let families: Vec<&str> = all.iter().map(|one| &*one.family).collect();

@@ -13,7 +13,7 @@ mod writer;
 use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::{Builder, JoinHandle};
 
 use parking_lot::Mutex;
@@ -30,6 +30,8 @@ use crate::store::OpenError;
 pub(crate) struct Wal {
     pub(crate) queue: Arc<Queue>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// Whether everything was safe when it closed.
+    closed: OnceLock<bool>,
 }
 
 /// Segments found at start, oldest first, and the number of the next.
@@ -62,17 +64,18 @@ impl Wal {
         Ok(Self {
             queue,
             thread: Mutex::new(Some(thread)),
+            closed: OnceLock::new(),
         })
     }
 
     /// Writes what waits, makes it safe, and ends the thread. False when something is not on the disk.
     pub(crate) fn close(&self) -> bool {
-        let safe = self.queue.sync();
-        self.queue.stop();
-        let Some(thread) = self.thread.lock().take() else {
-            return safe;
-        };
-        thread.join().is_ok() && safe
+        *self.closed.get_or_init(|| {
+            let safe = self.queue.sync();
+            self.queue.stop();
+            let thread = self.thread.lock().take();
+            thread.is_none_or(|thread| thread.join().is_ok()) && safe
+        })
     }
 }
 

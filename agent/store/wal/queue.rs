@@ -108,17 +108,21 @@ impl Queue {
         self.room.wait_while_for(&mut state, full, ROOM_WAIT);
     }
 
-    /// False when it is full, or closed.
-    pub(crate) fn push(&self, entry: Entry) -> bool {
+    /// # Errors
+    /// Why the log will not have it, as a reason to count.
+    pub(crate) fn push(&self, entry: Entry) -> Result<(), &'static str> {
         let mut state = self.state.lock();
-        if state.stop || state.ended || !state.has_room(entry.weight()) {
-            return false;
+        if state.stop || state.ended {
+            return Err("closed");
+        }
+        if !state.has_room(entry.weight()) {
+            return Err("queue_full");
         }
         state.weight += entry.weight();
         state.entries.push(entry);
         drop(state);
         self.work.notify_one();
-        true
+        Ok(())
     }
 
     pub(crate) fn set_cutoff(&self, cutoff: Timestamp) {

@@ -89,15 +89,17 @@ impl<'a> Writing<'a> {
 
     fn refs(&mut self, refs: &[SeriesRef]) -> &mut Self {
         self.u32(u32::try_from(refs.len()).unwrap_or(u32::MAX));
-        self.out
-            .extend(refs.iter().flat_map(|series| series.0.to_le_bytes()));
-        self
+        self.words(refs.iter().map(|series| series.0))
     }
 
     fn values(&mut self, values: &[f64]) -> &mut Self {
         self.u32(u32::try_from(values.len()).unwrap_or(u32::MAX));
-        self.out
-            .extend(values.iter().flat_map(|value| value.to_bits().to_le_bytes()));
+        self.words(values.iter().map(|value| value.to_bits()))
+    }
+
+    fn words(&mut self, words: impl ExactSizeIterator<Item = u64>) -> &mut Self {
+        self.out.reserve(words.len() * 8);
+        words.for_each(|word| self.out.extend_from_slice(&word.to_le_bytes()));
         self
     }
 

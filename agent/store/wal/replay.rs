@@ -51,7 +51,7 @@ fn one(
         newest: Timestamp::MIN,
         known: Known::default(),
     };
-    let (why, good_bytes) = match segment.read(disk, &path, bytes) {
+    let (why, good_bytes, torn) = match segment.read(disk, &path, bytes) {
         Ok(Stop::Whole) => {
             return Ok(Some(Closed {
                 path,
@@ -60,10 +60,11 @@ fn one(
             }));
         }
         Ok(Stop::Newer(format)) => return Err(OpenError::Newer { path, format }),
-        Ok(Stop::Broken(why, good_bytes)) => (why, good_bytes),
+        Ok(Stop::Broken(why, good_bytes)) => (why, good_bytes, last),
+        Ok(Stop::Foreign) => ("it does not begin as a segment does", 0, false),
         Err(source) => return Err(OpenError::Read { path, source }),
     };
-    if last {
+    if torn {
         tracing::info!(path = %path.display(), why, "the log ends within a record and is cut there");
         let cut = if good_bytes == 0 {
             disk.remove(&path)
@@ -93,6 +94,7 @@ enum Stop {
     /// Why, and how many bytes before are good.
     Broken(&'static str, u64),
     Newer(u32),
+    Foreign,
 }
 
 struct Segment<'a> {
@@ -129,7 +131,7 @@ impl Segment<'_> {
         let mut reading = match Reading::new(disk.read(path)?, bytes)? {
             Ok(reading) => reading,
             Err(HeaderError::Short) => return Ok(Stop::Broken("its header is cut short", 0)),
-            Err(HeaderError::Foreign) => return Ok(Stop::Broken("it does not begin as a segment does", 0)),
+            Err(HeaderError::Foreign) => return Ok(Stop::Foreign),
             Err(HeaderError::Newer(format)) => return Ok(Stop::Newer(format)),
         };
         loop {

@@ -70,10 +70,10 @@
     return body.data.result;
   }
 
-  // Of several series the one whose labels are all among the chosen ones.
+  // Of several series the first that says nothing else than the chosen labels.
   function pick(result, chosen) {
     if (!chosen) return result[0];
-    const fits = (metric) => Object.entries(metric).every(([name, value]) => name === "__name__" || chosen[name] === value);
+    const fits = (metric) => Object.entries(metric).every(([name, value]) => name === "__name__" || (chosen[name] ?? value) === value);
     return result.find((series) => fits(series.metric));
   }
 
@@ -201,7 +201,7 @@
   function legend(graph) {
     const [, ...lines] = graph.data;
     const at = graph.plot?.cursor.idx;
-    const write = WRITE[graph.spec.kind] || plain;
+    const write = (!graph.spec.many && WRITE[graph.spec.kind]) || plain;
     lines.forEach((line, nth) => {
       const value = at === null || at === undefined ? line.findLast((one) => one !== null) : line[at];
       const place = graph.figure.querySelector(`[data-value="${nth}"]`);
@@ -214,6 +214,12 @@
     const half = 34;
     const x = graph.plot.valToPos(time, "x") + GUTTER;
     graph.chip.style.left = `${Math.min(graph.place.clientWidth - half, Math.max(half, x))}px`;
+  }
+
+  function inside(graph, mark, window) {
+    const [width, half] = [graph.place.clientWidth - GUTTER, window <= 900 ? 28 : 18];
+    const x = ((mark - graph.spec.from / 1000) / window) * width;
+    return x >= half - 24 && x <= width - half;
   }
 
   function axisTime(window) {
@@ -231,7 +237,7 @@
     return {
       width: place.clientWidth,
       height: place.clientHeight,
-      padding: [6, 4, 0, 0],
+      padding: [6, 0, 0, 0],
       legend: { show: false },
       tzDate: (time) => uPlot.tzDate(new Date(time * 1000), zone),
       scales: {
@@ -241,12 +247,16 @@
             if (free) return uPlot.rangeNum(low ?? 0, high ?? 1, 0.1, true);
             const top = nice(Math.max(high ?? 0, spec.threshold ?? 0) * 1.15);
             // An axis never ends above what is possible, if a round number is near.
-            return [Math.min(0, low ?? 0), spec.most && top > spec.most ? nice(spec.most) : top];
+            return [Math.min(0, low ?? 0), spec.most && top > spec.most && high <= spec.most ? spec.most : top];
           },
         },
       },
       axes: [
-        { ...quiet, size: 24, gap: 6, space: window <= 900 ? 84 : 64, grid: { show: false }, values: (_, marks) => marks.map(axisTime(window)) },
+        {
+          ...quiet, size: 28, gap: 8, space: window <= 900 ? 84 : 64, grid: { show: false },
+          // A word at the very edge would be cut.
+          values: (_, marks) => marks.map((mark) => (inside(graph, mark, window) ? axisTime(window)(mark) : "")),
+        },
         {
           ...quiet, size: GUTTER, gap: 6, grid: { stroke: () => css("--faint"), width: 1 },
           splits: free ? undefined : (u) => { const { min, max } = u.scales.y; return min < 0 ? [min, 0, max] : [0, max / 2, max]; },

@@ -1,9 +1,9 @@
 //! `/alerts/{name}/{group}`: one alert: its state over time, why it is true, who was told, what to do.
 
 use maud::{Markup, html};
+use model::AlertState;
 use model::text::{self, duration};
 use model::view::Health;
-use model::AlertState;
 
 use super::frame::{Place, Sheet, empty, section};
 use super::visit::{Standing, Visit};
@@ -13,10 +13,16 @@ use super::{band, graph, incident, link, markdown, status, told, why, words};
 
 pub(super) fn view(visit: &Visit, name: &str, group: &str) -> Sheet {
     let fingerprint = u64::from_str_radix(group, 16).ok();
-    let standing = visit.alert_rules().filter(|(_, rule)| rule.name == name).find_map(|(group, rule)| {
-        let alert = rule.alerts.iter().find(|alert| Some(alert.fingerprint) == fingerprint)?;
-        Some(Standing { group, rule, alert })
-    });
+    let standing = visit
+        .alert_rules()
+        .filter(|(_, rule)| rule.name == name)
+        .find_map(|(group, rule)| {
+            let alert = rule
+                .alerts
+                .iter()
+                .find(|alert| Some(alert.fingerprint) == fingerprint)?;
+            Some(Standing { group, rule, alert })
+        });
     match standing {
         Some(standing) => found(visit, &standing),
         None => gone(visit, name),
@@ -71,7 +77,12 @@ fn found(visit: &Visit, standing: &Standing<'_>) -> Sheet {
     };
     Sheet {
         title: rule.name.clone(),
-        keys: vec![("b", "runbook"), ("l", "logs"), ("x", "explore"), ("u", "up to alerts")],
+        keys: vec![
+            ("b", "runbook"),
+            ("l", "logs"),
+            ("x", "explore"),
+            ("u", "up to alerts"),
+        ],
         range: Some(range),
         ..Sheet::new(Place::Alerts, main)
     }
@@ -81,7 +92,11 @@ fn sentence(visit: &Visit, standing: &Standing<'_>) -> String {
     let (rule, alert, wall) = (standing.rule, standing.alert, &visit.wall);
     let place = words::place(&alert.labels).map_or_else(String::new, |place| format!(" for {place}"));
     status::fit(match alert.state {
-        AlertState::Firing => format!("{} is firing{place} since {}", rule.name, wall.minute(standing.since())),
+        AlertState::Firing => format!(
+            "{} is firing{place} since {}",
+            rule.name,
+            wall.minute(standing.since())
+        ),
         AlertState::Pending => {
             let due = wall.minute(alert.active_at + rule.hold);
             format!("{} will fire{place} at {due} if it lasts", rule.name)
@@ -94,7 +109,10 @@ fn more(visit: &Visit, standing: &Standing<'_>) -> Markup {
     let (rule, alert) = (standing.rule, standing.alert);
     let summary = alert.annotations.value("summary");
     let description = alert.annotations.value("description");
-    let threshold = rule.headroom.as_ref().map(|headroom| (headroom.op, headroom.threshold));
+    let threshold = rule
+        .headroom
+        .as_ref()
+        .map(|headroom| (headroom.op, headroom.threshold));
     let unit = Unit::of(&rule.expr, threshold.map(|(_, threshold)| threshold));
     html! {
         p {
@@ -114,7 +132,11 @@ fn more(visit: &Visit, standing: &Standing<'_>) -> Markup {
 
 fn ended_with_stop(said: &str) -> String {
     let said = said.trim();
-    if said.ends_with(['.', '!', '?']) { said.to_owned() } else { format!("{said}.") }
+    if said.ends_with(['.', '!', '?']) {
+        said.to_owned()
+    } else {
+        format!("{said}.")
+    }
 }
 
 fn checked(visit: &Visit, standing: &Standing<'_>) -> Markup {
@@ -157,7 +179,11 @@ fn why_it_fires(visit: &Visit, standing: &Standing<'_>) -> Markup {
         code { "keep_firing_for: " (duration::short(rule.keep_firing)) }
         @if alert.keep_firing_since.is_some() { " running." } @else { " not running." }
     };
-    let title = if alert.state == AlertState::Firing { "Why it fires" } else { "Why it is true" };
+    let title = if alert.state == AlertState::Firing {
+        "Why it fires"
+    } else {
+        "Why it is true"
+    };
     let body = if rows.is_empty() {
         empty("The expression cannot be taken apart now: its rule is being loaded, or the samples are gone.")
     } else {
@@ -185,13 +211,18 @@ fn runbook(visit: &Visit, standing: &Standing<'_>) -> Markup {
     let anchor = url.rsplit_once('#').map_or("", |(_, anchor)| anchor);
     let name = &standing.rule.name;
     let lower = name.to_lowercase();
-    let text = [anchor, &lower, name].into_iter().filter(|key| !key.is_empty()).find_map(|key| (visit.rooms.runbook)(key));
+    let text = [anchor, &lower, name]
+        .into_iter()
+        .filter(|key| !key.is_empty())
+        .find_map(|key| (visit.rooms.runbook)(key));
     match text {
         Some(text) => html! { div.panel.pad.prose { (markdown::render(&text)) } },
         None if markdown::is_safe(url) => html! {
             p.panel.empty { "The runbook of this rule is elsewhere: " a href=(url) rel="noopener noreferrer" { (url) } }
         },
-        None => empty("No runbook: the rule has no annotation runbook_url, and none is shipped under its name."),
+        None => {
+            empty("No runbook: the rule has no annotation runbook_url, and none is shipped under its name.")
+        }
     }
 }
 
@@ -207,12 +238,25 @@ fn labels(standing: &Standing<'_>) -> Markup {
             }
         }
     };
-    section("labels", "Labels", &html! {}, &html! { a href=(series) { "as a series" } }, &body)
+    section(
+        "labels",
+        "Labels",
+        &html! {},
+        &html! { a href=(series) { "as a series" } },
+        &body,
+    )
 }
 
 fn logs(range: &Range) -> String {
     let absolute = super::when::Wall::absolute;
-    link::to("/logs", &[("level", "warn"), ("from", &absolute(range.from)), ("to", &absolute(range.to))])
+    link::to(
+        "/logs",
+        &[
+            ("level", "warn"),
+            ("from", &absolute(range.from)),
+            ("to", &absolute(range.to)),
+        ],
+    )
 }
 
 /// The health a rule's page begins with.

@@ -10,7 +10,8 @@ use super::{incident, link, overview, shape, status, told, words};
 
 pub(super) fn view(visit: &Visit) -> Sheet {
     let (health, sentence) = status::sentence(&status::facts(visit), &visit.wall);
-    let quiet = visit.standing(AlertState::Firing).is_empty() && visit.standing(AlertState::Pending).is_empty();
+    let quiet =
+        visit.standing(AlertState::Firing).is_empty() && visit.standing(AlertState::Pending).is_empty();
     let main = html! {
         (status::line(health, &sentence, &more(visit), &overview::fresh(visit)))
         @if quiet {
@@ -72,5 +73,9 @@ fn ended(visit: &Visit) -> Markup {
             }
         }
     };
-    if ended.is_empty() { html! {} } else { section("ended", "Ended", &html! { "kept for 15 min" }, &html! {}, &body) }
+    if ended.is_empty() {
+        html! {}
+    } else {
+        section("ended", "Ended", &html! { "kept for 15 min" }, &html! {}, &body)
+    }
 }

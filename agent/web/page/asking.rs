@@ -1,7 +1,7 @@
 //! Questions of the pages to the engine; the one place that knows it.
 
-use model::{Labels, Point, Sample, Timestamp};
-use promql::{QueryError, Value};
+use model::{Labels, Timestamp};
+use promql::{MatrixSeries, QueryError, Value, VectorPoint};
 
 use super::visit::Visit;
 
@@ -9,13 +9,8 @@ use super::visit::Visit;
 pub(super) enum Answer {
     Scalar(f64),
     Text(String),
-    Points(Vec<Point>),
-    Lines(Vec<Line>),
-}
-
-pub(super) struct Line {
-    pub(super) labels: Labels,
-    pub(super) samples: Vec<Sample>,
+    Points(Vec<VectorPoint>),
+    Lines(Vec<MatrixSeries>),
 }
 
 pub(super) struct Asked {
@@ -34,12 +29,10 @@ pub(super) struct Wrong {
 pub(super) fn instant(visit: &Visit, expr: &str, at: Timestamp) -> Result<Asked, Wrong> {
     let outcome = visit.rooms.engine.instant(expr, at).map_err(wrong)?;
     let answer = match outcome.value {
-        Value::Scalar(value) => Answer::Scalar(value),
-        Value::String(text) => Answer::Text(text),
+        Value::Scalar { value, .. } => Answer::Scalar(value),
+        Value::String { text, .. } => Answer::Text(text),
         Value::Vector(points) => Answer::Points(points),
-        Value::Matrix(lines) => Answer::Lines(
-            lines.into_iter().map(|(labels, samples)| Line { labels, samples }).collect(),
-        ),
+        Value::Matrix(lines) => Answer::Lines(lines),
     };
     Ok(Asked {
         answer,
@@ -47,12 +40,12 @@ pub(super) fn instant(visit: &Visit, expr: &str, at: Timestamp) -> Result<Asked,
     })
 }
 
-/// One number, or nothing. Of several series the one whose labels are all in `chosen`.
+/// One number, or nothing. Of several series the first that agrees with `chosen`.
 pub(super) fn number(visit: &Visit, expr: &str, at: Timestamp, chosen: Option<&Labels>) -> Option<f64> {
     let value = match instant(visit, expr, at).ok()?.answer {
         Answer::Scalar(value) => value,
         Answer::Points(points) => {
-            let fits = |point: &&Point| chosen.is_none_or(|chosen| is_part(&point.labels, chosen));
+            let fits = |point: &&VectorPoint| chosen.is_none_or(|chosen| agrees(&point.labels, chosen));
             points.iter().find(fits)?.value
         }
         Answer::Text(_) | Answer::Lines(_) => return None,
@@ -60,10 +53,12 @@ pub(super) fn number(visit: &Visit, expr: &str, at: Timestamp, chosen: Option<&L
     value.is_finite().then_some(value)
 }
 
-/// Whether an alert's labels came from this series: they hold all of its own, besides the name.
-fn is_part(series: &Labels, chosen: &Labels) -> bool {
-    let mut own = series.iter().filter(|(name, _)| *name != model::labels::METRIC_NAME);
-    own.all(|(name, value)| chosen.get(name) == Some(value))
+/// Whether an alert may have come from this series: where both have a label, they say the same.
+fn agrees(series: &Labels, chosen: &Labels) -> bool {
+    let mut own = series
+        .iter()
+        .filter(|(name, _)| *name != model::labels::METRIC_NAME);
+    own.all(|(name, value)| chosen.get(name).is_none_or(|said| said == value))
 }
 
 fn wrong(error: QueryError) -> Wrong {

@@ -19,14 +19,46 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const SHEET: &str = "text/css; charset=utf-8";
 
 static ASSETS: [Asset; 9] = [
-    Asset { name: "page.css", kind: SHEET, bytes: include_bytes!("../assets/page.css") },
-    Asset { name: "uplot.min.css", kind: SHEET, bytes: include_bytes!("../assets/uplot.min.css") },
-    Asset { name: "uplot.min.js", kind: SCRIPT, bytes: include_bytes!("../assets/uplot.min.js") },
-    Asset { name: "graph.js", kind: SCRIPT, bytes: include_bytes!("../assets/graph.js") },
-    Asset { name: "live.js", kind: SCRIPT, bytes: include_bytes!("../assets/live.js") },
-    Asset { name: "keys.js", kind: SCRIPT, bytes: include_bytes!("../assets/keys.js") },
-    Asset { name: "acts.js", kind: SCRIPT, bytes: include_bytes!("../assets/acts.js") },
-    Asset { name: "mark.svg", kind: "image/svg+xml", bytes: include_bytes!("../assets/mark.svg") },
+    Asset {
+        name: "page.css",
+        kind: SHEET,
+        bytes: include_bytes!("../assets/page.css"),
+    },
+    Asset {
+        name: "uplot.min.css",
+        kind: SHEET,
+        bytes: include_bytes!("../assets/uplot.min.css"),
+    },
+    Asset {
+        name: "uplot.min.js",
+        kind: SCRIPT,
+        bytes: include_bytes!("../assets/uplot.min.js"),
+    },
+    Asset {
+        name: "graph.js",
+        kind: SCRIPT,
+        bytes: include_bytes!("../assets/graph.js"),
+    },
+    Asset {
+        name: "live.js",
+        kind: SCRIPT,
+        bytes: include_bytes!("../assets/live.js"),
+    },
+    Asset {
+        name: "keys.js",
+        kind: SCRIPT,
+        bytes: include_bytes!("../assets/keys.js"),
+    },
+    Asset {
+        name: "acts.js",
+        kind: SCRIPT,
+        bytes: include_bytes!("../assets/acts.js"),
+    },
+    Asset {
+        name: "mark.svg",
+        kind: "image/svg+xml",
+        bytes: include_bytes!("../assets/mark.svg"),
+    },
     Asset {
         name: "uplot.LICENSE",
         kind: "text/plain; charset=utf-8",
@@ -53,7 +85,10 @@ pub(super) fn address(name: &str) -> String {
 }
 
 pub(super) async fn serve(Path(asked): Path<String>) -> Response {
-    let Some(asset) = ASSETS.iter().find(|asset| address(asset.name).ends_with(&format!("/{asked}"))) else {
+    let Some(asset) = ASSETS
+        .iter()
+        .find(|asset| address(asset.name).ends_with(&format!("/{asked}")))
+    else {
         return (StatusCode::NOT_FOUND, "no such file; reload the page\n").into_response();
     };
     let headers = [

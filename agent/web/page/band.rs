@@ -86,7 +86,11 @@ fn named(row: &Row) -> &str {
 }
 
 fn other(chosen: &Standing<'_>, row: &Row) -> String {
-    format!("/alerts/{}/{:016x}", link::encode(&chosen.rule.name), row.labels.fingerprint())
+    format!(
+        "/alerts/{}/{:016x}",
+        link::encode(&chosen.rule.name),
+        row.labels.fingerprint()
+    )
 }
 
 fn spoken(visit: &Visit, row: &Row) -> String {
@@ -94,8 +98,16 @@ fn spoken(visit: &Visit, row: &Row) -> String {
         .stretches
         .iter()
         .map(|stretch| {
-            let word = if stretch.state == AlertState::Firing { "firing" } else { "pending" };
-            format!("{word} {} to {}", visit.wall.second(stretch.from), visit.wall.second(stretch.to))
+            let word = if stretch.state == AlertState::Firing {
+                "firing"
+            } else {
+                "pending"
+            };
+            format!(
+                "{word} {} to {}",
+                visit.wall.second(stretch.from),
+                visit.wall.second(stretch.to)
+            )
         })
         .collect();
     if parts.is_empty() {
@@ -108,7 +120,11 @@ fn drawn(range: &Range, stretch: &Stretch) -> Markup {
     let window = range.window().as_secs_f64().max(0.001);
     let place = |at: Timestamp| at.since(range.from).as_secs_f64() / window * 100.0;
     let (from, to) = (place(stretch.from).min(100.0), place(stretch.to).min(100.0));
-    let class = if stretch.state == AlertState::Firing { "firing" } else { "pending" };
+    let class = if stretch.state == AlertState::Firing {
+        "firing"
+    } else {
+        "pending"
+    };
     html! {
         rect class=(class) x={ (format!("{from:.3}")) "%" } y="0" width={ (format!("{:.3}", (to - from).max(0.3))) "%" } height="16" {}
     }
@@ -116,9 +132,19 @@ fn drawn(range: &Range, stretch: &Stretch) -> Markup {
 
 fn rows(visit: &Visit, range: &Range, chosen: &Standing<'_>) -> Vec<Row> {
     let name = &chosen.rule.name;
-    let matchers = [Matcher::equal(labels::METRIC_NAME, "ALERTS"), Matcher::equal(labels::ALERT_NAME, name)];
-    let time = TimeRange { after: range.from, until: range.to };
-    let series = visit.rooms.select.select(&matchers, time, SAMPLES_MAX).unwrap_or_default();
+    let matchers = [
+        Matcher::equal(labels::METRIC_NAME, "ALERTS"),
+        Matcher::equal(labels::ALERT_NAME, name),
+    ];
+    let time = TimeRange {
+        after: range.from,
+        until: range.to,
+    };
+    let series = visit
+        .rooms
+        .select
+        .select(&matchers, time, SAMPLES_MAX)
+        .unwrap_or_default();
     let longest = chosen.group.interval.max(Duration::from_secs(1)) * 5 / 2;
     let mut rows: Vec<Row> = Vec::new();
     for one in &series {
@@ -126,9 +152,13 @@ fn rows(visit: &Visit, range: &Range, chosen: &Standing<'_>) -> Vec<Row> {
             "firing" => AlertState::Firing,
             _ => AlertState::Pending,
         };
-        let set = one.labels.retain(|label| label != STATE && label != labels::METRIC_NAME);
+        let set = one
+            .labels
+            .retain(|label| label != STATE && label != labels::METRIC_NAME);
         let samples = one.times.iter().copied().zip(one.values.iter().copied());
-        row_of(&mut rows, set).stretches.extend(stretches(state, samples, longest));
+        row_of(&mut rows, set)
+            .stretches
+            .extend(stretches(state, samples, longest));
     }
     for alert in &chosen.rule.alerts {
         let row = row_of(&mut rows, alert.labels.clone());
@@ -139,7 +169,10 @@ fn rows(visit: &Visit, range: &Range, chosen: &Standing<'_>) -> Vec<Row> {
         row.stretches = joined(std::mem::take(&mut row.stretches));
     }
     rows.sort_by_key(|row| {
-        let begin = row.stretches.first().map_or(Timestamp::MAX, |stretch| stretch.from);
+        let begin = row
+            .stretches
+            .first()
+            .map_or(Timestamp::MAX, |stretch| stretch.from);
         (row.labels != chosen.alert.labels, begin, row.labels.clone())
     });
     rows.truncate(ROWS_MAX);
@@ -147,10 +180,17 @@ fn rows(visit: &Visit, range: &Range, chosen: &Standing<'_>) -> Vec<Row> {
 }
 
 fn row_of(rows: &mut Vec<Row>, labels: Labels) -> &mut Row {
-    let at = rows.iter().position(|row| row.labels == labels).unwrap_or_else(|| {
-        rows.push(Row { labels, stretches: Vec::new(), now: None });
-        rows.len() - 1
-    });
+    let at = rows
+        .iter()
+        .position(|row| row.labels == labels)
+        .unwrap_or_else(|| {
+            rows.push(Row {
+                labels,
+                stretches: Vec::new(),
+                now: None,
+            });
+            rows.len() - 1
+        });
     &mut rows[at]
 }
 
@@ -158,21 +198,43 @@ fn row_of(rows: &mut Vec<Row>, labels: Labels) -> &mut Row {
 fn known(alert: &model::view::Alert, range: &Range, now: Timestamp) -> Vec<Stretch> {
     let end = alert.resolved_at.unwrap_or(now).min(range.to);
     let fired = alert.fired_at.unwrap_or(end).min(end);
-    let pending = Stretch { state: AlertState::Pending, from: alert.active_at.max(range.from), to: fired };
-    let firing = Stretch { state: AlertState::Firing, from: fired.max(range.from), to: end };
-    [pending, firing].into_iter().filter(|stretch| stretch.from < stretch.to).collect()
+    let pending = Stretch {
+        state: AlertState::Pending,
+        from: alert.active_at.max(range.from),
+        to: fired,
+    };
+    let firing = Stretch {
+        state: AlertState::Firing,
+        from: fired.max(range.from),
+        to: end,
+    };
+    [pending, firing]
+        .into_iter()
+        .filter(|stretch| stretch.from < stretch.to)
+        .collect()
 }
 
 /// Samples that follow each other closely are one stretch; a marker or a gap ends it.
-fn stretches(state: AlertState, samples: impl Iterator<Item = (Timestamp, f64)>, longest: Duration) -> Vec<Stretch> {
+fn stretches(
+    state: AlertState,
+    samples: impl Iterator<Item = (Timestamp, f64)>,
+    longest: Duration,
+) -> Vec<Stretch> {
     let mut stretches: Vec<Stretch> = Vec::new();
     let mut open = false;
     for (time, value) in samples {
         let stale = model::is_stale(value);
-        match stretches.last_mut().filter(|last| open && time.since(last.to) <= longest) {
+        match stretches
+            .last_mut()
+            .filter(|last| open && time.since(last.to) <= longest)
+        {
             Some(last) => last.to = time,
             None if stale => {}
-            None => stretches.push(Stretch { state, from: time, to: time }),
+            None => stretches.push(Stretch {
+                state,
+                from: time,
+                to: time,
+            }),
         }
         open = !stale;
     }
@@ -184,7 +246,10 @@ fn joined(mut stretches: Vec<Stretch>) -> Vec<Stretch> {
     stretches.sort_by_key(|stretch| (stretch.state != AlertState::Pending, stretch.from));
     let mut joined: Vec<Stretch> = Vec::new();
     for stretch in stretches {
-        match joined.last_mut().filter(|last| last.state == stretch.state && stretch.from <= last.to) {
+        match joined
+            .last_mut()
+            .filter(|last| last.state == stretch.state && stretch.from <= last.to)
+        {
             Some(last) => last.to = last.to.max(stretch.to),
             None => joined.push(stretch),
         }
@@ -216,7 +281,14 @@ mod tests {
 
     #[test]
     fn what_is_known_twice_is_drawn_once() {
-        let one = |from, to| Stretch { state: AlertState::Firing, from: at(from), to: at(to) };
-        assert_eq!(joined(vec![one(10, 20), one(0, 12), one(30, 40)]), [one(0, 20), one(30, 40)]);
+        let one = |from, to| Stretch {
+            state: AlertState::Firing,
+            from: at(from),
+            to: at(to),
+        };
+        assert_eq!(
+            joined(vec![one(10, 20), one(0, 12), one(30, 40)]),
+            [one(0, 20), one(30, 40)]
+        );
     }
 }

@@ -34,8 +34,8 @@ pub(super) fn top(visit: &Visit, sheet: &Sheet) -> Markup {
                 button.button.icon type="button" popovertarget="jump" aria-label="Search" { (lens()) }
                 @if let Some(range) = &sheet.range {
                     @let (long, short) = range.names(&visit.wall);
-                    button.button.when id="when" type="button" popovertarget="times" aria-label={ "Time: " (long) } {
-                        span.long { (long) } span.short { (short) }
+                    button.button.when id="when" type="button" popovertarget="times" {
+                        span.unseen { "Time: " } span.long { (long) } span.short { (short) }
                     }
                 }
             }
@@ -66,10 +66,20 @@ pub(super) fn sheets(visit: &Visit, sheet: &Sheet) -> Markup {
 }
 
 fn view_link(visit: &Visit, sheet: &Sheet, place: Place, keyed: bool) -> Markup {
-    let firing = if place == Place::Alerts { visit.standing(AlertState::Firing).len() } else { 0 };
-    let times = sheet.range.as_ref().filter(|range| range.asked && place.has_time());
+    let firing = if place == Place::Alerts {
+        visit.standing(AlertState::Firing).len()
+    } else {
+        0
+    };
+    let times = sheet
+        .range
+        .as_ref()
+        .filter(|range| range.asked && place.has_time());
     let href = match times {
-        Some(_) => link::to(place.path(), &[("from", visit.asked("from")), ("to", visit.asked("to"))]),
+        Some(_) => link::to(
+            place.path(),
+            &[("from", visit.asked("from")), ("to", visit.asked("to"))],
+        ),
         None => place.path().to_owned(),
     };
     html! {
@@ -82,7 +92,9 @@ fn view_link(visit: &Visit, sheet: &Sheet, place: Place, keyed: bool) -> Markup 
 }
 
 fn times(visit: &Visit, sheet: &Sheet) -> Markup {
-    let Some(range) = &sheet.range else { return html! {} };
+    let Some(range) = &sheet.range else {
+        return html! {};
+    };
     let besides: Vec<(&str, &str)> = visit.asked_besides_time().collect();
     let to = |from: &str, until: &str| {
         let mut pairs = besides.clone();

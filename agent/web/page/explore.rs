@@ -1,9 +1,10 @@
 //! `/explore`: asks a question in PromQL, and shows the answer as a graph and a table, or where it is wrong.
 
 use maud::{Markup, html};
+use model::Labels;
 use model::text;
 use model::view::Health;
-use model::{Labels, Point};
+use promql::VectorPoint;
 
 use super::asking::{self, Answer, Wrong};
 use super::frame::{Place, Sheet, empty, section};
@@ -15,12 +16,24 @@ use super::{link, status, words};
 const ROWS_MAX: usize = 500;
 
 const EXAMPLES: [(&str, &str); 6] = [
-    ("CPU, % busy", r#"100 * (1 - avg(rate(node_cpu_seconds_total{mode="idle"}[1m])))"#),
+    (
+        "CPU, % busy",
+        r#"100 * (1 - avg(rate(node_cpu_seconds_total{mode="idle"}[1m])))"#,
+    ),
     ("Memory left", "node_memory_MemAvailable_bytes"),
-    ("Disks, how full", "1 - node_filesystem_avail_bytes / node_filesystem_size_bytes"),
-    ("Network in, by device", "rate(node_network_receive_bytes_total[1m])"),
+    (
+        "Disks, how full",
+        "1 - node_filesystem_avail_bytes / node_filesystem_size_bytes",
+    ),
+    (
+        "Network in, by device",
+        "rate(node_network_receive_bytes_total[1m])",
+    ),
     ("What answers", "up"),
-    ("Most series, by metric", r#"topk(10, count by (__name__) ({__name__=~".+"}))"#),
+    (
+        "Most series, by metric",
+        r#"topk(10, count by (__name__) ({__name__=~".+"}))"#,
+    ),
 ];
 
 pub(super) fn view(visit: &Visit) -> Sheet {
@@ -50,15 +63,26 @@ type Asked = Result<asking::Asked, Wrong>;
 fn sentence(answer: Option<&Asked>) -> (Health, String) {
     match answer {
         None => (Health::Unknown, "Ask for anything that is kept".to_owned()),
-        Some(Err(wrong)) if wrong.place.is_some() => (Health::Pending, "The expression has a mistake".to_owned()),
+        Some(Err(wrong)) if wrong.place.is_some() => {
+            (Health::Pending, "The expression has a mistake".to_owned())
+        }
         Some(Err(_)) => (Health::Pending, "There is no answer".to_owned()),
         Some(Ok(asked)) => match &asked.answer {
-            Answer::Points(points) if points.is_empty() => (Health::Unknown, "Nothing answers: no series matches now".to_owned()),
+            Answer::Points(points) if points.is_empty() => (
+                Health::Unknown,
+                "Nothing answers: no series matches now".to_owned(),
+            ),
             Answer::Points(points) if points.len() == 1 => (Health::Good, "1 series answers".to_owned()),
-            Answer::Points(points) => (Health::Good, format!("{} series answer", text::count(points.len() as u64))),
+            Answer::Points(points) => (
+                Health::Good,
+                format!("{} series answer", text::count(points.len() as u64)),
+            ),
             Answer::Scalar(value) => (Health::Good, format!("The answer is {}", words::plain(*value))),
             Answer::Text(_) => (Health::Good, "The answer is a text".to_owned()),
-            Answer::Lines(lines) => (Health::Good, format!("{} with their samples", words::count(lines.len(), "range vector"))),
+            Answer::Lines(lines) => (
+                Health::Good,
+                format!("{} with their samples", words::count(lines.len(), "range vector")),
+            ),
         },
     }
 }
@@ -70,7 +94,10 @@ fn remarks(answer: Option<&Asked>) -> Markup {
                 @for remark in &asked.remarks { p { (remark) } }
                 @if asked.remarks.is_empty() { p { "As it stands at the end of the time shown." } }
             },
-            Some(Err(wrong)) => p { (wrong.message) },
+            Some(Err(wrong)) => p {
+                @if let Some((line, column)) = wrong.place { "Line " (line) ", column " (column) ": " }
+                (wrong.message)
+            },
             None => p { "PromQL over everything Skopos keeps; dashboards and promtool ask the same at /api/v1/query." },
         }
     }
@@ -156,9 +183,9 @@ fn values(visit: &Visit, answer: &Answer) -> Markup {
     match answer {
         Answer::Scalar(value) => html! { p.panel.empty { b { (text::float::api(*value)) } } },
         Answer::Text(text) => html! { pre.panel.pad { (text) } },
-        Answer::Points(points) if points.is_empty() => {
-            empty("No series: the name may be misspelt, or nothing was kept in this time. A wider time may find it.")
-        }
+        Answer::Points(points) if points.is_empty() => empty(
+            "No series: the name may be misspelt, or nothing was kept in this time. A wider time may find it.",
+        ),
         Answer::Points(points) => table(points),
         Answer::Lines(lines) => html! {
             div.panel.cut {
@@ -169,9 +196,9 @@ fn values(visit: &Visit, answer: &Answer) -> Markup {
                         @for line in lines.iter().take(ROWS_MAX) {
                             tr data-row {
                                 th.wide.break scope="row" { (series(&line.labels)) }
-                                td.n data-label="Samples" { (line.samples.len()) }
+                                td.n data-label="Samples" { (line.points.len()) }
                                 td.n data-label="Last" {
-                                    @if let Some(last) = line.samples.last() {
+                                    @if let Some(last) = line.points.last() {
                                         (text::float::api(last.value)) " " span.dim { (visit.wall.milli(last.time)) }
                                     }
                                 }
@@ -184,7 +211,7 @@ fn values(visit: &Visit, answer: &Answer) -> Markup {
     }
 }
 
-fn table(points: &[Point]) -> Markup {
+fn table(points: &[VectorPoint]) -> Markup {
     html! {
         div.panel.cut {
             table.cards.answers {

@@ -123,7 +123,9 @@ pub(super) fn response(visit: &Visit, sheet: &Sheet) -> Response {
         // With less, a browser would hide from us that our own form was sent from our own page.
         (header::REFERRER_POLICY, "same-origin"),
     ] {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
     }
     response
 }
@@ -173,7 +175,8 @@ fn refused(visit: &Visit) -> Markup {
                     "; the one of " (visit.wall.second(visit.config.loaded_at)) " goes on. "
                     a href="/self#configuration" { "all of it" }
                 }
-                pre { (first) }
+                // The whole of it, with its place marked, is a click away.
+                pre { (first.lines().next().unwrap_or_default()) }
             }
         }
     }
@@ -194,7 +197,9 @@ fn foot(visit: &Visit, sheet: &Sheet) -> Markup {
 
 /// As it is, with the time of the wall's clock.
 fn short_address(visit: &Visit, sheet: &Sheet) -> String {
-    address(visit, sheet.range.as_ref(), |time| visit.wall.second(time).replace(", ", ","))
+    address(visit, sheet.range.as_ref(), |time| {
+        visit.wall.second(time).replace(", ", ",")
+    })
 }
 
 /// Shows the same tomorrow: all times absolute.

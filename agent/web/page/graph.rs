@@ -101,7 +101,14 @@ pub(super) fn figure(visit: &Visit, range: &Range, graph: &Graph) -> Markup {
             Unit::Seconds => "seconds",
             Unit::Plain => "plain",
         },
-        lines: graph.lines.iter().map(|line| ToldLine { label: line.label, expr: &line.expr }).collect(),
+        lines: graph
+            .lines
+            .iter()
+            .map(|line| ToldLine {
+                label: line.label,
+                expr: &line.expr,
+            })
+            .collect(),
         most: graph.most,
         threshold: graph.threshold.as_ref().map(|(value, _)| *value),
         threshold_text: graph.threshold.as_ref().map(|(_, text)| text.as_str()),
@@ -161,8 +168,16 @@ fn spoken(graph: &Graph, values: &[Option<f64>], range: &Range) -> String {
         None => format!("{} not measured", line.label),
     });
     let when = if range.live { "now" } else { "at the end" };
-    let unit = if graph.unit.is_empty() { String::new() } else { format!(" ({})", graph.unit) };
-    format!("{}{unit} {when}: {}.", graph.title, parts.collect::<Vec<_>>().join(", "))
+    let unit = if graph.unit.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", graph.unit)
+    };
+    format!(
+        "{}{unit} {when}: {}.",
+        graph.title,
+        parts.collect::<Vec<_>>().join(", ")
+    )
 }
 
 /// Marks below a drawing that has a time axis, as percentages of its width.
@@ -170,7 +185,12 @@ pub(super) fn marks(wall: &Wall, range: &Range, most: u64) -> Vec<(f64, String)>
     let window = range.window().as_secs_f64();
     wall.marks(range.from, range.to, most)
         .into_iter()
-        .map(|at| (at.since(range.from).as_secs_f64() / window * 100.0, wall.mark(at, range.window())))
+        .map(|at| {
+            (
+                at.since(range.from).as_secs_f64() / window * 100.0,
+                wall.mark(at, range.window()),
+            )
+        })
         // Words at the very edge would be cut.
         .filter(|(at, _)| (6.0..=94.0).contains(at))
         .collect()

@@ -14,7 +14,7 @@ use super::graph::{self, Graph, Line};
 use super::visit::{Standing, Visit};
 use super::when::{Range, SPANS};
 use super::words::Unit;
-use super::{condition, link, lines, shape, words};
+use super::{condition, lines, link, shape, words};
 
 /// Cards with a graph and lines; what fires beyond them is a row each.
 const CARDS_MAX: usize = 3;
@@ -45,7 +45,13 @@ pub(super) fn pending(visit: &Visit) -> Markup {
         return html! {};
     }
     let body = html! { ul.panel.list { @for standing in &pending { (row(visit, standing)) } } };
-    section("pending", "Pending", &html! {}, &html! { "true now, not yet for long enough" }, &body)
+    section(
+        "pending",
+        "Pending",
+        &html! {},
+        &html! { "true now, not yet for long enough" },
+        &body,
+    )
 }
 
 /// Alerts of one rule are one incident.
@@ -53,7 +59,9 @@ fn by_rule<'a>(firing: &[Standing<'a>]) -> Vec<Vec<Standing<'a>>> {
     let mut groups: Vec<Vec<Standing<'a>>> = Vec::new();
     for standing in firing {
         let same = |group: &&mut Vec<Standing<'a>>| {
-            group.first().is_some_and(|first| std::ptr::eq(first.rule, standing.rule))
+            group
+                .first()
+                .is_some_and(|first| std::ptr::eq(first.rule, standing.rule))
         };
         match groups.iter_mut().find(same) {
             Some(group) => group.push(*standing),
@@ -64,12 +72,18 @@ fn by_rule<'a>(firing: &[Standing<'a>]) -> Vec<Vec<Standing<'a>>> {
 }
 
 fn card(visit: &Visit, group: &[Standing<'_>], primary: bool) -> Markup {
-    let Some(first) = group.first() else { return html! {} };
+    let Some(first) = group.first() else {
+        return html! {};
+    };
     let (rule, alert) = (first.rule, first.alert);
     let href = link::alert(&rule.name, alert);
     let id = format!("incident-{:016x}", alert.fingerprint);
     let severity = alert.labels.value("severity");
-    let places: Vec<String> = group.iter().filter_map(|one| words::place(&one.alert.labels)).map(str::to_owned).collect();
+    let places: Vec<String> = group
+        .iter()
+        .filter_map(|one| words::place(&one.alert.labels))
+        .map(str::to_owned)
+        .collect();
     html! {
         article.inc aria-labelledby=(id) data-row data-event {
             header {
@@ -96,34 +110,49 @@ fn card(visit: &Visit, group: &[Standing<'_>], primary: bool) -> Markup {
 }
 
 fn facts(visit: &Visit, group: &[Standing<'_>]) -> Vec<(&'static str, Markup)> {
-    let Some(first) = group.first() else { return Vec::new() };
+    let Some(first) = group.first() else {
+        return Vec::new();
+    };
     let (rule, alert) = (first.rule, first.alert);
     let mut facts = Vec::new();
-    let said = [alert.annotations.value("summary"), alert.annotations.value("description")];
+    let said = [
+        alert.annotations.value("summary"),
+        alert.annotations.value("description"),
+    ];
     if let Some(said) = said.into_iter().find(|said| !said.is_empty()) {
         facts.push(("Happening", html! { (said) }));
     }
     facts.push(("Measured", measured(group)));
-    facts.push(("Since", html! {
-        "true since " (visit.wall.second(alert.active_at))
-        @if let Some(fired) = alert.fired_at { ", firing since " (visit.wall.second(fired)) }
-        @if !rule.hold.is_zero() { span.dim { " (must last " (duration::spoken(rule.hold)) ")" } }
-        @if alert.restored { span.dim { ", as it was before the restart" } }
-    }));
+    facts.push((
+        "Since",
+        html! {
+            "true since " (visit.wall.second(alert.active_at))
+            @if let Some(fired) = alert.fired_at { ", firing since " (visit.wall.second(fired)) }
+            @if !rule.hold.is_zero() { span.dim { " (must last " (duration::spoken(rule.hold)) ")" } }
+            @if alert.restored { span.dim { ", as it was before the restart" } }
+        },
+    ));
     facts.push(("Told", told(visit, alert.fingerprint)));
     facts
 }
 
 /// The value against the threshold; of several places the value of each.
 fn measured(group: &[Standing<'_>]) -> Markup {
-    let Some(first) = group.first() else { return html! {} };
-    let threshold = first.rule.headroom.as_ref().map(|headroom| (headroom.op, headroom.threshold));
+    let Some(first) = group.first() else {
+        return html! {};
+    };
+    let threshold = first
+        .rule
+        .headroom
+        .as_ref()
+        .map(|headroom| (headroom.op, headroom.threshold));
     let unit = Unit::of(&first.rule.expr, threshold.map(|(_, threshold)| threshold));
     html! {
-        b { (unit.write(first.alert.value)) }
-        @for other in group.iter().skip(1).take(PLACES_MAX - 1) {
-            ", " b { (unit.write(other.alert.value)) }
-            @if let Some(place) = words::place(&other.alert.labels) { " " (place) }
+        @for (nth, one) in group.iter().take(PLACES_MAX).enumerate() {
+            @if nth > 0 { ", " }
+            b { (unit.write(one.alert.value)) }
+            // Of one place the header speaks.
+            @if let (Some(place), true) = (words::place(&one.alert.labels), group.len() > 1) { " " (place) }
         }
         @if let Some((op, threshold)) = threshold {
             span.dim { " (fires " (words::condition(op, &unit.write(threshold))) ")" }
@@ -133,7 +162,11 @@ fn measured(group: &[Standing<'_>]) -> Markup {
 
 /// Who heard of it, and whether they did.
 pub(super) fn told(visit: &Visit, fingerprint: u64) -> Markup {
-    let last = visit.telling.told.iter().find(|told| told.alerts.contains(&fingerprint));
+    let last = visit
+        .telling
+        .told
+        .iter()
+        .find(|told| told.alerts.contains(&fingerprint));
     html! {
         @match last {
             Some(told) => {
@@ -159,16 +192,25 @@ fn value_graph(visit: &Visit, standing: &Standing<'_>) -> Markup {
 pub(super) fn value(standing: &Standing<'_>) -> Option<Graph> {
     let (rule, alert) = (standing.rule, standing.alert);
     let compared = condition::compared(&rule.expr)?;
-    let threshold = rule.headroom.as_ref().map(|headroom| (headroom.op, headroom.threshold));
+    let threshold = rule
+        .headroom
+        .as_ref()
+        .map(|headroom| (headroom.op, headroom.threshold));
     let kind = Unit::of(&rule.expr, threshold.map(|(_, threshold)| threshold));
     Some(Graph {
         title: words::place(&alert.labels).unwrap_or("Value").to_owned(),
         unit: String::new(),
+        most: kind.most(),
         kind,
-        lines: vec![Line { label: "value", expr: compared.to_owned() }],
-        most: None,
+        lines: vec![Line {
+            label: "value",
+            expr: compared,
+        }],
         threshold: threshold.map(|(op, limit)| {
-            (limit, format!("fires {}", words::condition(op, &kind.write(limit))))
+            (
+                limit,
+                format!("fires {}", words::condition(op, &kind.write(limit))),
+            )
         }),
         chosen: Some(alert.labels.clone()),
         readings: None,
@@ -179,12 +221,22 @@ pub(super) fn value(standing: &Standing<'_>) -> Option<Graph> {
 pub(super) fn around(since: Duration) -> Duration {
     let wanted = (since + since / 3).max(Duration::from_secs(900));
     let spans = SPANS.iter().map(|(span, ..)| *span);
-    spans.into_iter().find(|span| *span >= wanted).unwrap_or(Duration::from_secs(7 * 86_400))
+    spans
+        .into_iter()
+        .find(|span| *span >= wanted)
+        .unwrap_or(Duration::from_secs(7 * 86_400))
 }
 
 fn logs_around(standing: &Standing<'_>) -> String {
     let begin = standing.alert.active_at - Duration::from_secs(300);
-    link::to("/logs", &[("level", "warn"), ("from", &super::when::Wall::absolute(begin)), ("to", "now")])
+    link::to(
+        "/logs",
+        &[
+            ("level", "warn"),
+            ("from", &super::when::Wall::absolute(begin)),
+            ("to", "now"),
+        ],
+    )
 }
 
 /// The last warnings and worse since shortly before it began.
@@ -214,7 +266,10 @@ fn grave_lines(visit: &Visit, standing: &Standing<'_>) -> Markup {
 
 fn row(visit: &Visit, standing: &Standing<'_>) -> Markup {
     let (rule, alert) = (standing.rule, standing.alert);
-    let threshold = rule.headroom.as_ref().map(|headroom| (headroom.op, headroom.threshold));
+    let threshold = rule
+        .headroom
+        .as_ref()
+        .map(|headroom| (headroom.op, headroom.threshold));
     let unit = Unit::of(&rule.expr, threshold.map(|(_, threshold)| threshold));
     let summary = alert.annotations.value("summary");
     html! {
@@ -227,7 +282,10 @@ fn row(visit: &Visit, standing: &Standing<'_>) -> Markup {
                 }
                 p.small {
                     @if summary.is_empty() { (unit.write(alert.value)) } @else { (summary) }
-                    @if let Some((op, threshold)) = threshold { ", fires " (words::condition(op, &unit.write(threshold))) }
+                    // A bare number beside a sentence would only be in its way.
+                    @if let (Some((op, threshold)), true) = (threshold, summary.is_empty() || unit != Unit::Plain) {
+                        ", fires " (words::condition(op, &unit.write(threshold)))
+                    }
                 }
             }
             @if alert.state == AlertState::Pending {
@@ -244,7 +302,11 @@ fn row(visit: &Visit, standing: &Standing<'_>) -> Markup {
 
 /// How much of `for` is over.
 pub(super) fn progress(over: Duration, whole: Duration) -> Markup {
-    let share = if whole.is_zero() { 1.0 } else { (over.as_secs_f64() / whole.as_secs_f64()).clamp(0.0, 1.0) };
+    let share = if whole.is_zero() {
+        1.0
+    } else {
+        (over.as_secs_f64() / whole.as_secs_f64()).clamp(0.0, 1.0)
+    };
     html! {
         svg.hr role="img" aria-label={ (duration::spoken(over)) " of " (duration::spoken(whole)) " are over" } width="72" height="12" {
             rect.track x="0" y="2" width="100%" height="8" rx="1" {}

@@ -34,7 +34,11 @@ pub(super) fn destination(visit: &Visit, words: &str) -> String {
 fn is_expression(words: &str) -> bool {
     let asks = words.contains(['{', '[']) || (words.contains('(') && words.ends_with(')'));
     let prefixes = ["node_", "up", "skopos_", "scrape_", "ALERTS", "process_"];
-    let named = !words.contains(' ') && words != "up" && prefixes.iter().any(|prefix| words.starts_with(prefix) && words.contains('_'));
+    let named = !words.contains(' ')
+        && words != "up"
+        && prefixes
+            .iter()
+            .any(|prefix| words.starts_with(prefix) && words.contains('_'));
     asks || named || words == "up" || words.starts_with("ALERTS")
 }
 

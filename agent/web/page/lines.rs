@@ -31,8 +31,8 @@ pub(super) fn latest(visit: &Visit, range: &Range) -> Markup {
     let page = (visit.rooms.logs)(&query);
     let remark = html! {
         (words::count(usize::try_from(page.matched).unwrap_or(usize::MAX), "line"))
-        " in " (text::duration::spoken(range.window())) ", kept in "
-        (visit.own.data_dir.trim_end_matches('/')) "/logs"
+        " " (range.spoken(&visit.wall))
+        @if !visit.own.data_dir.is_empty() { ", kept in " (visit.own.data_dir.trim_end_matches('/')) "/logs" }
     };
     let body = if page.lines.is_empty() {
         empty(&none(visit, range))
@@ -51,21 +51,28 @@ pub(super) fn latest(visit: &Visit, range: &Range) -> Markup {
 /// Why there is no line, and the last time there was one.
 pub(super) fn none(visit: &Visit, range: &Range) -> String {
     let state = (visit.rooms.log_state)();
-    let window = text::duration::spoken(range.window());
+    let when = range.spoken(&visit.wall);
     if state.files.is_empty() {
         return "No log file was found to read. By default these are /var/log/*.log, syslog, messages and the pods' logs.".to_owned();
     }
     let last = state.files.iter().filter_map(|file| file.last).max();
     match last {
-        Some(last) => format!("No line in these {window}. The last one came {}.", visit.wall.ago(last)),
-        None => format!("No line in these {window}, nor since Skopos started: the files have not grown."),
+        Some(last) => format!("No line {when}. The last one came {}.", visit.wall.ago(last)),
+        None => format!("No line {when}, nor since Skopos started: the files have not grown."),
     }
 }
 
 /// Bars in grey, the share of warnings and worse at their foot.
 pub(super) fn histogram(wall: &Wall, range: &Range, buckets: &[LogBucket]) -> Markup {
-    let buckets = buckets.get(buckets.len().saturating_sub(BUCKETS_MAX)..).unwrap_or_default();
-    let most = buckets.iter().map(|bucket| bucket.lines).max().unwrap_or(0).max(1) as f64;
+    let buckets = buckets
+        .get(buckets.len().saturating_sub(BUCKETS_MAX)..)
+        .unwrap_or_default();
+    let most = buckets
+        .iter()
+        .map(|bucket| bucket.lines)
+        .max()
+        .unwrap_or(0)
+        .max(1) as f64;
     let window = range.window().as_secs_f64().max(0.001);
     let place = |at: model::Timestamp| at.since(range.from).as_secs_f64() / window * 100.0;
     let width = match buckets {
@@ -74,14 +81,24 @@ pub(super) fn histogram(wall: &Wall, range: &Range, buckets: &[LogBucket]) -> Ma
     };
     let all: u64 = buckets.iter().map(|bucket| bucket.lines).sum();
     let grave: u64 = buckets.iter().map(|bucket| bucket.grave).sum();
-    let label = format!("{} lines over time, {} of them warnings or worse", text::count(all), text::count(grave));
-    let tall = |lines: u64| if lines == 0 { 0.0 } else { (lines as f64 / most * BARS).max(2.0) };
+    let label = format!(
+        "{} lines over time, {} of them warnings or worse",
+        text::count(all),
+        text::count(grave)
+    );
+    let tall = |lines: u64| {
+        if lines == 0 {
+            0.0
+        } else {
+            (lines as f64 / most * BARS).max(2.0)
+        }
+    };
     html! {
         div.histogram {
             svg role="img" aria-label=(label) width="100%" height="56" {
                 @for bucket in buckets.iter().filter(|bucket| bucket.lines > 0) {
                     @let (x, high, low) = (place(bucket.start), tall(bucket.lines), tall(bucket.grave));
-                    rect.bar x={ (format!("{x:.2}")) "%" } y=(format!("{:.1}", BARS - high)) width={ (format!("{width:.2}")) "%" }
+                    rect.all x={ (format!("{x:.2}")) "%" } y=(format!("{:.1}", BARS - high)) width={ (format!("{width:.2}")) "%" }
                         height=(format!("{high:.1}")) {
                         title { (wall.second(bucket.start)) ": " (text::count(bucket.lines)) " lines" }
                     }
@@ -154,8 +171,12 @@ fn marked<'a>(shown: &'a str, wanted: &[String]) -> Vec<(bool, &'a str)> {
     let mut pieces = Vec::new();
     let (mut rest, mut at) = (shown, 0);
     while let Some((start, length)) = next_match(lowered.get(at..).unwrap_or_default(), wanted) {
-        let Some((before, tail)) = rest.split_at_checked(start) else { break };
-        let Some((found, after)) = tail.split_at_checked(length) else { break };
+        let Some((before, tail)) = rest.split_at_checked(start) else {
+            break;
+        };
+        let Some((found, after)) = tail.split_at_checked(length) else {
+            break;
+        };
         pieces.extend([(false, before), (true, found)]);
         rest = after;
         at += start + length;
@@ -165,7 +186,9 @@ fn marked<'a>(shown: &'a str, wanted: &[String]) -> Vec<(bool, &'a str)> {
 }
 
 fn next_match(lowered: &str, wanted: &[String]) -> Option<(usize, usize)> {
-    let found = wanted.iter().filter_map(|word| Some((lowered.find(word.as_str())?, word.len())));
+    let found = wanted
+        .iter()
+        .filter_map(|word| Some((lowered.find(word.as_str())?, word.len())));
     found.min_by_key(|(start, length)| (*start, usize::MAX - length))
 }
 
@@ -173,8 +196,16 @@ fn next_match(lowered: &str, wanted: &[String]) -> Option<(usize, usize)> {
 pub(super) fn how_many(page: &LogPage, shown: usize) -> String {
     let matched = usize::try_from(page.matched).unwrap_or(usize::MAX).max(shown);
     let lines = words::count(matched, "line");
-    let of = if matched > shown { format!("{}, the newest {} shown", lines, text::count(shown as u64)) } else { lines };
-    if page.cut { format!("{of}; older ones were not looked at") } else { of }
+    let of = if matched > shown {
+        format!("{}, the newest {} shown", lines, text::count(shown as u64))
+    } else {
+        lines
+    };
+    if page.cut {
+        format!("{of}; older ones were not looked at")
+    } else {
+        of
+    }
 }
 
 #[cfg(test)]
@@ -185,7 +216,11 @@ mod tests {
     fn wanted_words_are_marked_wherever_they_stand() {
         let wanted = vec!["dns".to_owned(), "using".to_owned()];
         let pieces = marked("Using EDNS0 for DNS", &wanted);
-        let found: Vec<&str> = pieces.iter().filter(|(hit, _)| *hit).map(|(_, part)| *part).collect();
+        let found: Vec<&str> = pieces
+            .iter()
+            .filter(|(hit, _)| *hit)
+            .map(|(_, part)| *part)
+            .collect();
         assert_eq!(found, ["Using", "DNS", "DNS"]);
         let whole: String = pieces.iter().map(|(_, part)| *part).collect();
         assert_eq!(whole, "Using EDNS0 for DNS");
@@ -193,7 +228,10 @@ mod tests {
 
     #[test]
     fn letters_that_change_length_when_lowered_do_no_harm() {
-        let whole: String = marked("İstanbul ẞ dns", &["dns".to_owned()]).iter().map(|(_, part)| *part).collect();
+        let whole: String = marked("İstanbul ẞ dns", &["dns".to_owned()])
+            .iter()
+            .map(|(_, part)| *part)
+            .collect();
         assert_eq!(whole, "İstanbul ẞ dns");
     }
 }

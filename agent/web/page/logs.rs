@@ -24,7 +24,10 @@ pub(super) fn view(visit: &Visit) -> Sheet {
     let range = visit.range(std::time::Duration::from_secs(3600));
     let state = (visit.rooms.log_state)();
     let asked_level = visit.asked("level").to_lowercase();
-    let level = LEVELS.iter().find(|(name, ..)| *name == asked_level).and_then(|(.., level)| *level);
+    let level = LEVELS
+        .iter()
+        .find(|(name, ..)| *name == asked_level)
+        .and_then(|(.., level)| *level);
     let query = LogQuery {
         text: visit.asked("q").to_owned(),
         level,
@@ -43,18 +46,26 @@ pub(super) fn view(visit: &Visit) -> Sheet {
         (own::log_files(visit, &state))
     };
     Sheet {
-        keys: vec![("/", "search"), ("f", "follow"), ("e", "next warning"), ("[", "earlier"), ("]", "later")],
+        keys: vec![
+            ("/", "search"),
+            ("f", "follow"),
+            ("e", "next warning"),
+            ("[", "earlier"),
+            ("]", "later"),
+        ],
         range: Some(range),
         ..Sheet::new(Place::Logs, main)
     }
 }
 
-fn sentence(visit: &Visit, range: &Range, query: &LogQuery, page: &LogPage, state: &LogState) -> (Health, String) {
-    let when = if range.live {
-        format!("in the last {}", text::duration::spoken(range.window()))
-    } else {
-        format!("from {} to {}", visit.wall.minute(range.from), visit.wall.minute(range.to))
-    };
+fn sentence(
+    visit: &Visit,
+    range: &Range,
+    query: &LogQuery,
+    page: &LogPage,
+    state: &LogState,
+) -> (Health, String) {
+    let when = range.spoken(&visit.wall);
     if state.files.is_empty() {
         return (Health::Unknown, "No log file is read on this machine".to_owned());
     }
@@ -89,7 +100,11 @@ fn kept(visit: &Visit, state: &LogState) -> Markup {
 }
 
 fn form(visit: &Visit, state: &LogState, asked_level: &str) -> Markup {
-    let mut sources: Vec<&str> = state.files.iter().map(|file| link::file_name(&file.path)).collect();
+    let mut sources: Vec<&str> = state
+        .files
+        .iter()
+        .map(|file| link::file_name(&file.path))
+        .collect();
     sources.sort_unstable();
     sources.dedup();
     sources.truncate(100);
@@ -136,7 +151,9 @@ fn found(visit: &Visit, range: &Range, query: &LogQuery, page: &LogPage) -> Mark
         }
     };
     let turned = {
-        let mut pairs: Vec<(&str, &str)> = ["q", "level", "source", "from", "to"].map(|name| (name, visit.asked(name))).into();
+        let mut pairs: Vec<(&str, &str)> = ["q", "level", "source", "from", "to"]
+            .map(|name| (name, visit.asked(name)))
+            .into();
         pairs.push(("order", if oldest_first { "" } else { "old" }));
         link::to("/logs", &pairs)
     };
@@ -154,8 +171,8 @@ fn found(visit: &Visit, range: &Range, query: &LogQuery, page: &LogPage) -> Mark
 fn nothing(visit: &Visit, range: &Range, query: &LogQuery) -> String {
     let narrow = !query.text.trim().is_empty() || query.level.is_some() || !query.source.is_empty();
     if narrow {
-        let window = text::duration::spoken(range.window());
-        return format!("Nothing matches in these {window}. Fewer words, another level or a wider time may find it.");
+        let when = range.spoken(&visit.wall);
+        return format!("Nothing matches {when}. Fewer words, another level or a wider time may find it.");
     }
     lines::none(visit, range)
 }

@@ -33,13 +33,22 @@ pub(super) fn draw(visit: &Visit, range: &Range) -> Markup {
         }
     };
     let remark = html! { (visit.own.machine) };
-    section("machine", "This machine", &remark, &html! { (how_fresh(visit, &readings)) }, &body)
+    section(
+        "machine",
+        "This machine",
+        &remark,
+        &html! { (how_fresh(visit, &readings)) },
+        &body,
+    )
 }
 
 fn graphs(visit: &Visit, range: &Range) -> [Graph; 4] {
     let rate = |counter: &str| graph::rate(range, counter);
     let gibibytes = asking::number(visit, "node_memory_MemTotal_bytes / 2^30", visit.now, None);
-    let of = gibibytes.map_or_else(|| "GiB".to_owned(), |all| format!("GiB of {}", words::plain(all.round())));
+    let of = gibibytes.map_or_else(
+        || "GiB".to_owned(),
+        |all| format!("GiB of {}", words::plain(all.round())),
+    );
     let graph = |title: &str, unit: &str, kind, most, lines| Graph {
         title: title.to_owned(),
         unit: unit.to_owned(),
@@ -55,22 +64,61 @@ fn graphs(visit: &Visit, range: &Range) -> [Graph; 4] {
     let received = format!("node_network_receive_bytes_total{{{NOT_WIRES}}}");
     let sent = format!("node_network_transmit_bytes_total{{{NOT_WIRES}}}");
     [
-        graph("CPU", "% busy", Unit::Percent, Some(100.0), vec![Line {
-            label: "busy",
-            expr: format!("100 * (1 - avg({}))", rate(r#"node_cpu_seconds_total{mode="idle"}"#)),
-        }]),
-        graph("Memory", &of, Unit::Plain, gibibytes, vec![Line {
-            label: "used",
-            expr: "(node_memory_MemTotal_bytes - node_memory_MemAvailable_bytes) / 2^30".to_owned(),
-        }]),
-        graph("Disk", "MiB/s", Unit::Plain, None, vec![
-            Line { label: "written", expr: format!("sum({}) / 2^20", rate(&written)) },
-            Line { label: "read", expr: format!("sum({}) / 2^20", rate(&read)) },
-        ]),
-        graph("Network", "Mbit/s", Unit::Plain, None, vec![
-            Line { label: "in", expr: format!("sum({}) * 8 / 1e6", rate(&received)) },
-            Line { label: "out", expr: format!("sum({}) * 8 / 1e6", rate(&sent)) },
-        ]),
+        graph(
+            "CPU",
+            "% busy",
+            Unit::Percent,
+            Some(100.0),
+            vec![Line {
+                label: "busy",
+                expr: format!(
+                    "100 * (1 - avg({}))",
+                    rate(r#"node_cpu_seconds_total{mode="idle"}"#)
+                ),
+            }],
+        ),
+        graph(
+            "Memory",
+            &of,
+            Unit::Plain,
+            gibibytes,
+            vec![Line {
+                label: "used",
+                expr: "(node_memory_MemTotal_bytes - node_memory_MemAvailable_bytes) / 2^30".to_owned(),
+            }],
+        ),
+        graph(
+            "Disk",
+            "MiB/s",
+            Unit::Plain,
+            None,
+            vec![
+                Line {
+                    label: "written",
+                    expr: format!("sum({}) / 2^20", rate(&written)),
+                },
+                Line {
+                    label: "read",
+                    expr: format!("sum({}) / 2^20", rate(&read)),
+                },
+            ],
+        ),
+        graph(
+            "Network",
+            "Mbit/s",
+            Unit::Plain,
+            None,
+            vec![
+                Line {
+                    label: "in",
+                    expr: format!("sum({}) * 8 / 1e6", rate(&received)),
+                },
+                Line {
+                    label: "out",
+                    expr: format!("sum({}) * 8 / 1e6", rate(&sent)),
+                },
+            ],
+        ),
     ]
 }
 
@@ -83,7 +131,11 @@ fn readings(visit: &Visit) -> Vec<Timestamp> {
         after: (visit.now - LOOK_BACK).max(visit.own.started - Duration::from_secs(1)),
         until: visit.now,
     };
-    let series = visit.rooms.select.select(&matchers, range, SAMPLES_MAX).unwrap_or_default();
+    let series = visit
+        .rooms
+        .select
+        .select(&matchers, range, SAMPLES_MAX)
+        .unwrap_or_default();
     let mut times: Vec<Timestamp> = series
         .iter()
         .flat_map(|series| series.times.iter().zip(series.values.iter()))
@@ -96,7 +148,9 @@ fn readings(visit: &Visit) -> Vec<Timestamp> {
 
 /// `7 readings so far, the next in 12 s`.
 fn how_fresh(visit: &Visit, readings: &[Timestamp]) -> String {
-    let Some(last) = readings.last() else { return String::new() };
+    let Some(last) = readings.last() else {
+        return String::new();
+    };
     let interval = every(visit);
     let age = visit.now.since(*last);
     if age > interval * 2 {
@@ -104,14 +158,23 @@ fn how_fresh(visit: &Visit, readings: &[Timestamp]) -> String {
     }
     if visit.uptime() < Duration::from_secs(600) {
         let next = text::duration::spoken((interval.saturating_sub(age)).max(Duration::from_secs(1)));
-        return format!("{} so far, the next in {next}", words::count(readings.len(), "reading"));
+        return format!(
+            "{} so far, the next in {next}",
+            words::count(readings.len(), "reading")
+        );
     }
-    format!("read every {}, last {}", text::duration::spoken(interval), visit.wall.ago(*last))
+    format!(
+        "read every {}, last {}",
+        text::duration::spoken(interval),
+        visit.wall.ago(*last)
+    )
 }
 
 /// How often the machine is read.
 pub(super) fn every(visit: &Visit) -> Duration {
     let node = visit.targets.iter().find(|target| target.job == "node");
-    let asked = node.map(|node| node.interval).filter(|interval| !interval.is_zero());
+    let asked = node
+        .map(|node| node.interval)
+        .filter(|interval| !interval.is_zero());
     asked.unwrap_or(Duration::from_secs(15))
 }

@@ -1,17 +1,16 @@
 //! A made-up house for tests and for looking at: a laptop that is well, one whose disk fills, one that knows nothing.
 
+mod series;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use model::view::{
-    Alert, ConfigState, Headroom, Health, LogBucket, LogFile, LogPage, LogQuery, LogState, Own, Rule, RuleGroup,
-    Source, Target, Telling, Told, Why,
+    Alert, ConfigState, Headroom, Health, LogBucket, LogFile, LogPage, LogQuery, LogState, Own, Rule,
+    RuleGroup, Source, Target, Telling, Told, Why,
 };
-use model::{
-    AlertState, BoxFuture, Clock, Labels, Ledger, Level, LogRecord, MatchOp, Matcher, Select, SelectError, Series,
-    TimeRange, Timestamp,
-};
+use model::{AlertState, BoxFuture, Clock, Labels, Ledger, Level, LogRecord, Select, Timestamp};
 
 use crate::Rooms;
 
@@ -41,7 +40,11 @@ impl Clock for Standing {
 }
 
 pub(crate) fn rooms(story: Story, clock: Arc<dyn Clock>, started: Timestamp) -> Rooms {
-    let house = Arc::new(House { story, clock: Arc::clone(&clock), started });
+    let house = Arc::new(House {
+        story,
+        clock: Arc::clone(&clock),
+        started,
+    });
     let select: Arc<dyn Select> = Arc::clone(&house) as _;
     macro_rules! view {
         ($method:ident) => {{
@@ -74,10 +77,10 @@ pub(crate) fn rooms(story: Story, clock: Arc<dyn Clock>, started: Timestamp) -> 
 }
 
 fn engine(select: Arc<dyn Select>) -> promql::Engine {
-    promql::Engine::new(select)
+    promql::Engine::new(select, promql::Options::default())
 }
 
-struct House {
+pub(super) struct House {
     story: Story,
     clock: Arc<dyn Clock>,
     started: Timestamp,
@@ -127,10 +130,15 @@ impl House {
         self.readings(self.now()).last().copied().unwrap_or(self.started)
     }
 
-    fn readings(&self, until: Timestamp) -> Vec<Timestamp> {
+    pub(super) fn readings(&self, until: Timestamp) -> Vec<Timestamp> {
         let every = |nth: u64| self.started + Duration::from_secs(5 + 15 * nth);
         let first = [0, 1, 2].map(|second| self.started + Duration::from_secs(second));
-        first.into_iter().chain((0..).map(every)).take_while(|at| *at <= until).take(20_000).collect()
+        first
+            .into_iter()
+            .chain((0..).map(every))
+            .take_while(|at| *at <= until)
+            .take(20_000)
+            .collect()
     }
 
     fn targets(&self) -> Vec<Target> {
@@ -180,12 +188,42 @@ impl House {
             word: word.map(str::to_owned),
         };
         vec![
-            source("node, 1,146 series", "/proc and /sys, 4 ms a reading", Health::Good, last, None),
+            source(
+                "node, 1,146 series",
+                "/proc and /sys, 4 ms a reading",
+                Health::Good,
+                last,
+                None,
+            ),
             source("skopos, 212 series", "its own metrics", Health::Good, last, None),
-            source("4 files in /var/log", "syslog, kern.log, auth.log, dpkg.log", Health::Good, last, None),
-            source("/var/log/boot.log", "permission denied: readable by group adm", Health::Unknown, None, Some("skipped")),
-            source("Kubernetes", "no kubeconfig and not in a pod: nothing to watch", Health::Unknown, None, Some("off")),
-            source("AWS", "no credentials: no calls, $0.00", Health::Unknown, None, Some("off")),
+            source(
+                "4 files in /var/log",
+                "syslog, kern.log, auth.log, dpkg.log",
+                Health::Good,
+                last,
+                None,
+            ),
+            source(
+                "/var/log/boot.log",
+                "permission denied: readable by group adm",
+                Health::Unknown,
+                None,
+                Some("skipped"),
+            ),
+            source(
+                "Kubernetes",
+                "no kubeconfig and not in a pod: nothing to watch",
+                Health::Unknown,
+                None,
+                Some("off"),
+            ),
+            source(
+                "AWS",
+                "no credentials: no calls, $0.00",
+                Health::Unknown,
+                None,
+                Some("off"),
+            ),
         ]
     }
 
@@ -205,8 +243,15 @@ impl House {
         };
         let at = |place: &str| Labels::from_pairs([("mountpoint", place), ("device", "/dev/nvme0n1p2")]);
         let none = Labels::empty;
-        let fullness = "1 - node_filesystem_avail_bytes{fstype!~\"tmpfs|ramfs\"} / node_filesystem_size_bytes > 0.9";
-        let mut full = self.rule("FilesystemAlmostFull", fullness, 10, at("/home"), (0.81, ">", 0.9, 0.9));
+        let fullness =
+            "1 - node_filesystem_avail_bytes{fstype!~\"tmpfs|ramfs\"} / node_filesystem_size_bytes > 0.9";
+        let mut full = self.rule(
+            "FilesystemAlmostFull",
+            fullness,
+            10,
+            at("/home"),
+            (0.81, ">", 0.9, 0.9),
+        );
         let mut down = self.rule("TargetDown", "up == 0", 3, none(), (1.0, "==", 0.0, 0.0));
         let mut busy = self.rule(
             "CpuBusy",
@@ -217,30 +262,103 @@ impl House {
         );
         if self.firing() {
             full.alerts = vec![
-                self.alert("FilesystemAlmostFull", &[("mountpoint", "/home"), ("device", "/dev/nvme0n1p2"), ("severity", "warning")],
-                    AlertState::Firing, 1090, 0.942, "/home is 94 % full and 6.1 GiB are left"),
-                self.alert("FilesystemAlmostFull", &[("mountpoint", "/var"), ("device", "/dev/nvme0n1p3"), ("severity", "warning")],
-                    AlertState::Firing, 700, 0.913, "/var is 91 % full and 2.2 GiB are left"),
+                self.alert(
+                    "FilesystemAlmostFull",
+                    &[
+                        ("mountpoint", "/home"),
+                        ("device", "/dev/nvme0n1p2"),
+                        ("severity", "warning"),
+                    ],
+                    AlertState::Firing,
+                    1090,
+                    0.942,
+                    "/home is 94 % full and 6.1 GiB are left",
+                ),
+                self.alert(
+                    "FilesystemAlmostFull",
+                    &[
+                        ("mountpoint", "/var"),
+                        ("device", "/dev/nvme0n1p3"),
+                        ("severity", "warning"),
+                    ],
+                    AlertState::Firing,
+                    700,
+                    0.913,
+                    "/var is 91 % full and 2.2 GiB are left",
+                ),
             ];
             full.headroom = Some(headroom(at("/home"), (0.942, ">", 0.9, 1.047)));
-            down.alerts = vec![self.alert("TargetDown", &[("job", "shop"), ("instance", "localhost:8080"), ("severity", "critical")],
-                AlertState::Pending, 70, 0.0, "shop at localhost:8080 does not answer")];
-            busy.alerts = vec![self.alert("CpuBusy", &[("severity", "info")], AlertState::Resolved, 4000, 0.4, "8 cores were 97 % busy")];
+            down.alerts = vec![self.alert(
+                "TargetDown",
+                &[
+                    ("job", "shop"),
+                    ("instance", "localhost:8080"),
+                    ("severity", "critical"),
+                ],
+                AlertState::Pending,
+                70,
+                0.0,
+                "shop at localhost:8080 does not answer",
+            )];
+            busy.alerts = vec![self.alert(
+                "CpuBusy",
+                &[("severity", "info")],
+                AlertState::Resolved,
+                4000,
+                0.4,
+                "8 cores were 97 % busy",
+            )];
         }
-        let mut broken = self.rule("DiskSlow", "rate(node_disk_io_time_seconds_total[5m]) > on (device) limit", 5, none(), (0.0, ">", 1.0, 0.0));
+        let mut broken = self.rule(
+            "DiskSlow",
+            "rate(node_disk_io_time_seconds_total[5m]) > on (device) limit",
+            5,
+            none(),
+            (0.0, ">", 1.0, 0.0),
+        );
         broken.health = "err";
         broken.headroom = None;
         broken.last_error = "found duplicate series for the match group {device=\"sda\"} on the right hand-side of the operation".to_owned();
         let mut machine = vec![
             full,
-            self.rule("InodesRunOut", "1 - node_filesystem_files_free / node_filesystem_files > 0.9", 10, at("/"), (0.34, ">", 0.9, 0.38)),
+            self.rule(
+                "InodesRunOut",
+                "1 - node_filesystem_files_free / node_filesystem_files > 0.9",
+                10,
+                at("/"),
+                (0.34, ">", 0.9, 0.38),
+            ),
             busy,
-            self.rule("IoPressure", "rate(node_pressure_io_waiting_seconds_total[5m]) > 0.2", 10, none(), (0.012, ">", 0.2, 0.06)),
-            self.rule("MemoryPressure", "rate(node_pressure_memory_waiting_seconds_total[5m]) > 0.1", 5, none(), (0.004, ">", 0.1, 0.04)),
-            self.rule("ClockSkew", "abs(node_timex_offset_seconds) > 0.05", 5, none(), (0.0003, ">", 0.05, 0.006)),
+            self.rule(
+                "IoPressure",
+                "rate(node_pressure_io_waiting_seconds_total[5m]) > 0.2",
+                10,
+                none(),
+                (0.012, ">", 0.2, 0.06),
+            ),
+            self.rule(
+                "MemoryPressure",
+                "rate(node_pressure_memory_waiting_seconds_total[5m]) > 0.1",
+                5,
+                none(),
+                (0.004, ">", 0.1, 0.04),
+            ),
+            self.rule(
+                "ClockSkew",
+                "abs(node_timex_offset_seconds) > 0.05",
+                5,
+                none(),
+                (0.0003, ">", 0.05, 0.006),
+            ),
             Rule {
                 headroom: None,
-                ..self.rule("FilesystemFillsIn24h", "predict_linear(node_filesystem_avail_bytes[1h], 86400) < 0", 30, at("/home"), (0.0, "<", 0.0, 0.0))
+                ..self.rule(
+                    "FilesystemFillsIn24h",
+                    "predict_linear(node_filesystem_avail_bytes[1h], 86400) < 0",
+                    30,
+                    at("/home"),
+                    (0.0, "<", 0.0, 0.0),
+                )
             },
         ];
         if self.firing() {
@@ -248,17 +366,45 @@ impl House {
         }
         machine.push(Rule {
             alerting: false,
-            ..self.rule("instance:node_cpu:busy", "1 - avg by (instance) (rate(node_cpu_seconds_total{mode=\"idle\"}[5m]))", 0, none(), (0.0, ">", 0.0, 0.0))
+            ..self.rule(
+                "instance:node_cpu:busy",
+                "1 - avg by (instance) (rate(node_cpu_seconds_total{mode=\"idle\"}[5m]))",
+                0,
+                none(),
+                (0.0, ">", 0.0, 0.0),
+            )
         });
         let own = vec![
-            self.rule("SkoposMemoryHigh", "process_resident_memory_bytes{job=\"skopos\"} > 60817408", 5, none(), (28_311_552.0, ">", 60_817_408.0, 0.466)),
+            self.rule(
+                "SkoposMemoryHigh",
+                "process_resident_memory_bytes{job=\"skopos\"} > 60817408",
+                5,
+                none(),
+                (28_311_552.0, ">", 60_817_408.0, 0.466),
+            ),
             down,
-            self.rule("SkoposDrops", "increase(skopos_store_dropped_total[5m]) > 0", 0, none(), (0.0, ">", 0.0, 0.0)),
+            self.rule(
+                "SkoposDrops",
+                "increase(skopos_store_dropped_total[5m]) > 0",
+                0,
+                none(),
+                (0.0, ">", 0.0, 0.0),
+            ),
         ];
-        vec![group("machine", "rules/machine.yaml", machine), group("skopos", "rules/skopos.yaml", own)]
+        vec![
+            group("machine", "rules/machine.yaml", machine),
+            group("skopos", "rules/skopos.yaml", own),
+        ]
     }
 
-    fn rule(&self, name: &str, expr: &str, minutes: u64, labels: Labels, now: (f64, &'static str, f64, f64)) -> Rule {
+    fn rule(
+        &self,
+        name: &str,
+        expr: &str,
+        minutes: u64,
+        labels: Labels,
+        now: (f64, &'static str, f64, f64),
+    ) -> Rule {
         Rule {
             name: name.to_owned(),
             alerting: true,
@@ -276,7 +422,15 @@ impl House {
         }
     }
 
-    fn alert(&self, name: &str, labels: &[(&str, &str)], state: AlertState, ago: u64, value: f64, summary: &str) -> Alert {
+    fn alert(
+        &self,
+        name: &str,
+        labels: &[(&str, &str)],
+        state: AlertState,
+        ago: u64,
+        value: f64,
+        summary: &str,
+    ) -> Alert {
         let labels = Labels::from_pairs(labels.iter().copied().chain([("alertname", name)]));
         let active_at = self.now() - Duration::from_secs(ago);
         let fired_at = (state != AlertState::Pending).then(|| active_at + Duration::from_secs(600));
@@ -285,7 +439,10 @@ impl House {
             labels,
             annotations: Labels::from_pairs([
                 ("summary", summary),
-                ("runbook_url", "https://skopos.example/runbooks#filesystemalmostfull"),
+                (
+                    "runbook_url",
+                    "https://skopos.example/runbooks#filesystemalmostfull",
+                ),
             ]),
             state,
             active_at,
@@ -315,8 +472,24 @@ impl House {
             row(1, "-", 3, None, 0.942, "1 − 0.058", false),
             row(2, "1", 1, None, 1.0, "a number", false),
             row(2, "/", 3, None, 0.058, "", false),
-            row(3, "node_filesystem_avail_bytes{fstype!~\"tmpfs|ramfs\"}", 3, None, 6.5e9, "2 s old", false),
-            row(3, "node_filesystem_size_bytes", 3, None, 1.12e11, "2 s old", false),
+            row(
+                3,
+                "node_filesystem_avail_bytes{fstype!~\"tmpfs|ramfs\"}",
+                3,
+                None,
+                6.5e9,
+                "2 s old",
+                false,
+            ),
+            row(
+                3,
+                "node_filesystem_size_bytes",
+                3,
+                None,
+                1.12e11,
+                "2 s old",
+                false,
+            ),
         ]
     }
 
@@ -324,8 +497,12 @@ impl House {
         if !self.firing() {
             return Telling::default();
         }
-        let full: Vec<u64> = self.rules().first().and_then(|group| group.rules.first().cloned())
-            .map(|rule| rule.alerts.iter().map(|alert| alert.fingerprint).collect()).unwrap_or_default();
+        let full: Vec<u64> = self
+            .rules()
+            .first()
+            .and_then(|group| group.rules.first().cloned())
+            .map(|rule| rule.alerts.iter().map(|alert| alert.fingerprint).collect())
+            .unwrap_or_default();
         let told = |ago, receiver: &str, message: &str, answer: &str, health, took| Told {
             time: self.now() - Duration::from_secs(ago),
             receiver: receiver.to_owned(),
@@ -339,12 +516,36 @@ impl House {
         Telling {
             receivers: vec!["slack".to_owned(), "webhook".to_owned()],
             told: vec![
-                told(70, "slack", "1 new alert, 2 in all", "200 in 230 ms", Health::Good, 230),
-                told(480, "webhook", "new message, 1 alert", "503, tried again after 1 s, then 200", Health::Good, 1300),
-                told(481, "slack", "new message, 1 alert", "200 in 212 ms", Health::Good, 212),
+                told(
+                    70,
+                    "slack",
+                    "1 new alert, 2 in all",
+                    "200 in 230 ms",
+                    Health::Good,
+                    230,
+                ),
+                told(
+                    480,
+                    "webhook",
+                    "new message, 1 alert",
+                    "503, tried again after 1 s, then 200",
+                    Health::Good,
+                    1300,
+                ),
+                told(
+                    481,
+                    "slack",
+                    "new message, 1 alert",
+                    "200 in 212 ms",
+                    Health::Good,
+                    212,
+                ),
             ],
             waiting: 1,
-            failing: vec![("webhook".to_owned(), "cannot connect: connection refused".to_owned())],
+            failing: vec![(
+                "webhook".to_owned(),
+                "cannot connect: connection refused".to_owned(),
+            )],
         }
     }
 
@@ -354,14 +555,54 @@ impl House {
         }
         let evil = "request from <b onmouseover=alert(1)>x</b> & \u{1b}[31mred\u{1b}[0m </script>";
         let said = [
-            (5, Level::Info, "syslog", "systemd[1]: Starting apt-daily.service, Daily apt download activities"),
-            (12, Level::Info, "syslog", "NetworkManager[812]: dhcp4 (wlp0s20f3): state changed new lease, address=192.168.1.23"),
-            (13, Level::Warn, "kern.log", "iwlwifi 0000:00:14.3: missed beacons exceeds threshold, but receiving data"),
-            (20, Level::Info, "auth.log", "sudo: dev : TTY=pts/2 ; PWD=/home/dev/shop ; COMMAND=/usr/bin/docker compose up -d"),
-            (24, Level::Warn, "syslog", "systemd-resolved[655]: Using degraded feature set UDP instead of UDP+EDNS0 for DNS server 192.168.1.1"),
-            (31, Level::Info, "syslog", "dockerd[1204]: container shop-db-1 started, image postgres:16.4"),
-            (36, Level::Info, "dpkg.log", "status installed libssl3t64:amd64 3.5.1-1"),
-            (38, Level::Info, "syslog", "systemd[1]: apt-daily.service: Deactivated successfully"),
+            (
+                5,
+                Level::Info,
+                "syslog",
+                "systemd[1]: Starting apt-daily.service, Daily apt download activities",
+            ),
+            (
+                12,
+                Level::Info,
+                "syslog",
+                "NetworkManager[812]: dhcp4 (wlp0s20f3): state changed new lease, address=192.168.1.23",
+            ),
+            (
+                13,
+                Level::Warn,
+                "kern.log",
+                "iwlwifi 0000:00:14.3: missed beacons exceeds threshold, but receiving data",
+            ),
+            (
+                20,
+                Level::Info,
+                "auth.log",
+                "sudo: dev : TTY=pts/2 ; PWD=/home/dev/shop ; COMMAND=/usr/bin/docker compose up -d",
+            ),
+            (
+                24,
+                Level::Warn,
+                "syslog",
+                "systemd-resolved[655]: Using degraded feature set UDP instead of UDP+EDNS0 for DNS server 192.168.1.1",
+            ),
+            (
+                31,
+                Level::Info,
+                "syslog",
+                "dockerd[1204]: container shop-db-1 started, image postgres:16.4",
+            ),
+            (
+                36,
+                Level::Info,
+                "dpkg.log",
+                "status installed libssl3t64:amd64 3.5.1-1",
+            ),
+            (
+                38,
+                Level::Info,
+                "syslog",
+                "systemd[1]: apt-daily.service: Deactivated successfully",
+            ),
             (39, Level::Error, "syslog", evil),
         ];
         let words: Vec<String> = query.text.split_whitespace().map(str::to_lowercase).collect();
@@ -408,7 +649,12 @@ impl House {
             })
             .collect();
         let lines = lines.split_off(lines.len().saturating_sub(query.lines_max));
-        LogPage { lines, matched, cut: false, histogram }
+        LogPage {
+            lines,
+            matched,
+            cut: false,
+            histogram,
+        }
     }
 
     fn log_state(&self) -> LogState {
@@ -436,21 +682,37 @@ impl House {
             offset_bytes: 0,
             ..file("/var/log/boot.log", 12_000)
         });
-        LogState { files, lines: 83, bytes_on_disk: 9_000 }
+        LogState {
+            files,
+            lines: 83,
+            bytes_on_disk: 9_000,
+        }
     }
 
     fn config(&self) -> ConfigState {
         let refused = "skopos.yaml:3:1: unknown key \"scrape_intervall\"\n  3 | scrape_intervall: 15s\n    | ^\n  did you mean \"scrape_interval\"?";
         ConfigState {
-            file: if self.firing() { "skopos.yaml" } else { "built-in defaults" }.to_owned(),
+            file: if self.firing() {
+                "skopos.yaml"
+            } else {
+                "built-in defaults"
+            }
+            .to_owned(),
             loaded_at: self.started,
-            refused: if self.firing() { vec![refused.to_owned()] } else { Vec::new() },
+            refused: if self.firing() {
+                vec![refused.to_owned()]
+            } else {
+                Vec::new()
+            },
         }
     }
 
     fn own(&self) -> Own {
         if self.empty() {
-            return Own { started: self.started, ..Own::default() };
+            return Own {
+                started: self.started,
+                ..Own::default()
+            };
         }
         let ledger = |things, taken, dropped: &[(&'static str, u64)]| Ledger {
             things,
@@ -473,7 +735,14 @@ impl House {
             series: 1358,
             accounts: vec![
                 ("store", ledger("samples", 9506, &[])),
-                ("logs", ledger("records", 83, if self.firing() { &[("too long", 2)] } else { &[] })),
+                (
+                    "logs",
+                    ledger(
+                        "records",
+                        83,
+                        if self.firing() { &[("too long", 2)] } else { &[] },
+                    ),
+                ),
                 ("notifier", ledger("notifications", 4, &[])),
             ],
         }
@@ -481,96 +750,11 @@ impl House {
 }
 
 fn headroom(labels: Labels, (value, op, threshold, share): (f64, &'static str, f64, f64)) -> Headroom {
-    Headroom { labels, value, op, threshold, share: Some(share) }
-}
-
-/// Series of a laptop, each a function of the time since it was started.
-impl House {
-    fn series(&self) -> Vec<(Labels, Box<dyn Fn(f64) -> f64>)> {
-        let mut series: Vec<(Labels, Box<dyn Fn(f64) -> f64>)> = Vec::new();
-        let mut add = |name: &str, pairs: &[(&str, &str)], value: Box<dyn Fn(f64) -> f64>| {
-            let all = [("__name__", name), ("instance", "laptop"), ("job", "node")];
-            series.push((Labels::from_pairs(all.into_iter().chain(pairs.iter().copied())), value));
-        };
-        let begin = self.started.seconds();
-        let gibibyte = 1_073_741_824.0;
-        add("up", &[], Box::new(|_| 1.0));
-        add("node_time_seconds", &[], Box::new(move |t| begin + t));
-        // Busy at first, then about a tenth; the integral of that.
-        for core in ["0", "1"] {
-            add("node_cpu_seconds_total", &[("cpu", core), ("mode", "idle")], Box::new(|t: f64| {
-                0.9 * t - 2.4 * (1.0 - (-t / 9.0).exp()) + 0.25 * (t / 11.0).sin()
-            }));
-        }
-        add("node_memory_MemTotal_bytes", &[], Box::new(move |_| 31.3 * gibibyte));
-        add("node_memory_MemAvailable_bytes", &[], Box::new(move |t: f64| (21.9 + 0.08 * (t / 70.0).sin()) * gibibyte));
-        let mebibyte = 1_048_576.0;
-        add("node_disk_written_bytes_total", &[("device", "nvme0n1")], Box::new(move |t: f64| {
-            mebibyte * (1.9 * t + 30.0 * (1.0 - (-t / 8.0).exp()) + 18.0 * (t / 23.0).sin())
-        }));
-        add("node_disk_read_bytes_total", &[("device", "nvme0n1")], Box::new(move |t: f64| mebibyte * (0.3 * t + 4.0 * (t / 19.0).sin())));
-        add("node_network_receive_bytes_total", &[("device", "wlp0s20f3")], Box::new(|t: f64| 400e3 * t + 3e6 * (t / 17.0).sin()));
-        add("node_network_transmit_bytes_total", &[("device", "wlp0s20f3")], Box::new(|t: f64| 60e3 * t + 4e5 * (t / 13.0).sin()));
-        for (place, device, size, free, loss) in [
-            ("/home", "/dev/nvme0n1p2", 104.0, 19.8, 12.2),
-            ("/var", "/dev/nvme0n1p3", 25.0, 4.1, 1.8),
-            ("/", "/dev/nvme0n1p1", 48.0, 20.0, 0.1),
-        ] {
-            let at = [("mountpoint", place), ("device", device), ("fstype", "ext4")];
-            add("node_filesystem_size_bytes", &at, Box::new(move |_| size * gibibyte));
-            let fills = self.firing();
-            add("node_filesystem_avail_bytes", &at, Box::new(move |t: f64| {
-                let lost = if fills { loss * (1.0 - (-t / 900.0).exp()) } else { 0.0 };
-                (free - lost) * gibibyte
-            }));
-        }
-        series
-    }
-
-    fn matching(&self, matchers: &[Matcher], range: TimeRange) -> Vec<Series> {
-        if self.empty() {
-            return Vec::new();
-        }
-        let until = range.until.min(self.now());
-        let times: Vec<Timestamp> = self.readings(until).into_iter().filter(|at| range.contains(*at)).collect();
-        let mut found: Vec<Series> = self
-            .series()
-            .into_iter()
-            .filter(|(labels, _)| matchers.iter().all(|matcher| matches(matcher, labels.value(&matcher.name))))
-            .map(|(labels, value)| Series {
-                labels,
-                values: times.iter().map(|at| value(at.since(self.started).as_secs_f64())).collect(),
-                times: times.clone().into(),
-                staleness: None,
-            })
-            .filter(|series| !series.times.is_empty())
-            .collect();
-        found.sort_by(|left, right| left.labels.cmp(&right.labels));
-        found
-    }
-}
-
-fn matches(matcher: &Matcher, value: &str) -> bool {
-    let regex = || regex::Regex::new(&format!("^(?:{})$", matcher.value)).is_ok_and(|regex| regex.is_match(value));
-    match matcher.op {
-        MatchOp::Equal => value == &*matcher.value,
-        MatchOp::NotEqual => value != &*matcher.value,
-        MatchOp::Matches => regex(),
-        MatchOp::NotMatches => !regex(),
-    }
-}
-
-impl Select for House {
-    fn select(&self, matchers: &[Matcher], range: TimeRange, _: usize) -> Result<Vec<Series>, SelectError> {
-        Ok(self.matching(matchers, range))
-    }
-    fn labels(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<Labels>, SelectError> {
-        Ok(self.matching(matchers, range).into_iter().map(|series| series.labels).collect())
-    }
-    fn metadata(&self) -> Vec<model::Metadata> {
-        Vec::new()
-    }
-    fn last(&self, _: Option<&str>) -> Vec<model::select::Last> {
-        Vec::new()
+    Headroom {
+        labels,
+        value,
+        op,
+        threshold,
+        share: Some(share),
     }
 }

@@ -45,8 +45,14 @@ fn blocks(text: &str) -> Vec<Block<'_>> {
             open = false;
         } else if let Some((ordered, item)) = item(trimmed) {
             match blocks.last_mut() {
-                Some(Block::List { ordered: known, items }) if *known == ordered => items.push(item.to_owned()),
-                _ => blocks.push(Block::List { ordered, items: vec![item.to_owned()] }),
+                Some(Block::List {
+                    ordered: known,
+                    items,
+                }) if *known == ordered => items.push(item.to_owned()),
+                _ => blocks.push(Block::List {
+                    ordered,
+                    items: vec![item.to_owned()],
+                }),
             }
             open = true;
         } else {
@@ -90,8 +96,10 @@ fn item(line: &str) -> Option<(bool, &str)> {
 /// Code, emphasis and links in their order, the earliest first; marks inside marks stay as they are.
 fn inline(mut text: &str) -> Markup {
     let mut pieces = Vec::new();
-    while let Some((at, length, element)) =
-        [code(text), strong(text), link(text)].into_iter().flatten().min_by_key(|(at, ..)| *at)
+    while let Some((at, length, element)) = [code(text), strong(text), link(text)]
+        .into_iter()
+        .flatten()
+        .min_by_key(|(at, ..)| *at)
     {
         pieces.push(html! { (text.get(..at).unwrap_or_default()) (element) });
         text = text.get(at + length..).unwrap_or_default();
@@ -139,7 +147,10 @@ fn between<'a>(text: &'a str, open: &str, close: &str) -> Option<(usize, &'a str
 pub(super) fn is_safe(address: &str) -> bool {
     let web = address.starts_with("https://") || address.starts_with("http://");
     let here = address.starts_with('#') || (address.starts_with('/') && !address.starts_with("//"));
-    (web || here) && !address.chars().any(|letter| letter.is_control() || letter.is_whitespace())
+    (web || here)
+        && !address
+            .chars()
+            .any(|letter| letter.is_control() || letter.is_whitespace())
 }
 
 #[cfg(test)]
@@ -173,8 +184,16 @@ mod tests {
             "[[a](b](http://x\" onclick=\"y)",
         ] {
             let drawn = drawn(text);
-            assert!(!drawn.contains("<script") && !drawn.contains("<img") && !drawn.contains("href=\"java"), "{drawn}");
-            assert!(!drawn.contains("<b onclick") && !drawn.contains("href=\"data") && !drawn.contains("href=\"//"), "{drawn}");
+            assert!(
+                !drawn.contains("<script") && !drawn.contains("<img") && !drawn.contains("href=\"java"),
+                "{drawn}"
+            );
+            assert!(
+                !drawn.contains("<b onclick")
+                    && !drawn.contains("href=\"data")
+                    && !drawn.contains("href=\"//"),
+                "{drawn}"
+            );
             assert!(!drawn.contains("\" onclick"), "{drawn}");
         }
     }

@@ -76,11 +76,19 @@ pub(crate) fn routes() -> Router<Rooms> {
         .route("/favicon.ico", get(assets::favicon))
 }
 
-async fn one_alert(State(rooms): State<Rooms>, uri: Uri, Path((name, group)): Path<(String, String)>) -> Response {
+async fn one_alert(
+    State(rooms): State<Rooms>,
+    uri: Uri,
+    Path((name, group)): Path<(String, String)>,
+) -> Response {
     draw(rooms, uri, move |visit| alert::view(visit, &name, &group)).await
 }
 
-async fn one_rule(State(rooms): State<Rooms>, uri: Uri, Path((file, name)): Path<(String, String)>) -> Response {
+async fn one_rule(
+    State(rooms): State<Rooms>,
+    uri: Uri,
+    Path((file, name)): Path<(String, String)>,
+) -> Response {
     draw(rooms, uri, move |visit| rule::view(visit, &file, &name)).await
 }
 
@@ -103,6 +111,10 @@ async fn draw(rooms: Rooms, uri: Uri, view: impl FnOnce(&Visit) -> Sheet + Send 
     });
     drawn.await.unwrap_or_else(|error| {
         tracing::error!(%error, "a view could not be drawn");
-        (StatusCode::INTERNAL_SERVER_ERROR, "this view could not be drawn; the log says why\n").into_response()
+        (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "this view could not be drawn; the log says why\n",
+        )
+            .into_response()
     })
 }

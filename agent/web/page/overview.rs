@@ -25,12 +25,17 @@ pub(super) fn view(visit: &Visit) -> Sheet {
         p.answer-of-test id="test-answer" data-keep aria-live="polite" {}
         div.columns {
             (rules(visit))
-            (reading::draw(visit))
+            (reading::draw(visit, &html! { a href="/targets" { "targets" } }))
         }
         (lines::latest(visit, &range))
     };
     Sheet {
-        keys: vec![("/", "search"), ("g r", "rules"), ("g t", "targets"), ("g l", "logs")],
+        keys: vec![
+            ("/", "search"),
+            ("g r", "rules"),
+            ("g t", "targets"),
+            ("g l", "logs"),
+        ],
         range: Some(range),
         ..Sheet::new(Place::Overview, main)
     }
@@ -39,20 +44,40 @@ pub(super) fn view(visit: &Visit) -> Sheet {
 /// Counts, what is kept where, who is told.
 fn more(visit: &Visit) -> Markup {
     let own = &visit.own;
-    let files = (visit.rooms.log_state)().files.iter().filter(|file| file.error.is_empty()).count();
+    let files = (visit.rooms.log_state)()
+        .files
+        .iter()
+        .filter(|file| file.error.is_empty())
+        .count();
     html! {
         p {
-            (watched(visit)) " Skopos reads this machine every " (duration::spoken(machine::every(visit)))
-            @if files > 0 { " and " (words::count(files, "log file")) " as they grow" }
-            ", and keeps " @if files > 0 { "both" } @else { "it" } " in " code { (own.data_dir) }
-            " (" (text::bytes(own.data_bytes as f64)) "). " (who_is_told(visit))
+            (watched(visit)) " " (read(visit, files))
+            @if !own.data_dir.is_empty() {
+                ", and keeps what it reads in " code { (own.data_dir) } " (" (text::bytes(own.data_bytes as f64)) ")"
+            }
+            ". " (who_is_told(visit))
         }
+    }
+}
+
+fn read(visit: &Visit, files: usize) -> String {
+    let machine = visit.targets.iter().any(|target| target.job == "node");
+    let every = format!("this machine every {}", duration::spoken(machine::every(visit)));
+    let files = format!("{} as they grow", words::count(files, "log file"));
+    match (machine, files.starts_with('0')) {
+        (true, false) => format!("Skopos reads {every} and {files}"),
+        (true, true) => format!("Skopos reads {every}"),
+        (false, false) => format!("Skopos reads {files}"),
+        (false, true) => "Skopos has not read anything yet".to_owned(),
     }
 }
 
 fn watched(visit: &Visit) -> String {
     let rules = visit.alert_rules().count();
-    let (firing, pending) = (visit.standing(AlertState::Firing).len(), visit.standing(AlertState::Pending).len());
+    let (firing, pending) = (
+        visit.standing(AlertState::Firing).len(),
+        visit.standing(AlertState::Pending).len(),
+    );
     let watch = if rules == 1 { "is watching" } else { "are watching" };
     let counts = match (firing, pending) {
         (0, 0) if rules == 1 => "it is not true".to_owned(),
@@ -76,9 +101,14 @@ fn who_is_told(visit: &Visit) -> String {
     let receivers = words::list(&telling.receivers);
     let verb = if telling.receivers.len() == 1 { "is" } else { "are" };
     match telling.failing.first() {
-        Some((receiver, error)) => format!("{receivers} {verb} told, but {receiver} does not take messages: {error}."),
+        Some((receiver, error)) => {
+            format!("{receivers} {verb} told, but {receiver} does not take messages: {error}.")
+        }
         None if telling.waiting > 0 => {
-            format!("{receivers} {verb} told; {} waiting.", words::count(telling.waiting, "message"))
+            format!(
+                "{receivers} {verb} told; {} waiting.",
+                words::count(telling.waiting, "message")
+            )
         }
         None => format!("{receivers} {verb} told."),
     }
@@ -99,13 +129,17 @@ pub(super) fn fresh(visit: &Visit) -> Markup {
 
 fn rules(visit: &Visit) -> Markup {
     let watching = watching::nearest(visit.alert_rules());
-    let shown = watching.get(..watching.len().min(RULES_SHOWN)).unwrap_or_default();
+    let shown = watching
+        .get(..watching.len().min(RULES_SHOWN))
+        .unwrap_or_default();
     let remark = html! {
         @if shown.len() < watching.len() { (shown.len()) " of " (watching.len()) ", " }
         "nearest to firing first"
     };
     let body = if shown.is_empty() {
-        empty("No alert rule is loaded: name files under rule_files, or start without a configuration to get the shipped ones.")
+        empty(
+            "No alert rule is loaded: name files under rule_files, or start without a configuration to get the shipped ones.",
+        )
     } else {
         watching::table(shown)
     };

@@ -37,17 +37,38 @@ pub(super) fn view(visit: &Visit) -> Sheet {
 fn sentence(visit: &Visit) -> (Health, String) {
     let own = &visit.own;
     if let Err(why) = (visit.rooms.ready)() {
-        return (Health::Unknown, status::fit(format!("Skopos is not ready: {why}")));
+        return (
+            Health::Unknown,
+            status::fit(format!("Skopos is not ready: {why}")),
+        );
     }
     if !visit.config.refused.is_empty() {
-        return (Health::Bad, "Skopos runs, but a newer configuration was refused".to_owned());
+        return (
+            Health::Bad,
+            "Skopos runs, but a newer configuration was refused".to_owned(),
+        );
     }
     if let Some((room, _)) = own.accounts.iter().find(|(_, ledger)| !ledger.balances()) {
-        return (Health::Bad, status::fit(format!("The account of {room} does not balance: something was lost unseen")));
+        return (
+            Health::Bad,
+            status::fit(format!(
+                "The account of {room} does not balance: something was lost unseen"
+            )),
+        );
     }
-    let dropped: u64 = own.accounts.iter().map(|(_, ledger)| ledger.dropped_total()).sum();
+    let dropped: u64 = own
+        .accounts
+        .iter()
+        .map(|(_, ledger)| ledger.dropped_total())
+        .sum();
     if dropped > 0 {
-        return (Health::Pending, format!("Skopos has dropped {} things, each counted below", text::count(dropped)));
+        return (
+            Health::Pending,
+            format!(
+                "Skopos has dropped {} things, each counted below",
+                text::count(dropped)
+            ),
+        );
     }
     let memory = text::bytes(own.memory_bytes as f64);
     (Health::Good, format!("Skopos uses {memory} and has lost nothing"))
@@ -72,7 +93,11 @@ fn strip(visit: &Visit) -> Markup {
         }
     };
     let share = (limit > 0).then(|| own.memory_bytes as f64 / limit as f64);
-    let of = if limit > 0 { format!("of {}", text::bytes(limit as f64)) } else { "no limit is set".to_owned() };
+    let of = if limit > 0 {
+        format!("of {}", text::bytes(limit as f64))
+    } else {
+        "no limit is set".to_owned()
+    };
     let rules = visit.all_rules().count();
     let targets = visit.targets.len();
     let evaluated = visit.rules.iter().filter_map(|group| group.last_evaluation).max();
@@ -131,12 +156,20 @@ fn accounts(visit: &Visit) -> Markup {
             }
         }
     };
-    section("accounts", "Accounts", &html! { "taken = given + dropped + in flight" }, &html! {}, &body)
+    section(
+        "accounts",
+        "Accounts",
+        &html! { "taken = given + dropped + in flight" },
+        &html! {},
+        &body,
+    )
 }
 
 fn reasons(ledger: &model::Ledger) -> String {
     let dropped = ledger.dropped.iter().filter(|(_, count)| **count > 0);
-    let reasons: Vec<String> = dropped.map(|(reason, count)| format!("{} {reason}", text::count(*count))).collect();
+    let reasons: Vec<String> = dropped
+        .map(|(reason, count)| format!("{} {reason}", text::count(*count)))
+        .collect();
     match (reasons.is_empty(), ledger.balances()) {
         (_, false) => "does not balance".to_owned(),
         (true, true) => "nothing dropped".to_owned(),
@@ -206,7 +239,9 @@ pub(super) fn log_files(visit: &Visit, state: &LogState) -> Markup {
     const SHOWN: usize = 60;
     let remark = html! { (words::count(state.files.len(), "file")) };
     let body = if state.files.is_empty() {
-        empty("No log file was found to read. By default these are /var/log/*.log, syslog, messages and the pods' logs.")
+        empty(
+            "No log file was found to read. By default these are /var/log/*.log, syslog, messages and the pods' logs.",
+        )
     } else {
         html! {
             div.panel.cut {
@@ -251,5 +286,8 @@ pub(super) fn tested(outcome: &Result<String, String>) -> Sheet {
     };
     let more = html! { p { a href="/self#receivers" { "Receivers" } " · " a href="/" { "Overview" } } };
     let main = status::line(health, &status::fit(sentence.clone()), &more, &html! {});
-    Sheet { title: "a test".to_owned(), ..Sheet::new(Place::Own, main) }
+    Sheet {
+        title: "a test".to_owned(),
+        ..Sheet::new(Place::Own, main)
+    }
 }

@@ -7,7 +7,8 @@ use super::frame::{empty, section};
 use super::shape;
 use super::visit::Visit;
 
-pub(super) fn draw(visit: &Visit) -> Markup {
+/// `all` leads to more of it, where there is more.
+pub(super) fn draw(visit: &Visit, all: &Markup) -> Markup {
     let mut sources = (visit.rooms.sources)();
     // What is wrong first, what is off last; otherwise as the house names them.
     sources.sort_by_key(|source| match source.health {
@@ -40,6 +41,5 @@ pub(super) fn draw(visit: &Visit) -> Markup {
             }
         }
     };
-    let all = html! { a href="/targets" { "targets" } };
-    section("sources", "What is read", &html! {}, &all, &body)
+    section("sources", "What is read", &html! {}, all, &body)
 }

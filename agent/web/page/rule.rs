@@ -16,15 +16,25 @@ pub(super) fn view(visit: &Visit, file: &str, name: &str) -> Sheet {
     // A name may be given to several rules of a file, for example one for each severity.
     let found: Vec<Watching<'_>> = visit
         .all_rules()
-        .filter(|(group, rule)| rule.name == name && (group.file == file || link::file_name(&group.file) == file))
+        .filter(|(group, rule)| {
+            rule.name == name && (group.file == file || link::file_name(&group.file) == file)
+        })
         .map(|(group, rule)| Watching { group, rule })
         .collect();
     let Some(first) = found.first() else {
         let sentence = status::fit(format!("No rule {name} is loaded from {file}"));
-        return Sheet::missing(Place::Rules, &sentence, &html! { p { a href="/rules" { "All rules" } } });
+        return Sheet::missing(
+            Place::Rules,
+            &sentence,
+            &html! { p { a href="/rules" { "All rules" } } },
+        );
     };
     let range = visit.range(visit.window().max(std::time::Duration::from_secs(900)));
-    let any = |state| found.iter().any(|one| one.rule.alerts.iter().any(|alert| alert.state == state));
+    let any = |state| {
+        found
+            .iter()
+            .any(|one| one.rule.alerts.iter().any(|alert| alert.state == state))
+    };
     let works = found.iter().all(|one| one.rule.health != "err");
     let health = alert::of_rule(any(AlertState::Firing), any(AlertState::Pending), works);
     let main = html! {
@@ -50,18 +60,33 @@ pub(super) fn view(visit: &Visit, file: &str, name: &str) -> Sheet {
 fn sentence(one: &Watching<'_>) -> String {
     let rule = one.rule;
     let count = |state| rule.alerts.iter().filter(|alert| alert.state == state).count();
-    status::fit(match (count(AlertState::Firing), count(AlertState::Pending), &rule.headroom) {
-        _ if !rule.last_error.is_empty() => format!("{} cannot be evaluated", rule.name),
-        _ if !rule.alerting => format!("{} is recorded every {}", rule.name, duration::spoken(one.group.interval)),
-        (0, 0, Some(headroom)) => {
-            let (value, limit) = words::figures(rule, headroom);
-            let place = words::place(&headroom.labels).map_or_else(String::new, |place| format!(" for {place}"));
-            format!("{} is not true: {value}{place}, it fires {}", rule.name, words::condition(headroom.op, &limit))
-        }
-        (0, 0, None) => format!("{} is not true", rule.name),
-        (0, pending, _) => format!("{} is pending in {}", rule.name, words::count(pending, "place")),
-        (firing, ..) => format!("{} is firing in {}", rule.name, words::count(firing, "place")),
-    })
+    status::fit(
+        match (
+            count(AlertState::Firing),
+            count(AlertState::Pending),
+            &rule.headroom,
+        ) {
+            _ if !rule.last_error.is_empty() => format!("{} cannot be evaluated", rule.name),
+            _ if !rule.alerting => format!(
+                "{} is recorded every {}",
+                rule.name,
+                duration::spoken(one.group.interval)
+            ),
+            (0, 0, Some(headroom)) => {
+                let (value, limit) = words::figures(rule, headroom);
+                let place =
+                    words::place(&headroom.labels).map_or_else(String::new, |place| format!(" for {place}"));
+                format!(
+                    "{} is not true: {value}{place}, it fires {}",
+                    rule.name,
+                    words::condition(headroom.op, &limit)
+                )
+            }
+            (0, 0, None) => format!("{} is not true", rule.name),
+            (0, pending, _) => format!("{} is pending in {}", rule.name, words::count(pending, "place")),
+            (firing, ..) => format!("{} is firing in {}", rule.name, words::count(firing, "place")),
+        },
+    )
 }
 
 fn more(one: &Watching<'_>) -> Markup {
@@ -108,18 +133,41 @@ fn alerts(visit: &Visit, nth: usize, rule: &Rule) -> Markup {
 }
 
 fn value(visit: &Visit, nth: usize, range: &super::when::Range, rule: &Rule) -> Markup {
-    let compared = if rule.alerting { condition::compared(&rule.expr) } else { Some(rule.name.as_str()) };
+    let compared = if rule.alerting {
+        condition::compared(&rule.expr)
+    } else {
+        Some(rule.name.clone())
+    };
     let Some(compared) = compared else { return html! {} };
-    let threshold = rule.headroom.as_ref().map(|headroom| (headroom.op, headroom.threshold));
+    let threshold = rule
+        .headroom
+        .as_ref()
+        .map(|headroom| (headroom.op, headroom.threshold));
     let kind = Unit::of(&rule.expr, threshold.map(|(_, threshold)| threshold));
     let chosen = rule.headroom.as_ref().map(|headroom| headroom.labels.clone());
     let graph = Graph {
-        title: chosen.as_ref().and_then(words::place).unwrap_or("Value").to_owned(),
-        unit: if chosen.is_some() { "the series nearest to firing".to_owned() } else { String::new() },
+        title: chosen
+            .as_ref()
+            .and_then(words::place)
+            .unwrap_or("Value")
+            .to_owned(),
+        unit: if chosen.is_some() {
+            "the series nearest to firing".to_owned()
+        } else {
+            String::new()
+        },
         kind,
-        lines: vec![Line { label: "value", expr: compared.to_owned() }],
-        most: None,
-        threshold: threshold.map(|(op, limit)| (limit, format!("fires {}", words::condition(op, &kind.write(limit))))),
+        lines: vec![Line {
+            label: "value",
+            expr: compared,
+        }],
+        most: kind.most(),
+        threshold: threshold.map(|(op, limit)| {
+            (
+                limit,
+                format!("fires {}", words::condition(op, &kind.write(limit))),
+            )
+        }),
         chosen,
         readings: None,
     };
@@ -137,11 +185,21 @@ fn why_of(visit: &Visit, nth: usize, one: &Watching<'_>) -> Markup {
         code { "for: " (duration::short(rule.hold)) } " "
         code { "keep_firing_for: " (duration::short(rule.keep_firing)) }
     };
-    let title = if one.health() == model::view::Health::Bad { "Why it fires" } else { "Why it is not true" };
+    let title = if one.health() == model::view::Health::Bad {
+        "Why it fires"
+    } else {
+        "Why it is not true"
+    };
     let body = if rows.is_empty() {
         empty("The expression was not taken apart: it has not been evaluated yet.")
     } else {
         why::tree(&rows, &footer)
     };
-    section(&format!("why-{nth}"), title, &html! { "every operator's value now" }, &html! {}, &body)
+    section(
+        &format!("why-{nth}"),
+        title,
+        &html! { "every operator's value now" },
+        &html! {},
+        &body,
+    )
 }

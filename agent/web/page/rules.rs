@@ -6,7 +6,7 @@ use model::view::{Health, Rule, RuleGroup};
 
 use super::frame::{Place, Sheet, empty, section};
 use super::visit::Visit;
-use super::watching::{self, Watching};
+use super::watching;
 use super::{link, shape, status, words};
 
 pub(super) fn view(visit: &Visit) -> Sheet {
@@ -34,21 +34,50 @@ pub(super) fn view(visit: &Visit) -> Sheet {
 }
 
 fn sentence(visit: &Visit) -> (Health, String) {
-    let broken: Vec<&Rule> = visit.all_rules().map(|(_, rule)| rule).filter(|rule| rule.health == "err").collect();
+    let broken: Vec<&Rule> = visit
+        .all_rules()
+        .map(|(_, rule)| rule)
+        .filter(|rule| rule.health == "err")
+        .collect();
     let rules = visit.all_rules().count();
     match broken.as_slice() {
         _ if rules == 0 => (Health::Unknown, "No rule is loaded".to_owned()),
-        [only] => (Health::Pending, status::fit(format!("{} cannot be evaluated, the other rules can", only.name))),
-        [_, _, ..] => (Health::Pending, format!("{} of {} cannot be evaluated", broken.len(), words::count(rules, "rule"))),
+        [only] => (
+            Health::Pending,
+            status::fit(format!("{} cannot be evaluated, the other rules can", only.name)),
+        ),
+        [_, _, ..] => (
+            Health::Pending,
+            format!(
+                "{} of {} cannot be evaluated",
+                broken.len(),
+                words::count(rules, "rule")
+            ),
+        ),
         [] => match watching::nearest(visit.alert_rules()).first() {
-            Some(first) if first.health() == Health::Bad => {
-                (Health::Bad, status::fit(format!("{} fires; {} are evaluated", first.rule.name, words::count(rules, "rule"))))
-            }
+            Some(first) if first.health() == Health::Bad => (
+                Health::Bad,
+                status::fit(format!(
+                    "{} fires; {} are evaluated",
+                    first.rule.name,
+                    words::count(rules, "rule")
+                )),
+            ),
             Some(first) => (
                 Health::Good,
-                status::fit(format!("{} are evaluated, {} is nearest to firing", words::count(rules, "rule"), first.rule.name)),
+                status::fit(format!(
+                    "{} are evaluated, {} is nearest to firing",
+                    words::count(rules, "rule"),
+                    first.rule.name
+                )),
             ),
-            None => (Health::Good, format!("{} are evaluated, none of them alerts", words::count(rules, "rule"))),
+            None => (
+                Health::Good,
+                format!(
+                    "{} are evaluated, none of them alerts",
+                    words::count(rules, "rule")
+                ),
+            ),
         },
     }
 }
@@ -71,7 +100,6 @@ fn group_of(visit: &Visit, nth: usize, group: &RuleGroup) -> Markup {
         @if !watching.is_empty() { (watching::table(&watching)) }
         @if !recording.is_empty() { (recorded(group, &recording)) }
         @if group.rules.is_empty() { (empty("This group holds no rule.")) }
-        (broken(&watching))
     };
     section(&format!("group-{nth}"), &group.name, &remark, &right, &body)
 }
@@ -95,15 +123,6 @@ fn recorded(group: &RuleGroup, rules: &[&Rule]) -> Markup {
                     }
                 }
             }
-        }
-    }
-}
-
-/// Errors are cut in the table; here they stand whole.
-fn broken(watching: &[Watching<'_>]) -> Markup {
-    html! {
-        @for watching in watching.iter().filter(|watching| !watching.rule.last_error.is_empty()) {
-            p.complaint { b { (watching.rule.name) } ": " (watching.rule.last_error) }
         }
     }
 }

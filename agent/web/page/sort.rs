@@ -18,7 +18,9 @@ pub(super) struct Key<T> {
 /// Sorts as the address asks, or leaves the order it finds.
 pub(super) fn sort<T>(visit: &Visit, keys: &[Key<T>], rows: &mut [T]) {
     let asked = visit.asked("sort");
-    let (name, falling) = asked.strip_prefix('-').map_or((asked, false), |name| (name, true));
+    let (name, falling) = asked
+        .strip_prefix('-')
+        .map_or((asked, false), |name| (name, true));
     if let Some(key) = keys.iter().find(|key| key.name == name) {
         rows.sort_by(|left, right| {
             let order = (key.compare)(left, right);

@@ -45,7 +45,9 @@ pub(super) fn facts(visit: &Visit) -> Facts<'_> {
         broken: visit.all_rules().filter(|(_, rule)| rule.health == "err").count(),
         down: bad.map(|target| target.job.as_str()).collect(),
         uptime: visit.uptime(),
-        resolved: resolved.last().map(|last| (last.rule.name.as_str(), last.since())),
+        resolved: resolved
+            .last()
+            .map(|last| (last.rule.name.as_str(), last.since())),
     }
 }
 
@@ -53,21 +55,37 @@ pub(super) fn facts(visit: &Visit) -> Facts<'_> {
 pub(super) fn sentence(facts: &Facts<'_>, wall: &Wall) -> (Health, String) {
     let name = facts.name;
     if let (Err(why), true) = (&facts.ready, facts.firing.is_empty()) {
-        return (Health::Unknown, fit(format!("Skopos on {name} is not ready: {why}")));
+        return (
+            Health::Unknown,
+            fit(format!("Skopos on {name} is not ready: {why}")),
+        );
     }
     match (facts.firing.as_slice(), facts.pending.as_slice()) {
         ([], []) => calm(facts, wall),
         ([], [first, rest @ ..]) => {
             let what = &first.rule.name;
             let due = wall.minute(first.alert.active_at + first.rule.hold);
-            let others = if rest.is_empty() { String::new() } else { format!(", and {} more wait", rest.len()) };
-            (Health::Pending, fit(format!("Nothing fires yet; {what} will at {due} if it lasts{others}")))
+            let others = if rest.is_empty() {
+                String::new()
+            } else {
+                format!(", and {} more wait", rest.len())
+            };
+            (
+                Health::Pending,
+                fit(format!(
+                    "Nothing fires yet; {what} will at {due} if it lasts{others}"
+                )),
+            )
         }
         ([only], _) => {
             let (what, since) = (&only.rule.name, wall.minute(only.since()));
             let plain = format!("{what} is firing since {since}");
-            let placed = words::place(&only.alert.labels).map(|place| format!("{what} is firing for {place} since {since}"));
-            (Health::Bad, placed.filter(|placed| fits(placed)).unwrap_or_else(|| fit(plain)))
+            let placed = words::place(&only.alert.labels)
+                .map(|place| format!("{what} is firing for {place} since {since}"));
+            (
+                Health::Bad,
+                placed.filter(|placed| fits(placed)).unwrap_or_else(|| fit(plain)),
+            )
         }
         ([first, rest @ ..], _) => {
             let (what, since, all) = (&first.rule.name, wall.minute(first.since()), rest.len() + 1);
@@ -85,25 +103,48 @@ pub(super) fn sentence(facts: &Facts<'_>, wall: &Wall) -> (Health, String) {
 fn calm(facts: &Facts<'_>, wall: &Wall) -> (Health, String) {
     let name = facts.name;
     if facts.rules == 0 {
-        return (Health::Unknown, fit(format!("Nobody watches {name}: no alert rule is loaded")));
+        return (
+            Health::Unknown,
+            fit(format!("Nobody watches {name}: no alert rule is loaded")),
+        );
     }
     if facts.broken > 0 {
         let rules = words::count(facts.broken, "rule");
-        return (Health::Pending, fit(format!("Nothing fires on {name}, but {rules} cannot be evaluated")));
+        return (
+            Health::Pending,
+            fit(format!(
+                "Nothing fires on {name}, but {rules} cannot be evaluated"
+            )),
+        );
     }
     if let [only] = facts.down.as_slice() {
-        return (Health::Pending, fit(format!("Nothing fires on {name}, but {only} does not answer")));
+        return (
+            Health::Pending,
+            fit(format!("Nothing fires on {name}, but {only} does not answer")),
+        );
     }
     if !facts.down.is_empty() {
         let targets = words::count(facts.down.len(), "target");
-        return (Health::Pending, fit(format!("Nothing fires on {name}, but {targets} do not answer")));
+        return (
+            Health::Pending,
+            fit(format!("Nothing fires on {name}, but {targets} do not answer")),
+        );
     }
     let text = match facts.resolved {
-        Some((what, at)) => format!("Nothing is wrong on {name} since {what} ended at {}", wall.minute(at)),
+        Some((what, at)) => format!(
+            "Nothing is wrong on {name} since {what} ended at {}",
+            wall.minute(at)
+        ),
         None if facts.uptime < YOUNG => {
-            format!("Nothing is wrong on {name}, as far as {} can tell", long(facts.uptime))
+            format!(
+                "Nothing is wrong on {name}, as far as {} can tell",
+                long(facts.uptime)
+            )
         }
-        None => format!("Nothing has been wrong on {name} for {}", duration::spoken(facts.uptime)),
+        None => format!(
+            "Nothing has been wrong on {name} for {}",
+            duration::spoken(facts.uptime)
+        ),
     };
     (Health::Good, fit(text))
 }

@@ -14,7 +14,10 @@ struct Step {
 }
 
 pub(super) fn draw(visit: &Visit) -> Markup {
-    let watches = visit.targets.iter().any(|target| target.http && target.job != "skopos");
+    let watches = visit
+        .targets
+        .iter()
+        .any(|target| target.http && target.job != "skopos");
     if visit.somebody_is_told() && watches {
         return html! {};
     }
@@ -33,9 +36,9 @@ pub(super) fn draw(visit: &Visit) -> Markup {
     let remark = html! {};
     let right = html! {
         @if visit.config.file.ends_with(".yaml") || visit.config.file.ends_with(".yml") {
-            "each is a few lines in " code { (visit.config.file) }
+            span { "each is a few lines in " code { (visit.config.file) } }
         } @else {
-            "each is a few lines in a file: start with " code { "skopos --config skopos.yaml" }
+            span { "each is a few lines in a file, named by " code { "skopos --config skopos.yaml" } }
         }
     };
     let body = html! {
@@ -69,7 +72,7 @@ fn watch() -> Step {
     Step {
         title: "Watch a program of yours",
         sentence: html! { "Anything with a Prometheus " code { "/metrics" } " page." },
-        code: "scrape_configs:\n  - job_name: shop\n    static_configs: [{targets: [localhost:8080]}]",
+        code: "scrape_configs:\n- job_name: shop\n  static_configs: [{targets: [localhost:8080]}]",
         act: html! { a.button href="/targets" { "See targets" } },
     }
 }
@@ -78,7 +81,7 @@ fn rule() -> Step {
     Step {
         title: "Write a rule of your own",
         sentence: html! { "Prometheus rule files, as they are." },
-        code: "rule_files: [rules/*.yaml]\n\n# skopos check skopos.yaml",
+        code: "rule_files: [rules/*.yaml]\n\n# then: skopos check skopos.yaml",
         act: html! { a.button href="/explore" { "Try an expression" } },
     }
 }

@@ -12,13 +12,43 @@ use super::visit::Visit;
 use super::{link, markdown, reading, shape, status, words};
 
 const KEYS: [Key<Target>; 6] = [
-    Key { name: "job", word: "Target", numeric: false, compare: |a, b| (&a.job, &a.url).cmp(&(&b.job, &b.url)) },
-    Key { name: "url", word: "Where", numeric: false, compare: |a, b| a.url.cmp(&b.url) },
-    Key { name: "samples", word: "Samples", numeric: true, compare: |a, b| a.samples.cmp(&b.samples) },
-    Key { name: "took", word: "Took", numeric: true, compare: |a, b| a.last_duration.cmp(&b.last_duration) },
-    Key { name: "every", word: "Every", numeric: true, compare: |a, b| a.interval.cmp(&b.interval) },
+    Key {
+        name: "job",
+        word: "Target",
+        numeric: false,
+        compare: |a, b| (&a.job, &a.url).cmp(&(&b.job, &b.url)),
+    },
+    Key {
+        name: "url",
+        word: "Where",
+        numeric: false,
+        compare: |a, b| a.url.cmp(&b.url),
+    },
+    Key {
+        name: "samples",
+        word: "Samples",
+        numeric: true,
+        compare: |a, b| a.samples.cmp(&b.samples),
+    },
+    Key {
+        name: "took",
+        word: "Took",
+        numeric: true,
+        compare: |a, b| a.last_duration.cmp(&b.last_duration),
+    },
+    Key {
+        name: "every",
+        word: "Every",
+        numeric: true,
+        compare: |a, b| a.interval.cmp(&b.interval),
+    },
     // The oldest is what one looks for.
-    Key { name: "last", word: "Last", numeric: true, compare: |a, b| b.last_scrape.cmp(&a.last_scrape) },
+    Key {
+        name: "last",
+        word: "Last",
+        numeric: true,
+        compare: |a, b| b.last_scrape.cmp(&a.last_scrape),
+    },
 ];
 
 pub(super) fn view(visit: &Visit) -> Sheet {
@@ -33,7 +63,7 @@ pub(super) fn view(visit: &Visit) -> Sheet {
     let main = html! {
         (status::line(health, &sentence, &more, &html! {}))
         (section("targets", "Targets", &html! { (words::count(visit.targets.len(), "target")) }, &html! {}, &table(visit)))
-        (reading::draw(visit))
+        (reading::draw(visit, &html! {}))
     };
     Sheet {
         keys: vec![("j", "next"), ("g o", "overview"), ("g x", "explore")],
@@ -44,17 +74,35 @@ pub(super) fn view(visit: &Visit) -> Sheet {
 fn sentence(targets: &[Target]) -> (Health, String) {
     let of = |health| targets.iter().filter(move |target| target.health == health);
     let all = targets.len();
-    match (of(Health::Bad).collect::<Vec<_>>().as_slice(), of(Health::Unknown).count()) {
+    match (
+        of(Health::Bad).collect::<Vec<_>>().as_slice(),
+        of(Health::Unknown).count(),
+    ) {
         _ if all == 0 => (Health::Unknown, "There is no target: nothing is read".to_owned()),
-        ([only], _) if all == 1 => (Health::Bad, status::fit(format!("The only target, {}, does not answer", only.job))),
-        ([only], _) => (Health::Bad, status::fit(format!("{} does not answer, the other {} do", only.job, all - 1))),
+        ([only], _) if all == 1 => (
+            Health::Bad,
+            status::fit(format!("The only target, {}, does not answer", only.job)),
+        ),
+        ([only], _) => (
+            Health::Bad,
+            status::fit(format!("{} does not answer, the other {} do", only.job, all - 1)),
+        ),
         ([_, _, ..], _) => {
             let down = of(Health::Bad).count();
-            (Health::Bad, format!("{down} of {} do not answer", words::count(all, "target")))
+            (
+                Health::Bad,
+                format!("{down} of {} do not answer", words::count(all, "target")),
+            )
         }
         ([], 0) if all == 1 => (Health::Good, "The only target answers".to_owned()),
         ([], 0) => (Health::Good, format!("All {all} targets answer")),
-        ([], waiting) => (Health::Unknown, format!("{waiting} of {} not tried yet, the others answer", words::count(all, "target"))),
+        ([], waiting) => (
+            Health::Unknown,
+            format!(
+                "{waiting} of {} not tried yet, the others answer",
+                words::count(all, "target")
+            ),
+        ),
     }
 }
 
@@ -102,7 +150,10 @@ fn row(visit: &Visit, target: &Target) -> Markup {
 
 /// `up{job="…", instance="…"}`.
 fn own_series(target: &Target) -> String {
-    let mut builder = target.labels.retain(|name| matches!(name, "job" | "instance")).to_builder();
+    let mut builder = target
+        .labels
+        .retain(|name| matches!(name, "job" | "instance"))
+        .to_builder();
     builder.set(model::labels::METRIC_NAME, "up");
     builder.build().to_string()
 }

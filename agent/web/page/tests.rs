@@ -4,64 +4,406 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Query, Request, State};
-use axum::response::IntoResponse;
-use axum::routing::get;
+use http::{Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
-use model::{Clock, Timestamp};
+use hyper::service::Service;
+use hyper_util::service::TowerToHyperService;
+use model::view::{LogPage, LogQuery};
+use model::{Clock, Labels, Level, Timestamp};
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use super::made_up::{self, Standing, Story};
-use super::*;
+use super::routes;
+use crate::{Config, Rooms, Server};
 
-/// A server for eyes: `SKOPOS_LOOK=1 cargo test -p web look -- --ignored --nocapture`.
+const NOW: Timestamp = Timestamp(1_795_687_255_000);
+const STORIES: [Story; 3] = [Story::Calm, Story::Firing, Story::Empty];
+const VIEWS: [&str; 8] = [
+    "/",
+    "/alerts",
+    "/targets",
+    "/logs",
+    "/rules",
+    "/explore",
+    "/explore?expr=up",
+    "/self",
+];
+
+fn house(story: Story) -> Rooms {
+    let age = if story == Story::Firing { 4000 } else { 48 };
+    made_up::rooms(story, Arc::new(Standing(NOW)), NOW - Duration::from_secs(age))
+}
+
+async fn ask(rooms: Rooms, request: Request<Body>) -> (Response<()>, String) {
+    let service = TowerToHyperService::new(routes().with_state(rooms));
+    let (parts, body) = service.call(request).await.unwrap().into_parts();
+    let bytes = body.collect().await.unwrap().to_bytes();
+    (
+        Response::from_parts(parts, ()),
+        String::from_utf8_lossy(&bytes).into_owned(),
+    )
+}
+
+async fn get(rooms: Rooms, path: &str) -> (StatusCode, String) {
+    let (head, body) = ask(rooms, Request::get(path).body(Body::empty()).unwrap()).await;
+    (head.status(), body)
+}
+
+/// The address of the first alert or rule that a view links to.
+fn linked(body: &str, prefix: &str) -> String {
+    let start = body.find(&format!("href=\"{prefix}")).unwrap() + 6;
+    body[start..].split('"').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn every_view_is_drawn_whatever_the_house_knows() {
+    for story in STORIES {
+        for path in VIEWS {
+            let (status, body) = get(house(story), path).await;
+            assert_eq!(status, StatusCode::OK, "{story:?} {path}");
+            assert!(body.starts_with("<!DOCTYPE html>"), "{story:?} {path}");
+            assert_eq!(body.matches("<h1>").count(), 1, "{story:?} {path}");
+            // The content security policy would silently drop these.
+            assert!(
+                !body.contains(" style=") && !body.contains("<style"),
+                "{story:?} {path}"
+            );
+            assert!(
+                !body.contains("<script>") && !body.contains(" onclick"),
+                "{story:?} {path}"
+            );
+            assert!(
+                !body.contains("//cdn") && !body.contains("src=\"http"),
+                "{story:?} {path}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_view_answers_in_a_sentence() {
+    for (story, path, sentence) in [
+        (
+            Story::Calm,
+            "/",
+            "Nothing is wrong on laptop, as far as 48 seconds can tell",
+        ),
+        (Story::Calm, "/", "10 rules are watching and none is true."),
+        (Story::Calm, "/", "Nobody is told yet"),
+        (Story::Calm, "/", "Three next steps"),
+        (Story::Calm, "/", "6 readings so far, the next in 2 s"),
+        (Story::Calm, "/", "permission denied: readable by group adm"),
+        (Story::Calm, "/", "iwlwifi 0000:00:14.3: missed beacons"),
+        (
+            Story::Calm,
+            "/alerts",
+            "Nothing fires and nothing is pending. No alert has fired since",
+        ),
+        (Story::Calm, "/targets", "All 2 targets answer"),
+        (Story::Calm, "/self", "Skopos uses 27.0 MiB and has lost nothing"),
+        (Story::Firing, "/", "FilesystemAlmostFull is firing since"),
+        (Story::Firing, "/", "/home is 94 % full and 6.1 GiB are left"),
+        (Story::Firing, "/", "shop at localhost:8080 does not answer"),
+        (Story::Firing, "/", "A newer configuration was refused"),
+        (Story::Firing, "/targets", "shop does not answer, the other 2 do"),
+        (Story::Firing, "/targets", "Connection refused (os error 111)"),
+        (Story::Firing, "/rules", "found duplicate series"),
+        (
+            Story::Firing,
+            "/self",
+            "did you mean &quot;scrape_interval&quot;?",
+        ),
+        (Story::Firing, "/self", "2 too long"),
+        (Story::Firing, "/explore?expr=up", "1 series answers"),
+        (Story::Firing, "/explore?expr=sum(", "Line 1, column"),
+        (Story::Firing, "/logs?q=beacons", "<mark>beacons</mark>"),
+        (Story::Firing, "/logs?q=nowhere-to-be-found", "No line matches"),
+        (
+            Story::Empty,
+            "/",
+            "Nobody watches this machine: no alert rule is loaded",
+        ),
+        (Story::Empty, "/", "No log file was found to read."),
+        (Story::Empty, "/targets", "There is no target: nothing is read"),
+        (Story::Empty, "/rules", "No rule is loaded"),
+        (Story::Empty, "/explore?expr=up", "Nothing answers"),
+    ] {
+        let (_, body) = get(house(story), path).await;
+        assert!(
+            body.contains(sentence),
+            "{story:?} {path} does not say: {sentence}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_title_carries_the_state() {
+    for (story, title) in [
+        (
+            Story::Calm,
+            "<title>● nothing is wrong · Overview · Skopos laptop</title>",
+        ),
+        (
+            Story::Firing,
+            "<title>▲ 2 firing · Overview · Skopos laptop</title>",
+        ),
+        (
+            Story::Empty,
+            "<title>○ not watching · Overview · Skopos this machine</title>",
+        ),
+    ] {
+        let (_, body) = get(house(story), "/").await;
+        assert!(body.contains(title), "{story:?}");
+    }
+}
+
+#[tokio::test]
+async fn one_alert_has_its_band_its_reasons_and_its_runbook() {
+    let (_, alerts) = get(house(Story::Firing), "/alerts").await;
+    let (status, body) = get(
+        house(Story::Firing),
+        &linked(&alerts, "/alerts/FilesystemAlmostFull/"),
+    )
+    .await;
+    assert_eq!(status, StatusCode::OK);
+    for said in [
+        "is firing for /home since",
+        "class=\"firing\"",
+        "class=\"pending\"",
+        "0.942 &gt; 0.9 holds",
+        "First three commands",
+        "200 in 212 ms",
+    ] {
+        assert!(body.contains(said), "{said}");
+    }
+    let (status, body) = get(house(Story::Firing), "/alerts/FilesystemAlmostFull/0").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert!(body.contains("FilesystemAlmostFull is not true here now"));
+}
+
+#[tokio::test]
+async fn every_link_to_a_rule_leads_to_it() {
+    let (_, body) = get(house(Story::Firing), "/rules").await;
+    for part in body.split("href=\"").skip(1) {
+        let address = part.split('"').next().unwrap();
+        if address.starts_with("/rules/") || address.starts_with("/alerts/") {
+            let (status, _) = get(house(Story::Firing), address).await;
+            assert_eq!(status, StatusCode::OK, "{address}");
+        }
+    }
+    let (status, body) = get(house(Story::Calm), "/rules/machine.yaml/Nothing").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert!(body.contains("No rule Nothing is loaded from machine.yaml"));
+}
+
+const EVIL: &str = "\"><img src=x onerror=alert(1)><script>alert(2)</script>'";
+
+/// The firing house, with markup wherever a text can come from.
+fn evil() -> Rooms {
+    let rooms = house(Story::Firing);
+    let given = rooms.clone();
+    let rules = Arc::clone(&given.rules);
+    let labels = Labels::from_pairs([("alertname", EVIL), ("mountpoint", EVIL), ("severity", EVIL)]);
+    Rooms {
+        own: Arc::new(move || {
+            let mut own = (given.own)();
+            (own.name, own.machine, own.data_dir) = (EVIL.into(), EVIL.into(), EVIL.into());
+            own
+        }),
+        targets: Arc::new(move || {
+            let mut targets = (given.targets)();
+            for target in &mut targets {
+                (target.job, target.url, target.last_error) = (EVIL.into(), EVIL.into(), EVIL.into());
+            }
+            targets
+        }),
+        rules: Arc::new(move || {
+            let mut groups = rules();
+            for group in &mut groups {
+                (group.name, group.file) = (EVIL.into(), EVIL.into());
+                for rule in &mut group.rules {
+                    (rule.name, rule.last_error) = (EVIL.into(), EVIL.into());
+                    for alert in &mut rule.alerts {
+                        alert.labels = labels.clone();
+                        alert.annotations =
+                            Labels::from_pairs([("summary", EVIL), ("runbook_url", "javascript:alert(1)")]);
+                    }
+                    if let Some(headroom) = &mut rule.headroom {
+                        headroom.labels = labels.clone();
+                    }
+                }
+            }
+            groups
+        }),
+        telling: Arc::new(move || {
+            let mut telling = (given.telling)();
+            telling.receivers = vec![EVIL.into()];
+            telling.failing = vec![(EVIL.into(), EVIL.into())];
+            for told in &mut telling.told {
+                (told.receiver, told.message, told.answer) = (EVIL.into(), EVIL.into(), EVIL.into());
+            }
+            telling
+        }),
+        config: Arc::new(move || {
+            let mut config = (given.config)();
+            (config.file, config.refused) = (EVIL.into(), vec![EVIL.into()]);
+            config
+        }),
+        runbook: Arc::new(|_| Some(EVIL.to_owned())),
+        ready: Arc::new(|| Err(EVIL.to_owned())),
+        ..rooms
+    }
+}
+
+#[tokio::test]
+async fn no_text_becomes_markup_wherever_it_comes_from() {
+    let encoded = super::link::encode(EVIL);
+    let mut paths: Vec<String> = VIEWS.map(str::to_owned).into();
+    paths.extend(
+        [
+            "/logs?q=",
+            "/logs?source=",
+            "/explore?expr=",
+            "/?from=",
+            "/alerts/x/",
+            "/rules/x/",
+        ]
+        .map(|path| format!("{path}{encoded}")),
+    );
+    let (_, alerts) = get(evil(), "/alerts").await;
+    paths.push(linked(&alerts, "/alerts/%22"));
+    let (_, rules) = get(evil(), "/rules").await;
+    paths.push(linked(&rules, "/rules/script"));
+    for path in paths {
+        let (_, body) = get(evil(), &path).await;
+        assert!(!body.contains("<img"), "{path}");
+        assert!(!body.contains("<script>"), "{path}");
+        assert!(!body.contains("<b onmouseover"), "{path}");
+        assert!(!body.contains("href=\"javascript"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_form_asks_reaches_the_room() {
+    let asked: Arc<Mutex<Vec<LogQuery>>> = Arc::default();
+    let noted = Arc::clone(&asked);
+    let rooms = Rooms {
+        logs: Arc::new(move |query| {
+            noted.lock().push(query.clone());
+            LogPage::default()
+        }),
+        ..house(Story::Calm)
+    };
+    let path =
+        "/logs?q=disk+full&level=warn&source=kern.log&from=2026-11-26T09:00:00Z&to=2026-11-26T10:00:00Z";
+    get(rooms, path).await;
+    let asked = asked.lock();
+    let query = asked.first().unwrap();
+    assert_eq!(
+        (query.text.as_str(), query.level, query.source.as_str()),
+        ("disk full", Some(Level::Warn), "kern.log")
+    );
+    assert_eq!(query.to.since(query.from), Duration::from_secs(3600));
+}
+
+#[tokio::test]
+async fn a_permanent_link_names_absolute_times() {
+    let (_, body) = get(house(Story::Firing), "/logs?q=a%26b&from=now-15m").await;
+    let expected =
+        "data-permalink=\"/logs?q=a%26b&amp;from=2026-11-26T09:45:55Z&amp;to=2026-11-26T10:00:55Z\"";
+    assert!(body.contains(expected), "{}", &body[..2000]);
+    // A view of the past does not refresh itself.
+    let (_, past) = get(
+        house(Story::Firing),
+        "/logs?from=2026-11-26T09:00:00Z&to=2026-11-26T09:10:00Z",
+    )
+    .await;
+    assert!(body.contains("data-every=") && !past.contains("data-every="));
+}
+
+#[tokio::test]
+async fn steps_are_gone_once_they_are_done() {
+    let (_, body) = get(house(Story::Firing), "/").await;
+    assert!(!body.contains("next steps"));
+}
+
+#[tokio::test]
+async fn a_jump_leads_to_what_is_named() {
+    for (words, destination) in [
+        ("targets", "/targets"),
+        ("clockskew", "/rules/machine.yaml/ClockSkew"),
+        ("shop", "/targets"),
+        (
+            "up%7Bjob%3D%22node%22%7D",
+            "/explore?expr=up%7Bjob%3D%22node%22%7D",
+        ),
+        ("connection+refused", "/logs?q=connection%20refused"),
+        ("", "/logs"),
+    ] {
+        let request = Request::get(format!("/jump?q={words}"))
+            .body(Body::empty())
+            .unwrap();
+        let (head, _) = ask(house(Story::Firing), request).await;
+        assert_eq!(head.headers()[header::LOCATION], destination, "{words}");
+    }
+}
+
+#[tokio::test]
+async fn a_test_message_answers_in_a_sentence() {
+    let request = Request::post("/self/test").body(Body::empty()).unwrap();
+    let (head, body) = ask(house(Story::Calm), request).await;
+    assert_eq!(head.status(), StatusCode::OK);
+    assert!(body.contains("<h1>nobody to tell: the configuration names no receiver</h1>"));
+}
+
+#[tokio::test]
+async fn everything_a_view_loads_is_here_and_may_be_kept() {
+    let (_, body) = get(house(Story::Calm), "/").await;
+    let mut loaded = 0;
+    for part in body.split("\"/assets/").skip(1) {
+        let name = part.split('"').next().unwrap();
+        let (head, content) = ask(
+            house(Story::Calm),
+            Request::get(format!("/assets/{name}"))
+                .body(Body::empty())
+                .unwrap(),
+        )
+        .await;
+        assert_eq!(head.status(), StatusCode::OK, "{name}");
+        assert!(
+            head.headers()[header::CACHE_CONTROL]
+                .to_str()
+                .unwrap()
+                .contains("immutable"),
+            "{name}"
+        );
+        assert!(
+            !content.contains("http://") || name.starts_with("mark"),
+            "{name} names another place"
+        );
+        loaded += 1;
+    }
+    assert_eq!(loaded, 8);
+    let (status, _) = get(house(Story::Calm), "/assets/page-0000000000000000.css").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+}
+
+/// A server for eyes: `cargo test -p web look -- --ignored --nocapture`.
 #[tokio::test]
 #[ignore = "serves until it is stopped"]
 async fn look() {
     let clock: Arc<dyn Clock> = telemetry::clock::RuntimeClock::system();
     let now = clock.now();
-    for (story, port, age) in [(Story::Calm, 9481, 48), (Story::Firing, 9482, 4000), (Story::Empty, 9483, 3)] {
+    for (story, port, age) in [
+        (Story::Calm, 9481, 48),
+        (Story::Firing, 9482, 4000),
+        (Story::Empty, 9483, 3),
+    ] {
         let rooms = made_up::rooms(story, Arc::clone(&clock), now - Duration::from_secs(age));
-        let router = routes()
-            .route("/api/v1/query_range", get(query_range))
-            .layer(axum::middleware::map_response(dressed))
-            .with_state(rooms);
-        tokio::spawn(serve(port, router));
+        let server = Server::bind(&Config::default(), ([127, 0, 0, 1], port).into()).unwrap();
+        println!("http://localhost:{port}/");
+        tokio::spawn(server.run(rooms, CancellationToken::new()));
     }
     std::future::pending::<()>().await;
-}
-
-async fn dressed(mut response: Response) -> Response {
-    let policy = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'; object-src 'none'";
-    response.headers_mut().insert("content-security-policy", http::HeaderValue::from_static(policy));
-    response
-}
-
-async fn serve(port: u16, router: Router) {
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
-    println!("http://localhost:{port}/");
-    loop {
-        let (stream, _) = listener.accept().await.unwrap();
-        let service = hyper_util::service::TowerToHyperService::new(router.clone());
-        tokio::spawn(async move {
-            let io = hyper_util::rt::TokioIo::new(stream);
-            drop(hyper::server::conn::http1::Builder::new().serve_connection(io, service).await);
-        });
-    }
-}
-
-/// As much of the API as the graphs ask for.
-async fn query_range(State(rooms): State<Rooms>, Query(asked): Query<Vec<(String, String)>>) -> Response {
-    let asked = |name: &str| asked.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value).to_owned();
-    let at = |name: &str| Timestamp::from_seconds(asked(name).parse().unwrap_or_default());
-    let step = Duration::from_secs_f64(asked("step").parse().unwrap_or(15.0));
-    let outcome = rooms.engine.range(&asked("query"), at("start"), at("end"), step).unwrap();
-    let promql::Value::Matrix(lines) = outcome.value else { return "".into_response() };
-    let result: Vec<_> = lines
-        .iter()
-        .map(|(labels, samples)| {
-            let values: Vec<_> = samples.iter().map(|one| serde_json::json!([one.time.seconds(), one.value.to_string()])).collect();
-            serde_json::json!({ "metric": labels, "values": values })
-        })
-        .collect();
-    axum::Json(serde_json::json!({ "status": "success", "data": { "resultType": "matrix", "result": result } })).into_response()
 }

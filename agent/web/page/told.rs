@@ -12,7 +12,12 @@ const SHOWN: usize = 30;
 
 pub(super) fn section_of(visit: &Visit, title: &str, which: impl Fn(&Told) -> bool) -> Markup {
     let telling = &visit.telling;
-    let told: Vec<&Told> = telling.told.iter().filter(|told| which(told)).take(SHOWN).collect();
+    let told: Vec<&Told> = telling
+        .told
+        .iter()
+        .filter(|told| which(told))
+        .take(SHOWN)
+        .collect();
     let remark = html! {
         (words::count(telling.receivers.len(), "receiver")) "; "
         @if telling.waiting == 0 { "nothing waiting" } @else { (words::count(telling.waiting, "message")) " waiting" }

@@ -73,12 +73,21 @@ impl Visit {
 
     /// What was asked besides the time, to be kept in links that change only that.
     pub(super) fn asked_besides_time(&self) -> impl Iterator<Item = (&str, &str)> {
-        let pairs = self.query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let pairs = self
+            .query
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
         pairs.filter(|(name, value)| !matches!(*name, "from" | "to") && !value.is_empty())
     }
 
     pub(super) fn range(&self, default: Duration) -> Range {
-        Range::read(self.asked("from"), self.asked("to"), default, self.now, &self.wall.zone)
+        Range::read(
+            self.asked("from"),
+            self.asked("to"),
+            default,
+            self.now,
+            &self.wall.zone,
+        )
     }
 
     /// A young process shows its first minute large instead of an empty hour.
@@ -99,7 +108,11 @@ impl Visit {
     pub(super) fn standing(&self, state: AlertState) -> Vec<Standing<'_>> {
         let mut standing: Vec<_> = self
             .all_rules()
-            .flat_map(|(group, rule)| rule.alerts.iter().map(move |alert| Standing { group, rule, alert }))
+            .flat_map(|(group, rule)| {
+                rule.alerts
+                    .iter()
+                    .map(move |alert| Standing { group, rule, alert })
+            })
             .filter(|standing| standing.alert.state == state)
             .collect();
         standing.sort_by_key(Standing::since);
@@ -107,7 +120,9 @@ impl Visit {
     }
 
     pub(super) fn all_rules(&self) -> impl Iterator<Item = (&RuleGroup, &Rule)> {
-        self.rules.iter().flat_map(|group| group.rules.iter().map(move |rule| (group, rule)))
+        self.rules
+            .iter()
+            .flat_map(|group| group.rules.iter().map(move |rule| (group, rule)))
     }
 
     pub(super) fn alert_rules(&self) -> impl Iterator<Item = (&RuleGroup, &Rule)> {
@@ -121,6 +136,10 @@ impl Visit {
 
     /// The machine's name; never empty.
     pub(super) fn name(&self) -> &str {
-        if self.own.name.is_empty() { "this machine" } else { &self.own.name }
+        if self.own.name.is_empty() {
+            "this machine"
+        } else {
+            &self.own.name
+        }
     }
 }

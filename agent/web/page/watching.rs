@@ -1,9 +1,9 @@
 //! *Rules that are watching*: how near each is to firing, the nearest first.
 
 use maud::{Markup, html};
+use model::AlertState;
 use model::text::duration;
 use model::view::{Headroom, Health, Rule, RuleGroup};
-use model::AlertState;
 
 use super::words::Unit;
 use super::{link, shape, words};
@@ -59,7 +59,10 @@ impl<'a> Watching<'a> {
 
     pub(super) fn limit(&self) -> String {
         let headroom = self.rule.headroom.as_ref();
-        headroom.map_or_else(|| "–".to_owned(), |headroom| words::figures(self.rule, headroom).1)
+        headroom.map_or_else(
+            || "–".to_owned(),
+            |headroom| words::figures(self.rule, headroom).1,
+        )
     }
 
     pub(super) fn bar(&self) -> Markup {
@@ -89,7 +92,7 @@ pub(super) fn nearest<'a>(rules: impl Iterator<Item = (&'a RuleGroup, &'a Rule)>
 pub(super) fn table(rules: &[Watching<'_>]) -> Markup {
     html! {
         div.panel.cut {
-            table.cards {
+            table.cards.watch {
                 caption.unseen { "Rules, nearest to firing first" }
                 thead {
                     tr {
@@ -120,7 +123,11 @@ pub(super) fn table(rules: &[Watching<'_>]) -> Markup {
 }
 
 pub(super) fn lasts(rule: &Rule) -> String {
-    if rule.hold.is_zero() { "at once".to_owned() } else { duration::short(rule.hold) }
+    if rule.hold.is_zero() {
+        "at once".to_owned()
+    } else {
+        duration::short(rule.hold)
+    }
 }
 
 /// Fill is the share of the limit, the tick is where it fires.
@@ -144,11 +151,12 @@ fn bar(rule: &Rule, headroom: &Headroom, health: Health) -> Markup {
 
 /// Per cent of the bar that is filled, and where the tick stands.
 fn lengths(unit: Unit, headroom: &Headroom) -> (f64, f64) {
-    let whole = if unit == Unit::Percent { 100.0 } else { 1.0 };
-    let (value, limit) = (headroom.value / whole * 100.0, headroom.threshold / whole * 100.0);
     // A share that may not rise past a limit is drawn as it is; all else is scaled to its limit.
-    if unit.is_share() && headroom.op.starts_with('>') && (20.0..100.0).contains(&limit) {
-        return (value.clamp(0.0, 100.0), limit);
+    if let (Some(whole), true) = (unit.most(), headroom.op.starts_with('>')) {
+        let (value, limit) = (headroom.value / whole * 100.0, headroom.threshold / whole * 100.0);
+        if (60.0..100.0).contains(&limit) {
+            return (value.clamp(0.0, 100.0), limit);
+        }
     }
     let share = headroom.share.filter(|share| share.is_finite()).unwrap_or(0.0);
     ((share * TICK).clamp(0.0, 100.0), TICK)
@@ -161,15 +169,30 @@ mod tests {
     use super::*;
 
     fn headroom(value: f64, op: &'static str, threshold: f64, share: f64) -> Headroom {
-        Headroom { labels: Labels::empty(), value, op, threshold, share: Some(share) }
+        Headroom {
+            labels: Labels::empty(),
+            value,
+            op,
+            threshold,
+            share: Some(share),
+        }
     }
 
     #[test]
     fn a_bar_never_leaves_its_track() {
         assert_eq!(lengths(Unit::Share, &headroom(0.81, ">", 0.9, 0.9)), (81.0, 90.0));
-        assert_eq!(lengths(Unit::Percent, &headroom(250.0, ">", 90.0, 2.7)), (100.0, 90.0));
-        assert_eq!(lengths(Unit::Bytes, &headroom(27.0, ">", 54.0, 0.5)), (40.0, 80.0));
+        assert_eq!(
+            lengths(Unit::Percent, &headroom(250.0, ">", 90.0, 2.7)),
+            (100.0, 90.0)
+        );
+        assert_eq!(
+            lengths(Unit::Bytes, &headroom(27.0, ">", 54.0, 0.5)),
+            (40.0, 80.0)
+        );
         assert_eq!(lengths(Unit::Share, &headroom(0.5, "<", 0.1, 0.2)), (16.0, 80.0));
-        assert_eq!(lengths(Unit::Plain, &headroom(f64::NAN, ">", 1.0, f64::NAN)), (0.0, 80.0));
+        assert_eq!(
+            lengths(Unit::Plain, &headroom(f64::NAN, ">", 1.0, f64::NAN)),
+            (0.0, 80.0)
+        );
     }
 }

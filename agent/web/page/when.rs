@@ -54,7 +54,9 @@ impl Range {
         let mut part = |text: &str| {
             let read = moment(text, now, zone);
             if read.is_none() && !text.is_empty() {
-                complaint = Some(format!("{text:?} is not a time; write for example now-1h, 14:37 or 2026-01-31T14:37"));
+                complaint = Some(format!(
+                    "{text:?} is not a time; write for example now-1h, 14:37 or 2026-01-31T14:37"
+                ));
             }
             read
         };
@@ -79,7 +81,7 @@ impl Range {
     }
 
     /// Long and short name for the picker.
-    pub(super) fn names(&self, clock: &Wall) -> (String, String) {
+    pub(super) fn names(&self, wall: &Wall) -> (String, String) {
         if self.live {
             let window = self.window();
             for (span, long, short) in SPANS {
@@ -90,8 +92,17 @@ impl Range {
             let spoken = text::duration::spoken(window);
             return (format!("Last {spoken}"), spoken);
         }
-        let both = format!("{} – {}", clock.minute(self.from), clock.minute(self.to));
+        let both = format!("{} – {}", wall.minute(self.from), wall.minute(self.to));
         (both.clone(), both)
+    }
+
+    /// As a part of a sentence: `in the last hour`, `from 13:37 to 14:37`.
+    pub(super) fn spoken(&self, wall: &Wall) -> String {
+        if self.live {
+            format!("in the {}", self.names(wall).0.to_lowercase())
+        } else {
+            format!("from {} to {}", wall.minute(self.from), wall.minute(self.to))
+        }
     }
 
     /// The same window, earlier (negative) or later, by half of itself; never past now.
@@ -141,7 +152,9 @@ fn moment(written: &str, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         Some(Timestamp(zoned.timestamp().as_millisecond()))
     };
     if let Ok(time) = written.parse::<Time>() {
-        let today = jiff::Timestamp::from_millisecond(now.millis()).ok()?.to_zoned(zone.clone());
+        let today = jiff::Timestamp::from_millisecond(now.millis())
+            .ok()?
+            .to_zoned(zone.clone());
         let at = local(today.date().to_datetime(time))?;
         return if at > now + AHEAD {
             local(today.date().yesterday().ok()?.to_datetime(time))
@@ -182,7 +195,8 @@ impl Wall {
             901..=90_000 => "%H:%M",
             _ => "%a %d",
         };
-        self.zoned(time).map_or_else(String::new, |at| at.strftime(format).to_string())
+        self.zoned(time)
+            .map_or_else(String::new, |at| at.strftime(format).to_string())
     }
 
     /// `3 s ago`, `2 min ago`.
@@ -198,8 +212,10 @@ impl Wall {
 
     /// For an address: RFC 3339, UTC, whole seconds.
     pub(super) fn absolute(time: Timestamp) -> String {
-        jiff::Timestamp::from_millisecond(time.millis())
-            .map_or_else(|_| String::new(), |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+        jiff::Timestamp::from_millisecond(time.millis()).map_or_else(
+            |_| String::new(),
+            |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        )
     }
 
     /// IANA name of the zone, for the browser's own axis; none when the system has only an offset.
@@ -216,9 +232,13 @@ impl Wall {
         let wanted = window.div_ceil(most.max(1));
         let step = STEPS.into_iter().find(|step| *step >= wanted);
         let step = step.unwrap_or_else(|| wanted.div_ceil(86_400) * 86_400);
-        let step = i64::try_from(step).unwrap_or(i64::MAX / 2000).saturating_mul(1000);
+        let step = i64::try_from(step)
+            .unwrap_or(i64::MAX / 2000)
+            .saturating_mul(1000);
         // Round in the wall's time, not in UTC.
-        let offset = self.zoned(from).map_or(0, |at| i64::from(at.offset().seconds()) * 1000);
+        let offset = self
+            .zoned(from)
+            .map_or(0, |at| i64::from(at.offset().seconds()) * 1000);
         let first = (from.millis() + offset).div_euclid(step) * step + step - offset;
         (0..)
             .map(|nth: i64| Timestamp(first + nth * step))
@@ -234,7 +254,11 @@ impl Wall {
         let day = if at.date() == now.date() {
             ""
         } else if at.year() == now.year() && now.duration_since(&at).as_hours().abs() < 24 * 300 {
-            if at.month() == now.month() { "%a %-d, " } else { "%-d %b, " }
+            if at.month() == now.month() {
+                "%a %-d, "
+            } else {
+                "%-d %b, "
+            }
         } else {
             "%Y-%m-%d "
         };
@@ -286,15 +310,25 @@ mod tests {
         let inverted = Range::read("now", "now-2h", hour, now, &berlin());
         assert_eq!((inverted.from, inverted.to), (now - 2 * hour, now));
         let nonsense = Range::read("yesterday-ish", "", hour, now, &berlin());
-        assert_eq!((nonsense.from, nonsense.to, nonsense.live), (now - hour, now, true));
-        assert!(nonsense.complaint.is_some_and(|why| why.contains("yesterday-ish")));
+        assert_eq!(
+            (nonsense.from, nonsense.to, nonsense.live),
+            (now - hour, now, true)
+        );
+        assert!(
+            nonsense
+                .complaint
+                .is_some_and(|why| why.contains("yesterday-ish"))
+        );
         let endless = Range::read("1000000000", "now", hour, now, &berlin());
         assert_eq!(endless.window(), LONGEST);
     }
 
     #[test]
     fn the_wall_says_the_day_only_when_it_is_another() {
-        let wall = Wall { now: at("2026-11-26T09:41:55Z"), zone: berlin() };
+        let wall = Wall {
+            now: at("2026-11-26T09:41:55Z"),
+            zone: berlin(),
+        };
         assert_eq!(wall.second(at("2026-11-26T09:41:07Z")), "10:41:07");
         assert_eq!(wall.minute(at("2026-11-20T11:00:00Z")), "Fri 20, 12:00");
         assert_eq!(wall.milli(at("2026-11-26T09:41:07.004Z")), "10:41:07.004");

@@ -49,7 +49,9 @@ fn operator(row: &Why) -> Markup {
 
 /// The operator's own word, and what follows it.
 fn split(text: &str) -> (&str, &str) {
-    let end = text.find(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_')).unwrap_or(text.len());
+    let end = text
+        .find(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'))
+        .unwrap_or(text.len());
     if end == 0 { (text, "") } else { text.split_at(end) }
 }
 

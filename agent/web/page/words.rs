@@ -26,10 +26,14 @@ impl Unit {
     /// Guesses from the names in an expression and the number it is compared with. A wrong guess would
     /// mislead, so in doubt it is a plain number.
     pub(super) fn of(expr: &str, threshold: Option<f64>) -> Self {
-        let rated = ["rate(", "increase(", "deriv(", "delta("].iter().any(|name| expr.contains(name));
+        let rated = ["rate(", "increase(", "deriv(", "delta("]
+            .iter()
+            .any(|name| expr.contains(name));
         let divided = expr.contains('/');
         let small = threshold.is_none_or(|threshold| threshold.abs() <= 1.0);
-        let hundred = ["100 *", "* 100", "100*", "*100"].iter().any(|text| expr.contains(text));
+        let hundred = ["100 *", "* 100", "100*", "*100"]
+            .iter()
+            .any(|text| expr.contains(text));
         if hundred || expr.contains("_percent") {
             Self::Percent
         } else if small && (expr.contains("_ratio") || (divided && !expr.contains("time()"))) {
@@ -66,9 +70,13 @@ impl Unit {
         }
     }
 
-    /// Whether it has a natural end at 100 %.
-    pub(super) fn is_share(self) -> bool {
-        matches!(self, Self::Share | Self::Percent)
+    /// The natural end of what is a share: 100 %.
+    pub(super) fn most(self) -> Option<f64> {
+        match self {
+            Self::Share => Some(1.0),
+            Self::Percent => Some(100.0),
+            _ => None,
+        }
     }
 }
 
@@ -111,7 +119,13 @@ pub(super) fn plain(value: f64) -> String {
     if size >= 100.0 || size.fract() == 0.0 {
         return format!("{sign}{}", text::count(size.round() as u64));
     }
-    let digits = if size >= 10.0 { 1 } else if size >= 1.0 { 2 } else { 3 };
+    let digits = if size >= 10.0 {
+        1
+    } else if size >= 1.0 {
+        2
+    } else {
+        3
+    };
     let number = format!("{size:.digits$}");
     format!("{sign}{}", number.trim_end_matches('0').trim_end_matches('.'))
 }
@@ -119,7 +133,11 @@ pub(super) fn plain(value: f64) -> String {
 /// `1 rule`, `26 rules`.
 pub(super) fn count(number: usize, one: &str) -> String {
     let grouped = text::count(number as u64);
-    if number == 1 { format!("{grouped} {one}") } else { format!("{grouped} {one}s") }
+    if number == 1 {
+        format!("{grouped} {one}")
+    } else {
+        format!("{grouped} {one}s")
+    }
 }
 
 /// `a`, `a and b`, `a, b and c`.
@@ -134,7 +152,9 @@ pub(super) fn list(names: &[String]) -> String {
 /// `syslog, kern.log and 3 more`.
 pub(super) fn list_short(names: &[String], most: usize) -> String {
     match names.get(..most) {
-        Some(front) if names.len() > most + 1 => format!("{} and {} more", front.join(", "), names.len() - most),
+        Some(front) if names.len() > most + 1 => {
+            format!("{} and {} more", front.join(", "), names.len() - most)
+        }
         _ => names.join(", "),
     }
 }
@@ -142,12 +162,26 @@ pub(super) fn list_short(names: &[String], most: usize) -> String {
 /// The label that says best where something is: a mount point before a device before an instance.
 pub(super) fn place(labels: &Labels) -> Option<&str> {
     const TELLING: [&str; 12] = [
-        "mountpoint", "pod", "path", "file", "device", "receiver", "source", "name", "room", "interface", "instance", "job",
+        "mountpoint",
+        "pod",
+        "path",
+        "file",
+        "device",
+        "receiver",
+        "source",
+        "name",
+        "room",
+        "interface",
+        "instance",
+        "job",
     ];
     let known = TELLING.iter().find_map(|name| labels.get(name));
     known.or_else(|| {
         let dull = [labels::METRIC_NAME, labels::ALERT_NAME, "severity"];
-        labels.iter().find(|(name, _)| !dull.contains(name)).map(|(_, value)| value)
+        labels
+            .iter()
+            .find(|(name, _)| !dull.contains(name))
+            .map(|(_, value)| value)
     })
 }
 
@@ -223,7 +257,12 @@ mod tests {
             (skew, 0.05, -0.05, "−50 ms"),
             (rate, 0.2, 0.2, "20 %"),
             ("process_resident_memory_bytes > 6e7", 6e7, 60_817_408.0, "58 MiB"),
-            ("predict_linear(node_filesystem_avail_bytes[1h], 86400) < 0", 0.0, 3.5e9, "3.3 GiB"),
+            (
+                "predict_linear(node_filesystem_avail_bytes[1h], 86400) < 0",
+                0.0,
+                3.5e9,
+                "3.3 GiB",
+            ),
             ("up == 0", 0.0, 1.0, "1"),
             ("time() - skopos_last_seconds > 60", 60.0, 158.0, "2 min 38 s"),
         ] {
@@ -234,7 +273,14 @@ mod tests {
 
     #[test]
     fn plain_numbers_carry_three_digits() {
-        let cases = [(0.0, "0"), (1146.0, "1,146"), (0.1234, "0.123"), (12.345, "12.3"), (2.5, "2.5"), (-3.0, "−3")];
+        let cases = [
+            (0.0, "0"),
+            (1146.0, "1,146"),
+            (0.1234, "0.123"),
+            (12.345, "12.3"),
+            (2.5, "2.5"),
+            (-3.0, "−3"),
+        ];
         for (value, text) in cases {
             assert_eq!(plain(value), text);
         }

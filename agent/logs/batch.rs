@@ -1,0 +1,69 @@
+//! Finished batches: what the reader hands on, once per half a megabyte and not once per line.
+//!
+//! The bytes are encoded for good, and a table says which of them are which record, of which file, at which offset.
+
+use model::{Level, Timestamp};
+
+use crate::mark::FileMark;
+
+/// One record of a batch. Its text is `start..end` of the batch's bytes; between two stands a line feed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) time: Timestamp,
+    /// Of the record's first byte in its file.
+    pub(crate) offset: u64,
+    pub(crate) end: u32,
+    /// Index into the batch's marks.
+    pub(crate) file: u16,
+    /// 1 is stdout, 2 is stderr, 0 is neither.
+    pub(crate) stream: u8,
+    pub(crate) level: u8,
+}
+
+/// Records in the order they were read, and for each of their files the watermark that stands once they are kept.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) text: Vec<u8>,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) marks: Vec<FileMark>,
+}
+
+impl Batch {
+    /// Empties it, keeping its memory unless one huge record has blown it up.
+    pub(crate) fn clear(&mut self, text_bytes: usize) {
+        self.text.clear();
+        self.text.shrink_to(2 * text_bytes);
+        self.rows.clear();
+        self.marks.clear();
+    }
+
+    /// Earliest and latest time of the records; `None` without records.
+    pub(crate) fn times(&self) -> Option<(Timestamp, Timestamp)> {
+        let earliest = self.rows.iter().map(|row| row.time).min()?;
+        let latest = self.rows.iter().map(|row| row.time).max()?;
+        Some((earliest, latest))
+    }
+}
+
+/// Levels as a byte, in rising gravity.
+pub(crate) fn level_of(code: u8) -> Level {
+    match code {
+        0 => Level::Trace,
+        1 => Level::Debug,
+        3 => Level::Warn,
+        4 => Level::Error,
+        5 => Level::Fatal,
+        _ => Level::Info,
+    }
+}
+
+pub(crate) fn level_code(level: Level) -> u8 {
+    match level {
+        Level::Trace => 0,
+        Level::Debug => 1,
+        Level::Info => 2,
+        Level::Warn => 3,
+        Level::Error => 4,
+        Level::Fatal => 5,
+    }
+}

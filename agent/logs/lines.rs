@@ -1,0 +1,175 @@
+//! Makes records of lines: time, level, stream, and the text without what the row says already.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::tz::TimeZone;
+use model::{Level, Timestamp};
+
+use crate::account::{Account, Loss};
+use crate::batch::level_code;
+use crate::draft::{Draft, row};
+use crate::join::{Group, Join};
+use crate::mark::Form;
+use crate::time::Times;
+use crate::{cri, level};
+
+/// All open records together hold no more text than this; what comes on top is cut.
+const JOINED_BYTES_MAX: usize = 64 << 20;
+
+pub(crate) struct Lines {
+    times: Times,
+    account: Arc<Account>,
+    pub(crate) line_bytes_max: usize,
+    /// Bytes of text held in open records of all containers.
+    joined: usize,
+    /// Wall clock of this turn: the time of lines that have none.
+    pub(crate) now: Timestamp,
+    pub(crate) running: Instant,
+}
+
+/// Where a line stands.
+pub(crate) struct At {
+    /// The reader's number of the file.
+    pub(crate) file: usize,
+    /// The file's number in the draft.
+    pub(crate) number: u16,
+    pub(crate) form: Form,
+    pub(crate) offset: u64,
+    /// See [`crate::tail::Tail::skip`].
+    pub(crate) skip: [u64; 3],
+}
+
+impl Lines {
+    pub(crate) fn new(account: Arc<Account>, line_bytes_max: usize) -> Self {
+        Self {
+            times: Times::new(TimeZone::system()),
+            account,
+            line_bytes_max,
+            joined: 0,
+            now: Timestamp(0),
+            running: Instant::now(),
+        }
+    }
+
+    /// Takes one line, without its line feed. `length` is more than `line` has when the rest was not read.
+    pub(crate) fn take(&mut self, draft: &mut Draft, join: &mut Join, at: &At, line: &[u8], length: u64) {
+        let kept = line.get(..self.line_bytes_max).unwrap_or(line);
+        match at.form {
+            Form::Plain => self.plain(draft, at, kept, length),
+            Form::Cri => self.cri(draft, join, at, kept, length),
+        }
+    }
+
+    fn plain(&mut self, draft: &mut Draft, at: &At, line: &[u8], length: u64) {
+        let [skip, ..] = at.skip;
+        if at.offset < skip {
+            return;
+        }
+        // A file truncated under a writer that keeps its place begins with zeros.
+        let zeros = line.iter().take_while(|byte| **byte == 0).count();
+        let line = line.get(zeros..).unwrap_or_default();
+        if line.is_empty() && zeros > 0 {
+            return self.account.let_go(Loss::Hole);
+        }
+        let mut length = length - zeros as u64;
+        let mut text = line;
+        if length == line.len() as u64
+            && let Some(rest) = line.strip_suffix(b"\r")
+        {
+            text = rest;
+            length -= 1;
+        }
+        let mut time = self.now;
+        if let Some((found, used)) = self.times.of_line(text, self.now) {
+            let rest = text.get(used..).unwrap_or_default();
+            let rest = rest.strip_prefix(b" ").unwrap_or(rest);
+            // A line that is nothing but a time stays as it is.
+            if !rest.is_empty() {
+                length -= (text.len() - rest.len()) as u64;
+                text = rest;
+            }
+            time = found;
+        }
+        self.push(draft, at.number, 0, time, at.offset, text, length);
+    }
+
+    fn cri(&mut self, draft: &mut Draft, join: &mut Join, at: &At, line: &[u8], length: u64) {
+        let Some(parsed) = cri::parse(line) else {
+            let [skip, ..] = at.skip;
+            if at.offset >= skip && length > 0 {
+                self.account.malformed.inc();
+                self.push(draft, at.number, 0, self.now, at.offset, line, length);
+            }
+            return;
+        };
+        let stream = parsed.stream.number();
+        if at
+            .skip
+            .get(usize::from(stream))
+            .is_some_and(|skip| at.offset < *skip)
+        {
+            return;
+        }
+        let length = length - (line.len() - parsed.message.len()) as u64;
+        if !join.wants(&parsed) {
+            return self.push(
+                draft,
+                at.number,
+                stream,
+                parsed.time,
+                at.offset,
+                parsed.message,
+                length,
+            );
+        }
+        let held = join.held();
+        let room = JOINED_BYTES_MAX.saturating_sub(self.joined);
+        let bytes_max = self.line_bytes_max.min(held + room);
+        let group = join.add(&parsed, length, at.file, at.offset, bytes_max);
+        let whole = group.as_ref().map_or(0, |group| group.text.len());
+        self.joined = (self.joined + join.held() + whole).saturating_sub(held);
+        if let Some(group) = group {
+            self.group(draft, &group);
+        }
+    }
+
+    /// A joined record: it belongs to the file of its first piece, and moves the watermarks of all its files.
+    pub(crate) fn group(&mut self, draft: &mut Draft, group: &Group) {
+        self.joined = self.joined.saturating_sub(group.text.len());
+        let Some((first, offset)) = group.files.first() else {
+            return;
+        };
+        let number = draft.touch(*first, self.running);
+        for (file, _) in &group.files {
+            draft.touch(*file, self.running);
+        }
+        self.push(
+            draft,
+            number,
+            group.stream.number(),
+            group.time,
+            *offset,
+            &group.text,
+            group.length,
+        );
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a record's columns")]
+    fn push(
+        &self,
+        draft: &mut Draft,
+        file: u16,
+        stream: u8,
+        time: Timestamp,
+        offset: u64,
+        text: &[u8],
+        length: u64,
+    ) {
+        if length > text.len() as u64 {
+            self.account.cut.inc();
+        }
+        let level = level::of_line(text).unwrap_or(Level::Info);
+        draft.push(row(file, stream, level_code(level), time, offset), text, length);
+    }
+}

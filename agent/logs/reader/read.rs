@@ -1,0 +1,231 @@
+//! One pass over the files that have something to read, a buffer each, so that none waits for another.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tracing::{debug, info};
+
+use super::{Outlet, Reader};
+use crate::lines::At;
+use crate::tail::{BUFFER_BYTES, End, Filled, Phase, open};
+
+/// What a file has for the next pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Read {
+    More,
+    Nothing,
+}
+
+impl<O: Outlet> Reader<O> {
+    pub(super) fn read_all(&mut self, now: Instant) {
+        for _ in 0..self.dirty.len() {
+            if self.outbox.is_some() {
+                return;
+            }
+            let Some(file) = self.dirty.pop_front() else {
+                return;
+            };
+            if let Some(tail) = self.tail(file) {
+                tail.dirty = false;
+            }
+            let read = self.read(file, now).unwrap_or_else(|error| {
+                self.unreadable(file, &error);
+                Read::Nothing
+            });
+            if read == Read::More {
+                self.wake(file);
+            }
+            if self.draft.is_full() {
+                self.seal();
+                self.deliver();
+            }
+        }
+    }
+
+    fn unreadable(&mut self, file: usize, error: &io::Error) {
+        if let Some(tail) = self.tails.get_mut(file).and_then(Option::as_mut) {
+            tail.at_end = true;
+            let path = std::path::Path::new(&*tail.path);
+            if self.board.trouble(path, &error.to_string()) {
+                info!(%error, path = %path.display(), "log file cannot be read");
+            }
+        }
+    }
+
+    fn read(&mut self, file: usize, now: Instant) -> io::Result<Read> {
+        let Some(tail) = self.tails.get_mut(file).and_then(Option::as_mut) else {
+            return Ok(Read::Nothing);
+        };
+        let readable = tail.end.is_none()
+            && !tail.copy
+            && self
+                .sources
+                .get(&tail.base)
+                .is_some_and(|source| source.admits(file));
+        if !readable {
+            return Ok(Read::Nothing);
+        }
+        if tail.file.is_none() && !self.reopen(file, now)? {
+            return Ok(Read::Nothing);
+        }
+        let Some(tail) = self.tails.get_mut(file).and_then(Option::as_mut) else {
+            return Ok(Read::Nothing);
+        };
+        let filled = tail.fill(&mut self.buffer, self.config.line_bytes_max, now)?;
+        let more = match filled {
+            Filled::Nothing => !tail.at_end,
+            Filled::Rewritten => self.rewritten(file, now)?,
+            Filled::Lines { from, until } => self.take_lines(file, from, until, now),
+            Filled::Long { from, bytes, length } => {
+                self.take_long(file, from, bytes, length, true, now)?;
+                true
+            }
+        };
+        Ok(if more { Read::More } else { Read::Nothing })
+    }
+
+    /// Takes lines until all are taken or the draft is full; true when there may be more.
+    fn take_lines(&mut self, file: usize, from: usize, until: usize, now: Instant) -> bool {
+        let Some(tail) = self.tails.get_mut(file).and_then(Option::as_mut) else {
+            return false;
+        };
+        let Some(source) = self.sources.get_mut(&tail.base) else {
+            return false;
+        };
+        let data = self.buffer.get(from..until).unwrap_or_default();
+        let mut at = At {
+            file,
+            number: self.draft.touch(file, now),
+            form: tail.form,
+            offset: tail.start,
+            skip: tail.skip,
+        };
+        let mut used = 0;
+        for end in memchr::memchr_iter(b'\n', data) {
+            let line = data.get(used..end).unwrap_or_default();
+            at.offset = tail.start + used as u64;
+            self.lines
+                .take(&mut self.draft, &mut source.join, &at, line, line.len() as u64);
+            used = end + 1;
+            if self.draft.is_full() {
+                break;
+            }
+        }
+        let all = used == data.len();
+        tail.advance(&self.buffer, from, used, all);
+        tail.last = Some(self.lines.now);
+        tail.size = tail.size.max(tail.start);
+        self.changed.insert(file);
+        !all || !tail.at_end
+    }
+
+    /// Takes a line that is longer than the buffer, or the unfinished one at the end of a file.
+    pub(super) fn take_long(
+        &mut self,
+        file: usize,
+        from: usize,
+        bytes: usize,
+        length: u64,
+        line_feed: bool,
+        now: Instant,
+    ) -> io::Result<()> {
+        let Some(tail) = self.tails.get_mut(file).and_then(Option::as_mut) else {
+            return Ok(());
+        };
+        if let Some(source) = self.sources.get_mut(&tail.base) {
+            let at = At {
+                file,
+                number: self.draft.touch(file, now),
+                form: tail.form,
+                offset: tail.start,
+                skip: tail.skip,
+            };
+            let line = self.buffer.get(from..from + bytes).unwrap_or_default();
+            self.lines
+                .take(&mut self.draft, &mut source.join, &at, line, length);
+        }
+        tail.last = Some(self.lines.now);
+        self.changed.insert(file);
+        self.buffer.truncate(BUFFER_BYTES);
+        self.buffer.shrink_to(BUFFER_BYTES);
+        tail.advance_long(length, line_feed)
+    }
+
+    /// A file was truncated or written anew (copytruncate): from here on it is another one. True when it can be read.
+    fn rewritten(&mut self, file: usize, now: Instant) -> io::Result<bool> {
+        self.flush_open(file);
+        if self.draft.touches(file) {
+            // Its records so far go out under its old identity; it is found rewritten again in the next pass.
+            self.seal();
+            self.deliver();
+            return Ok(true);
+        }
+        let Some(tail) = self.tails.get_mut(file).and_then(Option::as_mut) else {
+            return Ok(false);
+        };
+        debug!(path = %tail.path, read = tail.start, "log file was truncated or written anew");
+        self.account.rewritten.inc();
+        let mark = tail.mark([None; 3], true);
+        if let Some(source) = self.sources.get_mut(&tail.base) {
+            source.remember(mark.head);
+        }
+        self.gone.push(mark);
+        tail.restart(now)?;
+        tail.look(now);
+        self.draft.touch(file, now);
+        self.changed.insert(file);
+        Ok(true)
+    }
+
+    /// Makes records of what is open in a file's source: nobody will end them.
+    pub(super) fn flush_open(&mut self, file: usize) {
+        let Some(tail) = self.tails.get(file).and_then(Option::as_ref) else {
+            return;
+        };
+        if let Some(source) = self.sources.get_mut(&tail.base) {
+            for group in source.join.take() {
+                self.lines.group(&mut self.draft, &group);
+            }
+        }
+    }
+
+    /// A closed file was written to after all.
+    fn reopen(&mut self, file: usize, now: Instant) -> io::Result<bool> {
+        let Some(tail) = self.tails.get_mut(file).and_then(Option::as_mut) else {
+            return Ok(false);
+        };
+        let path = Arc::clone(&tail.path);
+        let opened = match open(std::path::Path::new(&*path)) {
+            Ok(opened) => opened,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        if crate::mark::Inode::of(&opened.metadata()?) != tail.inode {
+            return Ok(false);
+        }
+        tail.file = Some(opened);
+        if tail.phase != Phase::Live {
+            tail.phase = Phase::Rotated(now);
+        }
+        self.settling.insert(file);
+        Ok(true)
+    }
+
+    /// Lets a file go with the next batch.
+    pub(super) fn end(&mut self, file: usize, how: End, now: Instant) {
+        let Some(tail) = self.tails.get_mut(file).and_then(Option::as_mut) else {
+            return;
+        };
+        tail.end = Some(how);
+        tail.file = None;
+        self.by_inode.remove(&(tail.inode.dev, tail.inode.ino));
+        if let Some(folder) = self.folders.get_mut(tail.folder)
+            && folder.names.get(&tail.name) == Some(&file)
+        {
+            folder.names.remove(&tail.name);
+        }
+        self.settling.remove(&file);
+        self.draft.touch(file, now);
+    }
+}

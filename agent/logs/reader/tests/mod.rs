@@ -1,0 +1,7 @@
+//! The reader against real files and real segments, turn by turn in a time of its own.
+
+mod model;
+mod names;
+mod records;
+mod rig;
+mod scale;

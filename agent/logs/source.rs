@@ -1,0 +1,100 @@
+//! A source: the files that one writer has written one after the other under one name.
+//!
+//! Container files are read in turn, the next one only when nothing can come in the one before, so that records
+//! split over two files are joined. Plain files of a source have nothing to do with each other.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::join::Join;
+use crate::mark::{Form, Print};
+
+#[derive(Default)]
+pub(crate) struct Source {
+    /// All files that are followed.
+    pub(crate) files: Vec<usize>,
+    /// Container files that are being read or still to be, oldest first; the first one is being read.
+    pub(crate) queue: VecDeque<usize>,
+    pub(crate) join: Join,
+    /// Fronts of contents that have been truncated away, the last few: a copy of one is no news.
+    pub(crate) heads: Vec<Print>,
+}
+
+/// Fronts remembered.
+const HEADS_MAX: usize = 16;
+
+impl Source {
+    /// Whether a file may be read now.
+    pub(crate) fn admits(&self, file: usize) -> bool {
+        self.queue.front() == Some(&file) || !self.queue.contains(&file)
+    }
+
+    /// Keeps the front of a content that is gone.
+    pub(crate) fn remember(&mut self, head: Print) {
+        if self.heads.len() == HEADS_MAX {
+            self.heads.remove(0);
+        }
+        self.heads.push(head);
+    }
+
+    pub(crate) fn remove(&mut self, file: usize) {
+        self.files.retain(|known| *known != file);
+        self.queue.retain(|known| *known != file);
+    }
+}
+
+/// `<root>/<namespace>_<pod>_<uid>/<container>/<n>.log` as `namespace/pod/container`, other files by their name.
+pub(crate) fn name(form: Form, base: &Path) -> Arc<str> {
+    let part = |path: Option<&Path>| {
+        path.and_then(Path::file_name)
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default()
+    };
+    if form == Form::Plain {
+        return part(Some(base)).into();
+    }
+    let container = base.parent();
+    let pod = part(container.and_then(Path::parent));
+    // None of the three may contain an underscore.
+    let mut parts = pod.splitn(3, '_');
+    let (namespace, pod) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    format!("{namespace}/{pod}/{}", part(container)).into()
+}
+
+/// The name a container's file has while it is written: `0.log` of `0.log.20240101-120000`; none for other files.
+pub(crate) fn container_base(name: &str) -> Option<&str> {
+    let digits = name.bytes().take_while(u8::is_ascii_digit).count();
+    let rest = name.get(digits..)?.strip_prefix(".log")?;
+    let ours = digits > 0 && (rest.is_empty() || rest.starts_with('.'));
+    ours.then(|| name.get(..digits + 4)).flatten()
+}
+
+/// Whether a name is that of a packed or half-made copy of a file whose lines have been read already.
+pub(crate) fn is_copy(name: &str) -> bool {
+    [".gz", ".tmp", ".xz", ".zst", ".bz2", ".lz4"]
+        .iter()
+        .any(|end| name.ends_with(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn containers_are_named_by_namespace_pod_and_container() {
+        let base = Path::new("/var/log/pods/kube-system_coredns-7f_0b-1/coredns/3.log");
+        assert_eq!(&*name(Form::Cri, base), "kube-system/coredns-7f/coredns");
+        assert_eq!(&*name(Form::Plain, Path::new("/var/log/kern.log")), "kern.log");
+    }
+
+    #[test]
+    fn only_names_of_the_kubelet_are_container_files() {
+        assert_eq!(container_base("0.log"), Some("0.log"));
+        assert_eq!(container_base("12.log.20240101-120000"), Some("12.log"));
+        for other in ["x.log", ".log", "0.logs", "0.txt", "0"] {
+            assert_eq!(container_base(other), None, "{other}");
+        }
+        assert!(is_copy("0.log.20240101-120000.gz"));
+    }
+}

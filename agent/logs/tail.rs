@@ -1,0 +1,376 @@
+//! One file being read: where reading stands, and that the file is still the same.
+//!
+//! Holds no text. An unfinished line is read again from its beginning when more of it has come, and each read begins a
+//! few bytes early, on bytes that must not have changed: a file that was truncated or written anew is seen for free.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use model::Timestamp;
+use rustix::fs::OFlags;
+
+use crate::folders::FolderId;
+use crate::mark::{CHECK_BYTES, FileId, FileMark, Form, Inode, Print};
+
+/// Read at a time, into one buffer for all files.
+pub(crate) const BUFFER_BYTES: usize = 256 << 10;
+/// An unfinished line longer than this is not read again each time it grows.
+const REREAD_BYTES: u64 = 64 << 10;
+/// First bytes that go into a file's id.
+const ID_BYTES: usize = 64;
+
+/// What has become of the file's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// It has the name its writer uses.
+    Live,
+    /// It was renamed and lies in a folder we look into.
+    Rotated(Instant),
+    /// It is nowhere to be seen, but has not been deleted.
+    Away(Instant),
+    /// No name is left; only our descriptor keeps it.
+    Deleted(Instant),
+}
+
+pub(crate) struct Tail {
+    pub(crate) id: FileId,
+    pub(crate) form: Form,
+    pub(crate) source: Arc<str>,
+    pub(crate) base: Arc<str>,
+    pub(crate) path: Arc<str>,
+    pub(crate) folder: FolderId,
+    pub(crate) name: OsString,
+    pub(crate) inode: Inode,
+    pub(crate) generation: u32,
+    /// None once all of a rotated file was read, or while it cannot be opened.
+    pub(crate) file: Option<File>,
+    pub(crate) phase: Phase,
+    head: Print,
+    /// Everything in front of this has been made into records.
+    pub(crate) start: u64,
+    /// No line ends between `start` and here.
+    scanned: u64,
+    /// Where the bytes in the buffer end.
+    filled: u64,
+    /// The bytes in front of `start`.
+    before: Vec<u8>,
+    /// Per stream: records that begin before this were kept by an earlier run.
+    pub(crate) skip: [u64; 3],
+    pub(crate) size: u64,
+    /// Whether it waits to be read.
+    pub(crate) dirty: bool,
+    /// Whether the last read reached the end.
+    pub(crate) at_end: bool,
+    pub(crate) grown: Instant,
+    pub(crate) last: Option<Timestamp>,
+    /// See [`FileMark::copy`].
+    pub(crate) copy: bool,
+    /// To be let go with the next batch.
+    pub(crate) end: Option<End>,
+}
+
+/// How a file is let go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It is no more: its mark goes too.
+    Gone,
+    /// It may come back: its mark stays.
+    Released,
+}
+
+/// What a read has put into the buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Filled {
+    /// Whole lines from `from` up to `until`, the last line feed included.
+    Lines { from: usize, until: usize },
+    /// The first `bytes` of one line of `length` bytes, the buffer being too small for it.
+    Long { from: usize, bytes: usize, length: u64 },
+    /// No whole line yet.
+    Nothing,
+    /// The file does not hold any more what was read of it.
+    Rewritten,
+}
+
+/// What is known when a file is first seen.
+pub(crate) struct Origin {
+    pub(crate) form: Form,
+    pub(crate) source: Arc<str>,
+    pub(crate) base: Arc<str>,
+    pub(crate) path: Arc<str>,
+    pub(crate) folder: FolderId,
+    pub(crate) name: OsString,
+    pub(crate) inode: Inode,
+    pub(crate) generation: u32,
+}
+
+/// Opens a file for reading without being held up by it, whatever it is.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(i32::try_from(flags.bits()).unwrap_or(0))
+        .open(path)
+}
+
+impl Tail {
+    /// A file that is new to us, read from `start` on.
+    pub(crate) fn new(file: File, origin: Origin, start: u64, now: Instant) -> io::Result<Self> {
+        let mut front = [0; ID_BYTES];
+        let length = file.read_at(&mut front, 0)?;
+        let id = origin
+            .inode
+            .id(origin.generation, front.get(..length).unwrap_or_default());
+        let mut tail = Self {
+            id,
+            form: origin.form,
+            source: origin.source,
+            base: origin.base,
+            path: origin.path,
+            folder: origin.folder,
+            name: origin.name,
+            inode: origin.inode,
+            generation: origin.generation,
+            file: Some(file),
+            phase: Phase::Live,
+            head: Print::default(),
+            start,
+            scanned: start,
+            filled: start,
+            before: Vec::new(),
+            skip: [start; 3],
+            size: start,
+            dirty: false,
+            at_end: false,
+            grown: now,
+            last: None,
+            copy: false,
+            end: None,
+        };
+        tail.remember_before()?;
+        Ok(tail)
+    }
+
+    /// A file that an earlier run has read a part of.
+    pub(crate) fn resume(file: File, origin: Origin, mark: &FileMark, now: Instant) -> io::Result<Self> {
+        let mut tail = Self::new(file, origin, mark.resume_bytes(), now)?;
+        tail.id = mark.id;
+        tail.generation = mark.generation;
+        tail.head = mark.head;
+        tail.skip = mark.done;
+        if mark.copy {
+            tail.make_copy();
+        }
+        Ok(tail)
+    }
+
+    /// Not to be read, see [`FileMark::copy`].
+    pub(crate) fn make_copy(&mut self) {
+        self.copy = true;
+        self.file = None;
+    }
+
+    /// Begins anew at the first byte, as another file under the same inode.
+    pub(crate) fn restart(&mut self, now: Instant) -> io::Result<()> {
+        let Some(file) = self.file.take() else {
+            return Ok(());
+        };
+        let origin = Origin {
+            form: self.form,
+            source: Arc::clone(&self.source),
+            base: Arc::clone(&self.base),
+            path: Arc::clone(&self.path),
+            folder: self.folder,
+            name: self.name.clone(),
+            inode: self.inode,
+            generation: self.generation.wrapping_add(1),
+        };
+        let (phase, last) = (self.phase, self.last);
+        *self = Self::new(file, origin, 0, now)?;
+        (self.phase, self.last) = (phase, last);
+        Ok(())
+    }
+
+    /// Reads on. Bytes are only taken by [`Self::advance`].
+    pub(crate) fn fill(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        line_bytes_max: usize,
+        now: Instant,
+    ) -> io::Result<Filled> {
+        buffer.resize(BUFFER_BYTES, 0);
+        let pending = self.scanned - self.start;
+        if pending > REREAD_BYTES {
+            return self.fill_long(buffer, line_bytes_max, now);
+        }
+        let early = self.before.len();
+        let count = self.read(buffer, self.start - early as u64)?;
+        if buffer.get(..early) != Some(&self.before) || count < early {
+            return Ok(Filled::Rewritten);
+        }
+        self.at_end = count < buffer.len();
+        let scanned = early + usize::try_from(pending).unwrap_or(usize::MAX);
+        let Some(fresh) = buffer.get(scanned..count).filter(|fresh| !fresh.is_empty()) else {
+            self.scanned = self.start + (count - early) as u64;
+            return Ok(Filled::Nothing);
+        };
+        self.grown = now;
+        self.filled = self.start + (count - early) as u64;
+        if let Some(last) = memchr::memrchr(b'\n', fresh) {
+            let (from, until) = (early, scanned + last + 1);
+            return Ok(Filled::Lines { from, until });
+        }
+        self.scanned = self.filled;
+        Ok(Filled::Nothing)
+    }
+
+    /// Looks for the end of a long line; only then is its beginning read again.
+    fn fill_long(&mut self, buffer: &mut Vec<u8>, line_bytes_max: usize, now: Instant) -> io::Result<Filled> {
+        let count = self.read(buffer, self.scanned)?;
+        self.at_end = count < buffer.len();
+        if count == 0 {
+            let cut = self.length()? < self.scanned;
+            return Ok(if cut { Filled::Rewritten } else { Filled::Nothing });
+        }
+        self.grown = now;
+        match memchr::memchr(b'\n', buffer.get(..count).unwrap_or_default()) {
+            Some(end) => {
+                let length = self.scanned + end as u64 - self.start;
+                self.at_end = false;
+                self.fill_front(buffer, line_bytes_max, length)
+            }
+            None => {
+                self.scanned += count as u64;
+                Ok(Filled::Nothing)
+            }
+        }
+    }
+
+    /// What stands behind the last line feed, as a line: for a file that nobody writes to any more.
+    pub(crate) fn fill_rest(&mut self, buffer: &mut Vec<u8>, line_bytes_max: usize) -> io::Result<Filled> {
+        match self.scanned - self.start {
+            0 => Ok(Filled::Nothing),
+            length => self.fill_front(buffer, line_bytes_max, length),
+        }
+    }
+
+    fn fill_front(&mut self, buffer: &mut Vec<u8>, line_bytes_max: usize, length: u64) -> io::Result<Filled> {
+        let early = self.before.len();
+        let bytes = usize::try_from(length).map_or(line_bytes_max, |length| length.min(line_bytes_max));
+        buffer.resize(early + bytes, 0);
+        let count = self.read(buffer, self.start - early as u64)?;
+        if count < buffer.len() || buffer.get(..early) != Some(&self.before) {
+            return Ok(Filled::Rewritten);
+        }
+        Ok(Filled::Long {
+            from: early,
+            bytes,
+            length,
+        })
+    }
+
+    /// Takes `bytes` of the lines in `buffer`, which begin at `from`; `all` when no whole line is left there.
+    pub(crate) fn advance(&mut self, buffer: &[u8], from: usize, bytes: usize, all: bool) {
+        let until = from + bytes;
+        let taken = buffer.get(until.saturating_sub(CHECK_BYTES)..until);
+        self.before.clear();
+        self.before.extend_from_slice(taken.unwrap_or_default());
+        self.start += bytes as u64;
+        self.scanned = if all { self.filled } else { self.start };
+    }
+
+    /// Takes a long line of `length` bytes and, if there is one, its line feed.
+    pub(crate) fn advance_long(&mut self, length: u64, line_feed: bool) -> io::Result<()> {
+        self.start += length + u64::from(line_feed);
+        self.scanned = self.start;
+        self.remember_before()
+    }
+
+    fn remember_before(&mut self) -> io::Result<()> {
+        let early = self.start.min(CHECK_BYTES as u64);
+        let mut before = vec![0; usize::try_from(early).unwrap_or(0)];
+        if let Some(file) = &self.file {
+            file.read_exact_at(&mut before, self.start - early)?;
+        }
+        self.before = before;
+        Ok(())
+    }
+
+    fn read(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        match &self.file {
+            Some(file) => file.read_at(buffer, at),
+            None => Ok(0),
+        }
+    }
+
+    pub(crate) fn length(&self) -> io::Result<u64> {
+        match &self.file {
+            Some(file) => Ok(file.metadata()?.len()),
+            None => Ok(self.size),
+        }
+    }
+
+    /// Bytes that are not yet records.
+    pub(crate) fn unread(&self) -> u64 {
+        self.size.saturating_sub(self.start)
+    }
+
+    /// Looks at the size, and whether a name is left. True when there is something to read.
+    pub(crate) fn look(&mut self, now: Instant) -> bool {
+        let Some(meta) = self.file.as_ref().and_then(|file| file.metadata().ok()) else {
+            return false;
+        };
+        self.size = meta.len();
+        if meta.nlink() == 0 && !matches!(self.phase, Phase::Deleted(_)) {
+            self.phase = Phase::Deleted(now);
+        }
+        self.size != self.scanned
+    }
+
+    /// The front of the file, read or not.
+    pub(crate) fn front(&self) -> Print {
+        let mut front = self.head;
+        if let (Some(file), Ok(length)) = (&self.file, self.length()) {
+            front.grow(file, length);
+        }
+        front
+    }
+
+    /// When the phase began, or the file last grew, whichever is later.
+    pub(crate) fn quiet_since(&self) -> Instant {
+        match self.phase {
+            Phase::Live => self.grown,
+            Phase::Rotated(since) | Phase::Away(since) | Phase::Deleted(since) => self.grown.max(since),
+        }
+    }
+
+    /// The watermark. `open` has, per stream, where a record begins that is not finished.
+    pub(crate) fn mark(&mut self, open: [Option<u64>; 3], gone: bool) -> FileMark {
+        if let Some(file) = &self.file {
+            self.head.grow(file, self.start);
+        }
+        let mut done = [0; 3];
+        for ((done, skip), open) in done.iter_mut().zip(self.skip).zip(open) {
+            *done = open.unwrap_or_else(|| self.start.max(skip));
+        }
+        FileMark {
+            id: self.id,
+            form: self.form,
+            source: Arc::clone(&self.source),
+            base: Arc::clone(&self.base),
+            path: Arc::clone(&self.path),
+            inode: self.inode,
+            generation: self.generation,
+            head: self.head,
+            read: self.start,
+            check: Print::new(&self.before),
+            done,
+            copy: self.copy,
+            gone,
+        }
+    }
+}

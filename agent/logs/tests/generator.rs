@@ -1,0 +1,163 @@
+//! Numbered log lines, the same on every run: who wrote a line, and which one it is, can be read off it.
+//!
+//! Standard library only, so that other test crates can include the file by its path.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::allow_attributes,
+    reason = "each test that includes this uses a part of it"
+)]
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// The time of every container line.
+pub const TIME: &str = "2024-03-01T10:00:00.123456789Z";
+
+/// One writer: a file, the lines it has written so far, and the files it has rotated away.
+pub struct Writer {
+    path: PathBuf,
+    number: usize,
+    container: bool,
+    file: File,
+    /// The next line's number: so many are written.
+    pub next: usize,
+    rotated: Vec<PathBuf>,
+    rotations: usize,
+    random: u64,
+}
+
+impl Writer {
+    /// A plain file `<folder>/app-<number>.log`.
+    pub fn plain(folder: &Path, number: usize) -> io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        Self::open(folder.join(format!("app-{number}.log")), number, false)
+    }
+
+    /// The file of a container: `<root>/shop_app-<number>_uid/main/0.log`.
+    pub fn container(root: &Path, number: usize) -> io::Result<Self> {
+        let folder = root.join(format!("shop_app-{number}_uid/main"));
+        fs::create_dir_all(&folder)?;
+        Self::open(folder.join("0.log"), number, true)
+    }
+
+    fn open(path: PathBuf, number: usize, container: bool) -> io::Result<Self> {
+        Ok(Self {
+            file: appending(&path)?,
+            path,
+            number,
+            container,
+            next: 0,
+            rotated: Vec::new(),
+            rotations: 0,
+            random: number as u64 + 1,
+        })
+    }
+
+    /// Appends lines, in two writes that part somewhere inside a line.
+    pub fn write(&mut self, lines: usize) -> io::Result<()> {
+        let mut text = String::new();
+        for _ in 0..lines {
+            let line = line(self.number, self.next);
+            if !self.container {
+                text.push_str(&format!("{line}\n"));
+            } else if self.next.is_multiple_of(7) {
+                // In two pieces, with a line of the other stream between them.
+                let (front, back) = line.split_at(20);
+                text.push_str(&format!("{TIME} stdout P {front}\n"));
+                text.push_str(&format!("{TIME} stderr F between\n"));
+                text.push_str(&format!("{TIME} stdout F {back}\n"));
+            } else {
+                text.push_str(&format!("{TIME} stdout F {line}\n"));
+            }
+            self.next += 1;
+        }
+        let cut = usize::try_from(self.below(text.len() as u64)).unwrap_or(0);
+        let (front, back) = text.as_bytes().split_at(cut);
+        self.file.write_all(front)?;
+        self.file.write_all(back)
+    }
+
+    /// Renames the file and begins a new one, keeping at most `keep` old ones.
+    pub fn rotate(&mut self, keep: usize) -> io::Result<()> {
+        self.rotations += 1;
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let to = self.path.with_file_name(format!("{name}.{:06}", self.rotations));
+        fs::rename(&self.path, &to)?;
+        self.rotated.push(to);
+        self.file = appending(&self.path)?;
+        while self.rotated.len() > keep {
+            fs::remove_file(self.rotated.remove(0))?;
+        }
+        Ok(())
+    }
+
+    /// Pseudo-random, below `most`.
+    pub fn below(&mut self, most: u64) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random % most.max(1)
+    }
+}
+
+fn appending(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// The text of a line, about 150 bytes.
+pub fn line(writer: usize, number: usize) -> String {
+    let filler = "lorem ipsum dolor sit amet consectetur adipiscing elit";
+    format!(
+        "writer={writer:04} line={number:08} level=info GET /api/v1/orders/{:08x} status=200 took={}ms {}",
+        number.wrapping_mul(2_654_435_761) & 0xffff_ffff,
+        number % 997,
+        filler.get(..20 + number % 30).unwrap_or_default(),
+    )
+}
+
+/// Which line a text is: writer and number. `None` when it is not one of [`line`], or not all of it.
+pub fn number_of(text: &str) -> Option<(usize, usize)> {
+    let writer = text.strip_prefix("writer=")?.get(..4)?.parse().ok()?;
+    let number = text.get(12..)?.strip_prefix("line=")?.get(..8)?.parse().ok()?;
+    (text == line(writer, number)).then_some((writer, number))
+}
+
+/// Which lines have been seen, and how often.
+#[derive(Default)]
+pub struct Seen {
+    writers: Vec<Vec<u8>>,
+    /// Texts that are no line of ours.
+    pub corrupt: Vec<String>,
+}
+
+impl Seen {
+    pub fn add(&mut self, text: &str) {
+        let Some((writer, number)) = number_of(text) else {
+            self.corrupt.push(text.to_owned());
+            return;
+        };
+        if self.writers.len() <= writer {
+            self.writers.resize_with(writer + 1, Vec::new);
+        }
+        if let Some(lines) = self.writers.get_mut(writer) {
+            if lines.len() <= number {
+                lines.resize(number + 1, 0);
+            }
+            if let Some(count) = lines.get_mut(number) {
+                *count = count.saturating_add(1);
+            }
+        }
+    }
+
+    /// How many of a writer's first `written` lines were not seen, and how many were seen more than once.
+    pub fn lost_and_doubled(&self, writer: usize, written: usize) -> (usize, usize) {
+        let lines = self.writers.get(writer).map_or(&[][..], Vec::as_slice);
+        let seen = |number: usize| lines.get(number).copied().unwrap_or(0);
+        let lost = (0..written).filter(|number| seen(*number) == 0).count();
+        let doubled = (0..lines.len()).filter(|number| seen(*number) > 1).count();
+        (lost, doubled)
+    }
+}

@@ -1,0 +1,193 @@
+//! The Slack fake that all tests share: its verdicts, and the notifier against it over real HTTP.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use journal::{Disk, Journal};
+use model::{AlertEvent, Clock, Leadership};
+use net::HttpClient;
+use prometheus::Registry;
+use serde_json::Value;
+use telemetry::clock::RuntimeClock;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use self::slack::{Manner, Slack};
+use super::world::{config, firing, minutes};
+use crate::{Handle, Notifier};
+
+#[path = "../../../tests/fakes/slack.rs"]
+mod slack;
+
+fn file(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+#[test]
+fn the_fake_judges_as_the_table_says() {
+    let cases = std::fs::read(file("../../tests/fakes/slack_cases.json")).unwrap();
+    let cases: Vec<Value> = serde_json::from_slice(&cases).unwrap();
+    assert!(cases.len() > 20);
+    for case in cases {
+        let verdict = slack::judge(case["payload"].to_string().as_bytes());
+        let word = verdict.map_or_else(|(_, word)| word, |_| "ok");
+        assert_eq!(case["answer"], word, "{}", case["name"]);
+    }
+    assert_eq!(slack::judge(b"payload=x"), Err((400, "invalid_payload")));
+}
+
+#[test]
+fn the_fake_takes_every_kind_of_card() {
+    let cards = std::fs::read_dir(file("tests/golden")).unwrap();
+    let mut seen = 0;
+    for card in cards.map(|card| card.unwrap().path()) {
+        if card.file_name().unwrap().to_string_lossy().starts_with("slack_") {
+            assert!(
+                slack::judge(&std::fs::read(&card).unwrap()).is_ok(),
+                "{}",
+                card.display()
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen >= 9);
+}
+
+/// A notifier in real time, with a real client and a real disk.
+struct Real {
+    slack: Slack,
+    handle: Handle,
+    events: mpsc::Sender<AlertEvent>,
+    clock: Arc<RuntimeClock>,
+    stop: CancellationToken,
+    _leads: watch::Sender<Leadership>,
+    _folder: tempfile::TempDir,
+}
+
+impl Real {
+    async fn start() -> Self {
+        let slack = Slack::start().await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(Disk::new(folder.path()), Path::new("alerts")).unwrap();
+        let clock = RuntimeClock::system();
+        let (leads, leadership) = watch::channel(Leadership::standalone());
+        let (events, inbox) = mpsc::channel(64);
+        let text = format!("slack: {{ webhook_url: '{}', timeout: 400ms }}", slack.url());
+        let (config, client, wall) = (
+            config(&text),
+            HttpClient::new().unwrap(),
+            Arc::<RuntimeClock>::clone(&clock),
+        );
+        let (notifier, handle) = Notifier::new(
+            &config,
+            inbox,
+            journal,
+            client,
+            wall,
+            leadership,
+            &Registry::new(),
+        );
+        let stop = CancellationToken::new();
+        tokio::spawn(notifier.run(stop.clone()));
+        Self {
+            slack,
+            handle,
+            events,
+            clock,
+            stop,
+            _leads: leads,
+            _folder: folder,
+        }
+    }
+
+    /// Has fired for so long that it is told at once.
+    async fn fires(&self, name: &str) {
+        let since = self.clock.now() - minutes(5);
+        self.events.send(firing(name, "a", since)).await.unwrap();
+    }
+
+    /// Waits until so many messages are in the channel.
+    async fn posted(&self, count: usize) {
+        let end = Instant::now() + Duration::from_secs(20);
+        while self.slack.posted().len() < count || self.handle.ledger().in_flight > 0 {
+            assert!(Instant::now() < end, "{:#?}", self.handle.view());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Drop for Real {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+#[tokio::test]
+async fn the_pace_is_one_that_slack_accepts() {
+    let real = Real::start().await;
+    for nth in 0..6 {
+        real.fires(&format!("Alert{nth}")).await;
+    }
+    real.posted(6).await;
+    assert!(real.slack.refused().is_empty(), "{:?}", real.slack.refused());
+    let posted = real.slack.posted();
+    assert!(posted[5].at.duration_since(posted[0].at) >= Duration::from_millis(2_800));
+    let lines = posted[0].lines();
+    assert_eq!(lines[0], "▲ Firing: Alert0");
+    assert!(
+        posted[0].text().starts_with("▲ Firing: Alert0 (critical)"),
+        "{lines:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_throttled_message_is_told_when_slack_says_so() {
+    let real = Real::start().await;
+    let end = Instant::now() + Duration::from_secs(2);
+    real.slack.behave(Manner::ThrottleUntil(end));
+    real.fires("Down").await;
+    real.posted(1).await;
+    let refused = real.slack.refused();
+    assert_eq!((refused.len(), refused[0].status), (1, 429));
+    assert!(real.slack.posted()[0].at >= end);
+}
+
+#[tokio::test]
+async fn what_hangs_breaks_or_fails_is_told_again() {
+    for (manner, repeats) in [
+        (Manner::Hang, true),
+        (Manner::Drop, true),
+        (Manner::Answer(500, "rollback_error"), false),
+        (Manner::HangAfterPosting, true),
+    ] {
+        let real = Real::start().await;
+        real.slack.behave(manner);
+        real.fires("Down").await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        real.slack.behave(Manner::Well);
+        let already = usize::from(manner == Manner::HangAfterPosting);
+        real.posted(already + 1).await;
+        let says = real.slack.posted()[already]
+            .payload
+            .to_string()
+            .contains("possibly a repeat");
+        assert_eq!(says, repeats, "{manner:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_archived_channel_is_said_and_left_alone() {
+    let real = Real::start().await;
+    real.slack.behave(Manner::Answer(410, "channel_is_archived"));
+    real.fires("Down").await;
+    let end = Instant::now() + Duration::from_secs(20);
+    while real.handle.view().failing.is_empty() {
+        assert!(Instant::now() < end);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(real.handle.view().failing[0].1, "410 channel_is_archived");
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(real.slack.refused().len(), 1);
+}

@@ -1,0 +1,386 @@
+//! Reads a target's bodies, one after the other, into rows for the store.
+//!
+//! A body is all or nothing: series are asked of the store only once the whole body has been read.
+
+mod families;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use model::{Keep, KeepError, Labels, SeriesDesc, SeriesRef, TargetRef, Timestamp};
+
+use crate::labels::{self, Limits};
+use crate::shapes::{Place, Shapes};
+use crate::text::{self, Cursor, Pairs, ParseError, Start};
+use families::Families;
+
+/// Samples with a time of their own further ahead than this are dropped, as in Prometheus.
+const AHEAD_MILLIS: i64 = 10 * 60 * 1000;
+/// Scrapes between two attempts at series that the store refused.
+const RETRY_SCRAPES: u32 = 8;
+/// Lines that may be in the cache beside twice those of the last body.
+const SPARE_LINES: usize = 1000;
+
+/// How a target's bodies are read.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Rules {
+    pub(crate) target: Labels,
+    pub(crate) honor_labels: bool,
+    pub(crate) honor_timestamps: bool,
+    /// Zero is no limit.
+    pub(crate) sample_limit: usize,
+    pub(crate) limits: Limits,
+}
+
+pub(crate) struct Intake {
+    rules: Rules,
+    store: TargetRef,
+    /// Labels of the target's report, which no body may claim.
+    reserved: Vec<Labels>,
+    shapes: Shapes,
+    families: Families,
+    by_series: HashMap<SeriesRef, Place>,
+    scrape: u32,
+    refused: bool,
+    rows: Vec<Row>,
+    told: Vec<(Place, SeriesDesc)>,
+}
+
+#[derive(Clone, Copy)]
+struct Row {
+    place: Place,
+    value: f64,
+    time: Option<i64>,
+}
+
+/// A body, ready for the store.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    pub(crate) series: Vec<SeriesRef>,
+    pub(crate) values: Vec<f64>,
+    /// With times of their own, in ascending order.
+    pub(crate) stamped: Vec<(i64, SeriesRef, f64)>,
+    pub(crate) counts: Counts,
+}
+
+/// `samples = series + stamped + repeated + refused + out_of_bounds`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) samples: usize,
+    /// Series that the scrape before did not have.
+    pub(crate) added: usize,
+    pub(crate) repeated: usize,
+    pub(crate) refused: usize,
+    pub(crate) out_of_bounds: usize,
+    /// Kept under another name, because theirs is the report's.
+    pub(crate) renamed: usize,
+}
+
+/// Why nothing of a body is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// Out of a closed set.
+    pub(crate) reason: &'static str,
+    pub(crate) sentence: String,
+    /// Samples read until then.
+    pub(crate) samples: usize,
+}
+
+impl Intake {
+    pub(crate) fn new(rules: Rules, store: TargetRef, reserved: Vec<Labels>) -> Self {
+        Self {
+            rules,
+            store,
+            reserved,
+            shapes: Shapes::new(),
+            families: Families::default(),
+            by_series: HashMap::new(),
+            scrape: 1,
+            refused: false,
+            rows: Vec::new(),
+            told: Vec::new(),
+        }
+    }
+
+    /// The scrape gave no body: what comes next is new.
+    pub(crate) fn missed(&mut self) {
+        self.scrape += 2;
+    }
+
+    /// The store has forgotten some series: all are asked for again.
+    pub(crate) fn forget(&mut self) {
+        self.by_series.clear();
+        self.families.turn();
+    }
+
+    pub(crate) fn take(&mut self, body: &[u8], now: Timestamp, keep: &dyn Keep) -> Result<Taken, Refusal> {
+        let known = self.shapes.len();
+        self.scrape += 1;
+        self.rows.clear();
+        self.told.clear();
+        match self.walk(body, now) {
+            Ok(counts) => Ok(self.settle(counts, keep)),
+            Err(refusal) => {
+                self.shapes.truncate(known);
+                // Descriptions that were not told have to be told another time.
+                self.families.turn();
+                self.missed();
+                Err(refusal)
+            }
+        }
+    }
+
+    fn walk(&mut self, body: &[u8], now: Timestamp) -> Result<Counts, Refusal> {
+        let mut counts = Counts::default();
+        let unread = |error: ParseError, counts: &Counts| Refusal {
+            reason: "parse",
+            sentence: error.to_string(),
+            samples: counts.samples,
+        };
+        let text = text::body(body).map_err(|error| unread(error, &counts))?;
+        let mut cursor = Cursor::new(text);
+        let mut pairs = Pairs::new();
+        let mut last = None;
+        self.families.begin();
+        loop {
+            match cursor.start().map_err(|error| unread(error, &counts))? {
+                Start::End => break,
+                Start::Comment => {
+                    let comment = cursor.comment();
+                    self.families
+                        .comment(&comment)
+                        .map_err(|error| unread(error, &counts))?;
+                }
+                Start::Sample => {
+                    if let Some((place, value, time)) = self.warm(&mut cursor, last) {
+                        self.row(place, value, time, now, &mut counts);
+                        last = Some(place);
+                        continue;
+                    }
+                    let series = cursor
+                        .series(&mut pairs)
+                        .map_err(|error| unread(error, &counts))?;
+                    let (value, time) = cursor.value().map_err(|error| unread(error, &counts))?;
+                    let place = self
+                        .cold(&series, &pairs, &counts)
+                        .map_err(|(reason, sentence)| Refusal {
+                            reason,
+                            sentence,
+                            samples: counts.samples,
+                        })?;
+                    let Some(place) = place else {
+                        // Read on to say how many there are, but remember nothing.
+                        counts.samples += 1;
+                        continue;
+                    };
+                    self.shapes.follow(last, place);
+                    self.row(place, value, time, now, &mut counts);
+                    last = Some(place);
+                }
+            }
+        }
+        self.families.end();
+        let limit = self.rules.sample_limit;
+        if limit > 0 && counts.samples - counts.repeated > limit {
+            return Err(Refusal {
+                reason: "sample_limit",
+                sentence: format!("{} samples are more than sample_limit {limit}", counts.samples),
+                samples: counts.samples,
+            });
+        }
+        Ok(counts)
+    }
+
+    /// A line where it was expected, with the value that it has now.
+    fn warm(&self, cursor: &mut Cursor<'_>, last: Option<Place>) -> Option<(Place, f64, Option<i64>)> {
+        let (place, key) = self.shapes.expected(last)?;
+        let before = cursor.clone();
+        if !cursor.take(key) {
+            return None;
+        }
+        let is_told = self
+            .shapes
+            .get(place)
+            .is_some_and(|shape| shape.edition == self.families.edition());
+        match cursor.value() {
+            Ok((value, time)) if is_told => Some((place, value, time)),
+            // The slow way finds out what is wrong, and where.
+            _ => {
+                cursor.back_to(&before);
+                None
+            }
+        }
+    }
+
+    /// A line that was not expected here, or that has to be told again; none when there is no room for it.
+    fn cold(
+        &mut self,
+        series: &text::Series<'_>,
+        pairs: &Pairs<'_>,
+        counts: &Counts,
+    ) -> Result<Option<Place>, (&'static str, String)> {
+        let edition = self.families.edition();
+        let known = self.shapes.find(series.key);
+        if let Some(place) = known
+            && self
+                .shapes
+                .get(place)
+                .is_some_and(|shape| shape.edition == edition)
+        {
+            return Ok(known);
+        }
+        if known.is_none() && self.is_full(counts) {
+            return Ok(None);
+        }
+        let (labels, renamed) = self.labels(series, pairs);
+        self.rules.limits.check(&labels)?;
+        let place = known.unwrap_or_else(|| self.shapes.add(series.key));
+        let family = self.families.of(&series.name);
+        let desc = SeriesDesc {
+            labels,
+            kind: family.kind,
+            family: family.name,
+            help: family.help,
+            unit: Arc::from(""),
+        };
+        self.told.push((place, desc));
+        if let Some(shape) = self.shapes.get_mut(place) {
+            shape.edition = edition;
+            shape.renamed = renamed;
+        }
+        Ok(Some(place))
+    }
+
+    fn labels(&self, series: &text::Series<'_>, pairs: &Pairs<'_>) -> (Labels, bool) {
+        let labels = labels::joined(&series.name, pairs, &self.rules.target, self.rules.honor_labels);
+        if self.reserved.contains(&labels) {
+            return (labels::renamed(&labels), true);
+        }
+        (labels, false)
+    }
+
+    fn row(&mut self, place: Place, value: f64, time: Option<i64>, now: Timestamp, counts: &mut Counts) {
+        let time = time.filter(|_| self.rules.honor_timestamps);
+        counts.samples += 1;
+        let Some(shape) = self.shapes.get_mut(place) else {
+            return;
+        };
+        if time.is_some_and(|time| time > now.0.saturating_add(AHEAD_MILLIS)) {
+            counts.out_of_bounds += 1;
+            return;
+        }
+        if time.is_none() && std::mem::replace(&mut shape.plain, self.scrape) == self.scrape {
+            counts.repeated += 1;
+            return;
+        }
+        let before = std::mem::replace(&mut shape.seen, self.scrape);
+        if before != self.scrape {
+            counts.added += usize::from(before + 1 != self.scrape);
+        }
+        counts.renamed += usize::from(shape.renamed);
+        self.rows.push(Row { place, value, time });
+    }
+
+    /// Whether a line that is not known would be one too many.
+    fn is_full(&self, counts: &Counts) -> bool {
+        self.rules.sample_limit > 0 && counts.samples - counts.repeated >= self.rules.sample_limit
+    }
+
+    /// Asks the store for what is new, and hands over the rows.
+    fn settle(&mut self, mut counts: Counts, keep: &dyn Keep) -> Taken {
+        self.tell(keep);
+        let mut taken = Taken {
+            series: Vec::with_capacity(self.rows.len()),
+            values: Vec::with_capacity(self.rows.len()),
+            ..Taken::default()
+        };
+        let rows = std::mem::take(&mut self.rows);
+        for row in &rows {
+            let Some((series, home)) = self.shapes.get(row.place).map(|shape| (shape.series, shape.home))
+            else {
+                continue;
+            };
+            let Some(series) = series else {
+                counts.refused += 1;
+                continue;
+            };
+            if let Some(time) = row.time {
+                taken.stamped.push((time, series, row.value));
+            } else if self.is_given(home) {
+                // Another spelling of a series that has had its sample.
+                counts.repeated += 1;
+            } else {
+                taken.series.push(series);
+                taken.values.push(row.value);
+            }
+        }
+        self.rows = rows;
+        // Equal times stay in the order of the body, so that the first of two stands.
+        taken.stamped.sort_by_key(|(time, series, _)| (*time, *series));
+        let stamped = taken.stamped.len();
+        taken.stamped.dedup_by_key(|(time, series, _)| (*time, *series));
+        counts.repeated += stamped - taken.stamped.len();
+        taken.counts = counts;
+        self.tidy(counts.samples);
+        taken
+    }
+
+    /// Whether it was before; from now on it is.
+    fn is_given(&mut self, home: Place) -> bool {
+        let shape = self.shapes.get_mut(home);
+        shape.is_some_and(|shape| std::mem::replace(&mut shape.given, self.scrape) == self.scrape)
+    }
+
+    fn tell(&mut self, keep: &dyn Keep) {
+        for (place, desc) in self.told.drain(..) {
+            let series = keep.series(self.store, &desc);
+            let Some(shape) = self.shapes.get_mut(place) else {
+                continue;
+            };
+            shape.series = match series {
+                Ok(series) => Some(series),
+                Err(error) => {
+                    self.refused = true;
+                    note(&error, &desc);
+                    None
+                }
+            };
+            if let Some(series) = shape.series {
+                shape.home = *self.by_series.entry(series).or_insert(place);
+            }
+        }
+    }
+
+    /// Forgets lines that are gone, and lets refused ones be told again now and then.
+    fn tidy(&mut self, lines: usize) {
+        if self.refused && self.scrape.is_multiple_of(RETRY_SCRAPES) {
+            self.refused = false;
+            for shape in self.shapes.iter_mut().filter(|shape| shape.series.is_none()) {
+                shape.edition = 0;
+            }
+        }
+        if self.shapes.len() > 2 * lines + SPARE_LINES {
+            self.shapes.retain(self.scrape);
+            self.by_series.clear();
+            for (place, shape) in (0..).zip(self.shapes.iter_mut()) {
+                if let Some(series) = shape.series {
+                    shape.home = *self.by_series.entry(series).or_insert(place);
+                }
+            }
+            self.families.forget();
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn lines_known(&self) -> usize {
+        self.shapes.len()
+    }
+}
+
+/// The count is a metric; the series is worth a line only to somebody who looks for it.
+fn note(error: &KeepError, desc: &SeriesDesc) {
+    tracing::debug!(%error, series = %desc.labels, "series refused");
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,206 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// All samples as `name{labels} value @time`, or the mistake.
+fn read(text: &[u8]) -> Result<Vec<String>, String> {
+    let run = || -> Result<Vec<String>, ParseError> {
+        let mut cursor = Cursor::new(body(text)?);
+        let (mut seen, mut pairs) = (Vec::new(), Pairs::new());
+        loop {
+            match cursor.start()? {
+                Start::End => return Ok(seen),
+                Start::Comment => match cursor.comment().meta()? {
+                    None => {}
+                    Some(Meta::Help { family, help }) => seen.push(format!("HELP {family:?} {help:?}")),
+                    Some(Meta::Type { family, kind }) => {
+                        seen.push(format!("TYPE {family:?} {}", kind.text()))
+                    }
+                },
+                Start::Sample => {
+                    let series = cursor.series(&mut pairs)?;
+                    let (value, time) = cursor.value()?;
+                    let labels: Vec<String> = pairs
+                        .iter()
+                        .map(|(name, value)| format!("{name}={value:?}"))
+                        .collect();
+                    let time = time.map_or(String::new(), |time| format!(" @{time}"));
+                    seen.push(format!("{}{{{}}} {value}{time}", series.name, labels.join(",")));
+                }
+            }
+        }
+    };
+    run().map_err(|error| error.to_string())
+}
+
+#[track_caller]
+fn good(text: &str, seen: &[&str]) {
+    assert_eq!(
+        read(text.as_bytes()),
+        Ok(seen.iter().map(|line| (*line).to_owned()).collect()),
+        "{text:?}"
+    );
+}
+
+#[track_caller]
+fn bad(text: &str, mistake: &str) {
+    assert_eq!(read(text.as_bytes()), Err(mistake.to_owned()), "{text:?}");
+}
+
+#[test]
+fn samples_have_names_labels_values_and_times() {
+    good("a 1\n", &["a{} 1"]);
+    good("a 1", &["a{} 1"]);
+    good(
+        "a{} 1\n\n\nb:c_9{x=\"y\"} 2 1395066363000\n",
+        &["a{} 1", "b:c_9{x=\"y\"} 2 @1395066363000"],
+    );
+    good("a{x=\"1\",y=\"2\",}3\n", &["a{x=\"1\",y=\"2\"} 3"]);
+    good("a 1 -5\n", &["a{} 1 @-5"]);
+    good("a NaN\nb +Inf\nc -Inf\n", &["a{} NaN", "b{} inf", "c{} -inf"]);
+    good("", &[]);
+}
+
+#[test]
+fn blanks_may_stand_between_all_tokens() {
+    good(
+        "a\t { x\t= \"1\" ,\ty = \"2\" , } \t 3 \t 4 \n",
+        &["a{x=\"1\",y=\"2\"} 3 @4"],
+    );
+    good("  \n\t\na 1\n", &["a{} 1"]);
+}
+
+#[test]
+fn escapes_are_resolved_and_others_stand() {
+    good(
+        r#"a{x="\\ \" \n \t { } , ="} 1"#,
+        &[r#"a{x="\\ \" \n \\t { } , ="} 1"#],
+    );
+    good("a{x=\"two\nlines\"} 1\n", &["a{x=\"two\\nlines\"} 1"]);
+    good("a{x=\"ä日\"} 1\n", &["a{x=\"ä日\"} 1"]);
+}
+
+#[test]
+fn names_may_be_quoted() {
+    good("{\"x.y\",a=\"b\"} 1\n", &["x.y{a=\"b\"} 1"]);
+    good("{a=\"b\",\"x.y\"} 1\n", &["x.y{a=\"b\"} 1"]);
+    good("{\"x\"} 1\n", &["x{} 1"]);
+    good("a{\"the label\"=\"b\"} 1\n", &["a{the label=\"b\"} 1"]);
+}
+
+#[test]
+fn comments_describe_families_or_nothing() {
+    good(
+        "# HELP a Some \\\\ text\\nhere.\n",
+        &["HELP \"a\" \"Some \\\\ text\\nhere.\""],
+    );
+    good(
+        "# HELP a\n#\tTYPE\ta  counter \n",
+        &["HELP \"a\" \"\"", "TYPE \"a\" counter"],
+    );
+    good(
+        "# TYPE \"x.y\" histogram\n  # TYPE z untyped\n",
+        &["TYPE \"x.y\" histogram", "TYPE \"z\" untyped"],
+    );
+    good("#\n# anything\n#HELPLESS\n# HELPER a b\na 1\n", &["a{} 1"]);
+    bad("# TYPE a banana\n", "line 1, column 10: \"banana\" is no type");
+    bad("a 1\n# TYPE\n", "line 2, column 7: TYPE without a metric name");
+    bad("# HELP 1a x\n", "line 1, column 8: HELP without a metric name");
+}
+
+#[test]
+fn what_prometheus_lets_through_by_mistake_is_a_mistake() {
+    bad("a 1\n b 2\n", "line 2, column 1: blanks before a name");
+    bad("a 1\nb 2\0\nc 3\n", "line 2, column 4: a NUL byte");
+}
+
+#[test]
+fn mistakes_have_their_place() {
+    bad("\u{feff}a 1\n", "line 1, column 1: a byte order mark");
+    bad("a 1\r\n", "line 1, column 3: \"1\\r\" is no value");
+    bad("a 1e400\n", "line 1, column 3: \"1e400\" is no value");
+    bad("a +NaN\n", "line 1, column 3: \"+NaN\" is no value");
+    bad("a 0x10\n", "line 1, column 3: \"0x10\" is no value");
+    bad(
+        "a\n",
+        "line 1, column 2: a value is missing, or this letter cannot be in a metric name",
+    );
+    bad("a \n", "line 1, column 3: a value is missing");
+    bad("a{x=\"1\"}\n", "line 1, column 9: a value is missing");
+    bad(
+        "a-b 1\n",
+        "line 1, column 2: a value is missing, or this letter cannot be in a metric name",
+    );
+    bad("9a 1\n", "line 1, column 1: a metric name is missing");
+    bad("a 1 2 3\n", "line 1, column 7: more than a value and a time");
+    bad(
+        "a 1 2.5\n",
+        "line 1, column 5: \"2.5\" is no time in milliseconds",
+    );
+    bad(
+        "a{x=\"1\",x=\"2\"} 1\n",
+        "line 1, column 9: label \"x\" comes twice",
+    );
+    bad(
+        "a{__name__=\"b\"} 1\n",
+        "line 1, column 3: label \"__name__\" comes twice",
+    );
+    bad(
+        "a{x=\"1\"y=\"2\"} 1\n",
+        "line 1, column 8: a comma or a brace is missing",
+    );
+    bad(
+        "a{x=1} 1\n",
+        "line 1, column 5: a label value begins with a quote",
+    );
+    bad("a{x} 1\n", "line 1, column 4: a label has no value");
+    bad("a{\"b\"} 1\n", "line 1, column 6: a label has no value");
+    bad("a{x:y=\"1\"} 1\n", "line 1, column 4: a label has no value");
+    bad("{x=\"1\"} 1\n", "line 1, column 1: the braces name no metric");
+    bad("a{\"\"=\"1\"} 1\n", "line 1, column 3: a label name is empty");
+    bad("b 1\na{x=\"1} 1\n", "line 2, column 5: a quote is not closed");
+    bad("a{x=\"1\"", "line 1, column 8: a brace is not closed");
+    bad("a{,} 1\n", "line 1, column 3: a label name is missing");
+    assert_eq!(
+        read(b"a 1\nb\xff 1\n"),
+        Err("line 2, column 2: this is no UTF-8".to_owned())
+    );
+}
+
+#[test]
+fn a_known_series_is_taken_only_where_it_ends() {
+    let take = |text: &'static str, key: &str| Cursor::new(text).take(key);
+    assert!(take("a 1\n", "a"));
+    assert!(!take("ab 1\n", "a"));
+    assert!(!take("a{} 1\n", "a"));
+    assert!(take("a{x=\"1\"}2\n", "a{x=\"1\"}"));
+    assert!(!take("a{x=\"1", "a{x=\"1\"}"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_body_makes_it_panic(text in prop::collection::vec(any::<u8>(), 0..200)) {
+        _ = read(&text);
+    }
+
+    #[test]
+    fn no_body_of_its_own_letters_makes_it_panic(text in "[a-c_ \t\n#{}\"\\\\=,0-9.eE+\\-\u{e4}]{0,80}|# (HELP|TYPE) [ab\" \\\\]{0,9}") {
+        _ = read(text.as_bytes());
+    }
+
+    #[test]
+    fn what_is_written_is_read(name in "[a-z_:][a-z0-9_:]{0,9}", value in any::<f64>(), label in ".{0,12}") {
+        prop_assume!(!label.contains('\0'));
+        let escaped = label.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        let text = format!("{name}{{x=\"{escaped}\"}} {}\n", model::text::float::go(value));
+        let mut pairs = Pairs::new();
+        let mut cursor = Cursor::new(&text);
+        let series = cursor.series(&mut pairs).unwrap();
+        prop_assert_eq!(&*series.name, name.as_str());
+        prop_assert_eq!(&*pairs[0].1, label.as_str());
+        let (read, time) = cursor.value().unwrap();
+        prop_assert_eq!((read.to_bits(), time), (if value.is_nan() { f64::NAN } else { value }.to_bits(), None));
+    }
+}

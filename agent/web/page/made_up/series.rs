@@ -1,0 +1,156 @@
+//! What the made-up laptop measures.
+
+use model::{Labels, MatchOp, Matcher, Select, SelectError, Series, TimeRange, Timestamp};
+
+use super::House;
+
+/// A value over the seconds since the start.
+type Course = Box<dyn Fn(f64) -> f64>;
+
+/// Series of a laptop, each a function of the time since it was started.
+impl House {
+    fn series(&self) -> Vec<(Labels, Course)> {
+        let mut series: Vec<(Labels, Course)> = Vec::new();
+        let mut add = |name: &str, pairs: &[(&str, &str)], value: Course| {
+            let all = [("__name__", name), ("instance", "laptop"), ("job", "node")];
+            series.push((
+                Labels::from_pairs(all.into_iter().chain(pairs.iter().copied())),
+                value,
+            ));
+        };
+        let begin = self.started.seconds();
+        let gibibyte = 1_073_741_824.0;
+        add("up", &[], Box::new(|_| 1.0));
+        add("node_time_seconds", &[], Box::new(move |t| begin + t));
+        // Busy at first, then about a tenth; the integral of that.
+        for core in ["0", "1"] {
+            add(
+                "node_cpu_seconds_total",
+                &[("cpu", core), ("mode", "idle")],
+                Box::new(|t: f64| 0.9 * t - 2.4 * (1.0 - (-t / 9.0).exp()) + 0.25 * (t / 11.0).sin()),
+            );
+        }
+        add(
+            "node_memory_MemTotal_bytes",
+            &[],
+            Box::new(move |_| 31.3 * gibibyte),
+        );
+        add(
+            "node_memory_MemAvailable_bytes",
+            &[],
+            Box::new(move |t: f64| (21.9 + 0.08 * (t / 70.0).sin()) * gibibyte),
+        );
+        let mebibyte = 1_048_576.0;
+        add(
+            "node_disk_written_bytes_total",
+            &[("device", "nvme0n1")],
+            Box::new(move |t: f64| {
+                mebibyte * (1.9 * t + 30.0 * (1.0 - (-t / 8.0).exp()) + 18.0 * (t / 23.0).sin())
+            }),
+        );
+        add(
+            "node_disk_read_bytes_total",
+            &[("device", "nvme0n1")],
+            Box::new(move |t: f64| mebibyte * (0.3 * t + 4.0 * (t / 19.0).sin())),
+        );
+        add(
+            "node_network_receive_bytes_total",
+            &[("device", "wlp0s20f3")],
+            Box::new(|t: f64| 400e3 * t + 3e6 * (t / 17.0).sin()),
+        );
+        add(
+            "node_network_transmit_bytes_total",
+            &[("device", "wlp0s20f3")],
+            Box::new(|t: f64| 60e3 * t + 4e5 * (t / 13.0).sin()),
+        );
+        for (place, device, size, free, loss) in [
+            ("/home", "/dev/nvme0n1p2", 104.0, 19.8, 12.2),
+            ("/var", "/dev/nvme0n1p3", 25.0, 4.1, 1.8),
+            ("/", "/dev/nvme0n1p1", 48.0, 20.0, 0.1),
+        ] {
+            let at = [("mountpoint", place), ("device", device), ("fstype", "ext4")];
+            add(
+                "node_filesystem_size_bytes",
+                &at,
+                Box::new(move |_| size * gibibyte),
+            );
+            let fills = self.firing();
+            add(
+                "node_filesystem_avail_bytes",
+                &at,
+                Box::new(move |t: f64| {
+                    let lost = if fills {
+                        loss * (1.0 - (-t / 900.0).exp())
+                    } else {
+                        0.0
+                    };
+                    (free - lost) * gibibyte
+                }),
+            );
+        }
+        series
+    }
+
+    fn matching(&self, matchers: &[Matcher], range: TimeRange) -> Vec<Series> {
+        if self.empty() {
+            return Vec::new();
+        }
+        let until = range.until.min(self.now());
+        let times: Vec<Timestamp> = self
+            .readings(until)
+            .into_iter()
+            .filter(|at| range.contains(*at))
+            .collect();
+        let mut found: Vec<Series> = self
+            .series()
+            .into_iter()
+            .filter(|(labels, _)| {
+                matchers
+                    .iter()
+                    .all(|matcher| matches(matcher, labels.value(&matcher.name)))
+            })
+            .map(|(labels, value)| Series {
+                labels,
+                values: times
+                    .iter()
+                    .map(|at| value(at.since(self.started).as_secs_f64()))
+                    .collect(),
+                times: times.clone().into(),
+                staleness: None,
+            })
+            .filter(|series| !series.times.is_empty())
+            .collect();
+        found.sort_by(|left, right| left.labels.cmp(&right.labels));
+        found
+    }
+}
+
+fn matches(matcher: &Matcher, value: &str) -> bool {
+    let regex =
+        || regex::Regex::new(&format!("^(?:{})$", matcher.value)).is_ok_and(|regex| regex.is_match(value));
+    match matcher.op {
+        MatchOp::Equal => value == &*matcher.value,
+        MatchOp::NotEqual => value != &*matcher.value,
+        MatchOp::Matches => regex(),
+        MatchOp::NotMatches => !regex(),
+    }
+}
+
+impl Select for House {
+    fn select(&self, matchers: &[Matcher], range: TimeRange, _: usize) -> Result<Vec<Series>, SelectError> {
+        Ok(self.matching(matchers, range))
+    }
+    fn labels(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<Labels>, SelectError> {
+        Ok(self
+            .matching(matchers, range)
+            .into_iter()
+            .map(|series| series.labels)
+            .collect())
+    }
+    fn metadata(&self) -> Vec<model::Metadata> {
+        Vec::new()
+    }
+    fn last(&self, _: Option<&str>) -> Vec<model::select::Last> {
+        Vec::new()
+    }
+}

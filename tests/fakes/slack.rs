@@ -1,0 +1,361 @@
+//! A Slack workspace with one incoming webhook: it enforces the published limits, answers with Slack's words,
+//! remembers what it took, and misbehaves on command.
+//!
+//! Speaks just enough HTTP/1.1 for that. Its verdicts are held against `slack_sdk` by `check_slack.py`.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+const PATH: &str = "/services/T0000000/B0000000/not-a-secret";
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Messages at once before one a second is all there is.
+const BURST: f64 = 3.0;
+/// What timers and the network may add to a sender that counts right.
+const TOLERANCE: f64 = 1.05;
+
+const BLOCKS_MAX: usize = 50;
+const ATTACHMENTS_MAX: usize = 100;
+const HEADER_MAX: usize = 150;
+const TEXT_MAX: usize = 3_000;
+const FIELDS_MAX: usize = 10;
+const FIELD_MAX: usize = 2_000;
+const ELEMENTS_MAX: usize = 10;
+const BLOCK_ID_MAX: usize = 255;
+/// Over all blocks; not published, but met by others.
+const TOTAL_MAX: usize = 13_200;
+
+/// How the webhook treats what comes next.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Manner {
+    /// By the rules.
+    Well,
+    /// Reads the message, posts it, and never answers.
+    HangAfterPosting,
+    /// Reads the message and does nothing, for ever.
+    Hang,
+    /// Closes the connection without an answer; nothing is posted.
+    Drop,
+    /// Any status with any word, for example `(500, "rollback_error")` or `(410, "channel_is_archived")`.
+    Answer(u16, &'static str),
+    /// 429 until this moment, with what is left of it as `Retry-After`.
+    ThrottleUntil(Instant),
+}
+
+/// A message as it stands in the channel.
+#[derive(Clone, Debug)]
+pub(crate) struct Posted {
+    pub(crate) at: Instant,
+    pub(crate) payload: Value,
+}
+
+impl Posted {
+    /// All that a reader sees, line by line: titles, facts, alerts, links.
+    #[must_use]
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let blocks = list(&self.payload, "blocks")
+            .iter()
+            .chain(attached(&self.payload));
+        for block in blocks {
+            let text = block.get("text").into_iter();
+            let parts = list(block, "fields").iter().chain(list(block, "elements"));
+            for part in text.chain(parts) {
+                lines.extend(string(part, "text").lines().map(str::to_owned));
+            }
+        }
+        lines
+    }
+
+    /// What a phone shows of it.
+    #[must_use]
+    pub(crate) fn text(&self) -> &str {
+        string(&self.payload, "text")
+    }
+}
+
+/// One request that was not posted.
+#[derive(Clone, Debug)]
+pub(crate) struct Refused {
+    pub(crate) at: Instant,
+    pub(crate) status: u16,
+    pub(crate) word: String,
+    pub(crate) payload: Value,
+}
+
+pub(crate) struct Slack {
+    url: String,
+    state: Arc<Mutex<State>>,
+    server: AbortHandle,
+}
+
+struct State {
+    manner: Manner,
+    posted: Vec<Posted>,
+    refused: Vec<Refused>,
+    tokens: f64,
+    counted: Instant,
+}
+
+impl Slack {
+    /// Opens the webhook on a free port of the loopback.
+    ///
+    /// # Errors
+    /// There is no port.
+    pub(crate) async fn start() -> std::io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}{PATH}", listener.local_addr()?);
+        let state = Arc::new(Mutex::new(State {
+            manner: Manner::Well,
+            posted: Vec::new(),
+            refused: Vec::new(),
+            tokens: BURST,
+            counted: Instant::now(),
+        }));
+        let shared = Arc::clone(&state);
+        let server = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let state = Arc::clone(&shared);
+                tokio::spawn(async move { serve(stream, &state).await });
+            }
+        });
+        let server = server.abort_handle();
+        Ok(Self { url, state, server })
+    }
+
+    /// The webhook's URL.
+    #[must_use]
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) fn behave(&self, manner: Manner) {
+        lock(&self.state).manner = manner;
+    }
+
+    /// Oldest first.
+    #[must_use]
+    pub(crate) fn posted(&self) -> Vec<Posted> {
+        lock(&self.state).posted.clone()
+    }
+
+    #[must_use]
+    pub(crate) fn refused(&self) -> Vec<Refused> {
+        lock(&self.state).refused.clone()
+    }
+}
+
+impl Drop for Slack {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What Slack says to a payload: nothing against it, or a status and a word.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn judge(body: &[u8]) -> Result<Value, (u16, &'static str)> {
+    let payload: Value = serde_json::from_slice(body).map_err(|_| (400, "invalid_payload"))?;
+    if !payload.is_object() {
+        return Err((400, "invalid_payload"));
+    }
+    let (blocks, attachments) = (list(&payload, "blocks"), list(&payload, "attachments"));
+    if string(&payload, "text").is_empty() && blocks.is_empty() && attachments.is_empty() {
+        return Err((400, "no_text"));
+    }
+    if attachments.len() > ATTACHMENTS_MAX {
+        return Err((400, "too_many_attachments"));
+    }
+    let within =
+        blocks.len() <= BLOCKS_MAX && attachments.iter().all(|a| list(a, "blocks").len() <= BLOCKS_MAX);
+    let all = || blocks.iter().chain(attached(&payload));
+    if !within || !all().all(is_block) {
+        return Err((400, "invalid_blocks"));
+    }
+    let total: usize = all().map(|block| block.to_string().chars().count()).sum();
+    if total > TOTAL_MAX {
+        return Err((400, "msg_blocks_too_long"));
+    }
+    Ok(payload)
+}
+
+fn attached(payload: &Value) -> impl Iterator<Item = &Value> {
+    list(payload, "attachments")
+        .iter()
+        .flat_map(|attachment| list(attachment, "blocks"))
+}
+
+fn is_block(block: &Value) -> bool {
+    let text = block.get("text");
+    let id_fits = string(block, "block_id").chars().count() <= BLOCK_ID_MAX;
+    id_fits
+        && match string(block, "type") {
+            "divider" => true,
+            "header" => {
+                text.is_some_and(|text| string(text, "type") == "plain_text" && is_text(text, HEADER_MAX))
+            }
+            "section" => {
+                let fields = list(block, "fields");
+                let has_one = text.is_some() || !fields.is_empty();
+                has_one
+                    && text.is_none_or(|text| is_text(text, TEXT_MAX))
+                    && fields.len() <= FIELDS_MAX
+                    && fields.iter().all(|field| is_text(field, FIELD_MAX))
+            }
+            "context" => {
+                let elements = list(block, "elements");
+                (1..=ELEMENTS_MAX).contains(&elements.len())
+                    && elements.iter().all(|element| is_text(element, TEXT_MAX))
+            }
+            _ => false,
+        }
+}
+
+fn is_text(text: &Value, most: usize) -> bool {
+    let known = matches!(string(text, "type"), "plain_text" | "mrkdwn");
+    known && (1..=most).contains(&string(text, "text").chars().count())
+}
+
+fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
+    value
+        .get(name)
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
+}
+
+fn string<'a>(value: &'a Value, name: &str) -> &'a str {
+    value.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Serves one connection until it ends, breaks or has to be dropped.
+async fn serve(mut stream: TcpStream, state: &Mutex<State>) {
+    while let Some((line, body)) = read(&mut stream).await {
+        let Some((status, word, retry_after)) = answer(&line, &body, state).await else {
+            return;
+        };
+        let retry_after = retry_after.map_or(String::new(), |left| format!("Retry-After: {left}\r\n"));
+        let answer = format!(
+            "HTTP/1.1 {status} Slack\r\nContent-Type: text/html\r\n{retry_after}Content-Length: {}\r\n\r\n{word}",
+            word.len()
+        );
+        if stream.write_all(answer.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Status, word and `Retry-After`; none to drop the connection.
+async fn answer(line: &str, body: &[u8], state: &Mutex<State>) -> Option<(u16, &'static str, Option<u64>)> {
+    let manner = lock(state).manner;
+    match manner {
+        Manner::Drop => return None,
+        Manner::Hang => std::future::pending().await,
+        Manner::HangAfterPosting => {
+            post(line, body, state);
+            std::future::pending().await
+        }
+        Manner::Answer(status, word) => return Some(refuse(body, state, (status, word), None)),
+        Manner::ThrottleUntil(end) if Instant::now() < end => {
+            let left = (end - Instant::now()).as_secs_f64().ceil() as u64;
+            return Some(refuse(body, state, (429, "rate_limited"), Some(left)));
+        }
+        Manner::ThrottleUntil(_) | Manner::Well => {}
+    }
+    Some(post(line, body, state))
+}
+
+fn post(line: &str, body: &[u8], state: &Mutex<State>) -> (u16, &'static str, Option<u64>) {
+    if line != format!("POST {PATH} HTTP/1.1") {
+        return refuse(body, state, (404, "no_service"), None);
+    }
+    if !take_token(state) {
+        return refuse(body, state, (429, "rate_limited"), Some(1));
+    }
+    match judge(body) {
+        Ok(payload) => {
+            let at = Instant::now();
+            lock(state).posted.push(Posted { at, payload });
+            (200, "ok", None)
+        }
+        Err(verdict) => refuse(body, state, verdict, None),
+    }
+}
+
+fn refuse(
+    body: &[u8],
+    state: &Mutex<State>,
+    (status, word): (u16, &'static str),
+    retry_after: Option<u64>,
+) -> (u16, &'static str, Option<u64>) {
+    let payload = serde_json::from_slice(body).unwrap_or_default();
+    lock(state).refused.push(Refused {
+        at: Instant::now(),
+        status,
+        word: word.to_owned(),
+        payload,
+    });
+    (status, word, retry_after)
+}
+
+fn take_token(state: &Mutex<State>) -> bool {
+    let mut state = lock(state);
+    let now = Instant::now();
+    let passed = now.duration_since(state.counted).as_secs_f64();
+    state.counted = now;
+    state.tokens = (state.tokens + passed * TOLERANCE).min(BURST);
+    let has = state.tokens >= 1.0 - (TOLERANCE - 1.0);
+    if has {
+        state.tokens = (state.tokens - 1.0).max(0.0);
+    }
+    has
+}
+
+/// One request: its first line and its body. None at the end, or when it is not HTTP.
+async fn read(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
+    let mut bytes = Vec::new();
+    let head_bytes = loop {
+        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+            break end + 4;
+        }
+        let space = bytes.len() < HEAD_BYTES_MAX;
+        if !space || more(stream, &mut bytes).await? == 0 {
+            return None;
+        }
+    };
+    let head = String::from_utf8_lossy(bytes.get(..head_bytes)?).into_owned();
+    let line = head.lines().next()?.to_owned();
+    let length = head.lines().find_map(|header| {
+        let (name, value) = header.split_once(':')?;
+        let named = name.eq_ignore_ascii_case("content-length");
+        named.then(|| value.trim().parse::<usize>().ok()).flatten()
+    });
+    let length = length.unwrap_or(0);
+    if length > BODY_BYTES_MAX {
+        return None;
+    }
+    while bytes.len() < head_bytes + length {
+        if more(stream, &mut bytes).await? == 0 {
+            return None;
+        }
+    }
+    Some((line, bytes.get(head_bytes..head_bytes + length)?.to_vec()))
+}
+
+async fn more(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<usize> {
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let reading = stream.read_buf(bytes);
+    tokio::time::timeout(PATIENCE, reading).await.ok()?.ok()
+}
