@@ -5,11 +5,11 @@ use model::AlertState;
 use model::text::{self, duration};
 use model::view::Health;
 
+use super::condition::Condition;
 use super::frame::{Place, Sheet, empty, section};
 use super::visit::{Standing, Visit};
 use super::when::Range;
-use super::words::Unit;
-use super::{band, graph, incident, link, markdown, status, told, why, words};
+use super::{band, graph, incident, link, markdown, rule, status, told, why, words};
 
 pub(super) fn view(visit: &Visit, name: &str, group: &str) -> Sheet {
     let fingerprint = u64::from_str_radix(group, 16).ok();
@@ -25,6 +25,19 @@ pub(super) fn view(visit: &Visit, name: &str, group: &str) -> Sheet {
         });
     match standing {
         Some(standing) => found(visit, &standing),
+        None => gone(visit, name),
+    }
+}
+
+/// The gravest of the alerts with this name; while there is none, the rule that would make one.
+pub(super) fn by_name(visit: &Visit, name: &str) -> Sheet {
+    let states = [AlertState::Firing, AlertState::Pending, AlertState::Resolved];
+    let mut standing = states.into_iter().flat_map(|state| visit.standing(state));
+    if let Some(standing) = standing.find(|standing| standing.rule.name == name) {
+        return found(visit, &standing);
+    }
+    match visit.alert_rules().find(|(_, rule)| rule.name == name) {
+        Some((group, _)) => rule::view(visit, link::file_name(&group.file), name),
         None => gone(visit, name),
     }
 }
@@ -48,7 +61,7 @@ fn gone(visit: &Visit, name: &str) -> Sheet {
 fn found(visit: &Visit, standing: &Standing<'_>) -> Sheet {
     let (rule, alert) = (standing.rule, standing.alert);
     let range = visit.range(incident::around(visit.now.since(alert.active_at)));
-    let runbook = runbook(visit, standing);
+    let runbook = runbook(visit, &rule.name, alert.annotations.value("runbook_url"));
     let explore = link::explore_between(&rule.expr, range.from, range.to);
     let main = html! {
         nav.crumbs aria-label="Path" {
@@ -67,10 +80,10 @@ fn found(visit: &Visit, standing: &Standing<'_>) -> Sheet {
                 (state(visit, &range, standing))
                 (why_it_fires(visit, standing))
                 (told::section_of(visit, "Told and answered", |told| told.alerts.contains(&alert.fingerprint)))
-                (expression(rule, &explore))
+                (expression(0, rule, &explore))
             }
             div {
-                (section("runbook", "Runbook", &html! {}, &html! {}, &runbook))
+                (runbook)
                 (labels(standing))
             }
         }
@@ -109,18 +122,14 @@ fn more(visit: &Visit, standing: &Standing<'_>) -> Markup {
     let (rule, alert) = (standing.rule, standing.alert);
     let summary = alert.annotations.value("summary");
     let description = alert.annotations.value("description");
-    let threshold = rule
-        .headroom
-        .as_ref()
-        .map(|headroom| (headroom.op, headroom.threshold));
-    let unit = Unit::of(&rule.expr, threshold.map(|(_, threshold)| threshold));
+    let condition = Condition::of(rule);
     html! {
         p {
             @for said in [summary, description] { @if !said.is_empty() { (ended_with_stop(said)) " " } }
             "True since " (visit.wall.second(alert.active_at))
             @if !rule.hold.is_zero() { ", and it must last " (duration::spoken(rule.hold)) }
-            "; the value is " b { (unit.write(alert.value)) }
-            @if let Some((op, threshold)) = threshold { ", it fires " (words::condition(op, &unit.write(threshold))) }
+            "; the value is " b { (condition.write(alert.value)) }
+            @if let Some(fires) = condition.fires() { ", it fires " (fires) }
             "."
             @if alert.restored { " It was so before the restart and has not been seen since." }
             @if let Some(since) = alert.keep_firing_since {
@@ -192,30 +201,27 @@ fn why_it_fires(visit: &Visit, standing: &Standing<'_>) -> Markup {
     section("why", title, &remark, &html! {}, &body)
 }
 
-pub(super) fn expression(rule: &model::view::Rule, explore: &str) -> Markup {
+pub(super) fn expression(nth: usize, rule: &model::view::Rule, explore: &str) -> Markup {
+    let id = format!("expression-{nth}");
     let body = html! {
         div.panel.pad {
-            pre id="expression" tabindex="0" aria-label="Expression" { code { (rule.expr) } }
+            pre id=(id) tabindex="0" aria-label="Expression" { code { (rule.expr) } }
             div.acts {
                 a.button href=(explore) { "Explore" }
-                button.button type="button" data-copy="#expression" { "Copy" }
+                button.button type="button" data-copy={ "#" (id) } { "Copy" }
             }
         }
     };
-    section("expr", "Expression", &html! {}, &html! {}, &body)
+    section(&format!("expr-{nth}"), "Expression", &html! {}, &html! {}, &body)
 }
 
 /// The shipped text for this rule, or the address its annotation names.
-fn runbook(visit: &Visit, standing: &Standing<'_>) -> Markup {
-    let url = standing.alert.annotations.value("runbook_url");
+pub(super) fn runbook(visit: &Visit, name: &str, url: &str) -> Markup {
     let anchor = url.rsplit_once('#').map_or("", |(_, anchor)| anchor);
-    let name = &standing.rule.name;
     let lower = name.to_lowercase();
-    let text = [anchor, &lower, name]
-        .into_iter()
-        .filter(|key| !key.is_empty())
-        .find_map(|key| (visit.rooms.runbook)(key));
-    match text {
+    let keys = [name, anchor, &lower].into_iter().filter(|key| !key.is_empty());
+    let text = keys.filter_map(|key| (visit.rooms.runbook)(key)).next();
+    let body = match text {
         Some(text) => html! { div.panel.pad.prose { (markdown::render(&text)) } },
         None if markdown::is_safe(url) => html! {
             p.panel.empty { "The runbook of this rule is elsewhere: " a href=(url) rel="noopener noreferrer" { (url) } }
@@ -223,7 +229,8 @@ fn runbook(visit: &Visit, standing: &Standing<'_>) -> Markup {
         None => {
             empty("No runbook: the rule has no annotation runbook_url, and none is shipped under its name.")
         }
-    }
+    };
+    section("runbook", "Runbook", &html! {}, &html! {}, &body)
 }
 
 fn labels(standing: &Standing<'_>) -> Markup {

@@ -9,9 +9,9 @@ use model::{Labels, text};
 use serde::Serialize;
 
 use super::asking;
+use super::unit::Unit;
 use super::visit::Visit;
 use super::when::{Range, Wall};
-use super::words::Unit;
 
 /// Points a line is asked for at most; more than pixels would be waste.
 const POINTS_MAX: u32 = 240;

@@ -9,12 +9,13 @@ use model::text::duration;
 use model::view::{Health, LogQuery};
 use model::{AlertState, Level};
 
+use super::condition::Condition;
 use super::frame::section;
 use super::graph::{self, Graph, Line};
+use super::unit::Unit;
 use super::visit::{Standing, Visit};
 use super::when::{Range, SPANS};
-use super::words::Unit;
-use super::{condition, lines, link, shape, words};
+use super::{lines, link, shape, words};
 
 /// Cards with a graph and lines; what fires beyond them is a row each.
 const CARDS_MAX: usize = 3;
@@ -115,9 +116,10 @@ fn facts(visit: &Visit, group: &[Standing<'_>]) -> Vec<(&'static str, Markup)> {
     };
     let (rule, alert) = (first.rule, first.alert);
     let mut facts = Vec::new();
+    // The description has the figures, the summary is for a message's first line.
     let said = [
-        alert.annotations.value("summary"),
         alert.annotations.value("description"),
+        alert.annotations.value("summary"),
     ];
     if let Some(said) = said.into_iter().find(|said| !said.is_empty()) {
         facts.push(("Happening", html! { (said) }));
@@ -141,22 +143,15 @@ fn measured(group: &[Standing<'_>]) -> Markup {
     let Some(first) = group.first() else {
         return html! {};
     };
-    let threshold = first
-        .rule
-        .headroom
-        .as_ref()
-        .map(|headroom| (headroom.op, headroom.threshold));
-    let unit = Unit::of(&first.rule.expr, threshold.map(|(_, threshold)| threshold));
+    let condition = Condition::of(first.rule);
     html! {
         @for (nth, one) in group.iter().take(PLACES_MAX).enumerate() {
             @if nth > 0 { ", " }
-            b { (unit.write(one.alert.value)) }
+            b { (condition.write(one.alert.value)) }
             // Of one place the header speaks.
             @if let (Some(place), true) = (words::place(&one.alert.labels), group.len() > 1) { " " (place) }
         }
-        @if let Some((op, threshold)) = threshold {
-            span.dim { " (fires " (words::condition(op, &unit.write(threshold))) ")" }
-        }
+        @if let Some(fires) = condition.fires() { span.dim { " (fires " (fires) ")" } }
     }
 }
 
@@ -191,27 +186,17 @@ fn value_graph(visit: &Visit, standing: &Standing<'_>) -> Markup {
 /// The value a rule compares, as a graph with its threshold.
 pub(super) fn value(standing: &Standing<'_>) -> Option<Graph> {
     let (rule, alert) = (standing.rule, standing.alert);
-    let compared = condition::compared(&rule.expr)?;
-    let threshold = rule
-        .headroom
-        .as_ref()
-        .map(|headroom| (headroom.op, headroom.threshold));
-    let kind = Unit::of(&rule.expr, threshold.map(|(_, threshold)| threshold));
-    Some(Graph {
+    let condition = Condition::of(rule);
+    (!condition.value.is_empty()).then(|| Graph {
         title: words::place(&alert.labels).unwrap_or("Value").to_owned(),
         unit: String::new(),
-        most: kind.most(),
-        kind,
+        most: condition.unit.most(),
+        kind: condition.unit,
+        threshold: condition.threshold(),
         lines: vec![Line {
             label: "value",
-            expr: compared,
+            expr: condition.value,
         }],
-        threshold: threshold.map(|(op, limit)| {
-            (
-                limit,
-                format!("fires {}", words::condition(op, &kind.write(limit))),
-            )
-        }),
         chosen: Some(alert.labels.clone()),
         readings: None,
     })
@@ -266,11 +251,7 @@ fn grave_lines(visit: &Visit, standing: &Standing<'_>) -> Markup {
 
 fn row(visit: &Visit, standing: &Standing<'_>) -> Markup {
     let (rule, alert) = (standing.rule, standing.alert);
-    let threshold = rule
-        .headroom
-        .as_ref()
-        .map(|headroom| (headroom.op, headroom.threshold));
-    let unit = Unit::of(&rule.expr, threshold.map(|(_, threshold)| threshold));
+    let condition = Condition::of(rule);
     let summary = alert.annotations.value("summary");
     html! {
         li data-row data-event {
@@ -281,10 +262,10 @@ fn row(visit: &Visit, standing: &Standing<'_>) -> Markup {
                     @if let Some(place) = words::place(&alert.labels) { " " (place) }
                 }
                 p.small {
-                    @if summary.is_empty() { (unit.write(alert.value)) } @else { (summary) }
+                    @if summary.is_empty() { (condition.write(alert.value)) } @else { (summary) }
                     // A bare number beside a sentence would only be in its way.
-                    @if let (Some((op, threshold)), true) = (threshold, summary.is_empty() || unit != Unit::Plain) {
-                        ", fires " (words::condition(op, &unit.write(threshold)))
+                    @if let (Some(fires), true) = (condition.fires(), condition.unit != Unit::Plain) {
+                        ": " (condition.write(alert.value)) ", fires " (fires)
                     }
                 }
             }

@@ -7,9 +7,9 @@ use model::{Matcher, TimeRange, Timestamp, labels, text};
 
 use super::frame::{empty, section};
 use super::graph::{self, Graph, Line};
+use super::unit::Unit;
 use super::visit::Visit;
 use super::when::Range;
-use super::words::Unit;
 use super::{asking, words};
 
 /// Ticks with every reading of the machine.

@@ -31,6 +31,7 @@ mod status;
 mod steps;
 mod targets;
 mod told;
+mod unit;
 mod visit;
 mod watching;
 mod when;
@@ -63,6 +64,7 @@ pub(crate) fn routes() -> Router<Rooms> {
     Router::new()
         .route("/", view!(overview::view))
         .route("/alerts", view!(alerts::view))
+        .route("/alerts/{name}", get(any_alert))
         .route("/alerts/{name}/{group}", get(one_alert))
         .route("/targets", view!(targets::view))
         .route("/logs", view!(logs::view))
@@ -74,6 +76,11 @@ pub(crate) fn routes() -> Router<Rooms> {
         .route("/jump", get(jump))
         .route("/assets/{name}", get(assets::serve))
         .route("/favicon.ico", get(assets::favicon))
+}
+
+/// As runbook links in messages name it: whichever of its alerts stands, or the rule.
+async fn any_alert(State(rooms): State<Rooms>, uri: Uri, Path(name): Path<String>) -> Response {
+    draw(rooms, uri, move |visit| alert::by_name(visit, &name)).await
 }
 
 async fn one_alert(

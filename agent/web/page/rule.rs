@@ -5,11 +5,11 @@ use model::AlertState;
 use model::text::duration;
 use model::view::{Rule, RuleGroup};
 
+use super::condition::Condition;
 use super::frame::{Place, Sheet, empty, section};
 use super::graph::{self, Graph, Line};
 use super::visit::Visit;
 use super::watching::Watching;
-use super::words::Unit;
 use super::{alert, condition, link, shape, status, why, words};
 
 pub(super) fn view(visit: &Visit, file: &str, name: &str) -> Sheet {
@@ -43,10 +43,16 @@ pub(super) fn view(visit: &Visit, file: &str, name: &str) -> Sheet {
         @if let Some(complaint) = &range.complaint { p.complaint role="alert" { (complaint) } }
         @for (nth, one) in found.iter().enumerate() {
             @if found.len() > 1 { h2.part { (one.rule.labels.get("severity").unwrap_or(one.group.name.as_str())) } }
-            (alerts(visit, nth, one.rule))
-            (value(visit, nth, &range, one.rule))
-            (why_of(visit, nth, one))
-            @if nth == 0 { (alert::expression(one.rule, &link::explore_between(&one.rule.expr, range.from, range.to))) }
+            div.columns {
+                div {
+                    (alerts(visit, nth, one.rule))
+                    (value(visit, nth, &range, one.rule))
+                    (why_of(visit, nth, one))
+                    (expression(nth, one.rule, &range))
+                }
+                // Rules of one name share their runbook.
+                div { @if one.rule.alerting && nth == 0 { (alert::runbook(visit, &one.rule.name, "")) } }
+            }
         }
     };
     Sheet {
@@ -73,7 +79,7 @@ fn sentence(one: &Watching<'_>) -> String {
                 duration::spoken(one.group.interval)
             ),
             (0, 0, Some(headroom)) => {
-                let (value, limit) = words::figures(rule, headroom);
+                let (value, limit) = condition::figures(rule, headroom);
                 let place =
                     words::place(&headroom.labels).map_or_else(String::new, |place| format!(" for {place}"));
                 format!(
@@ -133,17 +139,16 @@ fn alerts(visit: &Visit, nth: usize, rule: &Rule) -> Markup {
 }
 
 fn value(visit: &Visit, nth: usize, range: &super::when::Range, rule: &Rule) -> Markup {
-    let compared = if rule.alerting {
-        condition::compared(&rule.expr)
-    } else {
-        Some(rule.name.clone())
-    };
-    let Some(compared) = compared else { return html! {} };
-    let threshold = rule
-        .headroom
-        .as_ref()
-        .map(|headroom| (headroom.op, headroom.threshold));
-    let kind = Unit::of(&rule.expr, threshold.map(|(_, threshold)| threshold));
+    let mut condition = Condition::near(rule);
+    if condition.value.is_empty() {
+        condition = Condition::of(rule);
+    }
+    if !rule.alerting {
+        condition.value.clone_from(&rule.name);
+    }
+    if condition.value.is_empty() {
+        return html! {};
+    }
     let chosen = rule.headroom.as_ref().map(|headroom| headroom.labels.clone());
     let graph = Graph {
         title: chosen
@@ -156,23 +161,26 @@ fn value(visit: &Visit, nth: usize, range: &super::when::Range, rule: &Rule) -> 
         } else {
             String::new()
         },
-        kind,
+        kind: condition.unit,
+        most: condition.unit.most(),
+        threshold: condition.threshold(),
         lines: vec![Line {
             label: "value",
-            expr: compared,
+            expr: condition.value,
         }],
-        most: kind.most(),
-        threshold: threshold.map(|(op, limit)| {
-            (
-                limit,
-                format!("fires {}", words::condition(op, &kind.write(limit))),
-            )
-        }),
         chosen,
         readings: None,
     };
     let body = html! { div.panel.one { (graph::figure(visit, range, &graph)) } };
     section(&format!("value-{nth}"), "Value", &html! {}, &html! {}, &body)
+}
+
+fn expression(nth: usize, rule: &Rule, range: &super::when::Range) -> Markup {
+    alert::expression(
+        nth,
+        rule,
+        &link::explore_between(&rule.expr, range.from, range.to),
+    )
 }
 
 fn why_of(visit: &Visit, nth: usize, one: &Watching<'_>) -> Markup {

@@ -177,6 +177,17 @@ async fn one_alert_has_its_band_its_reasons_and_its_runbook() {
     ] {
         assert!(body.contains(said), "{said}");
     }
+    // As runbook links in messages name it.
+    let (status, body) = get(house(Story::Firing), "/alerts/FilesystemAlmostFull").await;
+    assert!(
+        status.is_success() && body.contains("is firing for /home since") && body.contains("id=\"runbook\"")
+    );
+    let (status, body) = get(house(Story::Calm), "/alerts/FilesystemAlmostFull").await;
+    assert!(
+        status.is_success()
+            && body.contains("FilesystemAlmostFull is not true: 81")
+            && body.contains("id=\"runbook\"")
+    );
     let (status, body) = get(house(Story::Firing), "/alerts/FilesystemAlmostFull/0").await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert!(body.contains("FilesystemAlmostFull is not true here now"));
@@ -266,6 +277,7 @@ async fn no_text_becomes_markup_wherever_it_comes_from() {
             "/logs?source=",
             "/explore?expr=",
             "/?from=",
+            "/alerts/",
             "/alerts/x/",
             "/rules/x/",
         ]

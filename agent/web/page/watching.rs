@@ -5,7 +5,8 @@ use model::AlertState;
 use model::text::duration;
 use model::view::{Headroom, Health, Rule, RuleGroup};
 
-use super::words::Unit;
+use super::condition::{self, Condition};
+use super::unit::Unit;
 use super::{link, shape, words};
 
 /// Where a limit stands in a bar that has no natural end.
@@ -45,24 +46,24 @@ impl<'a> Watching<'a> {
             return html! { span.wrong { (rule.last_error) } };
         }
         match &rule.headroom {
-            Some(headroom) => {
-                let (value, _) = words::figures(rule, headroom);
+            // Of a state that is or is not, nothing is near.
+            Some(headroom) if !matches!(headroom.op, "==" | "!=") => {
+                let (value, _) = condition::figures(rule, headroom);
                 html! {
                     (value)
                     @if let Some(place) = words::place(&headroom.labels) { " " span.place { (place) } }
                 }
             }
             None if rule.last_evaluation.is_none() => html! { span.dim { "not asked yet" } },
-            None => html! { span.dim { "nothing to see: no series to compare" } },
+            _ => html! { span.dim { "not true" } },
         }
     }
 
     pub(super) fn limit(&self) -> String {
-        let headroom = self.rule.headroom.as_ref();
-        headroom.map_or_else(
-            || "–".to_owned(),
-            |headroom| words::figures(self.rule, headroom).1,
-        )
+        let condition = Condition::near(self.rule);
+        condition
+            .limit
+            .map_or_else(|| "–".to_owned(), |(_, limit)| condition.write(limit))
     }
 
     pub(super) fn bar(&self) -> Markup {
@@ -132,14 +133,13 @@ pub(super) fn lasts(rule: &Rule) -> String {
 
 /// Fill is the share of the limit, the tick is where it fires.
 fn bar(rule: &Rule, headroom: &Headroom, health: Health) -> Markup {
-    let unit = Unit::of(&rule.expr, Some(headroom.threshold));
-    let (fill, tick) = lengths(unit, headroom);
+    let (fill, tick) = lengths(Condition::near(rule).unit, headroom);
     let colour = match health {
         Health::Bad => "bad",
         Health::Pending => "near",
         Health::Good | Health::Unknown => "fine",
     };
-    let (value, limit) = words::figures(rule, headroom);
+    let (value, limit) = condition::figures(rule, headroom);
     html! {
         svg.hr role="img" aria-label={ (value) ", fires " (words::condition(headroom.op, &limit)) } width="72" height="12" {
             rect.track x="0" y="2" width="100%" height="8" rx="1" {}
