@@ -307,7 +307,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     serving.store(false, Ordering::Relaxed);
     let late = tokio::select! {
         late = stages.stop(document.shutdown_grace) => late,
-        signal = asked_to_stop() => anyhow::bail!("{signal} received again: stopped at once"),
+        signal = asked_again() => anyhow::bail!("{signal} received again: stopped at once"),
     };
     if !late.is_empty() {
         tracing::warn!(
@@ -354,6 +354,12 @@ async fn asked_to_stop() -> &'static str {
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
     }
+}
+
+/// A second wish, not the echo of the first: `timeout` and terminals signal a process and its group at once.
+async fn asked_again() -> &'static str {
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    asked_to_stop().await
 }
 
 async fn maintain(store: Arc<store::Store>, stop: CancellationToken) {

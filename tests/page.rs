@@ -37,13 +37,22 @@ async fn every_view_is_drawn_at_both_widths_without_a_console_error() {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.log");
     std::fs::write(
-        folder.path().join("app.log"),
-        "2026-01-01T00:00:00Z INFO started\n",
+        &file,
+        "INFO started
+WARN the cache is cold
+",
     )
     .unwrap();
-    let config = "logs: { files: [ './app.log' ] }\n";
-    let skopos = Skopos::start(folder.path(), config);
+    let skopos = Skopos::start(
+        folder.path(),
+        &format!(
+            "logs: {{ files: ['{}'] }}
+",
+            file.display()
+        ),
+    );
     skopos
         .wait_for("three readings", Duration::from_secs(20), async |skopos| {
             skopos
@@ -97,9 +106,9 @@ async fn figures_move_without_a_reload_and_keys_lead_around() {
     browser.open(&skopos.url("/")).await;
     browser.eval("window.unreloaded = true").await;
     let before = browser
-        .eval("return document.querySelector('[data-live]').innerText")
+        .eval("return document.querySelector('main').innerText")
         .await;
-    let changed = format!("return document.querySelector('[data-live]').innerText !== {before}");
+    let changed = format!("return document.querySelector('main').innerText !== {before}");
     browser.wait_for("a live part that changed", &changed).await;
     assert_eq!(browser.eval("return window.unreloaded").await, Value::Bool(true));
     browser.press("gr").await;
@@ -107,7 +116,12 @@ async fn figures_move_without_a_reload_and_keys_lead_around() {
         .wait_for("the rules view", "return location.pathname === '/rules'")
         .await;
     browser.press("?").await;
-    browser.wait_for("the list of keys", "const keys = document.querySelector('dialog[open]'); return !!keys && keys.innerText.includes('all keys') || !!keys").await;
+    browser
+        .wait_for(
+            "the list of keys",
+            "return !!document.querySelector('#keys:popover-open')",
+        )
+        .await;
     assert!(browser.console().await.is_empty());
     assert_eq!(skopos.stop().await, 0);
 }

@@ -25,7 +25,8 @@ async fn it_starts_on_defaults_shows_the_machine_at_once_and_stops_with_zero() {
         )
         .await;
     let up = skopos.query("up").await;
-    let jobs: Vec<&str> = up.iter().map(|(labels, _)| labels["job"].as_str()).collect();
+    let mut jobs: Vec<&str> = up.iter().map(|(labels, _)| labels["job"].as_str()).collect();
+    jobs.sort_unstable();
     assert_eq!(jobs, ["node", "skopos"]);
     assert!(up.iter().all(|(_, value)| *value == 1.0), "{up:?}");
     for (path, status) in [

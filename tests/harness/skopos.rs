@@ -103,6 +103,20 @@ impl Skopos {
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
+    /// What a reader sees of a view: its text without any markup.
+    pub async fn page(&self, path: &str) -> String {
+        let (status, html) = self.get(path).await;
+        assert_eq!(status, 200, "{path}: {html}");
+        let text = regex::Regex::new("<[^>]*>")
+            .unwrap()
+            .replace_all(&html, "")
+            .into_owned();
+        text.replace("&lt;", "<")
+            .replace("&gt;", ">")
+            .replace("&quot;", "\"")
+            .replace("&amp;", "&")
+    }
+
     pub async fn post(&self, path: &str) -> (u16, String) {
         let answer = client().post(self.url(path)).send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
