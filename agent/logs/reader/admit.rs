@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::recall::Kinship;
 use super::{FILES_MAX, Outlet, Reader};
-use crate::folders::{Entry, FolderId};
+use crate::folders::{Entry, FolderId, is_due};
 use crate::mark::{Form, Inode};
 use crate::source;
 use crate::tail::{End, Origin, Phase, Tail, open};
@@ -35,7 +35,8 @@ pub(super) enum Try {
 impl<O: Outlet> Reader<O> {
     /// The regular look at everything, for what inotify did not tell.
     pub(super) fn survey(&mut self, now: Instant, all: bool) {
-        self.folders.survey(all);
+        self.round = self.round.wrapping_add(1);
+        self.folders.survey(self.round, all);
         let rest = if self.folders.all_watched() {
             self.pace.survey
         } else {
@@ -50,7 +51,8 @@ impl<O: Outlet> Reader<O> {
             let Some(tail) = self.tails.get_mut(file).and_then(Option::as_mut) else {
                 continue;
             };
-            let (phase, unread) = (tail.phase, tail.look(now));
+            let look = all || is_due(file, self.round) || !self.folders.is_watched(tail.folder);
+            let (phase, unread) = (tail.phase, look && tail.look(now));
             lag += tail.unread();
             files += 1;
             if tail.phase != phase {
