@@ -53,7 +53,7 @@ fn is_steady(line: &&String) -> bool {
     !sizes && !of_this_machine.iter().any(|name| line.starts_with(name))
 }
 
-/// Rewritten by running the tests with `SKOPOS_GOLDEN=write`.
+/// Rewritten by running the tests with `UPDATE_GOLDEN=1`.
 #[test]
 fn a_machine_is_read_as_the_golden_file_says() {
     let keep = Arc::new(Recorder::default());
@@ -61,7 +61,7 @@ fn a_machine_is_read_as_the_golden_file_says() {
     let lines: Vec<String> = keep.lines("node").iter().filter(is_steady).cloned().collect();
     let text = lines.join("\n") + "\n";
     let path = fixtures().join("expected.txt");
-    if std::env::var("SKOPOS_GOLDEN").is_ok_and(|word| word == "write") {
+    if std::env::var("UPDATE_GOLDEN").is_ok_and(|value| value == "1") {
         fs::write(&path, &text).unwrap();
     }
     assert_eq!(text, fs::read_to_string(&path).unwrap());
