@@ -209,11 +209,32 @@
     });
     const time = at === null || at === undefined ? null : graph.data[0][at];
     graph.chip.hidden = time === null || time === undefined;
-    if (graph.chip.hidden) return;
+    if (graph.chip.hidden) {
+      graph.chipAt = null;
+      if (graph.plot) giveWay(graph);
+      return;
+    }
     graph.chip.textContent = (graph.spec.to - graph.spec.from > 172800000 ? (t) => `${atDay(t)} ${atMinute(t)}` : atSecond)(time);
     const half = 34;
     const x = graph.plot.valToPos(time, "x") + GUTTER;
-    graph.chip.style.left = `${Math.min(graph.place.clientWidth - half, Math.max(half, x))}px`;
+    graph.chipAt = Math.min(graph.place.clientWidth - half, Math.max(half, x));
+    graph.chip.style.left = `${graph.chipAt}px`;
+    giveWay(graph);
+  }
+
+  // Words under the chip are left out; the canvas is drawn again only when others are under it than before.
+  function giveWay(graph) {
+    const under = (graph.marks || []).filter((mark) => covered(graph, mark)).join();
+    if (under === (graph.under || "")) return;
+    graph.under = under;
+    graph.plot.redraw(false, true);
+  }
+
+  function covered(graph, mark) {
+    if (graph.chipAt === null || graph.chipAt === undefined) return false;
+    const { from, to } = graph.spec;
+    const x = GUTTER + ((mark * 1000 - from) / (to - from)) * (graph.place.clientWidth - GUTTER);
+    return Math.abs(x - graph.chipAt) < 62;
   }
 
   function inside(graph, mark, window) {
@@ -243,11 +264,14 @@
       scales: {
         x: { range: () => [spec.from / 1000, spec.to / 1000] },
         y: {
-          range: (_, low, high) => {
-            if (free) return uPlot.rangeNum(low ?? 0, high ?? 1, 0.1, true);
-            const top = nice(Math.max(high ?? 0, spec.threshold ?? 0) * 1.15);
+          range: (_, seenLow, seenHigh) => {
+            if (free) return uPlot.rangeNum(seenLow ?? 0, seenHigh ?? 1, 0.1, true);
+            // The point before the left edge counts too: the line comes from there.
+            const known = graph.data.slice(1).flat().filter((value) => value !== null);
+            const [low, high] = [Math.min(0, ...known), Math.max(0, ...known)];
+            const top = nice(Math.max(high, spec.threshold ?? 0, (spec.least ?? 0) / 1.15) * 1.15);
             // An axis never ends above what is possible, if a round number is near.
-            return [Math.min(0, low ?? 0), spec.most && top > spec.most && high <= spec.most ? spec.most : top];
+            return [low < 0 ? -nice(-low * 1.15) : 0, spec.most && top > spec.most && high <= spec.most ? spec.most : top];
           },
         },
       },
@@ -255,7 +279,10 @@
         {
           ...quiet, size: 28, gap: 8, space: window <= 900 ? 84 : 64, grid: { show: false },
           // A word at the very edge would be cut.
-          values: (_, marks) => marks.map((mark) => (inside(graph, mark, window) ? axisTime(window)(mark) : "")),
+          values: (_, marks) => {
+            graph.marks = marks;
+            return marks.map((mark) => (inside(graph, mark, window) && !covered(graph, mark) ? axisTime(window)(mark) : ""));
+          },
         },
         {
           ...quiet, size: GUTTER, gap: 6, grid: { stroke: () => css("--faint"), width: 1 },

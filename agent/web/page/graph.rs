@@ -34,6 +34,8 @@ pub(super) struct Graph {
     pub(super) lines: Vec<Line>,
     /// Upper end of the axis when it has one.
     pub(super) most: Option<f64>,
+    /// What the axis holds at least, so that nothing much does not look like much.
+    pub(super) least: Option<f64>,
     pub(super) threshold: Option<(f64, String)>,
     /// Labels of the series that is meant, when the expression gives several.
     pub(super) chosen: Option<Labels>,
@@ -48,6 +50,7 @@ struct Told<'a> {
     kind: &'static str,
     lines: Vec<ToldLine<'a>>,
     most: Option<f64>,
+    least: Option<f64>,
     threshold: Option<f64>,
     #[serde(rename = "thresholdText")]
     threshold_text: Option<&'a str>,
@@ -110,6 +113,7 @@ pub(super) fn figure(visit: &Visit, range: &Range, graph: &Graph) -> Markup {
             })
             .collect(),
         most: graph.most,
+        least: graph.least,
         threshold: graph.threshold.as_ref().map(|(value, _)| *value),
         threshold_text: graph.threshold.as_ref().map(|(_, text)| text.as_str()),
         chosen: graph.chosen.as_ref(),

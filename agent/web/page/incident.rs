@@ -191,6 +191,7 @@ pub(super) fn value(standing: &Standing<'_>) -> Option<Graph> {
         title: words::place(&alert.labels).unwrap_or("Value").to_owned(),
         unit: String::new(),
         most: condition.unit.most(),
+        least: None,
         kind: condition.unit,
         threshold: condition.threshold(),
         lines: vec![Line {

@@ -55,6 +55,8 @@ fn graphs(visit: &Visit, range: &Range) -> [Graph; 4] {
         kind,
         lines,
         most,
+        // A machine at rest writes and sends a little always.
+        least: Some(1.0),
         threshold: None,
         chosen: None,
         readings: Some(READINGS),

@@ -1,16 +1,15 @@
 //! A made-up house for tests and for looking at: a laptop that is well, one whose disk fills, one that knows nothing.
 
+mod lines;
+mod rules;
 mod series;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::view::{
-    Alert, ConfigState, Headroom, Health, LogBucket, LogFile, LogPage, LogQuery, LogState, Own, Rule,
-    RuleGroup, Source, Target, Telling, Told, Why,
-};
-use model::{AlertState, BoxFuture, Clock, Labels, Ledger, Level, LogRecord, Select, Timestamp};
+use model::view::{ConfigState, Health, Own, Source, Target, Telling, Told};
+use model::{BoxFuture, Clock, Labels, Ledger, Select, Timestamp};
 
 use crate::Rooms;
 
@@ -113,20 +112,20 @@ skopos logs --since 20m 'no space left'
 ";
 
 impl House {
-    fn empty(&self) -> bool {
+    pub(super) fn empty(&self) -> bool {
         self.story == Story::Empty
     }
 
-    fn firing(&self) -> bool {
+    pub(super) fn firing(&self) -> bool {
         self.story == Story::Firing
     }
 
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
     /// The newest reading: the first rounds at 0, 1, 2 and 5 s, then every 15 s.
-    fn last_reading(&self) -> Timestamp {
+    pub(super) fn last_reading(&self) -> Timestamp {
         self.readings(self.now()).last().copied().unwrap_or(self.started)
     }
 
@@ -227,272 +226,6 @@ impl House {
         ]
     }
 
-    fn rules(&self) -> Vec<RuleGroup> {
-        if self.empty() {
-            return Vec::new();
-        }
-        let last = self.last_reading();
-        let group = |name: &str, file: &str, rules| RuleGroup {
-            name: name.to_owned(),
-            file: file.to_owned(),
-            interval: Duration::from_secs(15),
-            limit: 0,
-            rules,
-            last_evaluation: Some(last),
-            last_duration: Duration::from_millis(3),
-        };
-        let at = |place: &str| Labels::from_pairs([("mountpoint", place), ("device", "/dev/nvme0n1p2")]);
-        let none = Labels::empty;
-        let fullness =
-            "1 - node_filesystem_avail_bytes{fstype!~\"tmpfs|ramfs\"} / node_filesystem_size_bytes > 0.9";
-        let mut full = self.rule(
-            "FilesystemAlmostFull",
-            fullness,
-            10,
-            at("/home"),
-            (0.81, ">", 0.9, 0.9),
-        );
-        let mut down = self.rule("TargetDown", "up == 0", 3, none(), (1.0, "==", 0.0, 0.0));
-        let mut busy = self.rule(
-            "CpuBusy",
-            "1 - avg(rate(node_cpu_seconds_total{mode=\"idle\"}[5m])) / 1 > 0.9",
-            15,
-            none(),
-            (0.11, ">", 0.9, 0.122),
-        );
-        if self.firing() {
-            full.alerts = vec![
-                self.alert(
-                    "FilesystemAlmostFull",
-                    &[
-                        ("mountpoint", "/home"),
-                        ("device", "/dev/nvme0n1p2"),
-                        ("severity", "warning"),
-                    ],
-                    AlertState::Firing,
-                    1090,
-                    0.942,
-                    "/home is 94 % full and 6.1 GiB are left",
-                ),
-                self.alert(
-                    "FilesystemAlmostFull",
-                    &[
-                        ("mountpoint", "/var"),
-                        ("device", "/dev/nvme0n1p3"),
-                        ("severity", "warning"),
-                    ],
-                    AlertState::Firing,
-                    700,
-                    0.913,
-                    "/var is 91 % full and 2.2 GiB are left",
-                ),
-            ];
-            full.headroom = Some(headroom(at("/home"), (0.942, ">", 0.9, 1.047)));
-            down.alerts = vec![self.alert(
-                "TargetDown",
-                &[
-                    ("job", "shop"),
-                    ("instance", "localhost:8080"),
-                    ("severity", "critical"),
-                ],
-                AlertState::Pending,
-                70,
-                0.0,
-                "shop at localhost:8080 does not answer",
-            )];
-            busy.alerts = vec![self.alert(
-                "CpuBusy",
-                &[("severity", "info")],
-                AlertState::Resolved,
-                4000,
-                0.4,
-                "8 cores were 97 % busy",
-            )];
-        }
-        let mut broken = self.rule(
-            "DiskSlow",
-            "rate(node_disk_io_time_seconds_total[5m]) > on (device) limit",
-            5,
-            none(),
-            (0.0, ">", 1.0, 0.0),
-        );
-        broken.health = "err";
-        broken.headroom = None;
-        broken.last_error = "found duplicate series for the match group {device=\"sda\"} on the right hand-side of the operation".to_owned();
-        let mut machine = vec![
-            full,
-            self.rule(
-                "InodesRunOut",
-                "1 - node_filesystem_files_free / node_filesystem_files > 0.9",
-                10,
-                at("/"),
-                (0.34, ">", 0.9, 0.38),
-            ),
-            busy,
-            self.rule(
-                "IoPressure",
-                "rate(node_pressure_io_waiting_seconds_total[5m]) > 0.2",
-                10,
-                none(),
-                (0.012, ">", 0.2, 0.06),
-            ),
-            self.rule(
-                "MemoryPressure",
-                "rate(node_pressure_memory_waiting_seconds_total[5m]) > 0.1",
-                5,
-                none(),
-                (0.004, ">", 0.1, 0.04),
-            ),
-            self.rule(
-                "ClockSkew",
-                "abs(node_timex_offset_seconds) > 0.05",
-                5,
-                none(),
-                (0.0003, ">", 0.05, 0.006),
-            ),
-            Rule {
-                headroom: None,
-                ..self.rule(
-                    "FilesystemFillsIn24h",
-                    "predict_linear(node_filesystem_avail_bytes[1h], 86400) < 0",
-                    30,
-                    at("/home"),
-                    (0.0, "<", 0.0, 0.0),
-                )
-            },
-        ];
-        if self.firing() {
-            machine.push(broken);
-        }
-        machine.push(Rule {
-            alerting: false,
-            ..self.rule(
-                "instance:node_cpu:busy",
-                "1 - avg by (instance) (rate(node_cpu_seconds_total{mode=\"idle\"}[5m]))",
-                0,
-                none(),
-                (0.0, ">", 0.0, 0.0),
-            )
-        });
-        let own = vec![
-            self.rule(
-                "SkoposMemoryHigh",
-                "process_resident_memory_bytes{job=\"skopos\"} > 60817408",
-                5,
-                none(),
-                (28_311_552.0, ">", 60_817_408.0, 0.466),
-            ),
-            down,
-            self.rule(
-                "SkoposDrops",
-                "increase(skopos_store_dropped_total[5m]) > 0",
-                0,
-                none(),
-                (0.0, ">", 0.0, 0.0),
-            ),
-        ];
-        vec![
-            group("machine", "rules/machine.yaml", machine),
-            group("skopos", "rules/skopos.yaml", own),
-        ]
-    }
-
-    fn rule(
-        &self,
-        name: &str,
-        expr: &str,
-        minutes: u64,
-        labels: Labels,
-        now: (f64, &'static str, f64, f64),
-    ) -> Rule {
-        Rule {
-            name: name.to_owned(),
-            alerting: true,
-            expr: expr.to_owned(),
-            hold: Duration::from_secs(minutes * 60),
-            keep_firing: Duration::ZERO,
-            labels: Labels::from_pairs([("severity", "warning")]),
-            annotations: Labels::from_pairs([("summary", "{{ $labels.mountpoint }} is almost full")]),
-            health: "ok",
-            last_error: String::new(),
-            last_evaluation: Some(self.last_reading()),
-            last_duration: Duration::from_micros(400),
-            alerts: Vec::new(),
-            headroom: Some(headroom(labels, now)),
-        }
-    }
-
-    fn alert(
-        &self,
-        name: &str,
-        labels: &[(&str, &str)],
-        state: AlertState,
-        ago: u64,
-        value: f64,
-        summary: &str,
-    ) -> Alert {
-        let labels = Labels::from_pairs(labels.iter().copied().chain([("alertname", name)]));
-        let active_at = self.now() - Duration::from_secs(ago);
-        let fired_at = (state != AlertState::Pending).then(|| active_at + Duration::from_secs(600));
-        Alert {
-            fingerprint: labels.fingerprint(),
-            labels,
-            annotations: Labels::from_pairs([
-                ("summary", summary),
-                (
-                    "runbook_url",
-                    "https://skopos.example/runbooks#filesystemalmostfull",
-                ),
-            ]),
-            state,
-            active_at,
-            fired_at,
-            resolved_at: (state == AlertState::Resolved).then(|| active_at + Duration::from_secs(3600)),
-            keep_firing_since: None,
-            value,
-            restored: false,
-        }
-    }
-
-    fn why(&self, rule: &str, _: Option<u64>) -> Vec<Why> {
-        if rule != "FilesystemAlmostFull" {
-            return Vec::new();
-        }
-        let row = |depth, text: &str, series, of, value, reading: &str, holds| Why {
-            depth,
-            text: text.to_owned(),
-            series,
-            of,
-            value: Some(value),
-            reading: reading.to_owned(),
-            holds,
-        };
-        vec![
-            row(0, "> 0.9", 2, Some(3), 0.942, "0.942 > 0.9 holds", true),
-            row(1, "-", 3, None, 0.942, "1 − 0.058", false),
-            row(2, "1", 1, None, 1.0, "a number", false),
-            row(2, "/", 3, None, 0.058, "", false),
-            row(
-                3,
-                "node_filesystem_avail_bytes{fstype!~\"tmpfs|ramfs\"}",
-                3,
-                None,
-                6.5e9,
-                "2 s old",
-                false,
-            ),
-            row(
-                3,
-                "node_filesystem_size_bytes",
-                3,
-                None,
-                1.12e11,
-                "2 s old",
-                false,
-            ),
-        ]
-    }
-
     fn telling(&self) -> Telling {
         if !self.firing() {
             return Telling::default();
@@ -546,146 +279,6 @@ impl House {
                 "webhook".to_owned(),
                 "cannot connect: connection refused".to_owned(),
             )],
-        }
-    }
-
-    fn lines(&self, query: &LogQuery) -> LogPage {
-        if self.empty() {
-            return LogPage::default();
-        }
-        let evil = "request from <b onmouseover=alert(1)>x</b> & \u{1b}[31mred\u{1b}[0m </script>";
-        let said = [
-            (
-                5,
-                Level::Info,
-                "syslog",
-                "systemd[1]: Starting apt-daily.service, Daily apt download activities",
-            ),
-            (
-                12,
-                Level::Info,
-                "syslog",
-                "NetworkManager[812]: dhcp4 (wlp0s20f3): state changed new lease, address=192.168.1.23",
-            ),
-            (
-                13,
-                Level::Warn,
-                "kern.log",
-                "iwlwifi 0000:00:14.3: missed beacons exceeds threshold, but receiving data",
-            ),
-            (
-                20,
-                Level::Info,
-                "auth.log",
-                "sudo: dev : TTY=pts/2 ; PWD=/home/dev/shop ; COMMAND=/usr/bin/docker compose up -d",
-            ),
-            (
-                24,
-                Level::Warn,
-                "syslog",
-                "systemd-resolved[655]: Using degraded feature set UDP instead of UDP+EDNS0 for DNS server 192.168.1.1",
-            ),
-            (
-                31,
-                Level::Info,
-                "syslog",
-                "dockerd[1204]: container shop-db-1 started, image postgres:16.4",
-            ),
-            (
-                36,
-                Level::Info,
-                "dpkg.log",
-                "status installed libssl3t64:amd64 3.5.1-1",
-            ),
-            (
-                38,
-                Level::Info,
-                "syslog",
-                "systemd[1]: apt-daily.service: Deactivated successfully",
-            ),
-            (39, Level::Error, "syslog", evil),
-        ];
-        let words: Vec<String> = query.text.split_whitespace().map(str::to_lowercase).collect();
-        let mut lines = Vec::new();
-        let mut nth = 0_u64;
-        let mut minute = self.started;
-        while minute < self.now() {
-            for (second, level, source, text) in &said {
-                let time = minute + Duration::from_millis(second * 1000 + (second * 137) % 997);
-                nth += 1;
-                let hit = time > query.from && time <= query.to && time <= self.now()
-                    && query.level.is_none_or(|least| *level >= least)
-                    && source.contains(query.source.as_str())
-                    && words.iter().all(|word| text.to_lowercase().contains(word))
-                    // What is drawn for people to look at need not frighten them.
-                    && (self.firing() || *level < Level::Error);
-                if hit {
-                    lines.push(LogRecord {
-                        time,
-                        level: *level,
-                        source: Arc::from(*source),
-                        stream: Arc::from(""),
-                        text: (*text).to_owned(),
-                        file: Arc::from(format!("/var/log/{source}")),
-                        offset_bytes: nth * 100,
-                    });
-                }
-            }
-            minute = minute + Duration::from_secs(60);
-        }
-        let matched = lines.len() as u64;
-        let buckets = 60;
-        let width = query.to.since(query.from) / buckets;
-        let histogram = (0..buckets)
-            .map(|bucket| {
-                let start = query.from + width * bucket;
-                let inside = |line: &&LogRecord| line.time >= start && line.time < start + width;
-                let grave = |line: &&LogRecord| line.level >= Level::Warn;
-                LogBucket {
-                    start,
-                    lines: lines.iter().filter(inside).count() as u64,
-                    grave: lines.iter().filter(inside).filter(grave).count() as u64,
-                }
-            })
-            .collect();
-        let lines = lines.split_off(lines.len().saturating_sub(query.lines_max));
-        LogPage {
-            lines,
-            matched,
-            cut: false,
-            histogram,
-        }
-    }
-
-    fn log_state(&self) -> LogState {
-        if self.empty() {
-            return LogState::default();
-        }
-        let file = |path: &str, size_bytes| LogFile {
-            path: path.to_owned(),
-            health: Health::Good,
-            error: String::new(),
-            size_bytes,
-            offset_bytes: size_bytes,
-            last: Some(self.now() - Duration::from_secs(1)),
-        };
-        let mut files = vec![
-            file("/var/log/syslog", 1_203_442),
-            file("/var/log/kern.log", 88_120),
-            file("/var/log/auth.log", 40_210),
-            file("/var/log/dpkg.log", 500_410),
-        ];
-        files.push(LogFile {
-            health: Health::Unknown,
-            error: "permission denied: readable by group adm".to_owned(),
-            last: None,
-            offset_bytes: 0,
-            ..file("/var/log/boot.log", 12_000)
-        });
-        LogState {
-            files,
-            lines: 83,
-            bytes_on_disk: 9_000,
         }
     }
 
@@ -746,15 +339,5 @@ impl House {
                 ("notifier", ledger("notifications", 4, &[])),
             ],
         }
-    }
-}
-
-fn headroom(labels: Labels, (value, op, threshold, share): (f64, &'static str, f64, f64)) -> Headroom {
-    Headroom {
-        labels,
-        value,
-        op,
-        threshold,
-        share: Some(share),
     }
 }

@@ -163,6 +163,7 @@ fn value(visit: &Visit, nth: usize, range: &super::when::Range, rule: &Rule) -> 
         },
         kind: condition.unit,
         most: condition.unit.most(),
+        least: None,
         threshold: condition.threshold(),
         lines: vec![Line {
             label: "value",
@@ -190,13 +191,14 @@ fn why_of(visit: &Visit, nth: usize, one: &Watching<'_>) -> Markup {
     }
     let rows = (visit.rooms.why)(&group.file, &group.name, &rule.name, None);
     let footer = html! {
-        code { "for: " (duration::short(rule.hold)) } " "
+        code { "for: " (duration::short(rule.hold)) } ", "
         code { "keep_firing_for: " (duration::short(rule.keep_firing)) }
     };
-    let title = if one.health() == model::view::Health::Bad {
-        "Why it fires"
-    } else {
-        "Why it is not true"
+    let is = |state| rule.alerts.iter().any(|alert| alert.state == state);
+    let title = match (is(AlertState::Firing), is(AlertState::Pending)) {
+        (true, _) => "Why it fires",
+        (_, true) => "Why it is true",
+        _ => "Why it is not true",
     };
     let body = if rows.is_empty() {
         empty("The expression was not taken apart: it has not been evaluated yet.")

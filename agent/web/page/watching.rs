@@ -45,9 +45,25 @@ impl<'a> Watching<'a> {
         if rule.health == "err" {
             return html! { span.wrong { (rule.last_error) } };
         }
+        let is_state = rule
+            .headroom
+            .as_ref()
+            .is_none_or(|headroom| matches!(headroom.op, "==" | "!="));
+        let mut standing = rule
+            .alerts
+            .iter()
+            .filter(|alert| alert.state != AlertState::Resolved);
+        if let (true, Some(alert)) = (is_state, standing.next()) {
+            let more = standing.count();
+            return html! {
+                "true"
+                @if let Some(place) = words::place(&alert.labels) { " " span.place { (place) } }
+                @if more > 0 { " and " (more) " more" }
+            };
+        }
         match &rule.headroom {
             // Of a state that is or is not, nothing is near.
-            Some(headroom) if !matches!(headroom.op, "==" | "!=") => {
+            Some(headroom) if !is_state => {
                 let (value, _) = condition::figures(rule, headroom);
                 html! {
                     (value)

@@ -1,0 +1,151 @@
+//! What its logs say, one odd line among them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::view::{Health, LogBucket, LogFile, LogPage, LogQuery, LogState};
+use model::{Level, LogRecord};
+
+use super::House;
+
+impl House {
+    pub(super) fn lines(&self, query: &LogQuery) -> LogPage {
+        if self.empty() {
+            return LogPage::default();
+        }
+        let evil = "request from <b onmouseover=alert(1)>x</b> & \u{1b}[31mred\u{1b}[0m </script>";
+        let said = [
+            (
+                5,
+                Level::Info,
+                "syslog",
+                "systemd[1]: Starting apt-daily.service, Daily apt download activities",
+            ),
+            (
+                12,
+                Level::Info,
+                "syslog",
+                "NetworkManager[812]: dhcp4 (wlp0s20f3): state changed new lease, address=192.168.1.23",
+            ),
+            (
+                13,
+                Level::Warn,
+                "kern.log",
+                "iwlwifi 0000:00:14.3: missed beacons exceeds threshold, but receiving data",
+            ),
+            (
+                20,
+                Level::Info,
+                "auth.log",
+                "sudo: dev : TTY=pts/2 ; PWD=/home/dev/shop ; COMMAND=/usr/bin/docker compose up -d",
+            ),
+            (
+                24,
+                Level::Warn,
+                "syslog",
+                "systemd-resolved[655]: Using degraded feature set UDP instead of UDP+EDNS0 for DNS server 192.168.1.1",
+            ),
+            (
+                31,
+                Level::Info,
+                "syslog",
+                "dockerd[1204]: container shop-db-1 started, image postgres:16.4",
+            ),
+            (
+                36,
+                Level::Info,
+                "dpkg.log",
+                "status installed libssl3t64:amd64 3.5.1-1",
+            ),
+            (
+                38,
+                Level::Info,
+                "syslog",
+                "systemd[1]: apt-daily.service: Deactivated successfully",
+            ),
+            (39, Level::Error, "syslog", evil),
+        ];
+        let words: Vec<String> = query.text.split_whitespace().map(str::to_lowercase).collect();
+        let mut lines = Vec::new();
+        let mut nth = 0_u64;
+        let mut minute = self.started;
+        while minute < self.now() {
+            for (second, level, source, text) in &said {
+                let time = minute + Duration::from_millis(second * 1000 + (second * 137) % 997);
+                nth += 1;
+                let hit = time > query.from && time <= query.to && time <= self.now()
+                    && query.level.is_none_or(|least| *level >= least)
+                    && source.contains(query.source.as_str())
+                    && words.iter().all(|word| text.to_lowercase().contains(word))
+                    // What is drawn for people to look at need not frighten them.
+                    && (self.firing() || *level < Level::Error);
+                if hit {
+                    lines.push(LogRecord {
+                        time,
+                        level: *level,
+                        source: Arc::from(*source),
+                        stream: Arc::from(""),
+                        text: (*text).to_owned(),
+                        file: Arc::from(format!("/var/log/{source}")),
+                        offset_bytes: nth * 100,
+                    });
+                }
+            }
+            minute = minute + Duration::from_secs(60);
+        }
+        let matched = lines.len() as u64;
+        let buckets = 60;
+        let width = query.to.since(query.from) / buckets;
+        let histogram = (0..buckets)
+            .map(|bucket| {
+                let start = query.from + width * bucket;
+                let inside = |line: &&LogRecord| line.time >= start && line.time < start + width;
+                let grave = |line: &&LogRecord| line.level >= Level::Warn;
+                LogBucket {
+                    start,
+                    lines: lines.iter().filter(inside).count() as u64,
+                    grave: lines.iter().filter(inside).filter(grave).count() as u64,
+                }
+            })
+            .collect();
+        let lines = lines.split_off(lines.len().saturating_sub(query.lines_max));
+        LogPage {
+            lines,
+            matched,
+            cut: false,
+            histogram,
+        }
+    }
+
+    pub(super) fn log_state(&self) -> LogState {
+        if self.empty() {
+            return LogState::default();
+        }
+        let file = |path: &str, size_bytes| LogFile {
+            path: path.to_owned(),
+            health: Health::Good,
+            error: String::new(),
+            size_bytes,
+            offset_bytes: size_bytes,
+            last: Some(self.now() - Duration::from_secs(1)),
+        };
+        let mut files = vec![
+            file("/var/log/syslog", 1_203_442),
+            file("/var/log/kern.log", 88_120),
+            file("/var/log/auth.log", 40_210),
+            file("/var/log/dpkg.log", 500_410),
+        ];
+        files.push(LogFile {
+            health: Health::Unknown,
+            error: "permission denied: readable by group adm".to_owned(),
+            last: None,
+            offset_bytes: 0,
+            ..file("/var/log/boot.log", 12_000)
+        });
+        LogState {
+            files,
+            lines: 83,
+            bytes_on_disk: 9_000,
+        }
+    }
+}
