@@ -225,8 +225,7 @@ impl Folders {
             if !all && !folder.again && folder.is_watched() && !is_due(id, round) {
                 continue;
             }
-            let modified =
-                fs::metadata(&folder.path).map_or((0, 0), |meta| (meta.mtime(), meta.mtime_nsec()));
+            let modified = modified(&folder.path);
             let moved = modified != folder.modified;
             folder.changed |= moved || folder.again || all;
             folder.again = moved;
@@ -376,6 +375,7 @@ impl Folders {
         }
         self.by_path.insert(path.clone(), id);
         if let Some(place) = self.folders.get_mut(id) {
+            let modified = modified(&path);
             *place = Some(Folder {
                 local: is_local(&path),
                 path,
@@ -383,9 +383,9 @@ impl Folders {
                 places: Vec::new(),
                 names: HashMap::new(),
                 changed: true,
-                again: false,
+                again: true,
                 listed: false,
-                modified: (0, 0),
+                modified,
             });
         }
         Some(id)
@@ -411,6 +411,11 @@ impl Folder {
     fn is_watched(&self) -> bool {
         self.watch.is_some() && self.local
     }
+}
+
+/// When names in a folder last changed.
+fn modified(folder: &Path) -> (i64, i64) {
+    fs::metadata(folder).map_or((0, 0), |meta| (meta.mtime(), meta.mtime_nsec()))
 }
 
 /// Whether a watched folder or file is to be looked at in this round, each being so in one of six.
