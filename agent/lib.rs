@@ -1,1 +1,14 @@
-//! The hall.
+//! The hall: who is connected to whom, which queue lies between them, and in which order things stop.
+
+pub mod accounts;
+pub mod app;
+pub mod check;
+pub mod cli;
+pub mod config;
+mod glob;
+pub mod lines;
+mod lock;
+mod reload;
+mod shipped;
+mod stages;
+mod views;

@@ -1,1 +1,68 @@
-fn main() {}
+//! `skopos`: configuration, house, signal, drain.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use skopos::cli::{Cli, Command, RunArgs};
+use skopos::config::Config;
+use skopos::{app, check, lines};
+
+/// `EX_USAGE` of sysexits.h: what was asked for cannot be right, starting again will not help.
+const BAD_CONFIGURATION: u8 = 64;
+/// The configuration is fine and the machine is not: port taken, folder not writable.
+const FAILED_START: u8 = 1;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(help) => {
+            let failed = help.use_stderr();
+            _ = help.print();
+            return if failed {
+                ExitCode::from(BAD_CONFIGURATION)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    match cli.command {
+        Some(Command::Check { files }) => check::run(&files),
+        Some(Command::Logs(arguments)) => lines::run(&cli.run.data_dir, &arguments),
+        Some(Command::Completions { shell }) => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "skopos", &mut script);
+            _ = std::io::stdout().write_all(&script);
+            ExitCode::SUCCESS
+        }
+        None => run(cli.run),
+    }
+}
+
+fn run(arguments: RunArgs) -> ExitCode {
+    if let Err(error) = telemetry::logs::start(arguments.log_format) {
+        return say(BAD_CONFIGURATION, &error);
+    }
+    let config = match Config::load(arguments.config.as_deref(), arguments.listen) {
+        Ok(config) => config,
+        Err(complaints) => {
+            let complaints: Vec<String> = complaints.iter().map(ToString::to_string).collect();
+            return say(BAD_CONFIGURATION, &complaints.join("\n"));
+        }
+    };
+    if rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .is_err()
+    {
+        return say(FAILED_START, "a TLS provider is already installed");
+    }
+    match app::run(arguments, config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => say(FAILED_START, &format!("{error:#}")),
+    }
+}
+
+fn say(code: u8, what: &str) -> ExitCode {
+    _ = writeln!(std::io::stderr(), "skopos: {what}");
+    ExitCode::from(code)
+}

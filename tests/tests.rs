@@ -1,1 +1,24 @@
 //! One test binary; a module per promise made to users.
+#![allow(unreachable_pub, reason = "modules of one binary speak to each other plainly")]
+
+mod fakes;
+mod harness;
+
+/// Garbage, endless answers, long lines, deep brackets, a full disk.
+mod abuse;
+/// `skopos check` and reload: bad input gets place, excerpt and suggestion, and changes nothing.
+mod check;
+/// Grafana dashboards: generated, and every panel answered by a running Skopos.
+mod dashboards;
+/// Every line once, through rotation and `kill -9`.
+mod lines;
+/// The page in a real browser.
+mod page;
+/// Prometheus, promtool and node_exporter agree with us.
+mod peers;
+/// Starting, stopping, exit codes, locks, ports.
+mod process;
+/// A disk fills: pending, firing, one message, freed, resolved, with `kill -9` in the middle.
+mod story;
+/// The house keeps its own rules: floors, shipped files, lengths.
+mod tidy;

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer};
 
 /// The section `logs:`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -19,14 +20,16 @@ pub struct Config {
     /// Globs of paths that are never read. The agent's own data and its own output never are anyway.
     pub exclude: Vec<String>,
     /// Longest line kept, in bytes; the rest is cut, marked with the line's length, and counted.
-    pub line_bytes_max: usize,
+    #[serde(deserialize_with = "size")]
+    pub line_bytes_max: usize, // line_bytes_max: 1MiB
     /// Where plain files that are older than the agent's first start are read from. Files that appear later, and
     /// all container logs, are read from their first byte.
     pub read_from: ReadFrom,
     /// How much is kept on disk, and for how long.
     pub retention: Retention,
     /// Size at which a segment is closed and the next one begun; retention drops whole segments.
-    pub segment_bytes: u64,
+    #[serde(deserialize_with = "size")]
+    pub segment_bytes: u64, // segment_bytes: 16MiB
     /// Whether frames are compressed (deflate, level 1): about a fifth of the disk, four times the CPU.
     pub compress: bool,
 }
@@ -47,7 +50,8 @@ pub enum ReadFrom {
 #[serde(deny_unknown_fields, default)]
 pub struct Retention {
     /// Bytes of all segments together.
-    pub size: u64, // retention.size: 1073741824
+    #[serde(deserialize_with = "size")]
+    pub size: u64, // retention.size: 1GiB
     /// Age of the newest line of a segment.
     #[serde(deserialize_with = "model::text::duration::deserialize")]
     pub time: Duration, // retention.time: 7d
@@ -98,5 +102,84 @@ impl Config {
             return Err("logs.retention.size is less than two segments".to_owned());
         }
         Ok(())
+    }
+}
+
+/// A number of bytes, or one with a unit as Prometheus has it: `512MB`, `1GiB`, all of them powers of 1024.
+fn size<'de, D: Deserializer<'de>, N: TryFrom<u64>>(deserializer: D) -> Result<N, D::Error> {
+    struct Size;
+    impl Visitor<'_> for Size {
+        type Value = u64;
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a size such as 512MB or 1GiB")
+        }
+        fn visit_u64<E: Error>(self, bytes: u64) -> Result<u64, E> {
+            Ok(bytes)
+        }
+        fn visit_i64<E: Error>(self, bytes: i64) -> Result<u64, E> {
+            u64::try_from(bytes).map_err(|_| E::custom("a size cannot be negative"))
+        }
+        fn visit_str<E: Error>(self, text: &str) -> Result<u64, E> {
+            bytes_of(text)
+                .ok_or_else(|| E::custom(format!("not a size: {text:?}; write for example 512MB or 1GiB")))
+        }
+    }
+    let bytes = deserializer.deserialize_any(Size)?;
+    N::try_from(bytes).map_err(|_| D::Error::custom(format!("{bytes} bytes are too many")))
+}
+
+fn bytes_of(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let power = match unit {
+        "" | "B" => 0,
+        "KB" | "KiB" => 1,
+        "MB" | "MiB" => 2,
+        "GB" | "GiB" => 3,
+        "TB" | "TiB" => 4,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(1 << (10 * power))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<Config, String> {
+        serde_json::from_str(json).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_empty_section_works_and_an_unknown_key_does_not() {
+        assert_eq!(read("{}"), Ok(Config::default()));
+        assert_eq!(Config::default().check(), Ok(()));
+        assert!(read(r#"{"retention": {"siz": 1}}"#).unwrap_err().contains("siz"));
+    }
+
+    #[test]
+    fn sizes_have_units_or_none() {
+        let size = |text: &str| {
+            read(&format!("{{\"retention\": {{\"size\": {text}}}}}")).map(|config| config.retention.size)
+        };
+        assert_eq!(size("1073741824"), Ok(1 << 30));
+        assert_eq!(size("\"512MB\""), Ok(512 << 20));
+        assert_eq!(size("\"2GiB\""), Ok(2 << 30));
+        for wrong in ["-1", "\"1 GB\"", "\"GB\"", "\"1XB\"", "\"99999999999TB\"", "true"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn values_that_cannot_work_are_named() {
+        let check = |change: fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            config.check().unwrap_err()
+        };
+        assert!(check(|config| config.files.push("x.log".to_owned())).contains("x.log"));
+        assert!(check(|config| config.line_bytes_max = 1).contains("line_bytes_max"));
+        assert!(check(|config| config.segment_bytes = 1).contains("segment_bytes"));
+        assert!(check(|config| config.retention.size = 1).contains("retention.size"));
     }
 }

@@ -43,6 +43,8 @@ struct Place {
 pub(crate) struct Folder {
     pub(crate) path: PathBuf,
     watch: Option<i32>,
+    /// Whether inotify sees all that happens here: not on filesystems that others write to as well.
+    local: bool,
     places: Vec<Place>,
     /// Files followed here, by name; the number is the reader's.
     pub(crate) names: HashMap<OsString, usize>,
@@ -101,6 +103,15 @@ impl Folders {
 
     pub(crate) fn descriptor(&self) -> Option<Arc<OwnedFd>> {
         self.watcher.as_ref().map(Watcher::descriptor)
+    }
+
+    /// As on a machine that has no inotify.
+    #[cfg(test)]
+    pub(crate) fn blind(&mut self) {
+        self.watcher = None;
+        for folder in self.folders.iter_mut().flatten() {
+            folder.watch = None;
+        }
     }
 
     /// Forgets all folders and begins again from the roots.
@@ -197,9 +208,9 @@ impl Folders {
         lost
     }
 
-    /// The regular look: roots that have come up, and folders whose content changed unseen. `all` is for when nothing
-    /// is known.
-    pub(crate) fn survey(&mut self, all: bool) {
+    /// The regular look: roots that have come up, and folders whose content changed unseen; of those that are watched
+    /// only a part in each `round`. `all` is for when nothing is known.
+    pub(crate) fn survey(&mut self, round: usize, all: bool) {
         let roots: Vec<(PathBuf, usize)> = self
             .patterns
             .iter()
@@ -209,7 +220,11 @@ impl Folders {
         for (root, pattern) in roots {
             self.visit(&root, Place { pattern, depth: 0 });
         }
-        for folder in self.folders.iter_mut().flatten() {
+        for (id, folder) in self.folders.iter_mut().enumerate() {
+            let Some(folder) = folder else { continue };
+            if !all && !folder.again && folder.is_watched() && !is_due(id, round) {
+                continue;
+            }
             let modified =
                 fs::metadata(&folder.path).map_or((0, 0), |meta| (meta.mtime(), meta.mtime_nsec()));
             let moved = modified != folder.modified;
@@ -362,6 +377,7 @@ impl Folders {
         self.by_path.insert(path.clone(), id);
         if let Some(place) = self.folders.get_mut(id) {
             *place = Some(Folder {
+                local: is_local(&path),
                 path,
                 watch,
                 places: Vec::new(),
@@ -389,6 +405,37 @@ impl Folders {
         }
         folder.names.into_values().collect()
     }
+}
+
+impl Folder {
+    fn is_watched(&self) -> bool {
+        self.watch.is_some() && self.local
+    }
+}
+
+/// Whether a watched folder or file is to be looked at in this round, each being so in one of six.
+pub(crate) fn is_due(number: usize, round: usize) -> bool {
+    (number + round).is_multiple_of(6)
+}
+
+/// Filesystems that only this machine writes to, by their magic numbers: ext, XFS, Btrfs, tmpfs, ZFS, F2FS, bcachefs
+/// and overlays of them.
+fn is_local(path: &Path) -> bool {
+    const LOCAL: [i64; 8] = [
+        0xef53,
+        0x5846_5342,
+        0x9123_683e,
+        0x0102_1994,
+        0x2fc1_2fc1,
+        0xf2f5_2010,
+        0xca45_1a4e,
+        0x794c_7630,
+    ];
+    rustix::fs::statfs(path).is_ok_and(|stat| {
+        LOCAL
+            .iter()
+            .any(|magic| i128::from(stat.f_type) == i128::from(*magic))
+    })
 }
 
 /// `app.log` of `app.log.1` or `app.log-20240301`, when that is a wanted name.

@@ -5,6 +5,7 @@
 
 pub mod config;
 
+mod adjtimex;
 mod collect;
 mod family;
 mod file;

@@ -10,6 +10,8 @@ use serde::Deserialize;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// Whether the rules that come with Skopos are evaluated, beside those of `rule_files`.
+    pub shipped: bool,
     /// How often a firing alert is said again to the notifier, and a resolved one for 15 minutes.
     #[serde(deserialize_with = "duration::deserialize")]
     pub resend_delay: Duration, // resend_delay: 1m
@@ -25,6 +27,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            shipped: true,
             resend_delay: Duration::from_secs(60),
             outage_tolerance: Duration::from_secs(3600),
             query_timeout: Duration::from_secs(120),

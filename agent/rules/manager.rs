@@ -1,5 +1,10 @@
 //! Runs the groups, and changes them by difference: a group that a reload leaves as it is goes on
 //! untouched, a changed one hands its state to its successor.
+//!
+//! After a restart, a restored alert that is missing in an answer is left alone until its target has been
+//! heard and the expression's ranges are covered (see `heard.rs`). A rule that gives more alerts than its
+//! group's `limit` keeps as many, those that are alerts already first, and raises `RuleLimitExceeded`;
+//! a recording rule beyond it records nothing, as in Prometheus. Both count as failed evaluations.
 
 use std::sync::Arc;
 

@@ -3,6 +3,7 @@
 
 mod house;
 mod load;
+mod memory;
 mod reload;
 mod restart;
 mod series;

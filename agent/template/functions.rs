@@ -235,19 +235,33 @@ fn replace_all(context: &Context<'_>, values: &[Value]) -> Result<Value, Problem
     Ok(pattern.replace_all(&text, &*by).into_owned().into())
 }
 
-/// Go's `strings.Title`: the first letter of every word is raised, the others stay.
+/// As Prometheus' `title`: the first letter of every word is raised, the others stay. `it's`, `a.b` and `1,2`
+/// are one word.
 fn title(text: &str) -> String {
-    let mut raised = String::with_capacity(text.len());
-    let mut inside = false;
-    for letter in text.chars() {
-        if inside {
-            raised.push(letter);
+    let mut titled = String::with_capacity(text.len());
+    let mut raised = false;
+    let mut previous = ' ';
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        if letter.is_alphabetic() && !raised {
+            let mut upper = letter.to_uppercase();
+            titled.extend(upper.next());
+            titled.extend(upper.flat_map(char::to_lowercase));
         } else {
-            raised.extend(letter.to_uppercase());
+            titled.push(letter);
         }
-        inside = letter.is_alphanumeric() || letter == '_' || !(letter.is_ascii() || letter.is_whitespace());
+        let next = letters.peek().copied().unwrap_or(' ');
+        let in_word = letter.is_alphanumeric() || letter == '_' || joins(previous, letter, next);
+        raised = in_word && (raised || letter.is_alphabetic());
+        previous = letter;
     }
-    raised
+    titled
+}
+
+/// Whether a mark between two characters leaves them one word.
+fn joins(previous: char, mark: char, next: char) -> bool {
+    let both = |is: fn(char) -> bool| is(previous) && is(next);
+    (both(char::is_alphabetic) && "'.:’·".contains(mark)) || (both(char::is_numeric) && "'.,;".contains(mark))
 }
 
 /// Where an expression is shown: as a graph (0) or a table (1).
@@ -327,7 +341,20 @@ mod tests {
 
     #[test]
     fn titles_raise_the_first_letter_of_each_word() {
-        assert_eq!(title("hello wORLD foo_bar it's"), "Hello WORLD Foo_bar It'S");
+        let cases = [
+            (
+                "foo.bar foo:bar foo-bar foo/bar foo_bar",
+                "Foo.bar Foo:bar Foo-Bar Foo/Bar Foo_bar",
+            ),
+            (
+                "1abc abc1def hELLO it's 'foo' a''b",
+                "1Abc Abc1def HELLO It's 'Foo' A''B",
+            ),
+            ("élan ß a,b a;b 1,2a 1.a", "Élan Ss A,B A;B 1,2A 1.A"),
+        ];
+        for (text, titled) in cases {
+            assert_eq!(title(text), titled);
+        }
     }
 
     #[test]

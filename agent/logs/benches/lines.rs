@@ -37,6 +37,7 @@ fn main() {
             find(&data, text);
         }
     }
+    idle();
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let peak = status
         .lines()
@@ -123,6 +124,41 @@ fn tail(folder: &Path, data: &Path, compress: bool, lines: usize) {
         (lines * LINE_BYTES) as f64 / used / 1e6,
         handle.state().bytes_on_disk / 1_000_000,
     );
+}
+
+/// What 2,000 files cost to which nothing is written.
+fn idle() {
+    let folder = tempfile::tempdir().unwrap();
+    for pod in 0..2000 {
+        let path = folder.path().join(format!("pods/ns_pod-{pod}_uid/main"));
+        fs::create_dir_all(&path).unwrap();
+        fs::write(path.join("0.log"), "2024-03-01T10:00:00Z stdout F hello\n").unwrap();
+    }
+    let config = Config {
+        files: Vec::new(),
+        containers: folder.path().join("pods"),
+        ..Config::default()
+    };
+    let data = folder.path().join("data");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let clock = RuntimeClock::system();
+        let logs = Logs::new(config, data.clone(), data, clock, &Registry::new()).unwrap();
+        let (handle, stop) = (logs.handle(), CancellationToken::new());
+        let running = tokio::spawn(logs.run(stop.clone()));
+        wait_for(&handle, 2000).await;
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let (before, time) = (cpu(), Duration::from_secs(20));
+        tokio::time::sleep(time).await;
+        let share = (cpu() - before).as_secs_f64() / time.as_secs_f64();
+        println!("2,000 idle files: {:.3} % of a core", share * 100.0);
+        stop.cancel();
+        running.await.unwrap();
+    });
 }
 
 async fn wait_for(handle: &Handle, lines: u64) {

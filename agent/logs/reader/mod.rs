@@ -5,6 +5,7 @@
 
 mod admit;
 mod read;
+mod recall;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -46,7 +47,7 @@ pub(crate) trait Outlet {
 /// How long things are waited for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
-    /// Between two regular looks at everything, when all folders are watched, and when not.
+    /// Between two regular looks, when all folders are watched (a sixth of them each time), and when not.
     pub(crate) survey: Duration,
     pub(crate) survey_unwatched: Duration,
     /// A file without its name is read until it has been quiet for so long.
@@ -106,6 +107,8 @@ pub(crate) struct Reader<O> {
     fresh: bool,
     own_output: Vec<(u64, u64)>,
     next_survey: Option<Instant>,
+    /// Number of the last regular look.
+    round: usize,
     said_full: bool,
 }
 
@@ -148,6 +151,7 @@ impl<O: Outlet> Reader<O> {
             fresh: kept.fresh,
             own_output: own_output(),
             next_survey: None,
+            round: 0,
             said_full: false,
             config,
         }
@@ -155,6 +159,11 @@ impl<O: Outlet> Reader<O> {
 
     pub(crate) fn folders(&self) -> &Folders {
         &self.folders
+    }
+
+    #[cfg(test)]
+    pub(crate) fn blind(&mut self) {
+        self.folders.blind();
     }
 
     #[cfg(test)]

@@ -21,6 +21,7 @@ mod sockstat;
 mod softnet;
 mod stat;
 mod time;
+mod timex;
 mod udp_queues;
 mod uname;
 mod vmstat;
@@ -138,6 +139,7 @@ pub(crate) fn all(config: &Config) -> Vec<Box<dyn Collector>> {
         Box::new(softnet::Softnet::new(&roots)),
         Box::new(stat),
         Box::new(time::Time::new(&roots)),
+        Box::new(timex::Clock::new()),
         Box::new(udp_queues::UdpQueues::new(&roots)),
         Box::new(uname::Uname),
         Box::new(vmstat::Vmstat::new(&roots)),

@@ -44,7 +44,9 @@ impl Core {
             self.change(&key, Alert::new(event, now), now);
             return "new";
         };
-        if event.epoch < known.epoch || event.starts_at < known.starts_at {
+        // Both: one alone can come from a clock set back, or from a rule that was made to wait longer.
+        let is_past = event.starts_at < known.starts_at && event.ends_at < known.starts_at;
+        if event.epoch < known.epoch || is_past {
             // From a leader of the past, or about an earlier time that this alert fired.
             return "stale";
         }

@@ -1,6 +1,6 @@
 //! What messages look like, as files that other checkers read too: `tests/golden/*.json`.
 //!
-//! `SKOPOS_GOLDEN=write` rewrites them.
+//! `UPDATE_GOLDEN=1` rewrites them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -137,13 +137,13 @@ fn golden(name: &str, body: &[u8]) {
         .join(name);
     let value: Value = serde_json::from_slice(body).unwrap();
     let text = serde_json::to_string_pretty(&value).unwrap() + "\n";
-    if std::env::var("SKOPOS_GOLDEN").is_ok_and(|word| word == "write") {
+    if std::env::var("UPDATE_GOLDEN").is_ok_and(|value| value == "1") {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, text).unwrap();
         return;
     }
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(kept, text, "{name}; SKOPOS_GOLDEN=write rewrites it");
+    assert_eq!(kept, text, "{name}; UPDATE_GOLDEN=1 rewrites it");
 }
 
 #[test]

@@ -161,6 +161,17 @@ async fn a_late_word_about_an_earlier_time_is_passed_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_end_counts_whatever_it_says_of_the_beginning() {
+    let world = World::new(HOOK);
+    world.says(firing("Down", "a", START + secs(5))).await;
+    world.wait(minutes(1)).await;
+    // A rule whose `for` was raised says when it became true, not when it fired.
+    world.resolves("Down", "a", START - minutes(5)).await;
+    world.wait(minutes(1)).await;
+    assert_eq!(world.hook().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_does_not_want_ends_gets_none_and_is_told_of_the_next_beginning() {
     let world = World::new("webhook: [{ url: 'http://hook/', send_resolved: false }]");
     world.fires("Down", "a").await;

@@ -38,7 +38,7 @@ pub(super) fn config(text: &str) -> Config {
 /// How often to repeat what is random: `SKOPOS_LONG=1` makes it the long run.
 pub(super) fn rounds(short: u64) -> u64 {
     if std::env::var_os("SKOPOS_LONG").is_some() {
-        50 * short
+        20 * short
     } else {
         short
     }

@@ -1,18 +1,17 @@
-//! A house for one room: a store in memory, a clock that can be set, a notifier that writes down.
+//! A house for one room: a clock that can be set, a disk that can be full, an evaluator that can fail.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use journal::{Disk, Journal};
-use model::column::Kept;
-use model::select::Last;
+use model::outside::Files;
 use model::{
-    AlertEvent, AlertState, Answer, Ask, AskError, BoxFuture, Clock, Column, Keep, KeepError, Labels,
-    Leadership, MatchOp, Matcher, Metadata, Round, STALE, Select, SelectError, Series, SeriesDesc, SeriesRef,
-    TargetDesc, TargetRef, TimeRange, Timestamp,
+    AlertEvent, AlertState, Answer, Ask, AskError, BoxFuture, Clock, Keep, Labels, Leadership, STALE, Select,
+    Timestamp,
 };
 use parking_lot::Mutex;
 use prometheus::Registry;
@@ -22,6 +21,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::memory::Memory;
 use crate::{Manager, Neighbours, Options, load};
 
 /// Slots, and samples twice as often.
@@ -33,6 +33,7 @@ pub(super) struct House {
     pub(super) clock: Arc<RuntimeClock>,
     pub(super) store: Arc<Memory>,
     pub(super) gate: Arc<Gate>,
+    pub(super) disk: Arc<Flaky>,
     pub(super) registry: Registry,
     pub(super) manager: Manager,
     pub(super) events: mpsc::Receiver<AlertEvent>,
@@ -74,12 +75,18 @@ impl House {
             failing: Mutex::default(),
             delay_millis: AtomicU64::new(0),
         });
+        let disk = Arc::new(Flaky {
+            disk: Disk::new(folder.path()),
+            full: AtomicBool::new(false),
+            appends: AtomicU64::new(0),
+        });
+        let files = Arc::clone(&disk) as Arc<dyn Files>;
         let (sender, events) = mpsc::channel(64);
         let manager = Manager::new(
             Neighbours {
                 ask: Arc::clone(&gate) as Arc<dyn Ask>,
                 keep: Arc::clone(&store) as Arc<dyn Keep>,
-                journal: Journal::open(Disk::new(folder.path()), Path::new("alerts")).unwrap(),
+                journal: Journal::open(files, Path::new("alerts")).unwrap(),
                 events: sender,
                 leadership: watch::channel(Leadership {
                     epoch: 7,
@@ -99,6 +106,7 @@ impl House {
             clock,
             store,
             gate,
+            disk,
             registry,
             manager,
             events,
@@ -214,7 +222,7 @@ impl House {
 
     pub(super) fn metric(&self, name: &str) -> f64 {
         let families = self.registry.gather();
-        let family = families.iter().find(|family| family.get_name() == name);
+        let family = families.iter().find(|family| family.name() == name);
         family.map_or(0.0, |family| {
             let metrics = family.get_metric().iter();
             metrics
@@ -280,148 +288,55 @@ impl Ask for Gate {
     }
 }
 
-/// Samples by series. A whole round ends what it does not have.
-#[derive(Default)]
-pub(super) struct Memory(Mutex<Samples>);
-
-#[derive(Default)]
-struct Samples {
-    series: BTreeMap<Labels, Vec<(Timestamp, f64)>>,
-    targets: Vec<TargetDesc>,
-    refs: Vec<Labels>,
-    last: HashMap<TargetRef, BTreeSet<Labels>>,
+/// A disk that can be full.
+pub(super) struct Flaky {
+    disk: Arc<Disk>,
+    full: AtomicBool,
+    appends: AtomicU64,
 }
 
-impl Memory {
-    /// Returns whether it was kept: an older sample than the last is not.
-    pub(super) fn push(&self, labels: &Labels, at: Timestamp, value: f64) -> bool {
-        let mut inner = self.0.lock();
-        let samples = inner.series.entry(labels.clone()).or_default();
-        let in_order = samples.last().is_none_or(|(last, _)| *last < at);
-        if in_order {
-            samples.push((at, value));
-        }
-        in_order
+impl Flaky {
+    pub(super) fn fill(&self, full: bool) {
+        self.full.store(full, Ordering::Relaxed);
     }
 
-    /// As a new process would find it.
-    fn forget_refs(&self) {
-        let mut inner = self.0.lock();
-        let series = std::mem::take(&mut inner.series);
-        *inner = Samples {
-            series,
-            ..Samples::default()
-        };
+    pub(super) fn appends(&self) -> u64 {
+        self.appends.load(Ordering::Relaxed)
     }
 
-    fn end(&self, labels: &Labels, at: Timestamp) {
-        let ended = self
-            .0
-            .lock()
-            .series
-            .get(labels)
-            .is_some_and(|s| s.last().is_some_and(|l| l.1.to_bits() == STALE.to_bits()));
-        if !ended {
-            self.push(labels, at, STALE);
+    fn room(&self) -> io::Result<()> {
+        if self.full.load(Ordering::Relaxed) {
+            return Err(io::Error::from(io::ErrorKind::StorageFull));
         }
+        Ok(())
     }
 }
 
-impl Keep for Memory {
-    fn target(&self, target: &TargetDesc) -> TargetRef {
-        let targets = &mut self.0.lock().targets;
-        let at = targets
-            .iter()
-            .position(|known| known.name == target.name)
-            .unwrap_or(targets.len());
-        if at == targets.len() {
-            targets.push(target.clone());
-        }
-        TargetRef(at as u32)
+impl Files for Flaky {
+    fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
+        self.disk.read(path)
     }
 
-    fn series(&self, _: TargetRef, series: &SeriesDesc) -> Result<SeriesRef, KeepError> {
-        let refs = &mut self.0.lock().refs;
-        let at = refs
-            .iter()
-            .position(|known| *known == series.labels)
-            .unwrap_or(refs.len());
-        if at == refs.len() {
-            refs.push(series.labels.clone());
-        }
-        Ok(SeriesRef(at as u64))
+    fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.room()?;
+        self.appends.fetch_add(1, Ordering::Relaxed);
+        self.disk.append(path, bytes)
     }
 
-    fn commit(&self, column: Column) -> Kept {
-        assert_eq!(column.round, Round::Whole);
-        let labels: Vec<Labels> = {
-            let inner = self.0.lock();
-            column
-                .series
-                .iter()
-                .map(|series| inner.refs[series.0 as usize].clone())
-                .collect()
-        };
-        let mut kept = Kept::default();
-        for (labels, value) in labels.iter().zip(&column.values) {
-            let pushed = self.push(labels, column.time, *value);
-            kept.kept += usize::from(pushed);
-            kept.out_of_order += usize::from(!pushed);
-        }
-        let now: BTreeSet<Labels> = labels.into_iter().collect();
-        let before = self
-            .0
-            .lock()
-            .last
-            .insert(column.target, now.clone())
-            .unwrap_or_default();
-        before
-            .difference(&now)
-            .for_each(|labels| self.end(labels, column.time));
-        kept
+    fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.room()?;
+        self.disk.replace(path, bytes)
     }
 
-    fn retire(&self, target: TargetRef, time: Timestamp) {
-        let before = self.0.lock().last.remove(&target).unwrap_or_default();
-        before.iter().for_each(|labels| self.end(labels, time));
-    }
-}
-
-impl Select for Memory {
-    fn select(&self, matchers: &[Matcher], range: TimeRange, _: usize) -> Result<Vec<Series>, SelectError> {
-        let inner = self.0.lock();
-        let matches = |labels: &Labels| {
-            matchers.iter().all(|matcher| match matcher.op {
-                MatchOp::Equal => labels.value(&matcher.name) == &*matcher.value,
-                MatchOp::NotEqual => labels.value(&matcher.name) != &*matcher.value,
-                _ => panic!("no regular expressions here"),
-            })
-        };
-        let found = inner
-            .series
-            .iter()
-            .filter(|(labels, _)| matches(labels))
-            .map(|(labels, samples)| {
-                let inside: Vec<_> = samples.iter().filter(|(at, _)| range.contains(*at)).collect();
-                Series {
-                    labels: labels.clone(),
-                    times: inside.iter().map(|(at, _)| *at).collect(),
-                    values: inside.iter().map(|(_, value)| *value).collect(),
-                    staleness: None,
-                }
-            });
-        Ok(found.filter(|series| !series.times.is_empty()).collect())
+    fn truncate(&self, path: &Path, length_bytes: u64) -> io::Result<()> {
+        self.disk.truncate(path, length_bytes)
     }
 
-    fn labels(&self, _: &[Matcher], _: TimeRange) -> Result<Vec<Labels>, SelectError> {
-        Ok(Vec::new())
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.disk.remove(path)
     }
 
-    fn metadata(&self) -> Vec<Metadata> {
-        Vec::new()
-    }
-
-    fn last(&self, _: Option<&str>) -> Vec<Last> {
-        Vec::new()
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        self.disk.list(folder)
     }
 }

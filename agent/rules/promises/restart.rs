@@ -144,3 +144,36 @@ async fn a_rule_that_is_gone_after_a_restart_ends_its_alerts() {
     house.seconds(120).await;
     assert_eq!(house.told().len(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_full_disk_stops_no_alert_and_is_made_up_for() {
+    let mut house = House::new(DOWN);
+    house.set("up", "a", 0.0);
+    house.seconds(60).await;
+    house.disk.fill(true);
+    house.seconds(90).await;
+    assert_eq!(house.news(), ["Down firing"]);
+    assert!(house.metric("skopos_rules_journal_failures_total") >= 1.0);
+    house.disk.fill(false);
+    house.seconds(20).await;
+    let starts_at = house.manager.view()[0].rules[0].alerts[0].fired_at;
+    let house = house.restart(DOWN, Duration::from_secs(5), true).await;
+    house.seconds(15).await;
+    assert_eq!(house.manager.view()[0].rules[0].alerts[0].fired_at, starts_at);
+}
+
+/// One durable append per round and only when something changed: firing alerts once a minute.
+#[tokio::test(start_paused = true)]
+async fn a_quiet_round_writes_nothing() {
+    let mut house = House::new(DOWN);
+    house.set("up", "a", 1.0);
+    house.seconds(60).await;
+    assert_eq!(house.disk.appends(), 0);
+    house.set("up", "a", 0.0);
+    house.seconds(600).await;
+    assert!(
+        (9..=14).contains(&house.disk.appends()),
+        "{}",
+        house.disk.appends()
+    );
+}

@@ -1,5 +1,5 @@
 //! The API's answers, byte for byte. `golden/*.txt` hold questions and answers as one reads them; run with
-//! `SKOPOS_GOLDEN=write` to write the answers anew, and read the difference.
+//! `UPDATE_GOLDEN=1` to write the answers anew, and read the difference.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -111,7 +111,7 @@ async fn golden(name: &str) {
             answer.body
         );
     }
-    if std::env::var_os("SKOPOS_GOLDEN").is_some_and(|word| word == "write") {
+    if std::env::var("UPDATE_GOLDEN").is_ok_and(|value| value == "1") {
         std::fs::write(&path, &found).unwrap();
     }
     for (expected, found) in expected.split("\n\n").zip(found.split("\n\n")) {

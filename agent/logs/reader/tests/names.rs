@@ -197,6 +197,23 @@ fn new_pods_are_found_without_waiting_for_the_regular_look() {
 }
 
 #[test]
+fn without_inotify_everything_is_found_by_looking() {
+    let mut rig = Rig::new();
+    rig.reader().blind();
+    append(&rig.path("a.log"), "one\n");
+    rig.settle();
+    append(&rig.path("a.log"), "two\n");
+    fs::rename(rig.path("a.log"), rig.path("a.log.1")).unwrap();
+    append(&rig.path("a.log"), "three\n");
+    append(&rig.container("0.log"), "2024-03-01T10:00:00Z stdout F four\n");
+    rig.run(Duration::from_secs(4));
+    assert_eq!(rig.texts(), ["four", "one", "three", "two"]);
+    fs::remove_file(rig.path("a.log.1")).unwrap();
+    rig.run(Duration::from_secs(10));
+    assert_eq!(rig.board.files().len(), 2);
+}
+
+#[test]
 fn a_file_that_cannot_be_opened_is_shown_with_its_reason_until_it_can() {
     let mut rig = Rig::new();
     let path = rig.path("loop.log");

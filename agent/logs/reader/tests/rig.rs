@@ -153,6 +153,11 @@ impl Rig {
         self.reader().turn(now, wall)
     }
 
+    /// Lets time go by in which the reader sleeps.
+    pub(crate) fn sleep(&mut self, time: Duration) {
+        self.now += time;
+    }
+
     /// Lets time go by in steps of 100 ms.
     pub(crate) fn run(&mut self, time: Duration) {
         let end = self.now + time;

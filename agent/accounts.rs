@@ -1,0 +1,97 @@
+//! The ledgers of all rooms as metrics: taken = given + dropped + in flight, each read in one piece.
+
+use std::sync::Arc;
+
+use model::Ledger;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
+
+/// A room's ledger, read anew at each scrape.
+pub type Account = Arc<dyn Fn() -> Ledger + Send + Sync>;
+
+struct Accounts {
+    accounts: Vec<Account>,
+    desc: Vec<Desc>,
+}
+
+/// Adds `skopos_ledger_*` to the registry.
+///
+/// # Errors
+/// The names are taken.
+pub fn register(registry: &Registry, accounts: Vec<Account>) -> prometheus::Result<()> {
+    let families = Families::new()?;
+    let desc = families.desc();
+    registry.register(Box::new(Accounts { accounts, desc }))
+}
+
+struct Families {
+    taken: IntCounterVec,
+    given: IntCounterVec,
+    dropped: IntCounterVec,
+    in_flight: IntGaugeVec,
+}
+
+impl Families {
+    fn new() -> prometheus::Result<Self> {
+        let named = |name: &str, help: &str| Opts::new(format!("skopos_ledger_{name}"), help);
+        Ok(Self {
+            taken: IntCounterVec::new(
+                named("taken_total", "Things taken in, by what they are."),
+                &["things"],
+            )?,
+            given: IntCounterVec::new(
+                named("given_total", "Things that reached their end."),
+                &["things"],
+            )?,
+            dropped: IntCounterVec::new(
+                named("dropped_total", "Things let go, by reason."),
+                &["things", "reason"],
+            )?,
+            in_flight: IntGaugeVec::new(named("in_flight", "Things on their way."), &["things"])?,
+        })
+    }
+
+    fn desc(&self) -> Vec<Desc> {
+        let all: [&dyn Collector; 4] = [&self.taken, &self.given, &self.dropped, &self.in_flight];
+        all.iter().flat_map(|family| family.desc()).cloned().collect()
+    }
+
+    fn add(&self, ledger: &Ledger) {
+        let things = [ledger.things];
+        self.taken.with_label_values(&things).inc_by(ledger.taken);
+        self.given.with_label_values(&things).inc_by(ledger.given);
+        self.in_flight
+            .with_label_values(&things)
+            .add(i64::try_from(ledger.in_flight).unwrap_or(i64::MAX));
+        for (reason, count) in &ledger.dropped {
+            self.dropped
+                .with_label_values(&[ledger.things, reason])
+                .inc_by(*count);
+        }
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let all: [&dyn Collector; 4] = [&self.taken, &self.given, &self.dropped, &self.in_flight];
+        all.iter()
+            .flat_map(|family| family.collect())
+            .filter(|family| !family.get_metric().is_empty())
+            .collect()
+    }
+}
+
+impl Collector for Accounts {
+    fn desc(&self) -> Vec<&Desc> {
+        self.desc.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let Ok(families) = Families::new() else {
+            return Vec::new();
+        };
+        for account in &self.accounts {
+            families.add(&account());
+        }
+        families.collect()
+    }
+}

@@ -1,0 +1,116 @@
+//! What can be typed: `skopos` alone runs; everything else is a subcommand that ends.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use model::Level;
+use telemetry::logs::Format;
+
+/// Reads metrics and log lines where they are made, keeps them, asks them questions, and tells people the
+/// answers. Without arguments it watches this machine and serves a page at http://127.0.0.1:9464/.
+#[derive(Debug, Parser)]
+#[command(name = "skopos", version = version(), disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub run: RunArgs,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Configuration file; built-in defaults when left out.
+    #[arg(short, long, value_name = "FILE", env = "SKOPOS_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Where metrics, alerts and log lines are kept.
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        default_value = "data",
+        global = true,
+        env = "SKOPOS_DATA_DIR"
+    )]
+    pub data_dir: PathBuf,
+    /// Address of the page and the APIs; stands above `web.listen`.
+    #[arg(long, value_name = "ADDRESS", env = "SKOPOS_LISTEN")]
+    pub listen: Option<SocketAddr>,
+    /// Which part of the work this process does.
+    #[arg(long, value_enum, default_value_t = Role::All, env = "SKOPOS_ROLE")]
+    pub role: Role,
+    /// How its own log is written to standard error: text or json. SKOPOS_LOG filters it (info, debug, notifier=trace).
+    #[arg(long, value_name = "FORMAT", default_value_t = Format::Text, env = "SKOPOS_LOG_FORMAT")]
+    pub log_format: Format,
+}
+
+/// The roles that run today.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// All of it on one host, without Kubernetes or AWS.
+    All,
+}
+
+impl Role {
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::All => "all",
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Validate a configuration file and the rule files it names, or a rule file.
+    Check {
+        /// skopos.yaml, or a file with `groups:`.
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Search the kept log lines, also while Skopos runs.
+    Logs(LogsArgs),
+    /// Print the completions of a shell.
+    Completions { shell: clap_complete::Shell },
+}
+
+#[derive(Debug, Args)]
+pub struct LogsArgs {
+    /// Words that must all occur in a line; case does not matter.
+    pub text: Vec<String>,
+    /// How far back to look: 15m, 2h, 7d.
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = model::text::duration::parse)]
+    pub since: Duration,
+    /// Wait for new lines.
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only lines at least this grave: debug, info, warn, error, fatal.
+    #[arg(long, value_name = "LEVEL", value_parser = level)]
+    pub level: Option<Level>,
+    /// Only sources whose name contains this.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub source: String,
+    /// Lines printed at most, the newest.
+    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 1000)]
+    pub lines: usize,
+}
+
+fn level(text: &str) -> Result<Level, String> {
+    let all = [
+        Level::Trace,
+        Level::Debug,
+        Level::Info,
+        Level::Warn,
+        Level::Error,
+        Level::Fatal,
+    ];
+    let found = all
+        .into_iter()
+        .find(|level| level.word().eq_ignore_ascii_case(text));
+    found.ok_or_else(|| format!("{text:?} is no level; use trace, debug, info, warn, error or fatal"))
+}
+
+#[must_use]
+pub fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}

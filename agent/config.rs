@@ -1,0 +1,318 @@
+//! The configuration file, gathered from the rooms' own sections, and the rule files it names.
+//!
+//! Two shapes: [`Document`] is what a person wrote, [`Config`] is what runs: read, checked, rules loaded.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use model::Complaint;
+use serde::Deserialize;
+
+use crate::{glob, shipped};
+
+/// Every section works when left out.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Document {
+    /// Defaults for targets and rules, as in Prometheus.
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub global: Global,
+    /// What is scraped over HTTP, as in Prometheus.
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub scrape_configs: Vec<scrape::ScrapeConfig>,
+    /// Rule files, `*` and `?` allowed in the last part; relative to this file. Shipped rules run beside them.
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub rule_files: Vec<String>,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub rules: rules::Config,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub node: node::Config,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub store: store::Config,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub logs: logs::Config,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub notifier: notifier::Config,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub web: web::Config,
+    /// Time that everything together has to stop; what is not sent by then is kept on disk.
+    #[serde(deserialize_with = "model::text::duration::deserialize")]
+    pub shutdown_grace: Duration, // shutdown_grace: 10s
+}
+
+impl Default for Document {
+    fn default() -> Self {
+        Self {
+            global: Global::default(),
+            scrape_configs: Vec::new(),
+            rule_files: Vec::new(),
+            rules: rules::Config::default(),
+            node: node::Config::default(),
+            store: store::Config::default(),
+            logs: logs::Config::default(),
+            notifier: notifier::Config::default(),
+            web: web::Config::default(),
+            shutdown_grace: Duration::from_secs(10),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Global {
+    /// Time between two scrapes of a target.
+    #[serde(deserialize_with = "model::text::duration::deserialize")]
+    pub scrape_interval: Duration, // scrape_interval: 15s
+    /// Time a target has to answer.
+    #[serde(deserialize_with = "model::text::duration::deserialize")]
+    pub scrape_timeout: Duration, // scrape_timeout: 10s
+    /// Time between two evaluations of a rule group.
+    #[serde(deserialize_with = "model::text::duration::deserialize")]
+    pub evaluation_interval: Duration, // evaluation_interval: 15s
+    /// Labels added to every alert that is sent.
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub external_labels: model::Labels,
+}
+
+impl Default for Global {
+    fn default() -> Self {
+        let interval = Duration::from_secs(15);
+        Self {
+            scrape_interval: interval,
+            scrape_timeout: Duration::from_secs(10),
+            evaluation_interval: interval,
+            external_labels: model::Labels::empty(),
+        }
+    }
+}
+
+/// What runs.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub document: Document,
+    /// The file, if there is one, as the person gave it.
+    pub file: Option<PathBuf>,
+    pub groups: Vec<rules::Group>,
+    /// Everything that was read, watched for changes.
+    pub read: Vec<PathBuf>,
+    pub listen: SocketAddr,
+}
+
+impl Config {
+    /// Reads the file (built-in defaults without one) and all rule files.
+    ///
+    /// # Errors
+    /// Every mistake found, each with its place.
+    pub fn load(file: Option<&Path>, listen: Option<SocketAddr>) -> Result<Self, Vec<Complaint>> {
+        let Some(path) = file else {
+            return Self::build(Document::default(), None, "", listen);
+        };
+        let name = path.display().to_string();
+        let text = read(path).map_err(|complaint| vec![complaint])?;
+        let document = yaml::read(&name, &text).map_err(|complaint| vec![complaint])?;
+        Self::build(document, file, &text, listen)
+    }
+
+    fn build(
+        document: Document,
+        file: Option<&Path>,
+        text: &str,
+        listen: Option<SocketAddr>,
+    ) -> Result<Self, Vec<Complaint>> {
+        let base = file.and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
+        let name = file.map(|file| file.display().to_string()).unwrap_or_default();
+        let mut document = document;
+        document.relative_to(&base);
+        let mut complaints: Vec<Complaint> = document
+            .mistakes()
+            .into_iter()
+            .map(|mistake| place(&name, text, mistake))
+            .collect();
+        let mut read_files: Vec<PathBuf> = file.map(Path::to_owned).into_iter().collect();
+        let mut sources: Vec<(String, String)> = Vec::new();
+        if document.rules.shipped {
+            sources.extend(
+                shipped::RULES
+                    .iter()
+                    .map(|(name, text)| ((*name).to_owned(), (*text).to_owned())),
+            );
+        }
+        for pattern in &document.rule_files {
+            match glob::files(&base, pattern) {
+                Ok(files) => {
+                    for path in files {
+                        match read(&path) {
+                            Ok(text) => sources.push((path.display().to_string(), text)),
+                            Err(complaint) => complaints.push(complaint),
+                        }
+                        read_files.push(path);
+                    }
+                }
+                Err(error) => complaints.push(Complaint::about(
+                    &name,
+                    format!("rule_files: {pattern:?}: {error}"),
+                )),
+            }
+        }
+        let groups = rules::load(&sources).unwrap_or_else(|found| {
+            complaints.extend(found);
+            Vec::new()
+        });
+        let listen = listen.unwrap_or(document.web.listen);
+        if complaints.is_empty() {
+            Ok(Self {
+                document,
+                file: file.map(Path::to_owned),
+                groups,
+                read: read_files,
+                listen,
+            })
+        } else {
+            Err(complaints)
+        }
+    }
+
+    /// How the page and the log name where the configuration comes from.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.file.as_ref().map_or_else(
+            || "built-in defaults".to_owned(),
+            |file| file.display().to_string(),
+        )
+    }
+}
+
+impl Document {
+    /// What cannot work although it reads: sentences that begin with the key's path.
+    fn mistakes(&self) -> Vec<String> {
+        let mut mistakes = scrape::check(&self.scrape_configs, &self.scrape_global());
+        mistakes.extend(self.notifier.complaints());
+        mistakes.extend(self.logs.check().err());
+        for (key, value) in [
+            ("global.scrape_interval", self.global.scrape_interval),
+            ("global.evaluation_interval", self.global.evaluation_interval),
+            ("node.interval", self.node.interval),
+        ] {
+            if value < Duration::from_millis(100) {
+                mistakes.push(format!("{key} is shorter than 100ms"));
+            }
+        }
+        if self.global.scrape_timeout > self.global.scrape_interval {
+            mistakes.push("global.scrape_timeout is longer than global.scrape_interval".to_owned());
+        }
+        mistakes
+    }
+
+    /// Paths in a file are meant from where the file lies.
+    fn relative_to(&mut self, base: &Path) {
+        let slack = self
+            .notifier
+            .slack
+            .iter_mut()
+            .flat_map(|slack| &mut slack.webhook_file);
+        let webhooks = self.notifier.webhook.iter_mut();
+        let webhooks =
+            webhooks.flat_map(|webhook| webhook.url_file.iter_mut().chain(&mut webhook.bearer_token_file));
+        let scraped = self.scrape_configs.iter_mut();
+        let scraped = scraped.flat_map(|config| {
+            let password = config
+                .basic_auth
+                .iter_mut()
+                .flat_map(|auth| &mut auth.password_file);
+            password.chain(
+                config
+                    .authorization
+                    .iter_mut()
+                    .flat_map(|auth| &mut auth.credentials_file),
+            )
+        });
+        for path in slack.chain(webhooks).chain(scraped) {
+            *path = base.join(&*path);
+        }
+    }
+
+    /// Names of those who are told.
+    #[must_use]
+    pub fn receivers(&self) -> Vec<String> {
+        let slack = self.notifier.slack.iter().map(|_| "slack".to_owned());
+        let webhooks = self.notifier.webhook.iter().enumerate();
+        slack
+            .chain(webhooks.map(|(nth, webhook)| {
+                webhook
+                    .name
+                    .clone()
+                    .unwrap_or_else(|| format!("webhook {}", nth + 1))
+            }))
+            .collect()
+    }
+
+    #[must_use]
+    pub fn scrape_global(&self) -> scrape::Global {
+        scrape::Global {
+            scrape_interval: self.global.scrape_interval,
+            scrape_timeout: self.global.scrape_timeout,
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<String, Complaint> {
+    let name = path.display().to_string();
+    let advice = "check the path and that this user may read it";
+    fs::read_to_string(path)
+        .map_err(|error| Complaint::about(&name, format!("cannot be read: {error}")).suggest(advice))
+}
+
+/// Finds the line of the last key of the path that a mistake begins with: `notifier.slack.timeout …`.
+fn place(file: &str, text: &str, mistake: String) -> Complaint {
+    let path = mistake
+        .split(' ')
+        .next()
+        .unwrap_or_default()
+        .trim_end_matches(':')
+        .to_owned();
+    let mut line = 0;
+    for key in path.split(['.', '[', ']']).filter(|key| !key.is_empty()) {
+        let index = key.parse::<usize>().ok();
+        let mut left = index.unwrap_or(0);
+        let found = text.lines().enumerate().skip(line).find(|(_, candidate)| {
+            let candidate = candidate.trim_start();
+            match index {
+                Some(_) if candidate.starts_with("- ") || candidate == "-" => {
+                    let here = left == 0;
+                    left = left.saturating_sub(1);
+                    here
+                }
+                Some(_) => false,
+                None => {
+                    let bare = candidate
+                        .trim_start_matches("- ")
+                        .trim_start_matches('{')
+                        .trim_start();
+                    bare.strip_prefix(key)
+                        .is_some_and(|rest| rest.trim_start().starts_with(':'))
+                }
+            }
+        });
+        match found {
+            // A list item's first key stands on the item's own line, so the search goes on from there.
+            Some((at, _)) => line = at,
+            None => break,
+        }
+    }
+    let known = text
+        .lines()
+        .nth(line)
+        .is_some_and(|found| !found.trim().is_empty())
+        && !text.is_empty();
+    if known {
+        let column = text
+            .lines()
+            .nth(line)
+            .map_or(1, |found| found.len() - found.trim_start().len() + 1);
+        Complaint::at(file, text, line + 1, column, mistake)
+    } else {
+        Complaint::about(file, mistake)
+    }
+}

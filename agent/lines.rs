@@ -1,0 +1,100 @@
+//! `skopos logs`: the kept lines on a terminal.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use model::view::LogQuery;
+use model::{Clock, LogRecord, Timestamp};
+use telemetry::clock::RuntimeClock;
+
+use crate::cli::LogsArgs;
+
+/// Pause between two looks for new lines.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// Reads the segments beside a running process, or without one.
+#[must_use]
+pub fn run(data_dir: &Path, arguments: &LogsArgs) -> ExitCode {
+    let folder = data_dir.join("logs");
+    if !folder.is_dir() {
+        let advice = "start skopos first, or name its data directory with --data-dir";
+        _ = writeln!(
+            io::stderr(),
+            "skopos: there are no log lines in {}; {advice}",
+            folder.display()
+        );
+        return ExitCode::FAILURE;
+    }
+    match print(&folder, arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        // The reader of our output has had enough.
+        Err(error)
+            if error
+                .downcast_ref()
+                .is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe) =>
+        {
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            _ = writeln!(io::stderr(), "skopos: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print(folder: &Path, arguments: &LogsArgs) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
+    let _time = runtime.enter();
+    let now = RuntimeClock::system().now();
+    let query = LogQuery {
+        text: arguments.text.join(" "),
+        level: arguments.level,
+        source: arguments.source.clone(),
+        from: now - arguments.since,
+        to: Timestamp::MAX,
+        lines_max: arguments.lines,
+    };
+    let mut output = io::stdout().lock();
+    let mut follower = arguments
+        .follow
+        .then(|| logs::Follower::open(folder, query.clone()))
+        .transpose()?;
+    let page = logs::search(folder, &query)?;
+    for line in &page.lines {
+        show(&mut output, line)?;
+    }
+    output.flush()?;
+    if page.cut {
+        let shown = page.lines.len();
+        writeln!(
+            io::stderr(),
+            "the newest {shown} lines are shown; more match (see -n and --since)"
+        )?;
+    }
+    while let Some(follower) = &mut follower {
+        for line in follower.poll()? {
+            show(&mut output, &line)?;
+        }
+        output.flush()?;
+        runtime.block_on(tokio::time::sleep(LOOK_AGAIN));
+    }
+    Ok(())
+}
+
+fn show(output: &mut impl Write, line: &LogRecord) -> io::Result<()> {
+    let time = jiff::Timestamp::from_millisecond(line.time.millis()).unwrap_or_default();
+    let time = time
+        .to_zoned(jiff::tz::TimeZone::system())
+        .strftime("%Y-%m-%dT%H:%M:%S%.3f");
+    writeln!(
+        output,
+        "{time} {:5} {} {}",
+        line.level.word(),
+        line.source,
+        line.text
+    )
+}

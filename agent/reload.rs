@@ -1,0 +1,214 @@
+//! Reading the configuration again: by SIGHUP, by `/-/reload`, or because a file has changed.
+//!
+//! A bad new file leaves the old one running and says so in the log, on the page and as a metric.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::Clock;
+use model::view::ConfigState;
+use parking_lot::RwLock;
+use prometheus::{Gauge, Registry};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+
+/// How often the files are looked at.
+const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Somebody who wants to know how the reload went.
+pub(crate) type Request = oneshot::Sender<Result<(), String>>;
+
+/// What takes a new configuration while running.
+pub(crate) struct Rooms {
+    pub(crate) pool: Arc<scrape::Pool>,
+    pub(crate) rules: rules::Manager,
+    pub(crate) notifier: notifier::Handle,
+    pub(crate) logs: Option<logs::Handle>,
+    pub(crate) external_url: String,
+    pub(crate) self_scrape: scrape::ScrapeConfig,
+}
+
+impl Rooms {
+    /// Targets and rules; the notifier starts with its configuration.
+    pub(crate) fn start(&self, config: &Config) -> Result<(), Vec<String>> {
+        let mut targets = config.document.scrape_configs.clone();
+        // A section of that name is the user's own word on how Skopos is read.
+        if !targets
+            .iter()
+            .any(|known| known.job_name == self.self_scrape.job_name)
+        {
+            targets.push(self.self_scrape.clone());
+        }
+        self.pool.apply(&targets, &config.document.scrape_global())?;
+        self.rules.apply(config.groups.clone());
+        Ok(())
+    }
+
+    async fn apply(&self, config: &Config) -> Result<(), Vec<String>> {
+        self.start(config)?;
+        let mut notifying = config.document.notifier.clone();
+        name_page(&mut notifying, &self.external_url);
+        self.notifier.apply(notifying).await.map_err(|why| vec![why])
+    }
+}
+
+/// Links lead to the page unless the file says where else.
+pub(crate) fn name_page(notifying: &mut notifier::Config, external_url: &str) {
+    if notifying.external_url.is_empty() {
+        external_url.clone_into(&mut notifying.external_url);
+    }
+}
+
+pub(crate) struct Reloader {
+    pub(crate) rooms: Rooms,
+    pub(crate) state: Arc<RwLock<ConfigState>>,
+    pub(crate) clock: Arc<dyn Clock>,
+    running: Config,
+    seen: BTreeMap<PathBuf, Option<Seen>>,
+    successful: Gauge,
+    succeeded_at: Gauge,
+}
+
+/// What tells one state of a file from another.
+#[derive(PartialEq, Eq)]
+struct Seen {
+    modified: Option<std::time::SystemTime>,
+    length: u64,
+    inode: u64,
+}
+
+impl Reloader {
+    /// `running` is in force already.
+    pub(crate) fn new(
+        rooms: Rooms,
+        running: Config,
+        state: Arc<RwLock<ConfigState>>,
+        clock: Arc<dyn Clock>,
+        registry: &Registry,
+    ) -> Self {
+        let successful = telemetry::metrics::gauge(
+            registry,
+            "skopos_config_last_reload_successful",
+            "Whether the newest configuration file is in force (1) or was refused (0).",
+        );
+        let succeeded_at = telemetry::metrics::gauge(
+            registry,
+            "skopos_config_last_reload_success_timestamp_seconds",
+            "When a configuration was last taken into force.",
+        );
+        successful.set(1.0);
+        succeeded_at.set(clock.now().seconds());
+        let seen = look(&running.read);
+        Self {
+            rooms,
+            state,
+            clock,
+            running,
+            seen,
+            successful,
+            succeeded_at,
+        }
+    }
+
+    pub(crate) async fn run(mut self, mut requests: mpsc::Receiver<Request>, stop: CancellationToken) {
+        let Ok(mut hangups) = signal(SignalKind::hangup()) else {
+            tracing::error!("SIGHUP cannot be heard; use /-/reload");
+            return stop.cancelled().await;
+        };
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                _ = hangups.recv() => drop(self.reload("SIGHUP").await),
+                Some(request) = requests.recv() => {
+                    let outcome = self.reload("/-/reload").await;
+                    // Whoever asked may have gone away.
+                    _ = request.send(outcome);
+                }
+                () = self.clock.sleep(LOOK_INTERVAL) => {
+                    if look(&self.running.read) != self.seen {
+                        drop(self.reload("a changed file").await);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn reload(&mut self, why: &str) -> Result<(), String> {
+        let outcome = self.attempt().await;
+        self.seen = look(&self.running.read);
+        self.successful.set(f64::from(u8::from(outcome.is_ok())));
+        match outcome {
+            Ok(later) => {
+                self.succeeded_at.set(self.clock.now().seconds());
+                let mut state = self.state.write();
+                state.loaded_at = self.clock.now();
+                state.refused.clear();
+                tracing::info!(
+                    config = self.running.name(),
+                    "configuration read again because of {why}"
+                );
+                if !later.is_empty() {
+                    tracing::warn!("changes in {} take effect at the next start", later.join(", "));
+                }
+                Ok(())
+            }
+            Err(complaints) => {
+                let text = complaints.join("\n");
+                tracing::error!("the new configuration is refused, the old one goes on:\n{text}");
+                self.state.write().refused = complaints;
+                Err(text)
+            }
+        }
+    }
+
+    /// Returns the sections that have changed and cannot be taken while running.
+    async fn attempt(&mut self) -> Result<Vec<&'static str>, Vec<String>> {
+        let fresh = Config::load(self.running.file.as_deref(), Some(self.running.listen));
+        let fresh = fresh.map_err(|found| found.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        self.rooms.apply(&fresh).await?;
+        let (old, new) = (&self.running.document, &fresh.document);
+        let mut later = Vec::new();
+        match &self.rooms.logs {
+            Some(logs) => logs
+                .apply(new.logs.clone())
+                .map_err(|error| vec![error.to_string()])?,
+            None if new.logs.enabled => later.push("logs"),
+            None => {}
+        }
+        for (section, before, after) in [
+            (
+                "global.evaluation_interval",
+                format!("{:?}", old.global.evaluation_interval),
+                format!("{:?}", new.global.evaluation_interval),
+            ),
+            ("node", format!("{:?}", old.node), format!("{:?}", new.node)),
+            ("store", format!("{:?}", old.store), format!("{:?}", new.store)),
+            ("web", format!("{:?}", old.web), format!("{:?}", new.web)),
+        ] {
+            if before != after {
+                later.push(section);
+            }
+        }
+        self.running = fresh;
+        Ok(later)
+    }
+}
+
+fn look(files: &[PathBuf]) -> BTreeMap<PathBuf, Option<Seen>> {
+    use std::os::unix::fs::MetadataExt;
+    let seen = |path: &PathBuf| {
+        let found = std::fs::metadata(path).ok()?;
+        Some(Seen {
+            modified: found.modified().ok(),
+            length: found.len(),
+            inode: found.ino(),
+        })
+    };
+    files.iter().map(|path| (path.clone(), seen(path))).collect()
+}

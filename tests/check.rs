@@ -1,0 +1,112 @@
+//! What is wrong in a file is said with its place and a suggestion; a bad new file changes nothing.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::harness::components::run;
+use crate::harness::{Skopos, root, skopos::command};
+
+/// `tests/config/*.bad.yaml`, each with one mistake, against the complaint in the `.txt` beside it.
+#[test]
+fn every_mistake_is_placed_excerpted_and_mended() {
+    let folder = root().join("tests/config");
+    let mut checked = 0;
+    for entry in fs::read_dir(&folder).unwrap().flatten() {
+        let name = entry.file_name().into_string().unwrap();
+        if let Some(stem) = name.strip_suffix(".bad.yaml") {
+            let (code, text) = run(command(&folder).args(["check", &name]));
+            assert_eq!(code, 64, "{name}: {text}");
+            assert!(text.starts_with(&format!("{name}:")), "{name}: {text}");
+            golden(&folder.join(format!("{stem}.txt")), &text);
+            checked += 1;
+        }
+    }
+    assert!(checked >= 8, "{checked} files");
+}
+
+#[test]
+fn good_files_are_told_in_numbers() {
+    let folder = root().join("tests/config");
+    for entry in fs::read_dir(&folder).unwrap().flatten() {
+        let name = entry.file_name().into_string().unwrap();
+        if name.ends_with(".good.yaml") {
+            let (code, text) = run(command(&folder).args(["check", &name]));
+            assert_eq!(code, 0, "{name}: {text}");
+            assert!(text.starts_with(&format!("{name}: ok, ")), "{text}");
+        }
+    }
+}
+
+#[test]
+fn the_shipped_rules_pass_their_own_check() {
+    for entry in fs::read_dir(root().join("rules")).unwrap().flatten() {
+        let path = entry.path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            let (code, text) = run(command(root()).arg("check").arg(&path));
+            assert_eq!(code, 0, "{text}");
+        }
+    }
+}
+
+/// Compares with a file, or rewrites it when `UPDATE_GOLDEN=1`.
+fn golden(path: &Path, text: &str) {
+    if std::env::var("UPDATE_GOLDEN").is_ok_and(|value| value == "1") {
+        fs::write(path, text).unwrap();
+    }
+    let kept = fs::read_to_string(path).unwrap_or_default();
+    assert_eq!(text, kept, "{} (UPDATE_GOLDEN=1 rewrites it)", path.display());
+}
+
+#[tokio::test]
+async fn a_bad_new_file_leaves_the_old_one_running_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = "groups: [{ name: own, rules: [{ record: one, expr: vector(1) }] }]\n";
+    fs::write(folder.path().join("own.yaml"), rules).unwrap();
+    let good = "rule_files: ['own.yaml']\nlogs: { files: [] }\n";
+    let skopos = Skopos::start(folder.path(), good);
+    let in_force = "skopos_config_last_reload_successful";
+    let config = folder.path().join("skopos.yaml");
+
+    fs::write(&config, "rule_filles: ['own.yaml']\n").unwrap();
+    let (status, text) = skopos.post("/-/reload").await;
+    assert_eq!(status, 500, "{text}");
+    assert!(
+        text.contains("skopos.yaml:1:1") && text.contains("did you mean \"rule_files\"?"),
+        "{text}"
+    );
+    assert!(skopos.get("/metrics").await.1.contains(&format!("{in_force} 0")));
+    let page = skopos.get("/").await.1;
+    assert!(
+        page.contains("rule_filles"),
+        "the page does not show what is refused"
+    );
+    let groups = skopos.api("/api/v1/rules").await;
+    assert!(
+        groups.to_string().contains("\"own\""),
+        "the old rules are gone: {groups}"
+    );
+
+    fs::write(&config, good).unwrap();
+    skopos.signal("-HUP");
+    skopos
+        .wait_for(
+            "the good file in force again",
+            Duration::from_secs(10),
+            async |skopos| skopos.get("/metrics").await.1.contains(&format!("{in_force} 1")),
+        )
+        .await;
+
+    // A saved file is read by itself.
+    fs::write(folder.path().join("own.yaml"), rules.replace("own", "changed")).unwrap();
+    skopos
+        .wait_for("the changed rule file", Duration::from_secs(10), async |skopos| {
+            skopos
+                .api("/api/v1/rules")
+                .await
+                .to_string()
+                .contains("\"changed\"")
+        })
+        .await;
+    assert_eq!(skopos.stop().await, 0);
+}

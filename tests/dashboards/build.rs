@@ -1,0 +1,299 @@
+//! What the dashboards show: one file per question.
+
+use serde_json::{Value, json};
+
+/// File name and dashboard.
+pub fn all() -> Vec<(&'static str, Value)> {
+    vec![("node.json", node()), ("skopos.json", skopos())]
+}
+
+struct Panel {
+    title: &'static str,
+    about: &'static str,
+    unit: &'static str,
+    targets: &'static [(&'static str, &'static str)],
+}
+
+/// How is this machine?
+fn node() -> Value {
+    let stats = [
+        Panel {
+            title: "CPU busy",
+            about: "Share of all cores that does anything. Alert: CpuBusy.",
+            unit: "percentunit",
+            targets: &[(
+                "1 - avg(rate(node_cpu_seconds_total{mode=\"idle\",instance=~\"$instance\"}[$__rate_interval]))",
+                "busy",
+            )],
+        },
+        Panel {
+            title: "Memory used",
+            about: "Share of memory that could not be given to a program at once.",
+            unit: "percentunit",
+            targets: &[(
+                "1 - sum(node_memory_MemAvailable_bytes{instance=~\"$instance\"}) / sum(node_memory_MemTotal_bytes{instance=~\"$instance\"})",
+                "used",
+            )],
+        },
+        Panel {
+            title: "Fullest file system",
+            about: "The file system with the least space left. Alerts: FilesystemAlmostFull, FilesystemFillsIn24h.",
+            unit: "percentunit",
+            targets: &[(
+                "max(1 - node_filesystem_avail_bytes{instance=~\"$instance\",fstype!~\"tmpfs|squashfs|overlay\"} / node_filesystem_size_bytes)",
+                "full",
+            )],
+        },
+        Panel {
+            title: "Running for",
+            about: "Time since the machine was started; a short time says that it was restarted.",
+            unit: "s",
+            targets: &[(
+                "min(time() - node_boot_time_seconds{instance=~\"$instance\"})",
+                "uptime",
+            )],
+        },
+    ];
+    let graphs = [
+        Panel {
+            title: "CPU by mode",
+            about: "Cores in use by mode; much iowait says that a disk is the limit, steal that the host is.",
+            unit: "short",
+            targets: &[(
+                "sum by (mode) (rate(node_cpu_seconds_total{mode!=\"idle\",instance=~\"$instance\"}[$__rate_interval]))",
+                "{{mode}}",
+            )],
+        },
+        Panel {
+            title: "Load",
+            about: "Tasks that run or wait, over 1, 5 and 15 minutes; compare with the number of cores.",
+            unit: "short",
+            targets: &[
+                ("node_load1{instance=~\"$instance\"}", "1 min"),
+                ("node_load5{instance=~\"$instance\"}", "5 min"),
+                ("node_load15{instance=~\"$instance\"}", "15 min"),
+            ],
+        },
+        Panel {
+            title: "Pressure",
+            about: "Share of time in which some task waited for CPU, memory or disks. Alerts: MemoryPressure, IoPressure.",
+            unit: "percentunit",
+            targets: &[
+                (
+                    "rate(node_pressure_cpu_waiting_seconds_total{instance=~\"$instance\"}[$__rate_interval])",
+                    "CPU",
+                ),
+                (
+                    "rate(node_pressure_memory_waiting_seconds_total{instance=~\"$instance\"}[$__rate_interval])",
+                    "memory",
+                ),
+                (
+                    "rate(node_pressure_io_waiting_seconds_total{instance=~\"$instance\"}[$__rate_interval])",
+                    "disks",
+                ),
+            ],
+        },
+        Panel {
+            title: "Memory",
+            about: "What memory is used for; cache is given back when programs need it.",
+            unit: "bytes",
+            targets: &[
+                (
+                    "node_memory_MemTotal_bytes{instance=~\"$instance\"} - node_memory_MemAvailable_bytes",
+                    "used",
+                ),
+                ("node_memory_Cached_bytes{instance=~\"$instance\"}", "cache"),
+                (
+                    "node_memory_MemAvailable_bytes{instance=~\"$instance\"}",
+                    "available",
+                ),
+            ],
+        },
+        Panel {
+            title: "Disk throughput",
+            about: "Bytes read and written a second, by device.",
+            unit: "binBps",
+            targets: &[
+                (
+                    "rate(node_disk_read_bytes_total{instance=~\"$instance\"}[$__rate_interval])",
+                    "{{device}} read",
+                ),
+                (
+                    "rate(node_disk_written_bytes_total{instance=~\"$instance\"}[$__rate_interval])",
+                    "{{device}} written",
+                ),
+            ],
+        },
+        Panel {
+            title: "Disk busy",
+            about: "Share of time in which a device had work; near 100 % means a queue on disks that do one thing at a time.",
+            unit: "percentunit",
+            targets: &[(
+                "rate(node_disk_io_time_seconds_total{instance=~\"$instance\"}[$__rate_interval])",
+                "{{device}}",
+            )],
+        },
+        Panel {
+            title: "Space left",
+            about: "Bytes that programs may still write, by file system. Alert: FilesystemAlmostFull.",
+            unit: "bytes",
+            targets: &[(
+                "node_filesystem_avail_bytes{instance=~\"$instance\",fstype!~\"tmpfs|squashfs|overlay\"}",
+                "{{mountpoint}}",
+            )],
+        },
+        Panel {
+            title: "Network",
+            about: "Bytes received and sent a second, by device.",
+            unit: "binBps",
+            targets: &[
+                (
+                    "rate(node_network_receive_bytes_total{instance=~\"$instance\",device!=\"lo\"}[$__rate_interval]) or rate(node_network_receive_bytes_total{instance=~\"$instance\"}[$__rate_interval])",
+                    "{{device}} in",
+                ),
+                (
+                    "rate(node_network_transmit_bytes_total{instance=~\"$instance\"}[$__rate_interval])",
+                    "{{device}} out",
+                ),
+            ],
+        },
+        Panel {
+            title: "Clock offset",
+            about: "Difference to the reference clock; meaningless while nothing synchronises. Alert: ClockSkew.",
+            unit: "s",
+            targets: &[("node_timex_offset_seconds{instance=~\"$instance\"}", "offset")],
+        },
+    ];
+    dashboard("skopos-node", "Skopos / Machine", &stats, &graphs)
+}
+
+/// Is Skopos itself well?
+fn skopos() -> Value {
+    let stats = [
+        Panel {
+            title: "Targets down",
+            about: "Targets whose last reading failed. Alert: TargetDown.",
+            unit: "short",
+            targets: &[("count(up == 0) or vector(0)", "down")],
+        },
+        Panel {
+            title: "Firing alerts",
+            about: "Alerts that fire now, silenced ones too.",
+            unit: "short",
+            targets: &[("count(ALERTS{alertstate=\"firing\"}) or vector(0)", "firing")],
+        },
+        Panel {
+            title: "Series",
+            about: "Series held by the store.",
+            unit: "short",
+            targets: &[("skopos_store_series", "series")],
+        },
+        Panel {
+            title: "Memory",
+            about: "Resident memory of the process. Alert: SkoposMemoryHigh.",
+            unit: "bytes",
+            targets: &[("process_resident_memory_bytes{job=\"skopos\"}", "resident")],
+        },
+    ];
+    let graphs = [
+        Panel {
+            title: "Cores used",
+            about: "CPU time of the process a second; one is a whole core.",
+            unit: "short",
+            targets: &[(
+                "rate(process_cpu_seconds_total{job=\"skopos\"}[$__rate_interval])",
+                "cores",
+            )],
+        },
+        Panel {
+            title: "Samples",
+            about: "Samples taken by the store a second.",
+            unit: "short",
+            targets: &[(
+                "rate(skopos_ledger_taken_total{things=\"samples\"}[$__rate_interval])",
+                "samples",
+            )],
+        },
+        Panel {
+            title: "Log records",
+            about: "Log records read a second.",
+            unit: "short",
+            targets: &[(
+                "rate(skopos_ledger_taken_total{things=\"records\"}[$__rate_interval])",
+                "records",
+            )],
+        },
+        Panel {
+            title: "Dropped",
+            about: "Things let go, by reason; anything but zero wants a look.",
+            unit: "short",
+            targets: &[(
+                "rate(skopos_ledger_dropped_total[$__rate_interval])",
+                "{{things}}: {{reason}}",
+            )],
+        },
+        Panel {
+            title: "Rule evaluation",
+            about: "Seconds that the last evaluation of each group took; it should stay far below the interval.",
+            unit: "s",
+            targets: &[("prometheus_rule_group_last_duration_seconds", "{{rule_group}}")],
+        },
+        Panel {
+            title: "Scrape duration",
+            about: "Seconds that the last reading of each target took.",
+            unit: "s",
+            targets: &[("scrape_duration_seconds", "{{job}} {{instance}}")],
+        },
+    ];
+    dashboard("skopos-self", "Skopos / Skopos itself", &stats, &graphs)
+}
+
+fn dashboard(uid: &str, title: &str, stats: &[Panel], graphs: &[Panel]) -> Value {
+    let (mut panels, mut y) = (Vec::new(), 0);
+    for (nth, panel) in stats.iter().enumerate() {
+        panels.push(panel.json(
+            "stat",
+            panels.len(),
+            json!({"x": 6 * nth, "y": 0, "w": 6, "h": 4}),
+        ));
+    }
+    y += 4;
+    for (nth, panel) in graphs.iter().enumerate() {
+        panels.push(panel.json(
+            "timeseries",
+            panels.len(),
+            json!({"x": 12 * (nth % 2), "y": y + 8 * (nth / 2), "w": 12, "h": 8}),
+        ));
+    }
+    let source = json!({"type": "prometheus", "uid": "${datasource}"});
+    json!({
+        "uid": uid, "title": title, "tags": ["skopos"], "schemaVersion": 39, "editable": false, "graphTooltip": 1,
+        "refresh": "30s", "timezone": "", "time": {"from": "now-1h", "to": "now"},
+        "links": [{"type": "dashboards", "tags": ["skopos"], "asDropdown": true, "includeVars": true, "keepTime": true, "title": "Skopos", "icon": "external link"}],
+        "annotations": {"list": [{
+            "name": "Firing alerts", "enable": true, "iconColor": "#d55e00", "datasource": source,
+            "expr": "ALERTS{alertstate=\"firing\"}", "step": "60s", "titleFormat": "{{alertname}}",
+        }]},
+        "templating": {"list": [
+            {"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus"},
+            {"name": "instance", "label": "Instance", "type": "query", "datasource": source, "refresh": 2, "sort": 1,
+             "definition": "label_values(up, instance)", "query": {"query": "label_values(up, instance)", "refId": "A"},
+             "includeAll": true, "multi": true, "allValue": ".*"},
+        ]},
+        "panels": panels,
+    })
+}
+
+impl Panel {
+    fn json(&self, kind: &str, id: usize, place: Value) -> Value {
+        let source = json!({"type": "prometheus", "uid": "${datasource}"});
+        let targets = self.targets.iter().zip('A'..).map(|((expr, legend), letter)| {
+            json!({"expr": expr, "legendFormat": legend, "refId": letter.to_string(), "datasource": source})
+        });
+        json!({
+            "id": id + 1, "type": kind, "title": self.title, "description": self.about, "datasource": source,
+            "gridPos": place, "targets": targets.collect::<Vec<_>>(),
+            "fieldConfig": {"defaults": {"unit": self.unit, "min": 0}, "overrides": []},
+        })
+    }
+}

@@ -1,0 +1,4 @@
+//! Peers that misbehave on demand and enforce the real ones' limits.
+
+pub mod peer;
+pub mod slack;

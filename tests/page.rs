@@ -1,0 +1,127 @@
+//! Opened as people open it: no console error, graphs drawn, nothing sideways, on a desk and on a phone.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::harness::browser::Browser;
+use crate::harness::{Skopos, root};
+
+const VIEWS: [&str; 7] = [
+    "/",
+    "/alerts",
+    "/targets",
+    "/logs",
+    "/rules",
+    "/explore?expr=node_load1",
+    "/self",
+];
+
+fn picture(name: &str) -> PathBuf {
+    root().join("target/pictures").join(name)
+}
+
+fn file_name(view: &str) -> String {
+    let word = view.split('?').next().unwrap_or_default().trim_matches('/');
+    if word.is_empty() {
+        "overview".to_owned()
+    } else {
+        word.to_owned()
+    }
+}
+
+#[tokio::test]
+async fn every_view_is_drawn_at_both_widths_without_a_console_error() {
+    let Some(browser) = Browser::start("light").await else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.log");
+    std::fs::write(
+        &file,
+        "INFO started
+WARN the cache is cold
+",
+    )
+    .unwrap();
+    let skopos = Skopos::start(
+        folder.path(),
+        &format!(
+            "logs: {{ files: ['{}'] }}
+",
+            file.display()
+        ),
+    );
+    skopos
+        .wait_for("three readings", Duration::from_secs(20), async |skopos| {
+            skopos
+                .value("count_over_time(node_load1[5m])")
+                .await
+                .is_some_and(|count| count >= 3.0)
+        })
+        .await;
+    for (width, height, scheme) in [
+        (1280, 900, "light"),
+        (1280, 900, "dark"),
+        (390, 844, "light"),
+        (360, 740, "dark"),
+    ] {
+        browser.resize(width, height).await;
+        browser.prefer(scheme).await;
+        for view in VIEWS {
+            browser.open(&skopos.url(view)).await;
+            browser
+                .wait_for("the status line", "return !!document.querySelector('.status')")
+                .await;
+            if view == "/" || view.starts_with("/explore") {
+                let drawn = "const all = [...document.querySelectorAll('.plot canvas')]; return all.length > 0 && all.every(c => c.width > 0 && c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v !== 0))";
+                browser.wait_for("graphs with something drawn", drawn).await;
+            }
+            let sideways = browser
+                .eval("return document.documentElement.scrollWidth - window.innerWidth")
+                .await;
+            assert!(
+                sideways.as_i64().is_some_and(|extra| extra <= 0),
+                "{view} at {width}: {sideways} px too wide"
+            );
+            let console = browser.console().await;
+            assert!(console.is_empty(), "{view} at {width}: {console:?}");
+            browser
+                .picture(&picture(&format!("{}-{width}-{scheme}.png", file_name(view))))
+                .await;
+        }
+    }
+    assert_eq!(skopos.stop().await, 0);
+}
+
+#[tokio::test]
+async fn figures_move_without_a_reload_and_keys_lead_around() {
+    let Some(browser) = Browser::start("light").await else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let skopos = Skopos::start(folder.path(), "logs: { files: [] }\n");
+    browser.resize(1280, 900).await;
+    browser.open(&skopos.url("/")).await;
+    browser.eval("window.unreloaded = true").await;
+    let before = browser
+        .eval("return document.querySelector('main').innerText")
+        .await;
+    let changed = format!("return document.querySelector('main').innerText !== {before}");
+    browser.wait_for("a live part that changed", &changed).await;
+    assert_eq!(browser.eval("return window.unreloaded").await, Value::Bool(true));
+    browser.press("gr").await;
+    browser
+        .wait_for("the rules view", "return location.pathname === '/rules'")
+        .await;
+    browser.press("?").await;
+    browser
+        .wait_for(
+            "the list of keys",
+            "return !!document.querySelector('#keys:popover-open')",
+        )
+        .await;
+    assert!(browser.console().await.is_empty());
+    assert_eq!(skopos.stop().await, 0);
+}
