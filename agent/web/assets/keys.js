@@ -11,8 +11,10 @@
   function press(keys) {
     // Links of a closed sheet work too: their keys are for those who do not want to open it.
     const all = [...document.querySelectorAll("[data-keys]")].filter((element) => element.dataset.keys === keys);
-    const one = all.filter((element) => !element.hidden).findLast((element) => seen(element)) || all.find((element) => element.href);
+    const one = all.filter((element) => !element.hidden).findLast((element) => seen(element)) || all.find((element) => element.href || element.matches("input"));
     if (!one) return false;
+    // On a narrow screen the field waits in a sheet.
+    if (one.matches("input") && !seen(one)) one.closest("[popover]")?.showPopover();
     if (one.matches("input, textarea")) {
       one.focus();
       one.select();

@@ -43,7 +43,7 @@ fn blocks(text: &str) -> Vec<Block<'_>> {
         } else if let Some((level, title)) = heading(trimmed) {
             blocks.push(Block::Heading(level, title));
             open = false;
-        } else if let Some((ordered, item)) = item(trimmed) {
+        } else if let Some((ordered, item)) = item(trimmed).filter(|_| !(open && goes_on(&blocks, trimmed))) {
             match blocks.last_mut() {
                 Some(Block::List {
                     ordered: known,
@@ -56,7 +56,8 @@ fn blocks(text: &str) -> Vec<Block<'_>> {
             }
             open = true;
         } else {
-            go_on(&mut blocks, trimmed, open);
+            // Runbooks begin each thought with a word in bold, on a line of its own.
+            go_on(&mut blocks, trimmed, open && !trimmed.starts_with("**"));
             open = true;
         }
     }
@@ -84,6 +85,12 @@ fn heading(line: &str) -> Option<(usize, &str)> {
     (1..=6).contains(&level).then_some((level, rest.trim()))
 }
 
+/// `4. …` amid a paragraph is its text: only a first item may break into one.
+fn goes_on(blocks: &[Block<'_>], line: &str) -> bool {
+    let numbered = line.starts_with(|letter: char| letter.is_ascii_digit()) && !line.starts_with("1. ");
+    numbered && matches!(blocks.last(), Some(Block::Paragraph(_)))
+}
+
 fn item(line: &str) -> Option<(bool, &str)> {
     if let Some(rest) = line.strip_prefix("- ").or_else(|| line.strip_prefix("* ")) {
         return Some((false, rest));
@@ -96,7 +103,7 @@ fn item(line: &str) -> Option<(bool, &str)> {
 /// Code, emphasis and links in their order, the earliest first; marks inside marks stay as they are.
 fn inline(mut text: &str) -> Markup {
     let mut pieces = Vec::new();
-    while let Some((at, length, element)) = [code(text), strong(text), link(text)]
+    while let Some((at, length, element)) = [code(text), strong(text), emphasis(text), link(text)]
         .into_iter()
         .flatten()
         .min_by_key(|(at, ..)| *at)
@@ -117,6 +124,13 @@ fn code(text: &str) -> Found {
 fn strong(text: &str) -> Found {
     let (at, inner) = between(text, "**", "**")?;
     Some((at, inner.len() + 4, html! { b { (inner) } }))
+}
+
+fn emphasis(text: &str) -> Found {
+    let (at, inner) = between(text, "*", "*")?;
+    // A star between spaces is a product, and two of them are another mark.
+    let word = !inner.starts_with([' ', '*']) && !inner.ends_with([' ', '*']);
+    word.then(|| (at, inner.len() + 2, html! { em { (inner) } }))
 }
 
 fn link(text: &str) -> Found {
@@ -204,5 +218,11 @@ mod tests {
             drawn(text);
         }
         assert_eq!(drawn("a ` b"), "<p>a ` b</p>");
+        assert_eq!(drawn("first 3. c.\n4. d"), "<p>first 3. c. 4. d</p>");
+        assert_eq!(drawn("2 * 3 * 4"), "<p>2 * 3 * 4</p>");
+        assert_eq!(
+            drawn("**Means** this.\n**Feels it** *nobody*."),
+            "<p><b>Means</b> this.</p><p><b>Feels it</b> <em>nobody</em>.</p>"
+        );
     }
 }
