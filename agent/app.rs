@@ -130,6 +130,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         None
     };
     let logs_handle = logs.as_ref().map(logs::Logs::handle);
+    let log_files = logs_handle.clone();
 
     let reloading = reload::Rooms {
         pool: pool.clone(),
@@ -290,6 +291,9 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     let web_stop = CancellationToken::new();
     let web = serve(server, rooms, web_stop.clone())?;
 
+    if let Some(log_files) = log_files {
+        first_look(&log_files).await;
+    }
     // The one line on standard output; nobody may be reading it.
     _ = writeln!(
         std::io::stdout(),
@@ -353,6 +357,19 @@ async fn asked_to_stop() -> &'static str {
     tokio::select! {
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
+    }
+}
+
+/// Whoever reads that Skopos watches may rotate a log file in the next moment, so it looks before it says so.
+async fn first_look(logs: &logs::Handle) {
+    const PATIENCE: Duration = Duration::from_secs(2);
+    let looked = async {
+        while !logs.looked() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    if tokio::time::timeout(PATIENCE, looked).await.is_err() {
+        tracing::warn!("the folders of the log files have not answered for 2 s");
     }
 }
 

@@ -43,7 +43,10 @@ async fn no_line_is_lost_or_doubled_through_rotation_and_kill_9() {
         verdict.0.len(),
         verdict.1.len()
     );
-    let shown = |numbers: &[u64]| numbers.iter().take(10).copied().collect::<Vec<_>>();
+    if !verdict.0.is_empty() || !verdict.1.is_empty() {
+        println!("kept for a look: {}", folder.keep().display());
+    }
+    let shown = |numbers: &[u64]| numbers.iter().take(60).copied().collect::<Vec<_>>();
     assert!(
         verdict.0.is_empty(),
         "{} lost: {:?}",

@@ -1,4 +1,11 @@
 //! One test binary; a module per promise made to users.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test that meets the unexpected fails by panicking, and prints its figures"
+)]
 #![allow(unreachable_pub, reason = "modules of one binary speak to each other plainly")]
 
 mod fakes;

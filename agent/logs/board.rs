@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use model::view::{Health, LogFile};
 use parking_lot::Mutex;
@@ -18,6 +18,8 @@ pub(crate) struct Board {
     /// Files and folders that cannot be read, and why.
     troubles: Mutex<BTreeMap<PathBuf, String>>,
     pub(crate) bytes_on_disk: AtomicU64,
+    /// Whether every folder has been looked at once: what is there from then on is not missed.
+    pub(crate) looked: AtomicBool,
 }
 
 impl Board {

@@ -31,6 +31,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -186,6 +187,13 @@ impl Handle {
         }
     }
 
+    /// Whether every folder has been looked at since the start: a file that is there by now is followed, even
+    /// if it is rotated away in the next moment.
+    #[must_use]
+    pub fn looked(&self) -> bool {
+        self.0.board.looked.load(Ordering::Relaxed)
+    }
+
     /// Blocks while it reads from the disk: call it from a thread that may.
     ///
     /// # Errors
@@ -239,6 +247,7 @@ fn read(mut reader: Reader<Queue>, shared: &Shared, clock: &dyn Clock) {
             reader.apply(config, Instant::now());
         }
         let rest = reader.turn(Instant::now(), clock.now());
+        shared.board.looked.store(true, Ordering::Relaxed);
         if !rest.is_zero() {
             shared.bell.wait(rest);
         }
