@@ -1,3 +1,5 @@
+//! A warm intake commits what a fresh one would.
+
 use std::collections::BTreeSet;
 
 use model::TargetDesc;

@@ -1,3 +1,5 @@
+//! Which configurations become which targets, and what is wrong with the others.
+
 use super::*;
 
 fn read(yaml: &str) -> Result<Vec<Plan>, Vec<String>> {

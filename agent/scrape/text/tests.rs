@@ -1,3 +1,5 @@
+//! What the exposition text must and must not be read as.
+
 use proptest::prelude::*;
 
 use super::*;
