@@ -10,8 +10,11 @@ use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
 /// A room's ledger, read anew at each scrape.
 pub type Account = Arc<dyn Fn() -> Ledger + Send + Sync>;
 
-struct Accounts {
-    accounts: Vec<Account>,
+/// The accounts of all rooms, by the room's name.
+pub type Accounts = Vec<(&'static str, Account)>;
+
+struct Books {
+    accounts: Accounts,
     desc: Vec<Desc>,
 }
 
@@ -19,10 +22,10 @@ struct Accounts {
 ///
 /// # Errors
 /// The names are taken.
-pub fn register(registry: &Registry, accounts: Vec<Account>) -> prometheus::Result<()> {
+pub fn register(registry: &Registry, accounts: Accounts) -> prometheus::Result<()> {
     let families = Families::new()?;
     let desc = families.desc();
-    registry.register(Box::new(Accounts { accounts, desc }))
+    registry.register(Box::new(Books { accounts, desc }))
 }
 
 struct Families {
@@ -46,9 +49,9 @@ impl Families {
             )?,
             dropped: IntCounterVec::new(
                 named("dropped_total", "Things let go, by reason."),
-                &["things", "reason"],
+                &["room", "things", "reason"],
             )?,
-            in_flight: IntGaugeVec::new(named("in_flight", "Things on their way."), &["things"])?,
+            in_flight: IntGaugeVec::new(named("in_flight", "Things on their way."), &["room", "things"])?,
         })
     }
 
@@ -57,8 +60,8 @@ impl Families {
         all.iter().flat_map(|family| family.desc()).cloned().collect()
     }
 
-    fn add(&self, ledger: &Ledger) {
-        let things = [ledger.things];
+    fn add(&self, room: &str, ledger: &Ledger) {
+        let things = [room, ledger.things];
         self.taken.with_label_values(&things).inc_by(ledger.taken);
         self.given.with_label_values(&things).inc_by(ledger.given);
         self.in_flight
@@ -66,7 +69,7 @@ impl Families {
             .add(i64::try_from(ledger.in_flight).unwrap_or(i64::MAX));
         for (reason, count) in &ledger.dropped {
             self.dropped
-                .with_label_values(&[ledger.things, reason])
+                .with_label_values(&[room, ledger.things, reason])
                 .inc_by(*count);
         }
     }
@@ -80,7 +83,7 @@ impl Families {
     }
 }
 
-impl Collector for Accounts {
+impl Collector for Books {
     fn desc(&self) -> Vec<&Desc> {
         self.desc.iter().collect()
     }
@@ -89,8 +92,8 @@ impl Collector for Accounts {
         let Ok(families) = Families::new() else {
             return Vec::new();
         };
-        for account in &self.accounts {
-            families.add(&account());
+        for (room, account) in &self.accounts {
+            families.add(room, &account());
         }
         families.collect()
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use journal::{Disk, Journal};
 use model::view::{ConfigState, LogState};
-use model::{Clock, Leadership};
+use model::{Answer, Ask, AskError, BoxFuture, Clock, Leadership, Timestamp};
 use net::HttpClient;
 use parking_lot::RwLock;
 use prometheus::Registry;
@@ -21,7 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::accounts::{self, Account};
+use crate::accounts;
 use crate::cli::RunArgs;
 use crate::config::Config;
 use crate::reload::{self, Reloader};
@@ -99,7 +99,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         ..rules::Options::default()
     };
     let near = rules::Neighbours {
-        ask: engine.clone(),
+        ask: Arc::new(Aside(engine.clone())),
         keep: store.clone(),
         journal,
         events: alerts,
@@ -152,27 +152,32 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     // Full: whoever asks for a reload waits for the one under way.
     let (reload, reload_requests) = mpsc::channel::<reload::Request>(4);
 
-    let mut ledgers: Vec<(&'static str, Account)> = vec![
-        ("samples", {
-            let store = store.clone();
-            Arc::new(move || store.ledger())
+    let mut ledgers: accounts::Accounts = vec![
+        ("node", {
+            let node = node_handle.clone();
+            Arc::new(move || node.ledger())
         }),
-        ("scraped", {
+        ("scrape", {
             let pool = pool.clone();
             Arc::new(move || pool.ledger())
         }),
-        ("notifications", {
+        ("store", {
+            let store = store.clone();
+            Arc::new(move || store.ledger())
+        }),
+        ("rules", {
+            let rules = rules.clone();
+            Arc::new(move || rules.ledger())
+        }),
+        ("notifier", {
             let handle = notifier_handle.clone();
             Arc::new(move || handle.ledger())
         }),
     ];
     if let Some(handle) = logs_handle.clone() {
-        ledgers.push(("records", Arc::new(move || handle.ledger())));
+        ledgers.push(("logs", Arc::new(move || handle.ledger())));
     }
-    accounts::register(
-        &registry,
-        ledgers.iter().map(|(_, account)| account.clone()).collect(),
-    )?;
+    accounts::register(&registry, ledgers.clone())?;
 
     // What the pages and the API may ask.
     let process = Process {
@@ -326,6 +331,22 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         tracing::warn!("the server's thread did not end");
     }
     ended.map_or(Ok(()), |ended| Err(anyhow!("{ended}")))
+}
+
+/// Evaluates on a thread that may be busy for long, so that no timer of the runtime waits for an expression.
+struct Aside(Arc<promql::Engine>);
+
+impl Ask for Aside {
+    fn ask<'a>(&'a self, expr: &'a str, time: Timestamp) -> BoxFuture<'a, Result<Answer, AskError>> {
+        let (engine, expr) = (self.0.clone(), expr.to_owned());
+        Box::pin(async move {
+            let handle = Handle::current();
+            let asked = tokio::task::spawn_blocking(move || handle.block_on(engine.ask(&expr, time)));
+            asked
+                .await
+                .unwrap_or_else(|error| Err(AskError::NoAnswer(error.to_string())))
+        })
+    }
 }
 
 /// Pages and probes answer from a thread of their own, however busy the rest is.

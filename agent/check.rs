@@ -46,14 +46,14 @@ fn check_config(file: &Path) -> Result<String, Vec<Complaint>> {
         .iter()
         .flat_map(|section| &section.static_configs);
     let targets: usize = sections.map(|section| section.targets.len()).sum();
-    let rules = count(&config.groups);
     let told = match config.document.receivers() {
         receivers if receivers.is_empty() => "nobody is told".to_owned(),
         receivers => format!("alerts go to {}", receivers.join(", ")),
     };
     Ok(format!(
-        "ok, {targets} scrape targets, {rules} in {} groups, {told}",
-        config.groups.len()
+        "ok, {}, {}, {told}",
+        number(targets, "scrape target"),
+        describe(&config.groups)
     ))
 }
 
@@ -62,14 +62,19 @@ fn check_rules(file: &Path) -> Result<String, Vec<Complaint>> {
     let text = std::fs::read_to_string(file);
     let text = text.map_err(|error| vec![Complaint::about(&name, format!("cannot be read: {error}"))])?;
     let groups = rules::load(&[(name, text)])?;
-    Ok(format!("ok, {} in {} groups", count(&groups), groups.len()))
+    Ok(format!("ok, {}", describe(&groups)))
 }
 
-fn count(groups: &[rules::Group]) -> String {
+/// `46 rules in 12 groups`.
+fn describe(groups: &[rules::Group]) -> String {
     let rules: usize = groups.iter().map(|group| group.rules.len()).sum();
-    if rules == 1 {
-        "1 rule".to_owned()
+    format!("{} in {}", number(rules, "rule"), number(groups.len(), "group"))
+}
+
+fn number(count: usize, one: &str) -> String {
+    if count == 1 {
+        format!("1 {one}")
     } else {
-        format!("{rules} rules")
+        format!("{count} {one}s")
     }
 }

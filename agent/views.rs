@@ -9,7 +9,7 @@ use model::view::{Headroom, Health, LogState, Own, RuleGroup, Source, Target, Vi
 use model::{Clock, Ledger, Timestamp, text};
 use parking_lot::Mutex;
 
-use crate::accounts::Account;
+use crate::accounts::Accounts;
 
 /// How old a headroom may be before it is asked for again.
 const HEADROOM_AGE: Duration = Duration::from_secs(5);
@@ -164,7 +164,7 @@ pub(crate) struct Process {
     pub(crate) machine: String,
     pub(crate) started: Timestamp,
     pub(crate) data_dir: PathBuf,
-    pub(crate) accounts: Vec<(&'static str, Account)>,
+    pub(crate) accounts: Accounts,
     pub(crate) series: View<u64>,
 }
 

@@ -49,6 +49,20 @@ fn the_shipped_rules_pass_their_own_check() {
     }
 }
 
+#[test]
+fn the_documented_file_is_a_good_one() {
+    let manual = fs::read_to_string(root().join("agent/configuration.md")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let yaml = manual
+        .split("```yaml\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next())
+        .unwrap();
+    fs::write(folder.path().join("skopos.yaml"), yaml).unwrap();
+    let (code, text) = run(command(folder.path()).args(["check", "skopos.yaml"]));
+    assert_eq!(code, 0, "{text}");
+}
+
 /// Compares with a file, or rewrites it when `UPDATE_GOLDEN=1`.
 fn golden(path: &Path, text: &str) {
     if std::env::var("UPDATE_GOLDEN").is_ok_and(|value| value == "1") {

@@ -112,7 +112,8 @@ impl Accounts {
         }
         self.samples.inc_by(count(kept.kept));
         self.ended.inc_by(count(kept.ended));
-        for (reason, number) in refused.into_iter().filter(|(_, number)| *number > 0) {
+        // Also by zero: a counter that appears with its first drop hides that drop from `increase`.
+        for (reason, number) in refused {
             self.dropped.with_label_values(&[reason]).inc_by(number);
         }
     }

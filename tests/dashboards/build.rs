@@ -210,7 +210,7 @@ fn skopos() -> Value {
             about: "Samples taken by the store a second.",
             unit: "short",
             targets: &[(
-                "rate(skopos_ledger_taken_total{things=\"samples\"}[$__rate_interval])",
+                "rate(skopos_ledger_taken_total{room=\"store\"}[$__rate_interval])",
                 "samples",
             )],
         },
@@ -219,7 +219,7 @@ fn skopos() -> Value {
             about: "Log records read a second.",
             unit: "short",
             targets: &[(
-                "rate(skopos_ledger_taken_total{things=\"records\"}[$__rate_interval])",
+                "rate(skopos_ledger_taken_total{room=\"logs\"}[$__rate_interval])",
                 "records",
             )],
         },
@@ -229,7 +229,7 @@ fn skopos() -> Value {
             unit: "short",
             targets: &[(
                 "rate(skopos_ledger_dropped_total[$__rate_interval])",
-                "{{things}}: {{reason}}",
+                "{{room}}: {{reason}}",
             )],
         },
         Panel {

@@ -170,7 +170,7 @@ impl Skopos {
         for line in text.lines().filter(|line| line.starts_with("skopos_ledger_")) {
             let (name, value) = line.rsplit_once(' ').unwrap();
             let things = name
-                .split("things=\"")
+                .split("room=\"")
                 .nth(1)
                 .and_then(|rest| rest.split('"').next())
                 .unwrap();

@@ -100,7 +100,7 @@ pub(super) fn histogram(wall: &Wall, range: &Range, buckets: &[LogBucket]) -> Ma
                     @let (x, high, low) = (place(bucket.start), tall(bucket.lines), tall(bucket.grave));
                     rect.all x={ (format!("{x:.2}")) "%" } y=(format!("{:.1}", BARS - high)) width={ (format!("{width:.2}")) "%" }
                         height=(format!("{high:.1}")) {
-                        title { (wall.second(bucket.start)) ": " (text::count(bucket.lines)) " lines" }
+                        title { (wall.second(bucket.start)) ": " (words::count(usize::try_from(bucket.lines).unwrap_or(usize::MAX), "line")) }
                     }
                     @if low > 0.0 {
                         rect.grave x={ (format!("{x:.2}")) "%" } y=(format!("{:.1}", BARS - low)) width={ (format!("{width:.2}")) "%" }

@@ -91,7 +91,7 @@ fn kept(visit: &Visit, state: &LogState) -> Markup {
         .collect();
     html! {
         p {
-            (words::count(read.len(), "file")) " read as they grow"
+            "Reads " (words::growing(read.len(), "file"))
             @if !read.is_empty() { ": " (words::list_short(&read, 6)) }
             ". " (text::count(state.lines)) " lines kept since start, " (text::bytes(state.bytes_on_disk as f64))
             " in " code { (visit.own.data_dir.trim_end_matches('/')) "/logs" } "."

@@ -74,6 +74,7 @@ pub(crate) fn routes() -> Router<Rooms> {
         .route("/self", view!(own::view))
         .route("/self/test", post(send_test))
         .route("/jump", get(jump))
+        .route("/graph", get(graph_of_prometheus))
         .route("/assets/{name}", get(assets::serve))
         .route("/favicon.ico", get(assets::favicon))
 }
@@ -97,6 +98,12 @@ async fn one_rule(
     Path((file, name)): Path<(String, String)>,
 ) -> Response {
     draw(rooms, uri, move |visit| rule::view(visit, &file, &name)).await
+}
+
+/// Where links in Prometheus' own form lead, such as the `generatorURL` of alerts.
+async fn graph_of_prometheus(State(rooms): State<Rooms>, uri: Uri) -> Response {
+    let visit = Visit::new(rooms, &uri);
+    Redirect::to(&link::explore(visit.asked("g0.expr"))).into_response()
 }
 
 async fn jump(State(rooms): State<Rooms>, uri: Uri) -> Response {

@@ -63,7 +63,7 @@ fn more(visit: &Visit) -> Markup {
 fn read(visit: &Visit, files: usize) -> String {
     let machine = visit.targets.iter().any(|target| target.job == "node");
     let every = format!("this machine every {}", duration::spoken(machine::every(visit)));
-    let files = format!("{} as they grow", words::count(files, "log file"));
+    let files = words::growing(files, "log file");
     match (machine, files.starts_with('0')) {
         (true, false) => format!("Skopos reads {every} and {files}"),
         (true, true) => format!("Skopos reads {every}"),

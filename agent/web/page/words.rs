@@ -9,7 +9,9 @@ pub(super) fn plain(value: f64) -> String {
     }
     let (sign, size) = (if value < 0.0 { "−" } else { "" }, value.abs());
     if size >= 1e15 || (size > 0.0 && size < 1e-3) {
-        return text::float::go(value);
+        // Three digits that carry are enough for people here, too.
+        let short = format!("{value:.2e}").parse().unwrap_or(value);
+        return text::float::go(short);
     }
     if size >= 100.0 || size.fract() == 0.0 {
         return format!("{sign}{}", text::count(size.round() as u64));
@@ -23,6 +25,12 @@ pub(super) fn plain(value: f64) -> String {
     };
     let number = format!("{size:.digits$}");
     format!("{sign}{}", number.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// `1 file as it grows`, `4 files as they grow`.
+pub(super) fn growing(number: usize, one: &str) -> String {
+    let they = if number == 1 { "it grows" } else { "they grow" };
+    format!("{} as {they}", count(number, one))
 }
 
 /// `1 rule`, `26 rules`.
