@@ -41,11 +41,11 @@ impl Families {
         Ok(Self {
             taken: IntCounterVec::new(
                 named("taken_total", "Things taken in, by what they are."),
-                &["things"],
+                &["room", "things"],
             )?,
             given: IntCounterVec::new(
                 named("given_total", "Things that reached their end."),
-                &["things"],
+                &["room", "things"],
             )?,
             dropped: IntCounterVec::new(
                 named("dropped_total", "Things let go, by reason."),
@@ -96,5 +96,39 @@ impl Collector for Books {
             families.add(room, &account());
         }
         families.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_room_has_its_own_lines() {
+        let registry = Registry::new();
+        let account = |taken: u64, dropped: u64| -> Account {
+            Arc::new(move || Ledger {
+                things: "samples",
+                taken,
+                given: taken - dropped,
+                dropped: [("late", dropped)].into(),
+                in_flight: 0,
+            })
+        };
+        register(
+            &registry,
+            vec![("store", account(7, 2)), ("scrape", account(5, 0))],
+        )
+        .unwrap();
+        let text = prometheus::TextEncoder::new()
+            .encode_to_string(&registry.gather())
+            .unwrap();
+        for line in [
+            r#"skopos_ledger_taken_total{room="scrape",things="samples"} 5"#,
+            r#"skopos_ledger_taken_total{room="store",things="samples"} 7"#,
+            r#"skopos_ledger_dropped_total{reason="late",room="store",things="samples"} 2"#,
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
     }
 }
