@@ -35,9 +35,9 @@ pub(super) fn config(text: &str) -> Config {
     config
 }
 
-/// How often to repeat what is random: `SKOPOS_LONG=1` makes it the long run.
+/// How often to repeat what is random: `SKOPOS_TEST_LONG=1` makes it the long run.
 pub(super) fn rounds(short: u64) -> u64 {
-    if std::env::var_os("SKOPOS_LONG").is_some() {
+    if std::env::var_os("SKOPOS_TEST_LONG").is_some() {
         20 * short
     } else {
         short
