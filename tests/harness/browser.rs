@@ -1,5 +1,7 @@
 //! A real browser, driven over the WebDriver protocol (W3C) by chromedriver.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -158,6 +160,21 @@ impl Browser {
         }
         let keyboard = json!({"actions": [{"type": "key", "id": "keyboard", "actions": actions}]});
         self.post("actions", &keyboard).await;
+    }
+}
+
+/// The driver is killed, and what it started would live on: the browser is told to end first.
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let Some((address, path)) = self.session.trim_start_matches("http://").split_once('/') else {
+            return;
+        };
+        let request = format!("DELETE /{path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\n\r\n");
+        if let Ok(mut stream) = TcpStream::connect(address) {
+            _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
+            _ = stream.write_all(request.as_bytes());
+            _ = stream.read(&mut [0; 512]);
+        }
     }
 }
 
