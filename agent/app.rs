@@ -60,8 +60,13 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     let registry = Registry::new();
     telemetry::process::register(&registry, clock.now().seconds());
     build_info(&registry, arguments.role.word());
-    let journal =
-        Journal::open(Disk::new(&data), Path::new("alerts")).context("opening the alert journal")?;
+    let journal = Journal::open(Disk::new(&data), Path::new("alerts")).with_context(|| {
+        let path = data.join("alerts").join("journal");
+        format!(
+            "opening {}; move it away to start without the alerts and messages it remembers",
+            path.display()
+        )
+    })?;
     let client = HttpClient::new().map_err(|error| anyhow!("starting the HTTP client: {error}"))?;
     let (_lead, leadership) = watch::channel(Leadership::standalone());
 
@@ -72,7 +77,8 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         clock.clone(),
         &registry,
     );
-    let store = store.context("opening the sample store")?;
+    let store =
+        store.with_context(|| format!("opening the samples in {}", data.join("metrics").display()))?;
     let engine = Arc::new(promql::Engine::new(store.clone(), promql::Options::default()));
 
     // Rooms, downstream first, so that whoever sends finds its receiver.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use model::Complaint;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 
 const BAD_CONFIGURATION: u8 = 64;
 
@@ -14,10 +14,10 @@ const BAD_CONFIGURATION: u8 = 64;
 pub fn run(files: &[PathBuf]) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     for file in files {
-        let verdict = if is_rule_file(file) {
-            check_rules(file)
-        } else {
-            check_config(file)
+        let verdict = match config::read(file) {
+            Ok(text) if is_rules(&text) => check_rules(file, text),
+            Ok(_) => check_config(file),
+            Err(complaint) => Err(vec![complaint]),
         };
         match verdict {
             Ok(sentence) => _ = writeln!(std::io::stdout(), "{}: {sentence}", file.display()),
@@ -33,8 +33,7 @@ pub fn run(files: &[PathBuf]) -> ExitCode {
 }
 
 /// A rule file is known by its one top-level key.
-fn is_rule_file(file: &Path) -> bool {
-    let text = std::fs::read_to_string(file).unwrap_or_default();
+fn is_rules(text: &str) -> bool {
     text.lines().any(|line| line.starts_with("groups:"))
 }
 
@@ -57,11 +56,8 @@ fn check_config(file: &Path) -> Result<String, Vec<Complaint>> {
     ))
 }
 
-fn check_rules(file: &Path) -> Result<String, Vec<Complaint>> {
-    let name = file.display().to_string();
-    let text = std::fs::read_to_string(file);
-    let text = text.map_err(|error| vec![Complaint::about(&name, format!("cannot be read: {error}"))])?;
-    let groups = rules::load(&[(name, text)])?;
+fn check_rules(file: &Path, text: String) -> Result<String, Vec<Complaint>> {
+    let groups = rules::load(&[(file.display().to_string(), text)])?;
     Ok(format!("ok, {}", describe(&groups)))
 }
 

@@ -3,6 +3,7 @@
 //! Two shapes: [`Document`] is what a person wrote, [`Config`] is what runs: read, checked, rules loaded.
 
 use std::fs;
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -257,11 +258,32 @@ impl Document {
     }
 }
 
-fn read(path: &Path) -> Result<String, Complaint> {
+/// Longest file that is read as configuration or rules.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+
+/// # Errors
+/// It is no file of a sensible size, or it cannot be read.
+pub(crate) fn read(path: &Path) -> Result<String, Complaint> {
     let name = path.display().to_string();
-    let advice = "check the path and that this user may read it";
-    fs::read_to_string(path)
-        .map_err(|error| Complaint::about(&name, format!("cannot be read: {error}")).suggest(advice))
+    let unreadable = |error: io::Error| {
+        let advice = match error.kind() {
+            io::ErrorKind::InvalidData => "save it as UTF-8 text",
+            _ => "check the path and that this user may read it",
+        };
+        Complaint::about(&name, format!("cannot be read: {error}")).suggest(advice)
+    };
+    let found = fs::metadata(path).map_err(unreadable)?;
+    // A pipe or a device would be read for ever.
+    if !found.is_file() {
+        return Err(Complaint::about(&name, "is not a file"));
+    }
+    if found.len() > FILE_BYTES_MAX {
+        return Err(Complaint::about(
+            &name,
+            format!("is longer than {FILE_BYTES_MAX} bytes"),
+        ));
+    }
+    fs::read_to_string(path).map_err(unreadable)
 }
 
 /// Finds the line of the last key of the path that a mistake begins with: `notifier.slack.timeout …`.

@@ -1,5 +1,6 @@
 //! `skopos logs`: the kept lines on a terminal.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -95,6 +96,40 @@ fn show(output: &mut impl Write, line: &LogRecord) -> io::Result<()> {
         "{time} {:5} {} {}",
         line.level.word(),
         line.source,
-        line.text
+        printable(&line.text)
     )
+}
+
+/// Whoever can write into a log must not steer the terminal of whoever reads it.
+fn printable(text: &str) -> Cow<'_, str> {
+    let steers = |letter: char| {
+        let direction =
+            matches!(letter, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        direction || (letter.is_control() && letter != '\t')
+    };
+    if !text.contains(steers) {
+        return Cow::Borrowed(text);
+    }
+    let shown = |letter: char| {
+        if steers(letter) {
+            letter.escape_unicode().to_string()
+        } else {
+            letter.to_string()
+        }
+    };
+    Cow::Owned(text.chars().map(shown).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn lines_cannot_steer_a_terminal() {
+        assert_eq!(printable("a\tb ü €"), "a\tb ü €");
+        assert_eq!(
+            printable("\u{1b}]0;title\u{7}x\u{202e}"),
+            "\\u{1b}]0;title\\u{7}x\\u{202e}"
+        );
+    }
 }

@@ -56,6 +56,8 @@ fn run(arguments: RunArgs) -> ExitCode {
     {
         return say(FAILED_START, "a TLS provider is already installed");
     }
+    // Log lines and secrets of alerts are this user's alone: folders 0700, files 0600.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     match app::run(arguments, config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => say(FAILED_START, &format!("{error:#}")),

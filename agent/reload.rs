@@ -75,11 +75,18 @@ pub(crate) struct Reloader {
 }
 
 /// What tells one state of a file from another.
-#[derive(PartialEq, Eq)]
 struct Seen {
     modified: Option<std::time::SystemTime>,
     length: u64,
     inode: u64,
+    /// Length of the content that is in force.
+    in_force: u64,
+}
+
+impl PartialEq for Seen {
+    fn eq(&self, other: &Self) -> bool {
+        (self.modified, self.length, self.inode) == (other.modified, other.length, other.inode)
+    }
 }
 
 impl Reloader {
@@ -120,6 +127,7 @@ impl Reloader {
             tracing::error!("SIGHUP cannot be heard; use /-/reload");
             return stop.cancelled().await;
         };
+        let mut moving = BTreeMap::new();
         loop {
             tokio::select! {
                 biased;
@@ -131,9 +139,12 @@ impl Reloader {
                     _ = request.send(outcome);
                 }
                 () = self.clock.sleep(LOOK_INTERVAL) => {
-                    if look(&self.running.read) != self.seen {
+                    // Whoever writes a file may be in the middle of it: it is read once it has stood still.
+                    let now = look(&self.running.read);
+                    if now != self.seen && now == moving {
                         drop(self.reload("a changed file").await);
                     }
+                    moving = now;
                 }
             }
         }
@@ -141,7 +152,10 @@ impl Reloader {
 
     async fn reload(&mut self, why: &str) -> Result<(), String> {
         let outcome = self.attempt().await;
-        self.seen = look(&self.running.read);
+        let before = std::mem::replace(&mut self.seen, look(&self.running.read));
+        if outcome.is_err() {
+            self.remember_lengths(&before);
+        }
         self.successful.set(f64::from(u8::from(outcome.is_ok())));
         match outcome {
             Ok(later) => {
@@ -167,8 +181,33 @@ impl Reloader {
         }
     }
 
+    /// What was in force goes on being what an emptied file is held against.
+    fn remember_lengths(&mut self, before: &BTreeMap<PathBuf, Option<Seen>>) {
+        for (path, seen) in &mut self.seen {
+            if let (Some(now), Some(Some(old))) = (seen, before.get(path)) {
+                now.in_force = old.in_force;
+            }
+        }
+    }
+
+    /// An empty file is a good one at the start, but not in place of one that said something: a writer that was
+    /// interrupted, or a full disk, would end all rules and alerts with it.
+    fn refuse_emptied(&self) -> Result<(), Vec<String>> {
+        for (path, seen) in &self.seen {
+            let emptied = std::fs::metadata(path).is_ok_and(|found| found.len() == 0);
+            if emptied && seen.as_ref().is_some_and(|seen| seen.in_force > 0) {
+                return Err(vec![format!(
+                    "{}: is empty now and was not before",
+                    path.display()
+                )]);
+            }
+        }
+        Ok(())
+    }
+
     /// Returns the sections that have changed and cannot be taken while running.
     async fn attempt(&mut self) -> Result<Vec<&'static str>, Vec<String>> {
+        self.refuse_emptied()?;
         let fresh = Config::load(self.running.file.as_deref(), Some(self.running.listen));
         let fresh = fresh.map_err(|found| found.iter().map(ToString::to_string).collect::<Vec<_>>())?;
         self.rooms.apply(&fresh).await?;
@@ -208,6 +247,7 @@ fn look(files: &[PathBuf]) -> BTreeMap<PathBuf, Option<Seen>> {
             modified: found.modified().ok(),
             length: found.len(),
             inode: found.ino(),
+            in_force: found.len(),
         })
     };
     files.iter().map(|path| (path.clone(), seen(path))).collect()

@@ -111,10 +111,34 @@ async fn a_bad_new_file_leaves_the_old_one_running_and_says_so() {
         )
         .await;
 
+    // A writer that is interrupted leaves an empty file: that is no configuration to go over to.
+    fs::write(&config, "").unwrap();
+    skopos
+        .wait_for(
+            "the emptied file to be refused",
+            Duration::from_secs(15),
+            async |skopos| skopos.get("/metrics").await.1.contains(&format!("{in_force} 0")),
+        )
+        .await;
+    let groups = skopos.api("/api/v1/rules").await;
+    assert!(
+        groups.to_string().contains("\"own\""),
+        "the old rules are gone: {groups}"
+    );
+    assert_eq!(skopos.post("/-/reload").await.0, 500);
+    fs::write(&config, good).unwrap();
+    skopos
+        .wait_for(
+            "the good file once more",
+            Duration::from_secs(15),
+            async |skopos| skopos.get("/metrics").await.1.contains(&format!("{in_force} 1")),
+        )
+        .await;
+
     // A saved file is read by itself.
     fs::write(folder.path().join("own.yaml"), rules.replace("own", "changed")).unwrap();
     skopos
-        .wait_for("the changed rule file", Duration::from_secs(10), async |skopos| {
+        .wait_for("the changed rule file", Duration::from_secs(15), async |skopos| {
             skopos
                 .api("/api/v1/rules")
                 .await

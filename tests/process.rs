@@ -46,6 +46,40 @@ async fn it_starts_on_defaults_shows_the_machine_at_once_and_stops_with_zero() {
 }
 
 #[tokio::test]
+async fn what_it_keeps_is_for_its_own_user_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.log");
+    std::fs::write(&file, "a secret\n").unwrap();
+    let skopos = Skopos::start(
+        folder.path(),
+        &format!("logs: {{ files: ['{}'] }}\n", file.display()),
+    );
+    skopos
+        .wait_for("the line", Duration::from_secs(10), async |skopos| {
+            skopos.page("/logs?q=secret").await.contains("a secret")
+        })
+        .await;
+    let mut left = vec![folder.path().join("data")];
+    let mut seen = 0;
+    while let Some(path) = left.pop() {
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{} is open to others: {mode:o}", path.display());
+        seen += 1;
+        if path.is_dir() {
+            left.extend(
+                std::fs::read_dir(path)
+                    .unwrap()
+                    .flatten()
+                    .map(|entry| entry.path()),
+            );
+        }
+    }
+    assert!(seen > 6, "only {seen} files and folders");
+    assert_eq!(skopos.stop().await, 0);
+}
+
+#[tokio::test]
 async fn ctrl_c_stops_it_too() {
     let folder = tempfile::tempdir().unwrap();
     let skopos = Skopos::start(folder.path(), QUIET);

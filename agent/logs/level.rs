@@ -19,6 +19,30 @@ static TEXT_KEYS: LazyLock<[Finder<'static>; 2]> = LazyLock::new(|| ["level=", "
 
 pub(crate) fn of_line(line: &[u8]) -> Option<Level> {
     let head = line.get(..KEY_REACH).unwrap_or(line);
+    if memchr::memchr(ESCAPE, head).is_some() {
+        return of_head(&without_colours(head));
+    }
+    of_head(head)
+}
+
+const ESCAPE: u8 = 0x1b;
+
+/// Terminal colours stand directly before a level and would make one word with it: `ESC[31mERROR`.
+fn without_colours(head: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(head.len());
+    let mut rest = head.iter().copied();
+    while let Some(byte) = rest.next() {
+        if byte == ESCAPE {
+            // A control sequence ends with a letter.
+            _ = rest.find(u8::is_ascii_alphabetic);
+        } else {
+            plain.push(byte);
+        }
+    }
+    plain
+}
+
+fn of_head(head: &[u8]) -> Option<Level> {
     if head.first() == Some(&b'{') {
         return JSON_KEYS
             .iter()
@@ -145,6 +169,17 @@ fn named(word: &[u8]) -> Option<Level> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn colours_do_not_hide_a_level() {
+        assert_eq!(of_line(b"\x1b[31mERROR\x1b[0m red"), Some(Level::Error));
+        assert_eq!(
+            of_line(b"\x1b[2m2026-01-01T00:00:00Z\x1b[0m \x1b[33m WARN\x1b[0m skopos: x"),
+            Some(Level::Warn)
+        );
+        assert_eq!(of_line(b"\x1b[0mnothing grave"), None);
+        assert_eq!(of_line(b"\x1b["), None);
+    }
 
     #[test]
     fn levels_are_found_where_loggers_put_them() {

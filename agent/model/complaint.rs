@@ -69,7 +69,8 @@ impl fmt::Display for Complaint {
         write!(f, "{gap}{}", self.message)?;
         if let Some(excerpt) = &self.excerpt {
             let number = self.line.to_string();
-            let caret = " ".repeat(self.column.saturating_sub(1));
+            let (excerpt, before) = around(excerpt, self.column.saturating_sub(1));
+            let caret = " ".repeat(before);
             write!(
                 f,
                 "\n  {number} | {excerpt}\n  {} | {caret}^",
@@ -84,6 +85,23 @@ impl fmt::Display for Complaint {
 }
 
 impl std::error::Error for Complaint {}
+
+/// Most characters of a line that are shown on either side of the place.
+const SHOWN: usize = 100;
+
+/// The part of a line around a place, and how many characters stand before the place in it.
+fn around(line: &str, place: usize) -> (String, usize) {
+    let start = place.saturating_sub(SHOWN);
+    let mut part: String = line.chars().skip(start).take(2 * SHOWN).collect();
+    if line.chars().nth(start + 2 * SHOWN).is_some() {
+        part.push('…');
+    }
+    if start == 0 {
+        (part, place)
+    } else {
+        (format!("…{part}"), place - start + 1)
+    }
+}
 
 /// The known word nearest to `word`, if it is near enough to be a slip of the fingers.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -137,6 +155,20 @@ mod tests {
             .suggest("did you mean \"scrape\"?");
         let text = "a.yaml:2:1: unknown key \"scrap\"\n  2 | scrap: 2\n    | ^\n  did you mean \"scrape\"?";
         assert_eq!(complaint.to_string(), text);
+    }
+
+    #[test]
+    fn of_a_long_line_only_the_place_is_shown() {
+        let line = format!("{}here{}", "a".repeat(500), "b".repeat(500));
+        let text = Complaint::at("a.yaml", &line, 1, 501, "wrong").to_string();
+        let mut lines = text.lines().skip(1);
+        let (excerpt, caret) = (lines.next().unwrap(), lines.next().unwrap());
+        let at = caret.chars().position(|letter| letter == '^').unwrap();
+        assert!(
+            excerpt.chars().skip(at).collect::<String>().starts_with("here"),
+            "{text}"
+        );
+        assert!(excerpt.chars().count() < 250);
     }
 
     #[test]

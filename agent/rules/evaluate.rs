@@ -133,7 +133,17 @@ impl Evaluation<'_> {
             }
         }
         self.world.metrics.template_failures.inc_by(expander.failures);
+        self.note_template_error(expander.failure);
         Ok(found)
+    }
+
+    /// Said once for each change, not at every evaluation.
+    fn note_template_error(&self, failure: Option<String>) {
+        let mut state = self.state.lock();
+        if let Some(error) = failure.as_ref().filter(|_| failure != state.template_error) {
+            tracing::warn!(rule = %self.rule.name, %error, "a label or annotation cannot be expanded");
+        }
+        state.template_error = failure;
     }
 
     /// Leaves as many as the limit allows: first those that are alerts already, so that none of them is

@@ -17,6 +17,8 @@ pub(crate) struct Expander<'a> {
     at: Timestamp,
     answers: HashMap<String, Result<Vec<Point>, String>>,
     pub(crate) failures: u64,
+    /// What went wrong last, to be said with the rule's name.
+    pub(crate) failure: Option<String>,
 }
 
 impl<'a> Expander<'a> {
@@ -27,6 +29,7 @@ impl<'a> Expander<'a> {
             at,
             answers: HashMap::new(),
             failures: 0,
+            failure: None,
         }
     }
 
@@ -43,7 +46,7 @@ impl<'a> Expander<'a> {
                 }
                 Err(error) => {
                     self.failures += 1;
-                    tracing::warn!(%error, "a label or annotation of a rule cannot be expanded");
+                    self.failure = Some(error.to_string());
                     return format!("<error expanding template: {error}>");
                 }
             }

@@ -118,7 +118,10 @@ impl Running {
                     state.last_error.clear();
                 }
                 Err(error) => {
-                    tracing::warn!(rule = %rule.name, group = %self.group.name, %error, "evaluating a rule");
+                    // Said once for each change, not at every evaluation; the page and the API have it all along.
+                    if error != state.last_error {
+                        tracing::warn!(rule = %rule.name, group = %self.group.name, %error, "evaluating a rule");
+                    }
                     state.last_error = error;
                 }
             }

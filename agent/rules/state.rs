@@ -29,6 +29,8 @@ pub(crate) struct RuleState {
     pub(crate) last_duration: Duration,
     /// Empty after a success.
     pub(crate) last_error: String,
+    /// Why a label or annotation could last not be expanded; the alert goes out all the same.
+    pub(crate) template_error: Option<String>,
 }
 
 impl RuleState {
@@ -42,6 +44,7 @@ impl RuleState {
             last_evaluation: None,
             last_duration: Duration::ZERO,
             last_error: String::new(),
+            template_error: None,
         }
     }
 

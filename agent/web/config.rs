@@ -27,7 +27,8 @@ pub struct Config {
     /// Time that requests under way have to finish when the process stops.
     #[serde(deserialize_with = "model::text::duration::deserialize")]
     pub grace: Duration,
-    /// Queries evaluated at one time; others wait for their turn within their timeout.
+    /// Queries evaluated at one time; others wait for their turn within their timeout. Each may hold a large
+    /// answer in memory, so that this bounds what queries take altogether.
     pub queries_max: usize,
     /// Longest time a query may wait and run; `timeout=` of a request can only shorten it.
     #[serde(deserialize_with = "model::text::duration::deserialize")]
@@ -44,7 +45,7 @@ impl Default for Config {
             idle_timeout: Duration::from_secs(120),
             stall_timeout: Duration::from_secs(30),
             grace: Duration::from_secs(5),
-            queries_max: 20,
+            queries_max: 4,
             query_timeout: Duration::from_secs(120),
         }
     }

@@ -192,7 +192,9 @@ fn check_origin(origin: &HeaderValue, host: Option<&Authority>) -> Result<(), Re
 
 fn authority(text: &HeaderValue) -> Option<Authority> {
     let name: Authority = text.to_str().ok()?.parse().ok()?;
-    (!name.as_str().contains('@')).then_some(name)
+    // The parser takes `127.0.0.1:80.evil.example` for the host 127.0.0.1 with an odd port.
+    let has_port = name.as_str().len() > name.host().len();
+    (!name.as_str().contains('@') && (!has_port || name.port_u16().is_some())).then_some(name)
 }
 
 fn is_this_machine(name: &Authority) -> bool {

@@ -63,7 +63,7 @@ fn complain(file: &str, text: &str, error: &Error) -> Complaint {
         }
         Error::SerdeMissingField { field, .. } => format!("key {field:?} is missing"),
         Error::DuplicateMappingKey { key: Some(key), .. } => format!("key {key:?} is there twice"),
-        other => plain(&other.to_string()),
+        other => reworded(plain(&other.to_string())),
     };
     let complaint = match bare.location() {
         Some(place) => {
@@ -97,6 +97,24 @@ fn plain(message: &str) -> String {
         _ => 0,
     };
     line.get(start..end).unwrap_or(line).to_owned()
+}
+
+/// The library's words for programmers, in words for whoever wrote the file.
+fn reworded(message: String) -> String {
+    const WORDS: [(&str, &str); 4] = [
+        (
+            "expected mapping start",
+            "keys with values are expected here (a mapping), not a single value or a list",
+        ),
+        ("expected sequence start", "a list is expected here"),
+        ("cannot deserialize null into string", "a value is missing here"),
+        (
+            "multiple YAML documents detected",
+            "the file holds more than one YAML document; keep the first",
+        ),
+    ];
+    let known = WORDS.iter().find(|(theirs, _)| message.contains(theirs));
+    known.map_or(message, |(_, ours)| (*ours).to_owned())
 }
 
 fn suggestion(field: &str, expected: &[&'static str]) -> String {
@@ -158,6 +176,14 @@ mod tests {
         );
         let text = complaint("groups:\n  - name: a\n    limit: many\n");
         assert!(text.starts_with("a.yaml:3:12: "), "{text}");
+    }
+
+    #[test]
+    fn a_wrong_shape_is_said_in_words_of_the_file() {
+        let text = complaint("groups:\n  - 5\n");
+        assert!(text.contains("keys with values are expected here"), "{text}");
+        let text = complaint("groups: { a: 1 }\n");
+        assert!(text.contains("a list is expected here"), "{text}");
     }
 
     #[test]

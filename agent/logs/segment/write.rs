@@ -123,7 +123,7 @@ impl Writer {
     fn resume(&mut self, segment: &Segment, found: Found) -> io::Result<()> {
         self.file = OpenOptions::new().write(true).open(&segment.path)?;
         if segment.bytes > found.bytes {
-            info!(path = %segment.path.display(), bytes = segment.bytes - found.bytes, "torn end of a segment cut off");
+            warn!(path = %segment.path.display(), bytes = segment.bytes - found.bytes, "torn end of a segment cut off");
             self.file.set_len(found.bytes)?;
             self.file.sync_all()?;
         }

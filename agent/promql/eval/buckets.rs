@@ -225,7 +225,9 @@ fn rank(value: f64, buckets: &[Bucket], all: f64) -> f64 {
         }
         if bucket.bound > value {
             let share = (value - start) / (bucket.bound - start);
-            return f64::min(below + (bucket.count - below) * share, all);
+            let reached = below + (bucket.count - below) * share;
+            // Not `min`, which would hide that nothing is known below the first bound: NaN, as in Prometheus.
+            return if reached > all { all } else { reached };
         }
         (start, below) = (bucket.bound, bucket.count);
     }
@@ -273,5 +275,9 @@ mod tests {
         assert_eq!(fraction(1.0, 1.5, &mut buckets(&all)), 0.25);
         assert_eq!(fraction(f64::NEG_INFINITY, INF, &mut buckets(&all)), 1.0);
         assert_eq!(fraction(2.0, 1.0, &mut buckets(&all)), 0.0);
+        assert!(
+            fraction(0.5, 2.0, &mut buckets(&all)).is_nan(),
+            "within the first bucket nothing is known"
+        );
     }
 }

@@ -65,7 +65,7 @@ fn one(
         Err(source) => return Err(OpenError::Read { path, source }),
     };
     if torn {
-        tracing::info!(path = %path.display(), why, "the log ends within a record and is cut there");
+        tracing::warn!(path = %path.display(), why, "the log ends within a record and is cut there");
         let cut = if good_bytes == 0 {
             disk.remove(&path)
         } else {
