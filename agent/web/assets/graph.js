@@ -269,9 +269,10 @@
             // The point before the left edge counts too: the line comes from there.
             const known = graph.data.slice(1).flat().filter((value) => value !== null);
             const [low, high] = [Math.min(0, ...known), Math.max(0, ...known)];
-            const top = nice(Math.max(high, spec.threshold ?? 0, (spec.least ?? 0) / 1.15) * 1.15);
+            const reach = Math.max(high, spec.threshold ?? 0);
+            const top = nice(Math.max(reach, (spec.least ?? 0) / 1.15) * 1.15);
             // An axis never ends above what is possible, if a round number is near.
-            return [low < 0 ? -nice(-low * 1.15) : 0, spec.most && top > spec.most && high <= spec.most ? spec.most : top];
+            return [low < 0 ? -nice(-low * 1.15) : 0, spec.most && top > spec.most && reach <= spec.most ? spec.most : top];
           },
         },
       },

@@ -40,12 +40,12 @@ pub(super) fn draw(visit: &Visit, range: &Range, chosen: &Standing<'_>) -> Marku
                 p.gutter {
                     (row.now.map_or_else(|| shape::health(model::view::Health::Good), shape::alert))
                     @if row.labels == chosen.alert.labels {
-                        b { (named(row)) }
+                        b { (named(row, &rows)) }
                     } @else {
-                        a href=(other(chosen, row)) { (named(row)) }
+                        a href=(other(chosen, row)) { (named(row, &rows)) }
                     }
                 }
-                svg.band role="img" aria-label=(spoken(visit, row)) width="100%" height="16" {
+                svg.band role="img" aria-label=(spoken(visit, row, &rows)) width="100%" height="16" {
                     rect.track x="0" y="0" width="100%" height="16" {}
                     @for stretch in &row.stretches { (drawn(range, stretch)) }
                 }
@@ -81,8 +81,12 @@ pub(super) fn patterns() -> Markup {
     }
 }
 
-fn named(row: &Row) -> &str {
-    words::place(&row.labels).unwrap_or("this rule")
+fn named(row: &Row, rows: &[Row]) -> String {
+    let all: Vec<&Labels> = rows.iter().map(|row| &row.labels).collect();
+    match words::apart(&row.labels, &all) {
+        name if name.is_empty() => "this rule".to_owned(),
+        name => name,
+    }
 }
 
 fn other(chosen: &Standing<'_>, row: &Row) -> String {
@@ -93,7 +97,7 @@ fn other(chosen: &Standing<'_>, row: &Row) -> String {
     )
 }
 
-fn spoken(visit: &Visit, row: &Row) -> String {
+fn spoken(visit: &Visit, row: &Row, rows: &[Row]) -> String {
     let parts: Vec<String> = row
         .stretches
         .iter()
@@ -111,9 +115,9 @@ fn spoken(visit: &Visit, row: &Row) -> String {
         })
         .collect();
     if parts.is_empty() {
-        return format!("{}: not true in this time", named(row));
+        return format!("{}: not true in this time", named(row, rows));
     }
-    format!("{}: {}", named(row), parts.join(", "))
+    format!("{}: {}", named(row, rows), parts.join(", "))
 }
 
 fn drawn(range: &Range, stretch: &Stretch) -> Markup {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use maud::{Markup, html};
 use model::text::duration;
 use model::view::{Health, LogQuery};
-use model::{AlertState, Level};
+use model::{AlertState, Labels, Level};
 
 use super::condition::Condition;
 use super::frame::section;
@@ -80,11 +80,8 @@ fn card(visit: &Visit, group: &[Standing<'_>], primary: bool) -> Markup {
     let href = link::alert(&rule.name, alert);
     let id = format!("incident-{:016x}", alert.fingerprint);
     let severity = alert.labels.value("severity");
-    let places: Vec<String> = group
-        .iter()
-        .filter_map(|one| words::place(&one.alert.labels))
-        .map(str::to_owned)
-        .collect();
+    let all: Vec<&Labels> = group.iter().map(|one| &one.alert.labels).collect();
+    let places: Vec<String> = all.iter().map(|one| words::apart(one, &all)).collect();
     html! {
         article.inc aria-labelledby=(id) data-row data-event {
             header {
@@ -144,12 +141,13 @@ fn measured(group: &[Standing<'_>]) -> Markup {
         return html! {};
     };
     let condition = Condition::of(first.rule);
+    let all: Vec<&Labels> = group.iter().map(|one| &one.alert.labels).collect();
     html! {
         @for (nth, one) in group.iter().take(PLACES_MAX).enumerate() {
             @if nth > 0 { ", " }
             b { (condition.write(one.alert.value)) }
             // Of one place the header speaks.
-            @if let (Some(place), true) = (words::place(&one.alert.labels), group.len() > 1) { " " (place) }
+            @if all.len() > 1 { " " (words::apart(&one.alert.labels, &all)) }
         }
         @if let Some(fires) = condition.fires() { span.dim { " (fires " (fires) ")" } }
     }

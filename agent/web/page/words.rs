@@ -89,6 +89,25 @@ pub(super) fn place(labels: &Labels) -> Option<&str> {
     })
 }
 
+/// Where one of several is: its place, and what tells it from others of the same place: `vm cpu 0`.
+pub(super) fn apart(one: &Labels, all: &[&Labels]) -> String {
+    let here = place(one).unwrap_or_default();
+    let same: Vec<&&Labels> = all
+        .iter()
+        .filter(|other| place(other).unwrap_or_default() == here)
+        .collect();
+    let tells = |name: &str, value: &str| same.iter().any(|other| other.value(name) != value);
+    let mut words = vec![here.to_owned()];
+    for (name, value) in one
+        .iter()
+        .filter(|(name, value)| *value != here && tells(name, value))
+    {
+        words.push(format!("{name} {value}"));
+    }
+    words.retain(|word| !word.is_empty());
+    words.join(" ")
+}
+
 /// `above 90 %`, `below 10 %`: the condition in words.
 pub(super) fn condition(op: &str, threshold: &str) -> String {
     match op {
@@ -142,6 +161,23 @@ pub(super) fn cut(text: &str, most: usize) -> (&str, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn several_of_one_place_are_told_apart() {
+        let alert = |cpu: &str, device: &str| {
+            Labels::from_pairs([
+                ("alertname", "A"),
+                ("instance", "vm"),
+                ("cpu", cpu),
+                ("device", device),
+            ])
+        };
+        let (first, second) = (alert("0", ""), alert("1", ""));
+        assert_eq!(apart(&first, &[&first, &second]), "vm cpu 0");
+        assert_eq!(apart(&first, &[&first]), "vm");
+        let (sda, sdb) = (alert("", "sda"), alert("", "sdb"));
+        assert_eq!(apart(&sda, &[&sda, &sdb]), "sda");
+    }
 
     #[test]
     fn plain_numbers_carry_three_digits() {
