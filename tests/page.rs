@@ -14,7 +14,7 @@ const VIEWS: [&str; 7] = [
     "/targets",
     "/logs",
     "/rules",
-    "/explore?expr=node_load1",
+    "/explore?expr=node_load1&from=now-1m",
     "/self",
 ];
 
@@ -75,8 +75,30 @@ WARN the cache is cold
                 .wait_for("the status line", "return !!document.querySelector('.status')")
                 .await;
             if view == "/" || view.starts_with("/explore") {
-                let drawn = "const all = [...document.querySelectorAll('.plot canvas')]; return all.length > 0 && all.every(c => c.width > 0 && c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v !== 0))";
-                browser.wait_for("graphs with something drawn", drawn).await;
+                // Grid, hatch and axes do not count: within the axes, a line in the colour of a series must be
+                // there on every graph. An idle network's second line lies on its first.
+                let series = if scheme == "dark" {
+                    "[[0x56, 0xb4, 0xe9], [0x6d, 0x77, 0x84]]"
+                } else {
+                    "[[0x00, 0x72, 0xb2], [0x8a, 0x94, 0xa0]]"
+                };
+                let drawn = format!(
+                    "const near = (d, i) => d[i + 3] > 120 && {series}.some(colour => colour.every((c, k) => Math.abs(d[i + k] - c) < 30));
+                    const lined = c => {{
+                        const d = c.getContext('2d').getImageData(60, 0, c.width - 60, c.height - 24).data;
+                        let dots = 0;
+                        for (let i = 0; i < d.length; i += 4) dots += near(d, i);
+                        return dots > 8;
+                    }};
+                    const all = [...document.querySelectorAll('.plot canvas')];
+                    return all.length > 0 && all.every(c => c.width > 100 && lined(c))"
+                );
+                browser
+                    .wait_for(
+                        &format!("a line on every graph of {view}, {width} {scheme}"),
+                        &drawn,
+                    )
+                    .await;
             }
             let sideways = browser
                 .eval("return document.documentElement.scrollWidth - window.innerWidth")

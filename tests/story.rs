@@ -82,7 +82,13 @@ notifier:
         })
         .await;
     let pending = alert(&skopos).await.unwrap();
-    assert!(skopos.get("/").await.1.contains("DiskFull"));
+    assert!(
+        skopos
+            .page("/")
+            .await
+            .contains("Nothing fires yet; DiskFull will at"),
+        "not pending on the page"
+    );
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert!(slack.posted().is_empty());
 
@@ -109,7 +115,10 @@ notifier:
         text.contains("DiskFull") && text.contains("% of") && text.contains("is left"),
         "{text}"
     );
-    assert!(skopos.get("/").await.1.contains("firing"));
+    assert!(
+        skopos.page("/").await.contains("DiskFull is firing"),
+        "not firing on the page"
+    );
     assert_eq!(
         skopos
             .value("ALERTS{alertname=\"DiskFull\",alertstate=\"firing\"}")
@@ -148,10 +157,15 @@ notifier:
         .await;
     let text = slack.posted()[1].lines().join("\n");
     assert!(text.to_lowercase().contains("resolved"), "{text}");
-    assert!(
-        skopos.get("/alerts").await.1.contains("slack"),
-        "the page does not say who was told"
-    );
+    let alerts = skopos.page("/alerts").await;
+    for told in ["new message, 1 alert", "resolved"] {
+        assert!(
+            alerts.contains(told),
+            "the page does not say that somebody was told: {told}
+{alerts}"
+        );
+    }
+    assert!(skopos.page("/").await.contains("Nothing is wrong"));
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(slack.posted().len(), 2);
     assert!(

@@ -401,21 +401,35 @@ async fn everything_a_view_loads_is_here_and_may_be_kept() {
     assert_eq!(status, StatusCode::NOT_FOUND);
 }
 
-/// A server for eyes: `cargo test -p web look -- --ignored --nocapture`.
+/// Through the real server; with `SKOPOS_LOOK=1` it goes on serving for eyes:
+/// `SKOPOS_LOOK=1 cargo test -p web made_up_houses -- --nocapture`.
 #[tokio::test]
-#[ignore = "serves until it is stopped"]
-async fn look() {
+async fn the_made_up_houses_are_served() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let clock: Arc<dyn Clock> = telemetry::clock::RuntimeClock::system();
     let now = clock.now();
-    for (story, port, age) in [
-        (Story::Calm, 9481, 48),
-        (Story::Firing, 9482, 4000),
-        (Story::Empty, 9483, 3),
+    for (story, age, title) in [
+        (Story::Calm, 48, "Nothing is wrong"),
+        (Story::Firing, 4000, "firing since"),
+        (Story::Empty, 3, "<h1"),
     ] {
         let rooms = made_up::rooms(story, Arc::clone(&clock), now - Duration::from_secs(age));
-        let server = Server::bind(&Config::default(), ([127, 0, 0, 1], port).into()).unwrap();
-        println!("http://localhost:{port}/");
+        let server = Server::bind(&Config::default(), ([127, 0, 0, 1], 0).into()).unwrap();
+        let address = server.local_addr();
+        println!("http://{address}/");
         tokio::spawn(server.run(rooms, CancellationToken::new()));
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let request = format!("GET / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && answer.contains(title),
+            "{answer}"
+        );
     }
-    std::future::pending::<()>().await;
+    if std::env::var_os("SKOPOS_LOOK").is_some() {
+        std::future::pending::<()>().await;
+    }
 }
