@@ -45,6 +45,21 @@ impl Files for Disk {
         if is_new { sync_folder(&path) } else { Ok(()) }
     }
 
+    fn add(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let path = self.made(path)?;
+        OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(&path)?
+            .write_all(bytes)
+    }
+
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        let path = self.root.join(path);
+        File::open(&path)?.sync_data()?;
+        sync_folder(&path)
+    }
+
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let path = self.made(path)?;
         let mut beside = path.clone().into_os_string();

@@ -29,9 +29,18 @@ pub struct AlertEvent {
     pub starts_at: Timestamp,
     /// While firing, when to forget it if nothing more is heard; once resolved, when that was.
     pub ends_at: Timestamp,
+    #[serde(with = "crate::text::float::json")]
     pub value: f64,
     /// Link to the expression.
     pub generator_url: String,
     /// Of the leader that evaluated it.
     pub epoch: u64,
+    /// Whether an evaluation has found this out. Otherwise it is only kept up because nothing is known: its sender is
+    /// silent, or it was taken over and not confirmed yet. Such a word neither fires nor resolves anything.
+    #[serde(default = "yes")]
+    pub known: bool,
+}
+
+fn yes() -> bool {
+    true
 }

@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use crate::{Kind, Labels, Timestamp};
 
+/// What a provisional stale marker claims: no sample for so long before it.
+pub const GAP: Duration = Duration::from_secs(20);
+
 /// A target the store knows. Given out by [`Keep::target`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TargetRef(pub u32);
@@ -48,6 +51,10 @@ pub enum Round {
     Whole,
     /// A part, or a late point: nothing else of the target is touched.
     Part,
+    /// Said in the place of a sender that is silent, or by a source that may still change its mind: kept in a small
+    /// tail behind the samples proper and read like them. It replaces what was said provisionally for the same time,
+    /// and gives way to samples proper: see [`Keep::commit`].
+    Provisional,
 }
 
 /// One target's values at one time; `series` and `values` are of the same length.
@@ -85,6 +92,9 @@ pub trait Keep: Send + Sync {
     /// A limit was reached; the refusal is counted and the source goes on without this series.
     fn series(&self, target: TargetRef, series: &SeriesDesc) -> Result<SeriesRef, KeepError>;
 
+    /// A sample proper after a provisional point of its series decides about that point: it becomes a sample itself
+    /// if the gap that it claims is there (no sample proper for [`GAP`] before it), and is gone if late samples have
+    /// filled that gap.
     fn commit(&self, column: Column) -> Kept;
 
     /// The target is gone: all of its series end at `time`.

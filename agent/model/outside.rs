@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::BoxFuture;
@@ -84,6 +85,76 @@ impl fmt::Display for ClientError {
 
 impl std::error::Error for ClientError {}
 
+/// What somebody who calls may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Sends the samples of one node, and nobody else's.
+    Node,
+    /// The other replica.
+    Replica,
+    /// Sends samples of anything: a Prometheus, a vmagent.
+    Writer,
+}
+
+impl Role {
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Node => "node",
+            Self::Replica => "replica",
+            Self::Writer => "writer",
+        }
+    }
+}
+
+/// Who calls, by the credential; never by what the body says.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Identity {
+    pub role: Role,
+    pub name: Arc<str>,
+}
+
+/// Finds out who calls. The refusal is a sentence for the caller and its log.
+pub trait Identify: Send + Sync {
+    fn identify<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<Identity, String>>;
+}
+
+/// A request that came in from outside, for the room that answers it.
+#[derive(Clone, Debug, Default)]
+pub struct Call {
+    pub method: String,
+    pub path: String,
+    /// After the `?`, undecoded.
+    pub query: String,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    /// It came over the loopback address, on a listener that has no other.
+    pub local: bool,
+    /// Who calls; none until somebody has found out.
+    pub from: Option<Identity>,
+}
+
+impl Call {
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// The token of `Authorization: Bearer <token>`.
+    #[must_use]
+    pub fn bearer(&self) -> Option<&str> {
+        let (scheme, token) = self.header("authorization")?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    }
+}
+
+/// Answers calls; who calls is for it to find out. The body is complete and within the limit of its path.
+pub trait Serve: Send + Sync {
+    fn serve(&self, call: Call) -> BoxFuture<'static, Response>;
+}
+
 /// Request → response. No retries and no redirects: the caller knows what a repeat would mean.
 pub trait Client: Send + Sync {
     fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, ClientError>>;
@@ -102,6 +173,24 @@ pub trait Files: Send + Sync {
     /// # Errors
     /// The disk's own; a part may have been written.
     fn append(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()>;
+
+    /// As [`Self::append`], but only safe from the death of this process; [`Self::sync`] makes it safe from a power
+    /// failure.
+    ///
+    /// # Errors
+    /// The disk's own; a part may have been written.
+    fn add(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+        self.append(path, bytes)
+    }
+
+    /// Makes safe what was added.
+    ///
+    /// # Errors
+    /// The disk's own.
+    fn sync(&self, path: &Path) -> std::io::Result<()> {
+        _ = path;
+        Ok(())
+    }
 
     /// Replaces the content: after a crash the file holds the old or the new, never a mixture.
     ///
@@ -124,4 +213,9 @@ pub trait Files: Send + Sync {
     /// # Errors
     /// The disk's own.
     fn list(&self, folder: &Path) -> std::io::Result<Vec<PathBuf>>;
+
+    /// Whether writes return at once, as in memory: then nobody needs a thread to wait for them.
+    fn is_instant(&self) -> bool {
+        false
+    }
 }

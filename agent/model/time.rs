@@ -63,6 +63,10 @@ pub trait Clock: Send + Sync {
     /// The wall clock; it may jump in either direction.
     fn now(&self) -> Timestamp;
 
+    /// Time that has run since some moment before the first call: it never jumps and never goes back, and it goes
+    /// on while the process is stopped by a signal. What decides who leads is measured with it.
+    fn running(&self) -> Duration;
+
     /// Resolves once `duration` of running time has gone by, whatever the wall clock does meanwhile.
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
 

@@ -247,5 +247,93 @@ pub struct Own {
     pub accounts: Vec<(&'static str, crate::Ledger)>,
 }
 
+/// A room or an outside thing in the picture of the house.
+#[derive(Clone, Debug, Serialize)]
+pub struct Place {
+    pub name: String,
+    /// Row of the drawing, from 0: sources, engines, rooms that act, the outside.
+    pub row: usize,
+    pub outside: bool,
+}
+
+/// What lies between two places: a queue, or a call.
+#[derive(Clone, Debug, Serialize)]
+pub struct Joint {
+    pub from: String,
+    pub to: String,
+    /// `columns`, `alert events`, `blocks on disk`.
+    pub carries: String,
+    /// What happens when it is full; empty for a call that returns at once.
+    pub when_full: String,
+    /// Most it holds, and of what: `1,024 events`, `1 GiB`. Empty for a call.
+    pub size: String,
+    /// Filled right now, from 0 to 1; none where nothing can be filled.
+    pub fill: Option<f64>,
+    /// What there is to say of it now: `12 waiting`, `last answer 200`.
+    pub now: String,
+    pub health: Health,
+}
+
+/// The house as it runs: rooms, and the queues between them.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Graph {
+    pub role: &'static str,
+    pub places: Vec<Place>,
+    pub joints: Vec<Joint>,
+}
+
+/// Who leads, and how the other replica is.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Pair {
+    pub name: String,
+    pub peer: String,
+    /// Holder of the lease, as far as is known.
+    pub holder: Option<String>,
+    pub here: bool,
+    pub speaks: bool,
+    pub epoch: u64,
+    /// Heard within 2 s, in both directions.
+    pub in_step: bool,
+    pub peer_heard: Option<Timestamp>,
+    pub peer_speaks: bool,
+    /// Why the lease cannot be asked for; empty while it can.
+    pub arbiter_error: String,
+    /// Changes of the shared map that the peer does not have yet.
+    pub unshared: usize,
+    /// `starting`, `copying 40 %`, `ready`.
+    pub state: String,
+}
+
+/// Somebody who sends samples to this process.
+#[derive(Clone, Debug, Serialize)]
+pub struct Sender {
+    pub name: String,
+    /// `node`, `replica`, `writer`.
+    pub role: String,
+    pub heard: Option<Timestamp>,
+    /// When the other replica heard it.
+    pub heard_elsewhere: Option<Timestamp>,
+    pub silent: bool,
+    pub series: usize,
+    pub samples: u64,
+}
+
+/// Somebody this process sends samples to.
+#[derive(Clone, Debug, Serialize)]
+pub struct Destination {
+    pub name: String,
+    pub url: String,
+    /// `2.0`, `1.0`.
+    pub protocol: String,
+    pub waiting_bytes: u64,
+    pub waiting_samples: u64,
+    /// Time of the oldest sample that waits.
+    pub oldest: Option<Timestamp>,
+    pub last_success: Option<Timestamp>,
+    /// Of the last attempt, empty after a success.
+    pub last_error: String,
+    pub health: Health,
+}
+
 /// A function that gives the newest view of a room.
 pub type View<T> = Arc<dyn Fn() -> T + Send + Sync>;

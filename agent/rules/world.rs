@@ -59,6 +59,7 @@ impl World {
             value: alert.value,
             generator_url: generator_url.to_owned(),
             epoch: self.near.leadership.borrow().epoch,
+            known: !alert.restored,
         }
     }
 

@@ -96,6 +96,10 @@ impl Clock for RuntimeClock {
         self.0.now()
     }
 
+    fn running(&self) -> Duration {
+        self.0.started.elapsed()
+    }
+
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         Box::pin(tokio::time::sleep(duration))
     }

@@ -2,6 +2,24 @@
 
 use std::fmt::Write;
 
+/// `#[serde(with = "model::text::float::json")]`: as text, because JSON has no infinities and no NaN.
+pub mod json {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    /// # Errors
+    /// The serializer's own.
+    pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&super::go(*value))
+    }
+
+    /// # Errors
+    /// The text is no number.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        super::parse(&text).ok_or_else(|| serde::de::Error::custom("not a number"))
+    }
+}
+
 /// As exposition text prints a value (`strconv.FormatFloat(v, 'g', -1, 64)`): `953880`, `1e+06`, `1.305e-06`.
 #[must_use]
 pub fn go(value: f64) -> String {

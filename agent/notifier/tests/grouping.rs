@@ -221,12 +221,16 @@ async fn only_the_leader_sends_and_the_next_one_goes_on_where_it_stopped() {
     let away = Leadership {
         holder: Some("other".into()),
         here: false,
+        speaks: false,
         epoch: 2,
+        until: None,
     };
     let back = Leadership {
         holder: None,
         here: true,
+        speaks: true,
         epoch: 3,
+        until: None,
     };
     world.fires("Down", "a").await;
     world.wait(minutes(1)).await;

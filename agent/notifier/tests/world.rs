@@ -467,6 +467,7 @@ pub(super) fn firing(name: &str, n: &str, now: Timestamp) -> AlertEvent {
         value: f64::NAN,
         generator_url: "http://skopos/explore?expr=up".to_owned(),
         epoch: 1,
+        known: true,
     }
 }
 

@@ -36,6 +36,10 @@ impl Clock for HandClock {
         Timestamp(self.0.load(Ordering::Relaxed))
     }
 
+    fn running(&self) -> Duration {
+        Duration::ZERO
+    }
+
     fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
         Box::pin(std::future::pending())
     }

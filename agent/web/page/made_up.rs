@@ -30,6 +30,10 @@ impl Clock for Standing {
     fn now(&self) -> Timestamp {
         self.0
     }
+
+    fn running(&self) -> Duration {
+        Duration::ZERO
+    }
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         Box::pin(tokio::time::sleep(duration))
     }

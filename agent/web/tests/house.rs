@@ -26,6 +26,10 @@ impl Clock for StillClock {
     fn now(&self) -> Timestamp {
         NOW
     }
+
+    fn running(&self) -> Duration {
+        Duration::ZERO
+    }
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         Box::pin(tokio::time::sleep(duration))
     }
