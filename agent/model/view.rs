@@ -114,6 +114,9 @@ pub struct Alert {
     pub value: f64,
     /// Whether it was restored after a restart and has not been confirmed since.
     pub restored: bool,
+    /// Whether the last evaluation left it as it was, because nothing is known: its sender is silent, or it is we
+    /// who do not hear it.
+    pub unknown: bool,
 }
 
 /// One operator of an expression as it stood at a time: a row of the why tree.

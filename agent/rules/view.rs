@@ -58,5 +58,6 @@ fn of_alert(alert: &Alert) -> view::Alert {
         keep_firing_since: alert.keep_firing_since,
         value: alert.value,
         restored: alert.restored,
+        unknown: false,
     }
 }

@@ -285,6 +285,7 @@ fn groups() -> Vec<RuleGroup> {
         keep_firing_since: (state == AlertState::Firing).then_some(NOW),
         value,
         restored: false,
+        unknown: false,
     };
     let alerting = Rule {
         name: "TargetDown".to_owned(),
