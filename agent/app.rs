@@ -111,6 +111,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         events: alerts,
         leadership,
         clock: clock.clone(),
+        presence: Arc::new(model::AllHere),
     };
     let rules = rules::Manager::new(near, &registry, options);
     let pool = scrape::Pool::new(client, store.clone(), clock.clone(), &registry);

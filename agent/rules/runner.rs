@@ -81,6 +81,7 @@ impl Running {
                 return Some(slot);
             }
             tokio::select! {
+                biased;
                 () = self.stop.cancelled() => return None,
                 () = clock.sleep_until(slot) => {}
                 () = clock.sleep(slot.since(now)) => {}
@@ -103,6 +104,7 @@ impl Running {
                 offset: self.group.query_offset.unwrap_or(world.options.query_offset),
             };
             let result = tokio::select! {
+                biased;
                 () = self.stop.cancelled() => break,
                 result = evaluation.run() => result,
             };
