@@ -5,6 +5,7 @@
 //! When the file has grown past the live map by a factor it is written anew beside and renamed.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -86,6 +87,19 @@ impl Journal {
         alike
             .filter_map(|(key, (_, value))| Some((key.clone(), read(key, value)?)))
             .collect()
+    }
+
+    /// A number that changes with every write to a key that begins with `prefix`, whoever wrote it: whoever keeps
+    /// something made of these values can tell cheaply that it is out of date.
+    #[must_use]
+    pub fn digest(&self, prefix: &str) -> u64 {
+        let map = self.lock();
+        let range = map.entries.range(prefix.to_owned()..);
+        let mut hash = DefaultHasher::new();
+        for (key, (version, _)) in range.take_while(|(key, _)| key.starts_with(prefix)) {
+            (key, version.epoch, version.version, &version.replica).hash(&mut hash);
+        }
+        hash.finish()
     }
 
     /// # Errors
@@ -293,6 +307,24 @@ mod tests {
         assert_eq!(journal.entries::<u32>("a/"), [("a/2".to_owned(), 8)]);
         assert_eq!(journal.get::<String>("b").as_deref(), Some("x"));
         assert_eq!(journal.get::<u32>("a/1"), None);
+    }
+
+    #[test]
+    fn a_digest_tells_that_something_was_written_below_its_prefix() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = open(folder.path());
+        journal.put("a/1", &7).unwrap();
+        let before = journal.digest("a/");
+        journal.put("b/1", &7).unwrap();
+        assert_eq!(journal.digest("a/"), before);
+        journal.put("a/1", &7).unwrap();
+        let written = journal.digest("a/");
+        assert_ne!(written, before);
+        journal.change(vec![Change::remove("a/1")]).unwrap();
+        assert_ne!(journal.digest("a/"), written);
+        drop(journal);
+        let reopened = open(folder.path());
+        assert_eq!(reopened.digest("a/"), reopened.digest("c/"));
     }
 
     #[test]
