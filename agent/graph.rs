@@ -347,7 +347,8 @@ pub fn plan(role: Role) -> Graph {
 /// The table of all roles, as `ARCHITECTURE.md` has it.
 #[must_use]
 pub fn markdown() -> String {
-    let mut text = String::from("| from → to | roles | carries | holds | when full |\n|---|---|---|---|---|\n");
+    let mut text =
+        String::from("| from → to | roles | carries | holds | when full |\n|---|---|---|---|---|\n");
     for line in JOINTS {
         let roles: Vec<&str> = EVERY
             .iter()
@@ -359,7 +360,13 @@ pub fn markdown() -> String {
             })
             .map(|role| role.word())
             .collect();
-        let or = |text: &str, else_: &str| if text.is_empty() { else_.to_owned() } else { text.to_owned() };
+        let or = |text: &str, else_: &str| {
+            if text.is_empty() {
+                else_.to_owned()
+            } else {
+                text.to_owned()
+            }
+        };
         text.push_str(&format!(
             "| {} → {} | {} | {} | {} | {} |\n",
             line.from,
