@@ -121,7 +121,7 @@ impl House {
         let joints = |lines: &[Line]| lines.iter().map(joint).collect();
         if self.paired() {
             return Graph {
-                role: "cluster",
+                role: "cluster".to_owned(),
                 places: rows(&[
                     (0, true, &["nodes", "prometheus-legacy"]),
                     (0, false, &["scrape"]),
@@ -135,7 +135,7 @@ impl House {
             };
         }
         Graph {
-            role: "all",
+            role: "all".to_owned(),
             places: rows(&[
                 (0, false, &["node", "scrape", "logs"]),
                 (1, false, &["store", "segments", "promql"]),
