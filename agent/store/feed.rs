@@ -23,6 +23,7 @@ impl Store {
         };
         feed.fed(Fed {
             target: target.id,
+            name: target.name.clone(),
             time: row.time,
             shape: row.shape.id,
             series: row.shape.refs.clone(),
