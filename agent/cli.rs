@@ -49,6 +49,10 @@ pub struct RunArgs {
 pub enum Role {
     /// All of it on one host, without Kubernetes or AWS.
     All,
+    /// Reads one machine and sends what it reads to every cluster replica; keeps last values only.
+    Node,
+    /// One of two replicas that receive, keep, evaluate, tell and serve.
+    Cluster,
 }
 
 impl Role {
@@ -56,6 +60,8 @@ impl Role {
     pub fn word(self) -> &'static str {
         match self {
             Self::All => "all",
+            Self::Node => "node",
+            Self::Cluster => "cluster",
         }
     }
 }
@@ -70,8 +76,33 @@ pub enum Command {
     },
     /// Search the kept log lines, also while Skopos runs.
     Logs(LogsArgs),
+    /// Show the rooms of a running Skopos and the queues between them, with what is in them right now.
+    Graph(GraphArgs),
+    /// Print a line with a fresh token for a tokens file (`web.tokens_file`).
+    Token {
+        /// What its bearer may do: node (send one node's samples), replica (be the other replica), writer (send
+        /// samples of anything, as a Prometheus does).
+        #[arg(value_name = "ROLE", value_parser = ["node", "replica", "writer"])]
+        role: String,
+        /// Name of the node, replica or writer: letters, digits, `.`, `_` and `-`.
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
     /// Print the completions of a shell.
     Completions { shell: clap_complete::Shell },
+}
+
+#[derive(Debug, Args)]
+pub struct GraphArgs {
+    /// Where it serves its page.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9464")]
+    pub url: String,
+    /// The house of a role as it is built, without asking a running one.
+    #[arg(long, value_name = "ROLE", value_enum)]
+    pub plan: Option<Role>,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,38 @@ pub(crate) const RULES: &[(&str, &str)] = &[
     ("rules/skopos.yaml", include_str!("../rules/skopos.yaml")),
 ];
 
+/// Grafana dashboards, as JSON.
+const DASHBOARDS: &[&str] = &[
+    include_str!("../dashboards/node.json"),
+    include_str!("../dashboards/skopos.json"),
+];
+
+/// Every expression that a shipped dashboard asks.
+pub(crate) fn dashboard_expressions() -> Vec<String> {
+    let mut found = Vec::new();
+    for text in DASHBOARDS {
+        if let Ok(dashboard) = serde_json::from_str(text) {
+            collect(&dashboard, &mut found);
+        }
+    }
+    found
+}
+
+fn collect(part: &serde_json::Value, found: &mut Vec<String>) {
+    match part {
+        serde_json::Value::Object(fields) => {
+            for (name, value) in fields {
+                match value.as_str().filter(|_| name == "expr") {
+                    Some(expr) => found.push(expr.to_owned()),
+                    None => collect(value, found),
+                }
+            }
+        }
+        serde_json::Value::Array(parts) => parts.iter().for_each(|part| collect(part, found)),
+        _ => {}
+    }
+}
+
 const RUNBOOKS: &str = include_str!("../rules/runbooks.md");
 
 /// The chapter of one alert, without its heading.

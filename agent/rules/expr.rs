@@ -60,7 +60,8 @@ impl Expr {
     }
 
     /// As in the file.
-    pub(crate) fn written(&self) -> &str {
+    #[must_use]
+    pub fn written(&self) -> &str {
         &self.written
     }
 

@@ -4,6 +4,7 @@ pub mod browser;
 pub mod components;
 pub mod generator;
 pub mod skopos;
+pub mod write;
 
 pub use skopos::Skopos;
 

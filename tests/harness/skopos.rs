@@ -68,6 +68,15 @@ impl Skopos {
         self.stop_status().await
     }
 
+    /// Waits until the process has ended, which somebody has asked it to.
+    pub async fn wait_for_end(&mut self) {
+        let until = Instant::now() + Duration::from_secs(30);
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < until, "still running\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Waits for the end, however it was asked for; returns the exit code.
     pub async fn stop_status(mut self) -> i32 {
         let until = Instant::now() + Duration::from_secs(30);
