@@ -9,7 +9,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use journal::Change;
 use model::{Ledger, view};
 use parking_lot::Mutex;
 use prometheus::Registry;
@@ -162,7 +161,7 @@ impl Inner {
         pool.give(states.flat_map(|running| running.states.iter_mut().map(Mutex::get_mut)));
         *self.retired.lock() = pool.retire(at);
         self.end_outputs(&gone, &groups);
-        self.save(pool.changes).await;
+        self.world.save(pool.changes).await;
         *self.running.lock() = groups.iter().map(|(running, _)| Arc::clone(running)).collect();
         self.world.note_recorded(wanted);
         if first {
@@ -206,15 +205,8 @@ impl Inner {
             tracing::info!(inherited, "alerts of the other replica are taken up");
         }
         self.retired.lock().extend(lost.retire(at));
-        self.save(lost.changes).await;
+        self.world.save(lost.changes).await;
         self.tell_retired().await;
-    }
-
-    async fn save(&self, changes: Vec<Change>) {
-        if let Err(error) = record::write(&self.world.near.journal, changes).await {
-            self.world.metrics.journal_failures.inc();
-            tracing::error!(%error, "alert state is not durable");
-        }
     }
 
     fn prepare(&self, group: &Group) -> Running {
@@ -280,7 +272,7 @@ impl Inner {
                 true
             });
         }
-        self.save(changes).await;
+        self.world.save(changes).await;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use journal::{Change, Journal, JournalError};
+use journal::{Change, Journal};
 use model::Labels;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
@@ -93,18 +93,4 @@ pub(crate) fn of_peer(journal: &Journal) -> Vec<Record> {
 fn read(journal: &Journal, prefix: &str) -> Vec<Record> {
     let entries = journal.entries::<Record>(prefix);
     entries.into_iter().map(|(_, record)| record).collect()
-}
-
-/// Makes changes durable, without holding up the runtime while the disk works.
-pub(crate) async fn write(journal: &Journal, changes: Vec<Change>) -> Result<(), String> {
-    if changes.is_empty() {
-        return Ok(());
-    }
-    let journal = journal.clone();
-    let written: Result<Result<(), JournalError>, _> =
-        tokio::task::spawn_blocking(move || journal.change(changes)).await;
-    match written {
-        Ok(result) => result.map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
-    }
 }

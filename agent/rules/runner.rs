@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 use crate::evaluate::Evaluation;
 use crate::group::Group;
 use crate::metrics::Iteration;
-use crate::record;
 use crate::schedule::Schedule;
 use crate::state::RuleState;
 use crate::world::World;
@@ -139,12 +138,8 @@ impl Running {
             .iter()
             .flat_map(|state| state.lock().changes(at))
             .collect();
-        match record::write(&world.near.journal, changes).await {
-            Ok(()) => self.states.iter().for_each(|state| state.lock().written(at)),
-            Err(error) => {
-                world.metrics.journal_failures.inc();
-                tracing::error!(group = %self.group.name, %error, "alert state is not durable");
-            }
+        if world.save(changes).await {
+            self.states.iter().for_each(|state| state.lock().written(at));
         }
         let resend = world.options.config.resend_delay.max(self.interval);
         for (state, alert) in due {

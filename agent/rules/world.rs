@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use journal::Journal;
+use journal::{Change, Journal};
 use model::{AlertEvent, AlertState, Answer, Ask, Clock, Keep, Labels, Leadership, Presence, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
@@ -59,6 +59,19 @@ impl World {
             Ok(answer) => answer.map_err(|error| error.to_string()),
             Err(_) => Err("the query timed out".to_owned()),
         }
+    }
+
+    /// Whether it is durable now; if not, that is counted and said.
+    pub(crate) async fn save(&self, changes: Vec<Change>) -> bool {
+        if changes.is_empty() {
+            return true;
+        }
+        let written = self.near.journal.write(changes).await;
+        if let Err(error) = &written {
+            self.metrics.journal_failures.inc();
+            tracing::error!(%error, "alert state is not durable");
+        }
+        written.is_ok()
     }
 
     /// Senders that are silent, or were a moment ago.
