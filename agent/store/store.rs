@@ -107,6 +107,12 @@ impl Store {
             let wal = Wal::start(found, disk, &folder, &store.config, &store.accounts.wal)
                 .map_err(|source| OpenError::new(&folder, source))?;
             store.wal = Some(wal);
+            let targets = store.targets.read();
+            let points = targets
+                .by_id
+                .values()
+                .map(|target| target.state.lock().tail.len());
+            store.accounts.restored(points.sum());
         }
         store.show();
         Ok(Arc::new(store))
