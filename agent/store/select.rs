@@ -74,8 +74,7 @@ impl Select for Store {
     }
 
     fn last(&self, page: Option<&str>) -> Vec<Last> {
-        let mut targets: Vec<Arc<Target>> = self.targets.read().by_id.values().cloned().collect();
-        targets.sort_unstable_by_key(|target| target.id);
+        let targets = self.all_targets();
         targets.iter().filter_map(|target| last(target, page)).collect()
     }
 }

@@ -523,6 +523,16 @@ impl State {
         self.live = Some(self.shape(&left));
     }
 
+    /// Time of its oldest sample; of its last values where no history is kept.
+    pub(crate) fn oldest(&self) -> Option<Timestamp> {
+        let blocks = self.blocks.iter().map(|block| block.first);
+        let rows = self.rows.iter().map(|row| row.time);
+        match self.history {
+            History::Full => blocks.chain(rows).min(),
+            History::None => self.slots.oldest(self.id),
+        }
+    }
+
     /// The newest whole round, if the target has been heard in this process and is still there.
     pub(crate) fn shown(&self) -> Option<&Arc<Row>> {
         self.last_whole.as_ref().filter(|_| self.heard && !self.retired)
