@@ -136,6 +136,7 @@ impl Account {
             ("out_of_order", kept.out_of_order),
             ("duplicate", kept.duplicate),
             ("unknown", kept.unknown),
+            ("refused", kept.refused),
         ];
         for (reason, count) in store.into_iter().chain(dropped).filter(|(_, count)| *count > 0) {
             self.dropped.with_label_values(&[reason]).inc_by(count as u64);

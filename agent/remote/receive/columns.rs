@@ -102,5 +102,6 @@ pub(crate) fn sum(a: &Kept, b: &Kept) -> Kept {
         out_of_order: a.out_of_order + b.out_of_order,
         duplicate: a.duplicate + b.duplicate,
         unknown: a.unknown + b.unknown,
+        refused: a.refused + b.refused,
     }
 }
