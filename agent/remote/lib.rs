@@ -1,3 +1,9 @@
 //! Remote write: ready-made blocks of samples, sent from one bounded queue on disk and received without label work.
 
+mod queue;
+mod send;
+mod transcode;
 pub mod wire;
+
+pub use queue::OpenError;
+pub use send::{Authorization, Config, Destination, Forward, Limits, Message, Sender, SenderHandle};
