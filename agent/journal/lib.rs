@@ -2,16 +2,21 @@
 //!
 //! A change is on the disk when the call returns, all of it or nothing. What the file holds in its torn
 //! end after a crash was never promised to anybody and is cut off. It does no I/O but through [`Files`].
+//! Two replicas that tell each other their changes end with the same map, in whatever order they hear them.
 
 mod disk;
 mod entry;
+mod frame;
 mod log;
+mod map;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 
 pub use disk::Disk;
-pub use entry::{Change, Version};
-pub use log::Journal;
+pub use entry::{Change, Entry, Version};
+pub use log::{FORMAT_HIGHEST, FORMAT_LOWEST, Journal, Merged};
 
 /// Worth retrying, all of them: the map is as it was before the call.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +29,8 @@ pub enum JournalError {
     Newer { path: PathBuf, found: u32, known: u32 },
     #[error("{path} is not a journal of Skopos")]
     Foreign { path: PathBuf },
+    #[error("writing the journal was broken off: {0}")]
+    Stopped(String),
     #[error("value of {key} cannot be written as JSON")]
     Value { key: String, source: serde_json::Error },
 }
