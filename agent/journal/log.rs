@@ -268,6 +268,13 @@ impl Journal {
         self.read(|map| map.seq)
     }
 
+    /// The epoch that the next change is of: the highest of what was written here, heard of or set.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        let author = self.0.author.read().unwrap_or_else(PoisonError::into_inner);
+        author.epoch.max(self.read(|map| map.epoch))
+    }
+
     /// Says when [`Self::seq`] has risen.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<u64> {
