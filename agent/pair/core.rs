@@ -24,6 +24,9 @@ const TIDY_EVERY: Duration = Duration::from_secs(5);
 /// Pause before rules are asked again to adopt what nobody vouches for.
 const INHERIT_PAUSE: Duration = Duration::from_secs(60);
 
+/// How long before it has to a holder that cannot renew ceases to lead, so that what follows is said in time.
+const MARGIN: Duration = Duration::from_millis(100);
+
 pub(crate) struct Core {
     config: Config,
     name: Arc<str>,
@@ -190,9 +193,11 @@ impl Core {
 
     /// When to look again at the latest.
     pub(crate) fn wait(&self, now: Duration) -> Duration {
-        let until = self.leadership.until.map(|until| until.saturating_sub(now));
+        let good_until = self.elector.good_until().filter(|_| self.leadership.here);
+        let ends = good_until.map(|good| good.saturating_sub(now + MARGIN));
+        // A round of the clock later it is looked at whatever was due.
         let least = Duration::from_millis(1);
-        until.map_or(self.config.beat, |until| self.config.beat.min(until.max(least)))
+        ends.map_or(self.config.beat, |ends| self.config.beat.min(ends.max(least)))
     }
 
     pub(crate) fn stand(&self, now: Duration) -> Stand {
@@ -304,7 +309,7 @@ impl Core {
             in_step: self.peer.follows(now, self.config.out_of_step_after),
             last: self.last.clone(),
             fullness,
-            ready: self.open && !matches!(self.start.copied, Copied::Wanted | Copied::Running(_)),
+            ready: !matches!(self.start.copied, Copied::Wanted | Copied::Running(_)),
             heard: None,
             map,
             words,
@@ -527,7 +532,7 @@ impl Core {
     /// Whether we hold the lease, with the latest epoch that anybody has seen.
     fn holds(&self, now: Duration) -> bool {
         let epoch = self.elector.held().map(|(epoch, _)| epoch);
-        self.elector.here(now) && epoch >= Some(self.epoch)
+        self.elector.here(now + MARGIN) && epoch >= Some(self.epoch)
     }
 
     fn other_holds(&self, now: Duration) -> bool {
