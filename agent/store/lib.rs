@@ -29,6 +29,7 @@ mod keep;
 mod maintain;
 mod matching;
 mod packed;
+mod parts;
 mod provisional;
 mod read;
 mod reference;

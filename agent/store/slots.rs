@@ -6,6 +6,7 @@ use model::{Labels, STALE, SeriesRef, TargetRef, Timestamp, is_stale};
 
 use crate::families::Family;
 use crate::reference::{self, GENERATION_MAX, SLOTS_MAX};
+use crate::row::Shape;
 
 /// What is asked at every commit lies in columns of its own; the rest is cold.
 #[derive(Debug, Default)]
@@ -111,9 +112,17 @@ impl Slots {
     }
 
     /// Takes a newer sample for each series; tells how many of them had ended or not begun.
-    pub(crate) fn advance(&mut self, refs: &[SeriesRef], time: Timestamp, values: &[f64]) -> usize {
+    pub(crate) fn advance(&mut self, shape: &Shape, time: Timestamp, values: &[f64]) -> usize {
         let mut added = 0;
-        for (series, value) in refs.iter().zip(values) {
+        if let Some((last_times, last_values)) = self.run(shape) {
+            last_times.fill(time);
+            for (last, value) in last_values.iter_mut().zip(values) {
+                added += usize::from(is_stale(*last) && !is_stale(*value));
+                *last = *value;
+            }
+            return added;
+        }
+        for (series, value) in shape.refs.iter().zip(values) {
             let slot = reference::slot(*series);
             if let Some(last) = self.last_values.get_mut(slot) {
                 added += usize::from(is_stale(*last) && !is_stale(*value));
@@ -124,6 +133,21 @@ impl Slots {
             }
         }
         added
+    }
+
+    /// Last times and values of a shape whose places follow each other.
+    fn run(&mut self, shape: &Shape) -> Option<(&mut [Timestamp], &mut [f64])> {
+        let first = reference::slot(*shape.refs.first().filter(|_| shape.is_run)?);
+        let places = first..first + shape.refs.len();
+        Some((
+            self.last_times.get_mut(places.clone())?,
+            self.last_values.get_mut(places)?,
+        ))
+    }
+
+    /// Whether all series of a shape are without a sample at `time` or later.
+    pub(crate) fn all_before(&self, shape: &Shape, time: Timestamp) -> bool {
+        shape.refs.iter().all(|series| self.last(*series).0 < time)
     }
 
     /// Marks a series; false when it already bears this stamp.
