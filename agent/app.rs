@@ -27,7 +27,7 @@ use crate::config::Config;
 use crate::reload::{self, Reloader};
 use crate::stages::Stages;
 use crate::views::{Headrooms, Process};
-use crate::{lock, shipped, views};
+use crate::{graph, lock, shipped, views};
 
 /// Threads of the main runtime; pages and probes have one of their own, node and logs theirs.
 const WORKERS: usize = 2;
@@ -111,6 +111,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         events: alerts,
         leadership,
         clock: clock.clone(),
+        presence: Arc::new(model::AllHere),
     };
     let rules = rules::Manager::new(near, &registry, options);
     let pool = scrape::Pool::new(client, store.clone(), clock.clone(), &registry);
@@ -280,6 +281,15 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             Box::pin(async move { sent.await.map_err(|error| error.to_string())? })
         }),
         runbook: Arc::new(shipped::runbook),
+        write: None,
+        peer: None,
+        identify: net::Tokens::none(),
+        silences: None,
+        forward: Arc::new(|_| Box::pin(async { None })),
+        graph: Arc::new(move || graph::plan(arguments.role)),
+        pair: Arc::new(|| None),
+        senders: Arc::new(Vec::new),
+        destinations: Arc::new(Vec::new),
     };
 
     // Tasks, each in the stage in which it stops.

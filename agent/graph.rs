@@ -4,11 +4,17 @@
 //! graph` and the page show it with what is in each queue right now.
 
 use std::collections::HashMap;
+use std::io::Write;
+use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::view::{Graph, Health, Joint, Place};
 
-use crate::cli::Role;
+use anyhow::Context;
+use model::outside::{Client, Method, Request};
+
+use crate::cli::{GraphArgs, Role};
 
 /// Where a place stands in the drawing, and in which roles it is there.
 struct Spot {
@@ -317,7 +323,7 @@ pub fn plan(role: Role) -> Graph {
     // The pair stands between rules and notifier where there is one.
     let bypassed = |line: &Line| line.from == "rules" && line.to == "notifier" && here("pair");
     Graph {
-        role: role.word(),
+        role: role.word().to_owned(),
         places: SPOTS
             .iter()
             .filter(|spot| spot.roles.contains(&role))
@@ -347,7 +353,8 @@ pub fn plan(role: Role) -> Graph {
 /// The table of all roles, as `ARCHITECTURE.md` has it.
 #[must_use]
 pub fn markdown() -> String {
-    let mut text = String::from("| from → to | roles | carries | holds | when full |\n|---|---|---|---|---|\n");
+    let mut text =
+        String::from("| from → to | roles | carries | holds | when full |\n|---|---|---|---|---|\n");
     for line in JOINTS {
         let roles: Vec<&str> = EVERY
             .iter()
@@ -359,7 +366,13 @@ pub fn markdown() -> String {
             })
             .map(|role| role.word())
             .collect();
-        let or = |text: &str, else_: &str| if text.is_empty() { else_.to_owned() } else { text.to_owned() };
+        let or = |text: &str, else_: &str| {
+            if text.is_empty() {
+                else_.to_owned()
+            } else {
+                text.to_owned()
+            }
+        };
         text.push_str(&format!(
             "| {} → {} | {} | {} | {} | {} |\n",
             line.from,
@@ -371,6 +384,50 @@ pub fn markdown() -> String {
         ));
     }
     text
+}
+
+/// `skopos graph`: of a running process, or of a role as it is built.
+#[must_use]
+pub fn run(arguments: &GraphArgs) -> ExitCode {
+    let graph = match arguments.plan {
+        Some(role) => Ok(plan(role)),
+        None => ask(&arguments.url),
+    };
+    let shown = graph.and_then(|graph| {
+        let text = if arguments.json {
+            serde_json::to_string_pretty(&graph)? + "\n"
+        } else {
+            text(&graph)
+        };
+        Ok(std::io::stdout().write_all(text.as_bytes())?)
+    });
+    match shown {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            _ = writeln!(std::io::stderr(), "skopos: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn ask(url: &str) -> anyhow::Result<Graph> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let request = Request {
+        method: Method::Get,
+        url: format!("{}/house.json", url.trim_end_matches('/')),
+        headers: Vec::new(),
+        body: Vec::new(),
+        timeout: Duration::from_secs(10),
+        answer_bytes_max: 4 << 20,
+    };
+    let client = net::HttpClient::new().map_err(|error| anyhow::anyhow!("{error}"))?;
+    let answer = runtime
+        .block_on(client.send(request))
+        .with_context(|| format!("asking {url}; name a running Skopos with --url, or a role with --plan"))?;
+    anyhow::ensure!(answer.status == 200, "{url} answers {}", answer.status);
+    serde_json::from_slice(&answer.body).with_context(|| format!("{url} is no Skopos"))
 }
 
 /// For a terminal: each place with what leaves it.

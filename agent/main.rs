@@ -4,9 +4,10 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+use model::outside::Role;
 use skopos::cli::{Cli, Command, RunArgs};
 use skopos::config::Config;
-use skopos::{app, check, lines};
+use skopos::{app, check, graph, lines};
 
 /// `EX_USAGE` of sysexits.h: what was asked for cannot be right, starting again will not help.
 const BAD_CONFIGURATION: u8 = 64;
@@ -29,6 +30,8 @@ fn main() -> ExitCode {
     match cli.command {
         Some(Command::Check { files }) => check::run(&files),
         Some(Command::Logs(arguments)) => lines::run(&cli.run.data_dir, &arguments),
+        Some(Command::Graph(arguments)) => graph::run(&arguments),
+        Some(Command::Token { role, name }) => token(&role, &name),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "skopos", &mut script);
@@ -61,6 +64,22 @@ fn run(arguments: RunArgs) -> ExitCode {
     match app::run(arguments, config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => say(FAILED_START, &format!("{error:#}")),
+    }
+}
+
+/// The token is for a file, so the line is all that is printed.
+fn token(role: &str, name: &str) -> ExitCode {
+    let role = match role {
+        "node" => Role::Node,
+        "replica" => Role::Replica,
+        _ => Role::Writer,
+    };
+    match net::token::line(role, name) {
+        Ok(line) => {
+            _ = writeln!(std::io::stdout(), "{line}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => say(BAD_CONFIGURATION, &error),
     }
 }
 

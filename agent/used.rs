@@ -92,7 +92,14 @@ impl Used {
 
 fn durations(text: &str) -> String {
     let mut text = text.to_owned();
-    for name in ["$__rate_interval", "$__interval", "$__range", "${__rate_interval}", "${__interval}", "${__range}"] {
+    for name in [
+        "$__rate_interval",
+        "$__interval",
+        "$__range",
+        "${__rate_interval}",
+        "${__interval}",
+        "${__range}",
+    ] {
         text = text.replace(name, "5m");
     }
     text
@@ -107,10 +114,22 @@ mod tests {
         let text = "groups: [{ name: a, rules: [{ record: x:y, expr: 'sum(rate(shop_orders_total[5m])) / on () sum({__name__=~\"shop_(a|b)\"})' }] }]";
         let groups = rules::load(&[("r.yaml".to_owned(), text.to_owned())]).unwrap();
         let used = Used::gather(&groups, &["jvm_.*".to_owned()]);
-        for name in ["shop_orders_total", "shop_a", "jvm_threads", "up", "node_memory_MemTotal_bytes", "skopos_build_info"] {
+        for name in [
+            "shop_orders_total",
+            "shop_a",
+            "jvm_threads",
+            "up",
+            "node_memory_MemTotal_bytes",
+            "skopos_build_info",
+        ] {
             assert!(used.has(name), "{name}");
         }
-        for name in ["shop_orders", "shop_c", "ajvm_threads", "node_softnet_dropped_total_x"] {
+        for name in [
+            "shop_orders",
+            "shop_c",
+            "ajvm_threads",
+            "node_softnet_dropped_total_x",
+        ] {
             assert!(!used.has(name), "{name}");
         }
     }

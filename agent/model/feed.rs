@@ -8,6 +8,8 @@ use crate::{SeriesDesc, SeriesRef, TargetRef, Timestamp};
 #[derive(Clone, Debug)]
 pub struct Fed {
     pub target: TargetRef,
+    /// The target's own, as its source gave it: `scrape/shop/localhost:8080`.
+    pub name: Arc<str>,
     pub time: Timestamp,
     /// The same number is the same list of series, for as long as the process lives; so that what is known of a
     /// list can be remembered by it.

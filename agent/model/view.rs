@@ -5,12 +5,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{AlertState, Labels, Level, LogRecord, Timestamp};
 
 /// How well something does; drawn as a shape.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Health {
     Good,
@@ -114,6 +114,9 @@ pub struct Alert {
     pub value: f64,
     /// Whether it was restored after a restart and has not been confirmed since.
     pub restored: bool,
+    /// Whether the last evaluation left it as it was, because nothing is known: its sender is silent, or it is we
+    /// who do not hear it.
+    pub unknown: bool,
 }
 
 /// One operator of an expression as it stood at a time: a row of the why tree.
@@ -248,7 +251,7 @@ pub struct Own {
 }
 
 /// A room or an outside thing in the picture of the house.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Place {
     pub name: String,
     /// Row of the drawing, from 0: sources, engines, rooms that act, the outside.
@@ -257,7 +260,7 @@ pub struct Place {
 }
 
 /// What lies between two places: a queue, or a call.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Joint {
     pub from: String,
     pub to: String,
@@ -275,9 +278,9 @@ pub struct Joint {
 }
 
 /// The house as it runs: rooms, and the queues between them.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Graph {
-    pub role: &'static str,
+    pub role: String,
     pub places: Vec<Place>,
     pub joints: Vec<Joint>,
 }

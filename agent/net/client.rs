@@ -1,11 +1,13 @@
 //! The one HTTP client. It follows no redirects and repeats nothing; a body is read up to a limit.
 
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use model::BoxFuture;
 use model::outside::{Client, ClientError, Method, Request, Response};
+use reqwest::Certificate;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
@@ -31,6 +33,29 @@ impl HttpClient {
             plain,
             tls: OnceLock::new(),
         }))
+    }
+
+    /// Trusts the certificates in this file, and for `https` nobody else: for peers with an authority of their own.
+    ///
+    /// # Errors
+    /// The file cannot be read or holds no certificate.
+    pub fn with_ca(path: &Path) -> Result<Arc<Self>, String> {
+        let failed = |why: String| {
+            format!(
+                "reading the authority's certificates from {}: {why}",
+                path.display()
+            )
+        };
+        let text = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+        let trusted = Certificate::from_pem_bundle(&text).map_err(|error| failed(chain(&error)))?;
+        if trusted.is_empty() {
+            return Err(failed("there is none in it".to_owned()));
+        }
+        let tls = builder().tls_certs_only(trusted).build();
+        let client = Self::new()?;
+        // Nobody has asked it for anything yet, so the cell is empty.
+        _ = client.tls.set(Ok(tls.map_err(|error| failed(chain(&error)))?));
+        Ok(client)
     }
 
     fn client(&self, url: &str) -> Result<&reqwest::Client, ClientError> {

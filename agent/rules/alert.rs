@@ -42,9 +42,13 @@ pub(crate) struct Alert {
     pub(crate) last_sent_at: Option<Timestamp>,
     /// Last evaluation that found it true.
     pub(crate) seen_at: Timestamp,
-    /// Taken up after a restart and neither seen nor missed by an evaluation since.
+    /// When it was taken up, after a restart or from the other replica; `None` once an evaluation has found or
+    /// missed it since.
     #[serde(skip)]
-    pub(crate) restored: bool,
+    pub(crate) restored: Option<Timestamp>,
+    /// Left as it was by the last evaluation, because nothing is known of it.
+    #[serde(skip)]
+    pub(crate) unknown: bool,
     /// When it was last written to the journal; `None` when that no longer says the same.
     #[serde(skip)]
     pub(crate) written_at: Option<Timestamp>,
@@ -87,7 +91,8 @@ impl Alert {
             keep_firing_since: None,
             last_sent_at: None,
             seen_at: at,
-            restored: false,
+            restored: None,
+            unknown: false,
             written_at: None,
         }
     }
@@ -95,6 +100,11 @@ impl Alert {
     /// Pending or firing.
     pub(crate) fn is_active(&self) -> bool {
         self.state != State::Resolved
+    }
+
+    /// Whether what is told of it is a finding of this replica. An end was one when it came.
+    pub(crate) fn is_known(&self) -> bool {
+        self.state != State::Firing || (self.restored.is_none() && !self.unknown)
     }
 
     /// Whether its state is to be told at `at`: at once when it has just fired or resolved, then again and
@@ -113,6 +123,7 @@ impl Alert {
 
     /// Ends now, because its rule is gone.
     pub(crate) fn resolve(&mut self, at: Timestamp) {
+        self.know();
         self.state = State::Resolved;
         self.resolved_at = Some(at);
         self.keep_firing_since = None;
@@ -122,6 +133,28 @@ impl Alert {
     pub(crate) fn is_forgotten(&self, at: Timestamp) -> bool {
         self.resolved_at
             .is_some_and(|resolved| at.since(resolved) > RESOLVED_RETENTION)
+    }
+
+    /// Nothing is known of it now. Whoever was told that it fires is told so at once.
+    fn doubt(&mut self) {
+        let known = self.is_known();
+        self.unknown = true;
+        self.tell_again_if(known && !self.is_known());
+    }
+
+    /// An evaluation knows again how it is.
+    fn know(&mut self) {
+        let known = self.is_known();
+        self.restored = None;
+        self.unknown = false;
+        self.tell_again_if(!known);
+    }
+
+    fn tell_again_if(&mut self, changed: bool) {
+        if changed {
+            self.last_sent_at = None;
+            self.written_at = None;
+        }
     }
 
     fn see(&mut self, found: Found, at: Timestamp, times: Times) {
@@ -137,7 +170,7 @@ impl Alert {
         self.annotations = found.annotations;
         self.source = found.source;
         self.seen_at = at;
-        self.restored = false;
+        self.know();
         if self.state == State::Firing && at.since(self.active_at) < times.hold {
             // A reload made `for` longer: not true for long enough, so what was told is taken back.
             self.state = State::Pending;
@@ -159,7 +192,7 @@ impl Alert {
 
     /// Returns whether it is to be forgotten.
     fn miss(&mut self, at: Timestamp, times: Times) -> bool {
-        self.restored = false;
+        self.know();
         match self.state {
             State::Resolved => return self.is_forgotten(at),
             State::Pending if self.resolved_at.is_none() || self.is_forgotten(at) => return true,
@@ -200,7 +233,11 @@ impl Table {
                     alert.see(found, at, times);
                     false
                 }
-                None => !unknown.contains(labels) && alert.miss(at, times),
+                None if alert.is_active() && unknown.contains(labels) => {
+                    alert.doubt();
+                    false
+                }
+                None => alert.miss(at, times),
             };
             if forgotten {
                 removed.insert(labels.clone());

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use crate::alert::{Alert, Found, State, Times};
 use crate::expand::Expander;
 use crate::group::{Alerting, Group, Kind, Rule, Text};
-use crate::heard;
+use crate::heard::{self, About, Doubts};
 use crate::output::{ALERTS, ALERTS_FOR_STATE, repeated};
 use crate::state::{LIMIT_EXCEEDED, RuleState};
 use crate::world::World;
@@ -29,23 +29,28 @@ pub(crate) struct Evaluation<'a> {
     pub(crate) offset: Duration,
 }
 
+/// An active alert that an answer does not have.
+struct Missing {
+    labels: Labels,
+    source: Labels,
+    restored: Option<Timestamp>,
+}
+
 impl Evaluation<'_> {
     /// Returns how many samples came out.
     pub(crate) async fn run(&self) -> Result<usize, String> {
-        let question = self
-            .world
-            .near
-            .ask
-            .ask(self.rule.expr.written(), self.at - self.offset);
-        let timeout = self.world.options.config.query_timeout;
-        let answer = match tokio::time::timeout(timeout, question).await {
-            Ok(answer) => answer.map_err(|error| error.to_string())?,
-            Err(_) => return Err("the query timed out".to_owned()),
-        };
+        // Looked at before the question and after the answer: whoever is silent in between has no part in it.
+        self.world.doubted();
+        let answer = self.world.ask(self.rule.expr.written(), self.data_at()).await?;
         match &self.rule.kind {
-            Kind::Record { labels } => self.record(labels, answer),
+            Kind::Record { labels } => self.record(labels, answer).await,
             Kind::Alert(alerting) => self.alert(alerting, answer.points).await,
         }
+    }
+
+    /// Data is asked for as of then.
+    fn data_at(&self) -> Timestamp {
+        self.at - self.offset
     }
 
     fn commit(&self, samples: Vec<(Labels, f64)>) -> usize {
@@ -54,23 +59,25 @@ impl Evaluation<'_> {
         self.state
             .lock()
             .output
-            .commit(keep, metrics, self.at - self.offset, samples);
+            .commit(keep, metrics, self.data_at(), samples);
         count
     }
 
-    fn record(&self, labels: &Labels, answer: Answer) -> Result<usize, String> {
-        let samples: Vec<_> = answer
-            .points
-            .into_iter()
-            .map(|point| {
-                let mut builder = point.labels.to_builder();
-                builder.set(METRIC_NAME, &self.rule.name);
-                for (name, value) in labels.iter() {
-                    builder.set(name, value);
-                }
-                (builder.build(), point.value)
-            })
-            .collect();
+    async fn record(&self, labels: &Labels, answer: Answer) -> Result<usize, String> {
+        let mut doubts = self.doubts();
+        let mut samples = Vec::with_capacity(answer.points.len());
+        for point in answer.points {
+            // What is made without a sender that only the other replica hears would stay a lie in history.
+            if doubts.cover(&point.labels, About::Found).await? {
+                continue;
+            }
+            let mut builder = point.labels.to_builder();
+            builder.set(METRIC_NAME, &self.rule.name);
+            for (name, value) in labels.iter() {
+                builder.set(name, value);
+            }
+            samples.push((builder.build(), point.value));
+        }
         if let Some(labels) = repeated(samples.iter().map(|(labels, _)| labels)) {
             return Err(format!("two recorded series have the same labels {labels}"));
         }
@@ -83,13 +90,20 @@ impl Evaluation<'_> {
 
     async fn alert(&self, alerting: &Alerting, points: Vec<Point>) -> Result<usize, String> {
         let mut found = self.found(alerting, points).await?;
+        let mut doubts = self.doubts();
+        let mut unknown = self.seeming(&mut found, &mut doubts).await?;
         let error = over_limit(self.group.limit, found.len(), "alerts");
         if error.is_some() {
             self.cut(&mut found);
         }
-        let unknown = self.unknown(&found).await?;
+        let judged = self.missing(&found, &unknown);
+        unknown.extend(self.unknown(&judged, &mut doubts).await?);
         let samples = {
             let mut state = self.state.lock();
+            // Taken up from the other replica while this evaluation was under way.
+            let late = state.alerts.active().filter(|alert| alert.restored.is_some());
+            let late = late.filter(|alert| judged.iter().all(|judged| judged.labels != alert.labels));
+            unknown.extend(late.map(|alert| alert.labels.clone()));
             state.alerts.step(self.at, alerting.times(), found, &unknown);
             let about = error.iter().map(|error| self.limit_alert(error)).collect();
             state
@@ -179,21 +193,55 @@ impl Evaluation<'_> {
         (labels, found)
     }
 
-    /// Alerts that are missing in the answer, of which that says nothing yet.
-    async fn unknown(&self, found: &BTreeMap<Labels, Found>) -> Result<BTreeSet<Labels>, String> {
-        let missing: Vec<_> = {
-            let state = self.state.lock();
-            let restored = state.alerts.active().filter(|alert| alert.restored);
-            let missing = restored.filter(|alert| !found.contains_key(&alert.labels));
-            missing
-                .map(|alert| (alert.labels.clone(), alert.source.clone()))
-                .collect()
-        };
-        let mut unknown = BTreeSet::new();
-        for (labels, source) in missing {
-            let heard = heard::is_heard(self.world, &self.rule.expr, &source, self.at - self.offset).await;
-            if !heard.map_err(|error| error.to_string())? {
-                unknown.insert(labels);
+    fn doubts(&self) -> Doubts<'_> {
+        Doubts::new(self.world, &self.rule.expr, self.data_at())
+    }
+
+    /// Takes out what seems to be true only because this replica is deaf, and returns its labels.
+    async fn seeming(
+        &self,
+        found: &mut BTreeMap<Labels, Found>,
+        doubts: &mut Doubts<'_>,
+    ) -> Result<BTreeSet<Labels>, String> {
+        let mut seeming = BTreeSet::new();
+        for (labels, one) in found.iter() {
+            if doubts.cover(&one.source, About::Found).await? {
+                seeming.insert(labels.clone());
+            }
+        }
+        found.retain(|labels, _| !seeming.contains(labels));
+        Ok(seeming)
+    }
+
+    /// Active alerts that the answer does not have.
+    fn missing(&self, found: &BTreeMap<Labels, Found>, unknown: &BTreeSet<Labels>) -> Vec<Missing> {
+        let state = self.state.lock();
+        let is_missing = |labels: &Labels| !found.contains_key(labels) && !unknown.contains(labels);
+        let missing = state.alerts.active();
+        missing
+            .filter(|alert| is_missing(&alert.labels))
+            .map(|alert| Missing {
+                labels: alert.labels.clone(),
+                source: alert.source.clone(),
+                restored: alert.restored,
+            })
+            .collect()
+    }
+
+    /// Those of which that says nothing.
+    async fn unknown(&self, missing: &[Missing], doubts: &mut Doubts<'_>) -> Result<Vec<Labels>, String> {
+        let mut unknown = Vec::new();
+        for alert in missing {
+            let (heard, about) = match alert.restored {
+                None => (true, About::Missing),
+                Some(restored) => {
+                    let (expr, at) = (&self.rule.expr, self.data_at());
+                    let heard = heard::is_heard(self.world, expr, &alert.source, restored, at).await?;
+                    (heard, About::Restored)
+                }
+            };
+            if !heard || doubts.cover(&alert.source, about).await? {
+                unknown.push(alert.labels.clone());
             }
         }
         Ok(unknown)

@@ -4,12 +4,14 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::labels::METRIC_NAME;
+use model::presence::NODE;
 use model::time::millis;
-use model::{Labels, Matcher};
-use promql::{Kind, ParseError, Selector};
+use model::{Labels, MatchOp, Matcher};
+use promql::{Kind, Op, ParseError, Selector};
 
 /// The labels that name a target; all series of a target have them alike.
-const TARGET_LABELS: [&str; 2] = ["job", "instance"];
+const TARGET_LABELS: [&str; 3] = ["job", "instance", NODE];
 
 /// Known by its text.
 #[derive(Clone, Debug)]
@@ -25,6 +27,16 @@ pub(crate) struct Read {
     matchers: Vec<Matcher>,
     /// How far behind the evaluation its data begins; zero for a plain instant selector.
     pub(crate) back: Duration,
+    /// It stands to the right of an `unless`: where its data are missing, more is true and never less.
+    pub(crate) excludes: bool,
+}
+
+/// Where in an expression a selector stands.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    /// How far back what encloses it looks already, in milliseconds.
+    behind: i64,
+    excludes: bool,
 }
 
 impl PartialEq for Expr {
@@ -39,7 +51,7 @@ impl Expr {
     pub(crate) fn read(text: &str) -> Result<Self, ParseError> {
         let expr = promql::parse(text)?;
         let mut reads = Vec::new();
-        collect(&expr, 0, &mut reads);
+        collect(&expr, Place::default(), &mut reads);
         Ok(Self {
             written: text.into(),
             canonical: expr.to_string().into(),
@@ -48,7 +60,8 @@ impl Expr {
     }
 
     /// As in the file.
-    pub(crate) fn written(&self) -> &str {
+    #[must_use]
+    pub fn written(&self) -> &str {
         &self.written
     }
 
@@ -68,60 +81,103 @@ impl Expr {
 }
 
 impl Read {
-    fn new(selector: &Selector, back_millis: i64) -> Self {
+    fn new(selector: &Selector, place: Place) -> Self {
         Self {
             matchers: selector.all_matchers(),
-            back: Duration::from_millis(u64::try_from(back_millis).unwrap_or(0)),
+            back: Duration::from_millis(u64::try_from(place.behind).unwrap_or(0)),
+            excludes: place.excludes,
         }
+    }
+
+    /// As part of a recorded metric that `outer` reads.
+    pub(crate) fn inside(&self, outer: &Self) -> Self {
+        Self {
+            excludes: self.excludes || outer.excludes,
+            ..self.clone()
+        }
+    }
+
+    /// The metric, where the selector says its whole name.
+    pub(crate) fn metric(&self) -> Option<&str> {
+        let mut names = self
+            .matchers
+            .iter()
+            .filter(|matcher| *matcher.name == *METRIC_NAME);
+        let name = names.find(|matcher| matcher.op == MatchOp::Equal)?;
+        Some(&name.value)
     }
 
     /// The selector for the series of one alert's target, as far as the alert's labels name it.
     pub(crate) fn of_target(&self, source: &Labels) -> String {
-        let mut text = "{".to_owned();
         let target = TARGET_LABELS
             .into_iter()
             .filter_map(|name| source.get(name).map(|value| Matcher::equal(name, value)));
-        for matcher in self.matchers.iter().cloned().chain(target) {
-            // Writing to a string cannot fail.
-            _ = write!(text, "{matcher},");
-        }
-        text.push('}');
-        text
+        self.narrowed(target)
+    }
+
+    /// The selector with more matchers.
+    pub(crate) fn narrowed(&self, more: impl IntoIterator<Item = Matcher>) -> String {
+        written(self.matchers.iter().cloned().chain(more))
+    }
+
+    /// Whether a series with this [`NODE`] could match. Of a regex nobody knows here, so it could.
+    pub(crate) fn allows(&self, node: &str) -> bool {
+        let mut about_node = self.matchers.iter().filter(|matcher| *matcher.name == *NODE);
+        about_node.all(|matcher| match matcher.op {
+            MatchOp::Equal => *matcher.value == *node,
+            MatchOp::NotEqual => *matcher.value != *node,
+            MatchOp::Matches | MatchOp::NotMatches => true,
+        })
     }
 }
 
-/// `behind`: how far back what encloses `expr` looks already, in milliseconds.
-fn collect(expr: &promql::Expr, behind: i64, reads: &mut Vec<Read>) {
+/// A selector with these matchers.
+pub(crate) fn written(matchers: impl IntoIterator<Item = Matcher>) -> String {
+    let mut text = "{".to_owned();
+    for matcher in matchers {
+        // Writing to a string cannot fail.
+        _ = write!(text, "{matcher},");
+    }
+    text.push('}');
+    text
+}
+
+impl Place {
+    fn back(self, millis: i64) -> Self {
+        Self {
+            behind: self.behind.saturating_add(millis),
+            ..self
+        }
+    }
+}
+
+fn collect(expr: &promql::Expr, place: Place, reads: &mut Vec<Read>) {
     match &expr.kind {
         Kind::Selector(selector) if selector.when.at.is_none() => {
-            reads.push(Read::new(selector, behind + selector.when.offset));
+            reads.push(Read::new(selector, place.back(selector.when.offset)));
         }
         Kind::Range { selector, range } if selector.when.at.is_none() => {
-            reads.push(Read::new(
-                selector,
-                behind + selector.when.offset + millis(*range),
-            ));
+            let place = place.back(selector.when.offset).back(millis(*range));
+            reads.push(Read::new(selector, place));
         }
         Kind::Subquery(subquery) if subquery.when.at.is_none() => {
-            collect(
-                &subquery.expr,
-                behind + subquery.when.offset + millis(subquery.range),
-                reads,
-            );
+            let place = place.back(subquery.when.offset).back(millis(subquery.range));
+            collect(&subquery.expr, place, reads);
         }
-        Kind::Unary { expr, .. } | Kind::Paren(expr) => collect(expr, behind, reads),
+        Kind::Unary { expr, .. } | Kind::Paren(expr) => collect(expr, place, reads),
         Kind::Binary(binary) => {
-            collect(&binary.left, behind, reads);
-            collect(&binary.right, behind, reads);
+            collect(&binary.left, place, reads);
+            let excludes = place.excludes || binary.op == Op::Unless;
+            collect(&binary.right, Place { excludes, ..place }, reads);
         }
         Kind::Aggregate(aggregate) => {
             aggregate
                 .param
                 .iter()
-                .for_each(|param| collect(param, behind, reads));
-            collect(&aggregate.expr, behind, reads);
+                .for_each(|param| collect(param, place, reads));
+            collect(&aggregate.expr, place, reads);
         }
-        Kind::Call { args, .. } => args.iter().for_each(|arg| collect(arg, behind, reads)),
+        Kind::Call { args, .. } => args.iter().for_each(|arg| collect(arg, place, reads)),
         _ => {}
     }
 }
@@ -136,6 +192,24 @@ mod tests {
         let backs: Vec<u64> = expr.reads().iter().map(|read| read.back.as_secs()).collect();
         assert_eq!(backs, [360, 0, 3600]);
         assert_eq!(expr.longest(), Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn what_stands_right_of_an_unless_only_takes_away() {
+        let expr = Expr::read("a unless on (node) (b == 0 or c) or d").unwrap();
+        let excluding: Vec<_> = expr
+            .reads()
+            .iter()
+            .map(|read| (read.metric().unwrap(), read.excludes))
+            .collect();
+        assert_eq!(excluding, [("a", false), ("b", true), ("c", true), ("d", false)]);
+    }
+
+    #[test]
+    fn a_selector_says_which_nodes_it_may_read() {
+        let allows = |text| Expr::read(text).unwrap().reads()[0].allows("x");
+        assert!(allows("up") && allows(r#"up{node="x"}"#) && allows(r#"up{node!="y"}"#));
+        assert!(!allows(r#"up{node="y"}"#) && !allows(r#"up{node!="x"}"#) && allows(r#"up{node=~"y"}"#));
     }
 
     #[test]

@@ -1,21 +1,57 @@
-//! Whether enough has been heard since the start to believe that a restored alert is over.
+//! Whether what an answer lacks, or has, may be believed; and with that, which alerts are left as they are.
 //!
-//! An empty answer right after a restart may mean that all is well, or that nothing has been read yet. So a
-//! restored alert that is missing in an answer is left alone until, for each selector of its expression,
-//! its target has sent a newer sample than the start *and* the selector's range is covered by history; at
-//! the latest until the longest range and the lookback have passed since the start.
+//! **Taken-up alerts.** An empty answer right after a restart may mean that all is well, or that nothing has
+//! been read yet. So an alert that was taken up, from before a restart or from the other replica, and is missing
+//! in an answer, is left alone until, for each selector of its expression, its target has sent a newer sample
+//! than the moment it was taken up *and* the selector's range is covered by history; at the latest until the
+//! longest range and the lookback have passed since that moment.
+//!
+//! **Silent senders.** A series is *lost* when its sender ([`model::presence::NODE`]) is silent, when it had a
+//! sample in the hour before the sender was last heard, and when it is not fresh. Fresh is a series with a sample
+//! that is more than [`model::column::GAP`] newer than the sender's last word (clocks differ a little), and that
+//! is at most [`FRESH`] old, or half the selector's range if that is less. `up` is never fresh: it is what the
+//! receiver says in the sender's place. So what others say about a silent node (`skopos_sender_up`, the series of
+//! kube-state) is known as always, and what the node itself sent is not. A sender that was heard again stays in
+//! doubt for [`LOOKBACK`] longer, in which those of its series count as lost that have not come back yet.
+//!
+//! An expression has lost a sender when one of its selectors matches a lost series of it; a recorded metric is
+//! seen through. Which senders concern an alert says the sample it comes from: if that has a `node`, only that
+//! one, otherwise all. Then:
+//! * An alert that is *missing* is left as it is if its expression has lost a sender that concerns it. What stands
+//!   right of an `unless` is not looked at: without it more would be true, never less.
+//! * Something that is *found* neither begins, ripens nor counts as known if its expression has lost a sender that
+//!   concerns it and that the other replica hears: it is we who are deaf. When neither hears the sender, what is
+//!   found fires: `absent(…)` is then as true as it seems.
+//! * Of a sender that was never heard since the start of this process, and of which the store has nothing either,
+//!   nobody knows what it would send: any selector that may match its name has lost it, unless it has a fresh series
+//!   of it. That counts for what is
+//!   found and for taken-up alerts, but not for alerts that began here: they began without it.
+//!
+//! Whatever is left so is told as not known.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Ask, AskError, Labels, Timestamp};
+use model::column::GAP;
+use model::labels::METRIC_NAME;
+use model::presence::NODE;
+use model::{Labels, MatchOp, Matcher, Silent, Timestamp};
 
-use crate::expr::Expr;
+use crate::expr::{Expr, Read, written};
+use crate::silence::Doubted;
 use crate::world::World;
 
 /// How long a sample answers for its series.
-const LOOKBACK: Duration = Duration::from_secs(300);
+pub(crate) const LOOKBACK: Duration = Duration::from_secs(300);
 
-/// Whether an alert restored from before, whose sample had the labels `source`, may end at `at`.
+/// What the receiver says in the place of a silent sender.
+const UP: &str = "up";
+
+/// How long a sample shows that its series still gets some.
+const FRESH: Duration = Duration::from_secs(120);
+
+/// Whether an alert taken up at `restored`, whose sample had the labels `source`, may end at `at`.
 ///
 /// # Errors
 /// There was no answer: nothing is known.
@@ -23,22 +59,22 @@ pub(crate) async fn is_heard(
     world: &World,
     expr: &Expr,
     source: &Labels,
+    restored: Timestamp,
     at: Timestamp,
-) -> Result<bool, AskError> {
-    let started = world.started_at;
-    if at.since(started) >= expr.longest() + LOOKBACK {
+) -> Result<bool, String> {
+    if at.since(restored) >= expr.longest() + LOOKBACK {
         return Ok(true);
     }
-    for read in expr.reads() {
+    for read in expr.reads().iter().filter(|read| !read.excludes) {
         let selector = read.of_target(source);
-        let newest = newest(&*world.near.ask, &format!("max(timestamp({selector}))"), at).await?;
-        if newest.is_none_or(|newest| newest <= started) {
+        let newest = newest(world, &format!("max(timestamp({selector}))"), at).await?;
+        if newest.is_none_or(|newest| newest <= restored) {
             return Ok(false);
         }
         let begins = at - read.back;
         let covered = read.back.is_zero()
-            || begins >= started
-            || newest_at(&*world.near.ask, &selector, begins).await?;
+            || begins >= restored
+            || is_there(world, &format!("count({selector})"), begins).await?;
         if !covered {
             return Ok(false);
         }
@@ -46,16 +82,164 @@ pub(crate) async fn is_heard(
     Ok(true)
 }
 
-async fn newest(ask: &dyn Ask, expr: &str, at: Timestamp) -> Result<Option<Timestamp>, AskError> {
-    let answer = ask.ask(expr, at).await?;
+async fn newest(world: &World, expr: &str, at: Timestamp) -> Result<Option<Timestamp>, String> {
+    let answer = world.ask(expr, at).await?;
     Ok(answer
         .points
         .first()
         .map(|point| Timestamp::from_seconds(point.value)))
 }
 
-/// Whether there was anything at all at `at`.
-async fn newest_at(ask: &dyn Ask, selector: &str, at: Timestamp) -> Result<bool, AskError> {
-    let answer = ask.ask(&format!("count({selector})"), at).await?;
-    Ok(!answer.points.is_empty())
+/// Whether there is anything at all at `at`.
+async fn is_there(world: &World, expr: &str, at: Timestamp) -> Result<bool, String> {
+    Ok(!world.ask(expr, at).await?.points.is_empty())
+}
+
+/// For what it is asked whether a sender is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum About {
+    /// Something that is true now, as it seems.
+    Found,
+    /// An alert that began here and is no longer true, as it seems.
+    Missing,
+    /// The same with an alert that was taken up.
+    Restored,
+}
+
+/// What one evaluation does not know because senders are silent.
+pub(crate) struct Doubts<'a> {
+    world: &'a World,
+    reads: Vec<Read>,
+    doubted: Vec<Doubted>,
+    at: Timestamp,
+    /// What was asked already: one question for each sender is enough for all of a rule's alerts.
+    lost: BTreeMap<(Arc<str>, About), bool>,
+}
+
+impl<'a> Doubts<'a> {
+    pub(crate) fn new(world: &'a World, expr: &Expr, at: Timestamp) -> Self {
+        let doubted = world.doubted();
+        let reads = if doubted.is_empty() {
+            Vec::new()
+        } else {
+            world.reads(expr)
+        };
+        Self {
+            world,
+            reads,
+            doubted,
+            at,
+            lost: BTreeMap::new(),
+        }
+    }
+
+    /// Whether nothing is known of an alert whose sample has, or had, the labels `source`.
+    ///
+    /// # Errors
+    /// There was no answer.
+    pub(crate) async fn cover(&mut self, source: &Labels, about: About) -> Result<bool, String> {
+        for nth in 0..self.doubted.len() {
+            let doubted = self.doubted[nth].clone();
+            let silent = &doubted.silent;
+            let concerns = source.get(NODE).is_none_or(|node| *node == *silent.node);
+            let counts = silent.elsewhere || about != About::Found;
+            if concerns && counts && self.has_lost(&doubted, about).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn has_lost(&mut self, doubted: &Doubted, about: About) -> Result<bool, String> {
+        let key = (Arc::clone(&doubted.silent.node), about);
+        if let Some(known) = self.lost.get(&key) {
+            return Ok(*known);
+        }
+        let lost = self.find_lost(doubted, about).await?;
+        self.lost.insert(key, lost);
+        Ok(lost)
+    }
+
+    async fn find_lost(&self, doubted: &Doubted, about: About) -> Result<bool, String> {
+        let silent = &doubted.silent;
+        let stranger = about != About::Missing && self.is_stranger(doubted).await?;
+        for read in &self.reads {
+            if (about != About::Found && read.excludes) || !read.allows(&silent.node) {
+                continue;
+            }
+            let longest = match read.back / 2 {
+                Duration::ZERO => FRESH,
+                half => half.min(FRESH),
+            };
+            let select = |more: Vec<Matcher>| read.narrowed(more);
+            let fresh = self.fresh(doubted, longest, &select);
+            let is_lost = if stranger {
+                let fresh = fresh.join(" or ");
+                fresh.is_empty() || !self.is_there(&format!("count({fresh})")).await?
+            } else {
+                self.is_there(&without(&known(silent, &select), &fresh)).await?
+            };
+            if is_lost {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether nothing that the sender sent itself was here when it was last heard.
+    async fn is_stranger(&self, doubted: &Doubted) -> Result<bool, String> {
+        if doubted.silent.since > self.world.started_at {
+            return Ok(false);
+        }
+        let known = known(&doubted.silent, &written);
+        // While it is silent, what is fresh comes from others.
+        let others = if doubted.heard_for.is_zero() {
+            self.fresh(doubted, FRESH, &written)
+        } else {
+            Vec::new()
+        };
+        Ok(!self.is_there(&without(&known, &others)).await?)
+    }
+
+    async fn is_there(&self, expr: &str) -> Result<bool, String> {
+        is_there(self.world, expr, self.at).await
+    }
+
+    /// Asks for the series of the sender that are fresh: all but `up`, and `up`.
+    fn fresh(
+        &self,
+        doubted: &Doubted,
+        longest: Duration,
+        select: &impl Fn(Vec<Matcher>) -> String,
+    ) -> Vec<String> {
+        let silent = &doubted.silent;
+        let longest = longest.min(self.at.since(silent.since).saturating_sub(GAP));
+        let parts = [
+            (MatchOp::NotEqual, longest),
+            (MatchOp::Equal, longest.min(doubted.heard_for)),
+        ];
+        let parts = parts.into_iter().filter(|(_, longest)| longest.as_millis() > 0);
+        let ask = |(op, longest): (MatchOp, Duration)| {
+            let ups = Matcher::new(METRIC_NAME, op, UP);
+            let series = select(vec![Matcher::equal(NODE, &silent.node), ups]);
+            format!("last_over_time({series}[{}ms])", longest.as_millis())
+        };
+        parts.map(ask).collect()
+    }
+}
+
+/// Asks for the series that a selector had of a sender when it was last heard.
+fn known(silent: &Silent, select: &impl Fn(Vec<Matcher>) -> String) -> String {
+    let series = select(vec![Matcher::equal(NODE, &silent.node)]);
+    let since = silent.since.millis().max(0);
+    format!(
+        "last_over_time({series}[1h] @ {}.{:03})",
+        since / 1000,
+        since % 1000
+    )
+}
+
+fn without(all: &str, some: &[String]) -> String {
+    let some: String = some.iter().map(|part| format!(" unless {part}")).collect();
+    format!("count({all}{some})")
 }

@@ -2,7 +2,8 @@
 //!
 //! Three things are different, all of them on purpose. The whole alert table is durable and taken up again
 //! before the first evaluation, so a restart neither resolves nor forgets. Missing data is not recovery: a
-//! rule that fails, and a restored alert whose senders have not been heard yet, change nothing. And a
+//! rule that fails, an alert whose sender is silent, and a restored alert whose senders have not been heard yet,
+//! change nothing; and a replica that is deaf does not take for true what it only fails to hear. And a
 //! `limit` cuts instead of resolving everything; see [`Manager`].
 
 mod alert;
@@ -24,6 +25,7 @@ mod promises;
 mod record;
 mod runner;
 mod schedule;
+mod silence;
 mod state;
 mod view;
 mod world;

@@ -7,20 +7,22 @@
 //! a recording rule beyond it records nothing, as in Prometheus. Both count as failed evaluations.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::{Ledger, view};
 use parking_lot::Mutex;
 use prometheus::Registry;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::alert::State;
 use crate::config::Options;
 use crate::group::Group;
 use crate::metrics::Metrics;
 use crate::output::Output;
 use crate::pool::Pool;
-use crate::record::{self, Record};
+use crate::record::{self, Identity, Record};
 use crate::runner::{Last, Running};
 use crate::state::{RuleState, identities};
 use crate::view::of_group;
@@ -38,28 +40,33 @@ struct Inner {
     running: Mutex<Vec<Arc<Running>>>,
     /// Alerts whose rules are gone, while their end is still told.
     retired: Mutex<Vec<Record>>,
+    /// Asked for by [`Manager::inherit`].
+    inheritance: Notify,
 }
 
 impl Manager {
     #[must_use]
     pub fn new(near: Neighbours, registry: &Registry, options: Options) -> Self {
-        let world = World {
-            started_at: near.clock.now(),
-            near,
-            options,
-            metrics: Metrics::new(registry),
-        };
+        let world = World::new(near, options, Metrics::new(registry));
         Self(Arc::new(Inner {
             world: Arc::new(world),
             wanted: watch::Sender::new(None),
             running: Mutex::default(),
             retired: Mutex::default(),
+            inheritance: Notify::new(),
         }))
     }
 
     /// These groups are to run from now on. Returns at once; [`Self::run`] does it.
     pub fn apply(&self, groups: Vec<Group>) {
         self.0.wanted.send_replace(Some(groups.into()));
+    }
+
+    /// The other replica is gone, or its table has come anew: whatever fires there, by the journal, and is not
+    /// active here is taken up. Returns at once; [`Self::run`] does it, and does it at its start in any case.
+    /// Doing it again changes nothing.
+    pub fn inherit(&self) {
+        self.0.inheritance.notify_one();
     }
 
     /// Until `stop`. Ends by itself only when a group's task has died, which is a mistake of ours.
@@ -81,6 +88,7 @@ impl Manager {
                         restored = true;
                     }
                 }
+                () = self.0.inheritance.notified(), if restored => self.0.inherit().await,
                 Some(ended) = tasks.join_next() => {
                     if let Err(error) = ended {
                         tracing::error!(%error, "a rule group has died");
@@ -153,11 +161,12 @@ impl Inner {
         pool.give(states.flat_map(|running| running.states.iter_mut().map(Mutex::get_mut)));
         *self.retired.lock() = pool.retire(at);
         self.end_outputs(&gone, &groups);
-        if let Err(error) = record::write(&self.world.near.journal, pool.changes).await {
-            self.world.metrics.journal_failures.inc();
-            tracing::error!(%error, "alert state is not durable");
-        }
+        self.world.save(pool.changes).await;
         *self.running.lock() = groups.iter().map(|(running, _)| Arc::clone(running)).collect();
+        self.world.note_recorded(wanted);
+        if first {
+            self.inherit().await;
+        }
         for (running, new) in groups {
             if new {
                 if first {
@@ -168,6 +177,35 @@ impl Inner {
                 tasks.spawn(running.run(Arc::clone(&self.world)));
             }
         }
+        self.tell_retired().await;
+    }
+
+    /// Takes up what fires at the other replica. Evaluations go on meanwhile.
+    async fn inherit(&self) {
+        let at = self.world.near.clock.now();
+        let running = self.running.lock().clone();
+        let mut lost = Pool::default();
+        let mut inherited = 0;
+        for mut record in record::of_peer(&self.world.near.journal) {
+            if record.alert.state != State::Firing {
+                continue;
+            }
+            match heir(&running, &record.rule) {
+                Some((state, hold)) => {
+                    inherited += u32::from(state.lock().inherit(&record.alert, hold, at));
+                }
+                None if self.retired.lock().iter().any(|known| known.is_of(&record)) => {}
+                None => {
+                    record.alert.last_sent_at = None;
+                    lost.add(record);
+                }
+            }
+        }
+        if inherited > 0 {
+            tracing::info!(inherited, "alerts of the other replica are taken up");
+        }
+        self.retired.lock().extend(lost.retire(at));
+        self.world.save(lost.changes).await;
         self.tell_retired().await;
     }
 
@@ -234,9 +272,24 @@ impl Inner {
                 true
             });
         }
-        if let Err(error) = record::write(&self.world.near.journal, changes).await {
-            self.world.metrics.journal_failures.inc();
-            tracing::error!(%error, "alert state is not durable");
-        }
+        self.world.save(changes).await;
     }
+}
+
+/// The state of the rule that an alert belongs to, and its `for`: the same rule at the same place, or one with the
+/// same name and labels elsewhere.
+fn heir<'r>(running: &'r [Arc<Running>], rule: &Identity) -> Option<(&'r Mutex<RuleState>, Duration)> {
+    let all = || {
+        running
+            .iter()
+            .flat_map(|running| running.states.iter().zip(&running.group.rules))
+    };
+    let same = all().find(|(state, _)| *state.lock().identity == *rule);
+    let found = same.or_else(|| all().find(|(state, _)| state.lock().identity.is_like(rule)));
+    found.map(|(state, rule)| {
+        (
+            state,
+            rule.alerting().map(|alerting| alerting.hold).unwrap_or_default(),
+        )
+    })
 }

@@ -36,7 +36,7 @@ impl Pool {
                 self.changes.push(record.remove());
                 continue;
             }
-            record.alert.restored = true;
+            record.alert.restored = Some(at);
             record.alert.written_at = Some(at);
             self.add(record);
         }

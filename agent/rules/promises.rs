@@ -2,10 +2,12 @@
 //! writes as a function of time.
 
 mod house;
+mod inherit;
 mod load;
 mod memory;
 mod reload;
 mod restart;
 mod series;
 mod shipped;
+mod silent;
 mod states;

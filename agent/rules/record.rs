@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use journal::{Change, Journal, JournalError};
+use journal::{Change, Journal};
 use model::Labels;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
@@ -10,6 +10,8 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::alert::Alert;
 
 const PREFIX: &str = "rules/alert/";
+/// The other replica's table, as the pair hands it over.
+const PEER_PREFIX: &str = "peer/rules/alert/";
 
 /// What makes a rule the same over reloads and restarts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,23 +74,23 @@ impl Record {
     pub(crate) fn remove(&self) -> Change {
         Change::remove(self.rule.key(&self.alert.labels))
     }
+
+    /// The same alert of the same rule.
+    pub(crate) fn is_of(&self, other: &Self) -> bool {
+        self.rule == other.rule && self.alert.labels == other.alert.labels
+    }
 }
 
 pub(crate) fn all(journal: &Journal) -> Vec<Record> {
-    let entries = journal.entries::<Record>(PREFIX);
-    entries.into_iter().map(|(_, record)| record).collect()
+    read(journal, PREFIX)
 }
 
-/// Makes changes durable, without holding up the runtime while the disk works.
-pub(crate) async fn write(journal: &Journal, changes: Vec<Change>) -> Result<(), String> {
-    if changes.is_empty() {
-        return Ok(());
-    }
-    let journal = journal.clone();
-    let written: Result<Result<(), JournalError>, _> =
-        tokio::task::spawn_blocking(move || journal.change(changes)).await;
-    match written {
-        Ok(result) => result.map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
-    }
+/// What the other replica says.
+pub(crate) fn of_peer(journal: &Journal) -> Vec<Record> {
+    read(journal, PEER_PREFIX)
+}
+
+fn read(journal: &Journal, prefix: &str) -> Vec<Record> {
+    let entries = journal.entries::<Record>(prefix);
+    entries.into_iter().map(|(_, record)| record).collect()
 }

@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 use crate::evaluate::Evaluation;
 use crate::group::Group;
 use crate::metrics::Iteration;
-use crate::record;
 use crate::schedule::Schedule;
 use crate::state::RuleState;
 use crate::world::World;
@@ -81,6 +80,7 @@ impl Running {
                 return Some(slot);
             }
             tokio::select! {
+                biased;
                 () = self.stop.cancelled() => return None,
                 () = clock.sleep_until(slot) => {}
                 () = clock.sleep(slot.since(now)) => {}
@@ -103,6 +103,7 @@ impl Running {
                 offset: self.group.query_offset.unwrap_or(world.options.query_offset),
             };
             let result = tokio::select! {
+                biased;
                 () = self.stop.cancelled() => break,
                 result = evaluation.run() => result,
             };
@@ -137,12 +138,8 @@ impl Running {
             .iter()
             .flat_map(|state| state.lock().changes(at))
             .collect();
-        match record::write(&world.near.journal, changes).await {
-            Ok(()) => self.states.iter().for_each(|state| state.lock().written(at)),
-            Err(error) => {
-                world.metrics.journal_failures.inc();
-                tracing::error!(group = %self.group.name, %error, "alert state is not durable");
-            }
+        if world.save(changes).await {
+            self.states.iter().for_each(|state| state.lock().written(at));
         }
         let resend = world.options.config.resend_delay.max(self.interval);
         for (state, alert) in due {

@@ -51,15 +51,43 @@ impl RuleState {
     /// Takes up alerts of before, from the journal or from the group as it was.
     pub(crate) fn take_up(&mut self, alerts: impl IntoIterator<Item = Alert>) {
         for alert in alerts {
-            let about_limit = alert.labels.value(model::labels::ALERT_NAME) == LIMIT_EXCEEDED
-                && *self.identity.rule != *LIMIT_EXCEEDED;
-            let table = if about_limit {
-                &mut self.overflow
-            } else {
-                &mut self.alerts
-            };
+            let table = self.table_of(&alert);
+            table.removed.remove(&alert.labels);
             table.alerts.insert(alert.labels.clone(), alert);
         }
+    }
+
+    fn table_of(&mut self, alert: &Alert) -> &mut Table {
+        let about_limit = alert.labels.value(model::labels::ALERT_NAME) == LIMIT_EXCEEDED
+            && *self.identity.rule != *LIMIT_EXCEEDED;
+        if about_limit {
+            &mut self.overflow
+        } else {
+            &mut self.alerts
+        }
+    }
+
+    /// Takes up an alert that fires at the other replica, unless it fires here too, or has ended here since the
+    /// other one saw it. Returns whether it did.
+    pub(crate) fn inherit(&mut self, alert: &Alert, hold: Duration, at: Timestamp) -> bool {
+        let known = self.table_of(alert).alerts.get(&alert.labels);
+        let is_older = known.is_some_and(|known| match known.state {
+            // The other replica told that it fires, so that somebody has to tell when it ends.
+            State::Pending => false,
+            State::Firing => true,
+            State::Resolved => known.resolved_at >= Some(alert.seen_at),
+        });
+        if is_older {
+            return false;
+        }
+        self.take_up([Alert {
+            restored: Some(at),
+            // It was true for long enough by the other clock.
+            active_at: alert.active_at.min(at - hold),
+            last_sent_at: None,
+            ..alert.clone()
+        }]);
+        true
     }
 
     pub(crate) fn health(&self) -> &'static str {

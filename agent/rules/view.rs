@@ -57,6 +57,7 @@ fn of_alert(alert: &Alert) -> view::Alert {
         resolved_at: shown(alert.resolved_at),
         keep_firing_since: alert.keep_firing_since,
         value: alert.value,
-        restored: alert.restored,
+        restored: alert.restored.is_some(),
+        unknown: alert.unknown,
     }
 }

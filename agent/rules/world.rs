@@ -1,14 +1,19 @@
 //! What every group needs of the world around the room.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use journal::Journal;
-use model::{AlertEvent, AlertState, Ask, Clock, Keep, Labels, Leadership, Timestamp};
+use journal::{Change, Journal};
+use model::{AlertEvent, AlertState, Answer, Ask, Clock, Keep, Labels, Leadership, Presence, Timestamp};
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
 use crate::alert::{Alert, State};
 use crate::config::Options;
+use crate::expr::{Expr, Read};
+use crate::group::{Group, Kind};
 use crate::metrics::Metrics;
+use crate::silence::{Doubted, Silence};
 
 /// The rooms beside this one, as the hall connects them.
 pub struct Neighbours {
@@ -19,6 +24,8 @@ pub struct Neighbours {
     pub events: mpsc::Sender<AlertEvent>,
     pub leadership: watch::Receiver<Leadership>,
     pub clock: Arc<dyn Clock>,
+    /// Which senders are heard.
+    pub presence: Arc<dyn Presence>,
 }
 
 pub(crate) struct World {
@@ -27,9 +34,83 @@ pub(crate) struct World {
     pub(crate) metrics: Metrics,
     /// When this process began to evaluate.
     pub(crate) started_at: Timestamp,
+    pub(crate) silence: Silence,
+    /// What recorded metrics are made from, by their names.
+    pub(crate) recorded: Mutex<BTreeMap<Arc<str>, Vec<Expr>>>,
 }
 
 impl World {
+    pub(crate) fn new(near: Neighbours, options: Options, metrics: Metrics) -> Self {
+        Self {
+            started_at: near.clock.now(),
+            near,
+            options,
+            metrics,
+            silence: Silence::default(),
+            recorded: Mutex::default(),
+        }
+    }
+
+    /// # Errors
+    /// There is no answer, or none in time.
+    pub(crate) async fn ask(&self, expr: &str, at: Timestamp) -> Result<Answer, String> {
+        let question = self.near.ask.ask(expr, at);
+        match tokio::time::timeout(self.options.config.query_timeout, question).await {
+            Ok(answer) => answer.map_err(|error| error.to_string()),
+            Err(_) => Err("the query timed out".to_owned()),
+        }
+    }
+
+    /// Whether it is durable now; if not, that is counted and said.
+    pub(crate) async fn save(&self, changes: Vec<Change>) -> bool {
+        if changes.is_empty() {
+            return true;
+        }
+        let written = self.near.journal.write(changes).await;
+        if let Err(error) = &written {
+            self.metrics.journal_failures.inc();
+            tracing::error!(%error, "alert state is not durable");
+        }
+        written.is_ok()
+    }
+
+    /// Senders that are silent, or were a moment ago.
+    pub(crate) fn doubted(&self) -> Vec<Doubted> {
+        self.silence.look(&*self.near.presence, self.near.clock.running())
+    }
+
+    pub(crate) fn note_recorded(&self, groups: &[Group]) {
+        let mut recorded: BTreeMap<Arc<str>, Vec<Expr>> = BTreeMap::new();
+        for rule in groups.iter().flat_map(|group| &group.rules) {
+            if matches!(rule.kind, Kind::Record { .. }) {
+                recorded
+                    .entry(Arc::clone(&rule.name))
+                    .or_default()
+                    .push(rule.expr.clone());
+            }
+        }
+        *self.recorded.lock() = recorded;
+    }
+
+    /// What an expression reads, and what the recorded metrics that it reads are made from.
+    pub(crate) fn reads(&self, expr: &Expr) -> Vec<Read> {
+        let recorded = self.recorded.lock();
+        let mut reads = expr.reads().to_vec();
+        let mut seen = BTreeSet::new();
+        let mut next = 0;
+        while let Some(read) = reads.get(next).cloned() {
+            next += 1;
+            let Some((name, makers)) = read.metric().and_then(|name| recorded.get_key_value(name)) else {
+                continue;
+            };
+            if seen.insert((Arc::clone(name), read.excludes)) {
+                let deeper = makers.iter().flat_map(|maker| maker.reads().iter());
+                reads.extend(deeper.map(|deep| deep.inside(&read)));
+            }
+        }
+        reads
+    }
+
     /// Hands an alert to the notifier. Returns whether there was room.
     pub(crate) fn tell(&self, alert: &Alert, generator_url: &str, valid_until: Timestamp) -> bool {
         let sent = self
@@ -59,7 +140,7 @@ impl World {
             value: alert.value,
             generator_url: generator_url.to_owned(),
             epoch: self.near.leadership.borrow().epoch,
-            known: !alert.restored,
+            known: alert.is_known(),
         }
     }
 

@@ -7,6 +7,7 @@ use model::{Column, Keep, KeepError, Labels, SeriesDesc, SeriesRef, TargetDesc, 
 use model::column::Kept;
 
 use crate::families;
+use crate::row::Row;
 use crate::slots::About;
 use crate::store::Store;
 use crate::target::Target;
@@ -60,9 +61,8 @@ impl Keep for Store {
         }
         let mut state = target.state.lock();
         let written = state.commit(column);
-        // Under the lock, so that the log has the target's rows in their order.
         for row in [written.ended, written.row].into_iter().flatten() {
-            self.log(&target, What::Row(row));
+            self.hand_on(&target, row);
         }
         drop(state);
         self.accounts.commit(&written.kept);
@@ -81,13 +81,20 @@ impl Keep for Store {
         self.accounts
             .retired(rows.iter().map(|row| row.values.len()).sum());
         for row in rows {
-            self.log(&target, What::Row(row));
+            self.hand_on(&target, row);
         }
         self.log(&target, What::Retired);
     }
 }
 
 impl Store {
+    /// Samples that are kept, to whoever wants them: called under the target's lock, so that the log and the feed
+    /// have its rows in their order.
+    fn hand_on(&self, target: &Arc<Target>, row: Arc<Row>) {
+        self.feed(target, &row);
+        self.log(target, What::Row(row));
+    }
+
     fn log(&self, target: &Arc<Target>, what: What) {
         let Some(wal) = &self.wal else { return };
         let entry = Entry {

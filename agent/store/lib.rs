@@ -20,6 +20,7 @@ mod accounts;
 mod block;
 mod config;
 mod families;
+mod feed;
 mod index;
 mod keep;
 mod maintain;

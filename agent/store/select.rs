@@ -166,7 +166,7 @@ fn last(target: &Target, page: Option<&str>) -> Option<Last> {
     }
     let row = state.shown()?.clone();
     let mut series = Vec::with_capacity(row.values.len());
-    for (reference, value) in row.shape.refs.iter().zip(&row.values) {
+    for (reference, value) in row.shape.refs.iter().zip(&*row.values) {
         let Some(about) = state.slots.about(*reference).filter(|_| !is_stale(*value)) else {
             continue;
         };

@@ -5,10 +5,10 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use hashbrown::HashMap;
-use model::{Clock, Ledger, TargetDesc, TargetRef};
+use model::{Clock, Feed, Ledger, TargetDesc, TargetRef};
 use parking_lot::{Mutex, RwLock};
 use prometheus::Registry;
 
@@ -33,6 +33,8 @@ pub struct Store {
     pub(crate) accounts: Accounts,
     /// None where no history is kept.
     pub(crate) wal: Option<Wal>,
+    /// Who is handed what is kept, if anybody.
+    pub(crate) feed: OnceLock<Arc<dyn Feed>>,
 }
 
 #[derive(Debug, Default)]
@@ -96,6 +98,7 @@ impl Store {
             families: Mutex::default(),
             selections: Selections::default(),
             wal: None,
+            feed: OnceLock::new(),
         };
         if store.config.history == History::Full {
             let folder = folder.join("wal");

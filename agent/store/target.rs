@@ -295,7 +295,7 @@ impl State {
         if series.is_empty() {
             return None;
         }
-        let values: Box<[f64]> = vec![STALE; series.len()].into();
+        let values: Arc<[f64]> = vec![STALE; series.len()].into();
         self.slots.advance(&series, time, &values);
         self.newest = self.newest.max(time);
         let shape = self.shape(&series);

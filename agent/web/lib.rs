@@ -26,5 +26,5 @@ mod server;
 mod tests;
 
 pub use config::Config;
-pub use rooms::Rooms;
+pub use rooms::{Rooms, SilenceError, Silences};
 pub use server::{BindError, Server};

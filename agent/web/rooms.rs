@@ -1,9 +1,26 @@
 //! What the server may ask of the house: functions and traits, filled by the hall.
+//!
+//! What a role does not have is `None` and answered with 404 and a sentence: `write` in a role that takes no
+//! samples, `peer` without a pair, `silences` where nobody is told. All of these are called on the one thread that
+//! serves pages, so whatever takes long moves itself elsewhere.
+//!
+//! | field | without a pair |
+//! |---|---|
+//! | `write: Option<Arc<dyn Serve>>` | the receiver, or `None` |
+//! | `peer: Option<Arc<dyn Serve>>` | `None` |
+//! | `identify: Arc<dyn Identify>` | `net::Tokens::none()` |
+//! | `silences: Option<Silences>` | the notifier's |
+//! | `forward: Arc<dyn Fn(Call) -> BoxFuture<'static, Option<Response>> + Send + Sync>` | `Arc::new(\|_\| Box::pin(async { None }))` |
+//! | `graph: View<Graph>` | the house |
+//! | `pair: View<Option<Pair>>` | `Arc::new(\|\| None)` |
+//! | `senders: View<Vec<Sender>>`, `destinations: View<Vec<Destination>>` | `Arc::new(Vec::new)` |
 
 use std::sync::Arc;
 
+use model::outside::{Call, Identify, Response, Serve};
 use model::view::{
-    ConfigState, LogPage, LogQuery, LogState, Own, RuleGroup, Source, Target, Telling, View, Why,
+    ConfigState, Destination, Graph, LogPage, LogQuery, LogState, Own, Pair, RuleGroup, Sender, Source,
+    Target, Telling, View, Why,
 };
 use model::{BoxFuture, Clock, Select};
 
@@ -33,4 +50,44 @@ pub struct Rooms {
     pub send_test: Arc<dyn Fn() -> BoxFuture<'static, Result<String, String>> + Send + Sync>,
     /// Runbooks of the shipped rules, as Markdown: anchor → text.
     pub runbook: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    /// Takes what is posted to `/api/v1/write`.
+    pub write: Option<Arc<dyn Serve>>,
+    /// Answers the other replica under `/peer/v1/`.
+    pub peer: Option<Arc<dyn Serve>>,
+    /// Finds out who calls on these two; asked before a body is read, with a call that has none.
+    pub identify: Arc<dyn Identify>,
+    pub silences: Option<Silences>,
+    /// Passes what a person writes to the replica that holds the lease and gives its answer, also when that is that it
+    /// cannot be reached. None: this is the holder, do it here.
+    pub forward: Arc<dyn Fn(Call) -> BoxFuture<'static, Option<Response>> + Send + Sync>,
+    pub graph: View<Graph>,
+    /// None: there is no other replica.
+    pub pair: View<Option<Pair>>,
+    pub senders: View<Vec<Sender>>,
+    pub destinations: View<Vec<Destination>>,
+}
+
+/// The silences, as JSON in the form of Alertmanager's API: the room that keeps them also knows what is valid.
+#[derive(Clone)]
+pub struct Silences {
+    /// A JSON array of those whose matchers fit all filters (`name="value"`, `name=~"…"`); the error is what is wrong
+    /// with a filter.
+    pub list: Arc<dyn Fn(&[String]) -> Result<String, String> + Send + Sync>,
+    /// The one with this id as a JSON object.
+    pub get: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    /// Takes a postable silence and gives its id.
+    pub put: Arc<dyn Fn(String) -> BoxFuture<'static, Result<String, SilenceError>> + Send + Sync>,
+    /// Ends the one with this id.
+    pub delete: Arc<dyn Fn(String) -> BoxFuture<'static, Result<(), SilenceError>> + Send + Sync>,
+}
+
+/// Why a silence was not taken or not ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SilenceError {
+    /// What is wrong with it; answered with 400.
+    Bad(String),
+    /// There is none with its id; answered with 404.
+    Unknown,
+    /// It is right and could not be kept; answered with 500.
+    Failed(String),
 }

@@ -134,12 +134,8 @@ pub async fn post(
     let answer = call.send().await.unwrap();
     let status = answer.status().as_u16();
     let headers = answer.headers().iter();
-    let headers = headers.map(|(name, value)| {
-        (
-            name.to_string(),
-            value.to_str().unwrap_or_default().to_owned(),
-        )
-    });
+    let headers =
+        headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()));
     let headers = headers.collect();
     (status, headers, answer.text().await.unwrap_or_default())
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use journal::{Disk, Journal};
 use model::outside::Files;
 use model::{
-    AlertEvent, AlertState, Answer, Ask, AskError, BoxFuture, Clock, Keep, Labels, Leadership, STALE, Select,
-    Timestamp,
+    AlertEvent, AlertState, Answer, Ask, AskError, BoxFuture, Clock, Keep, Labels, Leadership, Presence,
+    STALE, Select, Silent, Timestamp,
 };
 use parking_lot::Mutex;
 use prometheus::Registry;
@@ -27,6 +27,8 @@ use crate::{Manager, Neighbours, Options, load};
 /// Slots, and samples twice as often.
 pub(super) const INTERVAL: Duration = Duration::from_secs(10);
 const SCRAPE: Duration = Duration::from_secs(5);
+/// Job of what others say about a node.
+const OTHERS: &str = "others";
 const START: Timestamp = Timestamp(1_700_000_000_000);
 
 pub(super) struct House {
@@ -41,6 +43,10 @@ pub(super) struct House {
     scraped: BTreeMap<Labels, f64>,
     options: Options,
     folder: TempDir,
+    pub(super) presence: Arc<Hearing>,
+    pub(super) journal: Journal,
+    /// Nodes whose samples do not arrive.
+    muted: BTreeSet<Arc<str>>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -82,11 +88,13 @@ impl House {
         });
         let files = Arc::clone(&disk) as Arc<dyn Files>;
         let (sender, events) = mpsc::channel(64);
+        let journal = Journal::open(files, Path::new("alerts")).unwrap();
+        let presence = Arc::new(Hearing::default());
         let manager = Manager::new(
             Neighbours {
                 ask: Arc::clone(&gate) as Arc<dyn Ask>,
                 keep: Arc::clone(&store) as Arc<dyn Keep>,
-                journal: Journal::open(files, Path::new("alerts")).unwrap(),
+                journal: journal.clone(),
                 events: sender,
                 leadership: watch::channel(Leadership {
                     epoch: 7,
@@ -94,6 +102,7 @@ impl House {
                 })
                 .1,
                 clock: Arc::clone(&clock) as Arc<dyn Clock>,
+                presence: Arc::clone(&presence) as Arc<dyn Presence>,
             },
             &registry,
             options.clone(),
@@ -111,6 +120,9 @@ impl House {
             manager,
             events,
             scraped,
+            presence,
+            journal,
+            muted: BTreeSet::new(),
             options,
             folder,
             stop,
@@ -155,6 +167,46 @@ impl House {
         self.scraped.insert(labels(name, instance), value);
     }
 
+    /// A series that a node sends.
+    pub(super) fn send(&mut self, node: &str, name: &str, instance: &str, value: f64) {
+        self.scraped.insert(sent(node, name, instance), value);
+    }
+
+    /// A series about a node that somebody else sends.
+    pub(super) fn observe(&mut self, node: &str, name: &str, value: f64) {
+        let mut labels = sent(node, name, "here").to_builder();
+        labels.set("job", OTHERS);
+        self.scraped.insert(labels.build(), value);
+    }
+
+    /// Nothing of the node arrives any more; two intervals later it counts as silent. If the other replica does not
+    /// hear it either, the receiver ends its series and says `up 0`.
+    pub(super) async fn silence(&mut self, node: &str, elsewhere: bool) {
+        let since = self.clock.now() - SCRAPE;
+        self.muted.insert(node.into());
+        self.seconds(25).await;
+        self.presence.0.lock().push(Silent {
+            node: node.into(),
+            since,
+            elsewhere,
+        });
+        if elsewhere {
+            return;
+        }
+        for labels in self.scraped.keys().filter(|labels| !self.arrives(labels)) {
+            assert_eq!(labels.value("node"), node);
+            let ups = labels.value("__name__") == "up";
+            self.store
+                .push(labels, self.clock.now(), if ups { 0.0 } else { STALE });
+        }
+    }
+
+    /// The node is heard again. What it sends from now on is in [`Self::scraped`].
+    pub(super) fn hear(&mut self, node: &str) {
+        self.muted.remove(node);
+        self.presence.0.lock().retain(|silent| *silent.node != *node);
+    }
+
     /// The series is no longer scraped, and ends as when its target does.
     pub(super) fn end(&mut self, name: &str, instance: &str) {
         let labels = labels(name, instance);
@@ -166,7 +218,7 @@ impl House {
     pub(super) async fn run(&self, time: Duration) {
         let until = self.clock.now() + time;
         while self.clock.now() < until {
-            for (labels, value) in &self.scraped {
+            for (labels, value) in self.scraped.iter().filter(|(labels, _)| self.arrives(labels)) {
                 assert!(
                     self.store.push(labels, self.clock.now(), *value),
                     "{labels} twice"
@@ -174,6 +226,10 @@ impl House {
             }
             self.clock.sleep(SCRAPE).await;
         }
+    }
+
+    fn arrives(&self, labels: &Labels) -> bool {
+        labels.value("job") == OTHERS || !self.muted.contains(labels.value("node"))
     }
 
     pub(super) async fn seconds(&self, seconds: u64) {
@@ -248,6 +304,22 @@ impl House {
 
 pub(super) fn labels(name: &str, instance: &str) -> Labels {
     Labels::from_pairs([("__name__", name), ("job", "j"), ("instance", instance)])
+}
+
+pub(super) fn sent(node: &str, name: &str, instance: &str) -> Labels {
+    let mut labels = labels(name, instance).to_builder();
+    labels.set("node", node);
+    labels.build()
+}
+
+/// Who is heard, as a test says.
+#[derive(Default)]
+pub(super) struct Hearing(pub(super) Mutex<Vec<Silent>>);
+
+impl Presence for Hearing {
+    fn silent(&self) -> Vec<Silent> {
+        self.0.lock().clone()
+    }
 }
 
 /// The evaluator, and the ways in which it may fail.

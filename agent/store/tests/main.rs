@@ -8,6 +8,7 @@
 
 mod disk;
 mod failing;
+mod feeding;
 mod forgetting;
 mod harness;
 mod naive;

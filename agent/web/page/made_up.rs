@@ -1,6 +1,8 @@
-//! A made-up house for tests and for looking at: a laptop that is well, one whose disk fills, one that knows nothing.
+//! A made-up house for tests and for looking at: a laptop that is well, one whose disk fills, one of two replicas,
+//! one that knows nothing.
 
 mod lines;
+mod pair;
 mod rules;
 mod series;
 
@@ -19,6 +21,8 @@ pub(crate) enum Story {
     Calm,
     /// A disk fills, a program of ours is away, a newer configuration was refused.
     Firing,
+    /// One of two replicas on a cluster: it follows, the other has not been heard for a while, a node is silent.
+    Pair,
     /// Nothing is known at all.
     Empty,
 }
@@ -76,6 +80,15 @@ pub(crate) fn rooms(story: Story, clock: Arc<dyn Clock>, started: Timestamp) -> 
             Box::pin(async { Err("nobody to tell: the configuration names no receiver".to_owned()) })
         }),
         runbook: Arc::new(|anchor| (anchor == "filesystemalmostfull").then(|| RUNBOOK.to_owned())),
+        write: None,
+        peer: None,
+        identify: net::Tokens::none(),
+        silences: None,
+        forward: Arc::new(|_| Box::pin(async { None })),
+        graph: view!(graph),
+        pair: view!(pair),
+        senders: view!(senders),
+        destinations: view!(destinations),
     }
 }
 
@@ -118,6 +131,10 @@ skopos logs --since 20m 'no space left'
 impl House {
     pub(super) fn empty(&self) -> bool {
         self.story == Story::Empty
+    }
+
+    pub(super) fn paired(&self) -> bool {
+        self.story == Story::Pair
     }
 
     pub(super) fn firing(&self) -> bool {
@@ -321,8 +338,8 @@ impl House {
         Own {
             version: "0.1.0",
             revision: "1d4b392",
-            role: "all",
-            name: "laptop".to_owned(),
+            role: if self.paired() { "cluster" } else { "all" },
+            name: if self.paired() { "skopos-1" } else { "laptop" }.to_owned(),
             machine: "Debian 13, Linux 6.12, 8 cores, 31 GiB".to_owned(),
             started: self.started,
             data_dir: "./data".to_owned(),

@@ -39,6 +39,7 @@ fn alert(state: AlertState, ago: u64, labels: &[(&str, &str)]) -> Alert {
         keep_firing_since: None,
         value: 1.0,
         restored: false,
+        unknown: false,
     }
 }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use model::view::{Alert, ConfigState, Health, LogPage, LogState, Own, Rule, RuleGroup, Target, Telling};
+use model::view::{
+    Alert, ConfigState, Graph, Health, LogPage, LogState, Own, Rule, RuleGroup, Target, Telling,
+};
 use model::{AlertState, BoxFuture, Clock, Labels, Select, Timestamp};
 use parking_lot::Mutex;
 use prometheus::Registry;
@@ -218,6 +220,15 @@ fn rooms(select: Arc<dyn Select>) -> (Rooms, Knobs) {
         }),
         send_test: Arc::new(|| Box::pin(std::future::ready(Ok("sent".to_owned())))),
         runbook: Arc::new(|_| None),
+        write: None,
+        peer: None,
+        identify: net::Tokens::none(),
+        silences: None,
+        forward: Arc::new(|_| Box::pin(std::future::ready(None))),
+        graph: Arc::new(Graph::default),
+        pair: Arc::new(|| None),
+        senders: Arc::new(Vec::new),
+        destinations: Arc::new(Vec::new),
     };
     (rooms, knobs)
 }
@@ -285,6 +296,7 @@ fn groups() -> Vec<RuleGroup> {
         keep_firing_since: (state == AlertState::Firing).then_some(NOW),
         value,
         restored: false,
+        unknown: false,
     };
     let alerting = Rule {
         name: "TargetDown".to_owned(),

@@ -232,6 +232,7 @@ impl House {
             keep_firing_since: None,
             value,
             restored: false,
+            unknown: false,
         }
     }
 
