@@ -95,6 +95,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         client.clone(),
         clock.clone(),
         leadership.clone(),
+        Arc::new(model::Alone),
         &registry,
     );
     let options = rules::Options {

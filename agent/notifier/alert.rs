@@ -22,6 +22,12 @@ pub(crate) struct Alert {
     pub(crate) heard_until: Timestamp,
     pub(crate) generator_url: String,
     pub(crate) epoch: u64,
+    /// When rules last spoke of it here; none if it is only known from the journal.
+    #[serde(skip)]
+    pub(crate) heard_at: Option<Timestamp>,
+    /// Whether the journal has been seen to hold it: then it goes from there when whoever speaks is done with it.
+    #[serde(skip)]
+    pub(crate) is_shared: bool,
 }
 
 impl Alert {
@@ -37,6 +43,8 @@ impl Alert {
             heard_until: event.ends_at,
             generator_url: event.generator_url,
             epoch: event.epoch,
+            heard_at: Some(now),
+            is_shared: false,
         }
     }
 

@@ -23,6 +23,10 @@ pub(crate) struct Lane {
     pub(crate) waiting: BTreeMap<Key, Waiting>,
     pub(crate) sending: Option<Sending>,
     pub(crate) dead: BTreeMap<Key, Dead>,
+    /// The other replica is being told what became of the last message; until it knows, there is no next one.
+    pub(crate) is_sharing: bool,
+    /// Groups that whoever spoke before us may have told of what is owed now.
+    pub(crate) suspects: BTreeSet<Key>,
     /// What was wrong with the last attempt.
     pub(crate) failing: Option<String>,
     bucket: Bucket,
@@ -56,6 +60,10 @@ pub(crate) struct Sending {
     pub(crate) content: u64,
     /// A flush found more to tell meanwhile.
     pub(crate) again: bool,
+    /// Of the leader that sent it.
+    pub(crate) epoch: u64,
+    /// We have since lost and taken back the word: what it said is counted as perhaps told already.
+    pub(crate) is_outlived: bool,
 }
 
 impl Lane {
@@ -66,6 +74,8 @@ impl Lane {
             waiting: BTreeMap::new(),
             sending: None,
             dead: BTreeMap::new(),
+            is_sharing: false,
+            suspects: BTreeSet::new(),
             failing: None,
             backoff: Backoff::new(RETRY_FIRST, RETRY_MOST),
             not_before: Timestamp::MIN,
@@ -103,9 +113,14 @@ impl Lane {
         self.waiting.insert(key, waiting);
     }
 
-    /// When something can be sent; none while nothing waits or a message is on its way.
+    /// A message is on its way, or what became of the last one.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.sending.is_some() || self.is_sharing
+    }
+
+    /// When something can be sent; none while nothing waits or the lane is busy.
     pub(crate) fn due(&self) -> Option<Timestamp> {
-        let idle = self.sending.is_none() && !self.waiting.is_empty();
+        let idle = !self.is_busy() && !self.waiting.is_empty();
         idle.then(|| self.not_before.max(self.bucket.ready_at()))
     }
 

@@ -3,7 +3,8 @@
 //! A firing is told at least once and, unless the process dies in the moment between an answer and its
 //! record, once. A resolve is told if and only if the firing was, or may have been, and then always in the
 //! end. What was told lies in the journal, so a restart repeats nothing and forgets nothing. One receiver
-//! that is down keeps no other waiting. Only the leader sends.
+//! that is down keeps no other waiting. Of a pair one speaks, and asks right before each message whether it
+//! still may; the other one takes over what the journal says is owed.
 
 mod alert;
 mod board;

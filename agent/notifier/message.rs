@@ -68,6 +68,8 @@ impl Message {
             heard_until: time,
             generator_url: String::new(),
             epoch: 0,
+            heard_at: None,
+            is_shared: false,
             labels: labels.clone(),
         };
         Self {

@@ -23,15 +23,25 @@ pub(crate) struct Metrics {
 }
 
 /// What can become of an event; the closed set of `events_total{outcome}`.
-pub(crate) const OUTCOMES: [&str; 7] = ["new", "changed", "same", "pending", "unknown", "stale", "full"];
+pub(crate) const OUTCOMES: [&str; 8] = [
+    "new",
+    "changed",
+    "same",
+    "pending",
+    "unconfirmed",
+    "unknown",
+    "stale",
+    "full",
+];
 /// Why a notification was not sent; the closed set of `dropped_total{reason}`.
-pub(crate) const DROPS: [&str; 6] = [
+pub(crate) const DROPS: [&str; 7] = [
     "coalesced",
     "overtaken",
     "rejected",
     "evicted",
     "receiver_removed",
     "regrouped",
+    "handed_over",
 ];
 
 impl Metrics {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use journal::Journal;
 use model::outside::{Client, ClientError};
-use model::{AlertEvent, BoxFuture, Clock, Leadership};
+use model::{AlertEvent, BoxFuture, Clock, Leadership, Share};
 use prometheus::Registry;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{Id, JoinError, JoinSet};
@@ -35,21 +35,29 @@ pub struct Notifier {
     clock: Arc<dyn Clock>,
     /// Messages on their way: at most one for each receiver, and tests.
     sending: JoinSet<Done>,
-    /// Whose message each of them carries.
+    /// Whose message each of them carries, or what became of it.
     carried: HashMap<Id, Arc<str>>,
+    share: Arc<dyn Share>,
     /// A configuration that waits for what is on its way.
     next: Option<(Box<Config>, oneshot::Sender<()>)>,
 }
 
 enum Done {
     Sent(Sent),
+    /// The other replica knows what this receiver said, or cannot be told.
+    Shared(Arc<str>),
     Test,
 }
 
 impl Notifier {
     /// Restores what an earlier life left in the journal. The configuration's complaints are the caller's to
-    /// heed; a receiver without an address is left out.
+    /// heed; a receiver without an address is left out. `share` is asked after each message, before the next one
+    /// to the same receiver.
     #[must_use]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "everything the room knows of the world outside, once"
+    )]
     pub fn new(
         config: &Config,
         inbox: mpsc::Receiver<AlertEvent>,
@@ -57,13 +65,15 @@ impl Notifier {
         client: Arc<dyn Client>,
         clock: Arc<dyn Clock>,
         leadership: watch::Receiver<Leadership>,
+        share: Arc<dyn Share>,
         registry: &Registry,
     ) -> (Self, Handle) {
         let board = Arc::new(Board::new());
         let (orders, ordered) = mpsc::channel(ORDERS); // full: whoever gives the order waits
         let leads = leadership.borrow().clone();
         let metrics = Metrics::new(registry);
-        let core = Core::new(config, journal, leads, metrics, Arc::clone(&board), clock.now());
+        let time = (clock.now(), clock.running());
+        let core = Core::new(config, journal, leads, metrics, Arc::clone(&board), time);
         let notifier = Self {
             core,
             inbox,
@@ -73,6 +83,7 @@ impl Notifier {
             clock,
             sending: JoinSet::new(),
             carried: HashMap::new(),
+            share,
             next: None,
         };
         (notifier, Handle { board, orders })
@@ -112,7 +123,8 @@ impl Notifier {
             // Whoever ordered it may have gone away.
             _ = done.send(());
         }
-        let step = self.core.step(self.clock.now(), self.next.is_none());
+        let may_launch = self.next.is_none();
+        let step = self.core.step(self.clock.now(), self.clock.running(), may_launch);
         for launch in step.launches {
             self.launch(launch);
         }
@@ -121,12 +133,22 @@ impl Notifier {
 
     fn launch(&mut self, launch: Launch) {
         let (client, clock) = (Arc::clone(&self.client), Arc::clone(&self.clock));
-        let Launch { receiver, message } = launch;
+        let Launch {
+            receiver,
+            message,
+            epoch,
+        } = launch;
         let name = Arc::clone(&receiver.name);
+        let leadership = self.leadership.clone();
         let task = self.sending.spawn(async move {
             let started = clock.now();
             let body = receiver.body(&message);
-            let verdict = receiver.send(&*client, body).await;
+            // The process may have stood still since this was decided, and the world gone on.
+            let may = || {
+                let leadership = leadership.borrow();
+                leadership.epoch == epoch && leadership.may_speak(clock.running())
+            };
+            let verdict = receiver.send(&*client, body, may).await;
             Done::Sent(Sent {
                 receiver: Arc::clone(&receiver.name),
                 verdict,
@@ -147,7 +169,8 @@ impl Notifier {
         let id = done.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
         let carried = self.carried.remove(&id);
         match done {
-            Ok((_, Done::Sent(sent))) => self.core.sent(sent, self.clock.now()),
+            Ok((_, Done::Sent(sent))) => self.sent(sent),
+            Ok((_, Done::Shared(receiver))) => self.core.shared(&receiver),
             Ok((_, Done::Test)) => {}
             // A client that panics must not take the receiver with it.
             Err(error) => {
@@ -161,8 +184,20 @@ impl Notifier {
                     verdict,
                     took,
                 };
-                self.core.sent(sent, self.clock.now());
+                self.sent(sent);
             }
+        }
+    }
+
+    fn sent(&mut self, sent: Sent) {
+        let receiver = Arc::clone(&sent.receiver);
+        if self.core.sent(sent, self.clock.now()) {
+            let shared = self.share.shared();
+            self.sending.spawn(async move {
+                // True or not: after this the next message may go.
+                _ = shared.await;
+                Done::Shared(receiver)
+            });
         }
     }
 
@@ -183,13 +218,14 @@ impl Notifier {
             .map(|receiver| {
                 let (client, message) = (Arc::clone(&self.client), Arc::clone(&message));
                 let attempt = async move {
-                    let verdict = receiver.send(&*client, receiver.body(&message)).await;
+                    let verdict = receiver.send(&*client, receiver.body(&message), || true).await;
                     let title = receiver.title();
                     match verdict {
                         Verdict::Taken(words) => Ok(format!("{title}: {words}")),
                         Verdict::Later { words, .. } | Verdict::Never { words, .. } => {
                             Err(format!("{title}: {words}"))
                         }
+                        Verdict::Held => Err(format!("{title}: not sent")),
                     }
                 };
                 Box::pin(attempt) as BoxFuture<'static, Result<String, String>>
@@ -222,12 +258,12 @@ impl Notifier {
         let end = self.clock.now() + STOP_GRACE;
         let mut grace = self.clock.sleep(STOP_GRACE);
         loop {
-            let step = self.core.step(self.clock.now(), true);
+            let step = self.core.step(self.clock.now(), self.clock.running(), true);
             let sends = !step.launches.is_empty();
             for launch in step.launches {
                 self.launch(launch);
             }
-            if !sends && !self.core.is_sending() {
+            if !sends && !self.core.is_busy() {
                 break;
             }
             tokio::select! {

@@ -115,8 +115,10 @@ impl Receiver {
         }
     }
 
-    pub(crate) async fn send(&self, client: &dyn Client, body: Vec<u8>) -> Verdict {
+    /// Asks `may` in the last moment, when all secrets have been read.
+    pub(crate) async fn send(&self, client: &dyn Client, body: Vec<u8>, may: impl Fn() -> bool) -> Verdict {
         match self.request(body).await {
+            Ok(_) if !may() => Verdict::Held,
             Ok(request) => judge(&client.send(request).await),
             Err(words) => no_secret(words),
         }

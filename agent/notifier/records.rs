@@ -2,8 +2,9 @@
 //!
 //! Changes of one step are gathered and made durable together, before anything is sent because of them.
 //! A disk that does not take them silences nobody: they are kept, tried again with the next step, and said.
+//! The journal is shared by a pair, and the newest write to a key stands: so only who speaks writes at all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use journal::{Change, Journal};
 use model::{Labels, Timestamp};
@@ -67,6 +68,7 @@ pub(crate) struct Dead {
     pub(crate) content: u64,
 }
 
+const ALL: &str = "notifier/";
 const ALERT: &str = "notifier/alert/";
 const GROUP: &str = "notifier/group/";
 const TOLD: &str = "notifier/told/";
@@ -77,6 +79,12 @@ const SAID: &str = "notifier/said/";
 pub(crate) struct Records {
     journal: Journal,
     pending: BTreeMap<String, Change>,
+    /// Whether anything is written. Who follows would overwrite what the speaker knows by what it has long known.
+    is_open: bool,
+    /// The journal as we left it; none while nobody else writes to it.
+    seen: Option<u64>,
+    /// Whether somebody else has written since we last looked.
+    is_stirred: bool,
     /// Whether the last write failed: said once, not at every step.
     failing: bool,
     failures: IntCounter,
@@ -97,9 +105,59 @@ impl Records {
         Self {
             journal,
             pending: BTreeMap::new(),
+            is_open: false,
+            seen: None,
+            is_stirred: false,
             failing: false,
             failures,
         }
+    }
+
+    /// From now on changes are written.
+    pub(crate) fn open(&mut self) {
+        self.is_open = true;
+    }
+
+    /// From now on nothing is written, nor what the disk has not taken so far.
+    pub(crate) fn close(&mut self) {
+        self.commit();
+        self.pending.clear();
+        self.is_open = false;
+    }
+
+    /// Says whether another replica writes to the same map.
+    pub(crate) fn share(&mut self, is_shared: bool) {
+        if is_shared != self.seen.is_some() {
+            self.seen = is_shared.then(|| self.journal.digest(ALL));
+            self.is_stirred = is_shared;
+        }
+    }
+
+    /// Whether somebody else has written to our keys since this was last asked.
+    pub(crate) fn were_stirred(&mut self) -> bool {
+        self.look();
+        std::mem::take(&mut self.is_stirred)
+    }
+
+    fn look(&mut self) {
+        if let Some(seen) = &mut self.seen {
+            let digest = self.journal.digest(ALL);
+            self.is_stirred |= std::mem::replace(seen, digest) != digest;
+        }
+    }
+
+    /// Fingerprints of the alerts that the journal holds.
+    pub(crate) fn alerts(&self) -> BTreeSet<u64> {
+        let entries = self.journal.entries::<IgnoredAny>(ALERT);
+        let names = entries.iter().filter_map(|(key, _)| key.strip_prefix(ALERT));
+        names
+            .filter_map(|name| u64::from_str_radix(name, 16).ok())
+            .collect()
+    }
+
+    /// What was said, as the journal has it now.
+    pub(crate) fn history(&self) -> Vec<Said> {
+        self.all(SAID)
     }
 
     pub(crate) fn left(&self) -> Left {
@@ -109,7 +167,7 @@ impl Records {
             told: self.all(TOLD),
             queue: self.all(QUEUE),
             dead: self.all(DEAD),
-            said: self.all(SAID),
+            said: self.history(),
         }
     }
 
@@ -173,10 +231,16 @@ impl Records {
     }
 
     fn put(&mut self, key: String, value: &impl Serialize) {
+        if !self.is_open {
+            return;
+        }
         self.pending.insert(key.clone(), Change::put(key, value));
     }
 
     fn remove(&mut self, key: String) {
+        if !self.is_open {
+            return;
+        }
         // While the disk takes nothing, what it never had needs no removal: what is pending stays bounded.
         if self.failing && self.journal.get::<IgnoredAny>(&key).is_none() {
             self.pending.remove(&key);
@@ -190,9 +254,12 @@ impl Records {
         if self.pending.is_empty() {
             return;
         }
+        self.look();
         match self.journal.change(self.pending.values().cloned().collect()) {
             Ok(()) => {
                 self.pending.clear();
+                // What we have written ourselves is no news.
+                self.seen = self.seen.map(|_| self.journal.digest(ALL));
                 if std::mem::take(&mut self.failing) {
                     info!("the notifier's journal takes changes again");
                 }

@@ -26,6 +26,8 @@ pub(crate) enum Verdict {
         reason: &'static str,
         words: String,
     },
+    /// Not sent: in the last moment it was no longer for us to speak.
+    Held,
 }
 
 /// The closed set of `failures_total{reason}`.

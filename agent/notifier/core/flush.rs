@@ -54,16 +54,19 @@ impl Core {
         let Some(lane) = self.lanes.get_mut(nth) else {
             return;
         };
-        if let Some(sending) = lane.sending.as_mut().filter(|sending| sending.key == *key) {
+        let sending = lane.sending.as_mut();
+        if let Some(sending) = sending.filter(|sending| sending.key == *key && !sending.is_outlived) {
             sending.again = true;
             return;
         }
         self.board.took();
-        if lane.waiting.contains_key(key) {
+        let may_repeat = lane.suspects.remove(key);
+        if let Some(waiting) = lane.waiting.get_mut(key) {
+            waiting.may_repeat |= may_repeat;
             self.drops("coalesced");
             return;
         }
-        lane.enqueue(Arc::clone(key), now, false, None);
+        lane.enqueue(Arc::clone(key), now, may_repeat, None);
         if let Some(waiting) = lane.waiting.get(key) {
             self.records.queue(&lane.record(key, waiting, None));
         }
@@ -80,7 +83,12 @@ impl Core {
         self.records.not_queued(lane.name(), key);
         self.drops(reason);
         if let Some(row) = waiting.row {
-            self.overtaken(row);
+            let words = if reason == "handed_over" {
+                "left to the other replica"
+            } else {
+                "over before it could be told"
+            };
+            self.overtaken(row, words);
         }
     }
 }

@@ -23,6 +23,10 @@ impl Core {
         if event.state == AlertState::Pending {
             return "pending";
         }
+        if !event.known {
+            // Nobody has seen it: such a word neither fires nor resolves, nor is it a sign of life.
+            return "unconfirmed";
+        }
         let (key, labels) = self.route.group_of(&event.labels);
         let group = self.groups.get(&key);
         let known = group.and_then(|group| group.alerts.get(&event.fingerprint));
@@ -58,6 +62,7 @@ impl Core {
             } else {
                 event.starts_at
             },
+            is_shared: known.is_shared,
             ..Alert::new(event, now)
         };
         if alert.firing() != was_firing {
@@ -71,7 +76,7 @@ impl Core {
         "same"
     }
 
-    fn change(&mut self, key: &Key, alert: Alert, now: Timestamp) {
+    pub(super) fn change(&mut self, key: &Key, alert: Alert, now: Timestamp) {
         self.say(&alert);
         self.records.alert(&alert);
         let timing = self.route.timing;

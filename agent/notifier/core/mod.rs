@@ -3,10 +3,15 @@
 //! Invariants:
 //! * An alert is kept until every receiver that knows of it has been told that it resolved.
 //! * Nothing is sent before the journal holds the intent, and no result is used before the journal has it.
-//! * Of each receiver at most one message is on its way.
+//! * Of each receiver at most one message is on its way, and none leaves before the other replica knows what
+//!   became of the last one, or cannot be told.
+//! * Who does not speak writes nothing: what it knows is older than what the speaker knows.
 
 mod flush;
 mod hear;
+mod lead;
+mod peer;
+mod reconcile;
 mod restore;
 mod send;
 
@@ -33,10 +38,12 @@ pub(crate) use send::{Launch, Sent};
 pub(crate) const GROUPS_MAX: usize = 1_000;
 /// Alerts at once, over all groups.
 pub(crate) const ALERTS_MAX: usize = 20_000;
-/// How long a replica that does not send remembers what has resolved.
-const FOLLOWER_KEEPS: Duration = Duration::from_secs(3600);
+/// How long what has resolved is remembered although nobody has to be told: as long as rules speak of it.
+const KEEPS: Duration = Duration::from_secs(15 * 60);
 /// Longest sleep, so that a wall clock set back is noticed.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// Longest sleep of one of a pair: what the other writes is seen within it.
+const LOOK_AT_PEER: Duration = Duration::from_secs(1);
 
 pub(crate) struct Core {
     route: Route,
@@ -48,6 +55,14 @@ pub(crate) struct Core {
     /// Groups in which something ended since the last step.
     ended: BTreeSet<Key>,
     leadership: Leadership,
+    /// Whether it is for us to tell people; as of the last step.
+    speaks: bool,
+    /// In which epoch we took that over.
+    epoch: u64,
+    /// What we are done with, and when it ended: the other replica may not have heard of that yet.
+    done: BTreeMap<u64, Timestamp>,
+    /// When what is over was last let go of, while following.
+    tidied: Timestamp,
     records: Records,
     metrics: Metrics,
     board: Arc<Board>,
@@ -68,7 +83,7 @@ impl Core {
         leadership: Leadership,
         metrics: Metrics,
         board: Arc<Board>,
-        now: Timestamp,
+        (now, running): (Timestamp, Duration),
     ) -> Self {
         let mut core = Self {
             route: Route::new(config),
@@ -77,25 +92,31 @@ impl Core {
             lanes: Vec::new(),
             alerts: 0,
             ended: BTreeSet::new(),
-            leadership,
+            speaks: false,
+            epoch: leadership.epoch,
+            done: BTreeMap::new(),
+            tidied: now,
+            leadership: Leadership::unknown(),
             records: Records::new(journal, metrics.journal_failures.clone()),
             metrics,
             board,
             last: now,
         };
-        core.restore(config, now);
+        core.lead(leadership);
+        core.restore(config, now, running);
         core.show();
         core
     }
 
     /// Decides what is due. With `launch` off nothing new is sent.
-    pub(crate) fn step(&mut self, now: Timestamp, launch: bool) -> Step {
+    pub(crate) fn step(&mut self, now: Timestamp, running: Duration, launch: bool) -> Step {
         self.notice_clock(now);
+        self.notice_leadership(now, running);
         for key in std::mem::take(&mut self.ended) {
             self.settle(&key);
         }
         let mut launches = Vec::new();
-        if self.leadership.here {
+        if self.speaks {
             self.flush(now);
             if launch {
                 launches = self.launch(now);
@@ -103,11 +124,18 @@ impl Core {
         }
         self.records.commit();
         self.show();
-        let wait = if self.leadership.here {
+        let mut wait = if self.speaks {
             self.wait(now, launch)
         } else {
             LOOK_AGAIN
         };
+        if self.is_paired() {
+            wait = wait.min(LOOK_AT_PEER);
+        }
+        // Once it has passed there is nothing to wait for but another word on who speaks.
+        if let Some(until) = self.leadership.until.filter(|_| self.speaks) {
+            wait = wait.min(until.saturating_sub(running));
+        }
         Step { launches, wait }
     }
 
@@ -122,15 +150,6 @@ impl Core {
         }
         // Whatever is due now has been done; a mistake there must not become a busy loop.
         due.since(now).max(Duration::from_millis(1))
-    }
-
-    /// Takes over or hands over the sending.
-    pub(crate) fn lead(&mut self, leadership: Leadership) {
-        let takes_over = leadership.here && !self.leadership.here;
-        self.leadership = leadership;
-        if takes_over {
-            self.take_over();
-        }
     }
 
     /// All receivers; a message past the queue takes its share of the rate.
@@ -156,6 +175,11 @@ impl Core {
     /// Whether a message is on its way.
     pub(crate) fn is_sending(&self) -> bool {
         self.lanes.iter().any(|lane| lane.sending.is_some())
+    }
+
+    /// Whether a message is on its way, or what became of one.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.lanes.iter().any(Lane::is_busy)
     }
 
     /// Deadlines that lie in memory move with a wall clock that was set back, or they would wait twice.
@@ -188,10 +212,10 @@ impl Core {
                 self.records.told(lane.name(), key, delivered);
             }
         }
-        // Who does not send cannot know what the sender has told; it keeps ends for a while.
-        let (here, now) = (self.leadership.here, self.last);
+        // Who does not speak cannot know what has been told; it keeps ends for a while.
+        let (speaks, now) = (self.speaks, self.last);
         let is_over = |alert: &&Alert| match alert.resolved_at {
-            Some(ended) if here || ended + FOLLOWER_KEEPS < now => {
+            Some(ended) if speaks || ended + KEEPS < now => {
                 let mut knows = group
                     .delivered
                     .iter()
@@ -206,6 +230,9 @@ impl Core {
             group.remove(fingerprint);
             self.alerts -= 1;
             self.records.no_alert(fingerprint);
+            if speaks {
+                self.done.insert(fingerprint, now);
+            }
         }
         if group.alerts.is_empty() {
             self.drop_group(key, "overtaken");
@@ -230,6 +257,7 @@ impl Core {
             if delivered.at.is_some() || !delivered.is_empty() {
                 self.records.not_told(lane.name(), key);
             }
+            lane.suspects.remove(key);
             if lane.dead.remove(key).is_some() {
                 self.records.not_dead(lane.name(), key);
             }

@@ -3,8 +3,9 @@
 //! What receivers know is carried over alert by alert, so that a changed `group_by` neither tells anything
 //! twice nor forgets to tell an end.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::Timestamp;
 use tracing::info;
@@ -23,42 +24,26 @@ use crate::records::{Left, QueueRecord};
 type Knowledge = Vec<(Key, Delivered)>;
 
 impl Core {
-    pub(super) fn restore(&mut self, config: &Config, now: Timestamp) {
+    pub(super) fn restore(&mut self, config: &Config, now: Timestamp, running: Duration) {
         let left = self.records.left();
         self.board.remembers(History::restored(left.said.clone()));
         self.lanes = Receiver::all(config).into_iter().map(Lane::new).collect();
         for lane in &self.lanes {
             self.metrics.add(&lane.receiver);
         }
-        self.take_up(left, now);
+        self.notice_leadership(now, running);
+        if !self.speaks {
+            self.take_up(left, &BTreeSet::new(), now);
+        }
         if self.alerts > 0 {
             info!(alerts = self.alerts, groups = self.groups.len(), "restored");
         }
         self.name_receivers();
     }
 
-    /// The map may have been written by the leader before us.
-    pub(super) fn take_over(&mut self) {
-        self.records.commit();
-        let waiting: usize = self.lanes.iter().map(|lane| lane.waiting.len()).sum();
-        for _ in 0..waiting {
-            self.drops("coalesced");
-        }
-        for lane in &mut self.lanes {
-            lane.waiting.clear();
-            lane.dead.clear();
-        }
-        let mut left = self.records.left();
-        // What was heard here is at least as new as what is written.
-        let groups = std::mem::take(&mut self.groups).into_values();
-        let heard: BTreeMap<u64, Alert> = groups.flat_map(|group| group.alerts).collect();
-        left.alerts
-            .retain(|alert| !heard.contains_key(&alert.fingerprint));
-        left.alerts.extend(heard.into_values());
-        self.take_up(left, self.last);
-    }
-
-    fn take_up(&mut self, left: Left, now: Timestamp) {
+    /// Goes on from what the journal holds. Of the ends of `unseen` nobody can say whether they are owed, so they
+    /// are.
+    pub(super) fn take_up(&mut self, left: Left, unseen: &BTreeSet<u64>, now: Timestamp) {
         let mut knowledge: Vec<Knowledge> = vec![Vec::new(); self.lanes.len()];
         for record in left.told {
             match self.lane(&record.receiver).and_then(|nth| knowledge.get_mut(nth)) {
@@ -82,6 +67,11 @@ impl Core {
             .map(|record| (record.group.into(), record.first_flush))
             .collect();
         self.regroup(left.alerts, &knowledge, &firsts, now);
+        self.suspect_ends(unseen);
+        // Who does not speak has no queue.
+        if !self.speaks {
+            queue.clear();
+        }
         for (nth, record) in queue {
             self.requeue(nth, record, now);
         }
@@ -108,9 +98,6 @@ impl Core {
             self.records.not_queued(&record.receiver, &record.group);
             return;
         };
-        if lane.is_sending(&key) {
-            return;
-        }
         if record.intent.is_some() {
             self.records.told(lane.name(), &key, known);
         }
@@ -294,14 +281,14 @@ impl Core {
         }
     }
 
-    fn settle_all(&mut self) {
+    pub(super) fn settle_all(&mut self) {
         let keys: Vec<Key> = self.groups.keys().cloned().collect();
         for key in keys {
             self.settle(&key);
         }
     }
 
-    fn lane(&self, name: &str) -> Option<usize> {
+    pub(super) fn lane(&self, name: &str) -> Option<usize> {
         self.lanes.iter().position(|lane| lane.name() == name)
     }
 

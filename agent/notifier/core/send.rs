@@ -11,7 +11,7 @@ use tracing::{debug, info, warn};
 use super::Core;
 use crate::group::Key;
 use crate::history::{self, End, Said};
-use crate::lane::{Sending, content};
+use crate::lane::{Sending, Waiting, content};
 use crate::message::Message;
 use crate::receiver::Receiver;
 use crate::records::{Dead, Intent};
@@ -21,6 +21,8 @@ use crate::verdict::Verdict;
 pub(crate) struct Launch {
     pub(crate) receiver: Arc<Receiver>,
     pub(crate) message: Message,
+    /// Only if we still speak in this epoch.
+    pub(crate) epoch: u64,
 }
 
 /// What became of it.
@@ -75,7 +77,7 @@ impl Core {
         let firing: BTreeSet<u64> = message.firing().map(|alert| alert.fingerprint).collect();
         let intent = Intent {
             at: now,
-            epoch: self.leadership.epoch,
+            epoch: self.epoch,
             firing: firing.iter().copied().collect(),
         };
         self.records
@@ -89,6 +91,8 @@ impl Core {
             maybe_before: std::mem::take(&mut delivered.maybe),
             content,
             again: false,
+            epoch: self.epoch,
+            is_outlived: false,
             firing,
         };
         delivered.maybe = sending.maybe_before.union(&sending.firing).copied().collect();
@@ -96,31 +100,65 @@ impl Core {
         Some(Launch {
             receiver: Arc::clone(&lane.receiver),
             message,
+            epoch: self.epoch,
         })
     }
 
-    pub(crate) fn sent(&mut self, sent: Sent, now: Timestamp) {
-        let Some(nth) = self
-            .lanes
-            .iter()
-            .position(|lane| lane.receiver.name == sent.receiver)
-        else {
-            return;
+    /// Takes in what became of a message and makes it durable. Whether the other replica has to know before the
+    /// next one; then the lane stays closed until [`Self::shared`].
+    pub(crate) fn sent(&mut self, sent: Sent, now: Timestamp) -> bool {
+        let Some(nth) = self.lane(&sent.receiver) else {
+            return false;
         };
+        let Some(lane) = self.lanes.get_mut(nth) else {
+            return false;
+        };
+        let Some(sending) = lane.sending.take() else {
+            return false;
+        };
+        if sent.verdict == Verdict::Held {
+            self.held(nth, sending);
+            self.records.commit();
+            return false;
+        }
+        lane.is_sharing = true;
+        // Nobody else has been given the word since: then the result is for us to write, though not the next one.
+        let is_last_word = !self.speaks && sending.epoch == self.leadership.epoch && !sending.is_outlived;
+        if is_last_word {
+            self.records.open();
+        }
+        self.judged(nth, sending, sent, now);
+        if is_last_word {
+            self.records.close();
+        }
+        self.records.commit();
+        true
+    }
+
+    /// The other replica knows, or cannot be told.
+    pub(crate) fn shared(&mut self, receiver: &str) {
+        if let Some(lane) = self.lane(receiver).and_then(|nth| self.lanes.get_mut(nth)) {
+            lane.is_sharing = false;
+        }
+    }
+
+    fn judged(&mut self, nth: usize, sending: Sending, sent: Sent, now: Timestamp) {
         let Some(lane) = self.lanes.get_mut(nth) else {
             return;
         };
-        let Some(sending) = lane.sending.take() else {
-            return;
-        };
         let failure = match &sent.verdict {
-            Verdict::Taken(_) => None,
+            Verdict::Taken(_) | Verdict::Held => None,
             Verdict::Later { reason, .. } | Verdict::Never { reason, .. } => Some(*reason),
         };
         self.metrics
             .attempt(&lane.receiver, failure, sent.took.as_secs_f64());
         let key = Arc::clone(&sending.key);
+        if sending.is_outlived {
+            self.outlived(nth, &sending, sent.verdict, sent.took, now);
+            return;
+        }
         match sent.verdict {
+            Verdict::Held => {}
             Verdict::Taken(answer) => self.taken(nth, sending, &answer, sent.took, now),
             Verdict::Later {
                 words, after, unsure, ..
@@ -130,7 +168,57 @@ impl Core {
             Verdict::Never { words, .. } => self.never(nth, sending, words, sent.took, now),
         }
         self.settle(&key);
-        self.records.commit();
+    }
+
+    /// It never left, so it waits for its turn, or for whoever speaks now.
+    fn held(&mut self, nth: usize, sending: Sending) {
+        if !sending.is_outlived {
+            self.undo(nth, &sending);
+        }
+        if !self.speaks || sending.is_outlived || !self.groups.contains_key(&sending.key) {
+            self.drops("handed_over");
+            return;
+        }
+        let Some(lane) = self.lanes.get_mut(nth) else {
+            return;
+        };
+        let Waiting {
+            marked,
+            may_repeat,
+            row,
+            ..
+        } = sending.waiting;
+        lane.enqueue(Arc::clone(&sending.key), marked, may_repeat, row);
+        if let Some(waiting) = lane.waiting.get(&sending.key) {
+            self.records.queue(&lane.record(&sending.key, waiting, None));
+        }
+    }
+
+    /// What became of a message from before we lost the word and took it back. Whether it arrived is part of the
+    /// account and of the history; what the receiver knows was read anew from the journal, and as long as
+    /// this result was out it counted as perhaps.
+    fn outlived(&mut self, nth: usize, sending: &Sending, verdict: Verdict, took: Duration, now: Timestamp) {
+        let (words, end) = match verdict {
+            Verdict::Taken(answer) => {
+                self.board.gave();
+                (format!("{answer} in {} ms", took.as_millis()), End::Taken)
+            }
+            Verdict::Later { words, after, .. } => {
+                self.failed(nth, &words);
+                self.drops("handed_over");
+                if let Some(lane) = self.lanes.get_mut(nth) {
+                    lane.failed(after, now);
+                }
+                (words, End::Overtaken)
+            }
+            Verdict::Never { words, .. } => {
+                self.failed(nth, &words);
+                self.drops("rejected");
+                (format!("{words}, given up"), End::GivenUp)
+            }
+            Verdict::Held => return,
+        };
+        self.write(nth, sending, &words, end, took, now);
     }
 
     fn taken(&mut self, nth: usize, sending: Sending, answer: &str, took: Duration, now: Timestamp) {
@@ -170,7 +258,7 @@ impl Core {
         };
         let again = sending.again;
         self.write(nth, &sending, &words, End::Taken, took, now);
-        if again && self.owes(nth, &key, now) {
+        if again && self.speaks && self.owes(nth, &key, now) {
             self.mark(nth, &key, now);
         }
     }
@@ -202,6 +290,12 @@ impl Core {
             return;
         };
         let rest = lane.failed(after, now);
+        if !self.speaks {
+            let words = format!("{words}, left to the other replica");
+            self.write(nth, &sending, &words, End::Overtaken, took, now);
+            self.drops("handed_over");
+            return;
+        }
         debug!(receiver = lane.name(), group = %sending.key, ?rest, error = words, "not told; tried again later");
         let words = format!("{words}, tried again after {}", spoken(rest));
         let row = self.write(nth, &sending, &words, End::Waiting, took, now);
@@ -242,7 +336,7 @@ impl Core {
         let again = sending.again;
         let words = format!("{words}, given up");
         self.write(nth, &sending, &words, End::GivenUp, took, now);
-        if again && self.owes(nth, &sending.key, now) {
+        if again && self.speaks && self.owes(nth, &sending.key, now) {
             self.mark(nth, &sending.key, now);
         }
     }
@@ -294,10 +388,10 @@ impl Core {
     }
 
     /// What the row spoke of will not be told any more.
-    pub(super) fn overtaken(&mut self, row: u64) {
+    pub(super) fn overtaken(&mut self, row: u64, words: &str) {
         if let Some(mut said) = self.board.row(row) {
             said.end = End::Overtaken;
-            said.answer.push_str("; over before it could be told");
+            said.answer = format!("{}; {words}", said.answer);
             let said = self.board.said(Some(row), said);
             self.records.said(&said);
         }

@@ -87,6 +87,7 @@ impl Real {
             client,
             wall,
             leadership,
+            Arc::new(model::Alone),
             &Registry::new(),
         );
         let stop = CancellationToken::new();

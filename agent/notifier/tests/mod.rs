@@ -8,4 +8,4 @@ mod limits;
 mod property;
 mod reload;
 mod restart;
-mod world;
+pub(crate) mod world;

@@ -19,13 +19,13 @@ use tokio_util::sync::CancellationToken;
 use crate::{Config, Handle, Notifier};
 
 /// 2026-11-26 02:51:01 UTC.
-pub(super) const START: Timestamp = Timestamp(1_795_661_461_000);
+pub(crate) const START: Timestamp = Timestamp(1_795_661_461_000);
 
-pub(super) fn secs(seconds: u64) -> Duration {
+pub(crate) fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-pub(super) fn minutes(minutes: u64) -> Duration {
+pub(crate) fn minutes(minutes: u64) -> Duration {
     secs(60 * minutes)
 }
 
@@ -357,6 +357,7 @@ impl World {
             client,
             wall,
             leads.subscribe(),
+            Arc::new(model::Alone),
             &registry,
         );
         let stop = CancellationToken::new();
@@ -454,7 +455,7 @@ pub(super) fn labels(name: &str, n: &str) -> Labels {
     ])
 }
 
-pub(super) fn firing(name: &str, n: &str, now: Timestamp) -> AlertEvent {
+pub(crate) fn firing(name: &str, n: &str, now: Timestamp) -> AlertEvent {
     let labels = labels(name, n);
     AlertEvent {
         fingerprint: labels.fingerprint(),
@@ -471,7 +472,7 @@ pub(super) fn firing(name: &str, n: &str, now: Timestamp) -> AlertEvent {
     }
 }
 
-pub(super) fn resolved(name: &str, n: &str, since: Timestamp, now: Timestamp) -> AlertEvent {
+pub(crate) fn resolved(name: &str, n: &str, since: Timestamp, now: Timestamp) -> AlertEvent {
     AlertEvent {
         state: AlertState::Resolved,
         ends_at: now,

@@ -1,0 +1,132 @@
+//! What the other replica writes while we speak: it speaks as well, since neither it nor whoever decides can be
+//! reached, or its last word came late.
+//!
+//! Whatever it told counts as told, and whatever its writes took away from ours is written again: so both forget
+//! nothing, and nothing is told a third time.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use model::Timestamp;
+
+use super::reconcile::state;
+use super::{ALERTS_MAX, Core, KEEPS};
+use crate::alert::Alert;
+use crate::delivered::Delivered;
+use crate::group::{Group, Key};
+use crate::records::{QueueRecord, ToldRecord};
+
+impl Core {
+    pub(super) fn hear_peer(&mut self, now: Timestamp) {
+        self.done.retain(|_, when| now.since(*when) < KEEPS);
+        let left = self.records.left();
+        let mut stood = BTreeMap::new();
+        for alert in left.alerts {
+            stood.insert(alert.fingerprint, state(&alert));
+            self.adopt(alert, now);
+        }
+        for alert in self.groups.values().flat_map(|group| group.alerts.values()) {
+            if stood.get(&alert.fingerprint) != Some(&state(alert)) {
+                self.records.alert(alert);
+            }
+        }
+        let knows = self.believe(&left.told, &left.queue);
+        self.write_again(&knows, &left.queue);
+        for record in left.groups {
+            if !self.groups.contains_key(record.group.as_str()) {
+                self.records.no_group(&record.group);
+            }
+        }
+    }
+
+    /// Takes in an alert that only the other one has heard of.
+    fn adopt(&mut self, alert: Alert, now: Timestamp) {
+        let (key, labels) = self.route.group_of(&alert.labels);
+        let group = self.groups.get(&key);
+        if group.is_some_and(|group| group.alerts.contains_key(&alert.fingerprint)) {
+            return;
+        }
+        let is_done = self.done.get(&alert.fingerprint);
+        if is_done.is_some_and(|when| alert.starts_at <= *when) || self.alerts >= ALERTS_MAX {
+            self.records.no_alert(alert.fingerprint);
+            return;
+        }
+        let (receivers, timing) = (self.lanes.len(), self.route.timing);
+        let group = self.groups.entry(Arc::clone(&key));
+        group.or_insert_with(|| Group::new(labels, receivers, now, &timing));
+        self.alerts += 1;
+        self.change(&key, alert, now);
+    }
+
+    /// Adds what the other one has told, or may have told. Returns what the journal says was told.
+    fn believe(&mut self, told: &[ToldRecord], queue: &[QueueRecord]) -> BTreeMap<(usize, Key), Delivered> {
+        let mut knows = BTreeMap::new();
+        let places: HashMap<u64, Key> = self
+            .groups
+            .iter()
+            .flat_map(|(key, group)| group.alerts.keys().map(|alert| (*alert, Arc::clone(key))))
+            .collect();
+        for record in told {
+            let Some(nth) = self.lane(&record.receiver) else {
+                self.records.not_told(&record.receiver, &record.group);
+                continue;
+            };
+            let theirs = &record.delivered;
+            knows.insert((nth, Key::from(record.group.as_str())), theirs.clone());
+            let mut last: BTreeMap<&Key, Option<Timestamp>> = BTreeMap::new();
+            for fingerprint in theirs.firing.iter().chain(&theirs.maybe) {
+                let Some(key) = places.get(fingerprint) else {
+                    continue;
+                };
+                let Some(ours) = self.delivered(nth, key) else {
+                    continue;
+                };
+                let at = *last.entry(key).or_insert(ours.at);
+                if theirs.firing.contains(fingerprint) && theirs.at > at {
+                    ours.maybe.remove(fingerprint);
+                    ours.firing.insert(*fingerprint);
+                } else if !ours.firing.contains(fingerprint) {
+                    ours.maybe.insert(*fingerprint);
+                }
+                ours.at = ours.at.max(theirs.at);
+            }
+        }
+        for record in queue {
+            let Some(nth) = self.lane(&record.receiver) else {
+                continue;
+            };
+            for fingerprint in record.intent.iter().flat_map(|intent| &intent.firing) {
+                let ours = places.get(fingerprint).and_then(|key| self.delivered(nth, key));
+                if let Some(ours) = ours.filter(|ours| !ours.firing.contains(fingerprint)) {
+                    ours.maybe.insert(*fingerprint);
+                }
+            }
+        }
+        knows
+    }
+
+    /// Writes what the journal does not hold as we know it.
+    fn write_again(&mut self, knows: &BTreeMap<(usize, Key), Delivered>, queue: &[QueueRecord]) {
+        for (key, group) in &self.groups {
+            if let Some(first) = group.first_flush {
+                self.records.group(key, first);
+            }
+            for (nth, (lane, ours)) in self.lanes.iter().zip(&group.delivered).enumerate() {
+                let theirs = knows.get(&(nth, Arc::clone(key)));
+                let is_nothing = ours.is_empty() && ours.at.is_none();
+                if theirs != Some(ours) && !(is_nothing && theirs.is_none()) {
+                    self.records.told(lane.name(), key, ours);
+                }
+            }
+        }
+        for record in queue {
+            let lane = self.lane(&record.receiver).and_then(|nth| self.lanes.get(nth));
+            let is_ours = lane.is_some_and(|lane| {
+                lane.waiting.contains_key(record.group.as_str()) || lane.is_sending(&record.group)
+            });
+            if !is_ours {
+                self.records.not_queued(&record.receiver, &record.group);
+            }
+        }
+    }
+}
