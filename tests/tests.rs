@@ -17,16 +17,22 @@ mod abuse;
 mod check;
 /// Grafana dashboards: generated, and every panel answered by a running Skopos.
 mod dashboards;
+/// The house shows itself: in ARCHITECTURE.md, on a terminal, on the page.
+mod house;
 /// Every line once, through rotation and `kill -9`.
 mod lines;
 /// The page in a real browser.
 mod page;
+/// Two replicas and their nodes, killed and stopped at random.
+mod pair;
 /// Prometheus, promtool and node_exporter agree with us.
 mod peers;
 /// Starting, stopping, exit codes, locks, ports.
 mod process;
 /// Two replicas and their nodes on virtual time, with every fault that a seed can name.
 mod sim;
+/// Remote write to and from real ones, and who may write what.
+mod remote;
 /// A disk fills: pending, firing, one message, freed, resolved, with `kill -9` in the middle.
 mod story;
 /// The house keeps its own rules: floors, shipped files, lengths.
