@@ -86,7 +86,9 @@ pub fn check(world: &World, plan: &Plan) -> (Vec<String>, Seen) {
         let told = receiver.told();
         check.seen.messages += told.len();
         let refused = receiver.refused().into_iter();
-        check.wrong.extend(refused.map(|why| format!("{name} refused: {why}")));
+        check
+            .wrong
+            .extend(refused.map(|why| format!("{name} refused: {why}")));
         check.lost(name, &told);
         check.false_words(name, &told);
     }
@@ -148,7 +150,9 @@ impl Check<'_> {
         let until = episode.end(self.plan.end);
         let concerns = self.troubles.iter().filter(|trouble| {
             let here = trouble.receiver.is_none_or(|whom| whom == receiver);
-            let about = trouble.node.is_none_or(|node| subject.node.as_deref().is_none_or(|own| own == node));
+            let about = trouble
+                .node
+                .is_none_or(|node| subject.node.is_none_or(|own| own == node));
             here && about && trouble.from < until && episode.from < trouble.until + GRACE
         });
         let concerns: Vec<&Trouble> = concerns.collect();
@@ -195,10 +199,9 @@ impl Check<'_> {
                         clock(during.from)
                     ));
                 }
-                let lately = subject
-                    .episodes
-                    .iter()
-                    .any(|episode| episode.from <= told.at && told.at <= episode.end(self.plan.end) + self.lag);
+                let lately = subject.episodes.iter().any(|episode| {
+                    episode.from <= told.at && told.at <= episode.end(self.plan.end) + self.lag
+                });
                 if fires && !lately {
                     wrong.push(format!(
                         "false alarm: {receiver} heard at {} from {} that {name} fires",
@@ -228,7 +231,11 @@ impl Check<'_> {
                     continue;
                 }
                 let last_fired = known.iter().rfind(|(_, (fired, _))| *fired).map(|(nth, _)| *nth);
-                let nth = if fires { subject.episode(told.at) } else { last_fired };
+                let nth = if fires {
+                    subject.episode(told.at)
+                } else {
+                    last_fired
+                };
                 let Some(nth) = nth else {
                     continue;
                 };
@@ -267,7 +274,10 @@ impl Check<'_> {
     fn incidents(&mut self) {
         let mut of: BTreeMap<(String, usize), Duration> = BTreeMap::new();
         for incident in self.world.pager.incidents() {
-            let subject = self.subjects.iter().find(|subject| subject.name == incident.subject);
+            let subject = self
+                .subjects
+                .iter()
+                .find(|subject| subject.name == incident.subject);
             let Some(nth) = subject.and_then(|subject| subject.episode(incident.opened)) else {
                 continue;
             };
@@ -303,7 +313,10 @@ impl Check<'_> {
                 }
                 if let Some(first) = first {
                     let node = &ground.name;
-                    wrong.push(format!("{missing} samples of {node} are missing in {name}, from {}", clock(first)));
+                    wrong.push(format!(
+                        "{missing} samples of {node} are missing in {name}, from {}",
+                        clock(first)
+                    ));
                 }
             }
         }

@@ -86,6 +86,10 @@ pub enum Act {
         node: usize,
         load: f64,
     },
+    Job {
+        node: usize,
+        there: bool,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -153,6 +157,8 @@ pub struct Plan {
     pub faults: Vec<Fault>,
     pub acts: Vec<(Duration, Act)>,
     pub end: Duration,
+    /// Of what replicas write at first.
+    pub format: u32,
 }
 
 pub const REPLICAS: [&str; 2] = ["a", "b"];
@@ -179,6 +185,7 @@ impl Plan {
             faults: Vec::new(),
             acts: Vec::new(),
             end: secs(END),
+            format: 2,
         };
         let mut maker = Maker {
             rng: fastrand::Rng::with_seed(seed),
@@ -189,6 +196,9 @@ impl Plan {
             maker.fault();
         }
         let mut plan = maker.plan;
+        if plan.faults.iter().any(|fault| fault.kind == Kind::Upgrade) {
+            plan.format = 1;
+        }
         // Stable: what was planned first happens first.
         plan.acts.sort_by_key(|(at, _)| *at);
         plan.faults.sort_by_key(|fault| (fault.from, fault.kind));
@@ -229,6 +239,13 @@ impl Maker {
                 self.act(at, Act::Load { node, load });
                 at += self.seconds(150..=420);
             }
+        }
+        let mut at = self.seconds(60..=400);
+        let mut there = true;
+        while at < secs(END - 6 * 60) {
+            there = !there;
+            self.act(at, Act::Job { node: 0, there });
+            at += self.seconds(150..=420);
         }
     }
 
@@ -286,23 +303,16 @@ impl Maker {
             Kind::HolderDies => {
                 self.act(from, Act::ArbiterAway(true));
                 let (dies, down) = (from + self.seconds(5..=120), self.seconds(5..=240));
-                let who = Who::Holder;
-                self.act(dies, Act::Kill {
-                    who,
-                    power: self.rng.bool(),
-                    down,
-                });
+                let (who, power) = (Who::Holder, self.rng.bool());
+                self.act(dies, Act::Kill { who, power, down });
                 let until = dies + self.seconds(30..=300);
                 self.act(until, Act::ArbiterAway(false));
                 (until, format!("at {} for {down:?}", clock(dies)))
             }
             Kind::NodeDown => {
                 let (node, down) = (NODES[self.rng.usize(0..self.plan.nodes)], self.seconds(5..=300));
-                self.act(from, Act::Kill {
-                    who: Who::Is(node),
-                    power: self.rng.bool(),
-                    down,
-                });
+                let (who, power) = (Who::Is(node), self.rng.bool());
+                self.act(from, Act::Kill { who, power, down });
                 (from + down, node.to_owned())
             }
             _ => {
@@ -328,15 +338,39 @@ impl Maker {
                     (NODES[self.rng.usize(0..self.plan.nodes)], replica),
                 ];
                 let (one, other) = pairs[self.rng.usize(0..pairs.len())];
-                self.act(from, Act::Cut { one, other, cut: true });
-                self.act(until, Act::Cut { one, other, cut: false });
-                (until, format!("{one} and {other}"))
+                let one_way = self.rng.u8(0..3) == 0;
+                let set = |cut| match one_way {
+                    true => Act::CutOne {
+                        from: one,
+                        to: other,
+                        cut,
+                    },
+                    false => Act::Cut { one, other, cut },
+                };
+                self.act(from, set(true));
+                self.act(until, set(false));
+                let way = if one_way { "to" } else { "and" };
+                (until, format!("{one} {way} {other}"))
             }
             Kind::Deaf => {
                 for nth in 0..self.plan.nodes {
                     let (one, other) = (NODES[nth], replica);
-                    self.act(from, Act::Cut { one, other, cut: true });
-                    self.act(until, Act::Cut { one, other, cut: false });
+                    self.act(
+                        from,
+                        Act::Cut {
+                            one,
+                            other,
+                            cut: true,
+                        },
+                    );
+                    self.act(
+                        until,
+                        Act::Cut {
+                            one,
+                            other,
+                            cut: false,
+                        },
+                    );
                 }
                 (until, replica.to_owned())
             }

@@ -24,6 +24,7 @@ pub struct Around {
     pub net: Arc<Net>,
     pub office: Arc<Office>,
     pub wishes: Arc<Wishes>,
+    pub grounds: Vec<Arc<Ground>>,
 }
 
 /// Processes that died by themselves, waiting to be buried.
@@ -221,7 +222,12 @@ impl Machine {
             name: self.name,
             clock: Arc::clone(&clock),
             disk: Disk::new(Arc::clone(&self.shelf), Arc::clone(&gate), died),
-            wire: Wire::new(Arc::clone(&around.net), self.name.into(), Arc::clone(&gate), fatal),
+            wire: Wire::new(
+                Arc::clone(&around.net),
+                self.name.into(),
+                Arc::clone(&gate),
+                fatal,
+            ),
             gate: Arc::clone(&gate),
             around: around.clone(),
             format: self.format,
@@ -230,7 +236,7 @@ impl Machine {
         let rooms = match &self.ground {
             Some(ground) => Rooms::Node(Box::new(Node::start(&outside, ground)?)),
             None => {
-                let replica = Replica::start(&outside)?;
+                let replica = Replica::start(&outside, &around.grounds)?;
                 let store = Arc::downgrade(&replica.store);
                 *doom.flush.lock() = Some(Box::new(move || {
                     store.upgrade().iter().for_each(|store| _ = store.sync());

@@ -23,7 +23,7 @@ pub struct Episode {
 pub struct Subject {
     pub name: String,
     /// The node it is about; none: all of them.
-    pub node: Option<Arc<str>>,
+    pub node: Option<&'static str>,
     /// The rule's `for`.
     pub hold: Duration,
     pub episodes: Vec<Episode>,
@@ -70,10 +70,10 @@ pub fn subjects(world: &World) -> Vec<Subject> {
     let second = Duration::from_secs(1);
     let mut subjects = Vec::new();
     for (nth, ground) in grounds.iter().enumerate() {
-        let node = &ground.name;
+        let node = ground.name;
         let about = |name: &str, hold: u32, episodes| Subject {
             name: format!("{name}/{node}"),
-            node: Some(Arc::clone(node)),
+            node: Some(node),
             hold: second * hold,
             episodes,
         };

@@ -59,7 +59,12 @@ impl Log {
 /// `07:05.250`
 pub fn clock(at: Duration) -> String {
     let millis = at.as_millis();
-    format!("{:02}:{:02}.{:03}", millis / 60_000, millis / 1000 % 60, millis % 1000)
+    format!(
+        "{:02}:{:02}.{:03}",
+        millis / 60_000,
+        millis / 1000 % 60,
+        millis % 1000
+    )
 }
 
 /// A process was killed, paused or stopped.
@@ -94,7 +99,9 @@ impl World {
         let log = Log::new();
         let mut rng = fastrand::Rng::with_seed(seed ^ 0x5eed);
         let net = Net::new(rng.u64(..), Arc::clone(&log));
+        let grounds: Vec<_> = NODES[..plan.nodes].iter().map(|name| Ground::new(name)).collect();
         let around = Around {
+            grounds: grounds.clone(),
             office: Office::new(Arc::clone(&net), Arc::clone(&log)),
             wishes: Arc::default(),
             net,
@@ -104,8 +111,9 @@ impl World {
         let slack = Receiver::new(Kind::Channel, Arc::clone(&around.log));
         around.net.is_at("pager", Host::Service(pager.clone()));
         around.net.is_at("slack", Host::Service(slack.clone()));
-        let grounds: Vec<_> = NODES[..plan.nodes].iter().map(|name| Ground::new(name)).collect();
-        let replicas = REPLICAS.iter().map(|name| Machine::new(name, &mut rng, None));
+        let replicas = REPLICAS[..1]
+            .iter()
+            .map(|name| Machine::new(name, &mut rng, None));
         let mut machines: Vec<_> = replicas.collect();
         for (name, ground) in NODES.iter().zip(&grounds) {
             machines.push(Machine::new(name, &mut rng, Some(Arc::clone(ground))));
@@ -232,7 +240,10 @@ impl World {
                     self.blow(name, "lost all it had", true);
                     if let Some(machine) = self.who(Who::Is(name)) {
                         machine.down = down;
-                        machine.life.iter().for_each(|life| life.doom.strike("killed, and its disk is gone"));
+                        machine
+                            .life
+                            .iter()
+                            .for_each(|life| life.doom.strike("killed, and its disk is gone"));
                         machine.shelf.lock().empty();
                     }
                 }
@@ -257,11 +268,15 @@ impl World {
                 });
                 self.skew_most = self.skew_most.max(jumped.unwrap_or(0));
             }
-            Act::Full { who, full } => self.who(Who::Is(who)).into_iter().for_each(|machine| machine.set_full(full)),
+            Act::Full { who, full } => self
+                .who(Who::Is(who))
+                .into_iter()
+                .for_each(|machine| machine.set_full(full)),
             Act::Cut { one, other, cut } => {
                 net.link(one, other, |link| link.cut = cut);
                 net.link(other, one, |link| link.cut = cut);
             }
+            Act::CutOne { from, to, cut } => net.link(from, to, |link| link.cut = cut),
             Act::Slow { one, other, by } => {
                 net.link(one, other, |link| link.slow = by);
                 net.link(other, one, |link| link.slow = by);
@@ -271,7 +286,9 @@ impl World {
                 to,
                 requests,
                 answers,
-            } => net.link(from, to, |link| (link.loses_requests, link.loses_answers) = (requests, answers)),
+            } => net.link(from, to, |link| {
+                (link.loses_requests, link.loses_answers) = (requests, answers)
+            }),
             Act::ArbiterAway(away) => self.around.office.set_away(away),
             Act::ArbiterSwallows(writes) => self.around.office.swallow_answers(writes),
             Act::DeleteLease => self.around.office.delete(),
@@ -299,7 +316,9 @@ impl World {
     /// The next version, which writes a higher format.
     async fn upgrade(&mut self, name: &'static str) {
         let around = self.around.clone();
-        let Some(machine) = self.who(Who::Is(name)) else { return };
+        let Some(machine) = self.who(Who::Is(name)) else {
+            return;
+        };
         machine.format = 2;
         if machine.life.as_ref().is_none_or(|life| !life.gate.is_open()) {
             return;
@@ -329,7 +348,9 @@ impl World {
         if !self.blows.iter().any(|blow| blow.name == name && blow.at == at) {
             self.blow(name, "killed", false);
         }
-        let Some(machine) = self.who(Who::Is(name)) else { return };
+        let Some(machine) = self.who(Who::Is(name)) else {
+            return;
+        };
         let down = machine.down;
         machine.bury(&around).await;
         self.plan(at + down, Act::Start(name));
@@ -337,9 +358,15 @@ impl World {
 
     /// Every account of every process that lives.
     pub fn ledgers(&self) -> Vec<(String, Ledger)> {
-        let lives = self.machines.iter().filter_map(|machine| Some((machine.name, machine.life.as_ref()?)));
-        let named = lives.flat_map(|(name, life)| life.rooms.ledgers().into_iter().map(move |own| (name, own)));
-        named.map(|(name, (room, ledger))| (format!("{name} {room}"), ledger)).collect()
+        let lives = self
+            .machines
+            .iter()
+            .filter_map(|machine| Some((machine.name, machine.life.as_ref()?)));
+        let named =
+            lives.flat_map(|(name, life)| life.rooms.ledgers().into_iter().map(move |own| (name, own)));
+        named
+            .map(|(name, (room, ledger))| (format!("{name} {room}"), ledger))
+            .collect()
     }
 
     pub fn replica(&self, name: &str) -> Option<&Replica> {
