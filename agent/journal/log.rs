@@ -5,7 +5,6 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -121,19 +120,6 @@ impl Journal {
             .iter()
             .filter_map(|entry| Some((entry.key.to_string(), entry.read()?)));
         read.collect()
-    }
-
-    /// A number that changes with every write to a key that begins with `prefix`, whoever wrote it: whoever keeps
-    /// something made of these values can tell cheaply that it is out of date.
-    #[must_use]
-    pub fn digest(&self, prefix: &str) -> u64 {
-        self.read(|map| {
-            let mut hash = DefaultHasher::new();
-            for entry in map.alike(prefix) {
-                (&entry.key, &entry.version).hash(&mut hash);
-            }
-            hash.finish()
-        })
     }
 
     /// # Errors

@@ -1,7 +1,5 @@
 //! Tokens: who is known, what is refused, what a changed file does.
 
-use std::path::PathBuf;
-
 use super::*;
 
 const NODE: &str = "0123456789abcdef";
@@ -21,33 +19,18 @@ fn who(tokens: &Tokens, token: &str) -> Result<(Role, String), String> {
     Ok((identity.role, identity.name.to_string()))
 }
 
-/// A file of its own that is gone when the test ends.
-struct File(PathBuf);
-
-impl File {
-    fn new(name: &str, text: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("skopos-tokens-{name}-{}", std::process::id()));
-        std::fs::write(&path, text).unwrap();
-        Self(path)
-    }
-
-    fn write(&self, text: &str) {
-        std::fs::write(&self.0, text).unwrap();
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        _ = std::fs::remove_file(&self.0);
-    }
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    file
 }
 
 #[test]
 fn a_caller_is_who_its_token_says() {
     let text =
         format!("# who may call\n\nnode a {NODE}\n  replica\tskopos-1 {PEER_TOKEN}\nwriter a {NODE}-w\n");
-    let file = File::new("who", &text);
-    let tokens = Tokens::open(&file.0).unwrap();
+    let file = file(&text);
+    let tokens = Tokens::open(file.path()).unwrap();
     assert_eq!(who(&tokens, NODE), Ok((Role::Node, "a".to_owned())));
     assert_eq!(
         who(&tokens, PEER_TOKEN),
@@ -135,21 +118,22 @@ fn every_mistake_is_named_and_no_token_is_shown() {
 
 #[tokio::test(start_paused = true)]
 async fn a_changed_file_is_read_within_a_second_and_a_bad_one_is_not_in_force() {
-    let file = File::new("changed", &format!("node a {NODE}\n"));
-    let tokens = Tokens::open(&file.0).unwrap();
-    file.write(&format!("node b {NODE}\nnode c {NODE}-c\n"));
+    let file = file(&format!("node a {NODE}\n"));
+    let write = |text: &str| std::fs::write(file.path(), text).unwrap();
+    let tokens = Tokens::open(file.path()).unwrap();
+    write(&format!("node b {NODE}\nnode c {NODE}-c\n"));
     tokio::time::advance(LOOK_EVERY - Duration::from_millis(1)).await;
     assert_eq!(who(&tokens, NODE).unwrap().1, "a", "not looked at again yet");
     tokio::time::advance(Duration::from_millis(1)).await;
     assert_eq!(who(&tokens, NODE).unwrap().1, "b");
     assert_eq!(who(&tokens, &format!("{NODE}-c")).unwrap().1, "c");
-    file.write("node b short\n");
+    write("node b short\n");
     tokio::time::advance(LOOK_EVERY).await;
     assert_eq!(who(&tokens, NODE).unwrap().1, "b", "the old one is in force");
-    std::fs::remove_file(&file.0).unwrap();
+    std::fs::remove_file(file.path()).unwrap();
     tokio::time::advance(LOOK_EVERY).await;
     assert_eq!(who(&tokens, NODE).unwrap().1, "b");
-    file.write(&format!("node d {NODE}\n"));
+    write(&format!("node d {NODE}\n"));
     tokio::time::advance(LOOK_EVERY).await;
     assert_eq!(who(&tokens, NODE).unwrap().1, "d");
 }

@@ -56,6 +56,16 @@ impl Delivered {
         self.firing.is_empty() && self.maybe.is_empty()
     }
 
+    /// What it was told of this one no longer counts, but for its end: once it is not silenced any more it is told
+    /// again. Returns whether it had been told.
+    pub(crate) fn hush(&mut self, fingerprint: u64) -> bool {
+        let was_told = self.firing.remove(&fingerprint);
+        if was_told {
+            self.maybe.insert(fingerprint);
+        }
+        was_told
+    }
+
     pub(crate) fn forget(&mut self, fingerprint: u64) {
         self.firing.remove(&fingerprint);
         self.maybe.remove(&fingerprint);
@@ -63,7 +73,7 @@ impl Delivered {
 
     /// What there is to tell now, if anything; whether it is time to is not asked here.
     pub(crate) fn owed(&self, group: &Group, repeat_interval: Duration, now: Timestamp) -> Option<Reason> {
-        let mut firing = group.alerts.values().filter(|alert| alert.firing());
+        let mut firing = group.alerts.values().filter(|alert| group.is_loud(alert));
         let resolved = group
             .alerts
             .values()
@@ -73,7 +83,7 @@ impl Delivered {
             return Some(if first { Reason::First } else { Reason::New });
         }
         if resolved {
-            let all = group.firing() == 0;
+            let all = group.loud() == 0;
             return Some(if all {
                 Reason::AllResolved
             } else {
@@ -81,6 +91,6 @@ impl Delivered {
             });
         }
         let repeat = self.at.is_some_and(|at| at + repeat_interval <= now);
-        (group.firing() > 0 && repeat).then_some(Reason::Repeat)
+        (group.loud() > 0 && repeat).then_some(Reason::Repeat)
     }
 }

@@ -3,7 +3,7 @@
 //! A group's ticks are `group_interval` apart, counted from its first flush, so that a restart does not
 //! move them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,6 +61,8 @@ pub(crate) struct Group {
     /// By fingerprint; a resolved alert stays until everybody who knows of it has been told.
     pub(crate) alerts: BTreeMap<u64, Alert>,
     firing: usize,
+    /// Of those that fire, the ones nobody is told about now.
+    silenced: BTreeSet<u64>,
     /// Kept in the journal; none while the group waits for its first flush.
     pub(crate) first_flush: Option<Timestamp>,
     pub(crate) flush_due: Timestamp,
@@ -76,6 +78,7 @@ impl Group {
             labels,
             alerts: BTreeMap::new(),
             firing: 0,
+            silenced: BTreeSet::new(),
             first_flush: None,
             flush_due: now + timing.group_wait,
             resolve_due: None,
@@ -87,8 +90,35 @@ impl Group {
         self.firing
     }
 
+    /// How many fire of which people are told.
+    pub(crate) fn loud(&self) -> usize {
+        self.firing - self.silenced.len()
+    }
+
+    /// Whether people are told that it fires.
+    pub(crate) fn is_loud(&self, alert: &Alert) -> bool {
+        alert.firing() && !self.silenced.contains(&alert.fingerprint)
+    }
+
+    /// Returns whether this is a change.
+    pub(crate) fn silence(&mut self, fingerprint: u64, is_silenced: bool) -> bool {
+        let fires = self.alerts.get(&fingerprint).is_some_and(Alert::firing);
+        if fires && is_silenced {
+            self.silenced.insert(fingerprint)
+        } else {
+            self.silenced.remove(&fingerprint)
+        }
+    }
+
+    pub(crate) fn silenced(&self) -> &BTreeSet<u64> {
+        &self.silenced
+    }
+
     /// Adds or replaces; returns what was known before.
     pub(crate) fn put(&mut self, alert: Alert) -> Option<Alert> {
+        if !alert.firing() {
+            self.silenced.remove(&alert.fingerprint);
+        }
         self.firing += usize::from(alert.firing());
         let before = self.alerts.insert(alert.fingerprint, alert);
         self.firing -= usize::from(before.as_ref().is_some_and(Alert::firing));
@@ -96,6 +126,7 @@ impl Group {
     }
 
     pub(crate) fn remove(&mut self, fingerprint: u64) {
+        self.silenced.remove(&fingerprint);
         let gone = self.alerts.remove(&fingerprint);
         self.firing -= usize::from(gone.as_ref().is_some_and(Alert::firing));
     }
@@ -121,7 +152,7 @@ impl Group {
     /// When to look at it next; `open` says which receivers have nothing of this group on the way.
     pub(crate) fn due(&self, timing: &Timing, open: impl Fn(usize) -> bool) -> Timestamp {
         let mut due = self.flush_due.min(self.resolve_due.unwrap_or(Timestamp::MAX));
-        if self.firing > 0 {
+        if self.loud() > 0 {
             for (lane, delivered) in self.delivered.iter().enumerate() {
                 if let Some(at) = delivered.at.filter(|_| open(lane)) {
                     due = due.min(at + timing.repeat_interval);

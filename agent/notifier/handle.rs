@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::board::Board;
 use crate::config::Config;
+use crate::silences::Silences;
 
 /// Orders at once; beyond, whoever gives one waits.
 pub(crate) const ORDERS: usize = 8;
@@ -23,6 +24,7 @@ pub(crate) enum Order {
 pub struct Handle {
     pub(crate) board: Arc<Board>,
     pub(crate) orders: mpsc::Sender<Order>,
+    pub(crate) silences: Arc<Silences>,
 }
 
 impl Handle {
@@ -35,6 +37,39 @@ impl Handle {
     #[must_use]
     pub fn ledger(&self) -> Ledger {
         self.board.ledger()
+    }
+
+    /// The body of `GET /api/v2/silences`; of a filter such as `name="value"` a silence must have every matcher.
+    ///
+    /// # Errors
+    /// Status and body of a refusal, here and below.
+    pub fn silences_json(&self, filter: &[String]) -> Result<String, (u16, String)> {
+        self.silences.list(filter)
+    }
+
+    /// Answers `POST /api/v2/silences`: creates a silence, or changes the one that the body names.
+    ///
+    /// # Errors
+    /// As Alertmanager's: 400 and 404 with a JSON string, 422 with an object that has a `message`; 500 when the
+    /// journal cannot be written.
+    pub fn put_silence(&self, body: &[u8]) -> Result<String, (u16, String)> {
+        self.silences.put(body)
+    }
+
+    /// The body of `GET /api/v2/silence/{id}`.
+    ///
+    /// # Errors
+    /// 422: that is no id. 404, without a body: there is none of this name.
+    pub fn get_silence(&self, id: &str) -> Result<String, (u16, String)> {
+        self.silences.get(id)
+    }
+
+    /// Answers `DELETE /api/v2/silence/{id}`: ends it now. The answer has no body.
+    ///
+    /// # Errors
+    /// As [`Self::get_silence`]; 500 when the journal cannot be written.
+    pub fn delete_silence(&self, id: &str) -> Result<(), (u16, String)> {
+        self.silences.delete(id)
     }
 
     /// Sends a test message to every receiver, past the queue. The answer says what each of them said.

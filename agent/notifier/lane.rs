@@ -55,6 +55,8 @@ pub(crate) struct Sending {
     pub(crate) labels: Labels,
     pub(crate) firing: BTreeSet<u64>,
     pub(crate) resolved: BTreeSet<u64>,
+    /// Of the firing ones those that the receiver had not been told about.
+    pub(crate) added: BTreeSet<u64>,
     /// What else might have arrived, before this attempt.
     pub(crate) maybe_before: BTreeSet<u64>,
     pub(crate) content: u64,
@@ -195,7 +197,7 @@ impl Lane {
 pub(crate) fn content(group: &Group, delivered: &Delivered) -> u64 {
     let mut hash = Fnv::default();
     for alert in group.alerts.values() {
-        if alert.firing() || delivered.knows(alert.fingerprint) {
+        if group.is_loud(alert) || !alert.firing() && delivered.knows(alert.fingerprint) {
             hash.bytes(&alert.fingerprint.to_le_bytes());
             hash.bytes(&[u8::from(alert.firing())]);
         }

@@ -21,6 +21,7 @@ mod metrics;
 mod notifier;
 mod receiver;
 mod records;
+mod silences;
 mod slack;
 mod verdict;
 mod webhook;

@@ -20,6 +20,7 @@ pub(crate) struct Metrics {
     notification_latency: HistogramVec,
     pub(crate) alerts: GaugeVec,
     pub(crate) groups: Gauge,
+    pub(crate) silences: GaugeVec,
 }
 
 /// What can become of an event; the closed set of `events_total{outcome}`.
@@ -120,6 +121,12 @@ impl Metrics {
                 registry,
                 "alertmanager_dispatcher_aggregation_groups",
                 "Number of active aggregation groups.",
+            ),
+            silences: gauges(
+                registry,
+                "alertmanager_silences",
+                "How many silences by state.",
+                &["state"],
             ),
         };
         // A series that is there from the start can be told from one that is missing.

@@ -19,6 +19,7 @@ use crate::core::{Core, Launch, Sent};
 use crate::handle::{Handle, ORDERS, Order};
 use crate::message::Message;
 use crate::metrics::Metrics;
+use crate::silences::Silences;
 use crate::verdict::{Verdict, judge};
 
 /// Events taken in at once: they share one write to the journal.
@@ -38,6 +39,7 @@ pub struct Notifier {
     /// Whose message each of them carries, or what became of it.
     carried: HashMap<Id, Arc<str>>,
     share: Arc<dyn Share>,
+    silences: Arc<Silences>,
     /// A configuration that waits for what is on its way.
     next: Option<(Box<Config>, oneshot::Sender<()>)>,
 }
@@ -73,6 +75,7 @@ impl Notifier {
         let leads = leadership.borrow().clone();
         let metrics = Metrics::new(registry);
         let time = (clock.now(), clock.running());
+        let silences = Arc::new(Silences::new(journal.clone(), Arc::clone(&clock)));
         let core = Core::new(config, journal, leads, metrics, Arc::clone(&board), time);
         let notifier = Self {
             core,
@@ -84,9 +87,15 @@ impl Notifier {
             sending: JoinSet::new(),
             carried: HashMap::new(),
             share,
+            silences: Arc::clone(&silences),
             next: None,
         };
-        (notifier, Handle { board, orders })
+        let handle = Handle {
+            board,
+            orders,
+            silences,
+        };
+        (notifier, handle)
     }
 
     /// Ends when told to: what is due and can be sent within a few seconds is sent, the rest stays in the
@@ -110,6 +119,7 @@ impl Notifier {
             }
             Some(order) = self.orders.recv(), if self.next.is_none() => self.obey(order),
             1.. = self.inbox.recv_many(&mut events, BATCH) => self.hear(events),
+            () = self.silences.changed.notified() => {}
             () = self.clock.sleep(wait) => {}
         }
         true

@@ -161,8 +161,10 @@ impl Records {
     }
 
     pub(crate) fn left(&self) -> Left {
+        let mut alerts: Vec<Alert> = self.all(ALERT);
+        alerts.iter_mut().for_each(|alert| alert.is_shared = true);
         Left {
-            alerts: self.all(ALERT),
+            alerts,
             groups: self.all(GROUP),
             told: self.all(TOLD),
             queue: self.all(QUEUE),

@@ -22,7 +22,7 @@
 //! * Something that is *found* neither begins, ripens nor counts as known if its expression has lost a sender that
 //!   concerns it and that the other replica hears: it is we who are deaf. When neither hears the sender, what is
 //!   found fires: `absent(…)` is then as true as it seems.
-//! * Of a sender that was never heard since the start of this process, and of which the store has nothing either,
+//! * Of a sender of which the store had nothing when it was last heard (it never was heard here, or the disk was lost)
 //!   nobody knows what it would send: any selector that may match its name has lost it, unless it has a fresh series
 //!   of it. That counts for what is
 //!   found and for taken-up alerts, but not for alerts that began here: they began without it.
@@ -188,17 +188,22 @@ impl<'a> Doubts<'a> {
 
     /// Whether nothing that the sender sent itself was here when it was last heard.
     async fn is_stranger(&self, doubted: &Doubted) -> Result<bool, String> {
-        if doubted.silent.since > self.world.started_at {
+        let silent = &doubted.silent;
+        if self.world.silence.has_met(silent) {
             return Ok(false);
         }
-        let known = known(&doubted.silent, &written);
+        let known = known(silent, &written);
         // While it is silent, what is fresh comes from others.
         let others = if doubted.heard_for.is_zero() {
             self.fresh(doubted, FRESH, &written)
         } else {
             Vec::new()
         };
-        Ok(!self.is_there(&without(&known, &others)).await?)
+        let met = self.is_there(&without(&known, &others)).await?;
+        if met {
+            self.world.silence.meet(silent);
+        }
+        Ok(!met)
     }
 
     async fn is_there(&self, expr: &str) -> Result<bool, String> {

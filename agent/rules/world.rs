@@ -32,8 +32,6 @@ pub(crate) struct World {
     pub(crate) near: Neighbours,
     pub(crate) options: Options,
     pub(crate) metrics: Metrics,
-    /// When this process began to evaluate.
-    pub(crate) started_at: Timestamp,
     pub(crate) silence: Silence,
     /// What recorded metrics are made from, by their names.
     pub(crate) recorded: Mutex<BTreeMap<Arc<str>, Vec<Expr>>>,
@@ -42,7 +40,6 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(near: Neighbours, options: Options, metrics: Metrics) -> Self {
         Self {
-            started_at: near.clock.now(),
             near,
             options,
             metrics,

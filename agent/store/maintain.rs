@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use model::column::Kept;
 use model::{SeriesRef, Timestamp};
 
 use crate::block::Block;
@@ -16,10 +17,11 @@ impl Store {
     /// Call it about once a minute, from any one thread that may work for a few milliseconds.
     pub fn maintain(&self) {
         let cutoff = self.clock.now() - self.config.memory();
-        let targets: Vec<Arc<Target>> = self.targets.read().by_id.values().cloned().collect();
+        let targets = self.all_targets();
         let (mut to_forget, mut to_seal) = (FORGET_MAX, SEAL_MAX);
         for target in &targets {
-            target.state.lock().expire(cutoff);
+            let points = target.state.lock().expire(cutoff);
+            self.accounts.took(&Kept::default(), &points);
             if to_seal > 0 {
                 to_seal = to_seal.saturating_sub(seal(target));
             }

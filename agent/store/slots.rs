@@ -150,6 +150,12 @@ impl Slots {
         })
     }
 
+    /// Time of the oldest of the last values.
+    pub(crate) fn oldest(&self, target: TargetRef) -> Option<Timestamp> {
+        let times = self.iter(target).map(|(series, _)| self.last(series).0);
+        times.filter(|time| *time > Timestamp::MIN).min()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.cold.iter().all(|cold| cold.about.is_none())
     }

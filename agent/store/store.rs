@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use hashbrown::HashMap;
-use model::{Clock, Feed, Ledger, TargetDesc, TargetRef};
+use model::{Clock, Feed, Ledger, TargetDesc, TargetRef, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use prometheus::Registry;
 
@@ -107,6 +107,12 @@ impl Store {
             let wal = Wal::start(found, disk, &folder, &store.config, &store.accounts.wal)
                 .map_err(|source| OpenError::new(&folder, source))?;
             store.wal = Some(wal);
+            let targets = store.targets.read();
+            let points = targets
+                .by_id
+                .values()
+                .map(|target| target.state.lock().tail.len());
+            store.accounts.restored(points.sum());
         }
         store.show();
         Ok(Arc::new(store))
@@ -129,6 +135,16 @@ impl Store {
         self.index.read().len()
     }
 
+    /// Time of the oldest sample held; which of two stores is fuller is told by it.
+    #[must_use]
+    pub fn oldest(&self) -> Option<Timestamp> {
+        let targets = self.all_targets();
+        targets
+            .iter()
+            .filter_map(|target| target.state.lock().oldest())
+            .min()
+    }
+
     /// Size of the write-ahead log.
     #[must_use]
     pub fn bytes_on_disk(&self) -> u64 {
@@ -139,6 +155,13 @@ impl Store {
     #[must_use]
     pub fn ledger(&self) -> Ledger {
         self.accounts.ledger()
+    }
+
+    /// In the order of their ids, so that whatever is done to all of them is done in one order.
+    pub(crate) fn all_targets(&self) -> Vec<Arc<Target>> {
+        let mut targets: Vec<Arc<Target>> = self.targets.read().by_id.values().cloned().collect();
+        targets.sort_unstable_by_key(|target| target.id);
+        targets
     }
 
     pub(crate) fn target_of(&self, id: TargetRef) -> Option<Arc<Target>> {

@@ -1,6 +1,7 @@
 //! What a person may say about the server; an empty section is a good server.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -9,7 +10,7 @@ use serde::Deserialize;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Address that pages and APIs are served on. Only on loopback may anybody write: reload, send a test.
+    /// Address that pages and APIs are served on. Only on loopback may people write: reload, silence, send a test.
     pub listen: SocketAddr, // listen: 127.0.0.1:9464
     /// Where people reach the page, for links in messages. Empty: the address it listens on.
     pub external_url: String,
@@ -33,6 +34,23 @@ pub struct Config {
     /// Longest time a query may wait and run; `timeout=` of a request can only shorten it.
     #[serde(deserialize_with = "model::text::duration::deserialize")]
     pub query_timeout: Duration,
+    /// Who may send samples or is the other replica: a line `role name token` for each, with role `node`, `replica`
+    /// or `writer` and a token of 16 characters or more (`skopos token` makes one). Read again when it changes.
+    /// Without it only processes of this machine may, and only while the address is on loopback.
+    pub tokens_file: Option<PathBuf>,
+    /// Longest body that another process may send, compressed; four of them are held at one time.
+    pub write_bytes_max: usize,
+    /// Serves `https` instead of `http`.
+    pub tls: Option<Tls>,
+}
+
+/// Certificate and key, in PEM; read again when they change.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate, then those between it and its authority.
+    pub cert_file: PathBuf,
+    pub key_file: PathBuf,
 }
 
 impl Default for Config {
@@ -47,6 +65,9 @@ impl Default for Config {
             grace: Duration::from_secs(5),
             queries_max: 4,
             query_timeout: Duration::from_secs(120),
+            tokens_file: None,
+            write_bytes_max: 32 * 1024 * 1024,
+            tls: None,
         }
     }
 }

@@ -3,6 +3,9 @@
 //! A loopback listener is protected by its address alone, and a web page of anybody's can make a browser on
 //! this machine call it. So the name it is called by must be this machine's (or a name server could point a
 //! foreign name here), and a request that says where it comes from must come from our own page.
+//!
+//! Other processes that send samples or are our peer come with a credential instead, which [`crate::intake`] looks
+//! at: they may come from anywhere, but never out of a browser.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -10,12 +13,16 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, Uri};
 use http::{Method, StatusCode, Version};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body as _;
+
+use crate::intake;
+use crate::measure::Measure;
+use crate::refusal::Refusal;
 
 /// Longest body of a request; a query is text that somebody wrote.
 pub(crate) const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -56,9 +63,6 @@ pub(crate) struct Guard {
     body_timeout: Duration,
 }
 
-/// Status and the sentence that says what to do.
-type Refusal = (StatusCode, String);
-
 impl Guard {
     pub(crate) fn new(address: SocketAddr, body_timeout: Duration) -> Self {
         Self {
@@ -67,8 +71,16 @@ impl Guard {
         }
     }
 
+    /// Whether only this machine can call.
+    pub(crate) fn is_local(self) -> bool {
+        self.loopback
+    }
+
     fn judge(self, request: &Request) -> Result<(), Refusal> {
         let host = self.host(request)?;
+        if intake::takes(request.uri().path()) {
+            return no_browser(request.headers());
+        }
         if let Some(origin) = request.headers().get(header::ORIGIN) {
             check_origin(origin, host.as_ref())?;
         }
@@ -91,9 +103,12 @@ impl Guard {
         let called = host.iter().chain(request.uri().authority());
         for name in called {
             if self.loopback && !is_this_machine(name) {
-                return Err(refused(format!(
-                    "this address is only served as localhost, not as {name:?}; open http://localhost with its port"
-                )));
+                return Err(refused(
+                    "host",
+                    format!(
+                        "this address is only served as localhost, not as {name:?}; open http://localhost with its port"
+                    ),
+                ));
             }
         }
         Ok(host)
@@ -102,54 +117,57 @@ impl Guard {
     fn check_write(self, headers: &HeaderMap) -> Result<(), Refusal> {
         if !self.loopback {
             return Err(refused(
-                "changes are only taken on a loopback address; listen on 127.0.0.1 or forward a port to it"
-                    .to_owned(),
+                "address",
+                "changes are only taken on a loopback address; listen on 127.0.0.1 or forward a port to it",
             ));
         }
         // Sent by every browser of today, also where it leaves Origin out.
         match headers.get("sec-fetch-site").map(HeaderValue::as_bytes) {
             None | Some(b"same-origin" | b"none") => Ok(()),
             Some(_) => Err(refused(
-                "changes are only taken from this server's own page".to_owned(),
+                "site",
+                "changes are only taken from this server's own page",
             )),
         }
     }
 }
 
-/// Refuses, or hands on the request with its whole body read.
-pub(crate) async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    if let Err(refusal) = guard.judge(&request) {
-        tracing::debug!(path = request.uri().path(), reason = refusal.1, "request refused");
-        return refusal.into_response();
-    }
-    match with_body(request, guard.body_timeout).await {
+/// Refuses, or hands on the request with its whole body read; what [`intake`] takes it reads itself.
+pub(crate) async fn check(
+    State((guard, measure)): State<(Guard, Measure)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let judged = match guard.judge(&request) {
+        Err(refusal) => {
+            let (parts, body) = request.into_parts();
+            intake::see_off(&parts.headers, body);
+            Err(refusal)
+        }
+        Ok(()) if intake::takes(request.uri().path()) => Ok(request),
+        Ok(()) => with_body(request, guard.body_timeout).await,
+    };
+    match judged {
         Ok(request) => next.run(request).await,
-        Err(refusal) => refusal.into_response(),
+        Err(refusal) => refusal.counted(&measure),
     }
 }
 
 /// Handlers see bodies that are complete, short and in memory; a slow or endless one ends here.
 async fn with_body(request: Request, timeout: Duration) -> Result<Request, Refusal> {
-    let too_large = || {
-        let text = format!("the body is longer than {BODY_BYTES_MAX} bytes");
-        (StatusCode::PAYLOAD_TOO_LARGE, text)
-    };
     let (parts, body) = request.into_parts();
     if body.is_end_stream() {
         return Ok(Request::from_parts(parts, body));
     }
     if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
-        return Err(too_large());
+        return Err(Refusal::too_long(BODY_BYTES_MAX));
     }
     let whole = Limited::new(body, BODY_BYTES_MAX).collect();
     match tokio::time::timeout(timeout, whole).await {
         Ok(Ok(whole)) => Ok(Request::from_parts(parts, Body::from(whole.to_bytes()))),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(bad("the body broke off")),
-        Err(_) => Err((
-            StatusCode::REQUEST_TIMEOUT,
-            format!("the body did not arrive within {} s", timeout.as_secs()),
-        )),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::too_long(BODY_BYTES_MAX)),
+        Ok(Err(_)) => Err(Refusal::broken()),
+        Err(_) => Err(Refusal::slow(timeout)),
     }
 }
 
@@ -171,6 +189,17 @@ fn is_write(method: &Method, path: &str) -> bool {
     !read && !asks
 }
 
+/// A browser says so itself; a process that sends samples has no reason to look like one.
+fn no_browser(headers: &HeaderMap) -> Result<(), Refusal> {
+    if headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site") {
+        return Err(refused(
+            "origin",
+            "this is for other processes, not for web pages",
+        ));
+    }
+    Ok(())
+}
+
 fn check_origin(origin: &HeaderValue, host: Option<&Authority>) -> Result<(), Refusal> {
     let origin: Option<Uri> = origin.to_str().ok().and_then(|text| text.parse().ok());
     let port = match origin.as_ref().and_then(Uri::scheme_str) {
@@ -186,7 +215,7 @@ fn check_origin(origin: &HeaderValue, host: Option<&Authority>) -> Result<(), Re
     if from.is_some() && from == host.map(place) {
         Ok(())
     } else {
-        Err(refused("pages of other origins are not answered".to_owned()))
+        Err(refused("origin", "pages of other origins are not answered"))
     }
 }
 
@@ -206,12 +235,12 @@ fn is_this_machine(name: &Authority) -> bool {
             .is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
-fn refused(why: String) -> Refusal {
-    (StatusCode::FORBIDDEN, why)
+fn refused(reason: &'static str, why: impl Into<String>) -> Refusal {
+    Refusal::new(StatusCode::FORBIDDEN, reason, why)
 }
 
 fn bad(why: &str) -> Refusal {
-    (StatusCode::BAD_REQUEST, why.to_owned())
+    Refusal::new(StatusCode::BAD_REQUEST, "malformed", why)
 }
 
 #[cfg(test)]
@@ -230,7 +259,7 @@ mod tests {
         let guard = Guard::new(listen.parse().unwrap(), Duration::from_secs(1));
         guard
             .judge(&request)
-            .map_or_else(|(status, _)| status.as_u16(), |()| 200)
+            .map_or_else(|refusal| refusal.status.as_u16(), |()| 200)
     }
 
     #[test]
@@ -314,5 +343,30 @@ mod tests {
         assert_eq!(judge(OPEN, "POST", "/api/v1/query", &[host]), 200);
         let foreign = [host, ("sec-fetch-site", "cross-site")];
         assert_eq!(judge(LOOPBACK, "POST", "/api/v1/query_range", &foreign), 200);
+    }
+
+    #[test]
+    fn other_processes_may_write_from_anywhere_but_not_out_of_a_browser() {
+        for path in ["/api/v1/write", "/peer/v1/hello"] {
+            let asked = |listen, headers: &[(&str, &str)]| judge(listen, "POST", path, headers);
+            assert_eq!(asked(OPEN, &[("host", "10.0.0.1:9464")]), 200);
+            assert_eq!(asked(OPEN, &[("host", "skopos-0.skopos:9464")]), 200);
+            assert_eq!(asked(LOOPBACK, &[("host", "127.0.0.1:9464")]), 200);
+            assert_eq!(asked(LOOPBACK, &[("host", "evil.example")]), 403);
+            let host = ("host", "localhost:9464");
+            assert_eq!(asked(LOOPBACK, &[host, ("origin", "http://localhost:9464")]), 403);
+            assert_eq!(asked(LOOPBACK, &[host, ("sec-fetch-site", "same-origin")]), 403);
+            assert_eq!(asked(OPEN, &[host, ("origin", "null")]), 403);
+        }
+        // Only these; whatever looks like them is a change, and those are not taken here.
+        for path in [
+            "/api/v1/write/",
+            "/api/v1//write",
+            "/peer",
+            "/peer/v2/hello",
+            "/peer/v1/",
+        ] {
+            assert_eq!(judge(OPEN, "POST", path, &[("host", "a")]), 403, "{path}");
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! Serves the house over HTTP: pages for people, Prometheus' API for everything that speaks it, `/metrics*`
-//! for whoever scrapes us, probes for whoever starts us.
+//! Serves the house over HTTP: pages for people, Prometheus' API for everything that speaks it, Alertmanager's for
+//! silences, `/metrics*` for whoever scrapes us, probes for whoever starts us; takes in what other processes send.
 //!
 //! Knows nothing but [`Rooms`]: every answer is a question to the house. It promises that a slow, silent,
 //! greedy or foreign client costs a bounded share of the process and nothing of the others' time.
@@ -10,11 +10,13 @@ mod desk;
 mod exposition;
 mod form;
 mod guard;
+mod intake;
 mod json;
 mod life;
 mod line;
 mod measure;
 mod page;
+mod refusal;
 #[allow(
     clippy::type_complexity,
     reason = "a room is called by what it is asked and answers"
@@ -22,9 +24,11 @@ mod page;
 mod rooms;
 mod routes;
 mod server;
+mod silences;
 #[cfg(test)]
 mod tests;
+mod tls;
 
-pub use config::Config;
+pub use config::{Config, Tls};
 pub use rooms::{Rooms, SilenceError, Silences};
 pub use server::{BindError, Server};

@@ -16,6 +16,7 @@ pub(crate) struct Measure {
     duration: HistogramVec,
     pub(crate) connections: Gauge,
     pub(crate) refused: IntCounterVec,
+    pub(crate) requests_refused: IntCounterVec,
 }
 
 impl Measure {
@@ -42,6 +43,12 @@ impl Measure {
                 registry,
                 "skopos_web_connections_refused_total",
                 "Connections that were closed without being served, by reason.",
+                &["reason"],
+            ),
+            requests_refused: metrics::counters(
+                registry,
+                "skopos_web_refused_total",
+                "Requests that were refused before anything was done for them, by reason.",
                 &["reason"],
             ),
         }

@@ -1,6 +1,6 @@
 //! Accepts connections and serves them until it is told to stop.
 //!
-//! Promises: never more connections than `connections_max`, each bounded in headers, body, idleness and
+//! Promises: never more connections than `connections_max`, each bounded in handshake, headers, body, idleness and
 //! patience; after `stop` nobody new is let in, those under way have `grace` to finish.
 
 use std::convert::Infallible;
@@ -20,7 +20,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use prometheus::Gauge;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use crate::guard::Guard;
 use crate::line::{Line, Serving};
 use crate::measure::Measure;
+use crate::tls::Tls;
 use crate::{Config, Rooms, routes};
 
 /// Headers and request line together, and what is buffered of an answer.
@@ -52,6 +53,8 @@ pub enum BindError {
     Foreign { address: SocketAddr },
     #[error("listening on {address}")]
     Other { address: SocketAddr, source: io::Error },
+    #[error("serving https: {0}")]
+    Tls(String),
 }
 
 /// A server that listens; clients wait until it runs.
@@ -59,13 +62,14 @@ pub struct Server {
     config: Config,
     listener: TcpListener,
     address: SocketAddr,
+    tls: Option<Tls>,
 }
 
 impl Server {
     /// Needs no runtime, so that a taken port is known before anything else starts.
     ///
     /// # Errors
-    /// The address cannot be had.
+    /// The address cannot be had, or the certificate not be used.
     pub fn bind(config: &Config, address: SocketAddr) -> Result<Self, BindError> {
         let failed = |source: io::Error| match source.kind() {
             io::ErrorKind::AddrInUse => BindError::InUse { address },
@@ -73,6 +77,12 @@ impl Server {
             io::ErrorKind::AddrNotAvailable => BindError::Foreign { address },
             _ => BindError::Other { address, source },
         };
+        let tls = config
+            .tls
+            .as_ref()
+            .map(Tls::open)
+            .transpose()
+            .map_err(BindError::Tls)?;
         let listener = TcpListener::bind(address).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
@@ -80,6 +90,7 @@ impl Server {
             config: config.clone(),
             listener,
             address,
+            tls,
         })
     }
 
@@ -98,13 +109,21 @@ impl Server {
             config,
             listener,
             address,
+            tls,
         } = self;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let measure = Measure::new(&rooms.registry);
         let guard = Guard::new(address, config.request_timeout);
         let clock = Arc::clone(&rooms.clock);
         let hall = Hall {
-            router: routes::router(rooms, &config, guard, measure.clone()),
+            manners: Manners {
+                router: routes::router(rooms, &config, guard, measure.clone()),
+                headers: config.request_timeout,
+                stall: config.stall_timeout,
+                idle: config.idle_timeout.max(config.request_timeout),
+            },
+            tls,
+            stop: stop.clone(),
             places: Arc::new(Semaphore::new(
                 config.connections_max.clamp(1, Semaphore::MAX_PERMITS),
             )),
@@ -136,7 +155,9 @@ impl Server {
 
 /// What all connections share.
 struct Hall {
-    router: Router,
+    manners: Manners,
+    tls: Option<Tls>,
+    stop: CancellationToken,
     places: Arc<Semaphore>,
     farewells: Arc<Semaphore>,
     graceful: GracefulShutdown,
@@ -155,31 +176,47 @@ impl Hall {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
         let guest = Guest::enter(place, &self.measure.connections);
-        let connection = self.graceful.watch(self.connection(stream));
-        guests.spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection ended");
+        match &self.tls {
+            None => {
+                let connection = self.graceful.watch(self.manners.serve(stream));
+                guests.spawn(attend(connection, guest));
             }
-            drop(guest);
-        });
+            Some(tls) => _ = guests.spawn(self.shake_hands(tls, stream, guest)),
+        }
     }
 
-    fn connection(&self, stream: TcpStream) -> http1::Connection<TokioIo<Line<TcpStream>>, Door> {
-        let serving = Serving::new(AtomicBool::new(false));
-        let (headers, stall) = (self.config.request_timeout, self.config.stall_timeout);
-        let line = Line::new(stream, Arc::clone(&serving), headers, stall);
-        let router = TowerToHyperService::new(self.router.clone());
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.config.idle_timeout.max(headers))
-            .max_headers(HEADERS_MAX)
-            .max_header_size(BUFFER_BYTES_MAX)
-            .max_buf_size(BUFFER_BYTES_MAX)
-            .serve_connection(TokioIo::new(line), Door { router, serving })
+    /// Whoever does not speak TLS, or is slow at it, holds up nobody else.
+    fn shake_hands(&self, tls: &Tls, stream: TcpStream, guest: Guest) -> impl Future<Output = ()> + use<> {
+        let (patience, manners) = (self.config.request_timeout, self.manners.clone());
+        let handshake = tls.acceptor().accept(stream);
+        let (watcher, stop) = (self.graceful.watcher(), self.stop.clone());
+        let refused = self.measure.refused.clone();
+        async move {
+            let shaken = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                shaken = timeout(patience, handshake) => shaken,
+            };
+            match shaken {
+                Ok(Ok(stream)) => attend(watcher.watch(manners.serve(stream)), guest).await,
+                Ok(Err(error)) => {
+                    refused.with_label_values(&["handshake"]).inc();
+                    tracing::debug!(%error, "TLS handshake failed");
+                }
+                Err(_) => {
+                    refused.with_label_values(&["handshake"]).inc();
+                    tracing::debug!("TLS handshake not finished in time");
+                }
+            }
+        }
     }
 
     /// Says that there is no place; the answer is lost if the client's request is still unread at the close.
     fn turn_away(&self, mut stream: TcpStream, guests: &mut JoinSet<()>) {
+        if self.tls.is_some() {
+            // A handshake is more than a farewell may cost.
+            return;
+        }
         let Ok(place) = Arc::clone(&self.farewells).try_acquire_owned() else {
             return;
         };
@@ -217,6 +254,40 @@ impl Hall {
             guests.shutdown().await;
         }
     }
+}
+
+/// How every connection is served.
+#[derive(Clone)]
+struct Manners {
+    router: Router,
+    headers: Duration,
+    stall: Duration,
+    idle: Duration,
+}
+
+impl Manners {
+    fn serve<S>(&self, stream: S) -> http1::Connection<TokioIo<Line<S>>, Door>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        let serving = Serving::new(AtomicBool::new(false));
+        let line = Line::new(stream, Arc::clone(&serving), self.headers, self.stall);
+        let router = TowerToHyperService::new(self.router.clone());
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.idle)
+            .max_headers(HEADERS_MAX)
+            .max_header_size(BUFFER_BYTES_MAX)
+            .max_buf_size(BUFFER_BYTES_MAX)
+            .serve_connection(TokioIo::new(line), Door { router, serving })
+    }
+}
+
+async fn attend(connection: impl Future<Output = hyper::Result<()>>, guest: Guest) {
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "connection ended");
+    }
+    drop(guest);
 }
 
 /// Holds a place and is counted as long as it lives, however its connection ends.

@@ -90,7 +90,10 @@ impl Core {
                 self.records.no_group(key);
             }
             group.hasten(alert.starts_at, now, &timing);
+            let is_silenced = self.quiet.covers(&alert.labels);
+            let fingerprint = alert.fingerprint;
             group.put(alert);
+            group.silence(fingerprint, is_silenced);
             return;
         }
         group.put(alert);

@@ -14,6 +14,7 @@ mod peer;
 mod reconcile;
 mod restore;
 mod send;
+mod silence;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use crate::lane::Lane;
 use crate::metrics::Metrics;
 use crate::receiver::Receiver;
 use crate::records::Records;
+use crate::silences::{Quiet, State};
 
 pub(crate) use send::{Launch, Sent};
 
@@ -63,6 +65,7 @@ pub(crate) struct Core {
     done: BTreeMap<u64, Timestamp>,
     /// When what is over was last let go of, while following.
     tidied: Timestamp,
+    quiet: Quiet,
     records: Records,
     metrics: Metrics,
     board: Arc<Board>,
@@ -97,6 +100,7 @@ impl Core {
             done: BTreeMap::new(),
             tidied: now,
             leadership: Leadership::unknown(),
+            quiet: Quiet::new(journal.clone()),
             records: Records::new(journal, metrics.journal_failures.clone()),
             metrics,
             board,
@@ -111,6 +115,7 @@ impl Core {
     /// Decides what is due. With `launch` off nothing new is sent.
     pub(crate) fn step(&mut self, now: Timestamp, running: Duration, launch: bool) -> Step {
         self.notice_clock(now);
+        self.notice_silences(now);
         self.notice_leadership(now, running);
         for key in std::mem::take(&mut self.ended) {
             self.settle(&key);
@@ -140,7 +145,7 @@ impl Core {
     }
 
     fn wait(&self, now: Timestamp, launch: bool) -> Duration {
-        let mut due = now + LOOK_AGAIN;
+        let mut due = self.quiet.turn().min(now + LOOK_AGAIN);
         for (key, group) in &self.groups {
             let open = |lane: usize| self.lanes.get(lane).is_some_and(|lane| lane.is_open(key));
             due = due.min(group.due(&self.route.timing, open));
@@ -279,10 +284,14 @@ impl Core {
         let in_flight = self.in_flight();
         self.metrics.queue_groups.set(in_flight as f64);
         self.metrics.groups.set(self.groups.len() as f64);
-        self.metrics
-            .alerts
-            .with_label_values(&["active"])
-            .set(self.alerts as f64);
+        let silenced: usize = self.groups.values().map(|group| group.silenced().len()).sum();
+        for (state, count) in [("active", self.alerts - silenced), ("suppressed", silenced)] {
+            self.metrics.alerts.with_label_values(&[state]).set(count as f64);
+        }
+        for state in State::ALL {
+            let gauge = self.metrics.silences.with_label_values(&[state.word()]);
+            gauge.set(self.quiet.count(state) as f64);
+        }
         let failing = self.lanes.iter().filter_map(|lane| {
             let error = lane.failing.clone()?;
             Some((lane.receiver.title(), error))

@@ -31,6 +31,7 @@ impl Core {
         for lane in &self.lanes {
             self.metrics.add(&lane.receiver);
         }
+        self.notice_silences(now);
         self.notice_leadership(now, running);
         if !self.speaks {
             self.take_up(left, &BTreeSet::new(), now);
@@ -218,6 +219,7 @@ impl Core {
         for (nth, known) in knowledge.iter().enumerate() {
             self.remind(nth, known);
         }
+        self.silence_all(now);
     }
 
     /// Gives each group what the receiver knows of its alerts.

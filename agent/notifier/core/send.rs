@@ -9,6 +9,7 @@ use model::text::duration;
 use tracing::{debug, info, warn};
 
 use super::Core;
+use crate::delivered::Delivered;
 use crate::group::Key;
 use crate::history::{self, End, Said};
 use crate::lane::{Sending, Waiting, content};
@@ -88,6 +89,7 @@ impl Core {
             summary: message.summary(),
             labels: message.group_labels.clone(),
             resolved: message.resolved().map(|alert| alert.fingerprint).collect(),
+            added: message.added.clone(),
             maybe_before: std::mem::take(&mut delivered.maybe),
             content,
             again: false,
@@ -239,13 +241,21 @@ impl Core {
         if lane.dead.remove(&key).is_some() {
             self.records.not_dead(&name, &key);
         }
+        let silenced = self.groups.get(&key).map(|group| group.silenced().clone());
+        let silenced = silenced.unwrap_or_default();
         if let Some(delivered) = self.delivered(nth, &key) {
-            delivered.maybe.clear();
+            delivered
+                .maybe
+                .retain(|fingerprint| silenced.contains(fingerprint));
             delivered
                 .firing
                 .retain(|fingerprint| !sending.resolved.contains(fingerprint));
             delivered.firing.extend(&sending.firing);
             delivered.at = Some(now);
+            // Silenced while it was on its way.
+            for fingerprint in silenced {
+                delivered.hush(fingerprint);
+            }
             let delivered = delivered.clone();
             self.records.told(&name, &key, &delivered);
         }
@@ -354,7 +364,10 @@ impl Core {
     /// The attempt certainly did not arrive.
     fn undo(&mut self, nth: usize, sending: &Sending) {
         if let Some(delivered) = self.delivered(nth, &sending.key) {
-            delivered.maybe.clone_from(&sending.maybe_before);
+            let Delivered { firing, maybe, .. } = delivered;
+            // What has been silenced meanwhile stays: it was told before.
+            maybe.retain(|alert| !firing.contains(alert) && !sending.added.contains(alert));
+            maybe.extend(&sending.maybe_before);
         }
     }
 

@@ -8,4 +8,5 @@ mod limits;
 mod property;
 mod reload;
 mod restart;
+mod silences;
 pub(crate) mod world;

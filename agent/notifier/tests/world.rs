@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use journal::Journal;
 use model::outside::{Client, ClientError, Files, Request, Response};
-use model::{AlertEvent, AlertState, BoxFuture, Clock, Labels, Leadership, Timestamp};
+use model::{AlertEvent, AlertState, Alone, BoxFuture, Clock, Labels, Leadership, Share, Timestamp};
 use prometheus::Registry;
 use serde_json::Value;
 use telemetry::clock::RuntimeClock;
@@ -316,6 +316,8 @@ pub(super) struct World {
     pub(super) events: mpsc::Sender<AlertEvent>,
     pub(super) handle: Handle,
     pub(super) registry: Registry,
+    /// The notifier's own, as the other replica would write to it.
+    pub(super) journal: Journal,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -344,6 +346,15 @@ impl World {
         receivers: Arc<Receivers>,
         memory: Arc<Memory>,
     ) -> Self {
+        Self::sharing(leads, config, (clock, receivers, memory), Arc::new(Alone))
+    }
+
+    pub(super) fn sharing(
+        leads: watch::Sender<Leadership>,
+        config: Config,
+        (clock, receivers, memory): (Arc<RuntimeClock>, Arc<Receivers>, Arc<Memory>),
+        share: Arc<dyn Share>,
+    ) -> Self {
         let (events, inbox) = mpsc::channel(1024);
         let registry = Registry::new();
         let files: Arc<dyn Files> = Arc::<Memory>::clone(&memory);
@@ -353,11 +364,11 @@ impl World {
         let (notifier, handle) = Notifier::new(
             &config,
             inbox,
-            journal,
+            journal.clone(),
             client,
             wall,
             leads.subscribe(),
-            Arc::new(model::Alone),
+            share,
             &registry,
         );
         let stop = CancellationToken::new();
@@ -371,6 +382,7 @@ impl World {
             events,
             handle,
             registry,
+            journal,
             stop,
             task,
         }

@@ -15,7 +15,7 @@ use crate::alert::{Alert, Found, State, Table};
 use crate::expand::Expander;
 use crate::{Alerting, Group, Kind, Options, load};
 
-const FILES: [(&str, &str, &str); 3] = [
+const FILES: [(&str, &str, &str); 4] = [
     (
         "targets.yaml",
         include_str!("../../../rules/targets.yaml"),
@@ -25,6 +25,11 @@ const FILES: [(&str, &str, &str); 3] = [
         "node.yaml",
         include_str!("../../../rules/node.yaml"),
         include_str!("../../../rules/tests/node.yaml"),
+    ),
+    (
+        "pair.yaml",
+        include_str!("../../../rules/pair.yaml"),
+        include_str!("../../../rules/tests/pair.yaml"),
     ),
     (
         "skopos.yaml",

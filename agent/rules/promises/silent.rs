@@ -25,6 +25,7 @@ groups:
   - {alert: FewLong, expr: count(temperature) < 2, for: 2m}
   - {alert: Gone, expr: 'absent(temperature{node=\"x\"})'}
   - {alert: Down, expr: up == 0}
+  - {alert: Queue, expr: sum(queue) > 5}
 ";
 
 fn hot() -> House {
@@ -151,7 +152,9 @@ async fn a_deaf_replica_neither_fires_nor_resolves() {
     );
     // It is not deaf to everybody.
     house.send("y", "up", "y", 0.0);
+    house.set("queue", "q", 9.0);
     house.seconds(20).await;
+    assert_eq!(house.alerts(), ["down firing", "down firing", "queue firing"]);
     let of_y = house.told();
     let of_y = of_y.iter().find(|event| event.labels.value("node") == "y");
     assert!(of_y.is_some_and(|event| event.known && event.state == AlertState::Firing));
@@ -159,7 +162,7 @@ async fn a_deaf_replica_neither_fires_nor_resolves() {
     house.send("x", "up", "x:2", 1.0);
     house.send("y", "up", "y", 1.0);
     house.seconds(20).await;
-    assert_eq!(house.alerts(), ["down resolved", "down resolved"]);
+    assert_eq!(house.alerts(), ["down resolved", "down resolved", "queue firing"]);
 }
 
 #[tokio::test(start_paused = true)]

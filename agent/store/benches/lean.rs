@@ -87,7 +87,7 @@ fn desc(target: usize, nth: usize) -> SeriesDesc {
         ("uri", format!("/api/v1/things/{}", nth % 120 / 12)),
     ];
     let row = nth / 12;
-    if row % 3 != 0 {
+    if !row.is_multiple_of(3) {
         pairs.push(("method", ["GET", "POST", "PUT"][row % 3].to_owned()));
     }
     if row % 3 == 2 {

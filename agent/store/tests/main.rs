@@ -12,6 +12,7 @@ mod feeding;
 mod forgetting;
 mod harness;
 mod naive;
+mod provisional;
 mod reading;
 mod refusing;
 mod restart;

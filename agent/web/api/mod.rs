@@ -17,6 +17,7 @@ use axum::Router;
 use axum::routing::{any, get};
 
 pub(crate) use answer::{Failure, bad_data};
+pub(crate) use rules::moment;
 
 use crate::Rooms;
 

@@ -306,7 +306,7 @@ pub(super) fn number<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok,
 }
 
 /// RFC 3339 in UTC; Go's zero time when there is none.
-pub(super) fn moment(time: Option<Timestamp>) -> String {
+pub(crate) fn moment(time: Option<Timestamp>) -> String {
     time.and_then(|time| jiff::Timestamp::from_millisecond(time.millis()).ok())
         .map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), |time| time.to_string())
 }

@@ -22,6 +22,9 @@ use crate::{Config, Rooms, Server};
 /// 2015-07-01T20:10:30.781Z.
 pub(super) const NOW: Timestamp = Timestamp(1_435_781_430_781);
 
+pub(super) const LOOPBACK: &str = "127.0.0.1:0";
+pub(super) const OPEN: &str = "0.0.0.0:0";
+
 pub(super) struct StillClock;
 
 impl Clock for StillClock {
@@ -66,9 +69,20 @@ impl House {
     }
 
     pub(super) fn over(config: &Config, select: Arc<dyn Select>) -> Self {
-        let server = Server::bind(config, "127.0.0.1:0".parse().unwrap()).unwrap();
+        Self::furnished(config, LOOPBACK, select, |_| {})
+    }
+
+    /// With other rooms, and on an address that strangers may reach.
+    pub(super) fn furnished(
+        config: &Config,
+        listen: &str,
+        select: Arc<dyn Select>,
+        furnish: impl FnOnce(&mut Rooms),
+    ) -> Self {
+        let server = Server::bind(config, listen.parse().unwrap()).unwrap();
         let address = server.local_addr();
-        let (rooms, knobs) = rooms(select);
+        let (mut rooms, knobs) = rooms(select);
+        furnish(&mut rooms);
         let stop = CancellationToken::new();
         let running = tokio::spawn(server.run(rooms, stop.clone()));
         Self {

@@ -3,6 +3,9 @@
 mod api;
 mod exposition;
 mod house;
+mod intake;
 mod line;
 mod memory;
 mod server;
+mod silences;
+mod tls;

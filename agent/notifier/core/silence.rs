@@ -1,0 +1,40 @@
+//! What nobody wants to hear of: alerts that a silence covers are not told as firing.
+//!
+//! Whoever was told before is told the end all the same, and that it still fires once the silence is over.
+
+use model::Timestamp;
+
+use super::Core;
+
+impl Core {
+    pub(super) fn notice_silences(&mut self, now: Timestamp) {
+        if self.quiet.look(now, self.speaks) {
+            self.silence_all(now);
+        }
+    }
+
+    pub(super) fn silence_all(&mut self, now: Timestamp) {
+        for (key, group) in &mut self.groups {
+            let firing = group.alerts.values().filter(|alert| alert.firing());
+            let covered = firing.map(|alert| (alert.fingerprint, self.quiet.covers(&alert.labels)));
+            let covered: Vec<(u64, bool)> = covered.collect();
+            let mut is_louder = false;
+            for (fingerprint, is_silenced) in &covered {
+                let is_changed = group.silence(*fingerprint, *is_silenced);
+                is_louder |= is_changed && !is_silenced;
+            }
+            // The next tick may be minutes away.
+            if is_louder && group.first_flush.is_some() {
+                let due = now + self.route.timing.resolve_wait;
+                group.resolve_due = Some(group.resolve_due.map_or(due, |known| known.min(due)));
+            }
+            for (lane, delivered) in self.lanes.iter().zip(&mut group.delivered) {
+                let silenced = covered.iter().filter(|(_, is_silenced)| *is_silenced);
+                let hushed = silenced.filter(|(fingerprint, _)| delivered.hush(*fingerprint));
+                if hushed.count() > 0 {
+                    self.records.told(lane.name(), key, delivered);
+                }
+            }
+        }
+    }
+}

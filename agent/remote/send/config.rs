@@ -1,0 +1,327 @@
+//! Whom to send samples to, in Prometheus' words, and how much may wait for them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use model::Labels;
+use net::Secret;
+use serde::Deserialize;
+
+/// One entry of `remote_write`: somebody all samples are sent to.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where samples are posted to, for example `http://victoria-metrics:8428/api/v1/write`.
+    pub url: String,
+    /// Name on the page and in metrics, and of the place in the queue: who keeps the name keeps the place. By default
+    /// the URL without user, password and query.
+    pub name: String,
+    /// Longest wait for an answer.
+    #[serde(deserialize_with = "model::text::duration::deserialize")]
+    pub remote_timeout: Duration, // remote_timeout: 30s
+    /// Sent with each request; those that the protocol is made of cannot be set.
+    pub headers: BTreeMap<String, Secret>,
+    /// Sent as `Authorization`.
+    pub authorization: Option<Authorization>,
+    /// File that holds a bearer token; an older way to say `authorization.credentials_file`.
+    pub bearer_token_file: Option<PathBuf>,
+    /// `io.prometheus.write.v2.Request` (2.0) or `prometheus.WriteRequest` (1.0). Left out: 2.0, and 1.0 where that is
+    /// not understood.
+    pub protobuf_message: Option<Message>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            name: String::new(),
+            remote_timeout: Duration::from_secs(30),
+            headers: BTreeMap::new(),
+            authorization: None,
+            bearer_token_file: None,
+            protobuf_message: None,
+        }
+    }
+}
+
+/// A credential.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Authorization {
+    /// The word before it.
+    pub r#type: String, // type: Bearer
+    /// The credential itself, for example `${TOKEN}` from the environment.
+    pub credentials: Option<Secret>,
+    /// File that holds it; read before each request, so that a new one needs no reload.
+    pub credentials_file: Option<PathBuf>,
+}
+
+impl Default for Authorization {
+    fn default() -> Self {
+        Self {
+            r#type: "Bearer".to_owned(),
+            credentials: None,
+            credentials_file: None,
+        }
+    }
+}
+
+/// What a request is, by its full protobuf name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum Message {
+    #[serde(rename = "io.prometheus.write.v2.Request")]
+    Two,
+    #[serde(rename = "prometheus.WriteRequest")]
+    One,
+}
+
+/// How much may wait to be sent, of all destinations together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// On disk; when it is full the oldest goes, and is counted.
+    #[serde(deserialize_with = "model::text::size::deserialize")]
+    pub bytes_max: u64, // bytes_max: 512MiB
+    /// In memory, while the disk takes nothing.
+    #[serde(deserialize_with = "model::text::size::deserialize")]
+    pub memory_bytes_max: u64, // memory_bytes_max: 8MiB
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            bytes_max: 512 << 20,
+            memory_bytes_max: 8 << 20,
+        }
+    }
+}
+
+impl Limits {
+    /// What is wrong, each a sentence that begins with the key.
+    #[must_use]
+    pub fn check(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if self.bytes_max < 1 << 20 {
+            wrong.push(
+                "bytes_max: less than 1MiB, which holds less than a round of a small machine".to_owned(),
+            );
+        }
+        if self.memory_bytes_max < 64 << 10 {
+            wrong.push("memory_bytes_max: less than 64KiB".to_owned());
+        }
+        wrong
+    }
+}
+
+/// Somebody to send to: an entry of the configuration, or a replica of ours.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    pub config: Config,
+    /// Given to each series that does not have them; empty for our own replicas.
+    pub external_labels: Labels,
+}
+
+/// Headers that the protocol or the connection is made of.
+const RESERVED: [&str; 9] = [
+    "authorization",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "host",
+    "transfer-encoding",
+    "user-agent",
+    "x-prometheus-remote-write-version",
+];
+
+impl Config {
+    /// What is wrong with it, each a sentence that begins with the key.
+    #[must_use]
+    pub fn check(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if self.url.is_empty() {
+            wrong.push("url: missing; write for example http://host:8428/api/v1/write".to_owned());
+        } else if !is_http(&self.url) {
+            wrong.push(format!(
+                "url: not an http:// or https:// URL: {:?}",
+                shown(&self.url)
+            ));
+        }
+        if self.remote_timeout.is_zero() {
+            wrong.push("remote_timeout: zero; every request would fail".to_owned());
+        }
+        for name in self.headers.keys() {
+            let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+            if name.is_empty() || !name.bytes().all(is_token) {
+                wrong.push(format!("headers: {name:?} cannot be the name of a header"));
+            } else if RESERVED.contains(&name.to_ascii_lowercase().as_str()) {
+                wrong.push(format!(
+                    "headers: {name} is set by the protocol and cannot be set here"
+                ));
+            }
+        }
+        if let Some(authorization) = &self.authorization {
+            let given = [
+                authorization.credentials.is_some(),
+                authorization.credentials_file.is_some(),
+                self.bearer_token_file.is_some(),
+            ];
+            match given.iter().filter(|is_given| **is_given).count() {
+                0 => wrong.push("authorization: neither credentials nor credentials_file is set".to_owned()),
+                1 => {}
+                _ => wrong.push(
+                    "authorization: more than one of credentials, credentials_file and bearer_token_file is set; \
+                     keep one"
+                        .to_owned(),
+                ),
+            }
+            if authorization.r#type.is_empty()
+                || !authorization.r#type.bytes().all(|byte| byte.is_ascii_graphic())
+            {
+                wrong.push(format!(
+                    "authorization.type: {:?} is not one word",
+                    authorization.r#type
+                ));
+            }
+        }
+        wrong
+    }
+
+    /// As [`Self::check`] for a whole list: also whether two would share a place in the queue.
+    #[must_use]
+    pub fn check_all(list: &[Self]) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for (nth, config) in list.iter().enumerate() {
+            let own = config.check().into_iter();
+            wrong.extend(own.map(|sentence| format!("remote_write[{nth}].{sentence}")));
+            let name = config.display_name();
+            if let Some(first) = list
+                .iter()
+                .take(nth)
+                .position(|other| other.display_name() == name)
+            {
+                wrong.push(format!(
+                    "remote_write[{nth}].name: {name:?} is also the name of remote_write[{first}]; give each its own"
+                ));
+            }
+        }
+        wrong
+    }
+
+    /// The name, or the URL without what may be secret.
+    #[must_use]
+    pub fn display_name(&self) -> String {
+        if self.name.is_empty() {
+            shown(&self.url)
+        } else {
+            self.name.clone()
+        }
+    }
+}
+
+fn is_http(url: &str) -> bool {
+    let rest = url
+        .strip_prefix("http://")
+        .or_else(|| url.strip_prefix("https://"));
+    let host = rest.and_then(|rest| rest.split(['/', '?']).next());
+    host.is_some_and(|host| !host.is_empty()) && !url.contains(char::is_whitespace)
+}
+
+/// A URL without user, password and query.
+pub(crate) fn shown(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = host.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}{path}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<Config, String> {
+        serde_json::from_str(json).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_entry_of_prometheus_reads_as_it_stands() {
+        let config = read(
+            r#"{"url": "https://user:pass@mimir/api/v1/push?x=1", "remote_timeout": "10s",
+                "headers": {"X-Scope-OrgID": "a"}, "protobuf_message": "prometheus.WriteRequest",
+                "authorization": {"credentials_file": "/run/token"}}"#,
+        )
+        .unwrap();
+        assert_eq!(config.check(), Vec::<String>::new());
+        assert_eq!(config.protobuf_message, Some(Message::One));
+        assert_eq!(config.display_name(), "https://mimir/api/v1/push");
+        assert!(
+            read(r#"{"url": "http://a", "urll": 1}"#)
+                .unwrap_err()
+                .contains("urll")
+        );
+        assert!(read(r#"{"protobuf_message": "x"}"#).is_err());
+    }
+
+    #[test]
+    fn what_cannot_work_is_named_with_its_key() {
+        let wrong = [
+            (r"{}", "url: missing"),
+            (r#"{"url": "mimir/push"}"#, "url: not an http"),
+            (r#"{"url": "http:///push"}"#, "url: not an http"),
+            (
+                r#"{"url": "http://a", "remote_timeout": "0"}"#,
+                "remote_timeout: zero",
+            ),
+            (
+                r#"{"url": "http://a", "headers": {"content-TYPE": "a"}}"#,
+                "headers: content-TYPE",
+            ),
+            (
+                r#"{"url": "http://a", "headers": {"a b": "a"}}"#,
+                "headers: \"a b\"",
+            ),
+            (
+                r#"{"url": "http://a", "authorization": {}}"#,
+                "authorization: neither",
+            ),
+            (
+                r#"{"url": "http://a", "bearer_token_file": "b", "authorization": {"credentials": "c"}}"#,
+                "authorization: more than one",
+            ),
+        ];
+        for (json, sentence) in wrong {
+            let found = read(json).unwrap().check();
+            assert!(
+                found.len() == 1 && found[0].starts_with(sentence),
+                "{json}: {found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn two_entries_never_share_a_place_in_the_queue() {
+        let list = [
+            read(r#"{"url": "http://a/w"}"#).unwrap(),
+            read(r#"{"url": "http://b/w", "name": "x"}"#).unwrap(),
+            read(r#"{"url": "http://u:p@a/w"}"#).unwrap(),
+        ];
+        let wrong = Config::check_all(&list);
+        assert_eq!(wrong.len(), 1);
+        assert!(
+            wrong[0].starts_with("remote_write[2].name: \"http://a/w\" is also the name of remote_write[0]")
+        );
+    }
+
+    #[test]
+    fn limits_work_when_left_empty() {
+        let limits: Limits = serde_json::from_str("{}").unwrap();
+        assert_eq!(limits, Limits::default());
+        assert!(limits.check().is_empty());
+        let small: Limits = serde_json::from_str(r#"{"bytes_max": "10KB"}"#).unwrap();
+        assert_eq!(small.check().len(), 1);
+    }
+}

@@ -1,0 +1,381 @@
+//! Sends one destination its blocks, in order, one at a time.
+//!
+//! One request in flight keeps every series in the order of time, whatever fails. A block is behind us only when its
+//! receiver has answered for good; until then it is tried again, ever more slowly.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::Labels;
+use model::outside::{Client, Method, Request};
+use net::{Backoff, Secret};
+use tokio_util::sync::CancellationToken;
+
+use crate::queue::{Block, Take};
+use crate::send::config::{Config, Destination as Whom, Message};
+use crate::send::handle::Shared;
+use crate::send::metrics::Metrics;
+use crate::send::verdict::{Verdict, judge};
+use crate::transcode::{Families, Transcoder};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(30);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// After this nobody is waiting for the next second.
+const LONG_FAILING: Duration = Duration::from_secs(5 * 60);
+const LONG_PAUSE: Duration = Duration::from_secs(30);
+/// For how long a receiver is taken at its word that it speaks 1.0 only.
+const ASK_AGAIN: Duration = Duration::from_secs(3600);
+const DISK_PAUSE: Duration = Duration::from_secs(1);
+/// Nothing in an answer is used but its first line.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
+const SECRET_BYTES_MAX: u64 = 64 << 10;
+
+pub(crate) struct Destination {
+    nth: usize,
+    name: String,
+    config: Config,
+    labels: Labels,
+    shared: Arc<Shared>,
+    client: Arc<dyn Client>,
+    metrics: Arc<Metrics>,
+    is_instant: bool,
+    speaks: Message,
+    /// It has taken something of the version it speaks.
+    has_spoken: bool,
+    /// Running time at which 2.0 is tried again.
+    ask_again: Duration,
+    transcoder: Transcoder,
+    families: Families,
+    pauses: Pauses,
+}
+
+/// Pauses between attempts.
+struct Pauses {
+    quick: Backoff,
+    slow: Backoff,
+}
+
+impl Pauses {
+    fn new() -> Self {
+        Self {
+            quick: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
+            slow: Backoff::new(LONGEST_PAUSE, LONG_PAUSE),
+        }
+    }
+
+    fn next(&mut self, is_slow: bool) -> Duration {
+        if is_slow {
+            self.slow.next()
+        } else {
+            self.quick.next()
+        }
+    }
+}
+
+/// A block as this destination wants it.
+struct Prepared {
+    message: Message,
+    body: Vec<u8>,
+}
+
+impl Destination {
+    pub(crate) fn new(
+        nth: usize,
+        name: String,
+        whom: Whom,
+        shared: Arc<Shared>,
+        client: Arc<dyn Client>,
+        metrics: Arc<Metrics>,
+        is_instant: bool,
+    ) -> Self {
+        Self {
+            nth,
+            name,
+            speaks: whom.config.protobuf_message.unwrap_or(Message::Two),
+            config: whom.config,
+            labels: whom.external_labels,
+            shared,
+            client,
+            metrics,
+            is_instant,
+            has_spoken: false,
+            ask_again: Duration::ZERO,
+            transcoder: Transcoder::new(),
+            families: Families::default(),
+            pauses: Pauses::new(),
+        }
+    }
+
+    /// Until `drain` and nothing is left; or until it is dropped.
+    pub(crate) async fn run(mut self, drain: CancellationToken) {
+        let mut end = self.shared.queue.watch();
+        loop {
+            // What comes from here on wakes us again.
+            end.borrow_and_update();
+            match self.shared.queue.take(self.nth) {
+                Take::Block(block) => self.deliver(&block).await,
+                Take::Read(segment) => self.load(segment).await,
+                Take::Nothing if drain.is_cancelled() => return,
+                Take::Nothing => tokio::select! {
+                    biased;
+                    changed = end.changed() => if changed.is_err() { return },
+                    () = drain.cancelled() => {}
+                },
+            }
+        }
+    }
+
+    async fn load(&mut self, segment: u64) {
+        let (shared, nth) = (Arc::clone(&self.shared), self.nth);
+        let read = super::off(self.is_instant, move || shared.queue.load(nth, segment)).await;
+        if let Err(error) = read {
+            self.fails(format!("the queue cannot be read: {error}"), false);
+            self.shared.clock.sleep(DISK_PAUSE).await;
+        }
+    }
+
+    /// Until it is answered for good, or there is no room for it any more.
+    async fn deliver(&mut self, block: &Block) {
+        let mut prepared: Option<Prepared> = None;
+        loop {
+            self.choose_version();
+            let ready = match prepared.take().filter(|ready| ready.message == self.speaks) {
+                Some(ready) => ready,
+                None => match self.prepare(block) {
+                    Some(ready) => ready,
+                    None => return self.shared.queue.passed(self.nth, 0),
+                },
+            };
+            let verdict = match self.post(ready.message, ready.body.clone()).await {
+                Ok(verdict) => verdict,
+                Err(words) => Verdict::Later {
+                    reason: "credentials",
+                    words,
+                    after: None,
+                    is_refused: true,
+                },
+            };
+            let samples = u64::from(block.samples);
+            match self.settle(verdict, samples, ready.body.len()) {
+                Settled::Done => {
+                    if self.speaks == Message::One {
+                        self.tell_metadata(block).await;
+                    }
+                    return;
+                }
+                Settled::AtOnce => {}
+                Settled::After(pause) => {
+                    if !self.shared.queue.is_wanted(self.nth) {
+                        return;
+                    }
+                    self.shared.clock.sleep(pause).await;
+                    if !self.shared.queue.is_wanted(self.nth) {
+                        return;
+                    }
+                }
+            }
+            prepared = Some(ready);
+        }
+    }
+
+    fn settle(&mut self, verdict: Verdict, samples: u64, bytes: usize) -> Settled {
+        let now = self.shared.clock.running();
+        match verdict {
+            Verdict::Taken(written) => {
+                let given = written.unwrap_or(samples).min(samples);
+                self.answered(given, bytes);
+                if given < samples {
+                    self.refuses(
+                        format!("it wrote {given} of {samples} samples and says no more"),
+                        samples - given,
+                    );
+                } else if let Some(status) = self.shared.statuses.get(self.nth) {
+                    status.lock().succeeds(self.shared.clock.now(), now);
+                }
+                Settled::Done
+            }
+            Verdict::Never { words, taken } => {
+                let given = taken.min(samples);
+                self.answered(given, bytes);
+                self.refuses(words, samples - given);
+                Settled::Done
+            }
+            Verdict::OtherVersion { .. }
+                if self.config.protobuf_message.is_none() && self.speaks == Message::Two =>
+            {
+                tracing::info!(
+                    destination = self.name,
+                    "it does not understand remote write 2.0 and gets 1.0"
+                );
+                self.ask_again = now + ASK_AGAIN;
+                self.speak(Message::One);
+                Settled::AtOnce
+            }
+            Verdict::OtherVersion { words } => self.later("refused", words, None, true),
+            Verdict::Later {
+                reason,
+                words,
+                after,
+                is_refused,
+            } => self.later(reason, words, after, is_refused),
+        }
+    }
+
+    fn answered(&mut self, given: u64, bytes: usize) {
+        self.has_spoken = true;
+        self.pauses = Pauses::new();
+        self.metrics.sent.with_label_values(&[&self.name]).inc_by(given);
+        self.metrics
+            .sent_bytes
+            .with_label_values(&[&self.name])
+            .inc_by(bytes as u64);
+        self.shared.queue.passed(self.nth, given);
+    }
+
+    fn refuses(&self, words: String, samples: u64) {
+        if let Some(status) = self.shared.statuses.get(self.nth) {
+            status.lock().refuses(words, samples);
+        }
+    }
+
+    fn later(&mut self, reason: &str, words: String, after: Option<Duration>, is_refused: bool) -> Settled {
+        self.metrics
+            .retries
+            .with_label_values(&[self.name.as_str(), reason])
+            .inc();
+        let failing = self.fails(words, is_refused);
+        let pause = self.pauses.next(is_refused || failing > LONG_FAILING);
+        Settled::After(after.map_or(pause, |after| after.max(pause)))
+    }
+
+    /// Returns for how long it has been failing.
+    fn fails(&self, words: String, is_refused: bool) -> Duration {
+        let now = self.shared.clock.running();
+        let status = self.shared.statuses.get(self.nth);
+        status.map_or(Duration::ZERO, |status| {
+            status.lock().fails(words, is_refused, now)
+        })
+    }
+
+    fn choose_version(&mut self) {
+        let is_due = self.shared.clock.running() >= self.ask_again;
+        if self.config.protobuf_message.is_none() && self.speaks == Message::One && is_due {
+            self.speak(Message::Two);
+        }
+    }
+
+    fn speak(&mut self, message: Message) {
+        self.speaks = message;
+        self.has_spoken = false;
+        if let Some(status) = self.shared.statuses.get(self.nth) {
+            status.lock().speaks = message;
+        }
+    }
+
+    /// Our own replicas are sent the bytes of the queue as they are.
+    fn prepare(&mut self, block: &Block) -> Option<Prepared> {
+        let body = match self.speaks {
+            Message::Two if self.labels.is_empty() => Ok(block.bytes.to_vec()),
+            Message::Two => self.transcoder.two(&block.bytes, &self.labels),
+            Message::One => self.transcoder.one(&block.bytes, &self.labels),
+        };
+        match body {
+            Ok(body) => Some(Prepared {
+                message: self.speaks,
+                body,
+            }),
+            Err(error) => {
+                self.refuses(
+                    format!("a block of the queue cannot be read: {error}"),
+                    u64::from(block.samples),
+                );
+                None
+            }
+        }
+    }
+
+    /// 1.0 has metadata in messages of their own. Losing one costs a line of help until the next.
+    async fn tell_metadata(&mut self, block: &Block) {
+        let now = self.shared.clock.running();
+        if let Some(body) = self.transcoder.metadata(&block.bytes, &mut self.families, now)
+            && let Ok(Verdict::Later { words, .. } | Verdict::Never { words, .. }) =
+                self.post(Message::One, body).await
+        {
+            tracing::debug!(destination = self.name, answer = words, "metadata was not taken");
+        }
+    }
+
+    async fn post(&self, message: Message, body: Vec<u8>) -> Result<Verdict, String> {
+        let (content, version) = match message {
+            Message::Two => (
+                "application/x-protobuf;proto=io.prometheus.write.v2.Request",
+                "2.0.0",
+            ),
+            Message::One => ("application/x-protobuf", "0.1.0"),
+        };
+        let mut headers = vec![
+            ("Content-Encoding".to_owned(), "snappy".to_owned()),
+            ("Content-Type".to_owned(), content.to_owned()),
+            ("X-Prometheus-Remote-Write-Version".to_owned(), version.to_owned()),
+        ];
+        for (name, value) in &self.config.headers {
+            headers.push((name.clone(), value.expose().to_owned()));
+        }
+        if let Some(credential) = self.credential()? {
+            headers.push(("Authorization".to_owned(), credential));
+        }
+        let request = Request {
+            method: Method::Post,
+            url: self.config.url.clone(),
+            headers,
+            body,
+            timeout: self.config.remote_timeout,
+            answer_bytes_max: ANSWER_BYTES_MAX,
+        };
+        let outcome = self.client.send(request).await;
+        Ok(judge(&outcome, message, self.has_spoken, self.shared.clock.now()))
+    }
+
+    /// A file is read each time, so that a new token is used as soon as it is there.
+    fn credential(&self) -> Result<Option<String>, String> {
+        let Some(authorization) = &self.config.authorization else {
+            let token = self
+                .config
+                .bearer_token_file
+                .as_deref()
+                .map(read_secret)
+                .transpose()?;
+            return Ok(token.map(|token| format!("Bearer {}", token.expose())));
+        };
+        let file: Option<&PathBuf> = authorization.credentials_file.as_ref();
+        let secret = match (&authorization.credentials, file) {
+            (Some(credentials), _) => credentials.clone(),
+            (None, Some(path)) => read_secret(path)?,
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(format!("{} {}", authorization.r#type, secret.expose())))
+    }
+}
+
+enum Settled {
+    Done,
+    AtOnce,
+    After(Duration),
+}
+
+fn read_secret(path: &Path) -> Result<Secret, String> {
+    let mut text = String::new();
+    let read =
+        std::fs::File::open(path).and_then(|file| file.take(SECRET_BYTES_MAX).read_to_string(&mut text));
+    read.map_err(|error| format!("reading the credential from {}: {error}", path.display()))?;
+    let secret = text.trim();
+    if secret.is_empty() || !secret.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return Err(format!(
+            "the credential in {} is not one line of text",
+            path.display()
+        ));
+    }
+    Ok(Secret::plain(secret))
+}

@@ -1,0 +1,1 @@
+//! What the sender promises, on virtual time.
