@@ -81,7 +81,7 @@ pub(crate) struct Records {
     pending: BTreeMap<String, Change>,
     /// Whether anything is written. Who follows would overwrite what the speaker knows by what it has long known.
     is_open: bool,
-    /// The journal as we left it; none while nobody else writes to it.
+    /// Up to which of the journal's changes we have looked; none while nobody else writes to it.
     seen: Option<u64>,
     /// Whether somebody else has written since we last looked.
     is_stirred: bool,
@@ -128,7 +128,7 @@ impl Records {
     /// Says whether another replica writes to the same map.
     pub(crate) fn share(&mut self, is_shared: bool) {
         if is_shared != self.seen.is_some() {
-            self.seen = is_shared.then(|| self.journal.digest(ALL));
+            self.seen = is_shared.then(|| self.journal.seq());
             self.is_stirred = is_shared;
         }
     }
@@ -139,10 +139,13 @@ impl Records {
         std::mem::take(&mut self.is_stirred)
     }
 
+    /// What is pending has just been written by us, or is about to be, and is no news.
     fn look(&mut self) {
         if let Some(seen) = &mut self.seen {
-            let digest = self.journal.digest(ALL);
-            self.is_stirred |= std::mem::replace(seen, digest) != digest;
+            let is_news = |key: &str| key.starts_with(ALL) && !self.pending.contains_key(key);
+            let (news, upto) = self.journal.changed_since(*seen, 0, usize::MAX, is_news);
+            *seen = upto;
+            self.is_stirred |= !news.is_empty();
         }
     }
 
@@ -256,12 +259,10 @@ impl Records {
         if self.pending.is_empty() {
             return;
         }
-        self.look();
         match self.journal.change(self.pending.values().cloned().collect()) {
             Ok(()) => {
+                self.look();
                 self.pending.clear();
-                // What we have written ourselves is no news.
-                self.seen = self.seen.map(|_| self.journal.digest(ALL));
                 if std::mem::take(&mut self.failing) {
                     info!("the notifier's journal takes changes again");
                 }

@@ -14,7 +14,8 @@ const TIDY: std::time::Duration = std::time::Duration::from_secs(15 * 60);
 
 pub(crate) struct Quiet {
     journal: Journal,
-    digest: Option<u64>,
+    /// Up to which of the journal's changes this is true; none before the first look.
+    seen: Option<u64>,
     /// Those that have not expired, as of the last look.
     known: Vec<Ready>,
     expired: usize,
@@ -98,7 +99,7 @@ impl Quiet {
     pub(crate) fn new(journal: Journal) -> Self {
         Self {
             journal,
-            digest: None,
+            seen: None,
             known: Vec::new(),
             expired: 0,
             turn: Timestamp::MIN,
@@ -129,21 +130,39 @@ impl Quiet {
 
     /// Looks at what is silenced now; whether that may have changed. Who `tidies` removes what expired long ago.
     pub(crate) fn look(&mut self, now: Timestamp, tidies: bool) -> bool {
-        let digest = Some(self.journal.digest(PREFIX));
-        let is_old = digest != self.digest || now >= self.turn || now < self.looked;
+        if tidies && (now.since(self.tidied) >= TIDY || now < self.tidied) {
+            self.tidy(now);
+        }
+        let is_old = self.is_stirred() || now >= self.turn || now < self.looked;
         if is_old {
-            self.digest = digest;
             self.read(now);
         }
         self.looked = now;
-        if tidies && (now.since(self.tidied) >= TIDY || now < self.tidied) {
-            self.tidied = now;
-            let changes = take_forgotten(&mut all(&self.journal), now);
-            if let Err(error) = self.journal.change(changes) {
-                warn!(%error, "silences that expired long ago cannot be removed now");
-            }
-        }
         is_old
+    }
+
+    fn is_stirred(&mut self) -> bool {
+        let Some(seen) = self.seen else {
+            self.seen = Some(self.journal.seq());
+            return true;
+        };
+        let is_ours = |key: &str| key.starts_with(PREFIX);
+        let (changed, upto) = self.journal.changed_since(seen, 0, usize::MAX, is_ours);
+        self.seen = Some(upto);
+        !changed.is_empty()
+    }
+
+    fn tidy(&mut self, now: Timestamp) {
+        self.tidied = now;
+        let changes = take_forgotten(&mut all(&self.journal), now);
+        if changes.is_empty() {
+            return;
+        }
+        match self.journal.change(changes) {
+            // Not every removal is a change that others are told of.
+            Ok(()) => self.seen = None,
+            Err(error) => warn!(%error, "silences that expired long ago cannot be removed now"),
+        }
     }
 
     fn read(&mut self, now: Timestamp) {
