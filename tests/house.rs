@@ -61,9 +61,6 @@ async fn a_running_process_shows_what_is_in_its_queues() {
         .output()
         .unwrap();
     let error = String::from_utf8_lossy(&nowhere.stderr).into_owned();
-    assert!(
-        !nowhere.status.success() && error.contains("--plan"),
-        "{error}"
-    );
+    assert!(!nowhere.status.success() && error.contains("--plan"), "{error}");
     assert_eq!(skopos.stop().await, 0);
 }

@@ -4,31 +4,17 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::faults::Plan;
-use super::node::Ground;
+use super::faults::{Plan, REPLICAS};
 use super::receivers::{Receiver, Told, state_of};
+use super::truth::{Episode, Subject, Trouble, subjects, troubles};
 use super::world::{World, clock};
 
 /// Longest way from a fact to a message when all is well: read, evaluated, waited for, handed over.
 const LAG: Duration = Duration::from_secs(60);
-/// After a fault, until all is as before.
+/// What one trouble that the pair bears may add: another takes over, or all is as before.
+const TAKE_OVER: Duration = Duration::from_secs(45);
+/// After a trouble, until all is as before.
 const GRACE: Duration = Duration::from_secs(60);
-
-/// A stretch of time in which an alert's expression was true, as far as its nodes have said.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Episode {
-    pub from: Duration,
-    /// None: to the end of the run.
-    pub until: Option<Duration>,
-}
-
-/// One alert of the rules, and when it was true.
-pub struct Subject {
-    pub name: String,
-    /// The rule's `for`.
-    pub hold: Duration,
-    pub episodes: Vec<Episode>,
-}
 
 /// What a run has seen, for the summary.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +24,7 @@ pub struct Seen {
     pub incidents: usize,
     pub due: usize,
     pub blows: usize,
+    pub samples: usize,
 }
 
 impl Seen {
@@ -47,6 +34,7 @@ impl Seen {
         self.incidents += other.incidents;
         self.due += other.due;
         self.blows += other.blows;
+        self.samples += other.samples;
     }
 }
 
@@ -58,262 +46,280 @@ impl fmt::Display for Seen {
             incidents,
             due,
             blows,
+            samples,
         } = self;
         write!(
             f,
             "{messages} messages, {repeats} marked repeats, {incidents} incidents, {due} that had to be told, \
-             {blows} kills and pauses"
+             {blows} kills and pauses, {samples} samples"
         )
     }
 }
 
-impl Episode {
-    fn covers(&self, at: Duration) -> bool {
-        self.from <= at && self.until.is_none_or(|until| at < until)
-    }
-
-    fn lasted(&self, end: Duration) -> Duration {
-        self.until.unwrap_or(end).saturating_sub(self.from)
-    }
-}
-
-impl Subject {
-    /// The episode that a message at this time can be about: the last that had begun.
-    fn episode(&self, at: Duration) -> Option<usize> {
-        self.episodes.iter().rposition(|episode| episode.from <= at)
-    }
-}
-
-/// What was so over time: a node that says nothing is as it last said.
-pub fn subjects(grounds: &[std::sync::Arc<Ground>]) -> Vec<Subject> {
-    let mut changes: BTreeMap<(Duration, usize), bool> = BTreeMap::new();
-    for (nth, ground) in grounds.iter().enumerate() {
-        for read in ground.reads.lock().iter() {
-            changes.insert((read.at, nth), read.facts.load > 0.5);
-        }
-    }
-    let minute = Duration::from_secs(60);
-    let mut subjects: Vec<Subject> = grounds
-        .iter()
-        .enumerate()
-        .map(|(nth, ground)| Subject {
-            name: format!("LoadHigh/{}", ground.name),
-            hold: minute,
-            episodes: episodes(&changes, |states| states.get(&nth) == Some(&true)),
-        })
-        .collect();
-    subjects.push(Subject {
-        name: "ManyLoaded".to_owned(),
-        hold: minute / 2,
-        episodes: episodes(&changes, |states| {
-            states.values().filter(|loaded| **loaded).count() >= 2
-        }),
-    });
-    subjects
-}
-
-fn episodes(
-    changes: &BTreeMap<(Duration, usize), bool>,
-    is_true: impl Fn(&BTreeMap<usize, bool>) -> bool,
-) -> Vec<Episode> {
-    let (mut states, mut episodes) = (BTreeMap::new(), Vec::new());
-    let mut from = None;
-    for ((at, node), loaded) in changes {
-        states.insert(*node, *loaded);
-        match (is_true(&states), from) {
-            (true, None) => from = Some(*at),
-            (false, Some(since)) => {
-                episodes.push(Episode {
-                    from: since,
-                    until: Some(*at),
-                });
-                from = None;
-            }
-            _ => {}
-        }
-    }
-    episodes.extend(from.map(|from| Episode { from, until: None }));
-    episodes
+struct Check<'a> {
+    world: &'a World,
+    plan: &'a Plan,
+    subjects: Vec<Subject>,
+    troubles: Vec<Trouble>,
+    /// [`LAG`], and what clocks that go wrong add to it.
+    lag: Duration,
+    wrong: Vec<String>,
+    seen: Seen,
 }
 
 /// All that is wrong, a sentence each; and what was seen.
 pub fn check(world: &World, plan: &Plan) -> (Vec<String>, Seen) {
-    let mut wrong = world.wrong.clone();
-    let mut seen = Seen {
-        blows: world.blows.len(),
-        incidents: world.pager.incidents().len(),
-        ..Seen::default()
+    let mut check = Check {
+        world,
+        plan,
+        subjects: subjects(world),
+        troubles: troubles(world, plan),
+        lag: LAG + world.skew_most() * 2,
+        wrong: world.wrong.clone(),
+        seen: Seen {
+            blows: world.blows.len(),
+            incidents: world.pager.incidents().len(),
+            ..Seen::default()
+        },
     };
-    let subjects = subjects(&world.grounds);
-    for (name, receiver) in [("slack", &world.slack)] {
+    for (name, receiver) in [("slack", &world.slack), ("pager", &world.pager)] {
         let told = receiver.told();
-        seen.messages += told.len();
-        wrong.extend(
-            receiver
-                .refused()
-                .into_iter()
-                .map(|why| format!("{name} refused: {why}")),
-        );
-        lost(name, &told, &subjects, plan, &mut wrong, &mut seen);
-        false_resolves(name, &told, &subjects, &mut wrong);
-        repeats(name, receiver, &subjects, world, &mut wrong, &mut seen);
+        check.seen.messages += told.len();
+        let refused = receiver.refused().into_iter();
+        check
+            .wrong
+            .extend(refused.map(|why| format!("{name} refused: {why}")));
+        check.lost(name, &told);
+        check.false_words(name, &told);
     }
+    check.repeats("slack", &world.slack);
+    check.incidents();
+    check.samples();
     for (name, ledger) in world.ledgers() {
         if !ledger.balances() {
-            wrong.push(format!("{name}: the ledger does not balance: {ledger:?}"));
+            let words = format!("{name}: the ledger does not balance: {ledger:?}");
+            check.wrong.push(words);
         }
     }
-    (wrong, seen)
+    (check.wrong, check.seen)
 }
 
-/// Every firing that lasted through a calm time was told, and at the end everybody knows how things stand.
-fn lost(
-    receiver: &str,
-    told: &[Told],
-    subjects: &[Subject],
-    plan: &Plan,
-    wrong: &mut Vec<String>,
-    seen: &mut Seen,
-) {
-    let states = state_of(told);
-    for subject in subjects {
-        let name = &subject.name;
-        for episode in &subject.episodes {
-            let due = subject.hold + LAG;
-            if calm(episode, plan) < due {
-                continue;
+impl Check<'_> {
+    /// Every firing that lasted long enough was told, and at the end everybody knows how things stand.
+    fn lost(&mut self, receiver: &str, told: &[Told]) {
+        let states = state_of(told);
+        let mut wrong = Vec::new();
+        for subject in &self.subjects {
+            let name = &subject.name;
+            let says = |told: &Told| told.firing.contains(name) || told.resolved.contains(name);
+            for episode in &subject.episodes {
+                if !self.had_to_be_told(receiver, subject, episode) {
+                    continue;
+                }
+                self.seen.due += 1;
+                let until = episode.end(self.plan.end) + self.lag;
+                let during = |told: &&Told| episode.from <= told.at && told.at <= until;
+                let heard = told.iter().filter(during).any(|told| told.firing.contains(name));
+                // One that was told before and never taken back is known already.
+                let before = told.iter().rfind(|told| told.at < episode.from && says(told));
+                if !heard && !before.is_some_and(|told| told.firing.contains(name)) {
+                    wrong.push(format!(
+                        "lost: {receiver} never heard of {name}, true from {} to {}",
+                        clock(episode.from),
+                        clock(episode.end(self.plan.end))
+                    ));
+                }
             }
-            seen.due += 1;
-            let until = episode.until.unwrap_or(plan.end) + LAG;
-            let heard = told
-                .iter()
-                .any(|told| told.firing.contains(name) && episode.from <= told.at && told.at <= until);
-            // One that was told before and never taken back is known already.
-            let known = told
-                .iter()
-                .rfind(|told| {
-                    told.at < episode.from && (told.firing.contains(name) || told.resolved.contains(name))
-                })
-                .is_some_and(|told| told.firing.contains(name));
-            if !heard && !known {
+            let due = subject.hold + self.lag;
+            let last = subject.episodes.last().filter(|episode| episode.until.is_none());
+            let fires = last.is_some_and(|episode| episode.from + due < self.plan.end);
+            let said = states.get(name).copied().unwrap_or(false);
+            if fires != said && !(said && self.nobody_remembers(subject, told)) {
                 wrong.push(format!(
-                    "lost: {receiver} never heard of {name}, true from {} for {:?}",
-                    clock(episode.from),
-                    episode.lasted(plan.end)
+                    "lost: at the end {name} is {}, and {receiver} believes {}",
+                    if fires { "firing" } else { "over" },
+                    if said { "that it fires" } else { "that it does not" }
                 ));
             }
         }
-        let fires = subject
-            .episodes
-            .last()
-            .is_some_and(|episode| episode.until.is_none() && episode.lasted(plan.end) > subject.hold + LAG);
-        let said = states.get(name).copied().unwrap_or(false);
-        if fires != said {
-            wrong.push(format!(
-                "lost: at the end {name} is {}, and {receiver} believes {}",
-                if fires { "firing" } else { "not firing" },
-                if said { "that it fires" } else { "that it does not" }
-            ));
+        self.wrong.extend(wrong);
+    }
+
+    /// Whether it lasted for long enough, with all that went on meanwhile.
+    fn had_to_be_told(&self, receiver: &str, subject: &Subject, episode: &Episode) -> bool {
+        let until = episode.end(self.plan.end);
+        let concerns = self.troubles.iter().filter(|trouble| {
+            let here = trouble.receiver.is_none_or(|whom| whom == receiver);
+            let about = trouble
+                .node
+                .is_none_or(|node| subject.node.is_none_or(|own| own == node));
+            here && about && trouble.from < until && episode.from < trouble.until + GRACE
+        });
+        let concerns: Vec<&Trouble> = concerns.collect();
+        let apart = concerns
+            .iter()
+            .zip(concerns.iter().skip(1))
+            .all(|(one, next)| one.until + GRACE < next.from);
+        if apart && concerns.iter().all(|trouble| trouble.bearable) {
+            let count = u32::try_from(concerns.len()).unwrap_or(u32::MAX);
+            return until.saturating_sub(episode.from) >= subject.hold + self.lag + TAKE_OVER * count;
         }
+        // Otherwise only what lay between the troubles counts.
+        let (mut from, mut calm) = (episode.from, Duration::ZERO);
+        for trouble in concerns {
+            calm = calm.max(trouble.from.saturating_sub(from));
+            from = from.max(trouble.until + GRACE);
+        }
+        calm.max(until.saturating_sub(from)) >= subject.hold + self.lag
     }
-}
 
-/// Longest time without a fault within an episode.
-fn calm(episode: &Episode, plan: &Plan) -> Duration {
-    let until = episode.until.unwrap_or(plan.end);
-    let (mut from, mut longest) = (episode.from, Duration::ZERO);
-    let mut faults: Vec<_> = plan
-        .faults
-        .iter()
-        .map(|fault| (fault.from, fault.until + GRACE))
-        .collect();
-    faults.sort();
-    for (begins, ends) in faults {
-        longest = longest.max(begins.min(until).saturating_sub(from));
-        from = from.max(ends);
+    /// All replicas lost all they knew while it was told as firing, and it was over before they could learn of it.
+    fn nobody_remembers(&self, subject: &Subject, told: &[Told]) -> bool {
+        let heard = told.iter().rfind(|told| told.firing.contains(&subject.name));
+        let losses = self.world.blows.iter().filter(|blow| blow.all);
+        heard.is_some_and(|heard| losses.clone().any(|loss| heard.at <= loss.at))
     }
-    longest.max(until.saturating_sub(from))
-}
 
-/// Nothing is said to be over that was true all the time.
-fn false_resolves(receiver: &str, told: &[Told], subjects: &[Subject], wrong: &mut Vec<String>) {
-    for told in told {
-        for name in &told.resolved {
-            let Some(subject) = subjects.iter().find(|subject| subject.name == *name) else {
-                wrong.push(format!("{receiver} heard of {name}, which there is not"));
-                continue;
-            };
-            let during = subject.episodes.iter().find(|episode| episode.covers(told.at));
-            if let Some(during) = during.filter(|during| during.from + LAG < told.at) {
-                wrong.push(format!(
-                    "false resolve: {receiver} heard at {} from {} that {name} is over, true since {}",
-                    clock(told.at),
-                    told.from,
-                    clock(during.from)
-                ));
+    /// Nothing is said to be over that was true all the time, nothing to fire that was not.
+    fn false_words(&mut self, receiver: &str, told: &[Told]) {
+        let mut wrong = Vec::new();
+        for told in told {
+            for name in told.resolved.iter().chain(&told.firing) {
+                let Some(subject) = self.subjects.iter().find(|subject| subject.name == *name) else {
+                    wrong.push(format!("{receiver} heard of {name}, which there is not"));
+                    continue;
+                };
+                let fires = told.firing.contains(name);
+                let during = subject.episodes.iter().find(|episode| episode.covers(told.at));
+                if let Some(during) = during.filter(|during| !fires && during.from + self.lag < told.at) {
+                    wrong.push(format!(
+                        "false resolve: {receiver} heard at {} from {} that {name} is over, true since {}",
+                        clock(told.at),
+                        told.from,
+                        clock(during.from)
+                    ));
+                }
+                let lately = subject.episodes.iter().any(|episode| {
+                    episode.from <= told.at && told.at <= episode.end(self.plan.end) + self.lag
+                });
+                if fires && !lately {
+                    wrong.push(format!(
+                        "false alarm: {receiver} heard at {} from {} that {name} fires",
+                        clock(told.at),
+                        told.from
+                    ));
+                }
             }
         }
+        self.wrong.extend(wrong);
     }
-}
 
-/// Each firing and each end is told once; again only with a mark, and only as often as something was killed,
-/// paused, cut or left without an answer.
-fn repeats(
-    name: &str,
-    receiver: &Receiver,
-    subjects: &[Subject],
-    world: &World,
-    wrong: &mut Vec<String>,
-    seen: &mut Seen,
-) {
-    let told = receiver.told();
-    let unanswered = told.iter().filter(|told| told.unanswered).count();
-    let allowed = world.blows.len() + unanswered;
-    for subject in subjects {
-        let mut known: BTreeMap<usize, (bool, bool)> = BTreeMap::new();
-        let mut marked = 0;
-        for told in &told {
-            let fires = told.firing.contains(&subject.name);
-            let ends = told.resolved.contains(&subject.name);
-            if !fires && !ends {
-                continue;
+    /// Each firing and each end is told once; again only with a mark, and only as often as something was killed,
+    /// paused, cut or left without an answer.
+    fn repeats(&mut self, name: &str, receiver: &Receiver) {
+        let told = receiver.told();
+        let unanswered = told.iter().filter(|told| told.unanswered).count();
+        let allowed = self.troubles.len() + unanswered;
+        let mut wrong = Vec::new();
+        for subject in &self.subjects {
+            let mut known: BTreeMap<usize, (bool, bool)> = BTreeMap::new();
+            let mut marked = 0;
+            for told in &told {
+                let fires = told.firing.contains(&subject.name);
+                let ends = told.resolved.contains(&subject.name);
+                if !fires && !ends {
+                    continue;
+                }
+                let last_fired = known.iter().rfind(|(_, (fired, _))| *fired).map(|(nth, _)| *nth);
+                let nth = if fires {
+                    subject.episode(told.at)
+                } else {
+                    last_fired
+                };
+                let Some(nth) = nth else {
+                    continue;
+                };
+                let (fired, ended) = known.entry(nth).or_default();
+                let before = std::mem::replace(if fires { fired } else { ended }, true);
+                if !before {
+                    continue;
+                }
+                let forgotten = self.world.blows.iter().any(|blow| blow.all && blow.at < told.at);
+                if forgotten && !told.marked {
+                    continue;
+                }
+                self.seen.repeats += 1;
+                marked += 1;
+                if !told.marked {
+                    wrong.push(format!(
+                        "unmarked repeat: {name} heard again at {} from {} that {} {}",
+                        clock(told.at),
+                        told.from,
+                        subject.name,
+                        if fires { "fires" } else { "is over" }
+                    ));
+                }
             }
-            let last_fired = known.iter().rfind(|(_, (fired, _))| *fired).map(|(nth, _)| *nth);
-            let nth = if fires {
-                subject.episode(told.at)
-            } else {
-                last_fired
-            };
-            let Some(nth) = nth else {
+            if marked > allowed {
                 wrong.push(format!(
-                    "{name} heard at {} of {}, of which it should know nothing",
-                    clock(told.at),
+                    "{marked} repeats for {} to {name}, where {allowed} were to be borne",
                     subject.name
                 ));
+            }
+        }
+        self.wrong.extend(wrong);
+    }
+
+    /// One incident for each time that something was true.
+    fn incidents(&mut self) {
+        let mut of: BTreeMap<(String, usize), Duration> = BTreeMap::new();
+        for incident in self.world.pager.incidents() {
+            let subject = self
+                .subjects
+                .iter()
+                .find(|subject| subject.name == incident.subject);
+            let Some(nth) = subject.and_then(|subject| subject.episode(incident.opened)) else {
                 continue;
             };
-            let (fired, ended) = known.entry(nth).or_default();
-            let before = std::mem::replace(if fires { fired } else { ended }, true);
-            if !before {
-                continue;
-            }
-            seen.repeats += 1;
-            marked += 1;
-            if !told.marked {
-                wrong.push(format!(
-                    "unmarked repeat: {name} heard again at {} from {} that {} {}",
-                    clock(told.at),
-                    told.from,
-                    subject.name,
-                    if fires { "fires" } else { "is over" }
+            if let Some(first) = of.insert((incident.subject.clone(), nth), incident.opened) {
+                self.wrong.push(format!(
+                    "duplicate incident: {} was opened at {} and again at {}",
+                    incident.subject,
+                    clock(first),
+                    clock(incident.opened)
                 ));
             }
         }
-        if marked > allowed {
-            wrong.push(format!(
-                "{marked} repeats for {} to {name}, where {allowed} were to be borne",
-                subject.name
-            ));
+    }
+
+    /// What a node has read and taken is in both replicas.
+    fn samples(&mut self) {
+        let mut wrong = Vec::new();
+        for name in REPLICAS {
+            let Some(replica) = self.world.replica(name) else {
+                continue;
+            };
+            for ground in &self.world.grounds {
+                let kept = replica.samples(&ground.name);
+                let reads = ground.reads.lock();
+                let due = reads.iter().filter(|read| read.at + GRACE < self.plan.end);
+                let (mut missing, mut first) = (0, None);
+                for read in due {
+                    self.seen.samples += 1;
+                    if kept.get(&read.time) != Some(&read.facts.load) {
+                        missing += 1;
+                        first.get_or_insert(read.at);
+                    }
+                }
+                if let Some(first) = first {
+                    let node = &ground.name;
+                    wrong.push(format!(
+                        "{missing} samples of {node} are missing in {name}, from {}",
+                        clock(first)
+                    ));
+                }
+            }
         }
+        self.wrong.extend(wrong);
     }
 }

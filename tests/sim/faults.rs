@@ -86,6 +86,10 @@ pub enum Act {
         node: usize,
         load: f64,
     },
+    Job {
+        node: usize,
+        there: bool,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -107,7 +111,30 @@ pub enum Kind {
     ReceiverFails,
     Upgrade,
     NodeDown,
+    /// Writes of the lease happen and are not answered.
+    LeaseUnanswered,
 }
+
+const KINDS: [Kind; 18] = [
+    Kind::Crash,
+    Kind::CrashAtAnswer,
+    Kind::CrashAtWrite,
+    Kind::LoseAll,
+    Kind::Pause,
+    Kind::Partition,
+    Kind::Deaf,
+    Kind::ClockJump,
+    Kind::DiskFull,
+    Kind::Slow,
+    Kind::ArbiterDown,
+    Kind::HolderDies,
+    Kind::LeaseDeleted,
+    Kind::LeaseUnanswered,
+    Kind::LostAnswers,
+    Kind::ReceiverFails,
+    Kind::Upgrade,
+    Kind::NodeDown,
+];
 
 /// One fault with its time; what lies outside of all of them is calm.
 #[derive(Clone, Debug)]
@@ -130,6 +157,8 @@ pub struct Plan {
     pub faults: Vec<Fault>,
     pub acts: Vec<(Duration, Act)>,
     pub end: Duration,
+    /// Of what replicas write at first.
+    pub format: u32,
 }
 
 pub const REPLICAS: [&str; 2] = ["a", "b"];
@@ -156,6 +185,7 @@ impl Plan {
             faults: Vec::new(),
             acts: Vec::new(),
             end: secs(END),
+            format: 2,
         };
         let mut maker = Maker {
             rng: fastrand::Rng::with_seed(seed),
@@ -166,6 +196,9 @@ impl Plan {
             maker.fault();
         }
         let mut plan = maker.plan;
+        if plan.faults.iter().any(|fault| fault.kind == Kind::Upgrade) {
+            plan.format = 1;
+        }
         // Stable: what was planned first happens first.
         plan.acts.sort_by_key(|(at, _)| *at);
         plan.faults.sort_by_key(|fault| (fault.from, fault.kind));
@@ -207,21 +240,24 @@ impl Maker {
                 at += self.seconds(150..=420);
             }
         }
+        let mut at = self.seconds(60..=400);
+        let mut there = true;
+        while at < secs(END - 6 * 60) {
+            there = !there;
+            self.act(at, Act::Job { node: 0, there });
+            at += self.seconds(150..=420);
+        }
     }
 
     fn fault(&mut self) {
-        let from = self.seconds(FIRST..=LAST - 5 * 60);
-        const KINDS: [Kind; 7] = [
-            Kind::Crash,
-            Kind::CrashAtAnswer,
-            Kind::CrashAtWrite,
-            Kind::Pause,
-            Kind::ClockJump,
-            Kind::ReceiverFails,
-            Kind::LostAnswers,
-        ];
         let kind = KINDS[self.rng.usize(0..KINDS.len())];
-        let (until, words) = self.make(kind, from);
+        let from = self.seconds(FIRST..=LAST - 5 * 60);
+        let (until, words) = match kind {
+            Kind::Crash | Kind::CrashAtAnswer | Kind::CrashAtWrite | Kind::Pause => self.blow(kind, from),
+            Kind::LoseAll | Kind::HolderDies | Kind::NodeDown | Kind::Upgrade => self.blows(kind, from),
+            Kind::Partition | Kind::Deaf | Kind::Slow | Kind::LostAnswers => self.network(kind, from),
+            _ => self.other(kind, from),
+        };
         self.plan.faults.push(Fault {
             kind,
             from,
@@ -230,36 +266,155 @@ impl Maker {
         });
     }
 
-    /// Plans a fault of this kind; says until when it lasts, and what it is.
-    fn make(&mut self, kind: Kind, from: Duration) -> (Duration, String) {
+    /// One replica dies or stands still.
+    fn blow(&mut self, kind: Kind, from: Duration) -> (Duration, String) {
+        let (who, down) = (self.who(), self.seconds(1..=120));
+        let act = match kind {
+            Kind::Crash => Act::Kill {
+                who,
+                power: self.rng.bool(),
+                down,
+            },
+            Kind::CrashAtAnswer => Act::KillAtAnswer { who, down },
+            Kind::CrashAtWrite => Act::KillAtWrite {
+                who,
+                writes: self.rng.u32(0..40),
+                down,
+            },
+            _ => Act::Pause {
+                who,
+                still: self.seconds(2..=180),
+            },
+        };
+        let words = format!("{act:?}");
+        self.act(from, act);
+        // When it really came about is in the world's own book.
+        (from, words)
+    }
+
+    /// More than one thing happens.
+    fn blows(&mut self, kind: Kind, from: Duration) -> (Duration, String) {
         match kind {
-            Kind::Crash => {
-                let (who, down, power) = (self.who(), self.seconds(1..=120), self.rng.bool());
+            Kind::LoseAll => {
+                let down = self.seconds(1..=60);
+                self.act(from, Act::LoseAll { down });
+                (from, format!("for {down:?}"))
+            }
+            Kind::HolderDies => {
+                self.act(from, Act::ArbiterAway(true));
+                let (dies, down) = (from + self.seconds(5..=120), self.seconds(5..=240));
+                let (who, power) = (Who::Holder, self.rng.bool());
+                self.act(dies, Act::Kill { who, power, down });
+                let until = dies + self.seconds(30..=300);
+                self.act(until, Act::ArbiterAway(false));
+                (until, format!("at {} for {down:?}", clock(dies)))
+            }
+            Kind::NodeDown => {
+                let (node, down) = (NODES[self.rng.usize(0..self.plan.nodes)], self.seconds(5..=300));
+                let (who, power) = (Who::Is(node), self.rng.bool());
                 self.act(from, Act::Kill { who, power, down });
-                (from + down, format!("{who:?}, power {power}"))
+                (from + down, node.to_owned())
             }
-            Kind::CrashAtAnswer => {
-                let (who, down) = (self.who(), self.seconds(1..=60));
-                self.act(from, Act::KillAtAnswer { who, down });
-                (secs(LAST) + down, format!("{who:?}"))
+            _ => {
+                let first = self.rng.usize(0..2);
+                let then = from + self.seconds(20..=180);
+                self.act(from, Act::Upgrade(REPLICAS[first]));
+                self.act(then, Act::Upgrade(REPLICAS[1 - first]));
+                (then, format!("{} first", REPLICAS[first]))
             }
-            Kind::CrashAtWrite => {
-                let (who, down, writes) = (self.who(), self.seconds(1..=60), self.rng.u32(0..40));
-                self.act(from, Act::KillAtWrite { who, writes, down });
-                (secs(LAST) + down, format!("{who:?}, after {writes} writes"))
+        }
+    }
+
+    fn network(&mut self, kind: Kind, from: Duration) -> (Duration, String) {
+        let until = from + self.seconds(5..=240);
+        let replica = self.replica();
+        match kind {
+            Kind::Partition => {
+                let pairs = [
+                    (REPLICAS[0], REPLICAS[1]),
+                    (replica, "arbiter"),
+                    (replica, "slack"),
+                    (replica, "pager"),
+                    (NODES[self.rng.usize(0..self.plan.nodes)], replica),
+                ];
+                let (one, other) = pairs[self.rng.usize(0..pairs.len())];
+                let one_way = self.rng.u8(0..3) == 0;
+                let set = |cut| match one_way {
+                    true => Act::CutOne {
+                        from: one,
+                        to: other,
+                        cut,
+                    },
+                    false => Act::Cut { one, other, cut },
+                };
+                self.act(from, set(true));
+                self.act(until, set(false));
+                let way = if one_way { "to" } else { "and" };
+                (until, format!("{one} {way} {other}"))
             }
-            Kind::Pause => {
-                let (who, still) = (self.who(), self.seconds(2..=180));
-                self.act(from, Act::Pause { who, still });
-                (from + still, format!("{who:?}"))
+            Kind::Deaf => {
+                for nth in 0..self.plan.nodes {
+                    let (one, other) = (NODES[nth], replica);
+                    self.act(
+                        from,
+                        Act::Cut {
+                            one,
+                            other,
+                            cut: true,
+                        },
+                    );
+                    self.act(
+                        until,
+                        Act::Cut {
+                            one,
+                            other,
+                            cut: false,
+                        },
+                    );
+                }
+                (until, replica.to_owned())
             }
+            Kind::Slow => {
+                let by = Duration::from_millis(self.rng.u64(100..=2_500));
+                let (one, other) = (REPLICAS[0], REPLICAS[1]);
+                self.act(from, Act::Slow { one, other, by });
+                let none = Duration::ZERO;
+                self.act(until, Act::Slow { one, other, by: none });
+                (until, format!("{by:?}"))
+            }
+            _ => {
+                let to = ["pager", "slack", REPLICAS[0], REPLICAS[1]][self.rng.usize(0..4)];
+                let from_whom = if to == replica { NODES[0] } else { replica };
+                let (requests, answers) = (self.rng.u8(0..50), self.rng.u8(0..50));
+                let lossy = |requests, answers| Act::Lossy {
+                    from: from_whom,
+                    to,
+                    requests,
+                    answers,
+                };
+                self.act(from, lossy(requests, answers));
+                self.act(until, lossy(0, 0));
+                let words = format!("{from_whom} to {to}: {requests} % of requests, {answers} % of answers");
+                (until, words)
+            }
+        }
+    }
+
+    fn other(&mut self, kind: Kind, from: Duration) -> (Duration, String) {
+        let until = from + self.seconds(5..=240);
+        match kind {
             Kind::ClockJump => {
-                let (who, millis) = (self.who(), self.rng.i64(-20_000..=20_000));
+                let who = if self.rng.u8(0..4) == 0 {
+                    Who::Is(NODES[self.rng.usize(0..self.plan.nodes)])
+                } else {
+                    self.who()
+                };
+                let millis = self.rng.i64(-20_000..=20_000);
                 self.act(from, Act::Jump { who, millis });
-                (from + secs(60), format!("{who:?} by {millis} ms"))
+                (from, format!("{who:?} by {millis} ms"))
             }
             Kind::DiskFull => {
-                let (who, until) = (self.replica(), from + self.seconds(5..=240));
+                let who = [REPLICAS[0], REPLICAS[1], NODES[0]][self.rng.usize(0..3)];
                 self.act(from, Act::Full { who, full: true });
                 self.act(until, Act::Full { who, full: false });
                 (until, who.to_owned())
@@ -273,43 +428,24 @@ impl Maker {
                     Manner::TakesAndHangs,
                 ];
                 let manner = manners[self.rng.usize(0..manners.len())];
-                let until = from + self.seconds(5..=180);
                 self.act(from, Act::Behave { whom, manner });
-                self.act(
-                    until,
-                    Act::Behave {
-                        whom,
-                        manner: Manner::Well,
-                    },
-                );
+                let well = Manner::Well;
+                self.act(until, Act::Behave { whom, manner: well });
                 (until, format!("{whom:?} {manner:?}"))
             }
+            Kind::ArbiterDown => {
+                self.act(from, Act::ArbiterAway(true));
+                self.act(until, Act::ArbiterAway(false));
+                (until, String::new())
+            }
+            Kind::LeaseDeleted => {
+                self.act(from, Act::DeleteLease);
+                (from, String::new())
+            }
             _ => {
-                let to = ["pager", "slack"][self.rng.usize(0..2)];
-                let (who, until) = (self.replica(), from + self.seconds(30..=240));
-                let (requests, answers) = (self.rng.u8(0..50), self.rng.u8(0..50));
-                self.act(
-                    from,
-                    Act::Lossy {
-                        from: who,
-                        to,
-                        requests,
-                        answers,
-                    },
-                );
-                self.act(
-                    until,
-                    Act::Lossy {
-                        from: who,
-                        to,
-                        requests: 0,
-                        answers: 0,
-                    },
-                );
-                (
-                    until,
-                    format!("{who} to {to}: {requests} % of requests, {answers} % of answers"),
-                )
+                let writes = self.rng.u32(1..=5);
+                self.act(from, Act::ArbiterSwallows(writes));
+                (from, format!("{writes} of the arbiter's answers"))
             }
         }
     }

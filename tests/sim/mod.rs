@@ -13,11 +13,13 @@ mod arbiter;
 mod checks;
 mod disk;
 mod faults;
+mod machine;
 mod net;
 mod node;
 mod process;
 mod receivers;
 mod replica;
+mod truth;
 mod world;
 
 use std::collections::BTreeMap;
@@ -57,7 +59,7 @@ fn run(seed: u64) -> Outcome {
         let mut world = world::World::new(seed, &plan);
         world.run(plan.end).await;
         let (wrong, seen) = checks::check(&world, &plan);
-        let lines = world.log.lines();
+        let lines = world.around.log.lines();
         world.end().await;
         (lines, wrong, seen)
     });

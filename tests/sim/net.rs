@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::BoxFuture;
-use model::outside::{Call, Client, ClientError, Method, Request, Response, Serve};
+use model::outside::{Call, Client, ClientError, Identity, Method, Request, Response, Role, Serve};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use super::faults::REPLICAS;
 use super::process::Gate;
 use super::world::Log;
 
@@ -52,9 +53,29 @@ pub struct Net {
 }
 
 struct State {
-    rng: fastrand::Rng,
+    seed: u64,
     hosts: BTreeMap<Arc<str>, Host>,
-    links: BTreeMap<(Arc<str>, Arc<str>), Link>,
+    links: BTreeMap<(Arc<str>, Arc<str>), Path>,
+}
+
+/// Each direction has its own luck: what others send at the same moment does not change it.
+struct Path {
+    link: Link,
+    rng: fastrand::Rng,
+}
+
+impl State {
+    fn path(&mut self, from: &str, to: &str) -> &mut Path {
+        let seed = self.seed;
+        self.links.entry((from.into(), to.into())).or_insert_with(|| {
+            let name = from.bytes().chain(*b" > ").chain(to.bytes());
+            let own = name.fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+            Path {
+                link: Link::default(),
+                rng: fastrand::Rng::with_seed(own),
+            }
+        })
+    }
 }
 
 /// How one exchange goes, decided when it begins.
@@ -76,7 +97,7 @@ enum Lost {
 impl Net {
     pub fn new(seed: u64, log: Arc<Log>) -> Arc<Self> {
         let state = State {
-            rng: fastrand::Rng::with_seed(seed),
+            seed,
             hosts: BTreeMap::new(),
             links: BTreeMap::new(),
         };
@@ -96,18 +117,11 @@ impl Net {
 
     /// Changes one direction.
     pub fn link(&self, from: &str, to: &str, change: impl FnOnce(&mut Link)) {
-        let mut state = self.state.lock();
-        change(state.links.entry((from.into(), to.into())).or_default());
+        change(&mut self.state.lock().path(from, to).link);
     }
 
     pub fn is_cut(&self, from: &str, to: &str) -> bool {
-        let state = self.state.lock();
-        let link = state.links.get(&(from.into(), to.into()));
-        link.is_some_and(|link| link.cut)
-    }
-
-    pub fn heal(&self) {
-        self.state.lock().links.clear();
+        self.state.lock().path(from, to).link.cut
     }
 
     /// Lets go of all that holds on to it.
@@ -118,22 +132,20 @@ impl Net {
     /// How long one message takes now.
     pub fn latency(&self, from: &str, to: &str) -> Duration {
         let mut state = self.state.lock();
-        let link = state.links.get(&(from.into(), to.into())).copied();
-        let millis = state.rng.u64(1..=20);
-        Duration::from_millis(millis) + link.unwrap_or_default().slow
+        let path = state.path(from, to);
+        Duration::from_millis(path.rng.u64(1..=20)) + path.link.slow
     }
 
     fn fate(&self, from: &str, to: &str) -> Fate {
         let (there, back) = (self.latency(from, to), self.latency(to, from));
         let mut state = self.state.lock();
-        let link = state.links.get(&(from.into(), to.into())).copied();
-        let link = link.unwrap_or_default();
+        let Path { link, rng } = state.path(from, to);
         Fate {
             there,
             back,
-            request_lost: state.rng.u8(0..100) < link.loses_requests,
-            answer_lost: state.rng.u8(0..100) < link.loses_answers,
-            noticed: state.rng.bool(),
+            request_lost: rng.u8(0..100) < link.loses_requests,
+            answer_lost: rng.u8(0..100) < link.loses_answers,
+            noticed: rng.bool(),
         }
     }
 
@@ -146,8 +158,8 @@ impl Net {
     ) -> Result<Response, Lost> {
         let fate = self.fate(&from, &to);
         tokio::time::sleep(fate.there).await;
+        // Half of them have a connection already; to open one needs both directions.
         if self.is_cut(&from, &to) || self.is_cut(&to, &from) && fate.noticed {
-            // Half of them had a connection already and wait for an answer on it.
             if fate.noticed {
                 tokio::time::sleep(CONNECT).await;
                 return Err(Lost::Connect("timed out"));
@@ -167,7 +179,7 @@ impl Net {
             Some(Host::Process { gate, .. }) if gate.is_dead() => return Err(Lost::Connect("refused")),
             Some(Host::Process { gate, serve }) => {
                 let (answer, answered) = oneshot::channel();
-                let call = call(&request);
+                let call = call(&from, &request);
                 tokio::spawn(async move {
                     let work = async {
                         // A paused process finds the request in its socket when it goes on.
@@ -281,7 +293,8 @@ fn parts(url: &str) -> Option<(&str, &str)> {
     Some((host.split(':').next()?, path))
 }
 
-fn call(request: &Request) -> Call {
+/// Who it comes from is known, as by a credential.
+fn call(from: &Arc<str>, request: &Request) -> Call {
     let path = parts(&request.url).map_or("", |(_, path)| path);
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let headers = request.headers.iter();
@@ -297,6 +310,9 @@ fn call(request: &Request) -> Call {
             .collect(),
         body: request.body.clone(),
         local: false,
-        from: None,
+        from: Some(Identity {
+            role: if REPLICAS.contains(&&**from) { Role::Replica } else { Role::Node },
+            name: Arc::clone(from),
+        }),
     }
 }

@@ -1,26 +1,33 @@
-//! One node: reads its truth every fifteen seconds and sends it to the replicas.
+//! One node: reads its truth every fifteen seconds into its store, from where it is sent to both replicas.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::outside::{Client, Method, Request};
-use model::{Clock, Column, Keep, Kind, Labels, Round, SeriesDesc, TargetDesc, Timestamp};
+use model::outside::{Client, Files};
+use model::{
+    Clock, Column, Feed, Keep, Kind, Labels, Ledger, Round, SeriesDesc, SeriesRef, TargetDesc, TargetRef, Timestamp,
+};
 use parking_lot::Mutex;
+use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
 
-use super::process::SimClock;
+use super::faults::REPLICAS;
+use super::machine::Outside;
+use super::process::{SimClock, Tasks};
 use super::world::Log;
 
 pub const INTERVAL: Duration = Duration::from_secs(15);
-pub const PATH: &str = "/sim/round";
 
 /// What is so on the node, as the simulator wishes it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Facts {
     pub load: f64,
+    /// Whether a job is there that should be.
+    pub job: bool,
 }
 
-/// One round as the node read it.
+/// One round as the node read and kept it.
 #[derive(Clone, Copy, Debug)]
 pub struct Read {
     /// By the simulator's time.
@@ -32,31 +39,104 @@ pub struct Read {
 
 /// What is so, and what was read of it: outlives the process.
 pub struct Ground {
-    pub name: Arc<str>,
+    pub name: &'static str,
     pub facts: Mutex<Facts>,
     pub reads: Mutex<Vec<Read>>,
+    /// When a replica took something that it sent.
+    pub heard: Mutex<Vec<Duration>>,
 }
 
 impl Ground {
-    pub fn new(name: &str) -> Arc<Self> {
+    pub fn new(name: &'static str) -> Arc<Self> {
         Arc::new(Self {
-            name: name.into(),
-            facts: Mutex::new(Facts { load: 0.0 }),
+            name,
+            facts: Mutex::new(Facts { load: 0.0, job: true }),
             reads: Mutex::default(),
+            heard: Mutex::default(),
         })
     }
 }
 
-pub struct Driver {
-    pub ground: Arc<Ground>,
-    pub clock: Arc<SimClock>,
-    pub wire: Arc<dyn Client>,
-    pub replicas: Vec<String>,
-    pub log: Arc<Log>,
+/// The rooms of the node role.
+pub struct Node {
+    store: Arc<store::Store>,
+    sender: remote::SenderHandle,
+    pub tasks: Tasks,
 }
 
-impl Driver {
-    pub async fn run(self, stop: CancellationToken) {
+const SOURCE: usize = 0;
+const SENDER: usize = 1;
+
+impl Node {
+    /// # Errors
+    /// A room cannot start.
+    pub fn start(outside: &Outside, ground: &Arc<Ground>) -> Result<Self, String> {
+        let registry = Registry::new();
+        let clock = Arc::clone(&outside.clock) as Arc<dyn Clock>;
+        let config = store::Config {
+            history: store::History::None,
+            ..store::Config::default()
+        };
+        let disk = Arc::clone(&outside.disk) as Arc<dyn store::Disk>;
+        let store = store::Store::open_on(disk, Path::new("metrics"), config, Arc::clone(&clock), &registry);
+        let store = store.map_err(|error| error.to_string())?;
+        let destinations = REPLICAS.map(|replica| remote::Destination {
+            config: remote::Config {
+                url: format!("http://{replica}/api/v1/write"),
+                ..remote::Config::default()
+            },
+            external_labels: Labels::empty(),
+        });
+        let sender = remote::Sender::open(
+            &destinations,
+            remote::Limits::default(),
+            Arc::clone(&outside.disk) as Arc<dyn Files>,
+            Path::new(""),
+            &(Arc::clone(&outside.wire) as Arc<dyn Client>),
+            clock,
+            &registry,
+        );
+        let sender = sender.map_err(|error| error.to_string())?;
+        let handle = sender.handle();
+        store.feed_to(Arc::new(handle.clone()) as Arc<dyn Feed>);
+        let source = Source {
+            ground: Arc::clone(ground),
+            clock: Arc::clone(&outside.clock),
+            store: Arc::clone(&store),
+            log: Arc::clone(&outside.around.log),
+        };
+        let mut tasks = Tasks::new(2);
+        tasks.spawn(SOURCE, |stop| source.run(stop));
+        tasks.spawn(SENDER, {
+            let store = Arc::clone(&store);
+            |stop| sender.run(store, stop)
+        });
+        Ok(Self {
+            store,
+            sender: handle,
+            tasks,
+        })
+    }
+
+    pub fn ledgers(&self) -> Vec<(&'static str, Ledger)> {
+        vec![("store", self.store.ledger()), ("remote", self.sender.ledger())]
+    }
+}
+
+struct Source {
+    ground: Arc<Ground>,
+    clock: Arc<SimClock>,
+    store: Arc<store::Store>,
+    log: Arc<Log>,
+}
+
+impl Source {
+    async fn run(self, stop: CancellationToken) {
+        let target = self.store.target(&TargetDesc {
+            name: "sim".into(),
+            page: None,
+            staleness: None,
+        });
         loop {
             let now = self.clock.now();
             let millis = model::time::millis(INTERVAL);
@@ -64,59 +144,46 @@ impl Driver {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                () = self.clock.sleep_until(next) => self.round().await,
+                () = self.clock.sleep_until(next) => self.round(target),
             }
         }
     }
 
-    async fn round(&self) {
+    fn series(&self, target: TargetRef, name: &str) -> Option<SeriesRef> {
+        let labels = [("__name__", name), ("job", "sim"), ("instance", self.ground.name)];
+        let desc = SeriesDesc {
+            labels: Labels::from_pairs(labels),
+            kind: Kind::Gauge,
+            family: name.into(),
+            help: "Made up.".into(),
+            unit: "".into(),
+        };
+        self.store.series(target, &desc).ok()
+    }
+
+    fn round(&self, target: TargetRef) {
         let facts = *self.ground.facts.lock();
         let time = self.clock.now();
-        self.ground.reads.lock().push(Read {
-            at: self.log.now(),
+        let mut all = vec![("up", 1.0), ("sim_load", facts.load)];
+        if facts.job {
+            all.push(("sim_job", 1.0));
+        }
+        let all = all.into_iter().filter_map(|(name, value)| Some((self.series(target, name)?, value)));
+        let (series, values): (Vec<_>, Vec<_>) = all.unzip();
+        let length = series.len();
+        let kept = self.store.commit(Column {
+            target,
             time,
-            facts,
+            round: Round::Whole,
+            series,
+            values,
         });
-        let body = format!("{} {} {}", self.ground.name, time.0, facts.load);
-        for replica in &self.replicas {
-            let request = Request {
-                method: Method::Post,
-                url: format!("http://{replica}{PATH}"),
-                headers: Vec::new(),
-                body: body.clone().into_bytes(),
-                timeout: Duration::from_secs(2),
-                answer_bytes_max: 1024,
-            };
-            _ = self.wire.send(request).await;
+        if kept.kept == length {
+            self.ground.reads.lock().push(Read {
+                at: self.log.now(),
+                time,
+                facts,
+            });
         }
     }
-}
-
-pub fn keep(keep: &dyn Keep, text: &str) {
-    let mut words = text.split(' ');
-    let (Some(node), Some(time), Some(load)) = (words.next(), words.next(), words.next()) else {
-        return;
-    };
-    let target = keep.target(&TargetDesc {
-        name: node.into(),
-        page: None,
-        staleness: None,
-    });
-    let series = keep.series(
-        target,
-        &SeriesDesc {
-            labels: Labels::from_pairs([("__name__", "sim_load"), ("node", node)]),
-            kind: Kind::Gauge,
-            family: "sim_load".into(),
-            help: "".into(),
-            unit: "".into(),
-        },
-    );
-    keep.commit(Column {
-        target,
-        time: Timestamp(time.parse().unwrap()),
-        round: Round::Whole,
-        series: vec![series.unwrap()],
-        values: vec![load.parse().unwrap()],
-    });
 }

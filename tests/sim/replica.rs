@@ -1,24 +1,29 @@
 //! One replica of the cluster role: the rooms of the hall, with the simulator's clock, network and disk.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use journal::Journal;
-use model::outside::{Call, Response, Serve};
-use model::{BoxFuture, Clock, Keep, Leadership, Ledger};
+use model::outside::{Call, Client, Files, Response, Serve};
+use model::{BoxFuture, Clock, Ledger, MatchOp, Matcher, Select, Timestamp, TimeRange};
 use prometheus::Registry;
-use tokio::sync::{mpsc, watch};
+use remote::receive::Receiver;
+use tokio::sync::mpsc;
 
-use super::disk::Disk;
-use super::net::Wire;
-use super::node;
-use super::process::{SimClock, Tasks};
+use super::faults::REPLICAS;
+use super::machine::Outside;
+use super::node::Ground;
+use super::process::Tasks;
+use super::world::Log;
 
 /// Stages in which a replica stops, as the hall has them.
-const RULES: usize = 0;
-const NOTIFIER: usize = 1;
-const STORE: usize = 2;
+const SOURCES: usize = 0;
+const RULES: usize = 1;
+const PAIR: usize = 2;
+const NOTIFIER: usize = 3;
+const STORE: usize = 4;
 
 const RULE_FILE: &str = r#"
 groups:
@@ -33,10 +38,18 @@ groups:
     expr: count(sim_load > 0.5) >= 2
     for: 30s
     annotations: { summary: 'sim/ManyLoaded' }
+  - alert: AgentSilent
+    expr: skopos_sender_up == 0
+    annotations: { summary: 'sim/AgentSilent/{{ $labels.node }}' }
+  - alert: JobGone
+    expr: absent(sim_job{node="n1"})
+    for: 30s
+    annotations: { summary: 'sim/JobGone/n1' }
 "#;
 
 const NOTIFIER_CONFIG: &str = "
 slack: { webhook_url: 'http://slack/services/T/B/x' }
+pagerduty: { routing_key: '0123456789abcdef0123456789abcdef', url: 'http://pager/v2/enqueue' }
 group_by: ['...']
 group_wait: 5s
 group_interval: 1m
@@ -44,72 +57,126 @@ resolve_wait: 5s
 external_url: 'http://skopos'
 ";
 
-/// What it is made of.
-pub struct Outside {
-    pub name: Arc<str>,
-    pub clock: Arc<SimClock>,
-    pub disk: Arc<Disk>,
-    pub wire: Arc<Wire>,
-}
-
 pub struct Replica {
     pub store: Arc<store::Store>,
     pub engine: Arc<promql::Engine>,
+    pub pair: pair::Handle,
+    receiver: Arc<Receiver>,
     rules: rules::Manager,
     notifier: notifier::Handle,
+    grounds: Vec<Arc<Ground>>,
+    log: Arc<Log>,
     pub tasks: Tasks,
 }
 
 impl Replica {
     /// # Errors
     /// A room cannot start.
-    pub fn start(outside: &Outside) -> Result<Self, String> {
-        let Outside {
-            clock, disk, wire, ..
-        } = outside;
+    pub fn start(outside: &Outside, grounds: &[Arc<Ground>]) -> Result<Self, String> {
         let registry = Registry::new();
-        let files = Arc::clone(disk) as Arc<dyn model::outside::Files>;
+        let clock = Arc::clone(&outside.clock) as Arc<dyn Clock>;
+        let client = Arc::clone(&outside.wire) as Arc<dyn Client>;
+        let files = Arc::clone(&outside.disk) as Arc<dyn Files>;
         let journal = Journal::open(files, Path::new("alerts")).map_err(words)?;
-        let (_lead, leadership) = watch::channel(Leadership::standalone());
         let store = store::Store::open_on(
-            Arc::clone(disk) as Arc<dyn store::Disk>,
+            Arc::clone(&outside.disk) as Arc<dyn store::Disk>,
             Path::new("metrics"),
             store::Config::default(),
-            Arc::clone(clock) as Arc<dyn Clock>,
+            Arc::clone(&clock),
             &registry,
         )
         .map_err(words)?;
         let engine = Arc::new(promql::Engine::new(store.clone(), promql::Options::default()));
-        let (alerts, inbox) = mpsc::channel(1024);
+        let receiver = Receiver::new(
+            remote::receive::Config::default(),
+            store.clone(),
+            journal.clone(),
+            Arc::clone(&clock),
+            &registry,
+        );
+
+        let peer = REPLICAS.iter().find(|name| **name != outside.name);
+        let config = pair::Config {
+            name: outside.name.to_owned(),
+            peer: peer.map(|peer| format!("http://{peer}")),
+            ..pair::Config::default()
+        };
+        let keys = pair::Keys::default();
+        let (pair, pair_handle) = pair::Pair::new(config, keys, journal.clone(), Arc::clone(&clock), &registry);
+        let leads = pair_handle.leadership();
+        receiver.epochs_from(Arc::new(move || leads.borrow().epoch));
+
+        let (said, events) = mpsc::channel(1024);
+        let (merged, inbox) = mpsc::channel(1024);
         let config: notifier::Config = yaml::read("notifier.yaml", NOTIFIER_CONFIG).map_err(words)?;
         let (notifier, notifier_handle) = notifier::Notifier::new(
             &config,
             inbox,
             journal.clone(),
-            Arc::clone(wire) as Arc<dyn model::outside::Client>,
-            Arc::clone(clock) as Arc<dyn Clock>,
-            leadership.clone(),
+            Arc::clone(&client),
+            Arc::clone(&clock),
+            pair_handle.leadership(),
+            Arc::new(pair_handle.clone()),
             &registry,
         );
         let near = rules::Neighbours {
             ask: engine.clone(),
             keep: store.clone(),
             journal,
-            events: alerts,
-            leadership,
-            clock: Arc::clone(clock) as Arc<dyn Clock>,
+            events: said,
+            leadership: pair_handle.leadership(),
+            clock: Arc::clone(&clock),
+            presence: receiver.clone(),
         };
         let rules = rules::Manager::new(near, &registry, rules::Options::default());
         let groups = rules::load(&[("sim.yaml", RULE_FILE)]).map_err(|wrong| format!("{wrong:?}"))?;
         rules.apply(groups);
-        let mut tasks = Tasks::new(3);
+        let near = pair::Neighbours {
+            client,
+            arbiter: Some(outside.around.office.way(outside.name.into(), Arc::clone(&outside.gate))),
+            events,
+            merged,
+            heard: {
+                let receiver = receiver.clone();
+                Arc::new(move || receiver.heard())
+            },
+            heard_elsewhere: {
+                let receiver = receiver.clone();
+                Arc::new(move |heard| receiver.heard_elsewhere(heard))
+            },
+            fullness: {
+                let (store, rules) = (store.clone(), rules.clone());
+                Arc::new(move || {
+                    let groups = rules.view();
+                    let rules = groups.iter().flat_map(|group| &group.rules);
+                    pair::Fullness {
+                        oldest: store.oldest(),
+                        series: store.series_count() as u64,
+                        alerts: rules.map(|rule| rule.alerts.len() as u64).sum(),
+                    }
+                })
+            },
+            inherit: {
+                let rules = rules.clone();
+                Arc::new(move || rules.inherit())
+            },
+            copy: Arc::new(|_, _, _| Box::pin(std::future::ready(Ok(())))),
+            writes: Arc::new(NoWrites),
+        };
+
+        let mut tasks = Tasks::new(5);
+        tasks.spawn(SOURCES, {
+            let receiver = receiver.clone();
+            |stop| receiver.run(stop)
+        });
         tasks.spawn(RULES, {
             let rules = rules.clone();
             |stop| rules.run(stop)
         });
+        tasks.spawn(PAIR, |stop| pair.run(near, stop));
         tasks.spawn(NOTIFIER, |stop| notifier.run(stop));
         tasks.spawn(STORE, {
-            let (store, clock) = (store.clone(), Arc::clone(clock));
+            let store = store.clone();
             |stop| async move {
                 loop {
                     tokio::select! {
@@ -123,8 +190,12 @@ impl Replica {
         Ok(Self {
             store,
             engine,
+            pair: pair_handle,
+            receiver,
             rules,
             notifier: notifier_handle,
+            grounds: grounds.to_vec(),
+            log: Arc::clone(&outside.around.log),
             tasks,
         })
     }
@@ -132,37 +203,77 @@ impl Replica {
     /// What answers the others.
     pub fn serve(&self) -> Arc<dyn Serve> {
         Arc::new(Desk {
-            store: self.store.clone(),
+            receiver: self.receiver.clone(),
+            pair: self.pair.clone(),
+            grounds: self.grounds.clone(),
+            log: Arc::clone(&self.log),
         })
+    }
+
+    /// What it has of a node's load.
+    pub fn samples(&self, node: &str) -> BTreeMap<Timestamp, f64> {
+        let matchers = [("__name__", "sim_load"), ("node", node)];
+        let matchers = matchers.map(|(name, value)| Matcher::new(name, MatchOp::Equal, value));
+        let found = self.store.select(&matchers, TimeRange::ALL, usize::MAX).unwrap_or_default();
+        let samples = found.iter().flat_map(|series| series.times.iter().zip(series.values.iter()));
+        let samples = samples.filter(|(_, value)| !model::is_stale(**value));
+        samples.map(|(time, value)| (*time, *value)).collect()
     }
 
     pub fn ledgers(&self) -> Vec<(&'static str, Ledger)> {
         vec![
+            ("receiver", self.receiver.ledger()),
             ("store", self.store.ledger()),
             ("rules", self.rules.ledger()),
+            ("pair", self.pair.ledger()),
             ("notifier", self.notifier.ledger()),
         ]
     }
 }
 
+/// In the place of the web server: who calls is known already.
 struct Desk {
-    store: Arc<store::Store>,
+    receiver: Arc<Receiver>,
+    pair: pair::Handle,
+    grounds: Vec<Arc<Ground>>,
+    log: Arc<Log>,
 }
 
 impl Serve for Desk {
     fn serve(&self, call: Call) -> BoxFuture<'static, Response> {
-        let status = if call.path == node::PATH {
-            let text = String::from_utf8_lossy(&call.body).into_owned();
-            node::keep(&*self.store as &dyn Keep, &text);
-            204
+        if pair::PATHS.contains(&call.path.as_str()) {
+            return self.pair.serve(call);
+        }
+        let response = if call.path == "/api/v1/write" {
+            let response = self.receiver.write(&call);
+            let node = call.from.map(|from| from.name).unwrap_or_default();
+            if let Some(ground) = self.grounds.iter().find(|ground| *ground.name == *node)
+                && (200..300).contains(&response.status)
+            {
+                ground.heard.lock().push(self.log.now());
+            }
+            response
         } else {
-            404
+            status(404)
         };
-        Box::pin(std::future::ready(Response {
-            status,
-            headers: Vec::new(),
-            body: Vec::new(),
-        }))
+        Box::pin(std::future::ready(response))
+    }
+}
+
+/// Nobody writes by hand here.
+struct NoWrites;
+
+impl Serve for NoWrites {
+    fn serve(&self, _: Call) -> BoxFuture<'static, Response> {
+        Box::pin(std::future::ready(status(404)))
+    }
+}
+
+fn status(status: u16) -> Response {
+    Response {
+        status,
+        headers: Vec::new(),
+        body: Vec::new(),
     }
 }
 
