@@ -9,6 +9,7 @@ mod glob;
 pub mod graph;
 pub mod lines;
 mod lock;
+pub mod relay;
 mod reload;
 mod shipped;
 mod stages;

@@ -123,6 +123,21 @@ impl Store {
         self.wal.as_ref().is_none_or(|wal| wal.queue.sync())
     }
 
+    /// Returns once all that was committed has been written, though perhaps not yet synced: from then on only a power
+    /// failure can lose it. Where the disk refuses it, at once.
+    pub fn written(&self) {
+        if let Some(wal) = &self.wal {
+            wal.queue.written();
+        }
+    }
+
+    /// Samples that wait to be written to the log, and how many may.
+    #[must_use]
+    pub fn log_waiting(&self) -> (usize, usize) {
+        let waiting = self.wal.as_ref().map_or(0, |wal| wal.queue.waiting());
+        (waiting, crate::wal::queue::VALUES_MAX)
+    }
+
     /// Makes the log safe and ends its thread; what is committed from now on is in memory only. False when
     /// something is not on the disk.
     pub fn close(&self) -> bool {

@@ -98,6 +98,7 @@ impl Writer {
                 sync,
                 stop,
             } = self.queue.next(self.deadline());
+            let taken = entries.len() as u64;
             self.take(entries);
             if self.may_try(sync.is_some() || stop) {
                 if let Some(failing) = &mut self.state.failing {
@@ -105,6 +106,7 @@ impl Writer {
                 }
                 self.write();
             }
+            self.queue.wrote(taken);
             if sync.is_some() || stop || self.must_sync() {
                 self.sync();
             }

@@ -79,6 +79,7 @@ pub(crate) fn routes() -> Router<Rooms> {
         .route("/self/test", post(send_test))
         .route("/jump", get(jump))
         .route("/graph", get(graph_or_prometheus))
+        .route("/graph.json", get(graph_as_json))
         .route("/assets/{name}", get(assets::serve))
         .route("/favicon.ico", get(assets::favicon))
 }
@@ -111,6 +112,11 @@ async fn graph_or_prometheus(State(rooms): State<Rooms>, uri: Uri) -> Response {
     }
     let visit = Visit::new(rooms, &uri);
     Redirect::to(&link::explore(visit.asked("g0.expr"))).into_response()
+}
+
+/// The same for `skopos graph`.
+async fn graph_as_json(State(rooms): State<Rooms>) -> axum::Json<model::view::Graph> {
+    axum::Json((rooms.graph)())
 }
 
 async fn jump(State(rooms): State<Rooms>, uri: Uri) -> Response {
