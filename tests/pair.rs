@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::fakes::pagerduty::PagerDuty;
+use crate::fakes::pagerduty::{PagerDuty, ROUTING_KEY};
 use crate::fakes::peer::{Answer, Peer};
 use crate::fakes::slack::Slack;
 use crate::harness::components::free_port;
@@ -85,7 +85,7 @@ impl Estate {
                 "{pace}rules: {{ shipped: false }}
 rule_files: ['../rules.yaml']
 web: {{ tokens_file: ../tokens }}
-remote: {{ silence_after: 6s }}
+remote: {{ receive: {{ silence_after: 6s }} }}
 pair: {{ name: skopos-{nth}, peer: 'http://127.0.0.1:{}', token_file: token, lease_file: ../lease }}
 notifier:
   group_by: [alertname, node]
@@ -97,7 +97,7 @@ notifier:
 ",
                 ports[1 - nth],
                 slack.url(),
-                "0123456789abcdef0123456789abcdef",
+                ROUTING_KEY,
                 pagerduty.url(),
             );
             std::fs::write(own.join("skopos.yaml"), config).unwrap();
@@ -352,12 +352,12 @@ async fn killed_and_stopped_at_random_nothing_is_lost_and_nothing_told_twice() {
         .pagerduty
         .incidents()
         .into_iter()
-        .filter(|incident| incident.summary.contains("QueueLong"))
+        .filter(|incident| incident.triggers[0].to_string().contains("QueueLong"))
         .collect();
     let mut opened: BTreeMap<String, usize> = BTreeMap::new();
     for incident in &incidents {
-        *opened.entry(group_of(&incident.first)).or_default() += 1;
-        assert!(incident.resolved, "never resolved: {:?}", incident.first);
+        *opened.entry(group_of(&incident.triggers[0])).or_default() += 1;
+        assert!(incident.resolved.is_some(), "never resolved: {:?}", incident.triggers[0]);
     }
     assert_eq!(opened, wanted, "incidents opened, by node\n{}", estate.logs());
     // Slack: each episode's beginning and end at least once; what is said again says so.
@@ -505,7 +505,7 @@ async fn a_rolling_restart_leaves_no_gap_and_tells_nobody() {
         estate.logs()
     );
     let incidents = estate.pagerduty.incidents();
-    assert!(incidents.len() == 1 && !incidents[0].resolved, "{incidents:?}");
+    assert!(incidents.len() == 1 && incidents[0].resolved.is_none(), "{incidents:?}");
     estate.stop().await;
 }
 

@@ -117,12 +117,8 @@ async fn a_real_prometheus_takes_what_we_send() {
                 },
             )
             .await;
-        let metrics = skopos.get("/metrics").await.1;
-        let spoken = metrics.lines().any(|line| {
-            line.starts_with("skopos_remote_destination_info")
-                && line.contains(&format!("protocol=\"{protocol}\""))
-        });
-        assert!(spoken, "not spoken to in {protocol}:\n{metrics}");
+        let page = skopos.page("/self").await;
+        assert!(page.contains(protocol), "not spoken to in {protocol}:\n{page}");
         // What a target no longer has ends there too, and metadata arrives.
         let metadata: Value = client()
             .get(format!("{url}/api/v1/query?query=count(node_load1)"))
