@@ -11,23 +11,24 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use journal::{Disk, Journal};
 use model::outside::{Client, Files, Serve};
-use model::view::{ConfigState, Health, LogState, View};
-use model::{
-    AllHere, Alone, Answer, Arbiter, Ask, AskError, BoxFuture, Clock, Feed, Leadership, Ledger, Presence,
-    Share, Timestamp,
-};
+use model::view::{ConfigState, LogState, View};
+use model::{AllHere, Alone, Arbiter, Clock, Feed, Leadership, Ledger, Presence, Share};
 use net::HttpClient;
 use parking_lot::RwLock;
 use prometheus::Registry;
 use telemetry::clock::RuntimeClock;
 use tokio::runtime::Handle;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts;
 use crate::cli::{Role, RunArgs};
 use crate::config::Config;
+use crate::daemon::{
+    Aside, asked_again, asked_to_stop, build_info, external_url, first_look, follow, hostname, maintain,
+    own_target, reachable, serve,
+};
+use crate::looks::look_around;
 use crate::reload::{self, Reloader};
 use crate::stages::Stages;
 use crate::used::Used;
@@ -195,7 +196,12 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     }
 
     // Rooms, downstream first, so that whoever sends finds its receiver.
-    let external_url = external_url(&document.web.external_url, address);
+    let scheme = if document.web.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    let external_url = external_url(&document.web.external_url, scheme, address);
     // Full: rules go on evaluating; firing alerts come again in a minute, resolved ones for 15 minutes.
     let (alerts, inbox) = mpsc::channel(1024);
     // Between rules and notifier stands the pair, which says what either replica says.
@@ -241,7 +247,13 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         presence,
     };
     let rules = thinks.then(|| rules::Manager::new(near, &registry, options));
-    let pool = scrape::Pool::new(client, store.clone(), clock.clone(), &registry);
+    // With an authority of its own, https in this house is https of that authority.
+    let reading = if document.web.tls.is_some() {
+        to_ours.clone()
+    } else {
+        client
+    };
+    let pool = scrape::Pool::new(reading, store.clone(), clock.clone(), &registry);
     let node = (reads && document.node.enabled).then(|| {
         node::Node::new(
             document.node.clone(),
@@ -277,7 +289,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         notifier: notifier_handle.clone(),
         logs: logs_handle.clone(),
         external_url,
-        self_scrape: own_target(address),
+        self_scrape: own_target(scheme, address),
         leadership: leadership.clone(),
     };
     reloading
@@ -538,7 +550,12 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     // The one line on standard output; nobody may be reading it.
     _ = writeln!(
         std::io::stdout(),
-        "Skopos watches this machine; its page is http://{}/",
+        "Skopos {}; its page is {scheme}://{}/",
+        match role {
+            Role::All => "watches this machine",
+            Role::Node => "reads this machine and sends what it reads",
+            Role::Cluster => "receives, evaluates and tells",
+        },
         reachable(address)
     );
     serving.store(true, Ordering::Relaxed);
@@ -617,245 +634,4 @@ fn sender(
             .set_forward(Some(Arc::new(move |metric| used.has(metric))));
     }
     Ok(Some(sender))
-}
-
-/// Says of each queue how full it is.
-fn look_around(
-    house: &mut graph::House,
-    store: &Arc<store::Store>,
-    has_logs: bool,
-    has_node: bool,
-    pair: Option<&pair::Handle>,
-    notifier: Option<&notifier::Handle>,
-    sender: Option<&remote::SenderHandle>,
-) {
-    if !has_logs {
-        house.without("logs");
-        house.without("log files");
-    }
-    if !has_node {
-        house.without("node");
-        house.without("kernel");
-    }
-    let held = Arc::clone(store);
-    house.look("store", "promql", move || {
-        graph::Now::said(
-            Health::Good,
-            format!("{} series", model::text::count(held.series_count() as u64)),
-        )
-    });
-    let logged = Arc::clone(store);
-    house.look("store", "disk", move || {
-        let (waiting, most) = logged.log_waiting();
-        graph::Now::of(waiting as u64, most as u64, "samples")
-    });
-    if let Some(pair) = pair.cloned() {
-        let lease = pair.clone();
-        house.look("pair", "peer", move || {
-            let view = pair.view();
-            let unshared = model::text::count(view.unshared as u64);
-            match view.in_step {
-                true => graph::Now::said(Health::Good, format!("in step, {unshared} unshared")),
-                false => graph::Now::said(Health::Bad, format!("out of step, {unshared} unshared")),
-            }
-        });
-        house.look("pair", "lease", move || {
-            let view = lease.view();
-            let holder = view.holder.unwrap_or_else(|| "nobody".to_owned());
-            match view.arbiter_error.as_str() {
-                "" => graph::Now::said(Health::Good, format!("{holder} leads, epoch {}", view.epoch)),
-                error => graph::Now::said(Health::Bad, error),
-            }
-        });
-    }
-    if let Some(notifier) = notifier.cloned() {
-        house.look("notifier", "people", move || {
-            let view = notifier.view();
-            let health = if view.failing.is_empty() {
-                Health::Good
-            } else {
-                Health::Bad
-            };
-            graph::Now::said(
-                health,
-                format!("{} waiting", model::text::count(view.waiting as u64)),
-            )
-        });
-    }
-    match sender.cloned() {
-        Some(sender) => house.look("sender", "destinations", move || {
-            let bytes = sender.bytes_on_disk();
-            let waiting: u64 = sender.view().iter().map(|one| one.waiting_samples).sum();
-            graph::Now {
-                fill: Some(sender.fill()),
-                words: format!(
-                    "{} samples wait, {} on disk",
-                    model::text::count(waiting),
-                    model::text::bytes(bytes as f64)
-                ),
-                health: sender
-                    .view()
-                    .iter()
-                    .map(|one| one.health)
-                    .max()
-                    .unwrap_or_default(),
-            }
-        }),
-        None => {
-            house.without("sender");
-            house.without("destinations");
-        }
-    }
-}
-
-/// Evaluates on a thread that may be busy for long, so that no timer of the runtime waits for an expression.
-struct Aside(Arc<promql::Engine>);
-
-impl Ask for Aside {
-    fn ask<'a>(&'a self, expr: &'a str, time: Timestamp) -> BoxFuture<'a, Result<Answer, AskError>> {
-        let (engine, expr) = (self.0.clone(), expr.to_owned());
-        Box::pin(async move {
-            let handle = Handle::current();
-            let asked = tokio::task::spawn_blocking(move || handle.block_on(engine.ask(&expr, time)));
-            asked
-                .await
-                .unwrap_or_else(|error| Err(AskError::NoAnswer(error.to_string())))
-        })
-    }
-}
-
-/// Pages and probes answer from a thread of their own, however busy the rest is.
-fn serve(
-    server: web::Server,
-    rooms: web::Rooms,
-    stop: CancellationToken,
-) -> anyhow::Result<std::thread::JoinHandle<()>> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(40)
-        .build()?;
-    let thread = std::thread::Builder::new().name("web".to_owned());
-    let thread = thread.spawn(move || {
-        if let Err(error) = runtime.block_on(server.run(rooms, stop)) {
-            tracing::error!(%error, "the server ended");
-        }
-    });
-    thread.context("starting the server's thread")
-}
-
-async fn asked_to_stop() -> &'static str {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals cannot be heard; only SIGKILL will stop this process");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    }
-}
-
-/// Whoever reads that Skopos watches may rotate a log file in the next moment, so it looks before it says so.
-async fn first_look(logs: &logs::Handle) {
-    const PATIENCE: Duration = Duration::from_secs(2);
-    let looked = async {
-        while !logs.looked() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    if tokio::time::timeout(PATIENCE, looked).await.is_err() {
-        tracing::warn!("the folders of the log files have not answered for 2 s");
-    }
-}
-
-/// A second wish, not the echo of the first: `timeout` and terminals signal a process and its group at once.
-async fn asked_again() -> &'static str {
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    asked_to_stop().await
-}
-
-async fn maintain(store: Arc<store::Store>, stop: CancellationToken) {
-    let mut minute = tokio::time::interval(Duration::from_secs(60));
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = minute.tick() => store.maintain(),
-        }
-    }
-}
-
-/// Keeps the wall clock at the system's, and says when that jumps.
-async fn follow(clock: Arc<RuntimeClock>, registry: Registry, stop: CancellationToken) {
-    let jumps = telemetry::metrics::counter(
-        &registry,
-        "skopos_clock_jumps_total",
-        "Times the system clock jumped by half a second or more.",
-    );
-    let mut second = tokio::time::interval(Duration::from_secs(1));
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = second.tick() => if let Some(millis) = clock.follow_system() {
-                jumps.inc();
-                tracing::warn!(seconds = millis as f64 / 1000.0, "the system clock jumped");
-            },
-        }
-    }
-}
-
-fn build_info(registry: &Registry, role: &str) {
-    let labels = ["version", "revision", "role"];
-    let info = telemetry::metrics::gauges(
-        registry,
-        "skopos_build_info",
-        "Always 1; what runs is in the labels.",
-        &labels,
-    );
-    info.with_label_values(&[
-        crate::cli::version(),
-        option_env!("SKOPOS_REVISION").unwrap_or(""),
-        role,
-    ])
-    .set(1.0);
-    let limit = telemetry::metrics::gauge(
-        registry,
-        "skopos_memory_limit_bytes",
-        "Memory this process may use, by its cgroup; 0 when there is no limit.",
-    );
-    limit.set(telemetry::process::memory_limit_bytes().unwrap_or(0) as f64);
-}
-
-/// Skopos is a target like any other, with the job name `skopos`.
-fn own_target(address: std::net::SocketAddr) -> scrape::ScrapeConfig {
-    let own = scrape::config::StaticConfig {
-        targets: vec![reachable(address)],
-        ..scrape::config::StaticConfig::default()
-    };
-    scrape::ScrapeConfig {
-        job_name: "skopos".to_owned(),
-        static_configs: vec![own],
-        ..scrape::ScrapeConfig::default()
-    }
-}
-
-/// Where this process reaches itself: an address that means "all of them" is asked on loopback.
-fn reachable(address: std::net::SocketAddr) -> String {
-    if address.ip().is_unspecified() {
-        format!("localhost:{}", address.port())
-    } else {
-        address.to_string()
-    }
-}
-
-fn hostname() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
-fn external_url(configured: &str, address: std::net::SocketAddr) -> String {
-    match configured {
-        "" if address.ip().is_unspecified() => format!("http://{}:{}", hostname(), address.port()),
-        "" => format!("http://{address}"),
-        url => url.trim_end_matches('/').to_owned(),
-    }
 }

@@ -357,7 +357,11 @@ async fn killed_and_stopped_at_random_nothing_is_lost_and_nothing_told_twice() {
     let mut opened: BTreeMap<String, usize> = BTreeMap::new();
     for incident in &incidents {
         *opened.entry(group_of(&incident.triggers[0])).or_default() += 1;
-        assert!(incident.resolved.is_some(), "never resolved: {:?}", incident.triggers[0]);
+        assert!(
+            incident.resolved.is_some(),
+            "never resolved: {:?}",
+            incident.triggers[0]
+        );
     }
     assert_eq!(opened, wanted, "incidents opened, by node\n{}", estate.logs());
     // Slack: each episode's beginning and end at least once; what is said again says so.
@@ -505,7 +509,10 @@ async fn a_rolling_restart_leaves_no_gap_and_tells_nobody() {
         estate.logs()
     );
     let incidents = estate.pagerduty.incidents();
-    assert!(incidents.len() == 1 && incidents[0].resolved.is_none(), "{incidents:?}");
+    assert!(
+        incidents.len() == 1 && incidents[0].resolved.is_none(),
+        "{incidents:?}"
+    );
     estate.stop().await;
 }
 
