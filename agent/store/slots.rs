@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{Labels, STALE, SeriesRef, TargetRef, Timestamp, is_stale};
+use model::{STALE, SeriesRef, TargetRef, Timestamp, is_stale};
 
 use crate::families::Family;
 use crate::reference::{self, GENERATION_MAX, SLOTS_MAX};
@@ -27,9 +27,8 @@ struct Cold {
 /// What is known of a series besides its samples.
 #[derive(Clone, Debug)]
 pub(crate) struct About {
-    pub(crate) labels: Labels,
     pub(crate) family: Arc<Family>,
-    /// Its number in the index.
+    /// Its number in the index, which has its labels.
     pub(crate) entry: u32,
     /// When it was first asked for.
     pub(crate) born: Timestamp,
@@ -48,13 +47,11 @@ impl Slots {
         let slot = u32::try_from(self.cold.len())
             .ok()
             .filter(|slot| *slot < SLOTS_MAX)?;
-        self.last_times.push(Timestamp::MIN);
-        self.last_values.push(STALE);
-        self.stamps.push(0);
-        self.cold.push(Cold {
-            generation: 0,
-            about: Some(about),
-        });
+        push(&mut self.last_times, Timestamp::MIN);
+        push(&mut self.last_values, STALE);
+        push(&mut self.stamps, 0);
+        let about = Some(about);
+        push(&mut self.cold, Cold { generation: 0, about });
         Some(reference::make(target, 0, slot))
     }
 
@@ -183,4 +180,12 @@ impl Slots {
     pub(crate) fn is_empty(&self) -> bool {
         self.cold.iter().all(|cold| cold.about.is_none())
     }
+}
+
+/// Adds to a list that is to stay: it grows by an eighth, not to twice of what it was.
+pub(crate) fn push<T>(list: &mut Vec<T>, item: T) {
+    if list.len() == list.capacity() {
+        list.reserve_exact((list.len() / 8).max(8));
+    }
+    list.push(item);
 }

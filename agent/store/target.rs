@@ -10,11 +10,13 @@ use std::sync::Arc;
 
 use hashbrown::{DefaultHashBuilder, HashMap};
 use model::column::Kept;
-use model::{Column, Round, STALE, SeriesRef, TargetDesc, TargetRef, Timestamp, is_stale};
-use parking_lot::Mutex;
+use model::{Column, Labels, Round, STALE, SeriesRef, TargetDesc, TargetRef, Timestamp, is_stale};
+use parking_lot::{Mutex, RwLock};
 
 use crate::block::Block;
 use crate::config::History;
+use crate::families::Family;
+use crate::index::Index;
 use crate::parts::Parts;
 use crate::reference;
 use crate::row::{Row, Shape};
@@ -27,6 +29,8 @@ pub(crate) const BLOCK_ROWS: usize = 60;
 const VARIED_ROWS: usize = 24;
 /// Rows at which a commit seals by itself, should nobody have called `maintain` for so long.
 const OPEN_ROWS_MAX: usize = 2048;
+/// Series to look up in one go, so that nobody waits long for the index or the target.
+pub(crate) const LOOKUP: usize = 1024;
 /// Shapes remembered at a time, for sources that send their series in parts.
 const SHAPES_MAX: usize = 1024;
 
@@ -45,6 +49,21 @@ impl Target {
             name,
             state: Mutex::new(State::new(id, desc, history)),
         }
+    }
+
+    /// What some of its series are, in the order asked; none where they are forgotten.
+    pub(crate) fn look_up(
+        &self,
+        some: &[SeriesRef],
+        index: &RwLock<Index>,
+    ) -> Vec<Option<(SeriesRef, Labels, Arc<Family>)>> {
+        let index = index.read();
+        let state = self.state.lock();
+        let one = |series: &SeriesRef| {
+            let about = state.slots.about(*series)?;
+            Some((*series, index.pick(about.entry)?.labels, about.family.clone()))
+        };
+        some.iter().map(one).collect()
     }
 }
 
