@@ -213,6 +213,8 @@ impl Document {
             .slack
             .iter_mut()
             .flat_map(|slack| &mut slack.webhook_file);
+        let pagerduty = self.notifier.pagerduty.iter_mut();
+        let pagerduty = pagerduty.flat_map(|pagerduty| &mut pagerduty.routing_key_file);
         let webhooks = self.notifier.webhook.iter_mut();
         let webhooks =
             webhooks.flat_map(|webhook| webhook.url_file.iter_mut().chain(&mut webhook.bearer_token_file));
@@ -229,7 +231,7 @@ impl Document {
                     .flat_map(|auth| &mut auth.credentials_file),
             )
         });
-        for path in slack.chain(webhooks).chain(scraped) {
+        for path in slack.chain(pagerduty).chain(webhooks).chain(scraped) {
             *path = base.join(&*path);
         }
     }
@@ -238,8 +240,10 @@ impl Document {
     #[must_use]
     pub fn receivers(&self) -> Vec<String> {
         let slack = self.notifier.slack.iter().map(|_| "slack".to_owned());
+        let pagerduty = self.notifier.pagerduty.iter().map(|_| "pagerduty".to_owned());
         let webhooks = self.notifier.webhook.iter().enumerate();
         slack
+            .chain(pagerduty)
             .chain(webhooks.map(|(nth, webhook)| {
                 webhook
                     .name
