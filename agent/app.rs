@@ -10,24 +10,30 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use journal::{Disk, Journal};
-use model::view::{ConfigState, LogState};
-use model::{Answer, Ask, AskError, BoxFuture, Clock, Leadership, Timestamp};
+use model::outside::{Client, Files, Serve};
+use model::view::{ConfigState, LogState, View};
+use model::{AllHere, Alone, Arbiter, Clock, Feed, Leadership, Ledger, Presence, Share};
 use net::HttpClient;
 use parking_lot::RwLock;
 use prometheus::Registry;
 use telemetry::clock::RuntimeClock;
 use tokio::runtime::Handle;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts;
-use crate::cli::RunArgs;
+use crate::cli::{Role, RunArgs};
 use crate::config::Config;
+use crate::daemon::{
+    Aside, asked_again, asked_to_stop, build_info, external_url, first_look, follow, hostname, maintain,
+    own_target, reachable, serve,
+};
+use crate::looks::look_around;
 use crate::reload::{self, Reloader};
 use crate::stages::Stages;
+use crate::used::Used;
 use crate::views::{Headrooms, Process};
-use crate::{graph, lock, shipped, views};
+use crate::{graph, lock, relay, shipped, views};
 
 /// Threads of the main runtime; pages and probes have one of their own, node and logs theirs.
 const WORKERS: usize = 2;
@@ -50,6 +56,9 @@ pub fn run(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
 #[expect(clippy::too_many_lines, reason = "one straight line, in start order")]
 async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     let clock = RuntimeClock::system();
+    let role = arguments.role;
+    // What a role is made of: reading one machine, and thinking about what was read.
+    let (reads, thinks) = (role != Role::Cluster, role != Role::Node);
     let document = config.document.clone();
     let data = arguments.data_dir.clone();
     let server = web::Server::bind(&document.web, config.listen).map_err(|error| anyhow!("{error}"))?;
@@ -59,45 +68,168 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     // Tools.
     let registry = Registry::new();
     telemetry::process::register(&registry, clock.now().seconds());
-    build_info(&registry, arguments.role.word());
-    let journal = Journal::open(Disk::new(&data), Path::new("alerts")).with_context(|| {
+    build_info(&registry, role.word());
+    let files = Disk::new(&data);
+    let journal = Journal::open(files.clone(), Path::new("alerts")).with_context(|| {
         let path = data.join("alerts").join("journal");
         format!(
             "opening {}; move it away to start without the alerts and messages it remembers",
             path.display()
         )
     })?;
-    let client = HttpClient::new().map_err(|error| anyhow!("starting the HTTP client: {error}"))?;
-    let (_lead, leadership) = watch::channel(Leadership::standalone());
+    let failed = |error| anyhow!("starting the HTTP client: {error}");
+    let client = HttpClient::new().map_err(failed)?;
+    // Our own may have an authority of their own.
+    let to_ours: Arc<dyn Client> = match &document.remote.ca_file {
+        Some(file) => HttpClient::with_ca(file).map_err(|error| anyhow!("remote.ca_file: {error}"))?,
+        None => client.clone(),
+    };
+    let tokens = match &document.web.tokens_file {
+        Some(file) => net::Tokens::open(file).map_err(|mistakes| {
+            let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+            anyhow!("{}", mistakes.join("\n"))
+        })?,
+        None => net::Tokens::none(),
+    };
+    let mut house = graph::House::new(role);
 
     // Engines.
-    let store = store::Store::open(
-        &data.join("metrics"),
-        document.store.clone(),
-        clock.clone(),
-        &registry,
-    );
+    let mut storing = document.store.clone();
+    if role == Role::Node {
+        storing.history = store::History::None;
+    }
+    let store = store::Store::open(&data.join("metrics"), storing, clock.clone(), &registry);
     let store =
         store.with_context(|| format!("opening the samples in {}", data.join("metrics").display()))?;
     let engine = Arc::new(promql::Engine::new(store.clone(), promql::Options::default()));
 
-    // Rooms, downstream first, so that whoever sends finds its receiver.
+    // The other replica, if there is one: who leads, and what both know.
     let host = hostname();
-    let external_url = external_url(&document.web.external_url, address);
+    let mut pairing = document.pair.clone();
+    if pairing.name.is_empty() {
+        pairing.name.clone_from(&host);
+    }
+    let is_paired = role == Role::Cluster && pairing.peer.is_some();
+    let pair = is_paired.then(|| {
+        pair::Pair::new(
+            pairing.clone(),
+            pair::Keys::default(),
+            journal.clone(),
+            clock.clone(),
+            &registry,
+        )
+    });
+    let pair_handle = pair.as_ref().map(|(_, handle)| handle.clone());
+    let (_lead, alone) = watch::channel(Leadership::standalone());
+    let leadership = pair_handle.as_ref().map_or(alone, pair::Handle::leadership);
+    let share: Arc<dyn Share> = match &pair_handle {
+        Some(handle) => Arc::new(handle.clone()),
+        None => Arc::new(Alone),
+    };
+
+    // Samples that others send.
+    let receiving = remote::receive::Config {
+        instance: host.as_str().into(),
+        ..document.remote.receive.clone()
+    };
+    let receiver = thinks.then(|| {
+        remote::receive::Receiver::new(
+            receiving,
+            store.clone(),
+            journal.clone(),
+            clock.clone(),
+            &registry,
+        )
+    });
+    let presence: Arc<dyn Presence> = match &receiver {
+        Some(receiver) => receiver.clone(),
+        None => Arc::new(AllHere),
+    };
+    if let (Some(receiver), true) = (&receiver, is_paired) {
+        let leadership = leadership.clone();
+        receiver.epochs_from(Arc::new(move || leadership.borrow().epoch));
+    }
+
+    // Samples that go to others: everything to whom the configuration names, and to the other replica what only the
+    // holder of the lease sees.
+    let mut feeds: Vec<Arc<dyn Feed>> = Vec::new();
+    let sender = sender(
+        &config,
+        files.clone(),
+        Path::new("remote"),
+        to_ours.clone(),
+        clock.clone(),
+        &registry,
+    )?;
+    let sender_handle = sender.as_ref().map(remote::Sender::handle);
+    let to_peer = match pairing.peer.as_ref().filter(|_| is_paired) {
+        Some(peer) => {
+            let whom = relay::replica(peer, pairing.token_file.as_ref());
+            let limits = document.remote.queue;
+            let sender = remote::Sender::open(
+                &[whom],
+                limits,
+                files.clone(),
+                Path::new("peer"),
+                &to_ours,
+                clock.clone(),
+                &relay::beside(&registry)?,
+            );
+            Some(sender.context("opening the queue to the other replica")?)
+        }
+        None => None,
+    };
+    let to_peer_handle = to_peer.as_ref().map(remote::Sender::handle);
+    if let Some(handle) = &sender_handle {
+        let feed: Arc<dyn Feed> = Arc::new(handle.clone());
+        feeds.push(if role == Role::Cluster {
+            Arc::new(relay::Made(feed))
+        } else {
+            feed
+        });
+    }
+    if let Some(handle) = &to_peer_handle {
+        feeds.push(Arc::new(relay::Seen(Arc::new(handle.clone()))));
+    }
+    if !feeds.is_empty() {
+        store.feed_to(Arc::new(relay::Fork(feeds)));
+    }
+
+    // Rooms, downstream first, so that whoever sends finds its receiver.
+    let scheme = if document.web.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    let external_url = external_url(&document.web.external_url, scheme, address);
     // Full: rules go on evaluating; firing alerts come again in a minute, resolved ones for 15 minutes.
     let (alerts, inbox) = mpsc::channel(1024);
+    // Between rules and notifier stands the pair, which says what either replica says.
+    let (told, words) = if is_paired {
+        // Full: said again each minute.
+        let (merged, telling) = mpsc::channel(1024);
+        house.channel("rules", "pair", &alerts, "events");
+        house.channel("pair", "notifier", &merged, "events");
+        (telling, Some((inbox, merged)))
+    } else {
+        house.channel("rules", "notifier", &alerts, "events");
+        (inbox, None)
+    };
     let mut notifying = document.notifier.clone();
     reload::name_page(&mut notifying, &external_url);
-    let (notifier, notifier_handle) = notifier::Notifier::new(
-        &notifying,
-        inbox,
-        journal.clone(),
-        client.clone(),
-        clock.clone(),
-        leadership.clone(),
-        Arc::new(model::Alone),
-        &registry,
-    );
+    let notifier = thinks.then(|| {
+        notifier::Notifier::new(
+            &notifying,
+            told,
+            journal.clone(),
+            client.clone(),
+            clock.clone(),
+            leadership.clone(),
+            share,
+            &registry,
+        )
+    });
+    let notifier_handle = notifier.as_ref().map(|(_, handle)| handle.clone());
     let options = rules::Options {
         external_url: external_url.clone(),
         external_labels: document.global.external_labels.clone(),
@@ -108,24 +240,35 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     let near = rules::Neighbours {
         ask: Arc::new(Aside(engine.clone())),
         keep: store.clone(),
-        journal,
+        journal: journal.clone(),
         events: alerts,
-        leadership,
+        leadership: leadership.clone(),
         clock: clock.clone(),
-        presence: Arc::new(model::AllHere),
+        presence,
     };
-    let rules = rules::Manager::new(near, &registry, options);
-    let pool = scrape::Pool::new(client, store.clone(), clock.clone(), &registry);
-    let node = node::Node::new(
-        document.node.clone(),
-        host.clone(),
-        store.clone(),
-        clock.clone(),
-        &registry,
-    );
-    let node_handle = node.handle();
-    let machine = node_handle.machine();
-    let logs = if document.logs.enabled {
+    let rules = thinks.then(|| rules::Manager::new(near, &registry, options));
+    // With an authority of its own, https in this house is https of that authority.
+    let reading = if document.web.tls.is_some() {
+        to_ours.clone()
+    } else {
+        client
+    };
+    let pool = scrape::Pool::new(reading, store.clone(), clock.clone(), &registry);
+    let node = (reads && document.node.enabled).then(|| {
+        node::Node::new(
+            document.node.clone(),
+            host.clone(),
+            store.clone(),
+            clock.clone(),
+            &registry,
+        )
+    });
+    let node_handle = node.as_ref().map(node::Node::handle);
+    let machine = node_handle
+        .as_ref()
+        .map(node::Handle::machine)
+        .unwrap_or_default();
+    let logs = if reads && document.logs.enabled {
         let logs = logs::Logs::new(
             document.logs.clone(),
             data.join("logs"),
@@ -146,7 +289,8 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         notifier: notifier_handle.clone(),
         logs: logs_handle.clone(),
         external_url,
-        self_scrape: own_target(address),
+        self_scrape: own_target(scheme, address),
+        leadership: leadership.clone(),
     };
     reloading
         .start(&config)
@@ -160,37 +304,38 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     // Full: whoever asks for a reload waits for the one under way.
     let (reload, reload_requests) = mpsc::channel::<reload::Request>(4);
 
-    let mut ledgers: accounts::Accounts = vec![
-        ("node", {
-            let node = node_handle.clone();
-            Arc::new(move || node.ledger())
-        }),
-        ("scrape", {
-            let pool = pool.clone();
-            Arc::new(move || pool.ledger())
-        }),
-        ("store", {
-            let store = store.clone();
-            Arc::new(move || store.ledger())
-        }),
-        ("rules", {
-            let rules = rules.clone();
-            Arc::new(move || rules.ledger())
-        }),
-        ("notifier", {
-            let handle = notifier_handle.clone();
-            Arc::new(move || handle.ledger())
-        }),
-    ];
-    if let Some(handle) = logs_handle.clone() {
-        ledgers.push(("logs", Arc::new(move || handle.ledger())));
-    }
+    let mut ledgers: accounts::Accounts = Vec::new();
+    let mut account = |room: &'static str, ledger: Option<accounts::Account>| {
+        ledgers.extend(ledger.map(|ledger| (room, ledger)));
+    };
+    account("node", ledger_of(&node_handle, node::Handle::ledger));
+    account("scrape", ledger_of(&Some(pool.clone()), |pool| pool.ledger()));
+    account("receiver", ledger_of(&receiver, |receiver| receiver.ledger()));
+    account("store", ledger_of(&Some(store.clone()), |store| store.ledger()));
+    account("rules", ledger_of(&rules, rules::Manager::ledger));
+    account("pair", ledger_of(&pair_handle, pair::Handle::ledger));
+    account("notifier", ledger_of(&notifier_handle, notifier::Handle::ledger));
+    account("logs", ledger_of(&logs_handle, logs::Handle::ledger));
+    account("sender", ledger_of(&sender_handle, remote::SenderHandle::ledger));
+    account(
+        "to_peer",
+        ledger_of(&to_peer_handle, remote::SenderHandle::ledger),
+    );
     accounts::register(&registry, ledgers.clone())?;
+    look_around(
+        &mut house,
+        &store,
+        logs_handle.is_some(),
+        node_handle.is_some(),
+        pair_handle.as_ref(),
+        notifier_handle.as_ref(),
+        sender_handle.as_ref(),
+    );
 
     // What the pages and the API may ask.
     let process = Process {
-        role: arguments.role.word(),
-        name: host,
+        role: role.word(),
+        name: if is_paired { pairing.name.clone() } else { host },
         machine,
         started: clock.now(),
         data_dir: data,
@@ -201,14 +346,23 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         },
     };
     let serving = Arc::new(AtomicBool::new(false));
-    let targets: model::view::View<Vec<model::view::Target>> = {
+    let targets: View<Vec<model::view::Target>> = {
         let pool = pool.clone();
-        let node = document.node.enabled.then_some(node_handle);
-        Arc::new(move || node.iter().map(node::Handle::view).chain(pool.view()).collect())
+        Arc::new(move || {
+            node_handle
+                .iter()
+                .map(node::Handle::view)
+                .chain(pool.view())
+                .collect()
+        })
     };
-    let log_state: model::view::View<LogState> = {
+    let log_state: View<LogState> = {
         let handle = logs_handle.clone();
         Arc::new(move || handle.as_ref().map(logs::Handle::state).unwrap_or_default())
+    };
+    let rule_groups: View<Vec<model::view::RuleGroup>> = {
+        let rules = rules.clone();
+        Arc::new(move || rules.as_ref().map(rules::Manager::view).unwrap_or_default())
     };
     let headrooms = Headrooms::new(engine.clone(), clock.clone());
     let main = Handle::current();
@@ -223,19 +377,19 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             Arc::new(move || views::sources(&targets(), &logs()))
         },
         rules: {
-            let rules = rules.clone();
+            let groups = rule_groups.clone();
             Arc::new(move || {
-                let mut groups = rules.view();
+                let mut groups = groups();
                 headrooms.fill(&mut groups);
                 groups
             })
         },
         why: {
-            let (rules, clock) = (rules.clone(), clock.clone());
+            let clock = clock.clone();
             Arc::new(move |file, group, rule, fingerprint| {
                 views::why(
                     &engine,
-                    &rules.view(),
+                    &rule_groups(),
                     clock.now(),
                     (file, group, rule),
                     fingerprint,
@@ -244,7 +398,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         },
         telling: {
             let handle = notifier_handle.clone();
-            Arc::new(move || handle.view())
+            Arc::new(move || handle.as_ref().map(notifier::Handle::view).unwrap_or_default())
         },
         logs: Arc::new(move |query| {
             let page = logs_handle.as_ref().map(|logs| logs.search(query));
@@ -276,35 +430,112 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
                 outcome.await.map_err(gone)?
             })
         }),
-        send_test: Arc::new(move || {
-            // Connections belong to the runtime that opened them.
-            let sent = main.spawn(notifier_handle.send_test());
-            Box::pin(async move { sent.await.map_err(|error| error.to_string())? })
-        }),
+        send_test: {
+            let (handle, main) = (notifier_handle.clone(), main.clone());
+            Arc::new(move || {
+                let Some(handle) = &handle else {
+                    return Box::pin(async {
+                        Err("this role tells nobody; ask a cluster replica".to_owned())
+                    });
+                };
+                // Connections belong to the runtime that opened them.
+                let sent = main.spawn(handle.send_test());
+                Box::pin(async move { sent.await.map_err(|error| error.to_string())? })
+            })
+        },
         runbook: Arc::new(shipped::runbook),
-        write: None,
-        peer: None,
-        identify: net::Tokens::none(),
-        silences: None,
-        forward: Arc::new(|_| Box::pin(async { None })),
-        graph: Arc::new(move || graph::plan(arguments.role)),
-        pair: Arc::new(|| None),
-        senders: Arc::new(Vec::new),
-        destinations: Arc::new(Vec::new),
+        write: receiver.clone().map(|receiver| {
+            let intake = relay::Intake {
+                receiver,
+                store: store.clone(),
+                main: main.clone(),
+            };
+            Arc::new(intake) as Arc<dyn Serve>
+        }),
+        peer: pair_handle.clone().zip(receiver.clone()).map(|(pair, receiver)| {
+            let door = relay::PeerDoor {
+                pair,
+                receiver,
+                store: store.clone(),
+                main: main.clone(),
+            };
+            Arc::new(door) as Arc<dyn Serve>
+        }),
+        identify: tokens,
+        silences: notifier_handle.as_ref().map(relay::silences),
+        forward: {
+            let (handle, main) = (pair_handle.clone(), main.clone());
+            Arc::new(move |call| relay::forward(handle.clone(), &main, call))
+        },
+        graph: Arc::new(move || house.graph()),
+        pair: {
+            let handle = pair_handle.clone();
+            Arc::new(move || handle.as_ref().map(pair::Handle::view))
+        },
+        senders: {
+            let receiver = receiver.clone();
+            Arc::new(move || {
+                receiver
+                    .as_ref()
+                    .map(|receiver| receiver.senders())
+                    .unwrap_or_default()
+            })
+        },
+        destinations: {
+            let handles = [sender_handle, to_peer_handle];
+            Arc::new(move || {
+                handles
+                    .iter()
+                    .flatten()
+                    .flat_map(remote::SenderHandle::view)
+                    .collect()
+            })
+        },
     };
 
     // Tasks, each in the stage in which it stops.
-    let mut stages = Stages::new(&["sources", "rules", "notifier", "store"]);
-    if document.node.enabled {
+    let mut stages = Stages::new(&["sources", "rules", "notifier", "pair", "senders", "store"]);
+    if let Some(node) = node {
         stages.spawn("sources", "node", |stop| node.run(stop));
     }
     stages.spawn("sources", "scrape", |stop| pool.run(stop));
+    if let Some(receiver) = receiver.clone() {
+        stages.spawn("sources", "receiver", |stop| receiver.run(stop));
+    }
     if let Some(logs) = logs {
         stages.spawn("sources", "logs", |stop| logs.run(stop));
     }
     stages.spawn("sources", "reload", |stop| reloader.run(reload_requests, stop));
-    stages.spawn("rules", "rules", |stop| rules.run(stop));
-    stages.spawn("notifier", "notifier", |stop| notifier.run(stop));
+    if let (Some((pair, _)), Some((events, merged)), Some(rules), Some(notifier), Some(receiver)) =
+        (pair, words, rules.clone(), notifier_handle, receiver.clone())
+    {
+        let arbiter = pairing.lease_file.as_ref();
+        let arbiter = arbiter.map(|file| pair::FileArbiter::new(file, &pairing.name) as Arc<dyn Arbiter>);
+        let near = relay::neighbours(relay::Around {
+            client: to_ours,
+            arbiter,
+            events,
+            merged,
+            rules,
+            notifier,
+            receiver,
+            store: store.clone(),
+            clock: clock.clone(),
+        });
+        stages.spawn("pair", "pair", |stop| pair.run(near, stop));
+    }
+    if let Some(rules) = rules {
+        stages.spawn("rules", "rules", |stop| rules.run(stop));
+    }
+    if let Some((notifier, _)) = notifier {
+        stages.spawn("notifier", "notifier", |stop| notifier.run(stop));
+    }
+    for (name, sender) in [("sender", sender), ("to_peer", to_peer)] {
+        if let Some(sender) = sender {
+            let describe = store.clone();
+            stages.spawn("senders", name, |stop| sender.run(describe, stop));
+        }
+    }
     stages.spawn("store", "store", {
         let store = store.clone();
         |stop| maintain(store, stop)
@@ -319,7 +550,12 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     // The one line on standard output; nobody may be reading it.
     _ = writeln!(
         std::io::stdout(),
-        "Skopos watches this machine; its page is http://{}/",
+        "Skopos {}; its page is {scheme}://{}/",
+        match role {
+            Role::All => "watches this machine",
+            Role::Node => "reads this machine and sends what it reads",
+            Role::Cluster => "receives, evaluates and tells",
+        },
         reachable(address)
     );
     serving.store(true, Ordering::Relaxed);
@@ -331,6 +567,10 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         }
     };
     serving.store(false, Ordering::Relaxed);
+    // What is sent from now on waits with its sender.
+    if let Some(receiver) = &receiver {
+        receiver.hold(true);
+    }
     let late = tokio::select! {
         late = stages.stop(document.shutdown_grace) => late,
         signal = asked_again() => anyhow::bail!("{signal} received again: stopped at once"),
@@ -350,154 +590,48 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     ended.map_or(Ok(()), |ended| Err(anyhow!("{ended}")))
 }
 
-/// Evaluates on a thread that may be busy for long, so that no timer of the runtime waits for an expression.
-struct Aside(Arc<promql::Engine>);
-
-impl Ask for Aside {
-    fn ask<'a>(&'a self, expr: &'a str, time: Timestamp) -> BoxFuture<'a, Result<Answer, AskError>> {
-        let (engine, expr) = (self.0.clone(), expr.to_owned());
-        Box::pin(async move {
-            let handle = Handle::current();
-            let asked = tokio::task::spawn_blocking(move || handle.block_on(engine.ask(&expr, time)));
-            asked
-                .await
-                .unwrap_or_else(|error| Err(AskError::NoAnswer(error.to_string())))
-        })
-    }
+/// A room's account, if the room is there.
+fn ledger_of<T: Clone + Send + Sync + 'static>(
+    room: &Option<T>,
+    ledger: fn(&T) -> Ledger,
+) -> Option<accounts::Account> {
+    let room = room.clone()?;
+    Some(Arc::new(move || ledger(&room)))
 }
 
-/// Pages and probes answer from a thread of their own, however busy the rest is.
-fn serve(
-    server: web::Server,
-    rooms: web::Rooms,
-    stop: CancellationToken,
-) -> anyhow::Result<std::thread::JoinHandle<()>> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(40)
-        .build()?;
-    let thread = std::thread::Builder::new().name("web".to_owned());
-    let thread = thread.spawn(move || {
-        if let Err(error) = runtime.block_on(server.run(rooms, stop)) {
-            tracing::error!(%error, "the server ended");
-        }
+/// Everybody whom the configuration names in `remote_write`; none is nobody.
+fn sender(
+    config: &Config,
+    files: Arc<dyn Files>,
+    folder: &Path,
+    client: Arc<dyn Client>,
+    clock: Arc<dyn Clock>,
+    registry: &Registry,
+) -> anyhow::Result<Option<remote::Sender>> {
+    let document = &config.document;
+    if document.remote_write.is_empty() {
+        return Ok(None);
+    }
+    let whom = document.remote_write.iter().map(|entry| remote::Destination {
+        config: entry.clone(),
+        external_labels: document.global.external_labels.clone(),
     });
-    thread.context("starting the server's thread")
-}
-
-async fn asked_to_stop() -> &'static str {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals cannot be heard; only SIGKILL will stop this process");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    }
-}
-
-/// Whoever reads that Skopos watches may rotate a log file in the next moment, so it looks before it says so.
-async fn first_look(logs: &logs::Handle) {
-    const PATIENCE: Duration = Duration::from_secs(2);
-    let looked = async {
-        while !logs.looked() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    if tokio::time::timeout(PATIENCE, looked).await.is_err() {
-        tracing::warn!("the folders of the log files have not answered for 2 s");
-    }
-}
-
-/// A second wish, not the echo of the first: `timeout` and terminals signal a process and its group at once.
-async fn asked_again() -> &'static str {
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    asked_to_stop().await
-}
-
-async fn maintain(store: Arc<store::Store>, stop: CancellationToken) {
-    let mut minute = tokio::time::interval(Duration::from_secs(60));
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = minute.tick() => store.maintain(),
-        }
-    }
-}
-
-/// Keeps the wall clock at the system's, and says when that jumps.
-async fn follow(clock: Arc<RuntimeClock>, registry: Registry, stop: CancellationToken) {
-    let jumps = telemetry::metrics::counter(
-        &registry,
-        "skopos_clock_jumps_total",
-        "Times the system clock jumped by half a second or more.",
-    );
-    let mut second = tokio::time::interval(Duration::from_secs(1));
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = second.tick() => if let Some(millis) = clock.follow_system() {
-                jumps.inc();
-                tracing::warn!(seconds = millis as f64 / 1000.0, "the system clock jumped");
-            },
-        }
-    }
-}
-
-fn build_info(registry: &Registry, role: &str) {
-    let labels = ["version", "revision", "role"];
-    let info = telemetry::metrics::gauges(
+    let whom: Vec<remote::Destination> = whom.collect();
+    let sender = remote::Sender::open(
+        &whom,
+        document.remote.queue,
+        files,
+        folder,
+        &client,
+        clock,
         registry,
-        "skopos_build_info",
-        "Always 1; what runs is in the labels.",
-        &labels,
-    );
-    info.with_label_values(&[
-        crate::cli::version(),
-        option_env!("SKOPOS_REVISION").unwrap_or(""),
-        role,
-    ])
-    .set(1.0);
-    let limit = telemetry::metrics::gauge(
-        registry,
-        "skopos_memory_limit_bytes",
-        "Memory this process may use, by its cgroup; 0 when there is no limit.",
-    );
-    limit.set(telemetry::process::memory_limit_bytes().unwrap_or(0) as f64);
-}
-
-/// Skopos is a target like any other, with the job name `skopos`.
-fn own_target(address: std::net::SocketAddr) -> scrape::ScrapeConfig {
-    let own = scrape::config::StaticConfig {
-        targets: vec![reachable(address)],
-        ..scrape::config::StaticConfig::default()
-    };
-    scrape::ScrapeConfig {
-        job_name: "skopos".to_owned(),
-        static_configs: vec![own],
-        ..scrape::ScrapeConfig::default()
+    )
+    .context("opening the queue of samples to send")?;
+    if document.remote.forward == relay::Forward::Used {
+        let used = Used::gather(&config.groups, &document.remote.families);
+        sender
+            .handle()
+            .set_forward(Some(Arc::new(move |metric| used.has(metric))));
     }
-}
-
-/// Where this process reaches itself: an address that means "all of them" is asked on loopback.
-fn reachable(address: std::net::SocketAddr) -> String {
-    if address.ip().is_unspecified() {
-        format!("localhost:{}", address.port())
-    } else {
-        address.to_string()
-    }
-}
-
-fn hostname() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
-fn external_url(configured: &str, address: std::net::SocketAddr) -> String {
-    match configured {
-        "" if address.ip().is_unspecified() => format!("http://{}:{}", hostname(), address.port()),
-        "" => format!("http://{address}"),
-        url => url.trim_end_matches('/').to_owned(),
-    }
+    Ok(Some(sender))
 }

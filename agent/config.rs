@@ -11,6 +11,7 @@ use std::time::Duration;
 use model::Complaint;
 use serde::Deserialize;
 
+use crate::relay::Remote;
 use crate::{glob, shipped};
 
 /// Every section works when left out.
@@ -36,6 +37,13 @@ pub struct Document {
     pub logs: logs::Config,
     #[serde(deserialize_with = "yaml::null_default")]
     pub notifier: notifier::Config,
+    /// Who is sent all samples, as in Prometheus.
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub remote_write: Vec<remote::Config>,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub remote: Remote,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub pair: pair::Config,
     #[serde(deserialize_with = "yaml::null_default")]
     pub web: web::Config,
     /// Time that everything together has to stop; what is not sent by then is kept on disk.
@@ -54,6 +62,9 @@ impl Default for Document {
             store: store::Config::default(),
             logs: logs::Config::default(),
             notifier: notifier::Config::default(),
+            remote_write: Vec::new(),
+            remote: Remote::default(),
+            pair: pair::Config::default(),
             web: web::Config::default(),
             shutdown_grace: Duration::from_secs(10),
         }
@@ -191,6 +202,10 @@ impl Document {
         let mut mistakes = scrape::check(&self.scrape_configs, &self.scrape_global());
         mistakes.extend(self.notifier.complaints());
         mistakes.extend(self.logs.check().err());
+        mistakes.extend(remote::Config::check_all(&self.remote_write));
+        let limits = self.remote.queue.check().into_iter();
+        mistakes.extend(limits.map(|mistake| format!("remote.queue.{mistake}")));
+        mistakes.extend(self.pair.complaints(false));
         for (key, value) in [
             ("global.scrape_interval", self.global.scrape_interval),
             ("global.evaluation_interval", self.global.evaluation_interval),
@@ -229,7 +244,22 @@ impl Document {
                     .flat_map(|auth| &mut auth.credentials_file),
             )
         });
-        for path in slack.chain(webhooks).chain(scraped) {
+        let written = self.remote_write.iter_mut().flat_map(|entry| {
+            let credentials = entry
+                .authorization
+                .iter_mut()
+                .flat_map(|authorization| &mut authorization.credentials_file);
+            credentials.chain(&mut entry.bearer_token_file)
+        });
+        let tls = self.web.tls.iter_mut();
+        let tls = tls.flat_map(|tls| [&mut tls.cert_file, &mut tls.key_file]);
+        let own = self.pair.token_file.iter_mut();
+        let own = own
+            .chain(&mut self.pair.lease_file)
+            .chain(&mut self.remote.ca_file)
+            .chain(&mut self.web.tokens_file);
+        let all = slack.chain(webhooks).chain(scraped);
+        for path in all.chain(written).chain(tls).chain(own) {
             *path = base.join(&*path);
         }
     }

@@ -416,7 +416,7 @@ fn ask(url: &str) -> anyhow::Result<Graph> {
         .build()?;
     let request = Request {
         method: Method::Get,
-        url: format!("{}/house.json", url.trim_end_matches('/')),
+        url: format!("{}/graph.json", url.trim_end_matches('/')),
         headers: Vec::new(),
         body: Vec::new(),
         timeout: Duration::from_secs(10),

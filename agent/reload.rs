@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::Clock;
 use model::view::ConfigState;
+use model::{Clock, Leadership};
 use parking_lot::RwLock;
 use prometheus::{Gauge, Registry};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -26,17 +26,31 @@ pub(crate) type Request = oneshot::Sender<Result<(), String>>;
 /// What takes a new configuration while running.
 pub(crate) struct Rooms {
     pub(crate) pool: Arc<scrape::Pool>,
-    pub(crate) rules: rules::Manager,
-    pub(crate) notifier: notifier::Handle,
+    pub(crate) rules: Option<rules::Manager>,
+    pub(crate) notifier: Option<notifier::Handle>,
     pub(crate) logs: Option<logs::Handle>,
     pub(crate) external_url: String,
     pub(crate) self_scrape: scrape::ScrapeConfig,
+    /// Of a pair, only the holder of the lease scrapes what the configuration names.
+    pub(crate) leadership: watch::Receiver<Leadership>,
 }
 
 impl Rooms {
     /// Targets and rules; the notifier starts with its configuration.
     pub(crate) fn start(&self, config: &Config) -> Result<(), Vec<String>> {
+        self.aim(config)?;
+        if let Some(rules) = &self.rules {
+            rules.apply(config.groups.clone());
+        }
+        Ok(())
+    }
+
+    /// Scrapes what is to be scraped here now.
+    fn aim(&self, config: &Config) -> Result<(), Vec<String>> {
         let mut targets = config.document.scrape_configs.clone();
+        if !self.leadership.borrow().here {
+            targets.retain(|known| known.job_name == self.self_scrape.job_name);
+        }
         // A section of that name is the user's own word on how Skopos is read.
         if !targets
             .iter()
@@ -44,16 +58,17 @@ impl Rooms {
         {
             targets.push(self.self_scrape.clone());
         }
-        self.pool.apply(&targets, &config.document.scrape_global())?;
-        self.rules.apply(config.groups.clone());
-        Ok(())
+        self.pool.apply(&targets, &config.document.scrape_global())
     }
 
     async fn apply(&self, config: &Config) -> Result<(), Vec<String>> {
         self.start(config)?;
+        let Some(notifier) = &self.notifier else {
+            return Ok(());
+        };
         let mut notifying = config.document.notifier.clone();
         name_page(&mut notifying, &self.external_url);
-        self.notifier.apply(notifying).await.map_err(|why| vec![why])
+        notifier.apply(notifying).await.map_err(|why| vec![why])
     }
 }
 
@@ -128,10 +143,20 @@ impl Reloader {
             return stop.cancelled().await;
         };
         let mut moving = BTreeMap::new();
+        let mut leadership = self.rooms.leadership.clone();
+        let mut led = leadership.borrow_and_update().here;
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
+                Ok(()) = leadership.changed() => {
+                    let leads = leadership.borrow_and_update().here;
+                    if std::mem::replace(&mut led, leads) != leads
+                        && let Err(mistakes) = self.rooms.aim(&self.running)
+                    {
+                        tracing::error!("the targets cannot be scraped: {}", mistakes.join("; "));
+                    }
+                }
                 _ = hangups.recv() => drop(self.reload("SIGHUP").await),
                 Some(request) = requests.recv() => {
                     let outcome = self.reload("/-/reload").await;
@@ -229,6 +254,13 @@ impl Reloader {
             ("node", format!("{:?}", old.node), format!("{:?}", new.node)),
             ("store", format!("{:?}", old.store), format!("{:?}", new.store)),
             ("web", format!("{:?}", old.web), format!("{:?}", new.web)),
+            ("pair", format!("{:?}", old.pair), format!("{:?}", new.pair)),
+            ("remote", format!("{:?}", old.remote), format!("{:?}", new.remote)),
+            (
+                "remote_write",
+                format!("{:?}", old.remote_write),
+                format!("{:?}", new.remote_write),
+            ),
         ] {
             if before != after {
                 later.push(section);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::fakes::pagerduty::PagerDuty;
+use crate::fakes::pagerduty::{PagerDuty, ROUTING_KEY};
 use crate::fakes::peer::{Answer, Peer};
 use crate::fakes::slack::Slack;
 use crate::harness::components::free_port;
@@ -45,14 +45,17 @@ fn token(role: &str, name: &str) -> String {
 }
 
 fn start(folder: &Path, role: &str, port: u16) -> Skopos {
-    Skopos::start_with(folder, &[
-        "--role",
-        role,
-        "--config",
-        "skopos.yaml",
-        "--listen",
-        &format!("127.0.0.1:{port}"),
-    ])
+    Skopos::start_with(
+        folder,
+        &[
+            "--role",
+            role,
+            "--config",
+            "skopos.yaml",
+            "--listen",
+            &format!("127.0.0.1:{port}"),
+        ],
+    )
 }
 
 impl Estate {
@@ -62,12 +65,13 @@ impl Estate {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().to_owned();
         let ports = [free_port(), free_port()];
-        let mut tokens: Vec<String> = (0..NODES).map(|nth| token("node", &format!("web-{nth}"))).collect();
+        let mut tokens: Vec<String> = (0..NODES)
+            .map(|nth| token("node", &format!("web-{nth}")))
+            .collect();
         tokens.extend((0..2).map(|nth| token("replica", &format!("skopos-{nth}"))));
         std::fs::write(root.join("tokens"), tokens.join("\n")).unwrap();
         std::fs::write(root.join("rules.yaml"), RULES).unwrap();
-        let pace =
-            "global: { scrape_interval: 2s, scrape_timeout: 1s, evaluation_interval: 2s }\nlogs: { enabled: false }\n";
+        let pace = "global: { scrape_interval: 2s, scrape_timeout: 1s, evaluation_interval: 2s }\nlogs: { enabled: false }\n";
         let mut replicas = Vec::new();
         for nth in 0..2 {
             let own = root.join(format!("replica-{nth}"));
@@ -81,7 +85,7 @@ impl Estate {
                 "{pace}rules: {{ shipped: false }}
 rule_files: ['../rules.yaml']
 web: {{ tokens_file: ../tokens }}
-remote: {{ silence_after: 6s }}
+remote: {{ receive: {{ silence_after: 6s }} }}
 pair: {{ name: skopos-{nth}, peer: 'http://127.0.0.1:{}', token_file: token, lease_file: ../lease }}
 notifier:
   group_by: [alertname, node]
@@ -93,7 +97,7 @@ notifier:
 ",
                 ports[1 - nth],
                 slack.url(),
-                "0123456789abcdef0123456789abcdef",
+                ROUTING_KEY,
                 pagerduty.url(),
             );
             std::fs::write(own.join("skopos.yaml"), config).unwrap();
@@ -105,11 +109,7 @@ notifier:
             let exporter = Peer::start(Answer::Body("shop_queue_depth 1\n".to_owned())).await;
             let own = root.join(format!("node-{nth}"));
             std::fs::create_dir(&own).unwrap();
-            std::fs::write(
-                own.join("token"),
-                format!("token-of-node-web-{nth}-0123456789"),
-            )
-            .unwrap();
+            std::fs::write(own.join("token"), format!("token-of-node-web-{nth}-0123456789")).unwrap();
             let replica = |port: u16| {
                 format!(
                     "  - {{ url: 'http://127.0.0.1:{port}/api/v1/write', authorization: {{ credentials_file: token }} }}\n"
@@ -165,7 +165,11 @@ remote_write:
                 Some(leader) if Some(leader) != but => return (leader, begun.elapsed()),
                 _ => tokio::time::sleep(Duration::from_millis(200)).await,
             }
-            assert!(begun.elapsed() < Duration::from_secs(60), "nobody leads\n{}", self.logs());
+            assert!(
+                begun.elapsed() < Duration::from_secs(60),
+                "nobody leads\n{}",
+                self.logs()
+            );
         }
     }
 
@@ -205,12 +209,15 @@ struct Episode {
 
 /// Values by series and time, of one expression over the last minutes.
 async fn range(replica: &Skopos, expr: &str, from: f64, to: f64) -> BTreeMap<(String, i64), String> {
-    let url = reqwest::Url::parse_with_params(&replica.url("/api/v1/query_range"), [
-        ("query", expr.to_owned()),
-        ("start", from.to_string()),
-        ("end", to.to_string()),
-        ("step", "10".to_owned()),
-    ])
+    let url = reqwest::Url::parse_with_params(
+        &replica.url("/api/v1/query_range"),
+        [
+            ("query", expr.to_owned()),
+            ("start", from.to_string()),
+            ("end", to.to_string()),
+            ("step", "10".to_owned()),
+        ],
+    )
     .unwrap();
     let data = replica
         .api(&format!("{}?{}", url.path(), url.query().unwrap()))
@@ -321,12 +328,16 @@ async fn killed_and_stopped_at_random_nothing_is_lost_and_nothing_told_twice() {
     }
     // Everything heals, everything is told.
     estate.replicas[0]
-        .wait_for("nothing fires any more", Duration::from_secs(90), async |replica| {
-            replica
-                .query("ALERTS{alertstate=\"firing\",alertname=\"QueueLong\"}")
-                .await
-                .is_empty()
-        })
+        .wait_for(
+            "nothing fires any more",
+            Duration::from_secs(90),
+            async |replica| {
+                replica
+                    .query("ALERTS{alertstate=\"firing\",alertname=\"QueueLong\"}")
+                    .await
+                    .is_empty()
+            },
+        )
         .await;
     tokio::time::sleep(Duration::from_secs(30)).await;
     let ended = seconds();
@@ -341,12 +352,16 @@ async fn killed_and_stopped_at_random_nothing_is_lost_and_nothing_told_twice() {
         .pagerduty
         .incidents()
         .into_iter()
-        .filter(|incident| incident.summary.contains("QueueLong"))
+        .filter(|incident| incident.triggers[0].to_string().contains("QueueLong"))
         .collect();
     let mut opened: BTreeMap<String, usize> = BTreeMap::new();
     for incident in &incidents {
-        *opened.entry(group_of(&incident.first)).or_default() += 1;
-        assert!(incident.resolved, "never resolved: {:?}", incident.first);
+        *opened.entry(group_of(&incident.triggers[0])).or_default() += 1;
+        assert!(
+            incident.resolved.is_some(),
+            "never resolved: {:?}",
+            incident.triggers[0]
+        );
     }
     assert_eq!(opened, wanted, "incidents opened, by node\n{}", estate.logs());
     // Slack: each episode's beginning and end at least once; what is said again says so.
@@ -461,10 +476,13 @@ async fn a_rolling_restart_leaves_no_gap_and_tells_nobody() {
         let expr = format!("shop_queue_depth{{node=\"web-{node}\"}}");
         let mut times = BTreeSet::new();
         for replica in &estate.replicas {
-            let url = reqwest::Url::parse_with_params(&replica.url("/api/v1/query"), [
-                ("query", format!("{expr}[{}s]", (ended - began) as i64)),
-                ("time", ended.to_string()),
-            ])
+            let url = reqwest::Url::parse_with_params(
+                &replica.url("/api/v1/query"),
+                [
+                    ("query", format!("{expr}[{}s]", (ended - began) as i64)),
+                    ("time", ended.to_string()),
+                ],
+            )
             .unwrap();
             let data = replica
                 .api(&format!("{}?{}", url.path(), url.query().unwrap()))
@@ -484,9 +502,17 @@ async fn a_rolling_restart_leaves_no_gap_and_tells_nobody() {
         .iter()
         .map(|posted| posted.lines().join(" "))
         .collect();
-    assert_eq!(said.len(), 1, "somebody was told of a restart: {said:#?}\n{}", estate.logs());
+    assert_eq!(
+        said.len(),
+        1,
+        "somebody was told of a restart: {said:#?}\n{}",
+        estate.logs()
+    );
     let incidents = estate.pagerduty.incidents();
-    assert!(incidents.len() == 1 && !incidents[0].resolved, "{incidents:?}");
+    assert!(
+        incidents.len() == 1 && incidents[0].resolved.is_none(),
+        "{incidents:?}"
+    );
     estate.stop().await;
 }
 

@@ -29,10 +29,10 @@ mod pair;
 mod peers;
 /// Starting, stopping, exit codes, locks, ports.
 mod process;
-/// Two replicas and their nodes on virtual time, with every fault that a seed can name.
-mod sim;
 /// Remote write to and from real ones, and who may write what.
 mod remote;
+/// Two replicas and their nodes on virtual time, with every fault that a seed can name.
+mod sim;
 /// A disk fills: pending, firing, one message, freed, resolved, with `kill -9` in the middle.
 mod story;
 /// The house keeps its own rules: floors, shipped files, lengths.

@@ -17,7 +17,7 @@ const VALUE: &str = "v";
 const GRAVE: &str = "t";
 
 /// Orders writes of the pair's replicas to the same key: newest wins, the replica's name breaks a tie.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Hash)]
 pub struct Version {
     pub epoch: u64,
     pub version: u64,

@@ -5,6 +5,7 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -120,6 +121,19 @@ impl Journal {
             .iter()
             .filter_map(|entry| Some((entry.key.to_string(), entry.read()?)));
         read.collect()
+    }
+
+    /// A number that changes with every write to a key that begins with `prefix`, whoever wrote it: whoever keeps
+    /// something made of these values can tell cheaply that it is out of date.
+    #[must_use]
+    pub fn digest(&self, prefix: &str) -> u64 {
+        self.read(|map| {
+            let mut hash = DefaultHasher::new();
+            for entry in map.alike(prefix) {
+                (&entry.key, &entry.version).hash(&mut hash);
+            }
+            hash.finish()
+        })
     }
 
     /// # Errors
@@ -252,6 +266,13 @@ impl Journal {
     #[must_use]
     pub fn seq(&self) -> u64 {
         self.read(|map| map.seq)
+    }
+
+    /// The epoch that the next change is of: the highest of what was written here, heard of or set.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        let author = self.0.author.read().unwrap_or_else(PoisonError::into_inner);
+        author.epoch.max(self.read(|map| map.epoch))
     }
 
     /// Says when [`Self::seq`] has risen.

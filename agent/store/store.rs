@@ -27,7 +27,7 @@ pub struct Store {
     pub(crate) config: Config,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) targets: RwLock<Targets>,
-    pub(crate) index: RwLock<Index>,
+    pub(crate) index: Arc<RwLock<Index>>,
     pub(crate) families: Mutex<Families>,
     pub(crate) selections: Selections,
     pub(crate) accounts: Accounts,
@@ -91,12 +91,12 @@ impl Store {
     ) -> Result<Arc<Self>, OpenError> {
         let mut store = Self {
             accounts: Accounts::new(registry),
-            config,
             clock,
             targets: RwLock::default(),
-            index: RwLock::default(),
+            index: Arc::new(RwLock::new(Index::new(config.history))),
             families: Mutex::default(),
-            selections: Selections::default(),
+            selections: Selections::new(config.history),
+            config,
             wal: None,
             feed: OnceLock::new(),
         };
@@ -104,7 +104,8 @@ impl Store {
             let folder = folder.join("wal");
             let cutoff = store.clock.now() - store.config.retention;
             let found = replay::replay(&store, &*disk, &folder, cutoff)?;
-            let wal = Wal::start(found, disk, &folder, &store.config, &store.accounts.wal)
+            let index = store.index.clone();
+            let wal = Wal::start(found, disk, &folder, &store.config, &store.accounts.wal, index)
                 .map_err(|source| OpenError::new(&folder, source))?;
             store.wal = Some(wal);
             let targets = store.targets.read();
@@ -121,6 +122,21 @@ impl Store {
     /// Returns once all that was committed is on the disk; false when it cannot be.
     pub fn sync(&self) -> bool {
         self.wal.as_ref().is_none_or(|wal| wal.queue.sync())
+    }
+
+    /// Returns once all that was committed has been written, though perhaps not yet synced: from then on only a power
+    /// failure can lose it. Where the disk refuses it, at once.
+    pub fn written(&self) {
+        if let Some(wal) = &self.wal {
+            wal.queue.written();
+        }
+    }
+
+    /// Samples that wait to be written to the log, and how many may.
+    #[must_use]
+    pub fn log_waiting(&self) -> (usize, usize) {
+        let waiting = self.wal.as_ref().map_or(0, |wal| wal.queue.waiting());
+        (waiting, crate::wal::queue::VALUES_MAX)
     }
 
     /// Makes the log safe and ends its thread; what is committed from now on is in memory only. False when

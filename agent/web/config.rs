@@ -71,3 +71,27 @@ impl Default for Config {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn https_needs_both_files_and_nothing_else() {
+        let read =
+            |tls: &str| serde_json::from_str::<Config>(&format!("{{\"tls\":{tls},\"tokens_file\":null}}"));
+        assert_eq!(read("null").unwrap(), Config::default());
+        let tls = read("{\"cert_file\":\"a\",\"key_file\":\"b\"}").unwrap().tls;
+        assert_eq!(
+            tls.map(|tls| (tls.cert_file, tls.key_file)),
+            Some(("a".into(), "b".into()))
+        );
+        for wrong in [
+            "{}",
+            "{\"cert_file\":\"a\"}",
+            "{\"cert_file\":\"a\",\"key_file\":\"b\",\"ca_file\":\"c\"}",
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+}

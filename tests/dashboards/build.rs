@@ -4,7 +4,11 @@ use serde_json::{Value, json};
 
 /// File name and dashboard.
 pub fn all() -> Vec<(&'static str, Value)> {
-    vec![("node.json", node()), ("skopos.json", skopos())]
+    vec![
+        ("node.json", node()),
+        ("skopos.json", skopos()),
+        ("pair.json", pair()),
+    ]
 }
 
 struct Panel {
@@ -246,6 +250,92 @@ fn skopos() -> Value {
         },
     ];
     dashboard("skopos-self", "Skopos / Skopos itself", &stats, &graphs)
+}
+
+/// Who leads, is anybody silent, is anything behind?
+fn pair() -> Value {
+    let stats = [
+        Panel {
+            title: "Leads",
+            about: "Replica that holds the lease: 1. Alert: PairWithoutLeader.",
+            unit: "short",
+            targets: &[("skopos_pair_leader or vector(1)", "{{instance}}")],
+        },
+        Panel {
+            title: "Out of step",
+            about: "Replicas that do not hear each other. Alert: PairOutOfStep.",
+            unit: "short",
+            targets: &[("count(skopos_pair_in_step == 0) or vector(0)", "replicas")],
+        },
+        Panel {
+            title: "Silent agents",
+            about: "Nodes of which nothing is heard. Alert: AgentSilent.",
+            unit: "short",
+            targets: &[("count(skopos_sender_up == 0) or vector(0)", "nodes")],
+        },
+        Panel {
+            title: "Oldest unsent sample",
+            about: "Age of the oldest sample that waits for a destination. Alert: RemoteWriteBehind.",
+            unit: "s",
+            targets: &[("max(skopos_remote_oldest_sample_age_seconds) or vector(0)", "age")],
+        },
+    ];
+    let graphs = [
+        Panel {
+            title: "Samples received",
+            about: "Samples taken in by remote write a second.",
+            unit: "short",
+            targets: &[(
+                "sum by (instance) (rate(skopos_remote_received_samples_total[$__rate_interval])) or vector(0)",
+                "{{instance}}",
+            )],
+        },
+        Panel {
+            title: "Samples sent",
+            about: "Samples that destinations took a second.",
+            unit: "short",
+            targets: &[(
+                "sum by (instance, destination) (rate(skopos_remote_sent_samples_total[$__rate_interval])) or vector(0)",
+                "{{instance}} {{destination}}",
+            )],
+        },
+        Panel {
+            title: "Queue on disk",
+            about: "Bytes that wait to be sent.",
+            unit: "bytes",
+            targets: &[("skopos_remote_queue_bytes or vector(0)", "{{instance}}")],
+        },
+        Panel {
+            title: "Dropped",
+            about: "Samples let go on their way, by reason. Alert: RemoteWriteDropping.",
+            unit: "short",
+            targets: &[(
+                "sum by (instance, reason) (rate(skopos_remote_dropped_samples_total[$__rate_interval])) or vector(0)",
+                "{{instance}}: {{reason}}",
+            )],
+        },
+        Panel {
+            title: "Unshared changes",
+            about: "Changes of alerts, messages and silences that the other replica does not have yet.",
+            unit: "short",
+            targets: &[("skopos_pair_map_unshared or vector(0)", "{{instance}}")],
+        },
+        Panel {
+            title: "Last heard",
+            about: "Seconds since each node was last heard.",
+            unit: "s",
+            targets: &[(
+                "time() - max by (node) (skopos_sender_last_heard_timestamp_seconds) or vector(0)",
+                "{{node}}",
+            )],
+        },
+    ];
+    dashboard(
+        "skopos-pair",
+        "Skopos / The pair and its senders",
+        &stats,
+        &graphs,
+    )
 }
 
 fn dashboard(uid: &str, title: &str, stats: &[Panel], graphs: &[Panel]) -> Value {

@@ -1,4 +1,5 @@
 //! Peers that misbehave on demand and enforce the real ones' limits.
 
+pub mod pagerduty;
 pub mod peer;
 pub mod slack;

@@ -324,7 +324,7 @@ fn take_token(state: &Mutex<State>) -> bool {
 }
 
 /// One request: its first line and its body. None at the end, or when it is not HTTP.
-async fn read(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
+pub(crate) async fn read(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     let head_bytes = loop {
         if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {

@@ -69,7 +69,9 @@ impl State {
         let seed = self.seed;
         self.links.entry((from.into(), to.into())).or_insert_with(|| {
             let name = from.bytes().chain(*b" > ").chain(to.bytes());
-            let own = name.fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+            let own = name.fold(seed, |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+            });
             Path {
                 link: Link::default(),
                 rng: fastrand::Rng::with_seed(own),
@@ -311,7 +313,11 @@ fn call(from: &Arc<str>, request: &Request) -> Call {
         body: request.body.clone(),
         local: false,
         from: Some(Identity {
-            role: if REPLICAS.contains(&&**from) { Role::Replica } else { Role::Node },
+            role: if REPLICAS.contains(&&**from) {
+                Role::Replica
+            } else {
+                Role::Node
+            },
             name: Arc::clone(from),
         }),
     }

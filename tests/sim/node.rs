@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use model::outside::{Client, Files};
 use model::{
-    Clock, Column, Feed, Keep, Kind, Labels, Ledger, Round, SeriesDesc, SeriesRef, TargetDesc, TargetRef, Timestamp,
+    Clock, Column, Feed, Keep, Kind, Labels, Ledger, Round, SeriesDesc, SeriesRef, TargetDesc, TargetRef,
+    Timestamp,
 };
 use parking_lot::Mutex;
 use prometheus::Registry;
@@ -168,7 +169,9 @@ impl Source {
         if facts.job {
             all.push(("sim_job", 1.0));
         }
-        let all = all.into_iter().filter_map(|(name, value)| Some((self.series(target, name)?, value)));
+        let all = all
+            .into_iter()
+            .filter_map(|(name, value)| Some((self.series(target, name)?, value)));
         let (series, values): (Vec<_>, Vec<_>) = all.unzip();
         let length = series.len();
         let kept = self.store.commit(Column {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use journal::Journal;
 use model::outside::{Call, Client, Files, Response, Serve};
-use model::{BoxFuture, Clock, Ledger, MatchOp, Matcher, Select, Timestamp, TimeRange};
+use model::{BoxFuture, Clock, Ledger, MatchOp, Matcher, Select, TimeRange, Timestamp};
 use prometheus::Registry;
 use remote::receive::Receiver;
 use tokio::sync::mpsc;
@@ -101,7 +101,8 @@ impl Replica {
             ..pair::Config::default()
         };
         let keys = pair::Keys::default();
-        let (pair, pair_handle) = pair::Pair::new(config, keys, journal.clone(), Arc::clone(&clock), &registry);
+        let (pair, pair_handle) =
+            pair::Pair::new(config, keys, journal.clone(), Arc::clone(&clock), &registry);
         let leads = pair_handle.leadership();
         receiver.epochs_from(Arc::new(move || leads.borrow().epoch));
 
@@ -132,7 +133,12 @@ impl Replica {
         rules.apply(groups);
         let near = pair::Neighbours {
             client,
-            arbiter: Some(outside.around.office.way(outside.name.into(), Arc::clone(&outside.gate))),
+            arbiter: Some(
+                outside
+                    .around
+                    .office
+                    .way(outside.name.into(), Arc::clone(&outside.gate)),
+            ),
             events,
             merged,
             heard: {
@@ -213,8 +219,13 @@ impl Replica {
     pub fn samples(&self, node: &str) -> BTreeMap<Timestamp, f64> {
         let matchers = [("__name__", "sim_load"), ("node", node)];
         let matchers = matchers.map(|(name, value)| Matcher::new(name, MatchOp::Equal, value));
-        let found = self.store.select(&matchers, TimeRange::ALL, usize::MAX).unwrap_or_default();
-        let samples = found.iter().flat_map(|series| series.times.iter().zip(series.values.iter()));
+        let found = self
+            .store
+            .select(&matchers, TimeRange::ALL, usize::MAX)
+            .unwrap_or_default();
+        let samples = found
+            .iter()
+            .flat_map(|series| series.times.iter().zip(series.values.iter()));
         let samples = samples.filter(|(_, value)| !model::is_stale(**value));
         samples.map(|(time, value)| (*time, *value)).collect()
     }

@@ -1,5 +1,7 @@
 //! A request's samples, put together by target and time.
 
+use std::collections::BTreeMap;
+
 use hashbrown::HashMap;
 use model::column::Kept;
 use model::{Column, Keep, Round, SeriesRef, TargetRef, Timestamp};
@@ -21,11 +23,20 @@ struct Open {
     values: Vec<f64>,
 }
 
-/// What became of all columns, and which of them have series that the store has forgotten.
+/// What became of all columns.
 #[derive(Default)]
 pub(crate) struct Committed {
     pub(crate) kept: Kept,
-    pub(crate) damaged: Vec<(u32, i64)>,
+    /// Targets and times with series that the store has forgotten.
+    pub(crate) damaged: BTreeMap<(u32, i64), Damage>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Damage {
+    /// Some refs are no longer good.
+    Some,
+    /// The target itself was retired or forgotten.
+    Whole,
 }
 
 impl Columns {
@@ -77,6 +88,7 @@ impl Columns {
         let mut all = Committed::default();
         self.open.sort_by_key(|open| open.time);
         for open in self.open.drain(..) {
+            let length = open.series.len();
             let kept = keep.commit(Column {
                 target: id(open.target),
                 time: Timestamp(open.time),
@@ -85,7 +97,9 @@ impl Columns {
                 values: open.values,
             });
             if kept.unknown > 0 {
-                all.damaged.push((open.target, open.time));
+                let whole = kept.unknown == length;
+                let damage = if whole { Damage::Whole } else { Damage::Some };
+                all.damaged.insert((open.target, open.time), damage);
             }
             all.kept = sum(&all.kept, &kept);
         }

@@ -10,7 +10,7 @@ use model::{Keep, KeepError, SeriesDesc, SeriesRef};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::cache::{AGAIN, About, Cache, NONE};
-use super::columns::{Columns, sum};
+use super::columns::{Columns, Damage, sum};
 use super::families::{Said, family, stem};
 use super::lists::{At, List, Section};
 use super::naming::{self, Naming};
@@ -105,7 +105,7 @@ struct Way {
 /// Series that the store has forgotten, being asked for again.
 #[derive(Default)]
 struct Repair {
-    damaged: BTreeSet<(u32, i64)>,
+    damaged: BTreeMap<(u32, i64), Damage>,
     targets: BTreeSet<u32>,
     asked: BTreeSet<u32>,
     changed: BTreeSet<u32>,
@@ -419,11 +419,11 @@ impl Intake<'_> {
         protocol: Protocol,
         request: &[u8],
         room: &mut Room,
-        damaged: Vec<(u32, i64)>,
+        damaged: BTreeMap<(u32, i64), Damage>,
     ) -> Result<(), Failure> {
         let mut repair = Repair {
-            targets: damaged.iter().map(|(target, _)| *target).collect(),
-            damaged: damaged.into_iter().collect(),
+            targets: damaged.keys().map(|(target, _)| *target).collect(),
+            damaged,
             ..Repair::default()
         };
         for target in &repair.targets {
@@ -499,17 +499,16 @@ impl Intake<'_> {
         let Some(entry) = self.cache.entry(place).copied() else {
             return 0;
         };
-        if !repair.changed.contains(&place) {
-            return 0;
-        }
+        let changed = repair.changed.contains(&place);
         let mut pushed = 0;
         for sample in &room.samples {
-            let lost = repair.damaged.contains(&(entry.target, sample.time));
-            if lost
-                && room
-                    .columns
-                    .push(entry.target, entry.series, sample.time, sample.value)
-            {
+            let lost = match repair.damaged.get(&(entry.target, sample.time)) {
+                Some(Damage::Whole) => true,
+                Some(Damage::Some) => changed,
+                None => false,
+            };
+            let columns = &mut room.columns;
+            if lost && columns.push(entry.target, entry.series, sample.time, sample.value) {
                 pushed += 1;
             }
         }

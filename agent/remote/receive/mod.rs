@@ -22,4 +22,6 @@ mod fakes;
 mod tests;
 
 pub use config::Config;
+pub(crate) use families::{Families, Said};
+pub(crate) use intake::{Counts, Protocol};
 pub use receiver::Receiver;

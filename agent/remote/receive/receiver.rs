@@ -269,6 +269,14 @@ impl Receiver {
         }
     }
 
+    /// Lets go of what is remembered of a sender that has said all it will.
+    pub(crate) fn forget_sender(&self, identity: &Identity) {
+        let known = self.senders.read().get(&key(identity)).cloned();
+        if let Some(sender) = known {
+            self.dismiss(&sender);
+        }
+    }
+
     fn reserve(&self, bytes: usize) -> Result<Reserved<'_>, Refusal> {
         let limit = self.config.decoding_bytes_max;
         let room = |used: usize| {

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::columns::sum;
 use super::receiver::Receiver;
-use super::sender::{Heard, Sender, Silence, State, key};
+use super::sender::{self, Heard, Sender, Silence, State};
 
 const TICK: Duration = Duration::from_secs(1);
 /// Ticks further apart mean that this process stood still: then it was deaf, and nobody silent.
@@ -88,7 +88,7 @@ impl Receiver {
         let (wall, running) = (self.clock.now(), millis(self.clock.running()));
         for (name, heard) in heard {
             let identity = node(name);
-            let known = self.senders.read().get(&key(&identity)).cloned();
+            let known = self.senders.read().get(&sender::key(&identity)).cloned();
             // One that was retired here is not brought back by an old story.
             let is_new = || wall.since(heard) < self.config.silence_after;
             let sender = known.or_else(|| is_new().then(|| self.introduce(&identity)).flatten());
@@ -115,28 +115,36 @@ impl Receiver {
         }
     }
 
-    /// What was known before this process began.
+    /// What was known before this process began, or what the other replica's journal has brought since. Who is gone
+    /// meanwhile is retired like others, once it could have been heard.
     pub(crate) fn recall(&self) {
         let (wall, running) = (self.clock.now(), millis(self.clock.running()));
-        let mut forgotten = Vec::new();
         for (key, Written { heard }) in self.journal.entries(JOURNAL_PREFIX) {
             let name = key.strip_prefix(JOURNAL_PREFIX).unwrap_or_default();
-            let age = wall.since(heard);
-            let known = (age < self.config.forget_after && !name.is_empty())
-                .then(|| self.introduce(&node(name.into())))
-                .flatten();
-            let Some(sender) = known else {
-                forgotten.push(Change::remove(key));
+            let identity = node(name.into());
+            if name.is_empty() || self.senders.read().contains_key(&sender::key(&identity)) {
                 continue;
-            };
-            let mut state = sender.state.lock();
-            state.written = Some(heard);
-            state.heard = Some(Heard {
-                wall: heard,
-                running: running.saturating_sub(millis(age)),
-            });
+            }
+            if let Some(sender) = self.introduce(&identity) {
+                let mut state = sender.state.lock();
+                state.written = Some(heard);
+                state.heard = Some(Heard {
+                    wall: heard,
+                    running: running.saturating_sub(millis(wall.since(heard))),
+                });
+            }
         }
-        self.write_down(forgotten);
+    }
+
+    /// From when on the series of a silent node say here what it did not.
+    pub(crate) fn ended_provisionally(&self, node_name: &str) -> Option<Timestamp> {
+        let known = self
+            .senders
+            .read()
+            .get(&sender::key(&node(node_name.into())))
+            .cloned()?;
+        let state = *known.state.lock();
+        state.said.then(|| self.silent_from(&state))
     }
 
     pub(crate) fn listen_anew(&self) {
@@ -157,6 +165,7 @@ impl Receiver {
             .is_none_or(|last| running - last >= REPORT_MILLIS)
         {
             watch.last_report = Some(running);
+            self.recall();
             self.report(&mut watch);
             let senders = self.senders.read();
             let series = senders

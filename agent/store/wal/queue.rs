@@ -63,6 +63,9 @@ struct State {
     stop: bool,
     syncs_asked: u64,
     syncs_done: u64,
+    /// Entries ever pushed, and of these, those that the writer has written as far as the disk took them.
+    pushed: u64,
+    written: u64,
     /// Whether the last sync left everything on the disk.
     safe: bool,
     /// The writer is gone.
@@ -89,6 +92,8 @@ impl Queue {
             stop: false,
             syncs_asked: 0,
             syncs_done: 0,
+            pushed: 0,
+            written: 0,
             safe: true,
             ended: false,
         };
@@ -121,6 +126,7 @@ impl Queue {
             return Err("queue_full");
         }
         state.weight += entry.weight();
+        state.pushed += 1;
         state.entries.push(entry);
         drop(state);
         self.work.notify_one();
@@ -133,6 +139,28 @@ impl Queue {
         state.cutoff_moved = true;
         drop(state);
         self.work.notify_one();
+    }
+
+    /// Samples that wait to be written.
+    pub(crate) fn waiting(&self) -> usize {
+        self.state.lock().weight
+    }
+
+    /// Returns once all that was pushed before is with the system, so that only a power failure can lose it; or once
+    /// the disk has refused it.
+    pub(crate) fn written(&self) {
+        let mut state = self.state.lock();
+        let wanted = state.pushed;
+        self.done
+            .wait_while(&mut state, |state| state.written < wanted && !state.ended);
+    }
+
+    /// For the writer: so many entries more have been written, or refused by the disk.
+    pub(crate) fn wrote(&self, entries: u64) {
+        if entries > 0 {
+            self.state.lock().written += entries;
+            self.done.notify_all();
+        }
     }
 
     /// Returns once all that was pushed before is on the disk, or cannot be: then false.

@@ -14,6 +14,9 @@ pub(super) fn destination(visit: &Visit, words: &str) -> String {
     if let Some(place) = Place::ALL.into_iter().find(|place| same(place.word())) {
         return place.path().to_owned();
     }
+    if same("graph") {
+        return "/graph".to_owned();
+    }
     if let Some((group, rule)) = visit.all_rules().find(|(_, rule)| same(&rule.name)) {
         // While it is true the alert is what one wants to see.
         return match rule.alerts.first() {

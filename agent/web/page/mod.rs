@@ -13,6 +13,7 @@ mod condition;
 mod explore;
 mod frame;
 mod graph;
+mod house;
 mod incident;
 mod jump;
 mod lines;
@@ -22,6 +23,7 @@ mod machine;
 mod markdown;
 mod overview;
 mod own;
+mod pair;
 mod reading;
 mod rule;
 mod rules;
@@ -40,6 +42,8 @@ mod words;
 
 #[cfg(test)]
 mod made_up;
+#[cfg(test)]
+mod pair_tests;
 #[cfg(test)]
 mod tests;
 
@@ -74,7 +78,8 @@ pub(crate) fn routes() -> Router<Rooms> {
         .route("/self", view!(own::view))
         .route("/self/test", post(send_test))
         .route("/jump", get(jump))
-        .route("/graph", get(graph_of_prometheus))
+        .route("/graph", get(graph_or_prometheus))
+        .route("/graph.json", get(graph_as_json))
         .route("/assets/{name}", get(assets::serve))
         .route("/favicon.ico", get(assets::favicon))
 }
@@ -100,10 +105,18 @@ async fn one_rule(
     draw(rooms, uri, move |visit| rule::view(visit, &file, &name)).await
 }
 
-/// Where links in Prometheus' own form lead, such as the `generatorURL` of alerts.
-async fn graph_of_prometheus(State(rooms): State<Rooms>, uri: Uri) -> Response {
+/// The picture of the house; links in Prometheus' own form, such as the `generatorURL` of alerts, lead to a question.
+async fn graph_or_prometheus(State(rooms): State<Rooms>, uri: Uri) -> Response {
+    if !uri.query().unwrap_or_default().contains("g0.") {
+        return draw(rooms, uri, house::view).await;
+    }
     let visit = Visit::new(rooms, &uri);
     Redirect::to(&link::explore(visit.asked("g0.expr"))).into_response()
+}
+
+/// The same for `skopos graph`.
+async fn graph_as_json(State(rooms): State<Rooms>) -> axum::Json<model::view::Graph> {
+    axum::Json((rooms.graph)())
 }
 
 async fn jump(State(rooms): State<Rooms>, uri: Uri) -> Response {

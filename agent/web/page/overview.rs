@@ -7,7 +7,7 @@ use model::text::{self, duration};
 use super::frame::{Place, Sheet, empty, section};
 use super::visit::Visit;
 use super::watching;
-use super::{incident, lines, machine, reading, status, steps, words};
+use super::{incident, lines, machine, pair, reading, status, steps, words};
 
 /// Rules shown here; the rest is a click away.
 const RULES_SHOWN: usize = 9;
@@ -50,6 +50,7 @@ fn more(visit: &Visit) -> Markup {
         .filter(|file| file.error.is_empty())
         .count();
     html! {
+        (pair::remark(visit))
         p {
             (watched(visit)) " " (read(visit, files))
             @if !own.data_dir.is_empty() {

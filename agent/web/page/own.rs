@@ -6,7 +6,7 @@ use model::view::{Health, LogState};
 
 use super::frame::{Place, Sheet, empty, section};
 use super::visit::Visit;
-use super::{shape, status, steps, told, words};
+use super::{pair, shape, status, steps, told, words};
 
 pub(super) fn view(visit: &Visit) -> Sheet {
     let (health, sentence) = sentence(visit);
@@ -23,13 +23,14 @@ pub(super) fn view(visit: &Visit) -> Sheet {
         (status::line(health, &sentence, &more, &fresh))
         (strip(visit))
         (accounts(visit))
+        (pair::sections(visit))
         (configuration(visit))
         (receivers(visit))
         (told::section_of(visit, "Told and answered", |_| true))
         (log_files(visit, &(visit.rooms.log_state)()))
     };
     Sheet {
-        keys: vec![("g t", "targets"), ("g l", "logs"), ("g r", "rules")],
+        keys: vec![("g g", "the house"), ("g t", "targets"), ("g l", "logs")],
         ..Sheet::new(Place::Own, main)
     }
 }
@@ -68,6 +69,12 @@ fn sentence(visit: &Visit) -> (Health, String) {
                 "Skopos has dropped {} things, each counted below",
                 text::count(dropped)
             ),
+        );
+    }
+    if let Some(doubt) = pair::doubts(visit).first() {
+        return (
+            Health::Pending,
+            status::fit(format!("Skopos has lost nothing, but {doubt}")),
         );
     }
     let memory = text::bytes(own.memory_bytes as f64);

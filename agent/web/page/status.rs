@@ -9,7 +9,7 @@ use model::{AlertState, Timestamp};
 
 use super::visit::{Standing, Visit};
 use super::when::Wall;
-use super::{shape, words};
+use super::{pair, shape, words};
 
 /// A sentence longer than this is not read at a glance.
 const LETTERS_MAX: usize = 90;
@@ -26,6 +26,8 @@ pub(super) struct Facts<'a> {
     pub(super) rules: usize,
     /// Rules whose last evaluation failed.
     pub(super) broken: usize,
+    /// What is not as it should be between processes, the gravest first.
+    pub(super) doubts: Vec<String>,
     /// Targets that do not answer.
     pub(super) down: Vec<&'a str>,
     pub(super) uptime: Duration,
@@ -43,6 +45,7 @@ pub(super) fn facts(visit: &Visit) -> Facts<'_> {
         pending: visit.standing(AlertState::Pending),
         rules: visit.alert_rules().count(),
         broken: visit.all_rules().filter(|(_, rule)| rule.health == "err").count(),
+        doubts: pair::doubts(visit),
         down: bad.map(|target| target.job.as_str()).collect(),
         uptime: visit.uptime(),
         resolved: resolved
@@ -115,6 +118,12 @@ fn calm(facts: &Facts<'_>, wall: &Wall) -> (Health, String) {
             fit(format!(
                 "Nothing fires on {name}, but {rules} cannot be evaluated"
             )),
+        );
+    }
+    if let Some(doubt) = facts.doubts.first() {
+        return (
+            Health::Pending,
+            fit(format!("Nothing fires on {name}, but {doubt}")),
         );
     }
     if let [only] = facts.down.as_slice() {

@@ -52,6 +52,7 @@ fn said<'a>(change: impl FnOnce(&mut Facts<'a>)) -> (Health, String) {
         pending: Vec::new(),
         rules: 26,
         broken: 0,
+        doubts: Vec::new(),
         down: Vec::new(),
         uptime: Duration::from_secs(48),
         resolved: None,

@@ -8,7 +8,7 @@ use http::{Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
-use model::view::{LogPage, LogQuery};
+use model::view::{LogPage, LogQuery, Pair};
 use model::{Clock, Labels, Level, Timestamp};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -17,9 +17,9 @@ use super::made_up::{self, Standing, Story};
 use super::routes;
 use crate::{Config, Rooms, Server};
 
-const NOW: Timestamp = Timestamp(1_795_687_255_000);
-const STORIES: [Story; 3] = [Story::Calm, Story::Firing, Story::Empty];
-const VIEWS: [&str; 8] = [
+pub(super) const NOW: Timestamp = Timestamp(1_795_687_255_000);
+const STORIES: [Story; 4] = [Story::Calm, Story::Firing, Story::Pair, Story::Empty];
+const VIEWS: [&str; 10] = [
     "/",
     "/alerts",
     "/targets",
@@ -28,14 +28,20 @@ const VIEWS: [&str; 8] = [
     "/explore",
     "/explore?expr=up",
     "/self",
+    "/self?sort=-samples",
+    "/graph",
 ];
 
-fn house(story: Story) -> Rooms {
-    let age = if story == Story::Firing { 4000 } else { 48 };
+pub(super) fn house(story: Story) -> Rooms {
+    let age = match story {
+        Story::Firing => 4000,
+        Story::Pair => 90_000,
+        Story::Calm | Story::Empty => 48,
+    };
     made_up::rooms(story, Arc::new(Standing(NOW)), NOW - Duration::from_secs(age))
 }
 
-async fn ask(rooms: Rooms, request: Request<Body>) -> (Response<()>, String) {
+pub(super) async fn ask(rooms: Rooms, request: Request<Body>) -> (Response<()>, String) {
     let service = TowerToHyperService::new(routes().with_state(rooms));
     let (parts, body) = service.call(request).await.unwrap().into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();
@@ -45,7 +51,7 @@ async fn ask(rooms: Rooms, request: Request<Body>) -> (Response<()>, String) {
     )
 }
 
-async fn get(rooms: Rooms, path: &str) -> (StatusCode, String) {
+pub(super) async fn get(rooms: Rooms, path: &str) -> (StatusCode, String) {
     let (head, body) = ask(rooms, Request::get(path).body(Body::empty()).unwrap()).await;
     (head.status(), body)
 }
@@ -119,6 +125,50 @@ async fn every_view_answers_in_a_sentence() {
         (Story::Firing, "/explore?expr=sum(", "Line 1, column"),
         (Story::Firing, "/logs?q=beacons", "<mark>beacons</mark>"),
         (Story::Firing, "/logs?q=nowhere-to-be-found", "No line matches"),
+        (
+            Story::Pair,
+            "/",
+            "Nothing fires on skopos-1, but ip-10-0-12-33 has been silent for 4 min 11 s",
+        ),
+        (
+            Story::Pair,
+            "/",
+            "skopos-0 leads and this replica follows; the two are out of step; 1 of 7 senders is silent",
+        ),
+        (
+            Story::Pair,
+            "/self",
+            "Skopos has lost nothing, but ip-10-0-12-33 has been silent",
+        ),
+        (Story::Pair, "/self", "out of step; 3 changes not shared yet"),
+        (Story::Pair, "/self", "silent, 4 min 12 s ago"),
+        (Story::Pair, "/self", "no answer within 5s"),
+        (
+            Story::Pair,
+            "/graph",
+            "2 joints fail, first pair → skopos-0: not heard for 9 s",
+        ),
+        (
+            Story::Calm,
+            "/graph",
+            "Every queue has room and nothing between the rooms fails",
+        ),
+        (
+            Story::Calm,
+            "/self",
+            "There is no other replica: this process leads always",
+        ),
+        (
+            Story::Calm,
+            "/self",
+            "Nobody sends samples here: role all takes none.",
+        ),
+        (
+            Story::Calm,
+            "/self",
+            "Samples stay here: no destination is configured",
+        ),
+        (Story::Empty, "/graph", "There is no house to show"),
         (
             Story::Empty,
             "/",
@@ -210,6 +260,10 @@ async fn every_link_to_a_rule_leads_to_it() {
 
 const EVIL: &str = "\"><img src=x onerror=alert(1)><script>alert(2)</script>'";
 
+fn made_up<T>(look: impl FnOnce(&Rooms) -> T) -> T {
+    look(&house(Story::Pair))
+}
+
 /// The firing house, with markup wherever a text can come from.
 fn evil() -> Rooms {
     let rooms = house(Story::Firing);
@@ -261,6 +315,52 @@ fn evil() -> Rooms {
             (config.file, config.refused) = (EVIL.into(), vec![EVIL.into()]);
             config
         }),
+        pair: Arc::new(|| {
+            Some(Pair {
+                name: EVIL.into(),
+                peer: EVIL.into(),
+                holder: Some(EVIL.into()),
+                arbiter_error: EVIL.into(),
+                state: EVIL.into(),
+                ..Pair::default()
+            })
+        }),
+        senders: {
+            let senders = made_up(|house| (house.senders)());
+            Arc::new(move || {
+                let mut senders = senders.clone();
+                for sender in &mut senders {
+                    (sender.name, sender.role) = (EVIL.into(), EVIL.into());
+                }
+                senders
+            })
+        },
+        destinations: {
+            let destinations = made_up(|house| (house.destinations)());
+            Arc::new(move || {
+                let mut destinations = destinations.clone();
+                for one in &mut destinations {
+                    (one.name, one.url) = (EVIL.into(), EVIL.into());
+                    (one.protocol, one.last_error) = (EVIL.into(), EVIL.into());
+                }
+                destinations
+            })
+        },
+        graph: {
+            let graph = made_up(|house| (house.graph)());
+            Arc::new(move || {
+                let mut graph = graph.clone();
+                for place in &mut graph.places {
+                    place.name = format!("{EVIL}{}", place.name);
+                }
+                for joint in &mut graph.joints {
+                    (joint.from, joint.to) = (format!("{EVIL}{}", joint.from), format!("{EVIL}{}", joint.to));
+                    (joint.carries, joint.when_full) = (EVIL.into(), EVIL.into());
+                    (joint.size, joint.now) = (EVIL.into(), EVIL.into());
+                }
+                graph
+            })
+        },
         runbook: Arc::new(|_| Some(EVIL.to_owned())),
         ready: Arc::new(|| Err(EVIL.to_owned())),
         ..rooms
@@ -275,6 +375,7 @@ async fn no_text_becomes_markup_wherever_it_comes_from() {
         [
             "/logs?q=",
             "/logs?source=",
+            "/graph?sort=",
             "/explore?expr=",
             "/?from=",
             "/alerts/",
@@ -344,6 +445,7 @@ async fn steps_are_gone_once_they_are_done() {
 async fn a_jump_leads_to_what_is_named() {
     for (words, destination) in [
         ("targets", "/targets"),
+        ("graph", "/graph"),
         ("clockskew", "/rules/machine.yaml/ClockSkew"),
         ("shop", "/targets"),
         (
@@ -411,6 +513,7 @@ async fn the_made_up_houses_are_served() {
     for (story, age, title) in [
         (Story::Calm, 48, "Nothing is wrong"),
         (Story::Firing, 4000, "firing since"),
+        (Story::Pair, 90_000, "has been silent for"),
         (Story::Empty, 3, "<h1"),
     ] {
         let rooms = made_up::rooms(story, Arc::clone(&clock), now - Duration::from_secs(age));

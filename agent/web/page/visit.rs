@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::Uri;
 use jiff::tz::TimeZone;
-use model::view::{Alert, ConfigState, Own, Rule, RuleGroup, Target, Telling};
+use model::view::{Alert, ConfigState, Own, Pair, Rule, RuleGroup, Sender, Target, Telling};
 use model::{AlertState, Timestamp};
 
 use super::when::{Range, Wall};
@@ -20,6 +20,8 @@ pub(super) struct Visit {
     pub(super) telling: Telling,
     pub(super) config: ConfigState,
     pub(super) targets: Vec<Target>,
+    pub(super) pair: Option<Pair>,
+    pub(super) senders: Vec<Sender>,
     pub(super) path: String,
     query: Vec<(String, String)>,
 }
@@ -59,6 +61,8 @@ impl Visit {
             telling: (rooms.telling)(),
             config: (rooms.config)(),
             targets: (rooms.targets)(),
+            pair: (rooms.pair)(),
+            senders: (rooms.senders)(),
             path: uri.path().to_owned(),
             query: query.map(|query| query.0).unwrap_or_default(),
             rooms,

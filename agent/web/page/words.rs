@@ -62,6 +62,11 @@ pub(super) fn list_short(names: &[String], most: usize) -> String {
     }
 }
 
+/// What is not there is shown as a dash.
+pub(super) fn or_dash(text: &str) -> &str {
+    if text.is_empty() { "–" } else { text }
+}
+
 /// The label that says best where something is: a mount point before a device before an instance.
 pub(super) fn place(labels: &Labels) -> Option<&str> {
     const TELLING: [&str; 13] = [

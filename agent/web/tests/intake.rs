@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::house::{Answer, House, LOOPBACK, NOW, OPEN};
 use super::memory;
@@ -20,6 +21,7 @@ const REPLICA: &str = "authorization: bearer replica-token-0123456789";
 const WRITER: &str = "authorization: Bearer writer-token-0123456789";
 const TOKENS: &str =
     "node a node-token-0123456789\nreplica b replica-token-0123456789\nwriter c writer-token-0123456789\n";
+const SOON: Duration = Duration::from_secs(20);
 const MEBIBYTE: usize = 1024 * 1024;
 
 /// Says who called, and keeps what it was given.
@@ -341,7 +343,9 @@ async fn too_much_at_one_time_is_asked_to_come_again() {
     }
     // They have been read, but not answered yet: their bodies are still held.
     for body in ["x", &"x".repeat(10_000)] {
-        let answer = house.send("POST", "/api/v1/write", &[NODE], body).await;
+        let headers = [NODE];
+        let refused = house.send("POST", "/api/v1/write", &headers, body);
+        let answer = timeout(SOON, refused).await.expect("refused at once, not served");
         assert_eq!((answer.status, answer.header("retry-after")), (503, "1"));
     }
     let mut chunked = head(&house, &[NODE, "transfer-encoding: chunked", "connection: close"]).await;

@@ -270,6 +270,7 @@ async fn amtool_learns_what_it_asks_first() {
     let status = read(&house(LOOPBACK, |_| {}), "/api/v2/status").await;
     assert_eq!(status["uptime"], "2015-07-01T20:10:30.781Z");
     assert_eq!(status["cluster"], json!({ "peers": [], "status": "disabled" }));
-    assert_eq!(status["versionInfo"]["version"], "0.1.0");
+    assert_eq!(status["versionInfo"]["version"], "0.33.1");
+    assert_eq!(status["versionInfo"]["skopos"], "0.1.0");
     assert_eq!(status["config"]["original"], "");
 }

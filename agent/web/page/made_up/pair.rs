@@ -165,7 +165,7 @@ const SKIPPED: &str = "skipped: sent again within a minute";
 const NEWEST: &str = "the newest state replaces the older";
 
 #[rustfmt::skip]
-const CLUSTER: [Line; 17] = [
+const CLUSTER: [Line; 18] = [
     ("nodes", "receiver", "remote write 2.0", "503, they keep it", "128 MiB", Some(0.02), "5 senders, 1 silent", Health::Pending),
     ("prometheus-legacy", "receiver", "remote write 1.0", "503, it keeps it", "128 MiB", Some(0.11), "last 31 s ago", Health::Good),
     ("scrape", "store", "columns", KEPT, "64 MiB of log", Some(0.01), "212 samples a round", Health::Good),
@@ -183,6 +183,7 @@ const CLUSTER: [Line; 17] = [
     ("notifier", "slack", "messages", NEWEST, "1 in flight", None, "this replica follows", Health::Unknown),
     ("notifier", "pagerduty", "events", NEWEST, "1 in flight", None, "this replica follows", Health::Unknown),
     ("store", "web", "answers", "503, try again", "4 questions", Some(0.25), "1 running", Health::Good),
+    ("web", "people", "pages", "503, try again", "512 connections", Some(0.004), "2 open", Health::Good),
 ];
 
 #[rustfmt::skip]

@@ -1,0 +1,96 @@
+//! What there is to say of each queue while the house runs.
+
+use std::sync::Arc;
+
+use model::view::Health;
+
+use crate::graph::{House, Now};
+
+/// Says of each queue how full it is.
+pub(crate) fn look_around(
+    house: &mut House,
+    store: &Arc<store::Store>,
+    has_logs: bool,
+    has_node: bool,
+    pair: Option<&pair::Handle>,
+    notifier: Option<&notifier::Handle>,
+    sender: Option<&remote::SenderHandle>,
+) {
+    if !has_logs {
+        house.without("logs");
+        house.without("log files");
+    }
+    if !has_node {
+        house.without("node");
+        house.without("kernel");
+    }
+    let held = Arc::clone(store);
+    house.look("store", "promql", move || {
+        Now::said(
+            Health::Good,
+            format!("{} series", model::text::count(held.series_count() as u64)),
+        )
+    });
+    let logged = Arc::clone(store);
+    house.look("store", "disk", move || {
+        let (waiting, most) = logged.log_waiting();
+        Now::of(waiting as u64, most as u64, "samples")
+    });
+    if let Some(pair) = pair.cloned() {
+        let lease = pair.clone();
+        house.look("pair", "peer", move || {
+            let view = pair.view();
+            let unshared = model::text::count(view.unshared as u64);
+            match view.in_step {
+                true => Now::said(Health::Good, format!("in step, {unshared} unshared")),
+                false => Now::said(Health::Bad, format!("out of step, {unshared} unshared")),
+            }
+        });
+        house.look("pair", "lease", move || {
+            let view = lease.view();
+            let holder = view.holder.unwrap_or_else(|| "nobody".to_owned());
+            match view.arbiter_error.as_str() {
+                "" => Now::said(Health::Good, format!("{holder} leads, epoch {}", view.epoch)),
+                error => Now::said(Health::Bad, error),
+            }
+        });
+    }
+    if let Some(notifier) = notifier.cloned() {
+        house.look("notifier", "people", move || {
+            let view = notifier.view();
+            let health = if view.failing.is_empty() {
+                Health::Good
+            } else {
+                Health::Bad
+            };
+            Now::said(
+                health,
+                format!("{} waiting", model::text::count(view.waiting as u64)),
+            )
+        });
+    }
+    match sender.cloned() {
+        Some(sender) => house.look("sender", "destinations", move || {
+            let bytes = sender.bytes_on_disk();
+            let waiting: u64 = sender.view().iter().map(|one| one.waiting_samples).sum();
+            Now {
+                fill: Some(sender.fill()),
+                words: format!(
+                    "{} samples wait, {} on disk",
+                    model::text::count(waiting),
+                    model::text::bytes(bytes as f64)
+                ),
+                health: sender
+                    .view()
+                    .iter()
+                    .map(|one| one.health)
+                    .max()
+                    .unwrap_or_default(),
+            }
+        }),
+        None => {
+            house.without("sender");
+            house.without("destinations");
+        }
+    }
+}

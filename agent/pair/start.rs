@@ -1,0 +1,156 @@
+//! When a process that has just started, or stood still, knows enough to act. Pure.
+//!
+//! What the other replica did meanwhile is in the shared map, so that is heard first; and a replica without data
+//! lets a fuller one lead, while it copies.
+
+use std::time::Duration;
+
+use crate::config::Config;
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Copied {
+    /// There is data, or nobody to copy from.
+    NotNeeded,
+    /// No data, and nobody heard who has some.
+    Wanted,
+    /// The share that has been copied.
+    Running(f64),
+    /// Also when it failed or took too long: there is nothing more to wait for.
+    Done,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Start {
+    lead_patience: Duration,
+    copy_patience: Duration,
+    pub(crate) since: Duration,
+    /// The whole shared map of the other has been heard since.
+    pub(crate) caught_up: bool,
+    pub(crate) copied: Copied,
+    is_open: bool,
+}
+
+/// What there is to know of the other replica.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Other {
+    /// Since the start, and not too long ago.
+    pub(crate) heard: bool,
+    /// It has data, and has copied what it wanted.
+    pub(crate) is_full: bool,
+    pub(crate) holds: bool,
+}
+
+impl Start {
+    pub(crate) fn new(now: Duration, has_data: bool, config: &Config) -> Self {
+        Self {
+            lead_patience: config.lead_patience,
+            copy_patience: config.copy_patience,
+            since: now,
+            caught_up: false,
+            copied: if has_data {
+                Copied::NotNeeded
+            } else {
+                Copied::Wanted
+            },
+            is_open: config.peer.is_none(),
+        }
+    }
+
+    /// This process stood still, and others may have acted.
+    pub(crate) fn again(&mut self, now: Duration) {
+        self.since = now;
+        self.caught_up = false;
+        self.is_open = false;
+    }
+
+    /// Whether we may take a free lease, and act. Once it is so it stays so, until [`Self::again`].
+    pub(crate) fn is_open(&mut self, now: Duration, other: Other) -> bool {
+        if !self.is_open {
+            self.is_open = self.opens(now - self.since, other);
+        }
+        self.is_open
+    }
+
+    fn opens(&self, waited: Duration, other: Other) -> bool {
+        if waited >= self.copy_patience {
+            return true;
+        }
+        if !other.heard {
+            return waited >= self.lead_patience;
+        }
+        let copies = matches!(self.copied, Copied::Wanted | Copied::Running(_)) && other.is_full;
+        let lets_lead = copies && (other.holds || waited < self.lead_patience);
+        self.caught_up && !lets_lead
+    }
+
+    /// Whether nothing is waited for any more.
+    pub(crate) fn is_over(&self, now: Duration) -> bool {
+        now.saturating_sub(self.since) >= self.copy_patience
+    }
+
+    /// For the page.
+    pub(crate) fn word(&self) -> String {
+        match (&self.copied, self.is_open) {
+            (Copied::Running(share), _) => format!("copying {:.0} %", share * 100.0),
+            (_, true) => "ready".to_owned(),
+            (_, false) => "starting".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOBODY: Other = Other {
+        heard: false,
+        is_full: false,
+        holds: false,
+    };
+    const EMPTY: Other = Other {
+        heard: true,
+        ..NOBODY
+    };
+    const FULL: Other = Other {
+        is_full: true,
+        ..EMPTY
+    };
+    const LEADS: Other = Other { holds: true, ..FULL };
+
+    fn opens(has_data: bool, other: Other, change: impl Fn(&mut Start)) -> Option<u64> {
+        let config = Config {
+            peer: Some("http://b".to_owned()),
+            ..Config::default()
+        };
+        let mut start = Start::new(Duration::ZERO, has_data, &config);
+        change(&mut start);
+        (0..100).find(|second| start.is_open(Duration::from_secs(*second), other))
+    }
+
+    #[test]
+    fn with_data_it_waits_for_the_map_of_the_other_or_for_nobody_to_speak() {
+        assert_eq!(opens(true, NOBODY, |_| {}), Some(10));
+        assert_eq!(opens(true, FULL, |start| start.caught_up = true), Some(0));
+        assert_eq!(opens(true, FULL, |_| {}), Some(60));
+    }
+
+    #[test]
+    fn without_data_it_lets_a_fuller_one_lead_and_copies() {
+        let caught_up = |start: &mut Start| start.caught_up = true;
+        assert_eq!(opens(false, EMPTY, caught_up), Some(0));
+        assert_eq!(
+            opens(false, FULL, caught_up),
+            Some(10),
+            "it had its time to take the lease"
+        );
+        assert_eq!(opens(false, LEADS, caught_up), Some(60), "copying takes too long");
+        let copied = |start: &mut Start| (start.caught_up, start.copied) = (true, Copied::Done);
+        assert_eq!(opens(false, LEADS, copied), Some(0));
+    }
+
+    #[test]
+    fn one_alone_waits_for_nobody() {
+        let mut start = Start::new(Duration::ZERO, false, &Config::default());
+        assert!(start.is_open(Duration::ZERO, NOBODY));
+    }
+}

@@ -1,0 +1,390 @@
+//! Who leads and who speaks, through kills, pauses, partitions and an arbiter that is away.
+
+use std::time::Duration;
+
+use model::outside::Call;
+
+use super::world::{World, millis, seconds};
+
+#[tokio::test(start_paused = true)]
+async fn both_starting_empty_one_leads_soon_and_no_two_ever() {
+    let mut world = World::new();
+    for name in ["a", "b"] {
+        world.replica(name).fullness.lock().oldest = None;
+        world.start(name);
+    }
+    let (acted, after) = world
+        .wait_until(seconds(20), |world| world.speaks("a") || world.speaks("b"))
+        .await;
+    assert!(after.unwrap() <= seconds(5), "{after:?}");
+    let later = world.wait(seconds(60)).await;
+    assert_eq!(
+        (acted.both_lead, acted.both_speak),
+        (Duration::ZERO, Duration::ZERO)
+    );
+    assert_eq!(later, super::world::Acted::default());
+    world.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_kill_the_other_takes_over_within_15_seconds_with_a_higher_epoch() {
+    for offset in 0..20 {
+        let mut world = World::running().await;
+        world.wait(millis(offset * 137)).await;
+        let before = world.a.view().epoch;
+        println!(
+            "BEATS {} {:?}",
+            world.a.metric("skopos_pair_beats_total"),
+            std::time::Instant::now()
+        );
+        world.kill("a");
+        let (acted, after) = world
+            .wait_until(seconds(20), |world| world.leads("b") && world.speaks("b"))
+            .await;
+        assert!(after.unwrap() <= seconds(15), "{after:?}");
+        assert_eq!(
+            (acted.both_lead, acted.both_speak),
+            (Duration::ZERO, Duration::ZERO)
+        );
+        let after = world.b.view().epoch;
+        assert!(after > before);
+        assert_eq!(world.court.lease().unwrap().epoch, after);
+        // Who was killed comes back and follows.
+        world.start("a");
+        assert_eq!(world.wait(seconds(60)).await, super::world::Acted::default());
+        assert!(world.leads("b"));
+        assert_eq!(world.a.view().epoch, after);
+        assert_eq!(world.a.view().holder.as_deref(), Some("b"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stops_gives_the_lease_back_and_the_other_follows_at_once() {
+    let mut world = World::running().await;
+    world.stop("a").await;
+    assert_eq!(world.court.lease().unwrap().holder, None);
+    let (acted, after) = world.wait_until(seconds(20), |world| world.speaks("b")).await;
+    assert!(after.unwrap() <= seconds(3), "{after:?}");
+    assert_eq!(acted.both_speak, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_stood_still_does_nothing_before_it_has_looked() {
+    for pause in [5, 8, 11, 30, 300] {
+        let mut world = World::running().await;
+        world.pause("a", true);
+        let acted = world.wait(seconds(pause)).await;
+        assert_eq!(
+            (acted.both_lead, acted.both_speak),
+            (Duration::ZERO, Duration::ZERO)
+        );
+        assert_eq!(
+            world.leads("b"),
+            pause >= 15 || world.leads("b"),
+            "pause of {pause} s"
+        );
+        world.pause("a", false);
+        // At the very moment it goes on, before any of its tasks ran.
+        assert!(!world.leads("a") && !world.speaks("a"), "after {pause} s");
+        let acted = world.wait(seconds(60)).await;
+        assert_eq!(
+            (acted.both_lead, acted.both_speak),
+            (Duration::ZERO, Duration::ZERO),
+            "after {pause} s"
+        );
+        assert!(acted.nobody_speaks <= seconds(3), "after {pause} s: {acted:?}");
+        assert_eq!(world.leads("a"), pause < 10);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_between_the_replicas_changes_nothing_while_the_arbiter_answers() {
+    let mut world = World::running().await;
+    world.part();
+    let acted = world.wait(seconds(600)).await;
+    assert_eq!(acted, super::world::Acted::default());
+    assert!(!world.a.view().in_step && !world.b.view().in_step);
+    world.cut(&[]);
+    let acted = world.wait(seconds(60)).await;
+    assert_eq!(acted, super::world::Acted::default());
+    assert!(world.a.view().in_step && world.b.view().in_step);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_cannot_reach_the_arbiter_stops_leading_before_the_other_begins_and_hands_over() {
+    let mut world = World::running().await;
+    world.court.set_away(&["a"]);
+    let (acted, after) = world.wait_until(seconds(30), |world| world.leads("b")).await;
+    assert!(after.unwrap() <= seconds(15), "{after:?}");
+    assert_eq!(acted.both_lead, Duration::ZERO);
+    let acted = world.wait(seconds(60)).await;
+    assert_eq!(
+        acted.both_speak + acted.nobody_speaks,
+        Duration::ZERO,
+        "handed over within a step"
+    );
+    assert!(world.speaks("b"));
+    world.court.set_away(&[]);
+    assert_eq!(world.wait(seconds(60)).await, super::world::Acted::default());
+}
+
+#[tokio::test(start_paused = true)]
+async fn cut_off_from_both_the_last_holder_speaks_on_but_does_not_lead() {
+    let mut world = World::running().await;
+    world.part();
+    world.court.set_away(&["a"]);
+    let acted = world.wait(seconds(300)).await;
+    assert_eq!(acted.both_lead, Duration::ZERO);
+    assert!(world.speaks("a") && world.speaks("b") && world.leads("b"));
+    world.cut(&[]);
+    let (_, after) = world.wait_until(seconds(10), |world| !world.speaks("a")).await;
+    assert!(after.unwrap() <= seconds(2), "{after:?}");
+    let acted = world.wait(seconds(60)).await;
+    assert_eq!(acted, super::world::Acted::default());
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_arbiter_is_away_half_an_hour_and_the_holder_dies_in_it_one_speaks() {
+    let mut world = World::running().await;
+    let epoch = world.a.view().epoch;
+    world.court.set_away(&["a", "b"]);
+    let acted = world.wait(seconds(600)).await;
+    assert_eq!(acted.both_speak + acted.nobody_speaks, Duration::ZERO);
+    assert!(world.speaks("a") && !world.leads("a") && !world.leads("b"));
+    world.kill("a");
+    let (_, after) = world.wait_until(seconds(30), |world| world.speaks("b")).await;
+    assert!(after.unwrap() <= seconds(15), "{after:?}");
+    world.wait(seconds(300)).await;
+    // The last holder returns to one that acts, and follows it.
+    world.start("a");
+    let acted = world.wait(seconds(300)).await;
+    assert_eq!(acted.both_speak + acted.nobody_speaks, Duration::ZERO);
+    assert!(world.speaks("b") && !world.speaks("a"));
+    assert_eq!(world.b.view().epoch, epoch, "without the arbiter no epoch rises");
+    assert_eq!(world.a.view().epoch, epoch);
+    world.court.set_away(&[]);
+    let acted = world.wait(seconds(60)).await;
+    assert_eq!(
+        (acted.both_speak, acted.both_lead),
+        (Duration::ZERO, Duration::ZERO)
+    );
+    assert!(acted.nobody_speaks <= seconds(2), "{acted:?}");
+    assert!(world.leads("a") != world.leads("b"));
+    assert!(world.a.view().epoch > epoch);
+    world.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn peers_that_lost_each_other_and_the_arbiter_both_speak_and_then_one_goes_on() {
+    let mut world = World::running().await;
+    world.court.set_away(&["a", "b"]);
+    world.part();
+    world.wait(seconds(120)).await;
+    assert!(world.speaks("a") && world.speaks("b"));
+    world.cut(&[]);
+    let (_, after) = world
+        .wait_until(seconds(10), |world| world.speaks("a") != world.speaks("b"))
+        .await;
+    assert!(after.unwrap() <= seconds(2), "{after:?}");
+    assert!(
+        world.speaks("b"),
+        "the last holder follows the one that took its place"
+    );
+    let acted = world.wait(seconds(600)).await;
+    assert_eq!(acted.both_speak + acted.nobody_speaks, Duration::ZERO);
+    world.court.set_away(&[]);
+    let acted = world.wait(seconds(60)).await;
+    assert_eq!(acted.both_speak, Duration::ZERO);
+    assert!(acted.nobody_speaks <= seconds(2), "{acted:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_starting_while_the_arbiter_is_away_wait_a_lease_and_one_speaks() {
+    for (empty, order) in [(false, ["a", "b"]), (true, ["b", "a"])] {
+        let mut world = World::running().await;
+        world.court.set_away(&["a", "b"]);
+        world.kill("a");
+        world.kill("b");
+        for name in order {
+            if empty {
+                world.replica(name).files = std::sync::Arc::default();
+                world.replica(name).fullness.lock().oldest = None;
+            }
+            world.start(name);
+        }
+        let early = world.wait(seconds(9)).await;
+        assert_eq!(early.nobody_speaks, seconds(9), "nothing is known yet");
+        let (acted, after) = world.wait_until(seconds(30), |world| world.speaks("a")).await;
+        assert!(
+            after.unwrap() <= seconds(5),
+            "the last holder, or the lower name: {after:?}"
+        );
+        assert_eq!(acted.both_speak, Duration::ZERO);
+        let acted = world.wait(seconds(600)).await;
+        assert_eq!(acted.both_speak + acted.nobody_speaks, Duration::ZERO);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_somebody_deleted_is_made_anew_by_its_holder_with_a_higher_epoch() {
+    for offset in 0..20 {
+        let mut world = World::running().await;
+        world.wait(millis(offset * 137)).await;
+        let epoch = world.a.view().epoch;
+        world.court.delete();
+        let acted = world.wait(seconds(30)).await;
+        assert_eq!(acted, super::world::Acted::default(), "nobody noticed");
+        assert!(world.leads("a"));
+        assert!(world.court.lease().unwrap().epoch > epoch);
+        assert_eq!(world.b.view().epoch, world.a.view().epoch);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_deleted_with_its_holder_dead_is_taken_by_the_other() {
+    let mut world = World::running().await;
+    let epoch = world.a.view().epoch;
+    world.kill("a");
+    world.court.delete();
+    let (_, after) = world.wait_until(seconds(30), |world| world.leads("b")).await;
+    assert!(after.unwrap() <= seconds(15), "{after:?}");
+    assert!(world.b.view().epoch > epoch);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_happened_without_an_answer_and_lost_races_end_with_one_holder() {
+    for lost in 1..4 {
+        let mut world = World::new();
+        *world.court.answers_lost.lock() = lost;
+        *world.court.conflicts.lock() = lost;
+        world.start("a");
+        world.start("b");
+        let acted = world.wait(seconds(60)).await;
+        assert_eq!(
+            (acted.both_lead, acted.both_speak),
+            (Duration::ZERO, Duration::ZERO)
+        );
+        assert!(world.leads("a") != world.leads("b"));
+        // The holder's own renewals are lost now and then.
+        *world.court.answers_lost.lock() = lost;
+        *world.court.conflicts.lock() = lost;
+        let acted = world.wait(seconds(60)).await;
+        assert_eq!(acted.both_lead, Duration::ZERO);
+        assert_eq!(acted.both_speak + acted.nobody_speaks, Duration::ZERO);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn clocks_that_differ_or_jump_decide_nothing() {
+    let mut world = World::running().await;
+    world.b.clock.skew(3_600_000);
+    world.a.clock.skew(-7_200_000);
+    assert_eq!(world.wait(seconds(120)).await, super::world::Acted::default());
+    assert!(world.leads("a"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_with_an_epoch_that_is_over_is_answered_ignored_and_counted() {
+    let mut world = World::running().await;
+    // What the holder of before says, as it was on its way when the other took over.
+    let beat = serde_json::json!({
+        "format": { "lowest": 1, "highest": 2 }, "replica": "b", "incarnation": 5, "nth": 1,
+        "now": 0, "epoch": 1, "holds": true, "speaks": true, "in_step": true, "of a later version": [],
+    });
+    let from = Some(model::outside::Identity {
+        role: model::outside::Role::Replica,
+        name: "b".into(),
+    });
+    let call = Call {
+        path: "/peer/v1/beat".to_owned(),
+        body: serde_json::to_vec(&beat).unwrap(),
+        from,
+        ..Call::default()
+    };
+    let handle = world.a.life().handle.clone();
+    let answer = model::outside::Serve::serve(&handle, call.clone()).await;
+    assert_eq!(answer.status, 200);
+    let answer: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(answer["epoch"], world.a.view().epoch);
+    assert!(world.leads("a") && world.speaks("a") && !world.a.view().peer_speaks);
+    world.wait(seconds(1)).await;
+    assert_eq!(world.a.metric("skopos_pair_old_epoch_total"), 1.0);
+    assert_eq!(world.wait(seconds(30)).await, super::world::Acted::default());
+    // Who is not the other replica says nothing at all.
+    for from in [None, Some(model::outside::Role::Node)] {
+        let from = from.map(|role| model::outside::Identity {
+            role,
+            name: "n".into(),
+        });
+        let refused = model::outside::Serve::serve(&handle, Call { from, ..call.clone() }).await;
+        assert_eq!(refused.status, 403);
+    }
+    assert_eq!(world.a.metric("skopos_pair_refused_total"), 2.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_replica_copies_from_the_fuller_one_and_lets_it_lead() {
+    let mut world = World::new();
+    world.a.fullness.lock().oldest = None;
+    world.a.copying.lock().0 = seconds(20);
+    world.start("a");
+    world.start("b");
+    world.wait(seconds(8)).await;
+    assert!(world.leads("b") && !world.leads("a"));
+    assert_eq!(world.a.view().state, "copying 40 %");
+    world.kill("b");
+    // It is being copied to, and the fuller one has had its time.
+    let (_, after) = world.wait_until(seconds(60), |world| world.leads("a")).await;
+    assert!(after.unwrap() <= seconds(25), "{after:?}");
+    assert_eq!(world.a.copying.lock().1, 1);
+    world.wait(seconds(30)).await;
+    assert_eq!(world.a.view().state, "ready");
+}
+
+#[tokio::test(start_paused = true)]
+async fn copying_that_does_not_end_is_given_up() {
+    let mut world = World::new();
+    world.a.fullness.lock().oldest = None;
+    world.a.copying.lock().0 = seconds(10_000);
+    world.start("a");
+    world.start("b");
+    world.wait(seconds(59)).await;
+    assert!(world.a.view().state.starts_with("copying"));
+    world.wait(seconds(5)).await;
+    assert_eq!(world.a.view().state, "ready");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_of_a_person_reaches_the_holder_or_is_answered_with_its_name() {
+    let mut world = World::running().await;
+    let call = Call {
+        method: "DELETE".to_owned(),
+        path: "/api/v2/silence/7".to_owned(),
+        headers: vec![
+            ("content-type".to_owned(), "application/json".to_owned()),
+            ("authorization".to_owned(), "secret".to_owned()),
+        ],
+        body: b"{}".to_vec(),
+        ..Call::default()
+    };
+    let (a, b) = (world.a.life().handle.clone(), world.b.life().handle.clone());
+    assert!(a.takes_writes() && !b.takes_writes());
+    assert_eq!(b.holder_url().as_deref(), Some("http://a/"));
+    assert_eq!(a.holder_url(), None);
+    let answer = b.forward(call.clone()).await;
+    assert_eq!((answer.status, &*answer.body), (200, &b"done"[..]));
+    let (at, reached) = world.net.written.lock().pop().unwrap();
+    assert_eq!(
+        (at, &*reached.method, &*reached.path),
+        ("a", "DELETE", "/api/v2/silence/7")
+    );
+    assert_eq!(reached.headers.len(), 1, "credentials stay where they are");
+    world.part();
+    let answer = b.forward(call).await;
+    let sentence = String::from_utf8(answer.body).unwrap();
+    assert_eq!(answer.status, 503);
+    assert!(
+        sentence.starts_with("a leads and cannot be reached"),
+        "{sentence}"
+    );
+}

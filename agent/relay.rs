@@ -1,0 +1,327 @@
+//! How samples leave this process and come into it: the section `remote`, which rows go to whom, and the thread that
+//! takes in what others send.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::outside::{Call, Client, Response, Serve};
+use model::{AlertEvent, Arbiter, BoxFuture, Clock, Fed, Feed, Labels};
+use prometheus::Registry;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use serde::Deserialize;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use web::{SilenceError, Silences};
+
+/// Where the other replica asks for samples.
+const HEAD: &str = "/peer/v1/head";
+/// How far back a replica without data copies: what a rule may look back on, and no more than is served in a moment.
+const COPIED: Duration = Duration::from_hours(6);
+
+/// Samples to others and from others; whom to send to is in `remote_write`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Remote {
+    /// How much may wait to be sent.
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub queue: remote::Limits,
+    /// How samples that others send are received.
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub receive: remote::receive::Config,
+    /// What is sent: all, or only metrics that a rule, a shipped dashboard or `families` names.
+    pub forward: Forward,
+    /// More metrics to send with `forward: used`: names, or regular expressions for whole names.
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub families: Vec<String>,
+    /// Certificates to trust, and no others, when sending by https and when speaking to the other replica.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Which series a process sends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Forward {
+    #[default]
+    All,
+    Used,
+}
+
+/// Hands every row to each of several.
+pub(crate) struct Fork(pub(crate) Vec<Arc<dyn Feed>>);
+
+impl Feed for Fork {
+    fn fed(&self, fed: Fed) {
+        for feed in &self.0 {
+            feed.fed(fed.clone());
+        }
+    }
+}
+
+/// What this process itself has read or made; what others sent it, they send to whom they please.
+pub(crate) struct Made(pub(crate) Arc<dyn Feed>);
+
+impl Feed for Made {
+    fn fed(&self, fed: Fed) {
+        if !fed.name.starts_with("remote/") {
+            self.0.fed(fed);
+        }
+    }
+}
+
+/// What only this process sees and the other replica cannot: the targets it scrapes, itself among them.
+pub(crate) struct Seen(pub(crate) Arc<dyn Feed>);
+
+impl Feed for Seen {
+    fn fed(&self, fed: Fed) {
+        if fed.name.starts_with("scrape/") {
+            self.0.fed(fed);
+        }
+    }
+}
+
+/// A second registry whose metrics are gathered with the first one's: for a room that is there twice and has the same
+/// names in each, told apart by their labels.
+pub(crate) fn beside(registry: &Registry) -> prometheus::Result<Registry> {
+    let second = Registry::new();
+    let name = "skopos_beside";
+    let desc = Desc::new(name.to_owned(), name.to_owned(), Vec::new(), HashMap::new())?;
+    registry.register(Box::new(Beside {
+        registry: second.clone(),
+        desc,
+    }))?;
+    Ok(second)
+}
+
+struct Beside {
+    registry: Registry,
+    /// Never shown: a collector has to have one.
+    desc: Desc,
+}
+
+impl Collector for Beside {
+    fn desc(&self) -> Vec<&Desc> {
+        vec![&self.desc]
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        self.registry.gather()
+    }
+}
+
+/// Takes requests in on threads that may be busy, never on the one that serves pages; answers once what was taken is
+/// safe from the death of this process.
+pub(crate) struct Intake {
+    pub(crate) receiver: Arc<remote::receive::Receiver>,
+    pub(crate) store: Arc<store::Store>,
+    pub(crate) main: Handle,
+}
+
+impl Serve for Intake {
+    fn serve(&self, call: Call) -> BoxFuture<'static, Response> {
+        let (receiver, store) = (Arc::clone(&self.receiver), Arc::clone(&self.store));
+        let taken = self.main.spawn_blocking(move || {
+            let answer = receiver.write(&call);
+            store.written();
+            answer
+        });
+        Box::pin(async move {
+            taken.await.unwrap_or_else(|error| Response {
+                status: 500,
+                headers: Vec::new(),
+                body: error.to_string().into_bytes(),
+            })
+        })
+    }
+}
+
+/// What the other replica may ask: heartbeats of the pair, samples of the store.
+pub(crate) struct PeerDoor {
+    pub(crate) pair: pair::Handle,
+    pub(crate) receiver: Arc<remote::receive::Receiver>,
+    pub(crate) store: Arc<store::Store>,
+    pub(crate) main: Handle,
+}
+
+impl Serve for PeerDoor {
+    fn serve(&self, call: Call) -> BoxFuture<'static, Response> {
+        if call.path != HEAD {
+            let (pair, main) = (self.pair.clone(), self.main.clone());
+            let answered = main.spawn(async move { pair.serve(call).await });
+            return Box::pin(async move { answered.await.unwrap_or_else(|error| broken(&error)) });
+        }
+        let (receiver, store) = (Arc::clone(&self.receiver), Arc::clone(&self.store));
+        let answered = self
+            .main
+            .spawn_blocking(move || receiver.head(&*store, &call.query));
+        Box::pin(async move { answered.await.unwrap_or_else(|error| broken(&error)) })
+    }
+}
+
+fn broken(error: &tokio::task::JoinError) -> Response {
+    Response {
+        status: 500,
+        headers: Vec::new(),
+        body: error.to_string().into_bytes(),
+    }
+}
+
+/// The rooms around the pair.
+pub(crate) struct Around {
+    pub(crate) client: Arc<dyn Client>,
+    pub(crate) arbiter: Option<Arc<dyn Arbiter>>,
+    pub(crate) events: mpsc::Receiver<AlertEvent>,
+    pub(crate) merged: mpsc::Sender<AlertEvent>,
+    pub(crate) rules: rules::Manager,
+    pub(crate) notifier: notifier::Handle,
+    pub(crate) receiver: Arc<remote::receive::Receiver>,
+    pub(crate) store: Arc<store::Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// Introduces them.
+pub(crate) fn neighbours(around: Around) -> pair::Neighbours {
+    let Around {
+        client,
+        arbiter,
+        events,
+        merged,
+        rules,
+        notifier,
+        receiver,
+        store,
+        clock,
+    } = around;
+    pair::Neighbours {
+        arbiter,
+        events,
+        merged,
+        heard: {
+            let receiver = Arc::clone(&receiver);
+            Arc::new(move || receiver.heard())
+        },
+        heard_elsewhere: {
+            let receiver = Arc::clone(&receiver);
+            Arc::new(move |heard| receiver.heard_elsewhere(heard))
+        },
+        fullness: {
+            let rules = rules.clone();
+            Arc::new(move || pair::Fullness {
+                oldest: store.oldest(),
+                series: store.series_count() as u64,
+                alerts: rules
+                    .view()
+                    .iter()
+                    .flat_map(|group| &group.rules)
+                    .map(|rule| rule.alerts.len() as u64)
+                    .sum(),
+            })
+        },
+        inherit: Arc::new(move || rules.inherit()),
+        copy: {
+            let client = Arc::clone(&client);
+            Arc::new(move |url, bearer, progress| {
+                let (client, receiver, now) = (Arc::clone(&client), Arc::clone(&receiver), clock.now());
+                Box::pin(async move {
+                    // What is newer than what is copied has to come after it.
+                    receiver.hold(true);
+                    let from = now - COPIED;
+                    let share = move |copied: remote::Copied| {
+                        progress(copied.until.since(from).as_secs_f64() / COPIED.as_secs_f64());
+                    };
+                    let copied =
+                        remote::copy(&*client, &url, bearer.as_deref(), &receiver, (from, now), &share);
+                    let copied = copied.await;
+                    receiver.hold(false);
+                    copied.map(drop).map_err(|error| error.to_string())
+                })
+            })
+        },
+        writes: Arc::new(Writes(notifier)),
+        client,
+    }
+}
+
+/// People's writes that the other replica passes on because it does not lead.
+struct Writes(notifier::Handle);
+
+impl Serve for Writes {
+    fn serve(&self, call: Call) -> BoxFuture<'static, Response> {
+        let done = match (call.method.as_str(), call.path.as_str()) {
+            ("POST", "/api/v2/silences") => self.0.put_silence(&call.body),
+            ("DELETE", path) if path.starts_with("/api/v2/silence/") => {
+                let id = path.trim_start_matches("/api/v2/silence/");
+                self.0.delete_silence(id).map(|()| String::new())
+            }
+            _ => Err((404, "no such write is passed on".to_owned())),
+        };
+        let (status, body) = match done {
+            Ok(body) => (200, body),
+            Err((status, sentence)) => (status, serde_json::Value::String(sentence).to_string()),
+        };
+        let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+        Box::pin(std::future::ready(Response {
+            status,
+            headers,
+            body: body.into_bytes(),
+        }))
+    }
+}
+
+/// Passes a person's write on where the other replica leads; none is: do it here.
+pub(crate) fn forward(
+    pair: Option<pair::Handle>,
+    main: &Handle,
+    call: Call,
+) -> BoxFuture<'static, Option<Response>> {
+    match pair.filter(|pair| !pair.takes_writes()) {
+        Some(pair) => {
+            let passed = main.spawn(pair.forward(call));
+            Box::pin(async move { Some(passed.await.unwrap_or_else(|error| broken(&error))) })
+        }
+        None => Box::pin(std::future::ready(None)),
+    }
+}
+
+/// The notifier's silences in the form the server wants them.
+pub(crate) fn silences(notifier: &notifier::Handle) -> Silences {
+    let [list, get, put, delete] = [notifier; 4].map(Clone::clone);
+    Silences {
+        list: Arc::new(move |filter| list.silences_json(filter).map_err(|(_, sentence)| sentence)),
+        get: Arc::new(move |id| get.get_silence(id).ok()),
+        put: Arc::new(move |body| {
+            let taken = put.put_silence(body.as_bytes()).map_err(refusal);
+            // The body names what it made; the server wraps the name itself.
+            let id = taken.map(|made| {
+                let made: serde_json::Value = serde_json::from_str(&made).unwrap_or_default();
+                made["silenceID"].as_str().unwrap_or_default().to_owned()
+            });
+            Box::pin(std::future::ready(id))
+        }),
+        delete: Arc::new(move |id| Box::pin(std::future::ready(delete.delete_silence(&id).map_err(refusal)))),
+    }
+}
+
+fn refusal((status, sentence): (u16, String)) -> SilenceError {
+    match status {
+        404 => SilenceError::Unknown,
+        400..500 => SilenceError::Bad(sentence),
+        _ => SilenceError::Failed(sentence),
+    }
+}
+
+/// A destination in the form of the configuration.
+pub(crate) fn replica(url: &str, token_file: Option<&PathBuf>) -> remote::Destination {
+    remote::Destination {
+        config: remote::Config {
+            url: format!("{}/api/v1/write", url.trim_end_matches('/')),
+            name: "peer".to_owned(),
+            bearer_token_file: token_file.cloned(),
+            protobuf_message: Some(remote::Message::Two),
+            ..remote::Config::default()
+        },
+        external_labels: Labels::empty(),
+    }
+}
