@@ -1,6 +1,9 @@
 //! Stops, kills, full disks and whole random lives.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use model::outside::Files;
 
 use super::world::{Does, World, to};
 use crate::send::Limits;
@@ -181,4 +184,31 @@ fn a_life_replays_exactly() {
         })
     };
     assert_eq!(run(), run());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_real_disk_keeps_what_a_killed_process_had_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = || -> Arc<dyn Files> { journal::Disk::new(folder.path()) };
+    let mut world = World::on_disk(disk(), vec![to("a"), to("dead")]);
+    world.receivers.always("dead", Does::Refuses);
+    for round in 0..20 {
+        world.feed(0..5_000, f64::from(round).sin());
+        world.wait(1.5).await;
+    }
+    while !world.handle.is_encoded() {
+        world.wait(0.1).await;
+    }
+    let world = world.killed_on_disk(disk()).await;
+    world.receivers.always("dead", Does::Takes);
+    for _ in 0..1_000 {
+        if world.handle.is_drained() {
+            break;
+        }
+        world.wait(0.1).await;
+    }
+    world.assert_has_all("a");
+    world.assert_has_all("dead");
+    let requests = world.requests("a");
+    assert!((20..=22).contains(&requests), "{requests}");
 }

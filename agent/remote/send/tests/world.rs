@@ -211,10 +211,26 @@ impl World {
     }
 
     pub(super) fn with(destinations: Vec<Destination>, limits: Limits) -> Self {
+        let memory = Arc::<Memory>::default();
+        let files = Arc::<Memory>::clone(&memory);
+        Self::first(files, memory, destinations, limits)
+    }
+
+    pub(super) fn on_disk(files: Arc<dyn Files>, destinations: Vec<Destination>) -> Self {
+        Self::first(files, Arc::default(), destinations, Limits::default())
+    }
+
+    fn first(
+        files: Arc<dyn Files>,
+        memory: Arc<Memory>,
+        destinations: Vec<Destination>,
+        limits: Limits,
+    ) -> Self {
         let (clock, receivers) = (RuntimeClock::starting_at(START), Arc::<Receivers>::default());
         *receivers.clock.lock() = Some(Arc::clone(&clock));
         Self::on(
-            Arc::default(),
+            files,
+            memory,
             clock,
             receivers,
             destinations,
@@ -224,6 +240,7 @@ impl World {
     }
 
     fn on(
+        files: Arc<dyn Files>,
         memory: Arc<Memory>,
         clock: Arc<RuntimeClock>,
         receivers: Arc<Receivers>,
@@ -231,7 +248,6 @@ impl World {
         limits: Limits,
         fed: Samples,
     ) -> Self {
-        let files: Arc<dyn Files> = Arc::<Memory>::clone(&memory);
         let client: Arc<dyn Client> = Arc::<Receivers>::clone(&receivers);
         let wall: Arc<dyn Clock> = Arc::<RuntimeClock>::clone(&clock);
         let registry = Registry::new();
@@ -254,6 +270,11 @@ impl World {
     }
 
     fn again(self, memory: Arc<Memory>) -> Self {
+        let files = Arc::<Memory>::clone(&memory);
+        self.again_on(files, memory)
+    }
+
+    fn again_on(self, files: Arc<dyn Files>, memory: Arc<Memory>) -> Self {
         let Self {
             clock,
             receivers,
@@ -262,7 +283,7 @@ impl World {
             fed,
             ..
         } = self;
-        Self::on(memory, clock, receivers, destinations, limits, fed)
+        Self::on(files, memory, clock, receivers, destinations, limits, fed)
     }
 
     /// As `kill -9`: what the disk holds is all that is left.
@@ -271,6 +292,12 @@ impl World {
         let memory = self.memory.after_kill();
         tokio::task::yield_now().await;
         self.again(memory)
+    }
+
+    pub(super) async fn killed_on_disk(self, files: Arc<dyn Files>) -> Self {
+        self.task.abort();
+        tokio::task::yield_now().await;
+        self.again_on(files, Arc::default())
     }
 
     pub(super) async fn restarted(mut self) -> Self {
