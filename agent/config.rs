@@ -228,6 +228,8 @@ impl Document {
             .slack
             .iter_mut()
             .flat_map(|slack| &mut slack.webhook_file);
+        let pagerduty = self.notifier.pagerduty.iter_mut();
+        let pagerduty = pagerduty.flat_map(|pagerduty| &mut pagerduty.routing_key_file);
         let webhooks = self.notifier.webhook.iter_mut();
         let webhooks =
             webhooks.flat_map(|webhook| webhook.url_file.iter_mut().chain(&mut webhook.bearer_token_file));
@@ -258,7 +260,7 @@ impl Document {
             .chain(&mut self.pair.lease_file)
             .chain(&mut self.remote.ca_file)
             .chain(&mut self.web.tokens_file);
-        let all = slack.chain(webhooks).chain(scraped);
+        let all = slack.chain(pagerduty).chain(webhooks).chain(scraped);
         for path in all.chain(written).chain(tls).chain(own) {
             *path = base.join(&*path);
         }
@@ -268,8 +270,10 @@ impl Document {
     #[must_use]
     pub fn receivers(&self) -> Vec<String> {
         let slack = self.notifier.slack.iter().map(|_| "slack".to_owned());
+        let pagerduty = self.notifier.pagerduty.iter().map(|_| "pagerduty".to_owned());
         let webhooks = self.notifier.webhook.iter().enumerate();
         slack
+            .chain(pagerduty)
             .chain(webhooks.map(|(nth, webhook)| {
                 webhook
                     .name

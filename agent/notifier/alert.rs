@@ -61,6 +61,13 @@ impl Alert {
         self.labels.value(model::labels::ALERT_NAME)
     }
 
+    /// About how many bytes it takes in a body; text counts double for what JSON escapes.
+    pub(crate) fn weight(&self) -> usize {
+        let pairs = self.labels.iter().chain(self.annotations.iter());
+        let text: usize = pairs.map(|(name, value)| name.len() + value.len() + 6).sum();
+        256 + 2 * (text + self.generator_url.len())
+    }
+
     /// Alertmanager's order: by `job`, then `instance`, then all labels; who lacks one comes last.
     pub(crate) fn place(&self) -> (bool, &str, bool, &str, &Labels) {
         let (job, instance) = (self.labels.get("job"), self.labels.get("instance"));

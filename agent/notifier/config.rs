@@ -18,6 +18,8 @@ pub(crate) const ALL_LABELS: &str = "...";
 pub struct Config {
     /// A Slack channel, by its incoming webhook.
     pub slack: Option<Slack>,
+    /// A PagerDuty service, by the key of its Events API v2 integration.
+    pub pagerduty: Option<PagerDuty>,
     /// Anything that takes Alertmanager's webhook format, version 4.
     pub webhook: Vec<Webhook>,
     /// Alerts with the same values of these labels share one message; `['...']` gives each alert its own.
@@ -42,6 +44,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             slack: None,
+            pagerduty: None,
             webhook: Vec::new(),
             group_by: vec![model::labels::ALERT_NAME.to_owned()],
             group_wait: Duration::from_secs(30),
@@ -78,6 +81,39 @@ impl Default for Slack {
             channel: None,
             send_resolved: true,
             timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A PagerDuty service: one incident for each group, which ends with the last of its alerts.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PagerDuty {
+    /// The integration's key, for example `${PAGERDUTY_KEY}` from the environment.
+    pub routing_key: Option<Secret>,
+    /// File that holds the key; read before each message.
+    pub routing_key_file: Option<PathBuf>,
+    /// Where events are sent; in Europe `https://events.eu.pagerduty.com/v2/enqueue`.
+    pub url: String,
+    /// Whether incidents end by themselves.
+    pub send_resolved: bool,
+    /// Longest wait for an answer.
+    #[serde(deserialize_with = "model::text::duration::deserialize")]
+    pub timeout: Duration,
+    /// The alerts' label that says how grave they are: `critical`, `error`, `warning` or `info`; other and missing
+    /// words are errors. An incident is as grave as the gravest of its alerts.
+    pub severity_label: String,
+}
+
+impl Default for PagerDuty {
+    fn default() -> Self {
+        Self {
+            routing_key: None,
+            routing_key_file: None,
+            url: "https://events.pagerduty.com/v2/enqueue".to_owned(),
+            send_resolved: true,
+            timeout: Duration::from_secs(10),
+            severity_label: "severity".to_owned(),
         }
     }
 }
@@ -128,7 +164,11 @@ impl Config {
         if let Some(slack) = &self.slack {
             slack.complain(&mut wrong);
         }
+        if let Some(pagerduty) = &self.pagerduty {
+            pagerduty.complain(&mut wrong);
+        }
         let mut names: Vec<String> = self.slack.iter().map(|_| "slack".to_owned()).collect();
+        names.extend(self.pagerduty.iter().map(|_| "pagerduty".to_owned()));
         for (nth, webhook) in self.webhook.iter().enumerate() {
             let path = format!("notifier.webhook[{nth}]");
             webhook.complain(&path, &mut wrong);
@@ -177,6 +217,35 @@ impl Slack {
             ("webhook_file", self.webhook_file.as_ref()),
             wrong,
         );
+        patience(PATH, self.timeout, wrong);
+    }
+}
+
+impl PagerDuty {
+    fn complain(&self, wrong: &mut Vec<String>) {
+        const PATH: &str = "notifier.pagerduty";
+        const KEY_LENGTH: usize = 32;
+        match (&self.routing_key, &self.routing_key_file) {
+            (None, None) => wrong.push(format!("{PATH}: set routing_key or routing_key_file")),
+            (Some(_), Some(_)) => wrong.push(format!(
+                "{PATH}: routing_key and routing_key_file are both set; keep one"
+            )),
+            (Some(key), None) if key.expose().chars().count() != KEY_LENGTH => {
+                wrong.push(format!(
+                    "{PATH}.routing_key: must be {KEY_LENGTH} characters long"
+                ));
+            }
+            _ => {}
+        }
+        if !is_http(&self.url) {
+            wrong.push(format!("{PATH}.url: not an http:// or https:// URL"));
+        }
+        if !is_legacy_label_name(&self.severity_label) {
+            wrong.push(format!(
+                "{PATH}.severity_label: not a label name: {:?}",
+                self.severity_label
+            ));
+        }
         patience(PATH, self.timeout, wrong);
     }
 }
@@ -301,8 +370,38 @@ mod tests {
     }
 
     #[test]
+    fn a_pager_is_read_and_looked_at() {
+        let config =
+            read("pagerduty: { routing_key: 0123456789abcdef0123456789abcdef, severity_label: level }");
+        assert_eq!(config.complaints(), Vec::<String>::new());
+        let pagerduty = config.pagerduty.unwrap();
+        assert_eq!(pagerduty.url, "https://events.pagerduty.com/v2/enqueue");
+        assert!(pagerduty.send_resolved && pagerduty.timeout == Duration::from_secs(10));
+        let wrong = read(
+            "pagerduty: { routing_key: short, url: ftp://x, severity_label: a-b, timeout: 1h }\n\
+             webhook: [{ name: pagerduty, url: 'http://a' }]",
+        );
+        assert_eq!(
+            wrong.complaints(),
+            [
+                "notifier.pagerduty.routing_key: must be 32 characters long",
+                "notifier.pagerduty.url: not an http:// or https:// URL",
+                "notifier.pagerduty.severity_label: not a label name: \"a-b\"",
+                "notifier.pagerduty.timeout: must be between 100ms and 5m",
+                "notifier.webhook[0].name: \"pagerduty\" is the name of another receiver; give each its own",
+            ]
+        );
+        assert_eq!(
+            read("pagerduty: {}").complaints(),
+            ["notifier.pagerduty: set routing_key or routing_key_file"]
+        );
+    }
+
+    #[test]
     fn a_secret_is_not_printed() {
-        let config = read("slack: { webhook_url: 'https://hooks.slack.example/T0/B0/s3cret' }");
+        let config = read(
+            "{ slack: { webhook_url: 'https://hooks.slack.example/T0/B0/s3cret' }, pagerduty: { routing_key: s3cret } }",
+        );
         assert!(!format!("{config:?}").contains("s3cret"));
     }
 }

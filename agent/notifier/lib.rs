@@ -1,4 +1,4 @@
-//! Tells people: groups alerts, decides when to speak, and hands messages to Slack and to webhooks.
+//! Tells people: groups alerts, decides when to speak, and hands messages to Slack, PagerDuty and webhooks.
 //!
 //! A firing is told at least once and, unless the process dies in the moment between an answer and its
 //! record, once. A resolve is told if and only if the firing was, or may have been, and then always in the
@@ -19,6 +19,7 @@ mod lane;
 mod message;
 mod metrics;
 mod notifier;
+mod pagerduty;
 mod receiver;
 mod records;
 mod silences;
@@ -29,6 +30,6 @@ mod webhook;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, Slack, Webhook};
+pub use config::{Config, PagerDuty, Slack, Webhook};
 pub use handle::Handle;
 pub use notifier::Notifier;

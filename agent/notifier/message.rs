@@ -93,6 +93,54 @@ impl Message {
         self.alerts.iter().filter(|alert| !alert.firing())
     }
 
+    /// The alert's name if all have the same, else what the group has in common.
+    pub(crate) fn name(&self) -> String {
+        let labels = common(self.alerts.iter().map(|alert| &alert.labels));
+        if let Some(name) = labels.get(model::labels::ALERT_NAME) {
+            return name.to_owned();
+        }
+        let values: Vec<&str> = self.group_labels.iter().map(|(_, value)| value).collect();
+        if values.is_empty() {
+            alerts(self.alerts.len())
+        } else {
+            values.join(" ")
+        }
+    }
+
+    /// Where to look next: the page, the runbook, the dashboard, the expression. Nobody has looked at the addresses.
+    pub(crate) fn links(&self) -> Vec<(String, &'static str)> {
+        let annotation = |name: &'static str| self.first(|alert| alert.annotations.value(name));
+        let links = [
+            (self.page(), "Open"),
+            (annotation("runbook_url"), "Runbook"),
+            (annotation("dashboard_url"), "Dashboard"),
+            (self.first(|alert| &alert.generator_url), "Expression"),
+        ];
+        let known = links.into_iter().filter_map(|(url, words)| Some((url?, words)));
+        known.collect()
+    }
+
+    /// What the first alert says that says anything.
+    fn first<'a>(&'a self, of: impl Fn(&'a Alert) -> &'a str) -> Option<String> {
+        let mut said = self.alerts.iter().map(of);
+        said.find(|text| !text.is_empty()).map(str::to_owned)
+    }
+
+    /// The alert's own view; a group of several has the list.
+    fn page(&self) -> Option<String> {
+        let home = Some(&*self.external_url).filter(|url| !url.is_empty())?;
+        Some(match self.alerts.as_slice() {
+            [alert] if self.reason != Reason::Test => {
+                format!(
+                    "{home}/alerts/{}/{:016x}",
+                    encode(alert.name()),
+                    alert.fingerprint
+                )
+            }
+            _ => format!("{home}/alerts"),
+        })
+    }
+
     pub(crate) fn is_firing(&self) -> bool {
         self.firing().next().is_some()
     }
@@ -142,4 +190,52 @@ pub(crate) fn common<'a>(sets: impl Iterator<Item = &'a Labels> + Clone) -> Labe
         let value = first.get(name);
         rest.clone().all(|labels| labels.get(name) == value)
     })
+}
+
+/// For places that show text as it is: on one line, at most `most` long.
+pub(crate) fn one_line(text: &str, most: usize) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if length(&line) <= most {
+        return line;
+    }
+    let mut clipped = String::new();
+    let mut used = 1;
+    for letter in line.chars() {
+        used += letter.len_utf16();
+        if used > most {
+            break;
+        }
+        clipped.push(letter);
+    }
+    clipped + "…"
+}
+
+/// As the strictest reader counts it.
+pub(crate) fn length(text: &str) -> usize {
+    text.encode_utf16().count()
+}
+
+/// One part of a path.
+fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~:,".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_is_one_line_and_fits() {
+        assert_eq!(one_line("a\n b", 150), "a b");
+        let long = one_line(&"😀".repeat(200), 150);
+        assert!(length(&long) <= 150 && long.ends_with('…'), "{long}");
+    }
 }

@@ -152,13 +152,12 @@ impl Notifier {
         let leadership = self.leadership.clone();
         let task = self.sending.spawn(async move {
             let started = clock.now();
-            let body = receiver.body(&message);
             // The process may have stood still since this was decided, and the world gone on.
             let may = || {
                 let leadership = leadership.borrow();
                 leadership.epoch == epoch && leadership.may_speak(clock.running())
             };
-            let verdict = receiver.send(&*client, body, may).await;
+            let verdict = receiver.send(&*client, &message, may).await;
             Done::Sent(Sent {
                 receiver: Arc::clone(&receiver.name),
                 verdict,
@@ -228,7 +227,7 @@ impl Notifier {
             .map(|receiver| {
                 let (client, message) = (Arc::clone(&self.client), Arc::clone(&message));
                 let attempt = async move {
-                    let verdict = receiver.send(&*client, receiver.body(&message), || true).await;
+                    let verdict = receiver.send(&*client, &message, || true).await;
                     let title = receiver.title();
                     match verdict {
                         Verdict::Taken(words) => Ok(format!("{title}: {words}")),

@@ -11,7 +11,7 @@ use crate::bucket::Bucket;
 use crate::config::{self, Config};
 use crate::message::Message;
 use crate::verdict::{Verdict, judge, no_secret};
-use crate::{slack, webhook};
+use crate::{pagerduty, slack, webhook};
 
 /// Longest answer read; receivers say `ok` or a sentence.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -29,8 +29,16 @@ pub(crate) struct Receiver {
 
 #[derive(Clone, Debug, PartialEq)]
 enum Kind {
-    Slack { channel: Option<String> },
-    Webhook { max_alerts: usize },
+    Slack {
+        channel: Option<String>,
+    },
+    PagerDuty {
+        routing_key: Place,
+        severity_label: String,
+    },
+    Webhook {
+        max_alerts: usize,
+    },
 }
 
 /// Where a secret is.
@@ -52,9 +60,10 @@ impl Receiver {
     /// All that the configuration names; one without an address was complained of and is left out.
     pub(crate) fn all(config: &Config) -> Vec<Arc<Self>> {
         let slack = config.slack.iter().filter_map(Self::slack);
+        let pagerduty = config.pagerduty.iter().filter_map(Self::pagerduty);
         let webhooks = config.webhook.iter().enumerate();
         let webhooks = webhooks.filter_map(|(nth, webhook)| Self::webhook(webhook.name(nth), webhook));
-        slack.chain(webhooks).map(Arc::new).collect()
+        slack.chain(pagerduty).chain(webhooks).map(Arc::new).collect()
     }
 
     fn slack(config: &config::Slack) -> Option<Self> {
@@ -63,6 +72,21 @@ impl Receiver {
             name: "slack".into(),
             kind: Kind::Slack { channel },
             url: place(config.webhook_url.as_ref(), config.webhook_file.as_ref())?,
+            bearer: None,
+            send_resolved: config.send_resolved,
+            timeout: config.timeout,
+        })
+    }
+
+    fn pagerduty(config: &config::PagerDuty) -> Option<Self> {
+        let routing_key = place(config.routing_key.as_ref(), config.routing_key_file.as_ref())?;
+        Some(Self {
+            name: "pagerduty".into(),
+            kind: Kind::PagerDuty {
+                routing_key,
+                severity_label: config.severity_label.clone(),
+            },
+            url: Place::Here(Secret::plain(&config.url)),
             bearer: None,
             send_resolved: config.send_resolved,
             timeout: config.timeout,
@@ -96,35 +120,49 @@ impl Receiver {
     pub(crate) fn integration(&self) -> &'static str {
         match self.kind {
             Kind::Slack { .. } => "slack",
+            Kind::PagerDuty { .. } => "pagerduty",
             Kind::Webhook { .. } => "webhook",
         }
     }
 
-    /// Slack takes one message a second with short bursts; for a webhook this only stops a runaway.
+    /// Slack takes one message a second with short bursts; for the others this only stops a runaway.
     pub(crate) fn bucket(&self) -> Bucket {
         match self.kind {
             Kind::Slack { .. } => Bucket::new(Duration::from_secs(1), 3),
+            Kind::PagerDuty { .. } => Bucket::new(Duration::from_millis(500), 10),
             Kind::Webhook { .. } => Bucket::new(Duration::from_millis(50), 20),
         }
     }
 
-    pub(crate) fn body(&self, message: &Message) -> Vec<u8> {
-        match &self.kind {
-            Kind::Slack { channel } => slack::payload(message, channel.as_deref()),
-            Kind::Webhook { max_alerts } => webhook::payload(message, &self.name, *max_alerts),
-        }
-    }
-
     /// Asks `may` in the last moment, when all secrets have been read.
-    pub(crate) async fn send(&self, client: &dyn Client, body: Vec<u8>, may: impl Fn() -> bool) -> Verdict {
-        match self.request(body).await {
+    pub(crate) async fn send(
+        &self,
+        client: &dyn Client,
+        message: &Message,
+        may: impl Fn() -> bool,
+    ) -> Verdict {
+        match self.request(message).await {
             Ok(_) if !may() => Verdict::Held,
             Ok(request) => judge(&client.send(request).await),
             Err(words) => no_secret(words),
         }
     }
 
-    async fn request(&self, body: Vec<u8>) -> Result<Request, String> {
+    async fn body(&self, message: &Message) -> Result<Vec<u8>, String> {
+        Ok(match &self.kind {
+            Kind::Slack { channel } => slack::payload(message, channel.as_deref()),
+            Kind::PagerDuty {
+                routing_key,
+                severity_label,
+            } => {
+                let key = routing_key.read().await?;
+                pagerduty::payload(message, key.expose(), severity_label)
+            }
+            Kind::Webhook { max_alerts } => webhook::payload(message, &self.name, *max_alerts),
+        })
+    }
+
+    async fn request(&self, message: &Message) -> Result<Request, String> {
         let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
         if let Some(bearer) = &self.bearer {
             let token = bearer.read().await?;
@@ -134,7 +172,7 @@ impl Receiver {
             method: Method::Post,
             url: self.url.read().await?.expose().to_owned(),
             headers,
-            body,
+            body: self.body(message).await?,
             timeout: self.timeout,
             answer_bytes_max: ANSWER_BYTES_MAX,
         })

@@ -69,7 +69,7 @@ pub(crate) fn payload(message: &Message, receiver: &str, max_alerts: usize) -> V
     let most = if max_alerts == 0 { usize::MAX } else { max_alerts };
     let mut bytes = 0;
     let fitting = message.alerts.iter().take(most).take_while(|alert| {
-        bytes += weight(alert);
+        bytes += alert.weight();
         bytes <= BODY_BYTES_MAX
     });
     let shown: Vec<&Alert> = fitting.collect();
@@ -94,13 +94,6 @@ pub(crate) fn payload(message: &Message, receiver: &str, max_alerts: usize) -> V
 
 fn status(firing: bool) -> &'static str {
     if firing { "firing" } else { "resolved" }
-}
-
-/// About how many bytes an alert takes in the body; text counts double for what JSON escapes.
-fn weight(alert: &Alert) -> usize {
-    let pairs = alert.labels.iter().chain(alert.annotations.iter());
-    let text: usize = pairs.map(|(name, value)| name.len() + value.len() + 6).sum();
-    256 + 2 * (text + alert.generator_url.len())
 }
 
 /// As Go prints a UTC time: no more digits of a second than needed.

@@ -4,11 +4,11 @@ use model::Labels;
 use model::text::duration::spoken;
 use serde_json::{Value, json};
 
-use super::text::{clip, clip_plain, date, length, link};
+use super::text::{clip, date, link};
 use super::{limits, severity};
 use crate::alert::Alert;
 use crate::delivered::Reason;
-use crate::message::{Message, common};
+use crate::message::{Message, common, length, one_line};
 
 /// Facts about the place; more are on the page.
 const PLACE_FIELDS: usize = 6;
@@ -17,7 +17,7 @@ const FACT: usize = 200;
 const _: () = assert!(FACT + 100 <= limits::FIELD && PLACE_FIELDS + 3 <= limits::FIELDS);
 
 pub(super) fn header(title: &str) -> Value {
-    let text = clip_plain(title, limits::HEADER);
+    let text = one_line(title, limits::HEADER);
     json!({ "type": "header", "text": { "type": "plain_text", "text": text, "emoji": false } })
 }
 
@@ -195,63 +195,14 @@ fn aside(message: &Message, alert: &Alert, labels: &Labels) -> String {
     }
 }
 
-/// Where to look next: the page, the runbook, the dashboard, the expression.
 fn links(message: &Message) -> Vec<Value> {
-    let annotation = |name| {
-        message
-            .alerts
-            .iter()
-            .map(|alert| alert.annotations.value(name))
-            .find(|url| !url.is_empty())
-    };
-    let generator = message
-        .alerts
-        .iter()
-        .map(|alert| alert.generator_url.as_str())
-        .find(|url| !url.is_empty());
-    let candidates = [
-        (page(message), "Open"),
-        (annotation("runbook_url").map(str::to_owned), "Runbook"),
-        (annotation("dashboard_url").map(str::to_owned), "Dashboard"),
-        (generator.map(str::to_owned), "Expression"),
-    ];
-    let links = candidates
-        .into_iter()
-        .filter_map(|(url, words)| link(&url?, words));
-    let links: Vec<String> = links.collect();
+    let links = message.links().into_iter();
+    let links: Vec<String> = links.filter_map(|(url, words)| link(&url, words)).collect();
     if links.is_empty() {
         Vec::new()
     } else {
         vec![context(&links)]
     }
-}
-
-/// The alert's own view; a group of several has the list.
-fn page(message: &Message) -> Option<String> {
-    let home = Some(&*message.external_url).filter(|url| !url.is_empty())?;
-    Some(match message.alerts.as_slice() {
-        [alert] if message.reason != Reason::Test => {
-            format!(
-                "{home}/alerts/{}/{:016x}",
-                encode(alert.name()),
-                alert.fingerprint
-            )
-        }
-        _ => format!("{home}/alerts"),
-    })
-}
-
-/// One part of a path.
-fn encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~:,".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
 }
 
 fn is_place(name: &str) -> bool {

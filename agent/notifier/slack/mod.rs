@@ -9,7 +9,7 @@ mod text;
 use serde_json::{Value, json};
 
 use crate::delivered::Reason;
-use crate::message::{Message, alerts, common};
+use crate::message::{Message, alerts};
 
 /// What Slack refuses, from its documentation and from what others met.
 pub(crate) mod limits {
@@ -41,7 +41,7 @@ pub(crate) fn payload(message: &Message, channel: Option<&str>) -> Vec<u8> {
 
 /// `▲ Firing: DiskFilling`, `● Resolved after 14 min: DiskFilling`.
 fn title(message: &Message) -> String {
-    format!("{}: {}", state(message), name(message))
+    format!("{}: {}", state(message), message.name())
 }
 
 /// The title and, when it is about one alert, what that alert says of itself.
@@ -77,20 +77,6 @@ fn state(message: &Message) -> String {
         "● Resolved after {}",
         model::text::duration::spoken(lasted.unwrap_or_default())
     )
-}
-
-/// The alert's name if all have the same, else what the group has in common.
-fn name(message: &Message) -> String {
-    let labels = common(message.alerts.iter().map(|alert| &alert.labels));
-    if let Some(name) = labels.get(model::labels::ALERT_NAME) {
-        return name.to_owned();
-    }
-    let values: Vec<&str> = message.group_labels.iter().map(|(_, value)| value).collect();
-    if values.is_empty() {
-        alerts(message.alerts.len())
-    } else {
-        values.join(" ")
-    }
 }
 
 /// The gravest among the firing alerts, or among all once none fires.

@@ -4,6 +4,8 @@
 
 use model::Timestamp;
 
+use crate::message::length;
+
 /// Escapes what Slack reads as markup. Nothing else in a label can mention people or make a link.
 pub(crate) fn escape(text: &str) -> String {
     clip(text, usize::MAX)
@@ -42,28 +44,6 @@ pub(crate) fn clip(text: &str, most: usize) -> String {
         }
     }
     clipped
-}
-
-/// For places that show text as it is: on one line, at most `most` long.
-pub(crate) fn clip_plain(text: &str, most: usize) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if length(&line) <= most {
-        return line;
-    }
-    let mut clipped = String::new();
-    let mut used = 1;
-    for letter in line.chars() {
-        used += letter.len_utf16();
-        if used > most {
-            break;
-        }
-        clipped.push(letter);
-    }
-    clipped + "…"
-}
-
-pub(crate) fn length(text: &str) -> usize {
-    text.encode_utf16().count()
 }
 
 /// A link, or nothing if its address is one that Slack would not take.
@@ -118,13 +98,6 @@ mod tests {
             assert!(tail.contains(';'), "{most}: half an escape in {cut}");
         }
         assert_eq!(clip(&text, length(&whole)), whole);
-    }
-
-    #[test]
-    fn plain_text_is_one_line_and_fits() {
-        assert_eq!(clip_plain("a\n b", 150), "a b");
-        let long = clip_plain(&"😀".repeat(200), 150);
-        assert!(length(&long) <= 150 && long.ends_with('…'), "{long}");
     }
 
     #[test]

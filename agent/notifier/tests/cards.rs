@@ -14,7 +14,7 @@ use crate::alert::Alert;
 use crate::delivered::{Delivered, Reason};
 use crate::group::{Group, Timing};
 use crate::message::Message;
-use crate::{slack, webhook};
+use crate::{pagerduty, slack, webhook};
 
 const NOW: Timestamp = Timestamp(START.0 + 14 * 60_000);
 
@@ -152,6 +152,24 @@ fn slack_cards_are_as_kept() {
         let channel = (name == "bare").then_some("#ops");
         golden(&format!("slack_{name}.json"), &slack::payload(&message, channel));
     }
+}
+
+#[test]
+fn pagerduty_events_are_as_kept_and_taken() {
+    for (name, message) in kinds() {
+        let body = pagerduty::payload(&message, super::fake::pagerduty::ROUTING_KEY, "severity");
+        super::fake::pagerduty::judge(&body).unwrap();
+        golden(&format!("pagerduty_{name}.json"), &body);
+    }
+}
+
+#[test]
+fn the_key_of_an_incident_is_the_groups_for_ever() {
+    // Another key would leave the incidents open that an older Skopos has opened.
+    assert_eq!(
+        pagerduty::dedup_key(r#"{}:{alertname="Down"}"#),
+        "skopos-2c104061718b57eef45a4752335d8cd6"
+    );
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The Slack fake that all tests share: its verdicts, and the notifier against it over real HTTP.
+//! The fakes that all tests share: their verdicts, and the notifier against them over real HTTP.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,10 +14,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::pagerduty::PagerDuty;
 use self::slack::{Manner, Slack};
-use super::world::{config, firing, minutes};
+use super::world::{config, firing, minutes, resolved};
 use crate::{Handle, Notifier};
 
+#[path = "../../../tests/fakes/pagerduty.rs"]
+pub(super) mod pagerduty;
 #[path = "../../../tests/fakes/slack.rs"]
 mod slack;
 
@@ -58,6 +61,7 @@ fn the_fake_takes_every_kind_of_card() {
 /// A notifier in real time, with a real client and a real disk.
 struct Real {
     slack: Slack,
+    pagerduty: PagerDuty,
     handle: Handle,
     events: mpsc::Sender<AlertEvent>,
     clock: Arc<RuntimeClock>,
@@ -69,12 +73,19 @@ struct Real {
 impl Real {
     async fn start() -> Self {
         let slack = Slack::start().await.unwrap();
+        let pagerduty = PagerDuty::start().await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let journal = Journal::open(Disk::new(folder.path()), Path::new("alerts")).unwrap();
         let clock = RuntimeClock::system();
         let (leads, leadership) = watch::channel(Leadership::standalone());
         let (events, inbox) = mpsc::channel(64);
-        let text = format!("slack: {{ webhook_url: '{}', timeout: 400ms }}", slack.url());
+        let text = format!(
+            "slack: {{ webhook_url: '{}', timeout: 400ms }}\n\
+             pagerduty: {{ routing_key: {}, url: '{}', timeout: 400ms }}\nresolve_wait: 0s",
+            slack.url(),
+            pagerduty::ROUTING_KEY,
+            pagerduty.url()
+        );
         let (config, client, wall) = (
             config(&text),
             HttpClient::new().unwrap(),
@@ -94,6 +105,7 @@ impl Real {
         tokio::spawn(notifier.run(stop.clone()));
         Self {
             slack,
+            pagerduty,
             handle,
             events,
             clock,
@@ -191,4 +203,68 @@ async fn an_archived_channel_is_said_and_left_alone() {
     assert_eq!(real.handle.view().failing[0].1, "410 channel_is_archived");
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     assert_eq!(real.slack.refused().len(), 1);
+}
+
+#[tokio::test]
+async fn a_group_is_one_incident_from_its_first_alert_to_its_last() {
+    let real = Real::start().await;
+    let since = real.clock.now() - minutes(5);
+    for n in ["a", "b"] {
+        real.events.send(firing("Down", n, since)).await.unwrap();
+    }
+    real.posted(1).await;
+    let incidents = real.pagerduty.incidents();
+    assert_eq!(
+        (incidents.len(), incidents[0].resolved),
+        (1, None),
+        "{:?}",
+        real.pagerduty.refused()
+    );
+    let trigger = &incidents[0].triggers[0];
+    assert_eq!(trigger["payload"]["severity"], "critical");
+    assert_eq!(trigger["payload"]["summary"], "Down: 2 alerts (+2 new)");
+    let now = real.clock.now();
+    real.events.send(resolved("Down", "a", since, now)).await.unwrap();
+    real.posted(2).await;
+    let incidents = real.pagerduty.incidents();
+    assert_eq!((incidents[0].triggers.len(), incidents[0].resolved), (2, None));
+    let now = real.clock.now();
+    real.events.send(resolved("Down", "b", since, now)).await.unwrap();
+    real.posted(3).await;
+    let incidents = real.pagerduty.incidents();
+    assert!(
+        incidents.len() == 1 && incidents[0].resolved.is_some(),
+        "{incidents:?}"
+    );
+    // What fires again is a new incident of the same key.
+    real.events
+        .send(firing("Down", "b", now + Duration::from_millis(1)))
+        .await
+        .unwrap();
+    assert!(
+        real.pagerduty.refused().is_empty(),
+        "{:?}",
+        real.pagerduty.refused()
+    );
+}
+
+#[tokio::test]
+async fn an_event_that_may_have_arrived_is_sent_again_and_opens_no_second_incident() {
+    use self::pagerduty::Manner;
+    for manner in [
+        Manner::HangAfterTaking,
+        Manner::Hang,
+        Manner::Drop,
+        Manner::Answer(429),
+        Manner::Answer(503),
+    ] {
+        let real = Real::start().await;
+        real.pagerduty.behave(manner);
+        real.fires("Down").await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        real.pagerduty.behave(Manner::Well);
+        real.posted(1).await;
+        let incidents = real.pagerduty.incidents();
+        assert_eq!(incidents.len(), 1, "{manner:?}");
+    }
 }

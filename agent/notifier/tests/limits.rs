@@ -9,6 +9,7 @@ use super::world::{BOTH, HOOK, Manner, START, World, firing, minutes, rounds, se
 use crate::alert::Alert;
 use crate::core::GROUPS_MAX;
 use crate::delivered::Reason;
+use crate::pagerduty;
 use crate::slack;
 use crate::slack::limits::{ALERTS, FIELD, FIELDS, HEADER, SECTION, TOTAL};
 
@@ -84,7 +85,7 @@ fn nasty(random: &mut Rng, most: usize) -> String {
 }
 
 #[test]
-fn no_alert_whatever_it_contains_passes_slacks_limits() {
+fn no_alert_whatever_it_contains_passes_the_limits_of_slack_and_pagerduty() {
     for seed in 0..rounds(15) {
         let mut random = Rng::with_seed(seed);
         let count = [1, 2, 7, 60][random.usize(..4)];
@@ -122,11 +123,29 @@ fn no_alert_whatever_it_contains_passes_slacks_limits() {
                 ..cards::alert(nth)
             }
         });
-        check(&slack::payload(
-            &cards::message(Reason::First, alerts.collect(), &[]),
-            Some("#x"),
-        ));
+        let message = cards::message(Reason::First, alerts.collect(), &[]);
+        check(&slack::payload(&message, Some("#x")));
+        let event = pagerduty::payload(&message, super::fake::pagerduty::ROUTING_KEY, "severity");
+        super::fake::pagerduty::judge(&event).unwrap();
     }
+}
+
+#[test]
+fn an_event_far_too_long_is_cut_to_what_pagerduty_takes() {
+    let alerts = (0..3_000).map(|nth| {
+        let nasty = "\u{1}".repeat(300);
+        Alert {
+            annotations: Labels::from_pairs([("summary", nasty.as_str())]),
+            ..cards::alert(nth)
+        }
+    });
+    let message = cards::message(Reason::First, alerts.collect(), &[]);
+    let event = pagerduty::payload(&message, super::fake::pagerduty::ROUTING_KEY, "severity");
+    let event = super::fake::pagerduty::judge(&event).unwrap();
+    let details = &event["payload"]["custom_details"];
+    let shown = details["firing"].as_array().unwrap().len() as u64;
+    assert!(shown > 100, "{shown}");
+    assert_eq!(shown + details["left_out"].as_u64().unwrap(), 3_000);
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod failures;
 mod fake;
 mod grouping;
 mod limits;
+mod pair;
 mod property;
 mod reload;
 mod restart;
