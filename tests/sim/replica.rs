@@ -49,7 +49,6 @@ groups:
 
 const NOTIFIER_CONFIG: &str = "
 slack: { webhook_url: 'http://slack/services/T/B/x' }
-pagerduty: { routing_key: '0123456789abcdef0123456789abcdef', url: 'http://pager/v2/enqueue' }
 group_by: ['...']
 group_wait: 5s
 group_interval: 1m

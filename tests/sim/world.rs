@@ -27,6 +27,8 @@ const START_AGAIN: Duration = Duration::from_secs(5);
 pub struct Log {
     started: Instant,
     lines: Mutex<Vec<String>>,
+    /// Says each line at once; for a run that does not end.
+    loud: bool,
 }
 
 impl Log {
@@ -34,6 +36,7 @@ impl Log {
         Arc::new(Self {
             started: Instant::now(),
             lines: Mutex::default(),
+            loud: std::env::var_os("SKOPOS_SIM_LOUD").is_some(),
         })
     }
 
@@ -48,6 +51,9 @@ impl Log {
 
     pub fn say(&self, line: impl FnOnce() -> String) {
         let line = format!("{} {}", clock(self.now()), line());
+        if self.loud {
+            println!("{line}");
+        }
         self.lines.lock().push(line);
     }
 
@@ -111,8 +117,7 @@ impl World {
         let slack = Receiver::new(Kind::Channel, Arc::clone(&around.log));
         around.net.is_at("pager", Host::Service(pager.clone()));
         around.net.is_at("slack", Host::Service(slack.clone()));
-        let replicas = REPLICAS[..1]
-            .iter()
+        let replicas = REPLICAS.iter()
             .map(|name| Machine::new(name, &mut rng, None));
         let mut machines: Vec<_> = replicas.collect();
         for (name, ground) in NODES.iter().zip(&grounds) {

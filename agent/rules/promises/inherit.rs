@@ -99,10 +99,13 @@ async fn inheriting_again_changes_nothing_and_revives_nothing() {
     house.set("up", "a", 1.0);
     house.seconds(30).await;
     assert_eq!(house.news(), ["Down resolved"]);
+    let ended = house.manager.view()[0].rules[0].alerts[0].resolved_at;
     // The other replica never came to write that it ended.
     house.manager.inherit();
     house.seconds(60).await;
     assert_eq!(house.alerts(), ["down resolved"]);
+    assert_eq!(house.news(), ["Down resolved"]);
+    assert_eq!(house.manager.view()[0].rules[0].alerts[0].resolved_at, ended);
 }
 
 #[tokio::test(start_paused = true)]
@@ -151,15 +154,33 @@ async fn an_alert_inherited_during_an_evaluation_is_not_ended_by_it() {
     let (mut house, theirs) = pair(DOWN, DOWN, 0.0).await;
     house.set("up", "a", 1.0);
     house.seconds(60).await;
+    let mut other = House::new(DOWN);
+    other.set("up", "b", 0.0);
+    other.seconds(150).await;
+    let more = other.journal.entries::<serde_json::Value>("rules/alert/");
+    // The first makes the next evaluation ask whether it has been heard, and that takes its time.
     theirs.hand_over(&house);
+    house.manager.inherit();
     house.gate.delay(Duration::from_secs(8));
     let evaluated = house.manager.view()[0].last_evaluation;
-    house.run(super::house::INTERVAL).await;
+    house.seconds(20).await;
+    house
+        .journal
+        .put(&format!("peer/{}", more[0].0), &more[0].1)
+        .unwrap();
     house.manager.inherit();
+    house.clock.sleep(Duration::from_millis(1)).await;
+    assert_eq!(house.manager.view()[0].last_evaluation, evaluated);
+    assert_eq!(house.alerts(), ["down firing", "down firing"]);
     while house.manager.view()[0].last_evaluation == evaluated {
         house.clock.sleep(Duration::from_millis(100)).await;
     }
-    assert_eq!(house.alerts(), ["down firing"]);
+    let alerts = &house.manager.view()[0].rules[0].alerts;
+    let of_b = alerts.iter().find(|alert| alert.labels.value("instance") == "b");
+    assert!(
+        of_b.is_some_and(|alert| alert.restored && alert.state == AlertState::Firing),
+        "{alerts:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -64,6 +64,19 @@ async fn a_restored_alert_resolves_once_its_target_was_heard() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_only_takes_away_need_not_be_heard() {
+    let rules =
+        "groups: [{name: g, rules: [{alert: Down, expr: up == 0 unless on (node) skopos_sender_up == 0}]}]";
+    let mut house = House::new(rules);
+    house.set("up", "a", 0.0);
+    house.seconds(30).await;
+    let mut house = house.restart(rules, Duration::from_secs(10), true).await;
+    house.set("up", "a", 1.0);
+    house.seconds(20).await;
+    assert_eq!(house.alerts(), ["down resolved"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_restored_alert_whose_target_never_returns_ends_when_history_would_show_it() {
     let mut house = House::new(DOWN);
     house.set("up", "a", 0.0);

@@ -112,7 +112,7 @@ groups:
 - name: g
   rules:
   - {alert: Hot, expr: temperature > 80}
-  - {alert: Queue, expr: sum(queue) > 5}
+  - {alert: Queue, expr: sum(queue) > 5 unless max(mute) > 0}
   - {alert: NotReady, expr: ready == 0}
 ";
     let mut house = House::new(rules);
@@ -120,6 +120,7 @@ groups:
     house.send("y", "temperature", "y:1", 90.0);
     house.set("queue", "q", 9.0);
     house.observe("x", "ready", 0.0);
+    house.send("x", "mute", "x:1", 0.0);
     house.seconds(30).await;
     house.silence("x", false).await;
     house.seconds(60).await;
@@ -220,6 +221,24 @@ async fn a_sender_that_returns_with_its_past_first_is_not_believed_to_be_well() 
     house.send("x", "temperature", "x:1", 20.0);
     house.seconds(20).await;
     assert_eq!(house.alerts(), ["hot resolved"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_said_in_the_place_of_a_sender_is_not_its_own_word() {
+    let mut house = House::new("groups: [{name: g, rules: [{alert: Serves, expr: up == 1}]}]");
+    house.send("x", "up", "x:1", 1.0);
+    house.seconds(30).await;
+    house.silence("x", false).await;
+    house.seconds(40).await;
+    assert_eq!(house.alerts(), ["serves firing"]);
+    // Heard again: `up 0` is still the newest that is here, until it sends its own.
+    house.presence.0.lock().clear();
+    house.seconds(20).await;
+    assert_eq!(house.alerts(), ["serves firing"]);
+    house.hear("x");
+    house.send("x", "up", "x:1", 0.0);
+    house.seconds(20).await;
+    assert_eq!(house.alerts(), ["serves resolved"]);
 }
 
 #[tokio::test(start_paused = true)]
