@@ -117,8 +117,7 @@ impl World {
         let slack = Receiver::new(Kind::Channel, Arc::clone(&around.log));
         around.net.is_at("pager", Host::Service(pager.clone()));
         around.net.is_at("slack", Host::Service(slack.clone()));
-        let replicas = REPLICAS.iter()
-            .map(|name| Machine::new(name, &mut rng, None));
+        let replicas = REPLICAS.iter().map(|name| Machine::new(name, &mut rng, None));
         let mut machines: Vec<_> = replicas.collect();
         for (name, ground) in NODES.iter().zip(&grounds) {
             machines.push(Machine::new(name, &mut rng, Some(Arc::clone(ground))));
