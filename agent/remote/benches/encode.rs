@@ -214,6 +214,7 @@ async fn run(name: &str, shape: Shape, series: usize, message: Option<Message>, 
     for (round, values) in rows.iter().enumerate() {
         let start = cpu_nanos();
         handle.fed(Fed {
+            name: "scrape/shop/a:1".into(),
             target: TargetRef(0),
             time: clock.now(),
             shape: 1,
