@@ -67,7 +67,7 @@ pub struct Column {
     pub values: Vec<f64>,
 }
 
-/// What became of a column: `kept + out_of_order + duplicate + unknown` is its length.
+/// What became of a column: `kept + out_of_order + duplicate + unknown + refused` is its length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
     pub kept: usize,
@@ -79,6 +79,8 @@ pub struct Kept {
     pub duplicate: usize,
     /// Refs that this store never gave out.
     pub unknown: usize,
+    /// Provisional points beyond what is held of them for one series.
+    pub refused: usize,
 }
 
 /// Where sources commit. Every method returns at once: durability follows within the log's sync interval.

@@ -1,23 +1,36 @@
 //! Where every sample went: the ledger, and the room's metrics.
 
-use std::collections::BTreeMap;
-
 use model::Ledger;
 use model::column::Kept;
 use parking_lot::Mutex;
 use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, Registry};
 use telemetry::metrics::{counter, counters, gauge, histogram};
 
-pub(crate) const OUT_OF_ORDER: &str = "out_of_order";
-pub(crate) const DUPLICATE: &str = "duplicate";
-pub(crate) const UNKNOWN: &str = "unknown";
+use crate::target::Points;
+
+/// Why a sample that was handed in is not kept: first the refusals, then what provisional points gave way to.
+const REASONS: [&str; 8] = [
+    "out_of_order",
+    "duplicate",
+    "unknown",
+    "provisional_full",
+    "replaced",
+    "filled",
+    "retired",
+    "expired",
+];
+const REFUSALS: usize = 4;
 
 #[derive(Debug)]
 pub(crate) struct Accounts {
     ledger: Mutex<Sums>,
     samples: IntCounter,
-    dropped: IntCounterVec,
+    /// In the order of [`REASONS`]; there from the start, since a counter that appears with its first drop hides that
+    /// drop from `increase`.
+    dropped: Vec<IntCounter>,
     ended: IntCounter,
+    provisional: Gauge,
+    settled: IntCounter,
     pub(crate) series: Gauge,
     pub(crate) targets: Gauge,
     pub(crate) memory_bytes: Gauge,
@@ -33,9 +46,10 @@ pub(crate) struct Accounts {
 struct Sums {
     taken: u64,
     kept: u64,
-    out_of_order: u64,
-    duplicate: u64,
-    unknown: u64,
+    /// In the order of [`REASONS`].
+    dropped: [u64; REASONS.len()],
+    /// Points that are neither samples nor dropped.
+    provisional: u64,
 }
 
 /// What the write-ahead log says of itself.
@@ -57,16 +71,35 @@ impl Accounts {
         let c = |name, help| counter(registry, name, help);
         let g = |name, help| gauge(registry, name, help);
         let cs = |name, help| counters(registry, name, help, reason);
+        let refused = cs(
+            "skopos_store_dropped_total",
+            "Samples that were handed in and not kept.",
+        );
+        let gone = cs(
+            "skopos_store_provisional_dropped_total",
+            "Provisional points that were kept and gave way, by what they gave way to.",
+        );
+        let (refusals, ways) = REASONS.split_at(REFUSALS);
+        let refusals = refusals
+            .iter()
+            .map(|reason| refused.with_label_values(&[*reason]));
+        let ways = ways.iter().map(|reason| gone.with_label_values(&[*reason]));
+        let dropped = refusals.chain(ways).collect();
         Self {
             ledger: Mutex::default(),
             samples: c("skopos_store_samples_total", "Samples kept."),
-            dropped: cs(
-                "skopos_store_dropped_total",
-                "Samples that were handed in and not kept.",
-            ),
+            dropped,
             ended: c(
                 "skopos_store_ended_series_total",
                 "Series that ended with a stale marker.",
+            ),
+            provisional: g(
+                "skopos_store_provisional_samples",
+                "Provisional points that are not decided yet.",
+            ),
+            settled: c(
+                "skopos_store_settled_samples_total",
+                "Provisional points that became samples.",
             ),
             series: g("skopos_store_series", "Series held now."),
             targets: g("skopos_store_targets", "Targets held now."),
@@ -95,31 +128,40 @@ impl Accounts {
         }
     }
 
-    pub(crate) fn commit(&self, kept: &Kept) {
-        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-        let refused = [
-            (OUT_OF_ORDER, count(kept.out_of_order)),
-            (DUPLICATE, count(kept.duplicate)),
-            (UNKNOWN, count(kept.unknown)),
-        ];
-        {
+    /// Counts a commit, and what became of provisional points.
+    pub(crate) fn took(&self, kept: &Kept, points: &Points) {
+        let refused = [kept.out_of_order, kept.duplicate, kept.unknown, kept.refused].map(count);
+        let gone = [points.replaced, points.filled, points.retired, points.expired].map(count);
+        let (said, settled) = (count(points.said), count(points.settled));
+        let samples = count(kept.kept) - said;
+        let provisional = {
             let mut sums = self.ledger.lock();
-            sums.kept += count(kept.kept);
-            sums.out_of_order += count(kept.out_of_order);
-            sums.duplicate += count(kept.duplicate);
-            sums.unknown += count(kept.unknown);
-            sums.taken += count(kept.kept) + refused.iter().map(|(_, number)| number).sum::<u64>();
-        }
-        self.samples.inc_by(count(kept.kept));
-        self.ended.inc_by(count(kept.ended));
-        // Also by zero: a counter that appears with its first drop hides that drop from `increase`.
-        for (reason, number) in refused {
-            self.dropped.with_label_values(&[reason]).inc_by(number);
+            sums.kept += samples + settled;
+            sums.taken += samples + said + refused.iter().sum::<u64>();
+            sums.provisional += said;
+            sums.provisional -= settled + gone.iter().sum::<u64>();
+            let dropped = refused.iter().chain(&gone);
+            sums.dropped
+                .iter_mut()
+                .zip(dropped)
+                .for_each(|(sum, number)| *sum += number);
+            sums.provisional
+        };
+        self.provisional.set(provisional as f64);
+        self.samples.inc_by(samples + settled);
+        self.settled.inc_by(settled);
+        self.ended.inc_by(count(kept.ended + points.ended));
+        for (counter, number) in self.dropped.iter().zip(refused.iter().chain(&gone)) {
+            counter.inc_by(*number);
         }
     }
 
-    pub(crate) fn retired(&self, ended: usize) {
-        self.ended.inc_by(u64::try_from(ended).unwrap_or(u64::MAX));
+    /// What came from the log and is still to be decided is taken anew.
+    pub(crate) fn restored(&self, points: usize) {
+        let mut sums = self.ledger.lock();
+        sums.taken += count(points);
+        sums.provisional += count(points);
+        self.provisional.set(sums.provisional as f64);
     }
 
     pub(crate) fn ledger(&self) -> Ledger {
@@ -128,14 +170,14 @@ impl Accounts {
             things: "samples",
             taken: sums.taken,
             given: sums.kept,
-            dropped: BTreeMap::from([
-                (OUT_OF_ORDER, sums.out_of_order),
-                (DUPLICATE, sums.duplicate),
-                (UNKNOWN, sums.unknown),
-            ]),
-            in_flight: 0,
+            dropped: REASONS.into_iter().zip(sums.dropped).collect(),
+            in_flight: sums.provisional,
         }
     }
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
 }
 
 impl WalAccounts {

@@ -125,7 +125,7 @@ mod tests {
     use crate::row::Shape;
     use model::TargetRef;
 
-    fn refs(slots: &[u32]) -> Box<[SeriesRef]> {
+    fn refs(slots: &[u32]) -> Arc<[SeriesRef]> {
         slots
             .iter()
             .map(|slot| reference::make(TargetRef(0), 0, *slot))

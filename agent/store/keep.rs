@@ -9,7 +9,7 @@ use model::column::Kept;
 use crate::families;
 use crate::slots::About;
 use crate::store::Store;
-use crate::target::Target;
+use crate::target::{Points, Target, Written};
 use crate::wal::{Entry, What};
 
 impl Keep for Store {
@@ -52,7 +52,7 @@ impl Keep for Store {
                 unknown: length,
                 ..Kept::default()
             };
-            self.accounts.commit(&kept);
+            self.accounts.took(&kept, &Points::default());
             return kept;
         };
         if let Some(wal) = &self.wal {
@@ -60,13 +60,9 @@ impl Keep for Store {
         }
         let mut state = target.state.lock();
         let written = state.commit(column);
-        // Under the lock, so that the log has the target's rows in their order.
-        for row in [written.ended, written.row].into_iter().flatten() {
-            self.log(&target, What::Row(row));
-        }
+        let kept = self.hand_on(&target, written);
         drop(state);
-        self.accounts.commit(&written.kept);
-        written.kept
+        kept
     }
 
     fn retire(&self, target: TargetRef, time: Timestamp) {
@@ -77,17 +73,50 @@ impl Keep for Store {
         if state.retired {
             return;
         }
-        let rows = state.retire(time);
-        self.accounts
-            .retired(rows.iter().map(|row| row.values.len()).sum());
-        for row in rows {
-            self.log(&target, What::Row(row));
-        }
+        let written = state.retire(time);
+        self.hand_on(&target, written);
         self.log(&target, What::Retired);
     }
 }
 
 impl Store {
+    /// The source stands by what it said provisionally for times before `before`: all of it becomes samples.
+    pub fn settle(&self, target: TargetRef, before: Timestamp) {
+        let Some(target) = self.target_of(target) else {
+            return;
+        };
+        let mut state = target.state.lock();
+        let (settled, points) = state.settle(before);
+        let written = Written {
+            points,
+            settled,
+            ..Written::default()
+        };
+        self.hand_on(&target, written);
+    }
+
+    /// Gives what was written to the log and the feed and counts it: under the target's lock, so that each has the
+    /// target's rows in their order.
+    fn hand_on(&self, target: &Arc<Target>, written: Written) -> Kept {
+        let Written {
+            kept,
+            points,
+            settled,
+            ended,
+            row,
+            said,
+        } = written;
+        for row in settled.into_iter().chain(ended).chain(row) {
+            self.feed(target, &row);
+            self.log(target, What::Row(row));
+        }
+        if let Some(said) = said {
+            self.log(target, What::Said(said));
+        }
+        self.accounts.took(&kept, &points);
+        kept
+    }
+
     fn log(&self, target: &Arc<Target>, what: What) {
         let Some(wal) = &self.wal else { return };
         let entry = Entry {

@@ -10,6 +10,9 @@
 //! * **Staleness**: the store writes the markers. A whole round ends what was in the target's last whole
 //!   round and is missing, a retired target ends altogether. After a restart a target that does not come back
 //!   is left to the reader's lookback; one that does ends what it no longer has with its first whole round.
+//! * **Provisional points** lie behind the samples of a series, 64 at most, and read like them, until a sample
+//!   proper or [`Store::settle`] decides about them: see [`model::Keep::commit`]. They survive a restart as the
+//!   samples do, and the feed gets them once they are samples.
 //! * **Forgetting**: a series without a sample for the retention is forgotten with its ref; a commit then
 //!   counts it `unknown` and the source asks for it again.
 //! * **The log** lags by at most `wal_sync_interval`. A commit does not wait for the disk; only when a
@@ -20,11 +23,13 @@ mod accounts;
 mod block;
 mod config;
 mod families;
+mod feed;
 mod index;
 mod keep;
 mod maintain;
 mod matching;
 mod packed;
+mod provisional;
 mod read;
 mod reference;
 mod row;
@@ -32,6 +37,7 @@ mod select;
 mod selection;
 mod slots;
 mod store;
+mod tail;
 mod target;
 mod wal;
 

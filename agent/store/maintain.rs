@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use model::column::Kept;
 use model::{SeriesRef, Timestamp};
 
 use crate::block::Block;
@@ -19,7 +20,8 @@ impl Store {
         let targets: Vec<Arc<Target>> = self.targets.read().by_id.values().cloned().collect();
         let (mut to_forget, mut to_seal) = (FORGET_MAX, SEAL_MAX);
         for target in &targets {
-            target.state.lock().expire(cutoff);
+            let points = target.state.lock().expire(cutoff);
+            self.accounts.took(&Kept::default(), &points);
             if to_seal > 0 {
                 to_seal = to_seal.saturating_sub(seal(target));
             }

@@ -1,30 +1,44 @@
-//! Puts a series' samples together from the blocks and rows of its target.
+//! Puts a series' samples together from the blocks and rows of its target, and the provisional points behind them.
 //!
 //! Rows and blocks are held by their `Arc`s, so that reading takes no lock. Series that were written at the
 //! same times get the very same time column.
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hashbrown::HashMap;
 use model::{SeriesRef, TimeRange, Timestamp, is_stale};
 
 use crate::block::{Block, Column};
 use crate::row::{Row, Shaped};
+use crate::tail::Tail;
 use crate::target::Target;
 
 /// What a target held when it was looked at.
 #[derive(Debug)]
 pub(crate) struct View {
+    /// What was asked for, and before it what still answers at its start.
+    pub(crate) range: TimeRange,
+    pub(crate) staleness: Option<Duration>,
     blocks: Vec<Arc<Block>>,
     rows: Vec<Arc<Row>>,
+    tail: Arc<Tail>,
 }
 
 impl View {
-    pub(crate) fn new(target: &Target, range: TimeRange) -> Self {
+    pub(crate) fn new(target: &Target, asked: TimeRange) -> Self {
         let state = target.state.lock();
+        let staleness = state.desc.staleness;
+        let range = TimeRange {
+            after: asked.after - staleness.unwrap_or_default(),
+            ..asked
+        };
         let overlaps = |block: &&Arc<Block>| block.first <= range.until && block.last > range.after;
         Self {
+            range,
+            staleness,
+            tail: state.tail.clone(),
             blocks: state.blocks.iter().filter(overlaps).cloned().collect(),
             rows: state
                 .rows
@@ -36,6 +50,14 @@ impl View {
     }
 }
 
+impl View {
+    /// Provisional points of a series in the range; later than all of its samples.
+    pub(crate) fn provisional(&self, series: SeriesRef) -> impl Iterator<Item = (Timestamp, f64)> + '_ {
+        let any = (!self.tail.is_empty()).then(|| self.tail.of(series, self.range));
+        any.into_iter().flatten()
+    }
+}
+
 pub(crate) type Times = Arc<[Timestamp]>;
 pub(crate) type Values = Arc<[f64]>;
 
@@ -43,7 +65,8 @@ pub(crate) struct Reader<'a> {
     view: &'a View,
     range: TimeRange,
     shaped: Shaped<'a>,
-    /// Time columns by what decides them: the group in each block, and which shapes hold the series.
+    /// Time columns by what decides them: the group in each block, which shapes hold the series, and the times of
+    /// its provisional points.
     times: HashMap<Box<[u32]>, Times>,
     key: Vec<u32>,
     /// The key and times of the series before, which are mostly those of the next.
@@ -53,10 +76,10 @@ pub(crate) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(view: &'a View, range: TimeRange) -> Self {
+    pub(crate) fn new(view: &'a View) -> Self {
         Self {
             view,
-            range,
+            range: view.range,
             shaped: Shaped::new(view.rows.iter()),
             times: HashMap::new(),
             key: Vec::new(),
@@ -86,6 +109,11 @@ impl<'a> Reader<'a> {
         );
         self.values
             .extend(self.shaped.samples(&self.positions).map(|(_, value)| value));
+        for (time, value) in self.view.provisional(series) {
+            let bits = time.0.cast_unsigned();
+            self.key.extend([(bits >> 32) as u32, bits as u32]);
+            self.values.push(value);
+        }
         if self.values.is_empty() {
             return None;
         }
@@ -112,6 +140,7 @@ impl<'a> Reader<'a> {
             times.extend_from_slice(column.times.get(inside(&column, self.range)).unwrap_or_default());
         }
         times.extend(self.shaped.samples(&self.positions).map(|(time, _)| time));
+        times.extend(self.view.provisional(series).map(|(time, _)| time));
         times.into()
     }
 
@@ -125,6 +154,7 @@ impl<'a> Reader<'a> {
                     .column(series)
                     .is_some_and(|column| !inside(&column, self.range).is_empty())
             })
+            || self.view.provisional(series).next().is_some()
     }
 }
 

@@ -14,13 +14,13 @@ use crate::reference;
 pub(crate) struct Shape {
     /// Unique in this process, from 1.
     pub(crate) id: u64,
-    pub(crate) refs: Box<[SeriesRef]>,
+    pub(crate) refs: Arc<[SeriesRef]>,
     /// Positions sorted by ref; none when `refs` is sorted itself.
     sorted: Option<Box<[u32]>>,
 }
 
 impl Shape {
-    pub(crate) fn new(id: u64, refs: Box<[SeriesRef]>) -> Self {
+    pub(crate) fn new(id: u64, refs: Arc<[SeriesRef]>) -> Self {
         let sorted = (!refs.is_sorted()).then(|| {
             let mut sorted: Box<[u32]> = (0..u32::try_from(refs.len()).unwrap_or(u32::MAX)).collect();
             sorted.sort_unstable_by_key(|at| refs.get(*at as usize));
@@ -57,7 +57,7 @@ pub(crate) struct Row {
     /// Of a whole round, everything that was in it; the shape itself unless samples were refused.
     pub(crate) live: Option<Arc<Shape>>,
     /// One for each series of the shape.
-    pub(crate) values: Box<[f64]>,
+    pub(crate) values: Arc<[f64]>,
 }
 
 /// Rows under the distinct shapes they have, so that a series is looked up once a shape and not once a row.

@@ -26,7 +26,7 @@ impl Select for Store {
         let picks = self.selections.pick(&self.index, matchers)?;
         let targets = self.targets_of(&picks);
         let views = views(&targets, range);
-        let mut readers = Readers::new(self.config.history, &targets, &views, range);
+        let mut readers = Readers::new(self.config.history, &targets, &views);
         let mut all: Vec<Series> = Vec::with_capacity(picks.len());
         let mut samples = 0;
         for pick in picks.iter() {
@@ -59,7 +59,7 @@ impl Select for Store {
         let picks = self.selections.pick(&self.index, matchers)?;
         let targets = self.targets_of(&picks);
         let views = views(&targets, range);
-        let mut readers = Readers::new(self.config.history, &targets, &views, range);
+        let mut readers = Readers::new(self.config.history, &targets, &views);
         let mut all: Vec<Labels> = Vec::new();
         for pick in picks.iter() {
             if all.last() != Some(&pick.labels) && readers.any(pick.series) {
@@ -107,10 +107,9 @@ fn views(targets: &HashMap<TargetRef, Arc<Target>>, range: TimeRange) -> HashMap
 
 /// A reader for each target of a selection.
 struct Readers<'a> {
-    by_target: HashMap<TargetRef, (Option<Duration>, Reader<'a>)>,
+    by_target: HashMap<TargetRef, (&'a View, Reader<'a>)>,
     /// Where no history is kept, the targets themselves: their last values are all there is.
     last_only: Option<&'a HashMap<TargetRef, Arc<Target>>>,
-    range: TimeRange,
 }
 
 impl<'a> Readers<'a> {
@@ -118,30 +117,30 @@ impl<'a> Readers<'a> {
         history: History,
         targets: &'a HashMap<TargetRef, Arc<Target>>,
         views: &'a HashMap<TargetRef, View>,
-        range: TimeRange,
     ) -> Self {
-        let reader = |(id, view)| {
-            let staleness = targets
-                .get(id)
-                .and_then(|target| target.state.lock().desc.staleness);
-            (*id, (staleness, Reader::new(view, range)))
-        };
+        let readers = views.iter().map(|(id, view)| (*id, (view, Reader::new(view))));
         Self {
-            by_target: views.iter().map(reader).collect(),
+            by_target: readers.collect(),
             last_only: (history == History::None).then_some(targets),
-            range,
         }
     }
 
     fn read(&mut self, series: SeriesRef) -> Option<(Times, Values)> {
         let id = reference::target(series);
+        let (view, reader) = self.by_target.get_mut(&id)?;
         let Some(targets) = self.last_only else {
-            return self.by_target.get_mut(&id)?.1.read(series);
+            return reader.read(series);
         };
-        let state = targets.get(&id)?.state.lock();
-        let (time, value) = state.slots.last(series);
-        (state.slots.holds(series) && self.range.contains(time))
-            .then(|| (Arc::from([time].as_slice()), Arc::from([value].as_slice())))
+        let (time, value) = {
+            let state = targets.get(&id)?.state.lock();
+            state.slots.holds(series).then(|| state.slots.last(series))?
+        };
+        let last = view.range.contains(time).then_some((time, value));
+        // A sample may have come after the view was taken.
+        let provisional = view.provisional(series).filter(|(at, _)| *at > time);
+        let samples = last.into_iter().chain(provisional);
+        let (times, values): (Vec<_>, Vec<_>) = samples.unzip();
+        (!times.is_empty()).then(|| (times.into(), values.into()))
     }
 
     fn any(&mut self, series: SeriesRef) -> bool {
@@ -153,9 +152,8 @@ impl<'a> Readers<'a> {
     }
 
     fn staleness(&self, series: SeriesRef) -> Option<Duration> {
-        self.by_target
-            .get(&reference::target(series))
-            .and_then(|(staleness, _)| *staleness)
+        let (view, _) = self.by_target.get(&reference::target(series))?;
+        view.staleness
     }
 }
 
@@ -166,7 +164,7 @@ fn last(target: &Target, page: Option<&str>) -> Option<Last> {
     }
     let row = state.shown()?.clone();
     let mut series = Vec::with_capacity(row.values.len());
-    for (reference, value) in row.shape.refs.iter().zip(&row.values) {
+    for (reference, value) in row.shape.refs.iter().zip(&*row.values) {
         let Some(about) = state.slots.about(*reference).filter(|_| !is_stale(*value)) else {
             continue;
         };

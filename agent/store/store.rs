@@ -5,10 +5,10 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use hashbrown::HashMap;
-use model::{Clock, Ledger, TargetDesc, TargetRef};
+use model::{Clock, Feed, Ledger, TargetDesc, TargetRef};
 use parking_lot::{Mutex, RwLock};
 use prometheus::Registry;
 
@@ -33,6 +33,8 @@ pub struct Store {
     pub(crate) accounts: Accounts,
     /// None where no history is kept.
     pub(crate) wal: Option<Wal>,
+    /// Who is handed what is kept, if anybody.
+    pub(crate) feed: OnceLock<Arc<dyn Feed>>,
 }
 
 #[derive(Debug, Default)]
@@ -96,6 +98,7 @@ impl Store {
             families: Mutex::default(),
             selections: Selections::default(),
             wal: None,
+            feed: OnceLock::new(),
         };
         if store.config.history == History::Full {
             let folder = folder.join("wal");
@@ -104,6 +107,12 @@ impl Store {
             let wal = Wal::start(found, disk, &folder, &store.config, &store.accounts.wal)
                 .map_err(|source| OpenError::new(&folder, source))?;
             store.wal = Some(wal);
+            let targets = store.targets.read();
+            let points = targets
+                .by_id
+                .values()
+                .map(|target| target.state.lock().tail.len());
+            store.accounts.restored(points.sum());
         }
         store.show();
         Ok(Arc::new(store))

@@ -18,6 +18,7 @@ use crate::config::History;
 use crate::reference;
 use crate::row::{Row, Shape};
 use crate::slots::Slots;
+use crate::tail::Tail;
 
 /// Rows from which a block is made.
 pub(crate) const BLOCK_ROWS: usize = 60;
@@ -62,11 +63,13 @@ pub(crate) struct State {
     /// In the order of their commits.
     pub(crate) rows: VecDeque<Arc<Row>>,
     pub(crate) blocks: VecDeque<Arc<Block>>,
+    /// Later than these; readers hold it by its `Arc`, so that a change while one does is a change of a copy.
+    pub(crate) tail: Arc<Tail>,
     /// What was in the last whole round.
     live: Option<Arc<Shape>>,
     last_whole: Option<Arc<Row>>,
     /// No series has a later sample.
-    newest: Timestamp,
+    pub(crate) newest: Timestamp,
     stamp: u32,
     shapes: HashMap<u64, Arc<Shape>>,
     hasher: DefaultHashBuilder,
@@ -76,9 +79,33 @@ pub(crate) struct State {
 #[derive(Debug, Default)]
 pub(crate) struct Written {
     pub(crate) kept: Kept,
+    pub(crate) points: Points,
+    /// Provisional points that became samples.
+    pub(crate) settled: Vec<Arc<Row>>,
     /// Stale markers; before the round, so that a log that ends between them has none too few.
-    pub(crate) ended: Option<Arc<Row>>,
+    pub(crate) ended: Vec<Arc<Row>>,
     pub(crate) row: Option<Arc<Row>>,
+    /// Provisional points said now.
+    pub(crate) said: Option<Arc<Row>>,
+}
+
+/// What became of provisional points.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Points {
+    /// Kept now; some of them in place of others.
+    pub(crate) said: usize,
+    /// They are samples now.
+    pub(crate) settled: usize,
+    /// Of these, stale markers that ended a series.
+    pub(crate) ended: usize,
+    /// Another point or a sample came for their time.
+    pub(crate) replaced: usize,
+    /// Samples came into the gap that they claimed.
+    pub(crate) filled: usize,
+    /// Their target went.
+    pub(crate) retired: usize,
+    /// Past the retention.
+    pub(crate) expired: usize,
 }
 
 /// What became of one column's series.
@@ -104,6 +131,7 @@ impl State {
             slots: Slots::default(),
             rows: VecDeque::new(),
             blocks: VecDeque::new(),
+            tail: Arc::default(),
             live: None,
             last_whole: None,
             newest: Timestamp::MIN,
@@ -127,10 +155,14 @@ impl State {
         let paired = column.series.len().min(column.values.len());
         column.series.truncate(paired);
         column.values.truncate(paired);
-        self.heard = true;
-        let mut written = match self.repeats(&column) {
-            Some(shape) => self.commit_repeat(column, shape),
-            None => self.commit_sorted(column),
+        let mut written = if column.round == Round::Provisional {
+            self.commit_provisional(column)
+        } else {
+            self.heard = true;
+            match self.repeats(&column) {
+                Some(shape) => self.commit_repeat(column, shape),
+                None => self.commit_sorted(column),
+            }
         };
         written.kept.unknown += length - paired;
         if self.rows.len() >= OPEN_ROWS_MAX {
@@ -147,6 +179,7 @@ impl State {
     }
 
     fn commit_repeat(&mut self, column: Column, shape: Arc<Shape>) -> Written {
+        let (settled, points) = self.make_way(&shape.refs, &[], column.time);
         let added = self.slots.advance(&shape.refs, column.time, &column.values);
         self.newest = column.time;
         let kept = Kept {
@@ -162,8 +195,10 @@ impl State {
         };
         Written {
             kept,
-            ended: None,
+            points,
+            settled,
             row: Some(self.push(row)),
+            ..Written::default()
         }
     }
 
@@ -179,15 +214,18 @@ impl State {
         let time = column.time;
         let sorted = self.sort(column);
         let mut kept = sorted.kept;
-        let ended = if whole { self.end_missing(time) } else { None };
-        kept.ended = ended.as_ref().map_or(0, |row| row.values.len());
         if !whole && sorted.refs.is_empty() {
             return Written {
                 kept,
-                ended,
-                row: None,
+                ..Written::default()
             };
         }
+        let mut missing = if whole { self.missing(time) } else { Vec::new() };
+        let (settled, points) = self.make_way(&sorted.refs, &missing, time);
+        // A provisional marker may have been their end.
+        missing.retain(|series| self.lives(*series));
+        kept.ended = missing.len();
+        let ended = self.end(missing, time);
         kept.added = self.slots.advance(&sorted.refs, time, &sorted.values);
         if !sorted.refs.is_empty() {
             self.newest = self.newest.max(time);
@@ -209,8 +247,11 @@ impl State {
         });
         Written {
             kept,
-            ended,
+            points,
+            settled,
+            ended: ended.into_iter().collect(),
             row: Some(row),
+            said: None,
         }
     }
 
@@ -218,22 +259,46 @@ impl State {
     fn refused(&self, column: &Column) -> Kept {
         let mut kept = Kept::default();
         for (series, value) in column.series.iter().zip(&column.values) {
-            if !self.holds(*series) {
-                kept.unknown += 1;
-            } else if self.repeated(*series, column.time, *value) {
-                kept.duplicate += 1;
+            if self.holds(*series) {
+                self.count_late(*series, column.time, *value, &mut kept);
             } else {
-                kept.out_of_order += 1;
+                kept.unknown += 1;
             }
         }
         kept
     }
 
-    fn sort(&mut self, column: Column) -> Sorted {
+    pub(crate) fn next_stamp(&mut self) {
         self.stamp = self.stamp.checked_add(1).unwrap_or_else(|| {
             self.slots.clear_stamps();
             1
         });
+    }
+
+    /// Known, and the first of its series in the column that this stamp belongs to; otherwise counted.
+    pub(crate) fn is_first(&mut self, series: SeriesRef, kept: &mut Kept) -> bool {
+        if !self.holds(series) {
+            kept.unknown += 1;
+            return false;
+        }
+        // Of two values for one series in one column the first stands.
+        let first = self.slots.stamp(series, self.stamp);
+        kept.duplicate += usize::from(!first);
+        first
+    }
+
+    /// Counts what is not later than the newest sample of its series.
+    pub(crate) fn count_late(&self, series: SeriesRef, time: Timestamp, value: f64, kept: &mut Kept) {
+        let (last_time, last_value) = self.slots.last(series);
+        if last_time == time && last_value.to_bits() == value.to_bits() {
+            kept.duplicate += 1;
+        } else {
+            kept.out_of_order += 1;
+        }
+    }
+
+    fn sort(&mut self, column: Column) -> Sorted {
+        self.next_stamp();
         let mut sorted = Sorted {
             kept: Kept::default(),
             present: Vec::with_capacity(column.series.len()),
@@ -241,23 +306,15 @@ impl State {
             values: Vec::with_capacity(column.series.len()),
         };
         for (series, value) in column.series.into_iter().zip(column.values) {
-            if !self.holds(series) {
-                sorted.kept.unknown += 1;
-                continue;
-            }
-            // Of two values for one series in one column the first stands.
-            if !self.slots.stamp(series, self.stamp) {
-                sorted.kept.duplicate += 1;
+            if !self.is_first(series, &mut sorted.kept) {
                 continue;
             }
             sorted.present.push(series);
             if column.time > self.slots.last(series).0 {
                 sorted.refs.push(series);
                 sorted.values.push(value);
-            } else if self.repeated(series, column.time, value) {
-                sorted.kept.duplicate += 1;
             } else {
-                sorted.kept.out_of_order += 1;
+                self.count_late(series, column.time, value, &mut sorted.kept);
             }
         }
         sorted.kept.kept = sorted.refs.len();
@@ -268,26 +325,15 @@ impl State {
         reference::target(series) == self.id && self.slots.holds(series)
     }
 
-    fn repeated(&self, series: SeriesRef, time: Timestamp, value: f64) -> bool {
-        let (last_time, last_value) = self.slots.last(series);
-        last_time == time && last_value.to_bits() == value.to_bits()
-    }
-
-    /// Ends what was in the last whole round and does not bear the stamp of this one.
-    fn end_missing(&mut self, time: Timestamp) -> Option<Arc<Row>> {
-        let live = self.live.clone()?;
-        let missing = live
-            .refs
-            .iter()
-            .copied()
-            .filter(|series| !self.slots.bears(*series, self.stamp));
-        let missing = missing
+    /// What was in the last whole round, does not bear the stamp of this one, and so is to end.
+    fn missing(&self, time: Timestamp) -> Vec<SeriesRef> {
+        let live = self.live.iter().flat_map(|live| live.refs.iter().copied());
+        live.filter(|series| !self.slots.bears(*series, self.stamp))
             .filter(|series| self.lives(*series) && self.slots.last(*series).0 < time)
-            .collect();
-        self.end(missing, time)
+            .collect()
     }
 
-    fn lives(&self, series: SeriesRef) -> bool {
+    pub(crate) fn lives(&self, series: SeriesRef) -> bool {
         self.slots.holds(series) && !is_stale(self.slots.last(series).1)
     }
 
@@ -295,7 +341,7 @@ impl State {
         if series.is_empty() {
             return None;
         }
-        let values: Box<[f64]> = vec![STALE; series.len()].into();
+        let values: Arc<[f64]> = vec![STALE; series.len()].into();
         self.slots.advance(&series, time, &values);
         self.newest = self.newest.max(time);
         let shape = self.shape(&series);
@@ -308,7 +354,8 @@ impl State {
     }
 
     /// All of its series end: at `time`, or a millisecond after its newest sample where that is later.
-    pub(crate) fn retire(&mut self, time: Timestamp) -> Vec<Arc<Row>> {
+    pub(crate) fn retire(&mut self, time: Timestamp) -> Written {
+        let (settled, points) = self.decide_all(time);
         let living: Vec<SeriesRef> = self
             .slots
             .iter(self.id)
@@ -319,32 +366,28 @@ impl State {
             .into_iter()
             .partition(|series| self.slots.last(*series).0 < time);
         let after = Timestamp(self.newest.0.saturating_add(1));
-        let rows = [self.end(now, time), self.end(later, after)]
-            .into_iter()
-            .flatten()
-            .collect();
+        let kept = Kept {
+            ended: now.len() + later.len(),
+            ..Kept::default()
+        };
+        let ended = [self.end(now, time), self.end(later, after)];
         self.forget_round();
         self.retired = true;
-        rows
+        Written {
+            kept,
+            points,
+            settled,
+            ended: ended.into_iter().flatten().collect(),
+            ..Written::default()
+        }
     }
 
     /// From the log: what was written then, without noticing anything new. Tells how many samples were new.
-    pub(crate) fn restore(
-        &mut self,
-        time: Timestamp,
-        refs: Vec<SeriesRef>,
-        values: Vec<f64>,
-        live: Option<&[SeriesRef]>,
-    ) -> usize {
-        let whole = live.is_some_and(|live| *live == *refs);
-        let round = if whole { Round::Whole } else { Round::Part };
-        let column = Column {
-            target: self.id,
-            time,
-            round,
-            series: refs,
-            values,
-        };
+    pub(crate) fn restore(&mut self, mut column: Column, live: Option<&[SeriesRef]>) -> usize {
+        if live.is_some_and(|live| *live == *column.series) {
+            column.round = Round::Whole;
+        }
+        self.clear_way(&column.series, column.time);
         let kept = match self.repeats(&column) {
             Some(shape) => self.commit_repeat(column, shape).kept.kept,
             None => self.restore_sorted(column, live),
@@ -378,6 +421,7 @@ impl State {
 
     /// From the log: the target had been retired then.
     pub(crate) fn restore_retired(&mut self) {
+        self.tail = Arc::default();
         self.forget_round();
         self.retired = true;
     }
@@ -387,7 +431,7 @@ impl State {
         self.last_whole = None;
     }
 
-    fn push(&mut self, row: Row) -> Arc<Row> {
+    pub(crate) fn push(&mut self, row: Row) -> Arc<Row> {
         let row = Arc::new(row);
         if let Some(live) = &row.live {
             self.live = Some(live.clone());
@@ -399,7 +443,7 @@ impl State {
         row
     }
 
-    fn shape(&mut self, refs: &[SeriesRef]) -> Arc<Shape> {
+    pub(crate) fn shape(&mut self, refs: &[SeriesRef]) -> Arc<Shape> {
         use std::sync::atomic::{AtomicU64, Ordering};
         static NEXT: AtomicU64 = AtomicU64::new(1);
         if let Some(live) = self.live.as_ref().filter(|live| *live.refs == *refs) {
@@ -436,19 +480,24 @@ impl State {
     }
 
     /// Lets go of what ended before `cutoff`.
-    pub(crate) fn expire(&mut self, cutoff: Timestamp) {
+    pub(crate) fn expire(&mut self, cutoff: Timestamp) -> Points {
         self.blocks.retain(|block| block.last >= cutoff);
         self.rows.retain(|row| row.time >= cutoff);
         let current = self.live.as_ref().map(|live| live.id);
         self.shapes
             .retain(|_, shape| Arc::strong_count(shape) > 1 || Some(shape.id) == current);
+        Points {
+            expired: self.take_before(cutoff).len(),
+            ..Points::default()
+        }
     }
 
-    /// Series whose newest sample, or first mention, is before `cutoff`.
+    /// Series whose newest sample, or first mention, is before `cutoff`, and that have nothing provisional.
     pub(crate) fn idle(&self, cutoff: Timestamp) -> impl Iterator<Item = (SeriesRef, u32)> {
         self.slots
             .iter(self.id)
             .filter(move |(series, about)| self.slots.last(*series).0.max(about.born) < cutoff)
+            .filter(|(series, _)| !self.tail.holds(*series))
             .map(|(series, about)| (series, about.entry))
     }
 
@@ -487,7 +536,7 @@ impl State {
     /// Bytes that its samples take.
     pub(crate) fn bytes(&self) -> usize {
         let blocks: usize = self.blocks.iter().map(|block| block.bytes()).sum();
-        blocks + self.row_bytes() + self.shape_bytes()
+        blocks + self.row_bytes() + self.shape_bytes() + self.tail.bytes()
     }
 
     fn row_bytes(&self) -> usize {

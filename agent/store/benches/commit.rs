@@ -250,7 +250,59 @@ fn reopen(bench: Bench, folder: &std::path::Path) -> f64 {
     nanos
 }
 
+/// What a receiver commits: one sender's series in parts of a few hundred, the same lists again and again.
+fn parts(series: usize, part: usize) {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let clock = Arc::new(HandClock(AtomicI64::new(0)));
+    let open = || Store::open(folder.path(), Config::default(), clock.clone(), &Registry::new());
+    let store = open().expect("opens");
+    let target = store.target(&TargetDesc {
+        name: "node".into(),
+        page: None,
+        staleness: None,
+    });
+    let ask = |nth| store.series(target, &desc(nth)).expect("within the limits");
+    let refs: Vec<SeriesRef> = (0..series).map(ask).collect();
+    let mut round = |nth: i64| -> f64 {
+        let columns: Vec<Column> = refs
+            .chunks(part)
+            .enumerate()
+            .map(|(chunk, refs)| Column {
+                target,
+                time: Timestamp(nth * 15_000),
+                round: Round::Part,
+                series: refs.to_vec(),
+                values: (0..refs.len()).map(|at| value(chunk * part + at, nth)).collect(),
+            })
+            .collect();
+        clock.0.store(nth * 15_000, Ordering::Relaxed);
+        let (kept, nanos) = timed(|| {
+            columns
+                .into_iter()
+                .map(|column| store.commit(column).kept)
+                .sum::<usize>()
+        });
+        assert_eq!(kept, series);
+        if nth % 4 == 0 {
+            store.maintain();
+            assert!(store.sync());
+        }
+        nanos
+    };
+    round(1);
+    let rounds = 480;
+    let nanos: f64 = (2..2 + rounds).map(&mut round).sum();
+    println!(
+        "  {series:6} series in parts of {part:5} {:8.2} ns/sample",
+        nanos / (rounds as f64 * series as f64)
+    );
+}
+
 fn main() {
+    println!("commit of parts, the same again");
+    for (series, part) in [(1_500, 1_500), (10_000, 10_000), (10_000, 2_000)] {
+        parts(series, part);
+    }
     run(1_500, 6);
     run(100_000, 1);
 }

@@ -116,6 +116,10 @@ impl House {
         self.column(of, time, Round::Part, values)
     }
 
+    pub(crate) fn provisional(&self, of: TargetRef, time: i64, values: &[(&str, f64)]) -> Kept {
+        self.column(of, time, Round::Provisional, values)
+    }
+
     fn column(&self, target: TargetRef, time: i64, round: Round, values: &[(&str, f64)]) -> Kept {
         let series = values.iter().map(|(text, _)| self.series(target, text)).collect();
         let values = values.iter().map(|(_, value)| *value).collect();

@@ -8,9 +8,11 @@
 
 mod disk;
 mod failing;
+mod feeding;
 mod forgetting;
 mod harness;
 mod naive;
+mod provisional;
 mod reading;
 mod refusing;
 mod restart;

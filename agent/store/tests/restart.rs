@@ -159,9 +159,25 @@ fn a_broken_place_in_an_older_segment_costs_the_rest_of_that_segment_only() {
 }
 
 #[test]
+fn a_log_of_the_version_before_is_read_and_gone_on_with() {
+    let (house, mut bytes) = written();
+    assert_eq!(bytes[8], 2);
+    bytes[8] = 1;
+    let mut older = opened(&[(1, &bytes)]);
+    assert_eq!(older.all(), house.all());
+    let node = older.target("node");
+    older.whole(node, 100, &[("a", 9.0)]);
+    older.provisional(node, 200, &[("a", 10.0)]);
+    let all = older.all();
+    older.restart();
+    assert_eq!(older.all(), all);
+    assert!(all["a"].ends_with("100:9 200:10"), "{all:?}");
+}
+
+#[test]
 fn a_log_of_a_newer_version_is_not_touched() {
     let (house, mut bytes) = written();
-    bytes[8] = 2;
+    bytes[8] = 3;
     let disk = Fake::holding([(segment(1), bytes.clone())]);
     let error = Store::open_on(
         Arc::new(disk.clone()),
@@ -174,7 +190,7 @@ fn a_log_of_a_newer_version_is_not_touched() {
     assert!(
         error
             .to_string()
-            .ends_with("00000001.wal has format 2, written by a newer version")
+            .ends_with("00000001.wal has format 3, written by a newer version")
     );
     assert_eq!(disk.files(), [(segment(1), bytes)]);
 }

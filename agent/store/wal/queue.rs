@@ -27,6 +27,8 @@ pub(crate) struct Entry {
 #[derive(Clone, Debug)]
 pub(crate) enum What {
     Row(Arc<Row>),
+    /// Provisional points.
+    Said(Arc<Row>),
     Retired,
 }
 
@@ -34,7 +36,7 @@ impl Entry {
     /// Samples in it; at least one, so that every entry counts.
     pub(crate) fn weight(&self) -> usize {
         match &self.what {
-            What::Row(row) => row.values.len().max(1),
+            What::Row(row) | What::Said(row) => row.values.len().max(1),
             What::Retired => 1,
         }
     }

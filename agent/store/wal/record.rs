@@ -11,7 +11,8 @@ use model::{Labels, LabelsBuilder, Metadata, SeriesRef, Timestamp};
 use crate::families::{kind_code, kind_of};
 
 pub(crate) const MAGIC: &[u8; 8] = b"SKOPSWAL";
-pub(crate) const FORMAT: u32 = 1;
+/// Format 1 had no provisional points; it is read as well.
+pub(crate) const FORMAT: u32 = 2;
 pub(crate) const HEADER_BYTES: usize = 12;
 const FRAME_BYTES: usize = 8;
 /// No record is longer, so that a broken length cannot ask for all memory.
@@ -46,6 +47,12 @@ pub(crate) enum Record {
     },
     Retired {
         target: u32,
+    },
+    /// Provisional points.
+    Said {
+        shape: u64,
+        time: Timestamp,
+        values: Vec<f64>,
     },
 }
 
@@ -167,6 +174,15 @@ pub(crate) fn row(out: &mut Vec<u8>, shape: u64, live: Option<u64>, time: Timest
 
 pub(crate) fn retired(out: &mut Vec<u8>, target: u32) {
     Writing::new(out, 6).u32(target).end();
+}
+
+pub(crate) fn said(out: &mut Vec<u8>, shape: u64, time: Timestamp, values: &[f64]) {
+    let mut writing = Writing::new(out, 7);
+    writing
+        .u64(shape)
+        .u64(time.0.cast_unsigned())
+        .values(values)
+        .end();
 }
 
 /// Why reading stops.
@@ -354,6 +370,11 @@ fn parse(body: &[u8]) -> Option<Option<Record>> {
             values: parse.words(f64::from_bits)?,
         },
         6 => Record::Retired { target: parse.u32()? },
+        7 => Record::Said {
+            shape: parse.u64()?,
+            time: Timestamp(parse.u64()?.cast_signed()),
+            values: parse.words(f64::from_bits)?,
+        },
         _ => return Some(None),
     }))
 }
@@ -382,6 +403,7 @@ mod tests {
         shape(&mut out, 4, 3, &[SeriesRef(9), SeriesRef(1)]);
         row(&mut out, 4, Some(4), Timestamp(-5), &[STALE, f64::NAN]);
         retired(&mut out, 3);
+        said(&mut out, 4, Timestamp(7), &[1.5, STALE]);
         out
     }
 
@@ -402,12 +424,22 @@ mod tests {
     fn records_come_back_as_they_were_written() {
         let bytes = segment();
         let (records, end, good) = read(&bytes);
-        assert_eq!((records.len(), end, good), (6, End::Whole, bytes.len() as u64));
+        assert_eq!((records.len(), end, good), (7, End::Whole, bytes.len() as u64));
         let Some(Record::Row { values, time, .. }) = records.get(4) else {
             panic!("{records:?}")
         };
         assert!(model::is_stale(values[0]) && values[1].is_nan() && *time == Timestamp(-5));
+        assert!(
+            matches!(&records[6], Record::Said { shape: 4, time: Timestamp(7), values } if model::is_stale(values[1]))
+        );
         assert!(matches!(&records[2], Record::Series { labels, .. } if labels.value("é") == "ü\n"));
+    }
+
+    #[test]
+    fn the_format_before_is_read_too() {
+        let mut bytes = segment();
+        bytes[MAGIC.len()] = 1;
+        assert_eq!(read(&bytes).0.len(), 7);
     }
 
     #[test]
@@ -418,7 +450,7 @@ mod tests {
             broken[at] ^= 0x10;
             let (records, end, good) = read(&broken);
             assert!(matches!(end, End::Broken(_)), "at {at}");
-            assert!(records.len() < 6 && good as usize <= at, "at {at}");
+            assert!(records.len() < 7 && good as usize <= at, "at {at}");
         }
     }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Labels, Metadata, SeriesDesc, SeriesRef, TargetDesc, Timestamp};
+use model::{Column, Labels, Metadata, Round, SeriesDesc, SeriesRef, TargetDesc, Timestamp};
 
 use super::disk::Disk;
 use super::record::{End, HeaderError, Reading, Record};
@@ -182,6 +182,7 @@ impl Segment<'_> {
                 time,
                 values,
             } => self.row(shape, live, time, &values),
+            Record::Said { shape, time, values } => self.said(shape, time, &values),
             Record::Retired { target } => {
                 if let Some(target) = self.known.target(self.store, target) {
                     target.state.lock().restore_retired();
@@ -190,23 +191,48 @@ impl Segment<'_> {
         }
     }
 
-    fn row(&mut self, shape: u64, live: Option<u64>, time: Timestamp, values: &[f64]) {
+    /// Values of a shape as the store has it; none when they are too old or their target is not known.
+    fn column(
+        &mut self,
+        shape: u64,
+        time: Timestamp,
+        round: Round,
+        values: &[f64],
+    ) -> Option<(Arc<Target>, Column)> {
         self.newest = self.newest.max(time);
         if time < self.cutoff {
-            return;
+            return None;
         }
-        let Some((target, placed)) = self.known.place(self.store, shape) else {
-            return;
-        };
+        let (target, placed) = self.known.place(self.store, shape)?;
         let pairs = placed
             .iter()
             .zip(values)
             .filter_map(|(series, value)| Some(((*series)?, *value)));
-        let (refs, values) = pairs.unzip();
+        let (series, values) = pairs.unzip();
+        let column = Column {
+            target: target.id,
+            time,
+            round,
+            series,
+            values,
+        };
+        Some((target, column))
+    }
+
+    fn said(&mut self, shape: u64, time: Timestamp, values: &[f64]) {
+        if let Some((target, column)) = self.column(shape, time, Round::Provisional, values) {
+            target.state.lock().commit_provisional(column);
+        }
+    }
+
+    fn row(&mut self, shape: u64, live: Option<u64>, time: Timestamp, values: &[f64]) {
+        let Some((target, column)) = self.column(shape, time, Round::Part, values) else {
+            return;
+        };
         let live: Option<Vec<SeriesRef>> = live
             .and_then(|live| self.known.place(self.store, live))
             .map(|(_, placed)| placed.iter().flatten().copied().collect());
-        let kept = target.state.lock().restore(time, refs, values, live.as_deref());
+        let kept = target.state.lock().restore(column, live.as_deref());
         self.store.accounts.wal.restored.inc_by(kept as u64);
     }
 }

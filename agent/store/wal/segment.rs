@@ -82,7 +82,7 @@ impl Segment {
     pub(crate) fn write(&mut self, entry: &Entry) -> io::Result<bool> {
         let before = self.bytes();
         let row = match &entry.what {
-            What::Row(row) => row,
+            What::Row(row) | What::Said(row) => row,
             What::Retired => {
                 self.define_target(&entry.target);
                 record::retired(&mut self.buffer, entry.target.id.0);
@@ -103,16 +103,19 @@ impl Segment {
             self.define_shape(&entry.target, live)?;
         }
         self.defined_bytes += self.bytes() - before;
-        self.write_row(row)?;
-        Ok(true)
-    }
-
-    fn write_row(&mut self, row: &Row) -> io::Result<()> {
         self.oldest = self.oldest.min(row.time);
         self.newest = self.newest.max(row.time);
-        let live = row.live.as_ref().map(|live| live.id);
-        record::row(&mut self.buffer, row.shape.id, live, row.time, &row.values);
-        self.flush_when_full()
+        let Row {
+            time, shape, values, ..
+        } = &**row;
+        if matches!(entry.what, What::Said(_)) {
+            record::said(&mut self.buffer, shape.id, *time, values);
+        } else {
+            let live = row.live.as_ref().map(|live| live.id);
+            record::row(&mut self.buffer, shape.id, live, *time, values);
+        }
+        self.flush_when_full()?;
+        Ok(true)
     }
 
     fn define_target(&mut self, target: &Target) {

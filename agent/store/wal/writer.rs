@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use model::Timestamp;
 
 use super::disk::Disk;
-use super::queue::{Entry, Queue, VALUES_MAX, Work};
+use super::queue::{Entry, Queue, VALUES_MAX, What, Work};
 use super::segment::{Closed, Segment};
 use crate::accounts::WalAccounts;
 
@@ -217,7 +217,7 @@ impl Writer {
         // Definitions are said again in each segment; they must not be most of it.
         let most = self.settings.bytes_max / 4;
         let long = open.bytes() >= SEGMENT_BYTES.max(open.defined_bytes.saturating_mul(4)).min(most);
-        let super::queue::What::Row(row) = &entry.what else {
+        let (What::Row(row) | What::Said(row)) = &entry.what else {
             return long;
         };
         long || (open.oldest < row.time && row.time.since(open.oldest) > self.settings.span)

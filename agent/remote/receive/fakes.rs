@@ -1,0 +1,295 @@
+//! A store that remembers what it was told, a clock that runs by hand, and senders.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use journal::{Disk, Journal};
+use model::column::Kept;
+use model::outside::{Call, Identity, Response, Role};
+use model::text::float;
+use model::{
+    Clock, Column, Keep, KeepError, Round, SeriesDesc, SeriesRef, TargetDesc, TargetRef, Timestamp, is_stale,
+};
+use parking_lot::Mutex;
+use prometheus::Registry;
+use telemetry::clock::RuntimeClock;
+
+use super::{Config, Receiver};
+use crate::wire::decode::written::{self, Written};
+
+#[derive(Default)]
+pub(crate) struct Recorder(Mutex<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    targets: Vec<TargetDesc>,
+    series: Vec<Known>,
+    columns: Vec<Column>,
+    retired: Vec<(String, i64)>,
+    asked: usize,
+    limit: Option<usize>,
+}
+
+struct Known {
+    target: TargetRef,
+    desc: SeriesDesc,
+    last: Option<(i64, f64)>,
+    forgotten: bool,
+}
+
+impl Recorder {
+    /// How often a series was asked for.
+    pub(crate) fn asked(&self) -> usize {
+        self.0.lock().asked
+    }
+
+    pub(crate) fn limit(&self, series: usize) {
+        self.0.lock().limit = Some(series);
+    }
+
+    /// As after the retention: refs to series whose name is this are no longer good.
+    pub(crate) fn forget(&self, name: &str) {
+        let mut inner = self.0.lock();
+        let named = inner
+            .series
+            .iter_mut()
+            .filter(|known| known.desc.labels.name() == name);
+        named.for_each(|known| known.forgotten = true);
+    }
+
+    /// What was committed since the last call: `target @time: series value, …`.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let mut inner = self.0.lock();
+        let columns = std::mem::take(&mut inner.columns);
+        columns.iter().map(|column| inner.line(column)).collect()
+    }
+
+    pub(crate) fn retired(&self) -> Vec<(String, i64)> {
+        self.0.lock().retired.clone()
+    }
+
+    /// Type, help and unit of the family of a series.
+    pub(crate) fn described(&self, name: &str) -> String {
+        let inner = self.0.lock();
+        let mut named = inner
+            .series
+            .iter()
+            .filter(|known| known.desc.labels.name() == name);
+        let desc = &named.next().unwrap().desc;
+        format!("{} {} {} {}", desc.family, desc.kind.text(), desc.help, desc.unit)
+            .trim()
+            .to_owned()
+    }
+}
+
+impl Inner {
+    fn line(&self, column: &Column) -> String {
+        let target = &self.targets[column.target.0 as usize].name;
+        let sample = |(series, value): (&SeriesRef, &f64)| {
+            let labels = &self.series[series.0 as usize].desc.labels;
+            let value = if is_stale(*value) {
+                "stale".to_owned()
+            } else {
+                float::go(*value)
+            };
+            format!("{labels} {value}")
+        };
+        let samples: Vec<String> = column.series.iter().zip(&column.values).map(sample).collect();
+        let word = match column.round {
+            Round::Whole => "whole ",
+            Round::Part => "",
+            Round::Provisional => "provisional ",
+        };
+        format!("{word}{target} @{}: {}", column.time.0, samples.join(", "))
+    }
+}
+
+impl Keep for Recorder {
+    fn target(&self, target: &TargetDesc) -> TargetRef {
+        let targets = &mut self.0.lock().targets;
+        let known = targets.iter().position(|known| known.name == target.name);
+        let at = known.unwrap_or_else(|| {
+            targets.push(target.clone());
+            targets.len() - 1
+        });
+        TargetRef(u32::try_from(at).unwrap())
+    }
+
+    fn series(&self, target: TargetRef, desc: &SeriesDesc) -> Result<SeriesRef, KeepError> {
+        let mut inner = self.0.lock();
+        inner.asked += 1;
+        let known = inner
+            .series
+            .iter()
+            .position(|known| known.target == target && known.desc.labels == desc.labels && !known.forgotten);
+        if let Some(at) = known {
+            inner.series[at].desc = desc.clone();
+            return Ok(SeriesRef(at as u64));
+        }
+        if let Some(limit) = inner.limit.filter(|limit| inner.series.len() >= *limit) {
+            return Err(KeepError::SeriesLimit { limit });
+        }
+        inner.series.push(Known {
+            target,
+            desc: desc.clone(),
+            last: None,
+            forgotten: false,
+        });
+        Ok(SeriesRef(inner.series.len() as u64 - 1))
+    }
+
+    fn commit(&self, column: Column) -> Kept {
+        assert_eq!(column.series.len(), column.values.len());
+        let mut inner = self.0.lock();
+        let mut kept = Kept::default();
+        let mut taken = Column {
+            series: Vec::new(),
+            values: Vec::new(),
+            ..column
+        };
+        for (series, value) in column.series.iter().zip(&column.values) {
+            let known = &mut inner.series[series.0 as usize];
+            let time = column.time.0;
+            match known.last {
+                _ if known.forgotten || known.target != column.target => {
+                    kept.unknown += 1;
+                    continue;
+                }
+                Some((last, before)) if last == time && before.to_bits() == value.to_bits() => {
+                    kept.duplicate += 1;
+                    continue;
+                }
+                Some((last, _)) if last >= time => {
+                    kept.out_of_order += 1;
+                    continue;
+                }
+                _ => kept.kept += 1,
+            }
+            if column.round != Round::Provisional {
+                known.last = Some((time, *value));
+            }
+            taken.series.push(*series);
+            taken.values.push(*value);
+        }
+        if !taken.series.is_empty() {
+            inner.columns.push(taken);
+        }
+        kept
+    }
+
+    fn retire(&self, target: TargetRef, time: Timestamp) {
+        let mut inner = self.0.lock();
+        let name = inner.targets[target.0 as usize].name.to_string();
+        inner.retired.push((name, time.0));
+    }
+}
+
+pub(crate) struct Bench {
+    pub(crate) keep: Arc<Recorder>,
+    pub(crate) clock: Arc<RuntimeClock>,
+    pub(crate) receiver: Arc<Receiver>,
+    pub(crate) registry: Registry,
+    pub(crate) folder: Arc<tempfile::TempDir>,
+    config: Config,
+}
+
+/// Far enough from zero for every test's times to be possible.
+pub(crate) const START: i64 = 1_000_000_000;
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        Self::with(Config::default())
+    }
+
+    pub(crate) fn with(config: Config) -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        Self::begin(config, folder, RuntimeClock::starting_at(Timestamp(START)))
+    }
+
+    fn begin(config: Config, folder: Arc<tempfile::TempDir>, clock: Arc<RuntimeClock>) -> Self {
+        let (keep, registry) = (Arc::new(Recorder::default()), Registry::new());
+        let journal = journal(&folder);
+        let receiver = Receiver::new(config.clone(), keep.clone(), journal, clock.clone(), &registry);
+        Self {
+            keep,
+            clock,
+            receiver,
+            registry,
+            folder,
+            config,
+        }
+    }
+
+    /// Another process on the same disk.
+    pub(crate) fn restart(&self) -> Self {
+        let clock = RuntimeClock::starting_at(self.clock.now());
+        Self::begin(self.config.clone(), self.folder.clone(), clock)
+    }
+
+    pub(crate) fn send(&self, from: &Identity, protocol: &str, series: &[Written]) -> Response {
+        let body = match protocol {
+            "1.0" => written::one(series),
+            _ => written::two(series),
+        };
+        self.receiver.write(&call(from, protocol, written::packed(&body)))
+    }
+
+    pub(crate) fn counter(&self, name: &str) -> f64 {
+        let families = self.registry.gather();
+        let family = families.iter().find(|family| family.name() == name);
+        let metrics = family.map(|family| family.get_metric()).unwrap_or_default();
+        metrics
+            .iter()
+            .map(|metric| metric.get_counter().get_value())
+            .sum()
+    }
+
+    pub(crate) fn dropped(&self) -> BTreeMap<&'static str, u64> {
+        self.receiver.ledger().dropped
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert!(self.receiver.ledger().balances(), "{:?}", self.receiver.ledger());
+        }
+    }
+}
+
+pub(crate) fn journal(folder: &tempfile::TempDir) -> Journal {
+    Journal::open(Disk::new(folder.path()), std::path::Path::new("state")).unwrap()
+}
+
+pub(crate) fn call(from: &Identity, protocol: &str, body: Vec<u8>) -> Call {
+    let kind = match protocol {
+        "1.0" => "application/x-protobuf",
+        _ => "application/x-protobuf;proto=io.prometheus.write.v2.Request",
+    };
+    Call {
+        method: "POST".to_owned(),
+        path: "/api/v1/write".to_owned(),
+        headers: vec![
+            ("content-type".to_owned(), kind.to_owned()),
+            ("content-encoding".to_owned(), "snappy".to_owned()),
+        ],
+        body,
+        from: Some(from.clone()),
+        ..Call::default()
+    }
+}
+
+pub(crate) fn sender(role: Role, name: &str) -> Identity {
+    Identity {
+        role,
+        name: name.into(),
+    }
+}
+
+pub(crate) fn node(name: &str) -> Identity {
+    sender(Role::Node, name)
+}
+
+pub(crate) fn writer() -> Identity {
+    sender(Role::Writer, "prometheus")
+}

@@ -1,0 +1,438 @@
+//! Who is heard, and what is said in the place of who is not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use journal::Change;
+use model::column::Kept;
+use model::outside::{Identity, Role};
+use model::presence::NODE;
+use model::time::millis;
+use model::{
+    Column, Kind, Labels, Presence, Round, STALE, SeriesDesc, SeriesRef, Silent, TargetDesc, Timestamp,
+};
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use super::columns::sum;
+use super::receiver::Receiver;
+use super::sender::{self, Heard, Sender, Silence, State};
+
+const TICK: Duration = Duration::from_secs(1);
+/// Ticks further apart mean that this process stood still: then it was deaf, and nobody silent.
+const PAUSE_MILLIS: i64 = 5_000;
+const REPORT_MILLIS: i64 = 15_000;
+const SWEEP_MILLIS: i64 = 600_000;
+/// A series that has not come for so long is let go.
+const UNUSED_SECONDS: u32 = 3_600;
+/// A series that had not come for so long when its sender fell silent had ended before.
+const LOOKBACK_SECONDS: u32 = 300;
+/// A sender's time is written into the journal at most this often.
+const JOURNAL_EVERY: Duration = Duration::from_secs(300);
+const JOURNAL_PREFIX: &str = "remote/sender/";
+
+/// What the ticks remember.
+pub(crate) struct Watch {
+    last_tick: i64,
+    last_report: Option<i64>,
+    last_sweep: i64,
+    /// Of each node: whether it is up, and when it was last heard.
+    series: BTreeMap<Arc<str>, [SeriesRef; 2]>,
+}
+
+impl Watch {
+    pub(crate) fn new(running: i64) -> Self {
+        Self {
+            last_tick: running,
+            last_report: None,
+            last_sweep: running,
+            series: BTreeMap::new(),
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Written {
+    heard: Timestamp,
+}
+
+impl Presence for Receiver {
+    fn silent(&self) -> Vec<Silent> {
+        let silent = |sender: &Arc<Sender>| {
+            let state = sender.state.lock();
+            Some(Silent {
+                node: sender.identity.name.clone(),
+                elsewhere: state.silent? == Silence::Here,
+                since: state.heard.map(|heard| heard.wall).or(state.last())?,
+            })
+        };
+        self.nodes().iter().filter_map(silent).collect()
+    }
+}
+
+impl Receiver {
+    /// Nodes heard here, for the other replica.
+    #[must_use]
+    pub fn heard(&self) -> BTreeMap<Arc<str>, Timestamp> {
+        let heard = |sender: &Arc<Sender>| {
+            let heard = sender.state.lock().heard?;
+            Some((sender.identity.name.clone(), heard.wall))
+        };
+        self.nodes().iter().filter_map(heard).collect()
+    }
+
+    /// Nodes that the other replica has heard, by its clock.
+    pub fn heard_elsewhere(&self, heard: BTreeMap<Arc<str>, Timestamp>) {
+        let (wall, running) = (self.clock.now(), millis(self.clock.running()));
+        for (name, heard) in heard {
+            let identity = node(name);
+            let known = self.senders.read().get(&sender::key(&identity)).cloned();
+            // One that was retired here is not brought back by an old story.
+            let is_new = || wall.since(heard) < self.config.silence_after;
+            let sender = known.or_else(|| is_new().then(|| self.introduce(&identity)).flatten());
+            if let Some(sender) = sender {
+                sender.hear_elsewhere(heard, wall, running);
+            }
+        }
+    }
+
+    /// The nodes that there are. One that is not among them and falls silent is retired without a word; one that is
+    /// among them is missed for as long as it is.
+    pub fn expect(&self, names: BTreeSet<Arc<str>>) {
+        *self.expected.lock() = Some(names);
+    }
+
+    /// Looks every second who is heard, until it is told to stop.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = self.clock.sleep(TICK) => self.tick(),
+            }
+        }
+    }
+
+    /// What was known before this process began, or what the other replica's journal has brought since. Who is gone
+    /// meanwhile is retired like others, once it could have been heard.
+    pub(crate) fn recall(&self) {
+        let (wall, running) = (self.clock.now(), millis(self.clock.running()));
+        for (key, Written { heard }) in self.journal.entries(JOURNAL_PREFIX) {
+            let name = key.strip_prefix(JOURNAL_PREFIX).unwrap_or_default();
+            let identity = node(name.into());
+            if name.is_empty() || self.senders.read().contains_key(&sender::key(&identity)) {
+                continue;
+            }
+            if let Some(sender) = self.introduce(&identity) {
+                let mut state = sender.state.lock();
+                state.written = Some(heard);
+                state.heard = Some(Heard {
+                    wall: heard,
+                    running: running.saturating_sub(millis(wall.since(heard))),
+                });
+            }
+        }
+    }
+
+    /// From when on the series of a silent node say here what it did not.
+    pub(crate) fn ended_provisionally(&self, node_name: &str) -> Option<Timestamp> {
+        let known = self
+            .senders
+            .read()
+            .get(&sender::key(&node(node_name.into())))
+            .cloned()?;
+        let state = *known.state.lock();
+        state.said.then(|| self.silent_from(&state))
+    }
+
+    pub(crate) fn listen_anew(&self) {
+        let running = millis(self.clock.running());
+        self.listening.store(running, Ordering::Relaxed);
+    }
+
+    pub(crate) fn tick(&self) {
+        let mut watch = self.watch.lock();
+        let running = millis(self.clock.running());
+        if running.saturating_sub(watch.last_tick) > PAUSE_MILLIS || self.is_held() {
+            self.listen_anew();
+        }
+        watch.last_tick = running;
+        self.look(running);
+        if watch
+            .last_report
+            .is_none_or(|last| running - last >= REPORT_MILLIS)
+        {
+            watch.last_report = Some(running);
+            self.recall();
+            self.report(&mut watch);
+            let senders = self.senders.read();
+            let series = senders
+                .values()
+                .map(|sender| sender.series.load(Ordering::Relaxed));
+            self.account.series.set(series.sum::<usize>() as f64);
+        }
+        if running - watch.last_sweep >= SWEEP_MILLIS {
+            watch.last_sweep = running;
+            self.sweep(running);
+        }
+    }
+
+    fn nodes(&self) -> Vec<Arc<Sender>> {
+        let senders = self.senders.read();
+        let nodes = senders.values().filter(|sender| sender.is_node());
+        nodes.cloned().collect()
+    }
+
+    fn look(&self, running: i64) {
+        let listened = running.saturating_sub(self.listening.load(Ordering::Relaxed));
+        let judging = listened >= millis(self.config.silence_after);
+        let mut changes = Vec::new();
+        let mut silent = 0_usize;
+        for sender in self.nodes() {
+            let state = *sender.state.lock();
+            let silence = judging.then(|| self.silence(&state, running)).flatten();
+            if silence == Some(Silence::Everywhere) && self.is_gone(&sender, &state, running) {
+                self.retire(&sender, &state);
+                changes.push(Change::remove(journal_key(&sender)));
+                continue;
+            }
+            silent += usize::from(silence.is_some());
+            // Heard by another thread since: the next look sees that.
+            let fresh = self.note(&sender, &state, silence);
+            if fresh && silence == Some(Silence::Everywhere) && !state.said {
+                self.end_provisionally(&sender, &state);
+            }
+            changes.extend(self.due(&sender, &state, silence));
+        }
+        self.account.silent.set(silent as f64);
+        self.write_down(changes);
+    }
+
+    fn silence(&self, state: &State, running: i64) -> Option<Silence> {
+        let limit = self.config.silence_after;
+        if state.age(running) < limit || state.last().is_none() {
+            // Somebody of whom nothing good ever came is no sender yet.
+            None
+        } else if state.age_everywhere(running) < limit {
+            Some(Silence::Here)
+        } else {
+            Some(Silence::Everywhere)
+        }
+    }
+
+    /// False if the sender was heard meanwhile.
+    fn note(&self, sender: &Sender, seen: &State, silence: Option<Silence>) -> bool {
+        let mut state = sender.state.lock();
+        if state.heard != seen.heard {
+            return false;
+        }
+        if state.silent != silence {
+            let node = &*sender.identity.name;
+            match silence {
+                Some(Silence::Everywhere) => tracing::warn!(node, "sender is silent"),
+                Some(Silence::Here) => {
+                    tracing::warn!(node, "sender is silent here, and heard by the other replica");
+                }
+                None => {}
+            }
+        }
+        state.silent = silence;
+        state.said |= silence == Some(Silence::Everywhere);
+        true
+    }
+
+    fn is_gone(&self, sender: &Sender, state: &State, running: i64) -> bool {
+        match &*self.expected.lock() {
+            Some(expected) => !expected.contains(&sender.identity.name),
+            None => state.age_everywhere(running) >= self.config.forget_after,
+        }
+    }
+
+    /// When a sender that was last heard then counted as silent.
+    fn silent_from(&self, state: &State) -> Timestamp {
+        state.last().unwrap_or_else(|| self.clock.now()) + self.config.silence_after
+    }
+
+    /// Says of each of its targets that it is down, and of their other series that they have ended.
+    fn end_provisionally(&self, sender: &Sender, state: &State) {
+        let time = self.silent_from(state);
+        let cache = sender.cache.lock();
+        let last = cache.entries().map(|(_, entry)| entry.used).max().unwrap_or(0);
+        let living = last.saturating_sub(LOOKBACK_SECONDS);
+        let mut columns: BTreeMap<u32, Column> = BTreeMap::new();
+        for (number, target) in cache.targets() {
+            let column = Column {
+                target: target.id,
+                time,
+                round: Round::Provisional,
+                series: Vec::new(),
+                values: Vec::new(),
+            };
+            columns.insert(number, column);
+        }
+        for (place, entry) in cache.entries().filter(|(_, entry)| entry.used >= living) {
+            if let Some(column) = columns.get_mut(&entry.target) {
+                let up = cache.is_up(entry.target, place);
+                column.series.push(entry.series);
+                column.values.push(if up { 0.0 } else { STALE });
+            }
+        }
+        drop(cache);
+        let (mut samples, mut all) = (0, Kept::default());
+        for column in columns.into_values().filter(|column| !column.series.is_empty()) {
+            samples += column.series.len();
+            all = sum(&all, &self.keep.commit(column));
+        }
+        self.account.own(samples, &all);
+    }
+
+    /// Nobody misses it: its series end.
+    fn retire(&self, sender: &Sender, state: &State) {
+        tracing::info!(node = &*sender.identity.name, "sender is gone, its series end");
+        let time = self.silent_from(state);
+        for (_, target) in sender.cache.lock().targets() {
+            self.keep.retire(target.id, time);
+        }
+        self.dismiss(sender);
+    }
+
+    /// What the journal should know of a sender by now.
+    fn due(&self, sender: &Sender, state: &State, silence: Option<Silence>) -> Option<Change> {
+        let heard = state.last()?;
+        let fell_silent = silence == Some(Silence::Everywhere) && !state.said;
+        let due = state
+            .written
+            .is_none_or(|written| heard.since(written) >= JOURNAL_EVERY);
+        let news = state.written != Some(heard) && (due || fell_silent);
+        news.then(|| {
+            sender.state.lock().written = Some(heard);
+            Change::put(journal_key(sender), &Written { heard })
+        })
+    }
+
+    fn write_down(&self, changes: Vec<Change>) {
+        if let Err(error) = self.journal.change(changes) {
+            // The next change of the same sender comes within minutes.
+            tracing::warn!(%error, "when senders were heard is not written down");
+        }
+    }
+
+    /// Commits the series about senders. One that was not heard since the start is left out until it counts as
+    /// silent, because nothing is known of it.
+    fn report(&self, watch: &mut Watch) {
+        let mut rows = BTreeMap::new();
+        for sender in self.nodes() {
+            let state = *sender.state.lock();
+            let known = state.here || state.elsewhere.is_some() || state.silent.is_some();
+            if let Some(last) = state.last().filter(|_| known) {
+                let up = state.silent != Some(Silence::Everywhere);
+                rows.insert(
+                    sender.identity.name.clone(),
+                    [f64::from(u8::from(up)), last.seconds()],
+                );
+            }
+        }
+        if rows.is_empty() && watch.series.is_empty() {
+            return;
+        }
+        watch.series.retain(|name, _| rows.contains_key(name));
+        let mut kept = self.commit_report(watch, &rows, Round::Whole);
+        if kept.unknown > 0 {
+            // Forgotten by the store: all are asked for again, and what is missing is added.
+            watch.series.clear();
+            kept = self.commit_report(watch, &rows, Round::Part);
+        }
+        self.account.own(2 * watch.series.len(), &kept);
+    }
+
+    fn commit_report(&self, watch: &mut Watch, rows: &BTreeMap<Arc<str>, [f64; 2]>, round: Round) -> Kept {
+        let target = self.keep.target(&TargetDesc {
+            name: "senders".into(),
+            page: None,
+            staleness: None,
+        });
+        let mut column = Column {
+            target,
+            time: self.clock.now(),
+            round,
+            series: Vec::with_capacity(2 * rows.len()),
+            values: Vec::with_capacity(2 * rows.len()),
+        };
+        for (name, values) in rows {
+            if !watch.series.contains_key(name) {
+                let ask = |(metric, help)| self.keep.series(target, &self.describe(metric, help, name)).ok();
+                if let [Some(up), Some(heard)] = OWN.map(ask) {
+                    watch.series.insert(name.clone(), [up, heard]);
+                }
+            }
+            if let Some(series) = watch.series.get(name) {
+                column.series.extend(series);
+                column.values.extend(values);
+            }
+        }
+        self.keep.commit(column)
+    }
+
+    fn describe(&self, metric: &str, help: &str, node: &str) -> SeriesDesc {
+        let pairs = [
+            ("__name__", metric),
+            ("instance", &self.config.instance),
+            ("job", "skopos"),
+            (NODE, node),
+        ];
+        SeriesDesc {
+            labels: Labels::from_pairs(pairs),
+            kind: Kind::Gauge,
+            family: metric.into(),
+            help: help.into(),
+            unit: "".into(),
+        }
+    }
+
+    /// Lets go of series that no longer come, and of senders that are not missed.
+    fn sweep(&self, running: i64) {
+        let seconds = |running: i64| u32::try_from(running / 1_000).unwrap_or(0);
+        let senders: Vec<_> = self.senders.read().values().cloned().collect();
+        let mut bytes = 0;
+        for sender in senders {
+            let state = *sender.state.lock();
+            let missed = sender.is_node() && state.last().is_some();
+            if !missed && state.age(running) >= self.config.forget_after {
+                self.dismiss(&sender);
+                continue;
+            }
+            // What a silent node had is needed until it is retired.
+            let last = state.heard.map_or(running, |heard| heard.running);
+            let cutoff = seconds(last).saturating_sub(UNUSED_SECONDS);
+            let mut cache = sender.cache.lock();
+            cache.sweep(cutoff, seconds(running));
+            sender.series.store(cache.len(), Ordering::Relaxed);
+            bytes += cache.bytes();
+        }
+        self.account.cache.set(bytes as f64);
+    }
+}
+
+const OWN: [(&str, &str); 2] = [
+    (
+        "skopos_sender_up",
+        "Whether a node that sends its samples here is heard.",
+    ),
+    (
+        "skopos_sender_last_heard_timestamp_seconds",
+        "When a node that sends its samples here was last heard.",
+    ),
+];
+
+fn node(name: Arc<str>) -> Identity {
+    Identity {
+        role: Role::Node,
+        name,
+    }
+}
+
+fn journal_key(sender: &Sender) -> String {
+    format!("{JOURNAL_PREFIX}{}", sender.identity.name)
+}

@@ -1,0 +1,321 @@
+//! A silent sender is not a healthy one, and a deaf replica is no judge.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{Clock, Presence, Silent, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+use crate::receive::fakes::{Bench, START, node, writer};
+use crate::wire::decode::written::Written;
+
+fn scrape(bench: &Bench, name: &str) -> u16 {
+    let time = bench.clock.now().0;
+    let series = [
+        Written::new("up job=node instance=a", &[(time, 1.0)]),
+        Written::new("load job=node instance=a", &[(time, 0.5)]),
+    ];
+    bench.send(&node(name), "2.0", &series).status
+}
+
+/// Seconds go by, with a look each.
+async fn wait(bench: &Bench, seconds: u64) {
+    for _ in 0..seconds {
+        bench.clock.sleep(Duration::from_secs(1)).await;
+        bench.receiver.tick();
+    }
+}
+
+fn provisional(bench: &Bench) -> Vec<String> {
+    let lines = bench.keep.lines();
+    lines
+        .into_iter()
+        .filter(|line| line.starts_with("provisional"))
+        .collect()
+}
+
+fn silent(name: &str, since: i64, elsewhere: bool) -> Vec<Silent> {
+    vec![Silent {
+        node: name.into(),
+        since: Timestamp(since),
+        elsewhere,
+    }]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_node_is_down_and_its_series_have_ended_said_once() {
+    let bench = Bench::new();
+    wait(&bench, 60).await;
+    scrape(&bench, "w1");
+    let heard = bench.clock.now().0;
+    wait(&bench, 29).await;
+    assert_eq!(provisional(&bench), [""; 0]);
+    assert_eq!(bench.receiver.silent(), []);
+    wait(&bench, 1).await;
+    let line = format!(
+        "provisional remote/w1/node/a @{}: up{{instance=\"a\", job=\"node\", node=\"w1\"}} 0, load{{instance=\"a\", job=\"node\", node=\"w1\"}} stale",
+        heard + 30_000
+    );
+    assert_eq!(provisional(&bench), [line]);
+    assert_eq!(bench.receiver.silent(), silent("w1", heard, false));
+    assert!(bench.receiver.senders()[0].silent);
+    wait(&bench, 600).await;
+    assert_eq!(provisional(&bench), [""; 0]);
+    scrape(&bench, "w1");
+    wait(&bench, 1).await;
+    assert_eq!(bench.receiver.silent(), []);
+    wait(&bench, 30).await;
+    assert_eq!(provisional(&bench).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_others_are_not_touched() {
+    let bench = Bench::new();
+    for _ in 0..6 {
+        scrape(&bench, "w1");
+        bench.send(
+            &writer(),
+            "1.0",
+            &[Written::new("x", &[(bench.clock.now().0, 1.0)])],
+        );
+        wait(&bench, 15).await;
+    }
+    let idle = bench.send(&node("w2"), "2.0", &[]);
+    assert_eq!(idle.status, 204);
+    for _ in 0..6 {
+        scrape(&bench, "w1");
+        wait(&bench, 15).await;
+    }
+    assert_eq!(provisional(&bench), [""; 0]);
+    let silent = bench.receiver.silent();
+    assert_eq!(
+        silent.iter().map(|silent| &*silent.node).collect::<Vec<_>>(),
+        ["w2"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn whom_the_peer_hears_is_not_called_down() {
+    let bench = Bench::new();
+    scrape(&bench, "w1");
+    let heard = bench.clock.now().0;
+    let peer = |ago: i64| {
+        let time = Timestamp(bench.clock.now().0 - ago);
+        bench
+            .receiver
+            .heard_elsewhere(BTreeMap::from([("w1".into(), time)]));
+    };
+    for _ in 0..60 {
+        peer(2_000);
+        wait(&bench, 1).await;
+    }
+    assert_eq!(bench.receiver.silent(), silent("w1", heard, true));
+    assert_eq!(provisional(&bench), [""; 0]);
+    // The peer's last word is 2 s older than its saying.
+    wait(&bench, 26).await;
+    assert_eq!(provisional(&bench), [""; 0]);
+    wait(&bench, 2).await;
+    assert_eq!(bench.receiver.silent(), silent("w1", heard, false));
+    let last = heard + 59_000 - 2_000;
+    assert!(provisional(&bench)[0].contains(&format!("@{}", last + 30_000)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_word_of_the_peer_said_again_is_no_younger() {
+    let bench = Bench::new();
+    scrape(&bench, "w1");
+    let heard = bench.receiver.heard();
+    assert_eq!(heard, BTreeMap::from([("w1".into(), Timestamp(START))]));
+    // The peer's clock is 20 s ahead.
+    let word = BTreeMap::from([(Arc::from("w1"), Timestamp(START + 20_000))]);
+    for _ in 0..31 {
+        bench.receiver.heard_elsewhere(word.clone());
+        wait(&bench, 1).await;
+    }
+    assert!(!bench.receiver.silent()[0].elsewhere);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_only_the_peer_hears_is_known_as_such() {
+    let bench = Bench::new();
+    for _ in 0..40 {
+        let now = bench.clock.now();
+        bench.receiver.heard_elsewhere(BTreeMap::from([
+            ("w9".into(), now),
+            ("old".into(), Timestamp(START - 60_000)),
+        ]));
+        wait(&bench, 1).await;
+    }
+    let silent = bench.receiver.silent();
+    assert_eq!(silent.len(), 1);
+    assert!(silent[0].elsewhere && &*silent[0].node == "w9");
+    assert_eq!(bench.receiver.heard(), BTreeMap::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_restart_a_node_that_does_not_come_back_is_missed_but_not_at_once() {
+    let bench = Bench::new();
+    scrape(&bench, "w1");
+    wait(&bench, 10).await;
+    let bench = bench.restart();
+    assert_eq!(bench.receiver.silent(), []);
+    wait(&bench, 29).await;
+    assert_eq!(bench.receiver.silent(), []);
+    assert!(bench.keep.lines().is_empty());
+    wait(&bench, 1).await;
+    assert_eq!(bench.receiver.silent(), silent("w1", START, false));
+    wait(&bench, 15).await;
+    let said = bench.keep.lines();
+    assert!(
+        said[0].contains("skopos_sender_up{instance=\"localhost\", job=\"skopos\", node=\"w1\"} 0"),
+        "{said:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_long_pause_of_this_process_nobody_is_called_silent() {
+    let bench = Bench::new();
+    scrape(&bench, "w1");
+    wait(&bench, 5).await;
+    bench.clock.sleep(Duration::from_secs(120)).await;
+    wait(&bench, 20).await;
+    assert_eq!(bench.receiver.silent(), []);
+    assert_eq!(provisional(&bench), [""; 0]);
+    wait(&bench, 11).await;
+    assert_eq!(bench.receiver.silent().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_held_nobody_is_called_silent() {
+    let bench = Bench::new();
+    scrape(&bench, "w1");
+    bench.receiver.hold(true);
+    wait(&bench, 50).await;
+    assert_eq!(bench.receiver.silent(), []);
+    bench.receiver.hold(false);
+    wait(&bench, 29).await;
+    assert_eq!(bench.receiver.silent(), []);
+    wait(&bench, 1).await;
+    assert_eq!(bench.receiver.silent().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_jump_of_the_wall_clock_silences_nobody() {
+    let bench = Bench::new();
+    for step in [3_600_000, -7_200_000, 0] {
+        scrape(&bench, "w1");
+        bench.clock.skew(step);
+        wait(&bench, 20).await;
+        assert_eq!(bench.receiver.silent(), []);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_silent_for_an_hour_is_retired() {
+    let bench = Bench::new();
+    scrape(&bench, "w1");
+    wait(&bench, 3_599).await;
+    assert_eq!(bench.receiver.silent().len(), 1);
+    assert!(bench.keep.retired().is_empty());
+    wait(&bench, 1).await;
+    assert_eq!(bench.receiver.silent(), []);
+    assert_eq!(
+        bench.keep.retired(),
+        [("remote/w1/node/a".to_owned(), START + 30_000)]
+    );
+    assert!(bench.receiver.senders().is_empty());
+    assert!(bench.restart().receiver.senders().is_empty());
+    // It may come back.
+    assert_eq!(scrape(&bench, "w1"), 204);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_nodes_are_listed_the_list_decides() {
+    let bench = Bench::new();
+    let names = |names: &[&str]| {
+        names
+            .iter()
+            .map(|name| Arc::from(*name))
+            .collect::<BTreeSet<Arc<str>>>()
+    };
+    bench.receiver.expect(names(&["w1", "w2"]));
+    for name in ["w1", "w2"] {
+        scrape(&bench, name);
+    }
+    wait(&bench, 7_200).await;
+    assert_eq!(bench.receiver.silent().len(), 2);
+    assert!(bench.keep.retired().is_empty());
+    bench.receiver.expect(names(&["w2"]));
+    wait(&bench, 1).await;
+    assert_eq!(
+        bench.keep.retired(),
+        [("remote/w1/node/a".to_owned(), START + 30_000)]
+    );
+    // One that leaves the list while it is heard goes without a word.
+    scrape(&bench, "w2");
+    wait(&bench, 1).await;
+    bench.receiver.expect(names(&[]));
+    wait(&bench, 28).await;
+    assert_eq!(
+        (bench.receiver.silent().len(), bench.keep.retired().len()),
+        (0, 1)
+    );
+    bench.keep.lines();
+    wait(&bench, 1).await;
+    assert_eq!(
+        (bench.receiver.silent().len(), bench.keep.retired().len()),
+        (0, 2)
+    );
+    assert_eq!(provisional(&bench), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn there_are_series_about_senders() {
+    let bench = Bench::new();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(bench.receiver.clone().run(stop.clone()));
+    scrape(&bench, "w1");
+    bench.keep.lines();
+    bench.clock.sleep(Duration::from_millis(46_500)).await;
+    stop.cancel();
+    running.await.unwrap();
+    let said: Vec<String> = bench
+        .keep
+        .lines()
+        .iter()
+        .filter_map(|line| line.strip_prefix("whole senders @").map(str::to_owned))
+        .collect();
+    let line = |time: i64, up: u8| {
+        let labels = "{instance=\"localhost\", job=\"skopos\", node=\"w1\"}";
+        format!(
+            "{}: skopos_sender_up{labels} {up}, skopos_sender_last_heard_timestamp_seconds{labels} 1e+06",
+            START + time
+        )
+    };
+    assert_eq!(
+        said,
+        [line(1_000, 1), line(16_000, 1), line(31_000, 0), line(46_000, 0)]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_used_for_an_hour_is_let_go() {
+    let bench = Bench::new();
+    let one = |name: &str| {
+        [Written::new(
+            &format!("{name} job={name}"),
+            &[(bench.clock.now().0, 1.0)],
+        )]
+    };
+    bench.send(&node("w1"), "2.0", &one("a"));
+    for _ in 0..80 {
+        bench.send(&node("w1"), "2.0", &one("b"));
+        wait(&bench, 60).await;
+    }
+    assert_eq!(bench.receiver.senders()[0].series, 1);
+    assert_eq!(bench.keep.asked(), 2 + 2);
+    bench.send(&node("w1"), "2.0", &one("a"));
+    bench.send(&node("w1"), "2.0", &one("b"));
+    assert_eq!(bench.keep.asked(), 2 + 3);
+}
