@@ -204,6 +204,8 @@ impl Core {
         Stand {
             may: self.open,
             peer_holds: self.is_heard(now) && self.peer.holds,
+            peer_is_free: self.config.peer.is_none()
+                || (self.peer.heard_within(now, self.config.out_of_step_after) && !self.peer.holds),
             epoch: self.epoch,
         }
     }
