@@ -215,8 +215,8 @@ fn put_metadata(out: &mut Vec<u8>, draft: &Draft, symbols: &mut Symbols) {
 }
 
 /// The table of a request as it is being made; the first symbol is the empty text.
-struct Symbols {
-    encoded: Vec<u8>,
+pub(crate) struct Symbols {
+    pub(crate) encoded: Vec<u8>,
     /// Where each symbol's text is in `encoded`.
     places: Vec<(u32, u32)>,
     known: HashTable<u32>,
@@ -235,7 +235,7 @@ impl Default for Symbols {
 }
 
 impl Symbols {
-    fn of(&mut self, text: &[u8]) -> u32 {
+    pub(crate) fn of(&mut self, text: &[u8]) -> u32 {
         let Self {
             encoded,
             places,
