@@ -63,7 +63,7 @@ pub(crate) struct Core {
     epoch: u64,
     /// What we are done with, and when it ended: the other replica may not have heard of that yet.
     done: BTreeMap<u64, Timestamp>,
-    /// When what is over was last let go of, while following.
+    /// When what is over was last let go of.
     tidied: Timestamp,
     quiet: Quiet,
     records: Records,
@@ -202,6 +202,7 @@ impl Core {
 
     /// Lets go of resolved alerts that nobody has to be told about, and of the group once it is empty.
     fn settle(&mut self, key: &Key) {
+        let is_paired = self.is_paired();
         let Some(group) = self.groups.get_mut(key) else {
             return;
         };
@@ -235,7 +236,8 @@ impl Core {
             group.remove(fingerprint);
             self.alerts -= 1;
             self.records.no_alert(fingerprint);
-            if speaks {
+            // Full: at worst an end is told once more after both have spoken.
+            if is_paired && speaks && self.done.len() < ALERTS_MAX {
                 self.done.insert(fingerprint, now);
             }
         }

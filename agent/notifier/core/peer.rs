@@ -10,7 +10,7 @@ use std::sync::Arc;
 use model::Timestamp;
 
 use super::reconcile::state;
-use super::{ALERTS_MAX, Core, KEEPS};
+use super::{ALERTS_MAX, Core};
 use crate::alert::Alert;
 use crate::delivered::Delivered;
 use crate::group::{Group, Key};
@@ -18,7 +18,6 @@ use crate::records::{QueueRecord, ToldRecord};
 
 impl Core {
     pub(super) fn hear_peer(&mut self, now: Timestamp) {
-        self.done.retain(|_, when| now.since(*when) < KEEPS);
         let left = self.records.left();
         let mut stood = BTreeMap::new();
         for alert in left.alerts {
