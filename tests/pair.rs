@@ -10,7 +10,7 @@ use crate::fakes::pagerduty::{PagerDuty, ROUTING_KEY};
 use crate::fakes::peer::{Answer, Peer};
 use crate::fakes::slack::Slack;
 use crate::harness::components::free_port;
-use crate::harness::{Skopos, long_run};
+use crate::harness::{Skopos, long_run, root};
 
 const NODES: usize = 5;
 const RULES: &str = "groups:
@@ -521,4 +521,83 @@ async fn restart(process: &mut Skopos) {
     process.signal("-TERM");
     process.wait_for_end().await;
     process.kill_and_restart();
+}
+
+/// The blocks of a manual, by language.
+fn blocks(manual: &str, language: &str) -> Vec<String> {
+    let parts = manual.split(&format!("```{language}\n")).skip(1);
+    parts
+        .filter_map(|rest| rest.split("```").next().map(str::to_owned))
+        .collect()
+}
+
+#[tokio::test]
+async fn the_manual_does_what_it_says() {
+    let manual = std::fs::read_to_string(root().join("agent/pair.md")).unwrap();
+    let ports: Vec<String> = (0..3).map(|_| free_port().to_string()).collect();
+    let here = |text: &str| {
+        ["9470", "9471", "9472"]
+            .iter()
+            .zip(&ports)
+            .fold(text.to_owned(), |text, (written, port)| {
+                text.replace(written, port)
+            })
+    };
+    let folder = tempfile::tempdir().unwrap();
+    for file in blocks(&manual, "yaml") {
+        let name = file.lines().next().unwrap().trim_start_matches("# ").to_owned();
+        std::fs::write(folder.path().join(name), here(&file)).unwrap();
+    }
+    let scripts = blocks(&manual, "sh");
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_skopos"));
+    let path = format!(
+        "{}:{}",
+        program.parent().unwrap().display(),
+        std::env::var("PATH").unwrap()
+    );
+    let shell = |script: &str| {
+        let mut command = std::process::Command::new("sh");
+        command
+            .args(["-ec", script])
+            .env("PATH", &path)
+            .current_dir(folder.path());
+        command
+    };
+    let made = shell(&scripts[0]).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+    // The shell stays, so that what it started ends with it.
+    let script = format!("{}\ntrap 'kill $(jobs -p)' TERM; wait; wait", here(&scripts[1]));
+    let mut running = shell(&script)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let ask = async |port: &str, query: &str| -> usize {
+        let url = reqwest::Url::parse_with_params(
+            &format!("http://127.0.0.1:{port}/api/v1/query"),
+            [("query", query)],
+        );
+        let Ok(answer) = quick().get(url.unwrap()).send().await else {
+            return 0;
+        };
+        let answer: Value = answer.json().await.unwrap_or_default();
+        answer["data"]["result"].as_array().map_or(0, Vec::len)
+    };
+    let until = Instant::now() + Duration::from_secs(60);
+    for port in &ports[..2] {
+        for query in [
+            "node_load1{node=\"web-1\"}",
+            "skopos_sender_up{node=\"web-1\"} == 1",
+            "skopos_pair_in_step == 1",
+        ] {
+            while ask(port, query).await == 0 {
+                assert!(Instant::now() < until, "{query} is not answered on {port}");
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+        }
+    }
+    let stopped = std::process::Command::new("kill")
+        .args(["-TERM", &running.id().to_string()])
+        .status();
+    assert!(stopped.is_ok_and(|status| status.success()));
+    _ = running.wait();
 }

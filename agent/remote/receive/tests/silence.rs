@@ -64,7 +64,12 @@ async fn a_silent_node_is_down_as_long_as_it_is_silent_and_its_series_have_ended
     wait(&bench, 600).await;
     let again = provisional(&bench);
     assert_eq!(again.len(), 10);
-    assert!(again.iter().all(|line| line.contains("up{") && !line.contains("load{")), "{again:?}");
+    assert!(
+        again
+            .iter()
+            .all(|line| line.contains("up{") && !line.contains("load{")),
+        "{again:?}"
+    );
     scrape(&bench, "w1");
     wait(&bench, 1).await;
     assert_eq!(bench.receiver.silent(), []);
