@@ -525,8 +525,10 @@ async fn restart(process: &mut Skopos) {
 
 /// The blocks of a manual, by language.
 fn blocks(manual: &str, language: &str) -> Vec<String> {
-    let parts = manual.split(&format!("```{language}\n")).skip(1);
-    parts
+    let fence = format!("```{language}\n");
+    manual
+        .split(&fence)
+        .skip(1)
         .filter_map(|rest| rest.split("```").next().map(str::to_owned))
         .collect()
 }
