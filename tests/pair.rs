@@ -1,6 +1,7 @@
 //! Two cluster replicas and five nodes as real processes: killed and stopped at random, nothing lost, nothing twice.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -567,12 +568,13 @@ async fn the_manual_does_what_it_says() {
     };
     let made = shell(&scripts[0]).output().unwrap();
     assert!(made.status.success(), "{made:?}");
-    // The shell stays, so that what it started ends with it.
-    let script = format!("{}\ntrap 'kill $(jobs -p)' TERM; wait; wait", here(&scripts[1]));
-    let mut running = shell(&script)
+    // A group of their own, so that what the shell started ends with it, however this test ends.
+    let started = shell(&(here(&scripts[1]) + "\nwait"))
         .stdout(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
+        .stderr(std::process::Stdio::null())
+        .process_group(0)
+        .spawn();
+    let running = Family(started.unwrap());
     let ask = async |port: &str, query: &str| -> usize {
         let url = reqwest::Url::parse_with_params(
             &format!("http://127.0.0.1:{port}/api/v1/query"),
@@ -597,9 +599,18 @@ async fn the_manual_does_what_it_says() {
             }
         }
     }
-    let stopped = std::process::Command::new("kill")
-        .args(["-TERM", &running.id().to_string()])
-        .status();
-    assert!(stopped.is_ok_and(|status| status.success()));
-    _ = running.wait();
+    drop(running);
+}
+
+/// A process and all that it started.
+struct Family(std::process::Child);
+
+impl Drop for Family {
+    fn drop(&mut self) {
+        let group = format!("-{}", self.0.id());
+        _ = std::process::Command::new("kill")
+            .args(["-KILL", "--", &group])
+            .status();
+        _ = self.0.wait();
+    }
 }

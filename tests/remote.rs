@@ -545,7 +545,7 @@ async fn receiving_the_same_stream_is_measured_beside_a_real_prometheus() {
             memory_kib(skopos.pid(), "VmRSS:") / 1024,
             memory_kib(peer.0.id(), "VmRSS:") / 1024
         );
-        let kept = skopos.value("count(count_over_time({job=\"shop\"}[1h]))").await;
+        let kept = skopos.value("count(last_over_time({job=\"shop\"}[1h]))").await;
         assert_eq!(kept, Some((targets * 500) as f64));
         costs.insert(format!("{version:?}"), (ours, theirs));
         assert_eq!(skopos.stop().await, 0);
