@@ -41,7 +41,7 @@ impl Core {
             let is_time = now.since(self.tidied) >= LOOK_AGAIN || now < self.tidied;
             if is_time {
                 self.tidied = now;
-                self.done.retain(|_, when| now.since(*when) < KEEPS);
+                self.over.retain(|_, over| now.since(over.at) < KEEPS);
             }
             let is_stirred = self.records.were_stirred();
             if !speaks {
@@ -57,7 +57,7 @@ impl Core {
         info!(epoch = self.epoch, "tells nobody any more");
         self.speaks = false;
         self.records.close();
-        self.done.clear();
+        self.over.clear();
         for nth in 0..self.lanes.len() {
             let Some(lane) = self.lanes.get_mut(nth) else {
                 continue;

@@ -454,6 +454,36 @@ async fn both_spoke(wins: usize) {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_returning_sender_knew_alone_is_held_against_what_was_heard_meanwhile() {
+    let first = half(BOTH, speaks(1, LONG));
+    let second = other(&first, BOTH, follows(1));
+    for url in ["http://hook/", "http://slack/"] {
+        first.receivers.behave(url, Manner::TakesAfter(secs(3)));
+    }
+    for n in ["Ended", "Lasting"] {
+        first.fires(n, n).await;
+    }
+    first.wait(secs(32)).await;
+    // One message is on its way, the other waits; and that is the last of it for a while.
+    let first = first.crash().await;
+    first.is_told_that(follows(1)).await;
+    for url in ["http://hook/", "http://slack/"] {
+        first.receivers.behave(url, Manner::Takes);
+    }
+    second.is_told_that(speaks(2, LONG)).await;
+    second.resolves("Ended", "Ended", START).await;
+    second.wait(secs(30)).await;
+    let before = (second.hook().len(), second.slack().len());
+    copy(&first, &second);
+    second.wait(minutes(5)).await;
+    let told = words(&second.hook()[before.0..]);
+    assert_eq!(told, [word("Ended", "resolved"), word("Lasting", "firing")]);
+    let again = second.slack();
+    assert_eq!((again.len() - before.1, marked(&again)), (2, 2));
+    second.balances();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_word_that_nobody_stands_behind_neither_fires_nor_resolves() {
     let world = half(HOOK, speaks(1, LONG));
     let guess = |event: model::AlertEvent| model::AlertEvent {
