@@ -89,7 +89,7 @@ pub fn check(world: &World, plan: &Plan) -> (Vec<String>, Seen) {
         check
             .wrong
             .extend(refused.map(|why| format!("{name} refused: {why}")));
-        check.lost(name, &told);
+        check.untold(name, &told);
         check.false_words(name, &told);
     }
     check.repeats("slack", &world.slack);
@@ -106,7 +106,7 @@ pub fn check(world: &World, plan: &Plan) -> (Vec<String>, Seen) {
 
 impl Check<'_> {
     /// Every firing that lasted long enough was told, and at the end everybody knows how things stand.
-    fn lost(&mut self, receiver: &str, told: &[Told]) {
+    fn untold(&mut self, receiver: &str, told: &[Told]) {
         let states = state_of(told);
         let mut wrong = Vec::new();
         for subject in &self.subjects {
@@ -292,34 +292,45 @@ impl Check<'_> {
         }
     }
 
-    /// What a node has read and taken is in both replicas.
+    /// What a node has read and taken is in both replicas; what one has lost with its disk is in the other.
     fn samples(&mut self) {
         let mut wrong = Vec::new();
-        for name in REPLICAS {
-            let Some(replica) = self.world.replica(name) else {
-                continue;
-            };
-            for ground in &self.world.grounds {
-                let kept = replica.samples(&ground.name);
-                let reads = ground.reads.lock();
-                let due = reads.iter().filter(|read| read.at + GRACE < self.plan.end);
-                let (mut missing, mut first) = (0, None);
-                for read in due {
-                    self.seen.samples += 1;
-                    if kept.get(&read.time) != Some(&read.facts.load) {
-                        missing += 1;
-                        first.get_or_insert(read.at);
+        for ground in &self.world.grounds {
+            let name = ground.name;
+            let kept = REPLICAS.map(|replica| {
+                let there = self.world.replica(replica);
+                there.map(|there| there.samples(name)).unwrap_or_default()
+            });
+            let reads = ground.reads.lock();
+            let mut missing: BTreeMap<&str, (usize, Duration)> = BTreeMap::new();
+            for read in reads.iter().filter(|read| read.at + GRACE < self.plan.end) {
+                self.seen.samples += 1;
+                let has = [0, 1].map(|nth| kept[nth].get(&read.time) == Some(&read.facts.load));
+                // What its own disk has lost before it was sent.
+                if self.lost(name, read.at) && !has[0] && !has[1] {
+                    continue;
+                }
+                let lost = REPLICAS.map(|replica| self.lost(replica, read.at));
+                for nth in [0, 1] {
+                    let excused = lost[nth] && (has[1 - nth] || lost[1 - nth]);
+                    if !has[nth] && !excused {
+                        missing.entry(REPLICAS[nth]).or_insert((0, read.at)).0 += 1;
                     }
                 }
-                if let Some(first) = first {
-                    let node = &ground.name;
-                    wrong.push(format!(
-                        "{missing} samples of {node} are missing in {name}, from {}",
-                        clock(first)
-                    ));
-                }
+            }
+            for (replica, (count, first)) in missing {
+                let from = clock(first);
+                wrong.push(format!(
+                    "{count} samples of {name} are missing in {replica}, from {from}"
+                ));
             }
         }
         self.wrong.extend(wrong);
+    }
+
+    /// Whether a machine has lost since then what it had on its disk.
+    fn lost(&self, name: &str, since: Duration) -> bool {
+        let mut blows = self.world.blows.iter();
+        blows.any(|blow| blow.loses && blow.name == name && since <= blow.at)
     }
 }

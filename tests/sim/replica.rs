@@ -10,6 +10,7 @@ use model::outside::{Call, Client, Files, Response, Serve};
 use model::{BoxFuture, Clock, Ledger, MatchOp, Matcher, Select, TimeRange, Timestamp};
 use prometheus::Registry;
 use remote::receive::Receiver;
+use skopos::relay;
 use tokio::sync::mpsc;
 
 use super::faults::REPLICAS;
@@ -49,6 +50,7 @@ groups:
 
 const NOTIFIER_CONFIG: &str = "
 slack: { webhook_url: 'http://slack/services/T/B/x' }
+pagerduty: { routing_key: '0123456789abcdef0123456789abcdef', url: 'http://pager/v2/enqueue' }
 group_by: ['...']
 group_wait: 5s
 group_interval: 1m
@@ -131,7 +133,7 @@ impl Replica {
         let rules = rules::Manager::new(near, &registry, rules::Options::default());
         let groups = rules::load(&[("sim.yaml", RULE_FILE)]).map_err(|wrong| format!("{wrong:?}"))?;
         rules.apply(groups);
-        let near = pair::Neighbours {
+        let near = relay::neighbours(relay::Around {
             client,
             arbiter: Some(
                 outside
@@ -141,34 +143,12 @@ impl Replica {
             ),
             events,
             merged,
-            heard: {
-                let receiver = receiver.clone();
-                Arc::new(move || receiver.heard())
-            },
-            heard_elsewhere: {
-                let receiver = receiver.clone();
-                Arc::new(move |heard| receiver.heard_elsewhere(heard))
-            },
-            fullness: {
-                let (store, rules) = (store.clone(), rules.clone());
-                Arc::new(move || {
-                    let groups = rules.view();
-                    let rules = groups.iter().flat_map(|group| &group.rules);
-                    pair::Fullness {
-                        oldest: store.oldest(),
-                        series: store.series_count() as u64,
-                        alerts: rules.map(|rule| rule.alerts.len() as u64).sum(),
-                    }
-                })
-            },
-            inherit: {
-                let rules = rules.clone();
-                Arc::new(move || rules.inherit())
-            },
-            copy: Arc::new(|_, _, _| Box::pin(std::future::ready(Ok(())))),
-            writes: Arc::new(NoWrites),
-        };
-
+            rules: rules.clone(),
+            notifier: notifier_handle.clone(),
+            receiver: receiver.clone(),
+            store: store.clone(),
+            clock: Arc::clone(&clock),
+        });
         let mut tasks = Tasks::new(5);
         tasks.spawn(SOURCES, {
             let receiver = receiver.clone();
@@ -209,6 +189,7 @@ impl Replica {
     pub fn serve(&self) -> Arc<dyn Serve> {
         Arc::new(Desk {
             receiver: self.receiver.clone(),
+            store: self.store.clone(),
             pair: self.pair.clone(),
             grounds: self.grounds.clone(),
             log: Arc::clone(&self.log),
@@ -244,6 +225,7 @@ impl Replica {
 /// In the place of the web server: who calls is known already.
 struct Desk {
     receiver: Arc<Receiver>,
+    store: Arc<store::Store>,
     pair: pair::Handle,
     grounds: Vec<Arc<Ground>>,
     log: Arc<Log>,
@@ -254,8 +236,11 @@ impl Serve for Desk {
         if pair::PATHS.contains(&call.path.as_str()) {
             return self.pair.serve(call);
         }
-        let response = if call.path == "/api/v1/write" {
+        let response = if call.path == "/peer/v1/head" {
+            self.receiver.head(&*self.store, &call.query)
+        } else if call.path == "/api/v1/write" {
             let response = self.receiver.write(&call);
+            self.store.written();
             let node = call.from.map(|from| from.name).unwrap_or_default();
             if let Some(ground) = self.grounds.iter().find(|ground| *ground.name == *node)
                 && (200..300).contains(&response.status)
@@ -267,15 +252,6 @@ impl Serve for Desk {
             status(404)
         };
         Box::pin(std::future::ready(response))
-    }
-}
-
-/// Nobody writes by hand here.
-struct NoWrites;
-
-impl Serve for NoWrites {
-    fn serve(&self, _: Call) -> BoxFuture<'static, Response> {
-        Box::pin(std::future::ready(status(404)))
     }
 }
 
