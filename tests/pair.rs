@@ -215,7 +215,7 @@ async fn range(replica: &Skopos, expr: &str, from: f64, to: f64) -> BTreeMap<(St
             ("query", expr.to_owned()),
             ("start", from.to_string()),
             ("end", to.to_string()),
-            ("step", "10".to_owned()),
+            ("step", "2".to_owned()),
         ],
     )
     .unwrap();

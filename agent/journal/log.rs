@@ -198,13 +198,17 @@ impl Journal {
         let mut merged = Merged::default();
         let mut writer = self.writer();
         let mut fresh: BTreeMap<Arc<str>, Entry> = BTreeMap::new();
+        let mut same = Vec::new();
         self.read(|map| {
             for mut entry in entries {
                 entry.grave = entry.is_removal();
                 let known = fresh.get(&entry.key).or_else(|| map.known(&entry.key));
                 match known.map_or(Ordering::Greater, |known| entry.compare(known)) {
                     Ordering::Less => merged.old += 1,
-                    Ordering::Equal => merged.same += 1,
+                    Ordering::Equal => {
+                        merged.same += 1;
+                        same.push(entry.key);
+                    }
                     Ordering::Greater => {
                         merged.taken += 1;
                         fresh.insert(Arc::clone(&entry.key), entry);
@@ -213,6 +217,10 @@ impl Journal {
             }
         });
         self.keep(&mut writer, fresh, origin)?;
+        let mut map = self.0.map.write().unwrap_or_else(PoisonError::into_inner);
+        for key in same {
+            map.confirm(&key, origin);
+        }
         Ok(merged)
     }
 
@@ -260,6 +268,12 @@ impl Journal {
             let later = map.since(seq, origin);
             later.filter(|(_, entry)| wanted(&entry.key)).count()
         })
+    }
+
+    /// Keys under a prefix that are not known from `origin`: of what somebody keeps there, these are no more.
+    #[must_use]
+    pub fn not_from(&self, prefix: &str, origin: u64) -> Vec<String> {
+        self.read(|map| map.not_from(prefix, origin))
     }
 
     /// The number of the newest change.

@@ -99,6 +99,20 @@ impl Map {
         }
     }
 
+    /// Somebody else says what is there already.
+    pub(crate) fn confirm(&mut self, key: &str, origin: u64) {
+        if let Some(slot) = self.slots.get_mut(key) {
+            slot.origin = origin;
+        }
+    }
+
+    /// Keys under a prefix that `origin` has not told us.
+    pub(crate) fn not_from(&self, prefix: &str, origin: u64) -> Vec<String> {
+        let alike = self.alike(prefix).map(|entry| &entry.key);
+        let others = alike.filter(|key| self.slots.get(*key).is_some_and(|slot| slot.origin != origin));
+        others.map(|key| key.to_string()).collect()
+    }
+
     fn forget(&mut self, key: &str) {
         if let Some(slot) = self.slots.remove(key) {
             self.order.remove(&slot.seq);

@@ -305,6 +305,11 @@ fn who_told_us_is_not_told_the_same_but_its_next_life_is() {
     assert_eq!(keys(told(&b, 0, 7)), ["s/y"]);
     assert_eq!(keys(told(&b, 0, 8)), ["s/x", "s/y"]);
     assert_eq!(b.count_since(0, 7, |_| true), 1);
+    assert_eq!(b.not_from("s/", 7), ["s/y"]);
+    // Its next life says the same: it need not be told either.
+    b.merge(told(&a, 0, 9).0, 8).unwrap();
+    assert_eq!(keys(told(&b, 0, 8)), ["s/y"]);
+    b.merge(told(&a, 0, 9).0, 7).unwrap();
     let (_, upto) = told(&b, 0, 7);
     assert_eq!((keys(told(&b, upto, 8)).len(), upto), (0, b.seq()));
 }

@@ -42,16 +42,15 @@ impl Handle {
     /// The body of `GET /api/v2/silences`; of a filter such as `name="value"` a silence must have every matcher.
     ///
     /// # Errors
-    /// Status and body of a refusal, here and below.
+    /// Status of a refusal and a sentence in Alertmanager's words, here and below. 400: a filter is none.
     pub fn silences_json(&self, filter: &[String]) -> Result<String, (u16, String)> {
         self.silences.list(filter)
     }
 
-    /// Answers `POST /api/v2/silences`: creates a silence, or changes the one that the body names.
+    /// Takes the body of `POST /api/v2/silences`: creates a silence, or changes the one that it names. Returns the id.
     ///
     /// # Errors
-    /// As Alertmanager's: 400 and 404 with a JSON string, 422 with an object that has a `message`; 500 when the
-    /// journal cannot be written.
+    /// 400 and 422: it is none. 404: there is none of this name. 500: the journal cannot be written.
     pub fn put_silence(&self, body: &[u8]) -> Result<String, (u16, String)> {
         self.silences.put(body)
     }
@@ -59,15 +58,15 @@ impl Handle {
     /// The body of `GET /api/v2/silence/{id}`.
     ///
     /// # Errors
-    /// 422: that is no id. 404, without a body: there is none of this name.
+    /// 422: that is no id. 404: there is none of this name.
     pub fn get_silence(&self, id: &str) -> Result<String, (u16, String)> {
         self.silences.get(id)
     }
 
-    /// Answers `DELETE /api/v2/silence/{id}`: ends it now. The answer has no body.
+    /// Ends one now, as `DELETE /api/v2/silence/{id}` asks.
     ///
     /// # Errors
-    /// As [`Self::get_silence`]; 500 when the journal cannot be written.
+    /// As [`Self::get_silence`]; 500: the journal cannot be written.
     pub fn delete_silence(&self, id: &str) -> Result<(), (u16, String)> {
         self.silences.delete(id)
     }

@@ -21,6 +21,8 @@ use crate::words::Words;
 const HEARD_EVERY: Duration = Duration::from_secs(2);
 /// How often the table of words is looked through.
 const TIDY_EVERY: Duration = Duration::from_secs(5);
+/// How long what an earlier life of the peer left is kept, so that rules can adopt it.
+const SWEEP_PAUSE: Duration = Duration::from_secs(120);
 /// Pause before rules are asked again to adopt what nobody vouches for.
 const INHERIT_PAUSE: Duration = Duration::from_secs(60);
 
@@ -56,6 +58,10 @@ pub(crate) struct Core {
     /// What we say of ourselves has changed since.
     has_claims: bool,
     heard_told_at: Option<Duration>,
+    /// The last sender named.
+    named: Option<Arc<str>>,
+    /// When what earlier lives of the peer left may go: its present one has told all.
+    sweep_at: Option<Duration>,
     tidied_at: Duration,
     inherited_at: Option<Duration>,
     inherit_due: bool,
@@ -102,6 +108,7 @@ impl Core {
         let name: Arc<str> = config.name.as_str().into();
         let Kept { epoch, last } = journal.get(KEPT).unwrap_or_default();
         let epoch = epoch.max(journal.epoch());
+        let alone = config.peer.is_none() && config.lease_file.is_none();
         journal.set_author(Arc::clone(&name), epoch);
         journal.set_shared(keys.prefixes());
         Self {
@@ -118,7 +125,11 @@ impl Core {
             nth: 0,
             epoch,
             last,
-            leadership: Leadership::unknown(),
+            leadership: if alone {
+                Leadership::standalone()
+            } else {
+                Leadership::unknown()
+            },
             quiet_since: now,
             ticked_at: now,
             was_in_step: false,
@@ -129,12 +140,14 @@ impl Core {
             there_was: Got::default(),
             has_claims: false,
             heard_told_at: None,
+            named: None,
+            sweep_at: None,
             tidied_at: now,
             inherited_at: None,
             inherit_due: true,
             stopping: false,
             open: false,
-            alone: config.peer.is_none(),
+            alone,
             arbiter_error: String::new(),
             old_epochs: 0,
             config,
@@ -204,6 +217,8 @@ impl Core {
         Stand {
             may: self.open,
             peer_holds: self.is_heard(now) && self.peer.holds,
+            peer_is_free: self.config.peer.is_none()
+                || (self.peer.heard_within(now, self.config.out_of_step_after) && !self.peer.holds),
             epoch: self.epoch,
         }
     }
@@ -330,6 +345,32 @@ impl Core {
         due
     }
 
+    /// As many of them as go into a beat; the rest is named in the next ones.
+    pub(crate) fn some_of(
+        &mut self,
+        senders: BTreeMap<Arc<str>, Timestamp>,
+    ) -> BTreeMap<Arc<str>, Timestamp> {
+        if senders.len() <= HEARD_MAX {
+            return senders;
+        }
+        let after = self.named.take();
+        let rest = senders
+            .into_iter()
+            .filter(|(name, _)| after.as_ref().is_none_or(|after| name > after));
+        let some: BTreeMap<_, _> = rest.take(HEARD_MAX).collect();
+        if some.len() == HEARD_MAX {
+            self.named = some.keys().next_back().cloned();
+        }
+        some
+    }
+
+    /// Whose leavings may go now: all but those of this life of the peer.
+    pub(crate) fn takes_sweep(&mut self, now: Duration) -> Option<u64> {
+        self.sweep_at
+            .take_if(|at| now >= *at)
+            .map(|_| self.peer.incarnation)
+    }
+
     /// Takes in a beat, but for the map, which has to be on the disk first: see [`Self::took`].
     pub(crate) fn hear(&mut self, beat: Beat, now: Duration, wall: Timestamp) -> Result<Heard, Refusal> {
         if beat.replica == self.name {
@@ -341,7 +382,9 @@ impl Core {
         let order = self.peer.hear(&beat, now, wall);
         if order == Order::New {
             info!(peer = &*beat.replica, "the other replica is heard");
-            self.words.peer_is_new();
+            // What its last life had firing is nobody's now, unless it says so again.
+            self.inherit_due |= self.words.peer_is_new();
+            self.sweep_at = None;
             (self.sent, self.there_was) = (Got::default(), Got::default());
         }
         self.claims(&beat, order, now);
@@ -390,7 +433,7 @@ impl Core {
     }
 
     /// A stretch of the peer's map is on our disk.
-    pub(crate) fn took(&mut self, incarnation: u64, (since, upto, all): (u64, u64, u64)) {
+    pub(crate) fn took(&mut self, incarnation: u64, (since, upto, all): (u64, u64, u64), now: Duration) {
         if incarnation != self.peer.incarnation {
             return;
         }
@@ -398,7 +441,12 @@ impl Core {
         if since <= *got && upto > *got {
             *got = upto;
         }
-        self.start.caught_up |= *got >= all;
+        let whole = *got >= all;
+        self.start.caught_up |= whole;
+        if whole && self.peer.is_new {
+            self.peer.is_new = false;
+            self.sweep_at = Some(now + SWEEP_PAUSE);
+        }
     }
 
     /// What the peer says about leading.

@@ -23,6 +23,8 @@ pub(crate) struct Elector {
     held: Option<Held>,
     /// Epoch of a take-over that was not answered: it may have happened.
     tried: Option<u64>,
+    /// Since when there has been no lease at all.
+    missing_since: Option<Duration>,
     look: Option<Look>,
     next: Duration,
     /// Whether the state that we would write over is in doubt.
@@ -61,6 +63,8 @@ pub(crate) struct Stand {
     pub(crate) may: bool,
     /// The other replica says that it holds a lease that we cannot find.
     pub(crate) peer_holds: bool,
+    /// It was just heard to hold none, or there is no other.
+    pub(crate) peer_is_free: bool,
     /// The highest epoch seen anywhere.
     pub(crate) epoch: u64,
 }
@@ -88,6 +92,7 @@ impl Elector {
             seen: None,
             held: None,
             tried: None,
+            missing_since: None,
             look: None,
             next: Duration::ZERO,
             in_doubt: true,
@@ -147,6 +152,7 @@ impl Elector {
             Ok(None) => self.missing(now, stand),
             Ok(Some((lease, revision))) => {
                 self.in_doubt = false;
+                self.missing_since = None;
                 let changed_at = match &self.seen {
                     Some(seen) if seen.lease == lease && seen.revision.is_some() => seen.changed_at,
                     _ => now,
@@ -192,6 +198,7 @@ impl Elector {
                     changed_at: now,
                 });
                 self.tried = None;
+                self.missing_since = None;
                 self.hasty = 0;
                 self.in_doubt = false;
             }
@@ -269,20 +276,24 @@ impl Elector {
         }
     }
 
-    /// There is no lease. Who held it makes it anew; for as long as that one's time runs, nobody else does.
+    /// There is no lease. Who held it makes it anew; for as long as that one's time may run, nobody else does, unless
+    /// the other is heard to say that it holds none.
     fn missing(&mut self, now: Duration, stand: Stand) -> Option<Ask> {
         self.in_doubt = false;
-        let mut free = stand.may && !stand.peer_holds;
+        let since = *self.missing_since.get_or_insert(now);
         if let Some(seen) = &mut self.seen {
             seen.revision = None;
-            let other = seen
-                .lease
-                .holder
-                .as_ref()
-                .is_some_and(|holder| *holder != self.name);
-            free &= !other || now >= seen.changed_at + self.lease_duration;
+        }
+        let over = now >= since + self.lease_duration;
+        let free = stand.may && !stand.peer_holds && (stand.peer_is_free || over);
+        if !over {
+            self.next = self.next.min(since + self.lease_duration);
         }
         let epoch = stand.epoch.max(self.tried.unwrap_or(0));
+        if !self.here(now) {
+            // Ours ran out before it vanished: somebody else may have had one since.
+            self.held = None;
+        }
         (free || self.held.is_some()).then(|| self.take(Stand { epoch, ..stand }))
     }
 

@@ -258,7 +258,8 @@ impl Inner {
         count("refused", heard.refused);
         match self.journal.merge_aside(heard.entries, heard.incarnation).await {
             Ok(merged) => {
-                self.core.lock().took(heard.incarnation, heard.stretch);
+                let now = self.clock.running();
+                self.core.lock().took(heard.incarnation, heard.stretch, now);
                 count("taken", merged.taken);
                 count("old", merged.old);
                 count("same", merged.same);
@@ -281,10 +282,8 @@ impl Inner {
         let (now, wall) = (self.clock.running(), self.clock.now());
         let fullness = (near.seen.fullness)();
         let names = self.core.lock().names_senders(now);
-        let heard = names.then(|| {
-            let heard = (near.seen.heard)();
-            heard.into_iter().take(crate::beat::HEARD_MAX).collect()
-        });
+        let heard = names.then(|| (near.seen.heard)());
+        let heard = heard.map(|heard| self.core.lock().some_of(heard));
         Beat {
             heard,
             ..self.core.lock().compose(now, wall, fullness)

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::beat::{Beat, Fullness, Last, PATH};
-use crate::config::{Config, Keys};
+use crate::config::{Config, Keys, PEER};
 use crate::core::{KEPT, Kept};
 use crate::elector::Ask;
 use crate::handle::{Handle, Inner, Near};
@@ -47,7 +47,7 @@ pub struct Neighbours {
     pub merged: mpsc::Sender<AlertEvent>,
     /// When we last heard each sender.
     pub heard: Arc<dyn Fn() -> BTreeMap<Arc<str>, Timestamp> + Send + Sync>,
-    /// Told when the peer did, by our clock.
+    /// Told when the peer did, by our clock; of very many senders not all at once.
     pub heard_elsewhere: Arc<dyn Fn(BTreeMap<Arc<str>, Timestamp>) + Send + Sync>,
     pub fullness: Arc<dyn Fn() -> Fullness + Send + Sync>,
     /// Has our rules adopt what the peer's rules had firing: its table lies in the journal under `peer/`.
@@ -114,6 +114,7 @@ impl Pair {
             beating: None,
             copying: None,
             keeping: None,
+            sweeping: None,
             next_beat: now,
             next_copy: now,
             kept,
@@ -139,6 +140,7 @@ struct Task {
     beating: Work<&'static str>,
     copying: Work<Result<(), String>>,
     keeping: Work<Option<Kept>>,
+    sweeping: Work<()>,
     next_beat: Duration,
     next_copy: Duration,
     /// As it lies on the disk.
@@ -174,6 +176,7 @@ impl Task {
             outcome = done(&mut self.beating) => self.beaten(outcome),
             copied = done(&mut self.copying) => self.copied(copied),
             kept = done(&mut self.keeping) => if let Some(kept) = kept { self.kept = kept },
+            () = done(&mut self.sweeping) => {}
             more = hear(&mut self.events, &mut said) => {
                 if more {
                     self.tell(said);
@@ -220,6 +223,7 @@ impl Task {
         }
         let inherits = core.takes_inherit(now);
         let kept = core.kept();
+        let sweeps = core.takes_sweep(now);
         drop(core);
         if beats_now {
             self.beat(now);
@@ -229,6 +233,10 @@ impl Task {
         }
         if inherits {
             (self.inherit)();
+        }
+        if let Some(incarnation) = sweeps {
+            let gone = inner.journal.not_from(PEER, incarnation);
+            self.sweeping = Some(Box::pin(sweep(Arc::clone(&inner), gone)));
         }
         if self.keeping.is_none() && kept != self.kept && inner.config.peer.is_some() {
             self.keeping = Some(Box::pin(async move {
@@ -472,6 +480,16 @@ async fn keep(inner: &Inner, kept: Kept) -> Option<Kept> {
         return None;
     }
     Some(kept)
+}
+
+/// Lets go of what is no more in the peer's own tables.
+async fn sweep(inner: Arc<Inner>, gone: Vec<String>) {
+    let changes = gone.into_iter().map(Change::remove).collect();
+    if let Err(error) = inner.journal.write(changes).await {
+        // They are no harm, and go with the next life of the peer.
+        inner.metrics.journal_failures.inc();
+        warn!(%error, "what an earlier life of the other replica left stays");
+    }
 }
 
 async fn within<T>(

@@ -13,6 +13,8 @@ pub(crate) struct Peer {
     /// Of its present life; 0 before the first beat.
     pub(crate) incarnation: u64,
     nth: u64,
+    /// Of this life it has not told all yet.
+    pub(crate) is_new: bool,
     pub(crate) heard_at: Option<Duration>,
     pub(crate) heard: Option<Timestamp>,
     pub(crate) holds: bool,
@@ -72,6 +74,7 @@ impl Peer {
         if order == Order::New {
             *self = Self {
                 behind_since: Some(now),
+                is_new: true,
                 ..Self::default()
             };
         }

@@ -23,6 +23,8 @@ pub(crate) enum Copied {
 pub(crate) struct Start {
     lead_patience: Duration,
     copy_patience: Duration,
+    /// There is nobody to wait for.
+    alone: bool,
     pub(crate) since: Duration,
     /// The whole shared map of the other has been heard since.
     pub(crate) caught_up: bool,
@@ -45,6 +47,7 @@ impl Start {
         Self {
             lead_patience: config.lead_patience,
             copy_patience: config.copy_patience,
+            alone: config.peer.is_none(),
             since: now,
             caught_up: false,
             copied: if has_data {
@@ -52,7 +55,7 @@ impl Start {
             } else {
                 Copied::Wanted
             },
-            is_open: config.peer.is_none(),
+            is_open: false,
         }
     }
 
@@ -72,7 +75,7 @@ impl Start {
     }
 
     fn opens(&self, waited: Duration, other: Other) -> bool {
-        if waited >= self.copy_patience {
+        if self.alone || waited >= self.copy_patience {
             return true;
         }
         if !other.heard {

@@ -70,15 +70,17 @@ impl Words {
     }
 
     /// Another life of the peer: what the last one knew is no evidence any more, until it is said again.
-    pub(crate) fn peer_is_new(&mut self) {
+    /// True if there is anything left of it.
+    pub(crate) fn peer_is_new(&mut self) -> bool {
         self.peer.retain(|_, word| word.fires());
         for word in self.peer.values_mut() {
             word.event.known = false;
         }
         let all: Vec<u64> = self.peer.keys().copied().collect();
-        for fingerprint in all {
-            self.mark(fingerprint);
+        for fingerprint in &all {
+            self.mark(*fingerprint);
         }
+        !all.is_empty()
     }
 
     /// Whether what the peer said counts; what it alone said is told again when that changes.

@@ -176,3 +176,36 @@ fn bits(ready: &[Ready], is: impl Fn(&Ready) -> bool) -> u64 {
     let set = ready.iter().zip(0..).filter(|(ready, _)| is(ready));
     set.fold(0, |bits, (_, nth)| bits | 1 << nth)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forgotten_series_leave_nothing_behind_and_their_places_are_used_again() {
+        let mut lean = Lean::default();
+        let labels = |turn: u32, nth: u32| {
+            let value = |nth: u32| format!("{turn}/{nth}");
+            Labels::from_pairs([
+                ("__name__", "a".to_owned()),
+                ("x", value(nth)),
+                ("y", value(nth / 10)),
+            ])
+        };
+        for turn in 0..50 {
+            let ids: Vec<u32> = (0..1000)
+                .map(|nth| {
+                    let id = lean.next();
+                    lean.insert(&labels(turn, nth), reference::make(TargetRef(1), turn, nth));
+                    id
+                })
+                .collect();
+            assert_eq!(lean.len(), 1000);
+            assert!(ids.iter().all(|id| *id < 1000));
+            assert!(lean.pairs.end() <= 1101, "{}", lean.pairs.end());
+            lean.remove(&ids);
+            assert_eq!((lean.len(), lean.pairs.iter().count()), (0, 0));
+        }
+        assert!(lean.sets.bytes() <= 64 << 10);
+    }
+}

@@ -51,6 +51,12 @@ impl Sets {
         self.free.entry(place.length).or_default().push(place.at);
     }
 
+    /// What the lists take, with those that were given back.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.pieces.iter().map(|piece| piece.len() * 4).sum()
+    }
+
     fn fresh(&mut self, length: usize) -> NonZeroU32 {
         let left = self.pieces.last().map_or(0, |last| last.len() - self.used);
         if left < length || left == 0 {

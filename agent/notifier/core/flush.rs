@@ -32,6 +32,8 @@ impl Core {
         for lane in 0..self.lanes.len() {
             if self.owes(lane, key, now) {
                 self.mark(lane, key, now);
+            } else if let Some(lane) = self.lanes.get_mut(lane) {
+                lane.suspects.remove(key);
             }
         }
     }

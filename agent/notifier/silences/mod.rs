@@ -13,7 +13,6 @@ use journal::{Change, Journal, JournalError};
 use model::{Clock, Timestamp};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use tokio::sync::Notify;
 
 pub(crate) use quiet::Quiet;
@@ -24,7 +23,7 @@ const SILENCES_MAX: usize = 10_000;
 const RETENTION: std::time::Duration = std::time::Duration::from_secs(120 * 3600);
 const PREFIX: &str = "silences/";
 
-/// Status and body of an answer that is not 200.
+/// Status of an answer that is not 200, and a sentence.
 pub(crate) type Refusal = (u16, String);
 
 /// As it is kept.
@@ -131,7 +130,7 @@ impl Silences {
         Ok(shown::one(&self.find(id)?, self.clock.now()))
     }
 
-    /// Creates one, or changes the one that the body names. Returns `{"silenceID":…}`.
+    /// Creates one, or changes the one that the body names. Returns the id.
     pub(crate) fn put(&self, body: &[u8]) -> Result<String, Refusal> {
         let now = self.clock.now();
         let mut new = posted::read(body, now)?;
@@ -141,7 +140,7 @@ impl Silences {
             "" => None,
             id => {
                 let found = self.journal.get::<Silence>(&key(id));
-                Some(found.ok_or_else(|| sentence(404, "silence not found"))?)
+                Some(found.ok_or_else(unknown)?)
             }
         };
         let goes_on = before.as_ref().is_some_and(|before| before.becomes(&new, now));
@@ -154,7 +153,7 @@ impl Silences {
         }
         changes.push(Change::put(key(&new.id), &new));
         self.write(changes)?;
-        Ok(json!({ "silenceID": new.id }).to_string())
+        Ok(new.id)
     }
 
     /// Ends one now; one that has ended stays as it is.
@@ -169,10 +168,11 @@ impl Silences {
 
     fn find(&self, id: &str) -> Result<Silence, Refusal> {
         if !is_id(id) {
-            let why = format!("silenceID in path must be of type uuid: {}", json!(id));
-            return Err((422, json!({ "code": 601, "message": why }).to_string()));
+            let why = format!("silenceID in path must be of type uuid: {id:?}");
+            return Err((422, why));
         }
-        self.journal.get(&key(id)).ok_or_else(|| (404, String::new()))
+        let found = self.journal.get(&key(id));
+        found.ok_or_else(unknown)
     }
 
     /// What has to go so that there is room for one more: what is forgotten, else the one that expired first.
@@ -214,9 +214,12 @@ fn key(id: &str) -> String {
     format!("{PREFIX}{id}")
 }
 
-/// As Alertmanager's handlers say it: a JSON string.
 fn sentence(status: u16, why: &str) -> Refusal {
-    (status, json!(why).to_string())
+    (status, why.to_owned())
+}
+
+fn unknown() -> Refusal {
+    sentence(404, "silence not found")
 }
 
 /// A random UUID, version 4.

@@ -3,7 +3,6 @@
 
 use model::{MatchOp, Matcher, Timestamp};
 use serde::Deserialize;
-use serde_json::json;
 
 use super::quiet::Test;
 use super::{Refusal, Silence, sentence};
@@ -46,11 +45,11 @@ pub(super) fn read(body: &[u8], now: Timestamp) -> Result<Silence, Refusal> {
         time(posted.starts_at.as_deref())?,
         time(posted.ends_at.as_deref())?,
     );
-    let comment = posted.comment.ok_or_else(|| missing("comment in body"))?;
-    let created_by = posted.created_by.ok_or_else(|| missing("createdBy in body"))?;
-    let ends_at = ends.ok_or_else(|| missing("endsAt in body"))?;
+    let comment = posted.comment.ok_or_else(|| missing("comment"))?;
+    let created_by = posted.created_by.ok_or_else(|| missing("createdBy"))?;
+    let ends_at = ends.ok_or_else(|| missing("endsAt"))?;
     let matchers = matchers(posted.matchers)?;
-    let starts_at = starts.ok_or_else(|| missing("startsAt in body"))?;
+    let starts_at = starts.ok_or_else(|| missing("startsAt"))?;
     if starts_at >= ends_at {
         let why = "Failed to create silence: start time must be before end time";
         return Err(sentence(400, why));
@@ -74,12 +73,12 @@ pub(super) fn read(body: &[u8], now: Timestamp) -> Result<Silence, Refusal> {
 }
 
 fn matchers(posted: Option<Vec<PostedMatcher>>) -> Result<Vec<Matcher>, Refusal> {
-    let posted = posted.ok_or_else(|| missing("matchers in body"))?;
+    let posted = posted.ok_or_else(|| missing("matchers"))?;
     if posted.is_empty() {
-        return Err(invalid(612, "matchers in body should have at least 1 items"));
+        return Err(sentence(422, "matchers in body should have at least 1 items"));
     }
     let matchers = posted.into_iter().enumerate().map(|(nth, posted)| {
-        let lacks = |what: &str| missing(&format!("matchers.{nth}.{what} in body"));
+        let lacks = |what: &str| missing(&format!("matchers.{nth}.{what}"));
         let is_regex = posted.is_regex.ok_or_else(|| lacks("isRegex"))?;
         let op = match (posted.is_equal.unwrap_or(true), is_regex) {
             (true, false) => MatchOp::Equal,
@@ -123,17 +122,9 @@ fn time(text: Option<&str>) -> Result<Option<Timestamp>, Refusal> {
 
 fn unreadable(why: &str) -> Refusal {
     let why = format!("parsing silence body from \"\" failed, because {why}");
-    (400, json!({ "code": 400, "message": why }).to_string())
+    sentence(400, &why)
 }
 
 fn missing(what: &str) -> Refusal {
-    let what = match what {
-        "silence" => "silence in body",
-        what => what,
-    };
-    invalid(602, &format!("{what} is required"))
-}
-
-fn invalid(code: u16, why: &str) -> Refusal {
-    (422, json!({ "code": code, "message": why }).to_string())
+    sentence(422, &format!("{what} in body is required"))
 }

@@ -107,7 +107,7 @@ fn remarks(message: &Message) -> Option<Value> {
         remarks.push(format!("{unknown} not confirmed lately: state unknown"));
     }
     if message.may_repeat {
-        remarks.push("possibly a repeat: the answer to an earlier attempt was lost".to_owned());
+        remarks.push("possibly a repeat: what became of an earlier attempt is not known".to_owned());
     }
     (!remarks.is_empty()).then(|| context(&remarks))
 }

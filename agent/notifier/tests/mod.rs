@@ -10,4 +10,5 @@ mod property;
 mod reload;
 mod restart;
 mod silences;
+mod two;
 pub(crate) mod world;

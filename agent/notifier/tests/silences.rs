@@ -29,9 +29,7 @@ fn without(mut silence: Value, name: &str) -> Value {
 }
 
 fn post(world: &World, silence: &Value) -> String {
-    let answer = world.handle.put_silence(silence.to_string().as_bytes()).unwrap();
-    let answer: Value = serde_json::from_str(&answer).unwrap();
-    answer["silenceID"].as_str().unwrap().to_owned()
+    world.handle.put_silence(silence.to_string().as_bytes()).unwrap()
 }
 
 fn refused(world: &World, body: &str) -> (u16, String) {
@@ -124,22 +122,16 @@ async fn what_is_wrong_is_said_as_alertmanager_says_it() {
             "silence not found",
         ),
     ] {
-        let (found, answer) = refused(&world, &body);
-        let answer: Value = serde_json::from_str(&answer).unwrap();
-        let sentence = answer.get("message").unwrap_or(&answer);
-        assert_eq!((found, sentence.as_str()), (status, Some(says)), "{body}");
+        assert_eq!(refused(&world, &body), (status, says.to_owned()), "{body}");
     }
     for body in [
         "{".to_owned(),
         "[]".to_owned(),
         with(good(), "startsAt", json!("soon")).to_string(),
     ] {
-        let (status, answer) = refused(&world, &body);
-        let answer: Value = serde_json::from_str(&answer).unwrap();
-        assert_eq!((status, &answer["code"]), (400, &json!(400)));
-        let why = answer["message"].as_str().unwrap();
+        let (status, why) = refused(&world, &body);
         assert!(
-            why.starts_with("parsing silence body from \"\" failed, because "),
+            status == 400 && why.starts_with("parsing silence body from \"\" failed, because "),
             "{why}"
         );
     }
@@ -174,9 +166,10 @@ async fn one_is_shown_as_alertmanager_shows_it() {
     assert_eq!(world.handle.silences_json(&[]).unwrap(), format!("[{expected}]"));
     assert_eq!(id.len(), 36);
     let none = "0a1d5b6e-1111-4222-8333-444455556666";
-    assert_eq!(world.handle.get_silence(none), Err((404, String::new())));
-    assert_eq!(world.handle.delete_silence(none), Err((404, String::new())));
-    let says = r#"{"code":601,"message":"silenceID in path must be of type uuid: \"nope\""}"#;
+    let unknown = || Err((404, "silence not found".to_owned()));
+    assert_eq!(world.handle.get_silence(none), unknown());
+    assert_eq!(world.handle.delete_silence(none), unknown().map(|_: String| ()));
+    let says = r#"silenceID in path must be of type uuid: "nope""#;
     assert_eq!(world.handle.get_silence("nope"), Err((422, says.to_owned())));
 }
 
@@ -251,10 +244,15 @@ async fn the_list_is_in_alertmanagers_order_and_filters_by_whole_matchers() {
     assert_eq!(list(&["a!~\"b|c\"", "z=1"]), ["other"]);
     assert_eq!(list(&["a!=b"]), Vec::<String>::new());
     let refused = world.handle.silences_json(&["foo".to_owned()]);
-    assert_eq!(refused, Err((400, r#""bad matcher format: foo""#.to_owned())));
+    assert_eq!(refused, Err((400, "bad matcher format: foo".to_owned())));
     // Five days after its end nobody asks for it any more.
     world.wait(minutes(5 * 24 * 60 + 30)).await;
-    assert_eq!(world.handle.get_silence(&id), Err((404, String::new())));
+    assert!(
+        world
+            .handle
+            .get_silence(&id)
+            .is_err_and(|(status, _)| status == 404)
+    );
     assert_eq!(list(&[]).len(), 4);
     assert_eq!(world.metric("alertmanager_silences{state=\"expired\"}"), 4.0);
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use model::outside::Call;
+use proptest::prelude::*;
 
 use super::world::{World, millis, seconds};
 
@@ -387,4 +388,124 @@ async fn a_write_of_a_person_reaches_the_holder_or_is_answered_with_its_name() {
         sentence.starts_with("a leads and cannot be reached"),
         "{sentence}"
     );
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    Kill(bool),
+    Empty(bool),
+    Pause(bool, u16),
+    Cut(u8),
+    Away(u8),
+    Delete,
+    Answers(u8),
+    Conflicts(u8),
+    Slow(u16),
+    Wait(u16),
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    prop_oneof![
+        2 => any::<bool>().prop_map(Fault::Kill),
+        1 => any::<bool>().prop_map(Fault::Empty),
+        2 => (any::<bool>(), 0u16..40_000).prop_map(|(who, pause)| Fault::Pause(who, pause)),
+        3 => (0u8..4).prop_map(Fault::Cut),
+        3 => (0u8..4).prop_map(Fault::Away),
+        1 => Just(Fault::Delete),
+        1 => (0u8..3).prop_map(Fault::Answers),
+        1 => (0u8..5).prop_map(Fault::Conflicts),
+        1 => (0u16..800).prop_map(Fault::Slow),
+        6 => (0u16..30_000).prop_map(Fault::Wait),
+    ]
+}
+
+/// Who led and spoke at once, in all and while both heard each other; and whether one does in the end.
+async fn suffer(faults: Vec<Fault>) -> Result<(), String> {
+    let mut world = World::running().await;
+    let mut connected = true;
+    let mut quiet = Duration::ZERO;
+    for fault in faults {
+        let name = |who: bool| if who { "a" } else { "b" };
+        let mut acted = super::world::Acted::default();
+        match fault {
+            Fault::Kill(who) | Fault::Empty(who) => {
+                world.kill(name(who));
+                if matches!(fault, Fault::Empty(_)) {
+                    world.replica(name(who)).files = std::sync::Arc::default();
+                    world.replica(name(who)).fullness.lock().oldest = None;
+                }
+                world.start(name(who));
+            }
+            Fault::Pause(who, pause) => {
+                world.pause(name(who), true);
+                acted = world.wait(millis(u64::from(pause))).await;
+                world.pause(name(who), false);
+            }
+            Fault::Cut(nth) => {
+                match nth {
+                    0 => world.cut(&[]),
+                    1 => world.cut(&[("a", "b")]),
+                    2 => world.cut(&[("b", "a")]),
+                    _ => world.part(),
+                }
+                // Time to find each other again.
+                let settling = world.wait(seconds(3)).await;
+                connected = nth == 0;
+                if settling.both_lead > Duration::ZERO {
+                    return Err(format!("both led: {settling:?} in {fault:?}"));
+                }
+            }
+            Fault::Away(nth) => world.court.set_away(match nth {
+                0 => &[],
+                1 => &["a"],
+                2 => &["b"],
+                _ => &["a", "b"],
+            }),
+            Fault::Delete => world.court.delete(),
+            Fault::Answers(nth) => *world.court.answers_lost.lock() = u32::from(nth),
+            Fault::Conflicts(nth) => *world.court.conflicts.lock() = u32::from(nth),
+            Fault::Slow(delay) => *world.net.delay.lock() = millis(u64::from(delay) / 4),
+            Fault::Wait(wait) => acted = world.wait(millis(u64::from(wait))).await,
+        }
+        if acted.both_lead > Duration::ZERO {
+            return Err(format!("both led: {acted:?} in {fault:?}"));
+        }
+        if connected && acted.both_speak > seconds(1) {
+            return Err(format!(
+                "both spoke though they hear each other: {acted:?} in {fault:?}"
+            ));
+        }
+        quiet = quiet.max(acted.nobody_speaks);
+        world.check();
+    }
+    world.cut(&[]);
+    world.court.set_away(&[]);
+    *world.net.delay.lock() = millis(2);
+    let settling = world.wait(seconds(90)).await;
+    if settling.both_lead > Duration::ZERO || settling.nobody_speaks > seconds(30) {
+        return Err(format!("while all works again: {settling:?}"));
+    }
+    let acted = world.wait(seconds(30)).await;
+    if acted != super::world::Acted::default() {
+        return Err(format!("when all had worked for a while: {acted:?}"));
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: std::env::var("SKOPOS_TEST_LONG").map_or(40, |_| 2_000),
+        failure_persistence: None,
+        ..Default::default()
+    })]
+    #[test]
+    fn whatever_happens_no_two_lead_and_in_the_end_one_does(faults in proptest::collection::vec(fault(), 0..30)) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        let suffered = runtime.block_on(suffer(faults));
+        prop_assert!(suffered.is_ok(), "{}", suffered.unwrap_err());
+    }
 }

@@ -114,3 +114,21 @@ async fn a_full_notifier_hears_the_newest_state_once_it_listens_again() {
     assert_eq!(world.a.life().handle.ledger().in_flight, 0);
     world.check();
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_alone_leads_from_the_first_moment_and_hands_on_what_its_rules_say() {
+    let mut world = World::alone();
+    assert!(world.leads("a") && world.speaks("a"), "before any task ran");
+    assert_eq!(world.a.view().epoch, 1);
+    world.a.says(alert("A", Firing, true)).await;
+    world.a.journal().put("notifier/told/1", &1).unwrap();
+    assert!(world.a.shared().await);
+    world.wait(millis(100)).await;
+    let told = world.a.told().unwrap();
+    assert_eq!((told.state, told.epoch), (Firing, 1));
+    world.pause("a", true);
+    world.wait(seconds(600)).await;
+    world.pause("a", false);
+    assert!(world.leads("a") && world.speaks("a"), "nobody else could have");
+    world.stop("a").await;
+}

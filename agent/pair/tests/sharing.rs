@@ -166,6 +166,49 @@ async fn when_senders_were_heard_is_told_by_the_others_own_clock() {
     assert!(ago >= seconds(2) && ago <= seconds(4), "{ago:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_a_lost_life_of_the_peer_had_is_adopted_and_then_goes() {
+    let mut world = World::running().await;
+    world.a.journal().put("rules/alert/1", &"a").unwrap();
+    world
+        .a
+        .says(super::world::alert("A", model::AlertState::Firing, true))
+        .await;
+    world.wait(seconds(1)).await;
+    let adopted = *world.b.inherited.lock();
+    world.kill("a");
+    world.a.files = std::sync::Arc::default();
+    world.start("a");
+    world.wait(seconds(20)).await;
+    assert!(*world.b.inherited.lock() > adopted);
+    assert_eq!(
+        world.b.journal().get::<String>("peer/rules/alert/1").as_deref(),
+        Some("a")
+    );
+    world.a.journal().put("rules/alert/2", &"a").unwrap();
+    world.wait(seconds(120)).await;
+    assert_eq!(world.b.journal().get::<String>("peer/rules/alert/1"), None);
+    assert_eq!(
+        world.b.journal().get::<String>("peer/rules/alert/2").as_deref(),
+        Some("a")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_senders_than_fit_into_a_beat_are_named_in_turns() {
+    let world = World::running().await;
+    let now = model::Clock::now(&*world.a.clock);
+    *world.a.heard.lock() = (0..10_000)
+        .map(|nth| (format!("n{nth:05}").into(), now))
+        .collect();
+    let mut named = std::collections::BTreeSet::new();
+    for _ in 0..40 {
+        tokio::time::sleep(millis(250)).await;
+        named.extend(world.b.heard_elsewhere.lock().keys().cloned());
+    }
+    assert_eq!(named.len(), 10_000);
+}
+
 /// A replica of a program that reads up to a format, as bytes on the wire.
 async fn older(world: &mut World, highest: u32, nth: u64, items: serde_json::Value) -> serde_json::Value {
     let count = items.as_array().unwrap().len();

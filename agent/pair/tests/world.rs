@@ -310,6 +310,7 @@ pub(super) struct World {
     pub(super) a: Replica,
     pub(super) b: Replica,
     pub(super) config: Config,
+    is_pair: bool,
 }
 
 /// For how long who acted.
@@ -353,7 +354,16 @@ impl World {
             a: replica("a"),
             b: replica("b"),
             config: Config::default(),
+            is_pair: true,
         }
+    }
+
+    /// One that has nobody.
+    pub(super) fn alone() -> Self {
+        let mut world = Self::new();
+        world.is_pair = false;
+        world.start("a");
+        world
     }
 
     /// Both run, and `a` leads.
@@ -378,8 +388,13 @@ impl World {
         let other = if name == "a" { "http://b/" } else { "http://a/" };
         let config = Config {
             name: name.to_owned(),
-            peer: Some(other.to_owned()),
+            peer: self.is_pair.then(|| other.to_owned()),
             ..self.config.clone()
+        };
+        let arbiter: Option<Arc<dyn Arbiter>> = if self.is_pair {
+            Some(Arc::new(Way(court, name)))
+        } else {
+            None
         };
         let replica = self.replica(name);
         assert!(replica.life.is_none());
@@ -400,7 +415,7 @@ impl World {
                 net: Arc::clone(&net),
                 from: name,
             }),
-            arbiter: Some(Arc::new(Way(court, name))),
+            arbiter,
             events: inbox,
             merged: out,
             heard: Arc::new(move || heard.lock().clone()),

@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "a bench prints its numbers")]
 #![expect(clippy::expect_used, reason = "a bench that cannot go on says so by failing")]
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,16 +39,24 @@ fn anonymous_bytes() -> f64 {
     kilobytes.map_or(f64::NAN, |kilobytes: f64| kilobytes * 1024.0)
 }
 
-/// A disk that costs nothing, so that only our own work is measured.
+/// A disk that costs a copy, so that only our own work is measured.
 #[derive(Default)]
-struct NoDisk(AtomicU64);
+struct Memory {
+    files: Mutex<BTreeMap<PathBuf, Vec<u8>>>,
+    bytes: AtomicU64,
+}
 
-impl Files for NoDisk {
-    fn read(&self, _: &Path) -> io::Result<Option<Vec<u8>>> {
-        Ok(None)
+impl Files for Memory {
+    fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.files.lock().get(path).cloned())
     }
-    fn append(&self, _: &Path, bytes: &[u8]) -> io::Result<()> {
-        self.0.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+    fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        self.files
+            .lock()
+            .entry(path.to_owned())
+            .or_default()
+            .extend_from_slice(bytes);
         Ok(())
     }
     fn replace(&self, _: &Path, _: &[u8]) -> io::Result<()> {
@@ -56,7 +65,8 @@ impl Files for NoDisk {
     fn truncate(&self, _: &Path, _: u64) -> io::Result<()> {
         Ok(())
     }
-    fn remove(&self, _: &Path) -> io::Result<()> {
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.files.lock().remove(path);
         Ok(())
     }
     fn list(&self, _: &Path) -> io::Result<Vec<PathBuf>> {
@@ -181,7 +191,7 @@ fn gauge(registry: &Registry, name: &str) -> f64 {
 
 async fn run(name: &str, shape: Shape, series: usize, message: Option<Message>, external: &[(&str, &str)]) {
     let clock = RuntimeClock::starting_at(Timestamp(1_790_000_000_000));
-    let (disk, taker, registry) = (Arc::<NoDisk>::default(), Arc::<Taker>::default(), Registry::new());
+    let (disk, taker, registry) = (Arc::<Memory>::default(), Arc::<Taker>::default(), Registry::new());
     let destination = Destination {
         config: Config {
             url: "http://receiver/api/v1/write".to_owned(),
@@ -192,7 +202,7 @@ async fn run(name: &str, shape: Shape, series: usize, message: Option<Message>, 
     };
     let wall: Arc<dyn Clock> = Arc::<RuntimeClock>::clone(&clock);
     let client: Arc<dyn Client> = Arc::<Taker>::clone(&taker);
-    let files: Arc<dyn Files> = Arc::<NoDisk>::clone(&disk);
+    let files: Arc<dyn Files> = Arc::<Memory>::clone(&disk);
     let sender = Sender::open(
         &[destination],
         Limits::default(),
@@ -214,6 +224,7 @@ async fn run(name: &str, shape: Shape, series: usize, message: Option<Message>, 
     for (round, values) in rows.iter().enumerate() {
         let start = cpu_nanos();
         handle.fed(Fed {
+            name: "scrape/shop/a:1".into(),
             target: TargetRef(0),
             time: clock.now(),
             shape: 1,
@@ -231,7 +242,7 @@ async fn run(name: &str, shape: Shape, series: usize, message: Option<Message>, 
         }
         clock.sleep(Duration::from_secs(15)).await;
     }
-    let memory = anonymous_bytes() - before;
+    let memory = anonymous_bytes() - before - disk.files.lock().values().map(Vec::len).sum::<usize>() as f64;
     stop.cancel();
     task.await.expect("ends");
     let samples = (ROUNDS * series as i64) as f64;
@@ -247,7 +258,7 @@ async fn run(name: &str, shape: Shape, series: usize, message: Option<Message>, 
     );
     println!(
         "  in the queue                {:8.1} B/sample",
-        disk.0.load(Ordering::Relaxed) as f64 / samples
+        disk.bytes.load(Ordering::Relaxed) as f64 / samples
     );
     println!(
         "  on the wire                 {:8.1} B/sample",

@@ -87,7 +87,7 @@ fn with(joints: Vec<Joint>) -> Rooms {
         outside: false,
     };
     let graph = Graph {
-        role: "all",
+        role: "all".to_owned(),
         places: vec![place("a", 0), place("b", 1)],
         joints,
     };

@@ -71,6 +71,7 @@ async fn a_long_row_goes_in_requests_of_5000() {
 async fn forgotten_series_are_counted_and_the_others_are_sent() {
     let world = World::new(&["a", "b"]);
     world.handle.fed(Fed {
+        name: "scrape/shop/a:1".into(),
         target: TargetRef(0),
         time: START,
         shape: 1,
@@ -128,6 +129,7 @@ async fn rows_that_nobody_encodes_are_refused_and_counted() {
         let series: Arc<[SeriesRef]> = (0..count).map(SeriesRef).collect();
         let values = vec![0.0; series.len()].into();
         world.handle.fed(Fed {
+            name: "scrape/shop/a:1".into(),
             target: TargetRef(9),
             time: START,
             shape: count,
@@ -155,6 +157,7 @@ async fn without_a_destination_nothing_is_taken() {
 fn row(target: u32, shape: u64, series: std::ops::Range<u64>, value: f64) -> Fed {
     let series: Arc<[SeriesRef]> = series.map(SeriesRef).collect();
     Fed {
+        name: "scrape/shop/a:1".into(),
         target: TargetRef(target),
         time: Timestamp(5),
         shape,

@@ -332,6 +332,7 @@ impl World {
                 .push((time.0, value.to_bits()));
         }
         self.handle.fed(Fed {
+            name: "scrape/shop/a:1".into(),
             target: TargetRef(0),
             time,
             shape: series.start << 20 | series.end,

@@ -457,7 +457,7 @@ mod tests {
 
     fn graph(places: &[(&str, usize)], joints: &[(&str, &str)]) -> Graph {
         Graph {
-            role: "all",
+            role: "all".to_owned(),
             places: places
                 .iter()
                 .map(|(name, row)| Place {
