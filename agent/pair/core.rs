@@ -432,8 +432,14 @@ impl Core {
         })
     }
 
-    /// A stretch of the peer's map is on our disk.
-    pub(crate) fn took(&mut self, incarnation: u64, (since, upto, all): (u64, u64, u64), now: Duration) {
+    /// A stretch of the peer's map is on our disk; `asked`: when what it answers was.
+    pub(crate) fn took(
+        &mut self,
+        incarnation: u64,
+        (since, upto, all): (u64, u64, u64),
+        asked: Option<Duration>,
+        now: Duration,
+    ) {
         if incarnation != self.peer.incarnation {
             return;
         }
@@ -442,7 +448,9 @@ impl Core {
             *got = upto;
         }
         let whole = *got >= all;
-        self.start.caught_up |= whole;
+        if whole {
+            self.start.heard_all(asked);
+        }
         if whole && self.peer.is_new {
             self.peer.is_new = false;
             self.sweep_at = Some(now + SWEEP_PAUSE);

@@ -211,7 +211,7 @@ impl Serve for Handle {
                 Ok(beat) => beat,
                 Err(error) => return refuse("malformed", 400, &format!("not a beat: {error}")),
             };
-            match inner.take(beat).await {
+            match inner.take(beat, None).await {
                 Ok(()) => json(&inner.compose(near)),
                 Err(Refusal::Namesake) => refuse(
                     "namesake",
@@ -242,8 +242,9 @@ impl Inner {
         });
     }
 
-    /// Takes in what the peer says; when it returns, what is to be kept of it is on the disk.
-    pub(crate) async fn take(&self, beat: Beat) -> Result<(), Refusal> {
+    /// Takes in what the peer says, in answer to what we said at `asked`, or unasked. When it returns, what is to be
+    /// kept of it is on the disk.
+    pub(crate) async fn take(&self, beat: Beat, asked: Option<Duration>) -> Result<(), Refusal> {
         // What was heard before this process stood still must not look fresh.
         self.tick();
         let heard = self
@@ -259,7 +260,9 @@ impl Inner {
         match self.journal.merge_aside(heard.entries, heard.incarnation).await {
             Ok(merged) => {
                 let now = self.clock.running();
-                self.core.lock().took(heard.incarnation, heard.stretch, now);
+                self.core
+                    .lock()
+                    .took(heard.incarnation, heard.stretch, asked, now);
                 count("taken", merged.taken);
                 count("old", merged.old);
                 count("same", merged.same);

@@ -343,7 +343,10 @@ impl Task {
                 };
             }
             match serde_json::from_slice::<Beat>(&answer.body) {
-                Ok(beat) => inner.take(beat).await.map_or("refused", |()| "answered"),
+                Ok(beat) => inner
+                    .take(beat, Some(now))
+                    .await
+                    .map_or("refused", |()| "answered"),
                 Err(_) => "malformed",
             }
         }));

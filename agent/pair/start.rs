@@ -27,8 +27,10 @@ pub(crate) struct Start {
     alone: bool,
     pub(crate) since: Duration,
     /// The whole shared map of the other has been heard since.
-    pub(crate) caught_up: bool,
+    caught_up: bool,
     pub(crate) copied: Copied,
+    /// This process stood still before `since`: what lay waiting for it may be old.
+    stood: bool,
     is_open: bool,
 }
 
@@ -55,6 +57,7 @@ impl Start {
             } else {
                 Copied::Wanted
             },
+            stood: false,
             is_open: false,
         }
     }
@@ -63,7 +66,13 @@ impl Start {
     pub(crate) fn again(&mut self, now: Duration) {
         self.since = now;
         self.caught_up = false;
+        self.stood = true;
         self.is_open = false;
+    }
+
+    /// The whole map of the other has been heard: in the answer to something asked at a time, or unasked.
+    pub(crate) fn heard_all(&mut self, asked: Option<Duration>) {
+        self.caught_up |= !self.stood || asked.is_some_and(|asked| asked >= self.since);
     }
 
     /// Whether we may take a free lease, and act. Once it is so it stays so, until [`Self::again`].
@@ -149,6 +158,24 @@ mod tests {
         assert_eq!(opens(false, LEADS, caught_up), Some(60), "copying takes too long");
         let copied = |start: &mut Start| (start.caught_up, start.copied) = (true, Copied::Done);
         assert_eq!(opens(false, LEADS, copied), Some(0));
+    }
+
+    #[test]
+    fn after_standing_still_only_an_answer_to_a_new_question_counts() {
+        let config = Config {
+            peer: Some("http://b".to_owned()),
+            ..Config::default()
+        };
+        let mut start = Start::new(Duration::ZERO, true, &config);
+        start.heard_all(None);
+        assert!(start.is_open(Duration::ZERO, FULL));
+        let now = Duration::from_secs(100);
+        start.again(now);
+        start.heard_all(None);
+        start.heard_all(Some(Duration::from_secs(39)));
+        assert!(!start.is_open(now, FULL));
+        start.heard_all(Some(now));
+        assert!(start.is_open(now, FULL));
     }
 
     #[test]

@@ -99,6 +99,33 @@ async fn a_holder_that_stood_still_does_nothing_before_it_has_looked() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_speaker_that_stood_still_while_the_arbiter_is_away_follows_the_one_that_acts() {
+    let mut world = World::running().await;
+    world.court.set_away(&["a", "b"]);
+    world.wait(seconds(60)).await;
+    world.pause("a", true);
+    world.wait(seconds(60)).await;
+    assert!(world.speaks("b"));
+    world.b.journal().put("notifier/told/1", &1).unwrap();
+    *world.net.delay.lock() = millis(300);
+    world.pause("a", false);
+    let acted = world.wait(seconds(120)).await;
+    assert_eq!(acted.both_speak + acted.nobody_speaks, Duration::ZERO);
+    assert!(world.speaks("b"));
+    // With nobody to hear, it waits a lease and then speaks.
+    world.kill("b");
+    world.wait(seconds(3)).await;
+    world.pause("a", true);
+    world.wait(seconds(60)).await;
+    world.pause("a", false);
+    let (_, after) = world.wait_until(seconds(30), |world| world.speaks("a")).await;
+    assert!(
+        after >= Some(seconds(10)) && after <= Some(seconds(11)),
+        "{after:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_partition_between_the_replicas_changes_nothing_while_the_arbiter_answers() {
     let mut world = World::running().await;
     world.part();
