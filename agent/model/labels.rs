@@ -42,6 +42,13 @@ impl Labels {
         builder.build()
     }
 
+    /// From pairs that are sorted by name already, each name once, no value empty.
+    #[must_use]
+    pub fn from_sorted<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Self {
+        debug_assert!(pairs.clone().map(|(name, _)| name).is_sorted_by(|a, b| a < b));
+        pack(pairs)
+    }
+
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> + Clone {
         (0..self.len()).map(|nth| self.pair(nth))
     }
@@ -122,8 +129,12 @@ impl Labels {
     }
 }
 
-fn pack<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Labels {
-    let (mut text, mut ends) = (String::new(), Vec::new());
+fn pack<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Labels {
+    let (bytes, count) = pairs.clone().fold((0, 0), |(bytes, count), (name, value)| {
+        (bytes + name.len() + value.len(), count + 1)
+    });
+    let mut text = String::with_capacity(bytes);
+    let mut ends = Vec::with_capacity(2 * count);
     for (name, value) in pairs {
         for part in [name, value] {
             text.push_str(part);
@@ -306,6 +317,13 @@ mod tests {
         assert_eq!(labels.to_string(), r#"up{job="node"}"#);
         assert_eq!(labels.len(), 2);
         assert_eq!(labels.value("a"), "");
+    }
+
+    #[test]
+    fn sorted_pairs_make_the_same_set() {
+        let pairs = [("a", "1"), ("b", "2")];
+        let sorted = Labels::from_sorted(pairs.into_iter());
+        assert_eq!(sorted, Labels::from_pairs([("b", "2"), ("a", "1")]));
     }
 
     #[test]

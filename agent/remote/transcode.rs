@@ -8,8 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::wire::decode::two::{Metadata, Part, Parts, Series, Symbols as Table};
 use crate::wire::decode::{Malformed, Sample, UnpackError, unpack};
-use crate::wire::encode::{SampleField, put_bytes, put_number, put_varint, tag, type_number};
-use crate::wire::encode_template::Symbols;
+use crate::wire::encode::{SampleField, put_bytes, put_number, put_varint, tag, type_number, varint_bytes};
 
 /// Blocks are of our own making, and none comes near.
 const RAW_BYTES_MAX: usize = 256 << 20;
@@ -46,32 +45,75 @@ pub(crate) struct Transcoder {
     room: Vec<u8>,
     table: Table,
     snappy: snap::raw::Encoder,
+    /// Of the symbols of the block before: the same hash is the same list of series.
+    list: u64,
 }
 
-/// What a receiver of 1.0 has been told, by hash, and when.
+/// What a receiver of 1.0 has been told, by hash, and when: lists of series, and what there is to say of a family.
 #[derive(Default)]
-pub(crate) struct Families(HashMap<u64, Duration>);
+pub(crate) struct Families {
+    lists: HashMap<u64, Duration>,
+    families: HashMap<u64, Duration>,
+}
+
+impl Families {
+    fn is_due(told: &mut HashMap<u64, Duration>, hash: u64, now: Duration) -> bool {
+        if told.len() > FAMILIES_MAX {
+            told.clear();
+        }
+        let is_due = told
+            .get(&hash)
+            .is_none_or(|last| now.saturating_sub(*last) >= TELL_AGAIN);
+        if is_due {
+            told.insert(hash, now);
+        }
+        is_due
+    }
+}
+
+/// Symbols of a block, and behind them those of the labels that are added.
+struct Names<'a> {
+    table: &'a Table,
+    request: &'a [u8],
+    more: Vec<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    fn text(&self, number: u32) -> &'a [u8] {
+        let own = self.table.get(self.request, number);
+        let more = || {
+            let nth = (number as usize).checked_sub(self.table.len())?;
+            self.more.get(nth).map(|text| text.as_bytes())
+        };
+        own.or_else(more).unwrap_or_default()
+    }
+
+    fn number(&mut self, text: &'a str) -> u32 {
+        let count = (self.table.len() + self.more.len()) as u32;
+        let known = (0..count).find(|number| self.text(*number) == text.as_bytes());
+        known.unwrap_or_else(|| {
+            self.more.push(text);
+            count
+        })
+    }
+}
 
 /// One series of a block, with all its labels.
 struct Whole<'a> {
-    labels: &'a [(&'a [u8], &'a [u8])],
+    /// Symbols of names and values, sorted by name.
+    labels: &'a [(u32, u32)],
     samples: &'a [Sample],
-    metadata: Metadata,
-    help: &'a str,
-    unit: &'a str,
+    /// As it is in the block.
+    metadata: &'a [u8],
 }
 
 impl Whole<'_> {
-    fn name(&self) -> &[u8] {
-        let own = self.labels.iter();
-        let mut own = own.filter(|(name, _)| *name == model::labels::METRIC_NAME.as_bytes());
-        own.next().map_or(&[], |(_, value)| value)
-    }
-
     /// Of `x_bucket`, `x_sum` and `x_count` of a histogram it is `x`.
-    fn family(&self) -> &[u8] {
-        let name = self.name();
-        let suffixes: &[&[u8]] = match self.metadata.kind {
+    fn family<'a>(&self, kind: Kind, names: &Names<'a>) -> &'a [u8] {
+        let mut own = self.labels.iter();
+        let name = own.find(|(name, _)| names.text(*name) == model::labels::METRIC_NAME.as_bytes());
+        let name = name.map_or(&[][..], |(_, value)| names.text(*value));
+        let suffixes: &[&[u8]] = match kind {
             Kind::Histogram => &[b"_bucket", b"_sum", b"_count"],
             Kind::Summary => &[b"_sum", b"_count"],
             _ => &[],
@@ -87,89 +129,81 @@ impl Transcoder {
             room: Vec::new(),
             table: Table::default(),
             snappy: snap::raw::Encoder::new(),
+            list: 0,
         }
     }
 
-    /// As 2.0, with labels added where they are missing.
+    /// As 2.0, with labels added where they are missing. The block's own symbols keep their numbers.
     pub(crate) fn two(&mut self, block: &[u8], external: &Labels) -> Result<Vec<u8>, TranscodeError> {
-        let (mut symbols, mut series, mut refs, mut message) =
-            (Symbols::default(), Vec::new(), Vec::new(), Vec::new());
-        self.walk(block, external, |whole| {
+        let (mut series, mut refs, mut symbols) = (Vec::new(), Vec::new(), Vec::new());
+        self.walk(block, external, |names, whole| {
+            if symbols.is_empty() {
+                let own = (0..names.table.len() as u32).map(|number| names.text(number));
+                for text in own.chain(names.more.iter().map(|text| text.as_bytes())) {
+                    put_bytes(&mut symbols, tag::SYMBOLS, text);
+                }
+            }
             refs.clear();
-            message.clear();
             for (name, value) in whole.labels {
-                put_varint(&mut refs, u64::from(symbols.of(name)));
-                put_varint(&mut refs, u64::from(symbols.of(value)));
+                put_varint(&mut refs, u64::from(*name));
+                put_varint(&mut refs, u64::from(*value));
             }
-            put_bytes(&mut message, tag::LABEL_REFS, &refs);
-            put_samples(&mut message, whole.samples);
-            refs.clear();
-            put_number(&mut refs, tag::TYPE, u64::from(type_number(whole.metadata.kind)));
-            put_number(
-                &mut refs,
-                tag::HELP_REF,
-                u64::from(symbols.of(whole.help.as_bytes())),
-            );
-            put_number(
-                &mut refs,
-                tag::UNIT_REF,
-                u64::from(symbols.of(whole.unit.as_bytes())),
-            );
-            if !refs.is_empty() {
-                put_bytes(&mut message, tag::METADATA, &refs);
+            let metadata_bytes = match whole.metadata.len() {
+                0 => 0,
+                length => field_bytes(length),
+            };
+            let message_bytes = field_bytes(refs.len()) + samples_bytes(whole.samples) + metadata_bytes;
+            series.push(tag::SERIES);
+            put_varint(&mut series, message_bytes as u64);
+            put_bytes(&mut series, tag::LABEL_REFS, &refs);
+            put_samples(&mut series, whole.samples);
+            if metadata_bytes > 0 {
+                put_bytes(&mut series, tag::METADATA, whole.metadata);
             }
-            put_bytes(&mut series, tag::SERIES, &message);
         })?;
-        let mut request = symbols.encoded;
-        request.extend_from_slice(&series);
-        self.pack(&request)
+        symbols.extend_from_slice(&series);
+        self.pack(&symbols)
     }
 
     /// As 1.0, with labels added where they are missing.
     pub(crate) fn one(&mut self, block: &[u8], external: &Labels) -> Result<Vec<u8>, TranscodeError> {
-        let (mut request, mut message, mut label) = (Vec::new(), Vec::new(), Vec::new());
-        self.walk(block, external, |whole| {
-            message.clear();
+        let mut request = Vec::new();
+        self.walk(block, external, |names, whole| {
+            let label_bytes = |name: &u32, value: &u32| {
+                field_bytes(names.text(*name).len()) + field_bytes(names.text(*value).len())
+            };
+            let labels = whole.labels.iter();
+            let labels: usize = labels
+                .map(|(name, value)| field_bytes(label_bytes(name, value)))
+                .sum();
+            request.push(one::SERIES);
+            put_varint(&mut request, (labels + samples_bytes(whole.samples)) as u64);
             for (name, value) in whole.labels {
-                label.clear();
-                put_bytes(&mut label, one::NAME, name);
-                put_bytes(&mut label, one::VALUE, value);
-                put_bytes(&mut message, one::LABELS, &label);
+                request.push(one::LABELS);
+                put_varint(&mut request, label_bytes(name, value) as u64);
+                put_bytes(&mut request, one::NAME, names.text(*name));
+                put_bytes(&mut request, one::VALUE, names.text(*value));
             }
-            put_samples(&mut message, whole.samples);
-            put_bytes(&mut request, one::SERIES, &message);
+            put_samples(&mut request, whole.samples);
         })?;
         self.pack(&request)
     }
 
-    /// A request of 1.0 with what is known of the block's families and was not told for a while.
-    pub(crate) fn metadata(
-        &mut self,
-        block: &[u8],
-        families: &mut Families,
-        now: Duration,
-    ) -> Option<Vec<u8>> {
-        let (mut request, mut message) = (Vec::new(), Vec::new());
-        if families.0.len() > FAMILIES_MAX {
-            families.0.clear();
+    /// A request of 1.0 with what is known of the families of the block that was rewritten last, if there is any
+    /// that was not told for a while.
+    pub(crate) fn metadata(&mut self, block: &[u8], told: &mut Families, now: Duration) -> Option<Vec<u8>> {
+        if !Families::is_due(&mut told.lists, self.list, now) {
+            return None;
         }
-        let walked = self.walk(block, &Labels::empty(), |whole| {
+        let (mut request, mut message) = (Vec::new(), Vec::new());
+        let walked = self.walk(block, &Labels::empty(), |names, whole| {
+            let metadata = Metadata::read(whole.metadata).unwrap_or_default();
             message.clear();
-            put_number(
-                &mut message,
-                one::TYPE,
-                u64::from(type_number(whole.metadata.kind)),
-            );
-            put_bytes(&mut message, one::FAMILY, whole.family());
-            put_bytes(&mut message, one::HELP, whole.help.as_bytes());
-            put_bytes(&mut message, one::UNIT, whole.unit.as_bytes());
-            let told = families.0.entry(xxh3_64(&message));
-            let is_due = match &told {
-                hashbrown::hash_map::Entry::Occupied(told) => now.saturating_sub(*told.get()) >= TELL_AGAIN,
-                hashbrown::hash_map::Entry::Vacant(_) => true,
-            };
-            if is_due {
-                told.insert(now);
+            put_number(&mut message, one::TYPE, u64::from(type_number(metadata.kind)));
+            put_bytes(&mut message, one::FAMILY, whole.family(metadata.kind, names));
+            put_bytes(&mut message, one::HELP, names.text(metadata.help));
+            put_bytes(&mut message, one::UNIT, names.text(metadata.unit));
+            if Families::is_due(&mut told.families, xxh3_64(&message), now) {
                 put_bytes(&mut request, one::METADATA, &message);
             }
         });
@@ -183,38 +217,51 @@ impl Transcoder {
         &mut self,
         block: &[u8],
         external: &Labels,
-        mut each: impl FnMut(&Whole<'_>),
+        mut each: impl FnMut(&Names<'_>, &Whole<'_>),
     ) -> Result<(), TranscodeError> {
         let request = unpack(block, RAW_BYTES_MAX, &mut self.room)?;
         self.table.read(request)?;
+        let mut names = Names {
+            table: &self.table,
+            request,
+            more: Vec::new(),
+        };
+        let external: Vec<(&str, u32, u32)> = external
+            .iter()
+            .map(|(name, value)| (name, names.number(name), names.number(value)))
+            .collect();
         let (mut samples, mut refs, mut labels) = (Vec::new(), Vec::new(), Vec::new());
         let mut parts = Parts::new(request);
+        let mut is_first = true;
         while let Some(part) = parts.step()? {
             let Part::Series(message) = part else { continue };
+            if is_first {
+                let symbols = request.len() - parts.rest().len() - message.len();
+                self.list = xxh3_64(request.get(..symbols).unwrap_or_default());
+                is_first = false;
+            }
             let series = Series::read(message, &mut samples)?;
             series.refs(&mut refs)?;
             labels.clear();
             let mut added = external.iter().peekable();
-            for pair in refs.as_chunks::<2>().0 {
-                let symbol = |number| self.table.get(request, number).unwrap_or_default();
-                let [name, value] = pair.map(symbol);
-                while let Some((extra, text)) = added.next_if(|(extra, _)| extra.as_bytes() < name) {
-                    labels.push((extra.as_bytes(), text.as_bytes()));
-                }
+            for [name, value] in refs.as_chunks::<2>().0 {
                 // The series' own label stands.
-                added.next_if(|(extra, _)| extra.as_bytes() == name);
-                labels.push((name, value));
+                while let Some((extra, number, text)) =
+                    added.next_if(|(extra, ..)| extra.as_bytes() <= names.text(*name))
+                {
+                    if extra.as_bytes() < names.text(*name) {
+                        labels.push((*number, *text));
+                    }
+                }
+                labels.push((*name, *value));
             }
-            labels.extend(added.map(|(name, value)| (name.as_bytes(), value.as_bytes())));
-            let metadata = Metadata::read(series.metadata)?;
-            let (help, unit) = self.table.metadata(request, &metadata);
-            each(&Whole {
+            labels.extend(added.map(|(_, name, value)| (*name, *value)));
+            let whole = Whole {
                 labels: &labels,
                 samples: &samples,
-                metadata,
-                help,
-                unit,
-            });
+                metadata: series.metadata,
+            };
+            each(&names, &whole);
         }
         Ok(())
     }
@@ -224,8 +271,106 @@ impl Transcoder {
     }
 }
 
+/// A length-delimited field with a tag of one byte.
+fn field_bytes(content_bytes: usize) -> usize {
+    1 + varint_bytes(content_bytes as u64) + content_bytes
+}
+
+fn samples_bytes(samples: &[Sample]) -> usize {
+    let fields = samples
+        .iter()
+        .map(|sample| SampleField::at(Timestamp(sample.time)).bytes());
+    fields.sum()
+}
+
 fn put_samples(message: &mut Vec<u8>, samples: &[Sample]) {
     for sample in samples {
         SampleField::at(Timestamp(sample.time)).put(message, sample.value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{STALE, SeriesDesc};
+
+    use super::*;
+    use crate::wire::encode_plain::{plain_one, plain_two};
+    use crate::wire::encode_template::Maker;
+
+    fn block(series: &[(&str, Kind)], values: &[f64]) -> Vec<u8> {
+        let mut maker = Maker::default();
+        for (name, kind) in series {
+            let desc = SeriesDesc {
+                labels: Labels::from_pairs([("__name__", *name), ("job", "a")]),
+                kind: *kind,
+                family: "".into(),
+                help: "Help.".into(),
+                unit: "".into(),
+            };
+            maker.add(Some(desc), |_| true);
+        }
+        let mut raw = Vec::new();
+        maker.finish().parts[0].fill(Timestamp(1_790_000_000_000), values, &mut raw);
+        snap::raw::Encoder::new().compress_vec(&raw).unwrap()
+    }
+
+    fn unpacked(packed: &[u8]) -> Vec<u8> {
+        snap::raw::Decoder::new().decompress_vec(packed).unwrap()
+    }
+
+    #[test]
+    fn a_stale_marker_stays_one_in_both_versions() {
+        let block = block(&[("up", Kind::Gauge), ("x", Kind::Unknown)], &[STALE, -0.0]);
+        let labels = Labels::from_pairs([("cluster", "a")]);
+        let mut transcoder = Transcoder::new();
+        let two = plain_two(&unpacked(&transcoder.two(&block, &labels).unwrap()));
+        let one = plain_one(&unpacked(&transcoder.one(&block, &labels).unwrap())).0;
+        for series in [two, one] {
+            let bits: Vec<u64> = series.iter().map(|series| series.samples[0].0).collect();
+            assert_eq!(bits, [0x7ff0_0000_0000_0002, 1 << 63]);
+            assert!(
+                series
+                    .iter()
+                    .all(|series| series.labels.len() == 3 && series.samples[0].1 == 1_790_000_000_000)
+            );
+        }
+    }
+
+    #[test]
+    fn metadata_is_told_once_a_family_and_by_the_familys_name() {
+        let block = block(
+            &[
+                ("h_bucket", Kind::Histogram),
+                ("h_sum", Kind::Histogram),
+                ("h_count", Kind::Histogram),
+                ("s_count", Kind::Summary),
+                ("c_count", Kind::Counter),
+            ],
+            &[0.0; 5],
+        );
+        let (mut transcoder, mut told) = (Transcoder::new(), Families::default());
+        transcoder.one(&block, &Labels::empty()).unwrap();
+        let mut tell = |seconds| {
+            let body = transcoder.metadata(&block, &mut told, Duration::from_secs(seconds))?;
+            let families = plain_one(&unpacked(&body)).1.into_iter();
+            Some(
+                families
+                    .map(|(kind, family, ..)| (kind, family))
+                    .collect::<Vec<_>>(),
+            )
+        };
+        let all = [(3, "h"), (5, "s"), (1, "c_count")].map(|(kind, family)| (kind, family.to_owned()));
+        assert_eq!(tell(0).as_deref(), Some(&all[..]));
+        assert_eq!(tell(599), None);
+        assert_eq!(tell(600).as_deref(), Some(&all[..]));
+    }
+
+    #[test]
+    fn bytes_that_are_no_block_are_an_error() {
+        let mut transcoder = Transcoder::new();
+        for bytes in [&b""[..], b"nonsense", &[0xff; 40]] {
+            assert!(transcoder.one(bytes, &Labels::empty()).is_err());
+            assert!(transcoder.two(bytes, &Labels::empty()).is_err());
+        }
     }
 }

@@ -16,7 +16,7 @@ pub struct Config {
     /// Most series held at a time; new ones beyond it are refused and counted.
     pub series_max: usize,
     /// Most memory that samples may take, in bytes; beyond it the oldest blocks of the largest targets go
-    /// first. Labels and index come on top, about 400 bytes a series.
+    /// first. Labels and index come on top, about 400 bytes a series, or 140 without history.
     pub memory_bytes_max: usize,
     /// Most labels a series may have, its name among them.
     pub labels_max: usize,

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use model::{Describe, Fed, Feed, SeriesDesc, SeriesRef};
+use model::{Describe, Fed, Feed, Labels, Metadata, SeriesDesc, SeriesRef};
 
 use crate::reference;
 use crate::row::Row;
-use crate::slots::About;
 use crate::store::Store;
-use crate::target::Target;
+use crate::target::{LOOKUP, Target};
 
 impl Store {
     /// From now on every sample that is kept, and every stale marker that the store writes, is handed over as well.
@@ -42,17 +41,18 @@ impl Describe for Store {
                 all.extend(of_one.iter().map(|_| None));
                 continue;
             };
-            let state = target.state.lock();
-            all.extend(of_one.iter().map(|series| state.slots.about(*series).map(desc)));
+            for some in of_one.chunks(LOOKUP) {
+                let found = target.look_up(some, &self.index).into_iter();
+                all.extend(found.map(|one| one.map(|(_, labels, family)| desc(labels, &family.metadata))));
+            }
         }
         all
     }
 }
 
-fn desc(about: &About) -> SeriesDesc {
-    let metadata = &about.family.metadata;
+fn desc(labels: Labels, metadata: &Metadata) -> SeriesDesc {
     SeriesDesc {
-        labels: about.labels.clone(),
+        labels,
         kind: metadata.kind,
         family: metadata.family.clone(),
         help: metadata.help.clone(),

@@ -1,33 +1,29 @@
-//! Which series there are, and for each label which series have it.
+//! Which series there are, by their labels.
 //!
-//! Series have small numbers, used again when a series is forgotten; a posting is their sorted list. A series
-//! belongs to one target: the same labels from another target are another entry, and readers join the two.
+//! Series have small numbers, used again when a series is forgotten. A series belongs to one target: the same
+//! labels from another target are another entry, and readers join the two. A store with history answers from
+//! postings; one of last values is asked seldom and must be small, so that it looks at every series instead.
 
-use std::hash::BuildHasher;
-
-use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
 use model::{Labels, SeriesRef, TargetRef};
 
-use crate::reference;
-
-#[derive(Debug, Default)]
-pub(crate) struct Index {
-    entries: Vec<Option<Entry>>,
-    free: Vec<u32>,
-    by_labels: HashTable<u32>,
-    names: HashMap<Box<str>, Values>,
-    /// Changes whenever a series comes or goes.
-    pub(crate) generation: u64,
-    hasher: DefaultHashBuilder,
-}
-
-/// Values of one label name, each with the series that have it.
-pub(crate) type Values = HashMap<Box<str>, Vec<u32>>;
+use crate::config::History;
+use crate::finding;
+use crate::lean::Lean;
+use crate::matching::Ready;
+use crate::postings::Postings;
+use crate::selection::Pick;
 
 #[derive(Debug)]
-pub(crate) struct Entry {
-    pub(crate) labels: Labels,
-    pub(crate) series: SeriesRef,
+pub(crate) struct Index {
+    kept: Kept,
+    /// Changes whenever a series comes or goes.
+    pub(crate) generation: u64,
+}
+
+#[derive(Debug)]
+enum Kept {
+    Whole(Postings),
+    Lean(Lean),
 }
 
 /// What the index says to a label set that a target asks for.
@@ -39,167 +35,143 @@ pub(crate) struct Found {
 }
 
 impl Index {
+    pub(crate) fn new(history: History) -> Self {
+        let kept = match history {
+            History::Full => Kept::Whole(Postings::default()),
+            History::None => Kept::Lean(Lean::default()),
+        };
+        Self { kept, generation: 0 }
+    }
+
     pub(crate) fn len(&self) -> usize {
-        self.by_labels.len()
+        match &self.kept {
+            Kept::Whole(index) => index.len(),
+            Kept::Lean(index) => index.len(),
+        }
     }
 
     pub(crate) fn find(&self, labels: &Labels, target: TargetRef) -> Found {
-        let mut found = Found {
-            own: None,
-            shared: false,
-        };
-        for id in self.by_labels.iter_hash(self.hasher.hash_one(labels)) {
-            let Some(entry) = self.entry(*id).filter(|entry| entry.labels == *labels) else {
-                continue;
-            };
-            if reference::target(entry.series) == target {
-                found.own = Some(entry.series);
-            } else {
-                found.shared = true;
-            }
+        match &self.kept {
+            Kept::Whole(index) => index.find(labels, target),
+            Kept::Lean(index) => index.find(labels, target),
         }
-        found
     }
 
-    pub(crate) fn entry(&self, id: u32) -> Option<&Entry> {
-        self.entries.get(id as usize)?.as_ref()
+    /// A series by its number.
+    pub(crate) fn pick(&self, id: u32) -> Option<Pick> {
+        match &self.kept {
+            Kept::Whole(index) => index.entry(id).map(|entry| Pick {
+                labels: entry.labels.clone(),
+                series: entry.series,
+            }),
+            Kept::Lean(index) => index.pick(id),
+        }
     }
 
-    /// Every series there is, in order.
-    pub(crate) fn all(&self) -> impl Iterator<Item = u32> {
-        self.entries
-            .iter()
-            .zip(0..)
-            .filter_map(|(entry, id)| entry.is_some().then_some(id))
-    }
-
-    pub(crate) fn values(&self, name: &str) -> Option<&Values> {
-        self.names.get(name)
-    }
-
-    pub(crate) fn posting(&self, name: &str, value: &str) -> &[u32] {
-        let posting = self.values(name).and_then(|values| values.get(value));
-        posting.map(Vec::as_slice).unwrap_or_default()
+    /// Numbers of the series that match, sorted.
+    pub(crate) fn ids(&self, ready: &[Ready]) -> Vec<u32> {
+        match &self.kept {
+            Kept::Whole(index) => finding::ids(index, ready),
+            Kept::Lean(index) => index.ids(ready),
+        }
     }
 
     /// The number that the next series will get.
     pub(crate) fn next(&self) -> u32 {
-        let end = || u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
-        self.free.last().copied().unwrap_or_else(end)
+        match &self.kept {
+            Kept::Whole(index) => index.next(),
+            Kept::Lean(index) => index.next(),
+        }
     }
 
     /// Takes a series that [`Self::find`] did not find; its number is [`Self::next`].
-    pub(crate) fn insert(&mut self, labels: Labels, series: SeriesRef) {
-        let id = self.next();
-        let hash = self.hasher.hash_one(&labels);
-        for (name, value) in labels.iter() {
-            let posting = slot(slot(&mut self.names, name), value);
-            // Mostly it is the highest number so far.
-            let at = if posting.last().is_none_or(|last| *last < id) {
-                posting.len()
-            } else {
-                posting.partition_point(|known| *known < id)
-            };
-            posting.insert(at, id);
-        }
-        let entry = Some(Entry { labels, series });
-        if self.free.pop().is_some() {
-            if let Some(empty) = self.entries.get_mut(id as usize) {
-                *empty = entry;
-            }
-        } else {
-            self.entries.push(entry);
-        }
-        let (entries, hasher) = (&self.entries, &self.hasher);
-        self.by_labels
-            .insert_unique(hash, id, |id| hash_of(entries, hasher, *id));
+    pub(crate) fn insert(&mut self, labels: &Labels, series: SeriesRef) {
         self.generation += 1;
+        match &mut self.kept {
+            Kept::Whole(index) => index.insert(labels.clone(), series),
+            Kept::Lean(index) => index.insert(labels, series),
+        }
     }
 
-    /// Forgets many at once: each posting is walked once, however many of its series go.
+    /// Forgets many at once.
     pub(crate) fn remove(&mut self, ids: &[u32]) {
-        let mut gone: HashMap<u32, Labels> = HashMap::with_capacity(ids.len());
-        for id in ids {
-            let Some(entry) = self.entries.get_mut(*id as usize).and_then(Option::take) else {
-                continue;
-            };
-            let hash = self.hasher.hash_one(&entry.labels);
-            if let Ok(found) = self.by_labels.find_entry(hash, |known| known == id) {
-                found.remove();
-            }
-            self.free.push(*id);
-            gone.insert(*id, entry.labels);
-        }
-        if gone.is_empty() {
-            return;
-        }
-        let pairs: HashSet<(&str, &str)> = gone.values().flat_map(Labels::iter).collect();
-        for (name, value) in pairs {
-            let Some(values) = self.names.get_mut(name) else {
-                continue;
-            };
-            let Some(posting) = values.get_mut(value) else {
-                continue;
-            };
-            posting.retain(|id| !gone.contains_key(id));
-            posting.shrink_to(posting.len() * 2);
-            if posting.is_empty() {
-                values.remove(value);
-            }
-            if values.is_empty() {
-                self.names.remove(name);
-            }
-        }
         self.generation += 1;
+        match &mut self.kept {
+            Kept::Whole(index) => index.remove(ids),
+            Kept::Lean(index) => index.remove(ids),
+        }
     }
-}
-
-/// The value under a key, made if there is none; the key is copied only then.
-fn slot<'a, V: Default>(map: &'a mut HashMap<Box<str>, V>, key: &str) -> &'a mut V {
-    let hash = map.hasher().hash_one(key);
-    map.raw_entry_mut()
-        .from_key_hashed_nocheck(hash, key)
-        .or_insert_with(|| (key.into(), V::default()))
-        .1
-}
-
-fn hash_of(entries: &[Option<Entry>], hasher: &DefaultHashBuilder, id: u32) -> u64 {
-    let entry = entries.get(id as usize).and_then(Option::as_ref);
-    entry.map_or(0, |entry| hasher.hash_one(&entry.labels))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reference;
+    use model::{MatchOp, Matcher};
+    use proptest::prelude::*;
 
-    fn labels(text: &str) -> Labels {
-        Labels::from_pairs(text.split(' ').filter_map(|pair| pair.split_once('=')))
+    fn matcher() -> impl Strategy<Value = Matcher> {
+        let name = prop::sample::select(vec!["__name__", "a", "b", "never"]);
+        let op = prop::sample::select(vec![
+            MatchOp::Equal,
+            MatchOp::NotEqual,
+            MatchOp::Matches,
+            MatchOp::NotMatches,
+        ]);
+        let value = prop::sample::select(vec![
+            "", "x", "y", ".*", ".+", "x|y", "x|", "(x|z)", "[xy]", "x?", "y.*",
+        ]);
+        (name, op, value).prop_map(|(name, op, value)| Matcher::new(name, op, value))
     }
 
-    #[test]
-    fn a_forgotten_series_leaves_nothing_behind() {
-        let mut index = Index::default();
-        let texts = ["__name__=a x=1", "__name__=a x=2", "__name__=b x=1"];
-        for (text, slot) in texts.iter().zip(0..) {
-            index.insert(labels(text), reference::make(TargetRef(1), 0, slot));
+    /// Label sets by the value of each label; 0 is none.
+    fn sets() -> impl Strategy<Value = Vec<(usize, usize, usize)>> {
+        prop::collection::vec((1..4_usize, 0..5_usize, 0..5_usize), 0..40)
+    }
+
+    fn labels((name, a, b): (usize, usize, usize)) -> Labels {
+        let text = ["", "x", "y", "z", "yy"];
+        Labels::from_pairs([("__name__", text[name]), ("a", text[a]), ("b", text[b])])
+    }
+
+    proptest! {
+        #[test]
+        fn the_index_finds_what_asking_each_series_finds(
+            before in sets(),
+            gone in prop::collection::vec(0..40_u32, 0..10),
+            after in sets(),
+            matchers in prop::collection::vec(matcher(), 0..4),
+        ) {
+            for history in [History::Full, History::None] {
+                let mut index = Index::new(history);
+                let mut all: Vec<(u32, Labels, SeriesRef)> = Vec::new();
+                let mut slots = 0..;
+                let mut insert = |index: &mut Index, all: &mut Vec<_>, set| {
+                    let (id, labels) = (index.next(), labels(set));
+                    let series = reference::make(TargetRef(0), 0, slots.next().unwrap_or_default());
+                    index.insert(&labels, series);
+                    all.push((id, labels, series));
+                };
+                before.iter().for_each(|set| insert(&mut index, &mut all, *set));
+                index.remove(&gone);
+                all.retain(|(id, ..)| !gone.contains(id));
+                after.iter().for_each(|set| insert(&mut index, &mut all, *set));
+                all.sort_by_key(|(id, ..)| *id);
+                prop_assert_eq!(index.len(), all.len());
+                for (id, labels, series) in &all {
+                    let pick = index.pick(*id).expect("there");
+                    prop_assert_eq!((&pick.labels, pick.series), (labels, *series));
+                    prop_assert!(index.find(labels, TargetRef(0)).own.is_some());
+                    prop_assert!(index.find(labels, TargetRef(1)).shared);
+                }
+                let ready: Vec<Ready> = matchers.iter().map(|m| Ready::new(m).expect("compiles")).collect();
+                let accepted = |labels: &Labels| {
+                    ready.iter().all(|ready| ready.accepts(labels.value(&ready.name)))
+                };
+                let wanted = all.iter().filter(|(_, labels, _)| accepted(labels));
+                let wanted: Vec<u32> = wanted.map(|(id, ..)| *id).collect();
+                prop_assert_eq!(index.ids(&ready), wanted);
+            }
         }
-        assert_eq!(index.posting("__name__", "a"), [0, 1]);
-        index.remove(&[0, 2]);
-        assert_eq!(index.len(), 1);
-        assert_eq!(index.posting("__name__", "a"), [1]);
-        assert!(index.values("x").is_some_and(|values| values.len() == 1));
-        assert!(index.find(&labels(texts[0]), TargetRef(1)).own.is_none());
-        // Its number is used again, and lists stay sorted.
-        index.insert(labels("__name__=a x=3"), reference::make(TargetRef(1), 0, 7));
-        assert!(index.posting("__name__", "a").is_sorted());
-        assert_eq!(index.all().count(), 2);
-    }
-
-    #[test]
-    fn the_same_labels_of_another_target_are_another_series() {
-        let mut index = Index::default();
-        index.insert(labels("__name__=a"), reference::make(TargetRef(1), 0, 0));
-        let found = index.find(&labels("__name__=a"), TargetRef(2));
-        assert!(found.own.is_none() && found.shared);
     }
 }

@@ -162,7 +162,6 @@ impl Store {
             return Err(limit());
         }
         let about = About {
-            labels: desc.labels.clone(),
             family,
             entry: index.next(),
             born,
@@ -173,7 +172,7 @@ impl Store {
             .slots
             .add(target.id, about)
             .ok_or_else(limit)?;
-        index.insert(desc.labels.clone(), series);
+        index.insert(&desc.labels, series);
         self.accounts.series.set(index.len() as f64);
         drop(index);
         self.accounts.created.inc();

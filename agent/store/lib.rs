@@ -2,7 +2,7 @@
 //!
 //! [`Store`] is [`model::Keep`] for sources and [`model::Select`] for readers, from any thread.
 //!
-//! * **Memory** is bounded by `series_max` (about 400 bytes a series), and `memory_bytes_max` for samples. A
+//! * **Memory** is bounded by `series_max` (about 400 bytes a series, 140 without history), and `memory_bytes_max` for samples. A
 //!   sample takes 8 bytes for its first 60 rounds (a quarter of an hour at 15 s), then 0 to 8, by how it moves
 //!   (the bench's mixture: 3.3); times are shared by all series of a target that were read together.
 //! * **A series** is a label set of one target. When two targets say the same labels, both are kept, the
@@ -24,17 +24,23 @@ mod block;
 mod config;
 mod families;
 mod feed;
+mod finding;
 mod index;
 mod keep;
+mod lean;
 mod maintain;
 mod matching;
 mod packed;
+mod pairs;
+mod parts;
+mod postings;
 mod provisional;
 mod read;
 mod reference;
 mod row;
 mod select;
 mod selection;
+mod sets;
 mod slots;
 mod store;
 mod tail;

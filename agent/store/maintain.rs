@@ -17,7 +17,7 @@ impl Store {
     /// Call it about once a minute, from any one thread that may work for a few milliseconds.
     pub fn maintain(&self) {
         let cutoff = self.clock.now() - self.config.memory();
-        let targets: Vec<Arc<Target>> = self.targets.read().by_id.values().cloned().collect();
+        let targets = self.all_targets();
         let (mut to_forget, mut to_seal) = (FORGET_MAX, SEAL_MAX);
         for target in &targets {
             let points = target.state.lock().expire(cutoff);

@@ -144,9 +144,9 @@ impl State {
             points.ended += ends
                 .filter(|(series, value)| is_stale(**value) && self.lives(**series))
                 .count();
-            self.slots.advance(&refs, time, &values);
-            self.newest = self.newest.max(time);
             let shape = self.shape(&refs);
+            self.slots.advance(&shape, time, &values);
+            self.newest = self.newest.max(time);
             rows.push(self.push(Row {
                 time,
                 shape,

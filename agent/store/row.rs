@@ -3,7 +3,7 @@
 //! A row owns the column's values as the source gave them, and shares its list of series with all other rows
 //! that have the same ones in the same order. In steady state a round costs 8 bytes a sample.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use model::{SeriesRef, Timestamp};
 
@@ -15,18 +15,37 @@ pub(crate) struct Shape {
     /// Unique in this process, from 1.
     pub(crate) id: u64,
     pub(crate) refs: Arc<[SeriesRef]>,
-    /// Positions sorted by ref; none when `refs` is sorted itself.
-    sorted: Option<Box<[u32]>>,
+    /// Whether their places follow each other, as those of a source do that commits in the order it asked.
+    pub(crate) is_run: bool,
+    /// Positions sorted by ref, for whoever looks for one first; none when `refs` is sorted itself.
+    sorted: OnceLock<Option<Box<[u32]>>>,
 }
 
 impl Shape {
     pub(crate) fn new(id: u64, refs: Arc<[SeriesRef]>) -> Self {
-        let sorted = (!refs.is_sorted()).then(|| {
-            let mut sorted: Box<[u32]> = (0..u32::try_from(refs.len()).unwrap_or(u32::MAX)).collect();
-            sorted.sort_unstable_by_key(|at| refs.get(*at as usize));
-            sorted
-        });
-        Self { id, refs, sorted }
+        let first = refs.first().map_or(0, |first| reference::slot(*first));
+        let is_run = refs
+            .iter()
+            .zip(first..)
+            .all(|(series, slot)| reference::slot(*series) == slot);
+        Self {
+            id,
+            refs,
+            is_run,
+            sorted: OnceLock::new(),
+        }
+    }
+
+    fn sorted(&self) -> Option<&[u32]> {
+        let sort = || {
+            (!self.refs.is_sorted()).then(|| {
+                let mut sorted: Box<[u32]> =
+                    (0..u32::try_from(self.refs.len()).unwrap_or(u32::MAX)).collect();
+                sorted.sort_unstable_by_key(|at| self.refs.get(*at as usize));
+                sorted
+            })
+        };
+        self.sorted.get_or_init(sort).as_deref()
     }
 
     /// Where a series' value lies in the rows of this shape.
@@ -36,7 +55,7 @@ impl Shape {
         if self.refs.get(guess) == Some(&series) {
             return Some(guess);
         }
-        match &self.sorted {
+        match self.sorted() {
             None => self.refs.binary_search(&series).ok(),
             Some(sorted) => {
                 let found = sorted.binary_search_by(|at| self.refs.get(*at as usize).cmp(&Some(&series)));
@@ -46,7 +65,8 @@ impl Shape {
     }
 
     pub(crate) fn heap_bytes(&self) -> usize {
-        self.refs.len() * 8 + self.sorted.as_ref().map_or(0, |sorted| sorted.len() * 4)
+        let sorted = self.sorted.get().and_then(Option::as_ref);
+        self.refs.len() * 8 + sorted.map_or(0, |sorted| sorted.len() * 4)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::read::{Reader, Times, Values, View, join};
 use crate::reference;
 use crate::selection::Pick;
 use crate::store::Store;
-use crate::target::Target;
+use crate::target::{LOOKUP, Target};
 
 impl Select for Store {
     fn select(
@@ -74,13 +74,37 @@ impl Select for Store {
     }
 
     fn last(&self, page: Option<&str>) -> Vec<Last> {
-        let mut targets: Vec<Arc<Target>> = self.targets.read().by_id.values().cloned().collect();
-        targets.sort_unstable_by_key(|target| target.id);
-        targets.iter().filter_map(|target| last(target, page)).collect()
+        let targets = self.all_targets();
+        targets
+            .iter()
+            .filter_map(|target| self.last_of(target, page))
+            .collect()
     }
 }
 
 impl Store {
+    fn last_of(&self, target: &Target, page: Option<&str>) -> Option<Last> {
+        let (of, row) = {
+            let state = target.state.lock();
+            let wanted = page.is_none() || state.desc.page == page;
+            (state.desc.page, state.shown().filter(|_| wanted)?.clone())
+        };
+        let mut series = Vec::with_capacity(row.values.len());
+        for (some, values) in row.shape.refs.chunks(LOOKUP).zip(row.values.chunks(LOOKUP)) {
+            for (found, value) in target.look_up(some, &self.index).into_iter().zip(values) {
+                if let Some((_, labels, family)) = found.filter(|_| !is_stale(*value)) {
+                    series.push((labels, family.metadata.clone(), *value));
+                }
+            }
+        }
+        Some(Last {
+            target: target.name.clone(),
+            page: of,
+            time: row.time,
+            series,
+        })
+    }
+
     fn targets_of(&self, picks: &[Pick]) -> HashMap<TargetRef, Arc<Target>> {
         let known = self.targets.read();
         let mut targets = HashMap::new();
@@ -155,25 +179,4 @@ impl<'a> Readers<'a> {
         let (view, _) = self.by_target.get(&reference::target(series))?;
         view.staleness
     }
-}
-
-fn last(target: &Target, page: Option<&str>) -> Option<Last> {
-    let state = target.state.lock();
-    if page.is_some() && state.desc.page != page {
-        return None;
-    }
-    let row = state.shown()?.clone();
-    let mut series = Vec::with_capacity(row.values.len());
-    for (reference, value) in row.shape.refs.iter().zip(&*row.values) {
-        let Some(about) = state.slots.about(*reference).filter(|_| !is_stale(*value)) else {
-            continue;
-        };
-        series.push((about.labels.clone(), about.family.metadata.clone(), *value));
-    }
-    Some(Last {
-        target: target.name.clone(),
-        page: state.desc.page,
-        time: row.time,
-        series,
-    })
 }

@@ -9,12 +9,15 @@ use hashbrown::HashMap;
 use model::{Labels, Matcher, SelectError, SeriesRef};
 use parking_lot::{Mutex, RwLock};
 
-use crate::index::{Index, Values};
-use crate::matching::{Ready, Test};
+use crate::config::History;
+use crate::index::Index;
+use crate::matching::Ready;
 
 /// Questions remembered at a time, and series in all of their answers.
 const QUESTIONS_MAX: usize = 256;
 const PICKS_MAX: usize = 1 << 18;
+/// Where only last values are kept, label sets are made for each answer, and memory is short.
+const PICKS_MAX_LEAN: usize = 1 << 12;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Pick {
@@ -22,7 +25,7 @@ pub(crate) struct Pick {
     pub(crate) series: SeriesRef,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Selections {
     known: Mutex<Known>,
 }
@@ -31,6 +34,7 @@ pub(crate) struct Selections {
 struct Known {
     answers: HashMap<Box<[Matcher]>, Answer>,
     picks: usize,
+    picks_max: usize,
     /// Counts questions, to find the one not asked for longest.
     turn: u64,
 }
@@ -44,6 +48,19 @@ struct Answer {
 }
 
 impl Selections {
+    pub(crate) fn new(history: History) -> Self {
+        let picks_max = match history {
+            History::Full => PICKS_MAX,
+            History::None => PICKS_MAX_LEAN,
+        };
+        Self {
+            known: Mutex::new(Known {
+                picks_max,
+                ..Known::default()
+            }),
+        }
+    }
+
     /// Series that match, sorted by labels and then by ref.
     pub(crate) fn pick(
         &self,
@@ -86,10 +103,10 @@ impl Known {
 
     fn remember(&mut self, matchers: &[Matcher], ready: Arc<[Ready]>, generation: u64, picks: Arc<[Pick]>) {
         self.forget(matchers);
-        if picks.len() > PICKS_MAX {
+        if picks.len() > self.picks_max {
             return;
         }
-        while self.answers.len() >= QUESTIONS_MAX || self.picks + picks.len() > PICKS_MAX {
+        while self.answers.len() >= QUESTIONS_MAX || self.picks + picks.len() > self.picks_max {
             let oldest = self.answers.iter().min_by_key(|(_, answer)| answer.turn);
             let Some(oldest) = oldest.map(|(matchers, _)| matchers.clone()) else {
                 break;
@@ -116,200 +133,6 @@ impl Known {
 }
 
 fn collect(index: &Index, ready: &[Ready]) -> Vec<Pick> {
-    let pick = |id: u32| {
-        let entry = index.entry(id)?;
-        Some(Pick {
-            labels: entry.labels.clone(),
-            series: entry.series,
-        })
-    };
-    ids(index, ready).into_iter().filter_map(pick).collect()
-}
-
-/// Numbers of the series that match, sorted.
-fn ids(index: &Index, ready: &[Ready]) -> Vec<u32> {
-    let (direct, mut rest): (Vec<&Ready>, Vec<&Ready>) =
-        ready.iter().partition(|ready| values_of(ready).is_some());
-    let mut lists: Vec<List<'_>> = direct.iter().filter_map(|ready| List::of(index, ready)).collect();
-    lists.sort_by_key(List::len);
-    let mut lists = lists.into_iter();
-    let mut ids = match lists.next() {
-        Some(list) => list.into_vec(),
-        None => start(index, &mut rest),
-    };
-    for list in lists {
-        intersect(&mut ids, &list);
-    }
-    for ready in rest {
-        narrow(index, ready, &mut ids);
-    }
-    ids
-}
-
-/// The values a matcher names outright, none of them empty.
-fn values_of(ready: &Ready) -> Option<&[Box<str>]> {
-    match &ready.test {
-        Test::OneOf(values) if !ready.negated && values.iter().all(|value| !value.is_empty()) => Some(values),
-        _ => None,
-    }
-}
-
-enum List<'a> {
-    Kept(&'a [u32]),
-    Joined(Vec<u32>),
-}
-
-impl<'a> List<'a> {
-    fn of(index: &'a Index, ready: &Ready) -> Option<Self> {
-        let values = values_of(ready)?;
-        if let [value] = values {
-            return Some(Self::Kept(index.posting(&ready.name, value)));
-        }
-        Some(Self::Joined(join(
-            values.iter().map(|value| index.posting(&ready.name, value)),
-        )))
-    }
-
-    fn slice(&self) -> &[u32] {
-        match self {
-            Self::Kept(ids) => ids,
-            Self::Joined(ids) => ids,
-        }
-    }
-
-    fn len(&self) -> usize {
-        self.slice().len()
-    }
-
-    fn into_vec(self) -> Vec<u32> {
-        match self {
-            Self::Kept(ids) => ids.to_vec(),
-            Self::Joined(ids) => ids,
-        }
-    }
-}
-
-/// Series that have any of some values of one label; each has one value, so that no number comes twice.
-fn join<'a>(postings: impl Iterator<Item = &'a [u32]>) -> Vec<u32> {
-    let mut ids: Vec<u32> = postings.flatten().copied().collect();
-    ids.sort_unstable();
-    ids
-}
-
-/// Where no matcher names values: those of the first that wants its label to be there, else everything.
-fn start(index: &Index, rest: &mut Vec<&Ready>) -> Vec<u32> {
-    let Some(at) = rest.iter().position(|ready| !ready.accepts("")) else {
-        return index.all().collect();
-    };
-    let ready = rest.remove(at);
-    index
-        .values(&ready.name)
-        .map(|values| accepted(values, ready, true))
-        .unwrap_or_default()
-}
-
-fn accepted(values: &Values, ready: &Ready, wanted: bool) -> Vec<u32> {
-    let chosen = values.iter().filter(|(value, _)| ready.accepts(value) == wanted);
-    join(chosen.map(|(_, posting)| posting.as_slice()))
-}
-
-/// Leaves the ids that a matcher accepts, by whichever is fewer: their own values or all values of the label.
-fn narrow(index: &Index, ready: &Ready, ids: &mut Vec<u32>) {
-    let none = Values::default();
-    let values = index.values(&ready.name).unwrap_or(&none);
-    if values.len() >= ids.len() {
-        ids.retain(|id| {
-            index
-                .entry(*id)
-                .is_some_and(|entry| ready.accepts(entry.labels.value(&ready.name)))
-        });
-    } else if ready.accepts("") {
-        let refused = accepted(values, ready, false);
-        subtract(ids, &refused);
-    } else {
-        let kept = List::Joined(accepted(values, ready, true));
-        intersect(ids, &kept);
-    }
-}
-
-fn intersect(ids: &mut Vec<u32>, list: &List<'_>) {
-    let mut walk = Walk { left: list.slice() };
-    ids.retain(|id| walk.reaches(*id));
-}
-
-fn subtract(ids: &mut Vec<u32>, gone: &[u32]) {
-    let mut walk = Walk { left: gone };
-    ids.retain(|id| !walk.reaches(*id));
-}
-
-/// Walks a sorted list along with rising questions, in leaps where it is much the longer.
-struct Walk<'a> {
-    left: &'a [u32],
-}
-
-impl Walk<'_> {
-    fn reaches(&mut self, id: u32) -> bool {
-        let mut leap = 1;
-        while self.left.get(leap).is_some_and(|known| *known < id) {
-            leap *= 2;
-        }
-        let near = self.left.get(..=leap).unwrap_or(self.left);
-        let skip = near.partition_point(|known| *known < id);
-        self.left = self.left.get(skip..).unwrap_or_default();
-        self.left.first() == Some(&id)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::reference;
-    use model::{MatchOp, TargetRef};
-    use proptest::prelude::*;
-
-    fn matcher() -> impl Strategy<Value = Matcher> {
-        let name = prop::sample::select(vec!["__name__", "a", "b", "never"]);
-        let op = prop::sample::select(vec![
-            MatchOp::Equal,
-            MatchOp::NotEqual,
-            MatchOp::Matches,
-            MatchOp::NotMatches,
-        ]);
-        let value = prop::sample::select(vec![
-            "", "x", "y", ".*", ".+", "x|y", "x|", "(x|z)", "[xy]", "x?", "y.*",
-        ]);
-        (name, op, value).prop_map(|(name, op, value)| Matcher::new(name, op, value))
-    }
-
-    /// Label sets by the value of each label; 0 is none.
-    fn sets() -> impl Strategy<Value = Vec<(usize, usize, usize)>> {
-        prop::collection::vec((1..4_usize, 0..5_usize, 0..5_usize), 0..40)
-    }
-
-    proptest! {
-        #[test]
-        fn the_index_finds_what_asking_each_series_finds(
-            sets in sets(),
-            gone in prop::collection::vec(0..40_u32, 0..10),
-            matchers in prop::collection::vec(matcher(), 0..4),
-        ) {
-            let text = ["", "x", "y", "z", "yy"];
-            let mut index = Index::default();
-            let mut all: Vec<(u32, Labels)> = Vec::new();
-            for (slot, (name, a, b)) in (0..).zip(&sets) {
-                let labels = Labels::from_pairs([("__name__", text[*name]), ("a", text[*a]), ("b", text[*b])]);
-                all.push((index.next(), labels.clone()));
-                index.insert(labels, reference::make(TargetRef(0), 0, slot));
-            }
-            index.remove(&gone);
-            all.retain(|(id, _)| !gone.contains(id));
-            let ready: Vec<Ready> = matchers.iter().map(|m| Ready::new(m).expect("compiles")).collect();
-            let wanted: Vec<u32> = all
-                .iter()
-                .filter(|(_, labels)| ready.iter().all(|ready| ready.accepts(labels.value(&ready.name))))
-                .map(|(id, _)| *id)
-                .collect();
-            prop_assert_eq!(ids(&index, &ready), wanted);
-        }
-    }
+    let ids = index.ids(ready);
+    ids.into_iter().filter_map(|id| index.pick(id)).collect()
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use model::{Labels, STALE, SeriesRef, TargetRef, Timestamp, is_stale};
+use model::{STALE, SeriesRef, TargetRef, Timestamp, is_stale};
 
 use crate::families::Family;
 use crate::reference::{self, GENERATION_MAX, SLOTS_MAX};
+use crate::row::Shape;
 
 /// What is asked at every commit lies in columns of its own; the rest is cold.
 #[derive(Debug, Default)]
@@ -26,9 +27,8 @@ struct Cold {
 /// What is known of a series besides its samples.
 #[derive(Clone, Debug)]
 pub(crate) struct About {
-    pub(crate) labels: Labels,
     pub(crate) family: Arc<Family>,
-    /// Its number in the index.
+    /// Its number in the index, which has its labels.
     pub(crate) entry: u32,
     /// When it was first asked for.
     pub(crate) born: Timestamp,
@@ -47,13 +47,11 @@ impl Slots {
         let slot = u32::try_from(self.cold.len())
             .ok()
             .filter(|slot| *slot < SLOTS_MAX)?;
-        self.last_times.push(Timestamp::MIN);
-        self.last_values.push(STALE);
-        self.stamps.push(0);
-        self.cold.push(Cold {
-            generation: 0,
-            about: Some(about),
-        });
+        push(&mut self.last_times, Timestamp::MIN);
+        push(&mut self.last_values, STALE);
+        push(&mut self.stamps, 0);
+        let about = Some(about);
+        push(&mut self.cold, Cold { generation: 0, about });
         Some(reference::make(target, 0, slot))
     }
 
@@ -111,9 +109,17 @@ impl Slots {
     }
 
     /// Takes a newer sample for each series; tells how many of them had ended or not begun.
-    pub(crate) fn advance(&mut self, refs: &[SeriesRef], time: Timestamp, values: &[f64]) -> usize {
+    pub(crate) fn advance(&mut self, shape: &Shape, time: Timestamp, values: &[f64]) -> usize {
         let mut added = 0;
-        for (series, value) in refs.iter().zip(values) {
+        if let Some((last_times, last_values)) = self.run(shape) {
+            last_times.fill(time);
+            for (last, value) in last_values.iter_mut().zip(values) {
+                added += usize::from(is_stale(*last) && !is_stale(*value));
+                *last = *value;
+            }
+            return added;
+        }
+        for (series, value) in shape.refs.iter().zip(values) {
             let slot = reference::slot(*series);
             if let Some(last) = self.last_values.get_mut(slot) {
                 added += usize::from(is_stale(*last) && !is_stale(*value));
@@ -124,6 +130,21 @@ impl Slots {
             }
         }
         added
+    }
+
+    /// Last times and values of a shape whose places follow each other.
+    fn run(&mut self, shape: &Shape) -> Option<(&mut [Timestamp], &mut [f64])> {
+        let first = reference::slot(*shape.refs.first().filter(|_| shape.is_run)?);
+        let places = first..first + shape.refs.len();
+        Some((
+            self.last_times.get_mut(places.clone())?,
+            self.last_values.get_mut(places)?,
+        ))
+    }
+
+    /// Whether all series of a shape are without a sample at `time` or later.
+    pub(crate) fn all_before(&self, shape: &Shape, time: Timestamp) -> bool {
+        shape.refs.iter().all(|series| self.last(*series).0 < time)
     }
 
     /// Marks a series; false when it already bears this stamp.
@@ -150,7 +171,21 @@ impl Slots {
         })
     }
 
+    /// Time of the oldest of the last values.
+    pub(crate) fn oldest(&self, target: TargetRef) -> Option<Timestamp> {
+        let times = self.iter(target).map(|(series, _)| self.last(series).0);
+        times.filter(|time| *time > Timestamp::MIN).min()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.cold.iter().all(|cold| cold.about.is_none())
     }
+}
+
+/// Adds to a list that is to stay: it grows by an eighth, not to twice of what it was.
+pub(crate) fn push<T>(list: &mut Vec<T>, item: T) {
+    if list.len() == list.capacity() {
+        list.reserve_exact((list.len() / 8).max(8));
+    }
+    list.push(item);
 }

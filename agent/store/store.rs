@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use hashbrown::HashMap;
-use model::{Clock, Feed, Ledger, TargetDesc, TargetRef};
+use model::{Clock, Feed, Ledger, TargetDesc, TargetRef, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use prometheus::Registry;
 
@@ -27,7 +27,7 @@ pub struct Store {
     pub(crate) config: Config,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) targets: RwLock<Targets>,
-    pub(crate) index: RwLock<Index>,
+    pub(crate) index: Arc<RwLock<Index>>,
     pub(crate) families: Mutex<Families>,
     pub(crate) selections: Selections,
     pub(crate) accounts: Accounts,
@@ -91,12 +91,12 @@ impl Store {
     ) -> Result<Arc<Self>, OpenError> {
         let mut store = Self {
             accounts: Accounts::new(registry),
-            config,
             clock,
             targets: RwLock::default(),
-            index: RwLock::default(),
+            index: Arc::new(RwLock::new(Index::new(config.history))),
             families: Mutex::default(),
-            selections: Selections::default(),
+            selections: Selections::new(config.history),
+            config,
             wal: None,
             feed: OnceLock::new(),
         };
@@ -104,7 +104,8 @@ impl Store {
             let folder = folder.join("wal");
             let cutoff = store.clock.now() - store.config.retention;
             let found = replay::replay(&store, &*disk, &folder, cutoff)?;
-            let wal = Wal::start(found, disk, &folder, &store.config, &store.accounts.wal)
+            let index = store.index.clone();
+            let wal = Wal::start(found, disk, &folder, &store.config, &store.accounts.wal, index)
                 .map_err(|source| OpenError::new(&folder, source))?;
             store.wal = Some(wal);
             let targets = store.targets.read();
@@ -135,6 +136,16 @@ impl Store {
         self.index.read().len()
     }
 
+    /// Time of the oldest sample held; which of two stores is fuller is told by it.
+    #[must_use]
+    pub fn oldest(&self) -> Option<Timestamp> {
+        let targets = self.all_targets();
+        targets
+            .iter()
+            .filter_map(|target| target.state.lock().oldest())
+            .min()
+    }
+
     /// Size of the write-ahead log.
     #[must_use]
     pub fn bytes_on_disk(&self) -> u64 {
@@ -145,6 +156,13 @@ impl Store {
     #[must_use]
     pub fn ledger(&self) -> Ledger {
         self.accounts.ledger()
+    }
+
+    /// In the order of their ids, so that whatever is done to all of them is done in one order.
+    pub(crate) fn all_targets(&self) -> Vec<Arc<Target>> {
+        let mut targets: Vec<Arc<Target>> = self.targets.read().by_id.values().cloned().collect();
+        targets.sort_unstable_by_key(|target| target.id);
+        targets
     }
 
     pub(crate) fn target_of(&self, id: TargetRef) -> Option<Arc<Target>> {

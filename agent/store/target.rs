@@ -10,11 +10,14 @@ use std::sync::Arc;
 
 use hashbrown::{DefaultHashBuilder, HashMap};
 use model::column::Kept;
-use model::{Column, Round, STALE, SeriesRef, TargetDesc, TargetRef, Timestamp, is_stale};
-use parking_lot::Mutex;
+use model::{Column, Labels, Round, STALE, SeriesRef, TargetDesc, TargetRef, Timestamp, is_stale};
+use parking_lot::{Mutex, RwLock};
 
 use crate::block::Block;
 use crate::config::History;
+use crate::families::Family;
+use crate::index::Index;
+use crate::parts::Parts;
 use crate::reference;
 use crate::row::{Row, Shape};
 use crate::slots::Slots;
@@ -26,6 +29,8 @@ pub(crate) const BLOCK_ROWS: usize = 60;
 const VARIED_ROWS: usize = 24;
 /// Rows at which a commit seals by itself, should nobody have called `maintain` for so long.
 const OPEN_ROWS_MAX: usize = 2048;
+/// Series to look up in one go, so that nobody waits long for the index or the target.
+pub(crate) const LOOKUP: usize = 1024;
 /// Shapes remembered at a time, for sources that send their series in parts.
 const SHAPES_MAX: usize = 1024;
 
@@ -44,6 +49,21 @@ impl Target {
             name,
             state: Mutex::new(State::new(id, desc, history)),
         }
+    }
+
+    /// What some of its series are, in the order asked; none where they are forgotten.
+    pub(crate) fn look_up(
+        &self,
+        some: &[SeriesRef],
+        index: &RwLock<Index>,
+    ) -> Vec<Option<(SeriesRef, Labels, Arc<Family>)>> {
+        let index = index.read();
+        let state = self.state.lock();
+        let one = |series: &SeriesRef| {
+            let about = state.slots.about(*series)?;
+            Some((*series, index.pick(about.entry)?.labels, about.family.clone()))
+        };
+        some.iter().map(one).collect()
     }
 }
 
@@ -72,6 +92,7 @@ pub(crate) struct State {
     pub(crate) newest: Timestamp,
     stamp: u32,
     shapes: HashMap<u64, Arc<Shape>>,
+    parts: Parts,
     hasher: DefaultHashBuilder,
 }
 
@@ -137,6 +158,7 @@ impl State {
             newest: Timestamp::MIN,
             stamp: 0,
             shapes: HashMap::new(),
+            parts: Parts::default(),
             hasher: DefaultHashBuilder::default(),
         }
     }
@@ -171,17 +193,24 @@ impl State {
         written
     }
 
-    /// The usual case: a later round of the same series in the same order.
-    fn repeats(&self, column: &Column) -> Option<Arc<Shape>> {
-        let live = self.live.as_ref()?;
-        let later = column.time > self.newest && column.round == Round::Whole;
-        (later && *live.refs == *column.series).then(|| live.clone())
+    /// The usual case: a later round, or part, of the same series in the same order.
+    fn repeats(&mut self, column: &Column) -> Option<Arc<Shape>> {
+        let later = column.time > self.newest;
+        if column.round == Round::Whole {
+            let live = self
+                .live
+                .as_ref()
+                .filter(|live| later && *live.refs == *column.series);
+            return live.cloned();
+        }
+        let shape = self.parts.find(&column.series)?;
+        (later || self.slots.all_before(&shape, column.time)).then_some(shape)
     }
 
     fn commit_repeat(&mut self, column: Column, shape: Arc<Shape>) -> Written {
         let (settled, points) = self.make_way(&shape.refs, &[], column.time);
-        let added = self.slots.advance(&shape.refs, column.time, &column.values);
-        self.newest = column.time;
+        let added = self.slots.advance(&shape, column.time, &column.values);
+        self.newest = self.newest.max(column.time);
         let kept = Kept {
             kept: column.values.len(),
             added,
@@ -189,7 +218,7 @@ impl State {
         };
         let row = Row {
             time: column.time,
-            live: Some(shape.clone()),
+            live: (column.round == Round::Whole).then(|| shape.clone()),
             shape,
             values: column.values.into(),
         };
@@ -226,12 +255,15 @@ impl State {
         missing.retain(|series| self.lives(*series));
         kept.ended = missing.len();
         let ended = self.end(missing, time);
-        kept.added = self.slots.advance(&sorted.refs, time, &sorted.values);
+        let shape = self.shape(&sorted.refs);
+        kept.added = self.slots.advance(&shape, time, &sorted.values);
         if !sorted.refs.is_empty() {
             self.newest = self.newest.max(time);
         }
         let all = sorted.present.len() == sorted.refs.len();
-        let shape = self.shape(&sorted.refs);
+        if !whole && all {
+            self.parts.remember(&shape);
+        }
         let live = whole.then(|| {
             if all {
                 shape.clone()
@@ -342,9 +374,9 @@ impl State {
             return None;
         }
         let values: Arc<[f64]> = vec![STALE; series.len()].into();
-        self.slots.advance(&series, time, &values);
-        self.newest = self.newest.max(time);
         let shape = self.shape(&series);
+        self.slots.advance(&shape, time, &values);
+        self.newest = self.newest.max(time);
         Some(self.push(Row {
             time,
             shape,
@@ -384,11 +416,11 @@ impl State {
 
     /// From the log: what was written then, without noticing anything new. Tells how many samples were new.
     pub(crate) fn restore(&mut self, mut column: Column, live: Option<&[SeriesRef]>) -> usize {
-        if live.is_some_and(|live| *live == *column.series) {
-            column.round = Round::Whole;
-        }
+        let all = live.is_none_or(|live| *live == *column.series);
+        column.round = live.map_or(Round::Part, |_| Round::Whole);
         self.clear_way(&column.series, column.time);
-        let kept = match self.repeats(&column) {
+        let known = if all { self.repeats(&column) } else { None };
+        let kept = match known {
             Some(shape) => self.commit_repeat(column, shape).kept.kept,
             None => self.restore_sorted(column, live),
         };
@@ -403,12 +435,15 @@ impl State {
         let sorted = self.sort(column);
         let live = live.map(|live| self.shape(live));
         let kept = sorted.kept.kept;
-        if kept > 0 {
-            self.slots.advance(&sorted.refs, time, &sorted.values);
-            self.newest = self.newest.max(time);
-        }
         if kept > 0 || live.is_some() {
             let shape = self.shape(&sorted.refs);
+            self.slots.advance(&shape, time, &sorted.values);
+            if kept > 0 {
+                self.newest = self.newest.max(time);
+            }
+            if live.is_none() {
+                self.parts.remember(&shape);
+            }
             self.push(Row {
                 time,
                 shape,
@@ -483,6 +518,7 @@ impl State {
     pub(crate) fn expire(&mut self, cutoff: Timestamp) -> Points {
         self.blocks.retain(|block| block.last >= cutoff);
         self.rows.retain(|row| row.time >= cutoff);
+        self.parts.turn();
         let current = self.live.as_ref().map(|live| live.id);
         self.shapes
             .retain(|_, shape| Arc::strong_count(shape) > 1 || Some(shape.id) == current);
@@ -508,8 +544,9 @@ impl State {
 
     /// After series were forgotten: the last round no longer counts on them.
     pub(crate) fn forget_shapes(&mut self) {
-        self.shapes
-            .retain(|_, shape| shape.refs.iter().all(|series| self.slots.holds(*series)));
+        let holds = |shape: &Shape| shape.refs.iter().all(|series| self.slots.holds(*series));
+        self.shapes.retain(|_, shape| holds(shape));
+        self.parts.retain(holds);
         let Some(live) = self.live.clone() else { return };
         if live.refs.iter().all(|series| self.slots.holds(*series)) {
             return;
@@ -521,6 +558,16 @@ impl State {
             .filter(|series| self.slots.holds(*series))
             .collect();
         self.live = Some(self.shape(&left));
+    }
+
+    /// Time of its oldest sample; of its last values where no history is kept.
+    pub(crate) fn oldest(&self) -> Option<Timestamp> {
+        let blocks = self.blocks.iter().map(|block| block.first);
+        let rows = self.rows.iter().map(|row| row.time);
+        match self.history {
+            History::Full => blocks.chain(rows).min(),
+            History::None => self.slots.oldest(self.id),
+        }
     }
 
     /// The newest whole round, if the target has been heard in this process and is still there.

@@ -1,7 +1,6 @@
 //! One bounded queue on disk for all destinations: blocks ready to be sent, and how far each destination is.
 //!
-//! A block is written before it can be sent, so that `kill -9` loses nothing that was taken; a power failure loses at
-//! most a second. What a destination was sent since its cursor was last saved may be sent again after a restart.
+//! A block is written as soon as it is taken, so that `kill -9` loses nothing; a power failure loses at most a second. What a destination was sent since its cursor was last saved may be sent again after a restart.
 //! When the queue is full its oldest segment goes, counted for whoever had not been sent it. When the disk takes
 //! nothing, blocks wait in a small tail in memory and are sent from there.
 

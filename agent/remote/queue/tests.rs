@@ -70,6 +70,13 @@ fn check(queue: &Queue) {
     );
 }
 
+/// Samples that a destination lacks because there was no room for them.
+fn lost(queue: &Queue, nth: usize) -> u64 {
+    let dropped = queue.dropped(nth);
+    let own = dropped.iter().filter(|(reason, _)| **reason != reason::REJECTED);
+    own.map(|(_, samples)| samples).sum()
+}
+
 fn segments(memory: &Memory) -> usize {
     let content = memory.content();
     let names = content.keys().filter_map(|path| path.file_name()?.to_str());
@@ -172,7 +179,7 @@ fn a_block_that_was_taken_survives_a_kill_at_any_write() {
                 safe.insert(round);
             }
             for (nth, passed) in passed.iter_mut().enumerate() {
-                if round as usize % (nth + 1) == 0
+                if (round as usize).is_multiple_of(nth + 1)
                     && let Some(block) = next(&queue, nth)
                 {
                     queue.passed(nth, 1);
@@ -469,9 +476,8 @@ proptest! {
                     let last_chance = [0, 1].map(|nth| queue.index.lock().last_chance_samples(nth));
                     let before = [0, 1].map(|nth| queue.count(nth) - last_chance[nth]);
                     let unwritten = queue.index.lock().tail_samples();
-                    for nth in 0..2 {
-                        let gone = queue.dropped(nth);
-                        dropped[nth] += gone.iter().filter(|(reason, _)| **reason != "rejected").map(|(_, n)| n).sum::<u64>();
+                    for (nth, dropped) in dropped.iter_mut().enumerate() {
+                        *dropped += lost(&queue, nth);
                     }
                     memory = memory.after_kill();
                     queue = open_sized(&memory, 1 << 20, 200_000);
@@ -503,8 +509,7 @@ proptest! {
             let rest = send(&queue, nth);
             prop_assert!(repeats || rest.is_sorted_by(|one, other| one < other));
             answered[nth].extend(rest);
-            let gone = queue.dropped(nth);
-            dropped[nth] += gone.iter().filter(|(reason, _)| **reason != "rejected").map(|(_, n)| n).sum::<u64>();
+            dropped[nth] += lost(&queue, nth);
             let missing = sizes.iter().enumerate().filter(|(id, _)| !answered[nth].contains(&(*id as u32)));
             let missing: u64 = missing.map(|(_, samples)| u64::from(*samples)).sum();
             prop_assert!(missing <= dropped[nth] + unsure[nth], "{missing} missing, {} dropped", dropped[nth]);

@@ -28,8 +28,8 @@ const LONG_PAUSE: Duration = Duration::from_secs(30);
 /// For how long a receiver is taken at its word that it speaks 1.0 only.
 const ASK_AGAIN: Duration = Duration::from_secs(3600);
 const DISK_PAUSE: Duration = Duration::from_secs(1);
-/// Nothing in an answer is used but its first line.
-const ANSWER_BYTES_MAX: usize = 64 << 10;
+/// Nothing in an answer is used but its first line; longer than this is no answer.
+const ANSWER_BYTES_MAX: usize = 1 << 20;
 const SECRET_BYTES_MAX: u64 = 64 << 10;
 
 pub(crate) struct Destination {

@@ -124,6 +124,11 @@ impl Encoder {
         self.known.values().map(|known| known.template.series()).sum()
     }
 
+    /// What remembering them takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.known.values().map(|known| known.template.bytes()).sum()
+    }
+
     #[cfg(test)]
     pub(crate) fn lists(&self) -> usize {
         self.known.len()

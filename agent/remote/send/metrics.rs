@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use prometheus::{Gauge, GaugeVec, Histogram, IntCounter, IntCounterVec, Registry};
 use telemetry::metrics::{counter, counters, gauge, gauges, histogram};
 
+use crate::send::encoder::Encoder;
 use crate::send::handle::Shared;
 
 pub(crate) struct Metrics {
     queue_bytes: Gauge,
     queue_failures: IntCounter,
     series: Gauge,
+    template_bytes: Gauge,
     oldest: GaugeVec,
     waiting: GaugeVec,
     pub(crate) sent: IntCounterVec,
@@ -51,6 +53,11 @@ impl Metrics {
                 registry,
                 "skopos_remote_series",
                 "Series whose labels are held ready to be sent.",
+            ),
+            template_bytes: gauge(
+                registry,
+                "skopos_remote_template_bytes",
+                "Memory that these labels take.",
             ),
             oldest: gauges(
                 registry,
@@ -104,11 +111,12 @@ impl Metrics {
     }
 
     /// Copies what is counted elsewhere.
-    pub(crate) fn refresh(&self, shared: &Shared, names: &[String], series: usize) {
+    pub(crate) fn refresh(&self, shared: &Shared, names: &[String], encoder: &Encoder) {
         let now = shared.clock.now();
         self.queue_bytes.set(shared.queue.disk_bytes() as f64);
         raise(&self.queue_failures, shared.queue.failures());
-        self.series.set(series as f64);
+        self.series.set(encoder.series() as f64);
+        self.template_bytes.set(encoder.bytes() as f64);
         let destinations = names.len().max(1) as u64;
         for (nth, name) in names.iter().enumerate() {
             let waiting = shared.queue.waiting(nth);

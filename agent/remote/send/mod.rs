@@ -248,11 +248,10 @@ impl Writer {
         off(self.is_instant, move || {
             self.shared.queue.tidy();
             self.ticks += 1;
-            if self.ticks % FORGET_TICKS == 0 {
+            if self.ticks.is_multiple_of(FORGET_TICKS) {
                 self.encoder.forget_unused(self.shared.clock.running());
             }
-            self.metrics
-                .refresh(&self.shared, &self.names, self.encoder.series());
+            self.metrics.refresh(&self.shared, &self.names, &self.encoder);
             self
         })
         .await

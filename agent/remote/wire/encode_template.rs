@@ -26,7 +26,7 @@ impl Template {
         self.parts.iter().map(|part| part.count).sum()
     }
 
-    #[cfg(test)]
+    /// What it takes in memory.
     pub(crate) fn bytes(&self) -> usize {
         self.parts.iter().map(Part::bytes).sum()
     }
@@ -51,7 +51,6 @@ enum Rows {
 }
 
 impl Part {
-    #[cfg(test)]
     fn bytes(&self) -> usize {
         let rows = match &self.rows {
             Rows::From(_) => 0,
@@ -289,12 +288,16 @@ mod tests {
             ]),
             kind: kinds[nth % kinds.len()],
             family: "metric".into(),
-            help: if nth % 3 == 0 {
+            help: if nth.is_multiple_of(3) {
                 "".into()
             } else {
                 format!("Help of {}.", nth / 7).into()
             },
-            unit: if nth % 2 == 0 { "bytes".into() } else { "".into() },
+            unit: if nth.is_multiple_of(2) {
+                "bytes".into()
+            } else {
+                "".into()
+            },
         }
     }
 

@@ -16,6 +16,7 @@ use model::{
     TargetRef, TimeRange, Timestamp,
 };
 use prometheus::Registry;
+use rustix::time::{ClockId, clock_gettime};
 use store::{Config, History, Store};
 
 struct Counting;
@@ -67,6 +68,12 @@ impl Clock for HandClock {
     fn sleep_until(&self, _: Timestamp) -> BoxFuture<'static, ()> {
         Box::pin(std::future::pending())
     }
+}
+
+/// CPU time of this thread: other processes share the machine.
+fn cpu_nanos() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
 }
 
 /// A pod's own metrics: histograms by method and path, with what the cluster says of the pod.
@@ -158,7 +165,7 @@ fn main() {
         a_series(held(bytes)),
         a_series(BLOCKS.load(Ordering::Relaxed) - blocks)
     );
-    let asked = std::time::Instant::now();
+    let asked = cpu_nanos();
     let matcher = Matcher::equal("__name__", "http_server_requests_2_seconds_bucket");
     let found = store
         .select(&[matcher], TimeRange::ALL, usize::MAX)
@@ -166,15 +173,15 @@ fn main() {
     println!(
         "  select {:6} by name        {:8.0} µs",
         found.len(),
-        asked.elapsed().as_secs_f64() * 1e6
+        (cpu_nanos() - asked) / 1e3
     );
     drop(found);
     MOST.store(BYTES.load(Ordering::Relaxed), Ordering::Relaxed);
-    let asked = std::time::Instant::now();
+    let asked = cpu_nanos();
     let shown: usize = store.last(None).iter().map(|last| last.series.len()).sum();
     println!(
         "  all last values             {:8.0} ns/series",
-        asked.elapsed().as_secs_f64() * 1e9 / shown as f64
+        (cpu_nanos() - asked) / shown as f64
     );
     println!(
         "  with all of them shown      {:8.0} B/series at most",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use model::{Keep, Select, Timestamp};
-use store::Config;
+use store::{Config, History};
 
 use crate::harness::{House, map};
 
@@ -60,6 +60,39 @@ fn what_was_asked_for_and_never_sent_stays_for_the_retention() {
     house.store.maintain();
     assert_eq!(house.store.series_count(), 0);
     assert!(house.store.metadata().is_empty());
+}
+
+#[test]
+fn without_history_a_series_unused_for_an_hour_is_forgotten_with_all_that_was_known_of_it() {
+    let house = House::with(Config {
+        history: History::None,
+        ..Config::default()
+    });
+    let (node, pod) = (house.target("node"), house.target("pod"));
+    for turn in 0..200_i64 {
+        let now = HOUR + turn * 60_000;
+        house.clock.set(now);
+        let fresh = format!("a turn={turn}");
+        house.whole(node, now, &[("up", 1.0), (&fresh, turn as f64)]);
+        house.store.maintain();
+        // Each lived for its round and was ended by the next.
+        assert!(
+            house.store.series_count() <= 1 + 62,
+            "{}",
+            house.store.series_count()
+        );
+    }
+    house.part(pod, HOUR + 200 * 60_000, &[("b", 1.0)]);
+    house.store.retire(pod, Timestamp(HOUR + 200 * 60_000));
+    house.clock.set(5 * HOUR);
+    house.whole(node, 5 * HOUR, &[("up", 2.0)]);
+    house.store.maintain();
+    house.clock.set(6 * HOUR + 1);
+    house.whole(node, 6 * HOUR, &[("up", 3.0)]);
+    house.store.maintain();
+    assert_eq!(house.all(), map(&[("up", "21600000:3")]));
+    assert_eq!(house.metric("skopos_store_targets", None), 1.0);
+    assert_eq!(house.store.metadata().len(), 1);
 }
 
 #[test]

@@ -264,11 +264,14 @@ fn wins(value: f64, known: f64) -> bool {
     }
 }
 
+/// A target, a time, and a value for each of some label sets.
+type Heard = (usize, i64, Vec<(String, f64)>);
+
 /// What the store fed to whoever listened, across restarts.
 struct Listener {
     basket: Arc<Basket>,
     targets: BTreeMap<TargetRef, usize>,
-    heard: Vec<(usize, i64, Vec<(String, f64)>)>,
+    heard: Vec<Heard>,
 }
 
 impl Listener {

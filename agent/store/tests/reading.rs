@@ -138,6 +138,64 @@ fn a_source_says_how_long_its_series_answer() {
 }
 
 #[test]
+fn for_such_a_series_the_range_begins_so_much_earlier() {
+    let house = House::new();
+    let slow = model::TargetDesc {
+        staleness: Some(Duration::from_millis(100)),
+        ..target("cloudwatch")
+    };
+    let (of, node) = (house.store.target(&slow), house.target("node"));
+    for time in [100, 200, 300, 400] {
+        house.whole(of, time, &[("a", time as f64)]);
+        house.whole(node, time, &[("b", time as f64)]);
+    }
+    house.provisional(of, 450, &[("a", 4.5)]);
+    let range = TimeRange {
+        after: Timestamp(300),
+        until: Timestamp(399),
+    };
+    let shown = |range| crate::harness::shown(&house.store.select(&[], range, 100).expect("reads"));
+    assert_eq!(shown(range), map(&[("a", "300:300")]), "still answers at 301");
+    let labels = house.store.labels(&[], range).expect("reads");
+    assert_eq!(labels, [crate::harness::labels("a")]);
+    let range = TimeRange {
+        after: Timestamp(545),
+        until: Timestamp(600),
+    };
+    assert_eq!(shown(range), map(&[("a", "450:4.5")]));
+    // Of two targets with the same labels each brings what is its own.
+    house.whole(node, 500, &[("a", 5.0), ("b", 5.0)]);
+    assert_eq!(shown(range), map(&[("a", "450:4.5")]));
+}
+
+#[test]
+fn the_oldest_sample_tells_how_far_back_a_store_goes() {
+    let mut house = House::new();
+    assert_eq!(house.store.oldest(), None);
+    let (node, other) = (house.target("node"), house.target("other"));
+    house.provisional(other, 5, &[("b", 1.0)]);
+    assert_eq!(house.store.oldest(), None, "it is no sample yet");
+    house.whole(node, 20, &[("a", 1.0)]);
+    house.part(other, 10, &[("c", 1.0)]);
+    assert_eq!(house.store.oldest(), Some(Timestamp(10)));
+    for nth in 0..100 {
+        house.whole(node, 30 + nth, &[("a", 1.0)]);
+        house.store.maintain();
+    }
+    house.restart();
+    assert_eq!(house.store.oldest(), Some(Timestamp(10)));
+    let lean = House::with(Config {
+        history: History::None,
+        ..Config::default()
+    });
+    assert_eq!(lean.store.oldest(), None);
+    let node = lean.target("node");
+    lean.whole(node, 10, &[("a", 1.0), ("b", 1.0)]);
+    lean.whole(node, 20, &[("a", 1.0), ("b", 1.0)]);
+    assert_eq!(lean.store.oldest(), Some(Timestamp(20)));
+}
+
+#[test]
 fn metadata_is_kept_by_family_and_the_last_description_stands() {
     let mut house = House::new();
     let node = house.target("node");

@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::thread::{Builder, JoinHandle};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use self::disk::Disk;
 pub(crate) use self::queue::{Entry, Queue, What};
@@ -24,6 +24,7 @@ use self::segment::Closed;
 use self::writer::{Settings, Writer};
 use crate::accounts::WalAccounts;
 use crate::config::Config;
+use crate::index::Index;
 use crate::store::OpenError;
 
 #[derive(Debug)]
@@ -47,9 +48,11 @@ impl Wal {
         folder: &Path,
         config: &Config,
         accounts: &WalAccounts,
+        index: Arc<RwLock<Index>>,
     ) -> io::Result<Self> {
         let settings = Settings {
             disk,
+            index,
             folder: folder.to_owned(),
             accounts: accounts.clone(),
             sync_interval: config.wal_sync_interval,

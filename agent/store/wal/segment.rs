@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use model::{Labels, SeriesRef, Timestamp};
+use parking_lot::RwLock;
 
 use super::disk::{Append, Disk};
 use super::queue::{Entry, What};
 use super::record;
 use crate::families::Family;
+use crate::index::Index;
 use crate::row::{Row, Shape};
-use crate::target::Target;
+use crate::target::{LOOKUP, Target};
 
 /// Bytes gathered before they go to the file.
 const BUFFER_BYTES: usize = 256 << 10;
-/// Series looked up in one go, so that a commit of their target need not wait for all.
-const LOOKUP: usize = 1024;
 
 pub(crate) fn path(folder: &Path, number: u64) -> PathBuf {
     folder.join(format!("{number:08}.wal"))
@@ -79,7 +79,7 @@ impl Segment {
     }
 
     /// False when the row is too long for a record, and so is not in the log.
-    pub(crate) fn write(&mut self, entry: &Entry) -> io::Result<bool> {
+    pub(crate) fn write(&mut self, entry: &Entry, index: &RwLock<Index>) -> io::Result<bool> {
         let before = self.bytes();
         let row = match &entry.what {
             What::Row(row) | What::Said(row) => row,
@@ -98,9 +98,9 @@ impl Segment {
         {
             return Ok(false);
         }
-        self.define_shape(&entry.target, &row.shape)?;
+        self.define_shape(&entry.target, &row.shape, index)?;
         if let Some(live) = &row.live {
-            self.define_shape(&entry.target, live)?;
+            self.define_shape(&entry.target, live, index)?;
         }
         self.defined_bytes += self.bytes() - before;
         self.oldest = self.oldest.min(row.time);
@@ -126,7 +126,7 @@ impl Segment {
         }
     }
 
-    fn define_shape(&mut self, target: &Target, shape: &Arc<Shape>) -> io::Result<()> {
+    fn define_shape(&mut self, target: &Target, shape: &Arc<Shape>, index: &RwLock<Index>) -> io::Result<()> {
         if self.shapes.contains(&shape.id) {
             return Ok(());
         }
@@ -138,7 +138,7 @@ impl Segment {
             .filter(|series| !self.series.contains(series))
             .collect();
         for some in new.chunks(LOOKUP) {
-            for (series, labels, family) in lookup(target, some) {
+            for (series, labels, family) in target.look_up(some, index).into_iter().flatten() {
                 self.define_series(series, &labels, &family);
             }
             self.flush_when_full()?;
@@ -215,12 +215,4 @@ impl Segment {
             newest,
         })
     }
-}
-
-fn lookup(target: &Target, some: &[SeriesRef]) -> Vec<(SeriesRef, Labels, Arc<Family>)> {
-    let state = target.state.lock();
-    let about = some.iter().map(|series| (*series, state.slots.about(*series)));
-    about
-        .filter_map(|(series, about)| about.map(|about| (series, about.labels.clone(), about.family.clone())))
-        .collect()
 }

@@ -11,11 +11,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use model::Timestamp;
+use parking_lot::RwLock;
 
 use super::disk::Disk;
 use super::queue::{Entry, Queue, VALUES_MAX, What, Work};
 use super::segment::{Closed, Segment};
 use crate::accounts::WalAccounts;
+use crate::index::Index;
 
 const SEGMENT_BYTES: u64 = 16 << 20;
 const RETRY_FIRST: Duration = Duration::from_secs(1);
@@ -24,6 +26,8 @@ const RETRY_MOST: Duration = Duration::from_secs(30);
 /// Where the log is and how it is kept.
 pub(crate) struct Settings {
     pub(crate) disk: Arc<dyn Disk>,
+    /// Knows labels.
+    pub(crate) index: Arc<RwLock<Index>>,
     pub(crate) folder: PathBuf,
     pub(crate) accounts: WalAccounts,
     pub(crate) sync_interval: Duration,
@@ -196,7 +200,7 @@ impl Writer {
                 none.insert(segment)
             }
         };
-        if !segment.write(entry)? {
+        if !segment.write(entry, &self.settings.index)? {
             self.settings
                 .accounts
                 .dropped

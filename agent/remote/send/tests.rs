@@ -1,1 +1,0 @@
-//! What the sender promises, on virtual time.
