@@ -14,6 +14,8 @@ pub(crate) struct Columns {
     open: Vec<Open>,
     by_key: HashMap<(u32, i64), usize>,
     current: usize,
+    /// Length of the first column of the request before: mostly the next has one like it.
+    first_length: usize,
 }
 
 struct Open {
@@ -74,11 +76,12 @@ impl Columns {
         }
         self.current = self.open.len();
         self.by_key.insert((target, time), self.current);
+        let room = if self.current == 0 { self.first_length } else { 0 };
         self.open.push(Open {
             target,
             time,
-            series: Vec::new(),
-            values: Vec::new(),
+            series: Vec::with_capacity(room),
+            values: Vec::with_capacity(room),
         });
         true
     }
@@ -86,6 +89,7 @@ impl Columns {
     /// Commits everything, oldest first, so that no series' samples come out of order by how they were sent.
     pub(crate) fn commit(&mut self, keep: &dyn Keep, id: impl Fn(u32) -> TargetRef) -> Committed {
         let mut all = Committed::default();
+        self.first_length = self.open.first().map_or(0, |open| open.series.len());
         self.open.sort_by_key(|open| open.time);
         for open in self.open.drain(..) {
             let length = open.series.len();

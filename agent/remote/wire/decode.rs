@@ -42,6 +42,35 @@ impl Sample {
 
     #[inline]
     fn read(message: &[u8]) -> Result<Self, Malformed> {
+        Self::usual(message).map_or_else(|| Self::any(message), Ok)
+    }
+
+    /// A value and a time in this order and nothing else, as everybody writes them.
+    #[inline]
+    fn usual(message: &[u8]) -> Option<Self> {
+        const VALUE_TAG: u8 = 1 << 3 | 1;
+        const TIME_TAG: u8 = 2 << 3;
+        let ([VALUE_TAG], rest) = message.split_first_chunk()? else {
+            return None;
+        };
+        let (value, rest) = rest.split_first_chunk()?;
+        let ([TIME_TAG], rest) = rest.split_first_chunk()? else {
+            return None;
+        };
+        let (last, first) = rest.split_last()?;
+        // Nine bytes hold 63 bits.
+        let fits = first.len() < 9 && *last < 0x80 && first.iter().all(|byte| *byte >= 0x80);
+        fits.then(|| {
+            let low = |sum: u64, byte: &u8| sum << 7 | u64::from(byte & 0x7f);
+            Self {
+                time: rest.iter().rev().fold(0, low).cast_signed(),
+                value: f64::from_bits(u64::from_le_bytes(*value)),
+                start: 0,
+            }
+        })
+    }
+
+    fn any(message: &[u8]) -> Result<Self, Malformed> {
         let mut sample = Self {
             time: 0,
             value: 0.0,

@@ -68,6 +68,21 @@ impl<'a> Fields<'a> {
         Ok(Some(Field { number, value }))
     }
 
+    /// What is in the next field, if that is this length-delimited one and shorter than 128 bytes; otherwise nothing
+    /// is walked over.
+    #[inline]
+    pub(super) fn short(&mut self, tag: u8) -> Option<&'a [u8]> {
+        let [found, length, rest @ ..] = self.rest else {
+            return None;
+        };
+        if *found != tag || *length >= 0x80 {
+            return None;
+        }
+        let (bytes, rest) = rest.split_at_checked(usize::from(*length))?;
+        self.rest = rest;
+        Some(bytes)
+    }
+
     /// One number, as in a packed list.
     ///
     /// # Errors
@@ -79,11 +94,14 @@ impl<'a> Fields<'a> {
                 self.rest = rest;
                 Ok(u64::from(*byte))
             }
+            [low, high, rest @ ..] if *high < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(low & 0x7f) | u64::from(*high) << 7)
+            }
             _ => self.long_varint(),
         }
     }
 
-    #[inline]
     fn long_varint(&mut self) -> Result<u64, Malformed> {
         let mut number = 0_u64;
         for (at, byte) in self.rest.iter().enumerate().take(10) {

@@ -114,6 +114,10 @@ impl<'a> Series<'a> {
         };
         let mut fields = Fields::new(message);
         let (mut start, mut end, mut together) = (0, 0, true);
+        // All labels first, as everybody writes them.
+        while fields.short((Self::LABELS << 3 | 2) as u8).is_some() {
+            end = message.len() - fields.rest().len();
+        }
         loop {
             let before = message.len() - fields.rest().len();
             let Some(field) = fields.step()? else { break };

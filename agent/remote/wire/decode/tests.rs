@@ -296,6 +296,28 @@ proptest! {
     }
 
     #[test]
+    fn the_short_way_to_a_sample_leads_to_the_same(
+        time: i64,
+        bits: u64,
+        wrong in prop::option::of((0_usize..21, any::<u8>())),
+        cut in 0_usize..21,
+    ) {
+        let mut message = vec![1 << 3 | 1];
+        message.extend(bits.to_le_bytes());
+        number(2, time.cast_unsigned(), &mut message);
+        let whole = Sample::read(&message).unwrap();
+        prop_assert_eq!((whole.time, whole.value.to_bits(), whole.start), (time, bits, 0));
+        if let Some((at, byte)) = wrong.filter(|(at, _)| *at < message.len()) {
+            message[at] = byte;
+        }
+        message.truncate(message.len().saturating_sub(cut / 4));
+        if let Some(short) = Sample::usual(&message) {
+            let long = Sample::any(&message).unwrap();
+            prop_assert_eq!((short.time, short.value.to_bits(), short.start), (long.time, long.value.to_bits(), long.start));
+        }
+    }
+
+    #[test]
     fn varints_are_read_as_written(number: u64) {
         let mut bytes = Vec::new();
         varint(number, &mut bytes);

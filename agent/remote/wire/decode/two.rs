@@ -210,6 +210,16 @@ impl<'a> Series<'a> {
             exemplars: 0,
         };
         let mut fields = Fields::new(message);
+        // Labels, a sample and metadata in this order, as everybody writes them, make one straight line.
+        if let Some(packed) = fields.short((Self::LABELS << 3 | 2) as u8) {
+            series.packed = Some(packed);
+            if let Some(sample) = fields.short((Self::SAMPLES << 3 | 2) as u8) {
+                samples.push(Sample::read(sample)?);
+            }
+            if let Some(metadata) = fields.short((Self::METADATA << 3 | 2) as u8) {
+                series.metadata = metadata;
+            }
+        }
         while let Some(field) = fields.step()? {
             match (field.number, field.value) {
                 (Self::LABELS, Value::Bytes(packed)) => {
