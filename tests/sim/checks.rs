@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::faults::{Plan, REPLICAS};
+use super::faults::{Kind, Plan, REPLICAS};
 use super::receivers::{Receiver, Told, state_of};
 use super::truth::{Episode, Subject, Trouble, subjects, troubles};
 use super::world::{World, clock};
@@ -181,17 +181,24 @@ impl Check<'_> {
     }
 
     /// Nothing is said to be over that was true all the time, nothing to fire that was not.
-    fn false_words(&mut self, receiver: &str, told: &[Told]) {
+    fn false_words(&mut self, receiver: &str, all: &[Told]) {
         let mut wrong = Vec::new();
-        for told in told {
+        for told in all {
             for name in told.resolved.iter().chain(&told.firing) {
                 let Some(subject) = self.subjects.iter().find(|subject| subject.name == *name) else {
                     wrong.push(format!("{receiver} heard of {name}, which there is not"));
                     continue;
                 };
                 let fires = told.firing.contains(name);
+                // The end of an earlier time may be told while this one has not been told yet.
                 let during = subject.episodes.iter().find(|episode| episode.covers(told.at));
-                if let Some(during) = during.filter(|during| !fires && during.from + self.lag < told.at) {
+                let known = |during: &&Episode| {
+                    let mut earlier = all
+                        .iter()
+                        .filter(|said| during.from <= said.at && said.at < told.at);
+                    earlier.any(|said| said.firing.contains(name))
+                };
+                if let Some(during) = during.filter(|_| !fires).filter(known) {
                     wrong.push(format!(
                         "false resolve: {receiver} heard at {} from {} that {name} is over, true since {}",
                         clock(told.at),
@@ -250,7 +257,7 @@ impl Check<'_> {
                 }
                 self.seen.repeats += 1;
                 marked += 1;
-                if !told.marked {
+                if !told.marked && !self.is_alone(&told.from, told.at) {
                     wrong.push(format!(
                         "unmarked repeat: {name} heard again at {} from {} that {} {}",
                         clock(told.at),
@@ -268,6 +275,28 @@ impl Check<'_> {
             }
         }
         self.wrong.extend(wrong);
+    }
+
+    /// Whether a replica could ask neither the arbiter nor its peer then, or not long enough ago to have caught up.
+    fn is_alone(&self, name: &str, at: Duration) -> bool {
+        let now = |from: Duration, until: Duration| from <= at && at <= until + TAKE_OVER;
+        let arbiter = self.plan.faults.iter().any(|fault| {
+            let away = matches!(fault.kind, Kind::ArbiterDown | Kind::HolderDies);
+            let cut = fault.kind == Kind::Partition && fault.words.contains("arbiter");
+            (away || cut && fault.words.starts_with(name)) && now(fault.from, fault.until)
+        });
+        let peer = self.troubles.iter().any(|trouble| {
+            let dead = trouble
+                .words
+                .split(' ')
+                .next()
+                .is_some_and(|who| REPLICAS.contains(&who) && who != name);
+            let cut = ["a and b", "a to b", "b to a"]
+                .iter()
+                .any(|words| trouble.words.ends_with(words));
+            (dead || cut) && now(trouble.from, trouble.until)
+        });
+        arbiter && peer
     }
 
     /// One incident for each time that something was true.
@@ -306,8 +335,8 @@ impl Check<'_> {
             for read in reads.iter().filter(|read| read.at + GRACE < self.plan.end) {
                 self.seen.samples += 1;
                 let has = [0, 1].map(|nth| kept[nth].get(&read.time) == Some(&read.facts.load));
-                // What its own disk has lost before it was sent.
-                if self.lost(name, read.at) && !has[0] && !has[1] {
+                // What its own disk has lost may not have been sent before.
+                if self.lost(name, read.at) {
                     continue;
                 }
                 let lost = REPLICAS.map(|replica| self.lost(replica, read.at));
@@ -328,9 +357,15 @@ impl Check<'_> {
         self.wrong.extend(wrong);
     }
 
-    /// Whether a machine has lost since then what it had on its disk.
+    /// Whether a machine has lost since then what it had on its disk, or the disk did not take what was only in memory.
     fn lost(&self, name: &str, since: Duration) -> bool {
+        let full = |at: Duration| {
+            let mut faults = self.plan.faults.iter();
+            faults.any(|fault| {
+                fault.kind == Kind::DiskFull && fault.words == name && fault.from <= at && at <= fault.until
+            })
+        };
         let mut blows = self.world.blows.iter();
-        blows.any(|blow| blow.loses && blow.name == name && since <= blow.at)
+        blows.any(|blow| blow.name == name && since <= blow.at && (blow.loses || full(blow.at)))
     }
 }

@@ -4,11 +4,6 @@
 //! The rooms are the real ones; only clock, network, disk, arbiter and receivers are the simulator's own. A run
 //! that fails prints its seed and replays exactly: `SKOPOS_SIM_SEED=n cargo test --test tests sim::`.
 
-#![allow(
-    dead_code,
-    reason = "the pair, its arbiter and its faults join when their rooms do"
-)]
-
 mod arbiter;
 mod checks;
 mod disk;
@@ -59,8 +54,8 @@ fn run(seed: u64) -> Outcome {
         .unwrap();
     let (lines, wrong, seen) = runtime.block_on(async {
         let mut world = world::World::new(seed, &plan);
-        let traced = std::env::var_os("SKOPOS_SIM_TRACE")
-            .map(|_| tracing::subscriber::set_default(trace::Trace(Arc::clone(&world.around.log))));
+        let traced = trace::is_on()
+            .then(|| tracing::subscriber::set_default(trace::Trace(Arc::clone(&world.around.log))));
         world.run(plan.end).await;
         drop(traced);
         let (wrong, seen) = checks::check(&world, &plan);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use journal::Journal;
 use model::outside::{Call, Client, Files, Response, Serve};
-use model::{BoxFuture, Clock, Ledger, MatchOp, Matcher, Select, TimeRange, Timestamp};
+use model::{AlertEvent, BoxFuture, Clock, Ledger, MatchOp, Matcher, Select, TimeRange, Timestamp};
 use prometheus::Registry;
 use remote::receive::Receiver;
 use skopos::relay;
@@ -17,6 +17,7 @@ use super::faults::REPLICAS;
 use super::machine::Outside;
 use super::node::Ground;
 use super::process::Tasks;
+use super::trace;
 use super::world::Log;
 
 /// Stages in which a replica stops, as the hall has them.
@@ -121,6 +122,8 @@ impl Replica {
             Arc::new(pair_handle.clone()),
             &registry,
         );
+        let said = heard(said, "rules", outside);
+        let merged = heard(merged, "pair", outside);
         let near = rules::Neighbours {
             ask: engine.clone(),
             keep: store.clone(),
@@ -253,6 +256,29 @@ impl Serve for Desk {
         };
         Box::pin(std::future::ready(response))
     }
+}
+
+/// Writes what goes through a channel of alerts into the run's log, where it is asked for. The way is the same where
+/// it is not, so that the run is the same too.
+fn heard(to: mpsc::Sender<AlertEvent>, who: &'static str, outside: &Outside) -> mpsc::Sender<AlertEvent> {
+    let (log, name) = (Arc::clone(&outside.around.log), outside.name);
+    let (from, mut events) = mpsc::channel::<AlertEvent>(1024);
+    tokio::spawn(async move {
+        let mut last = BTreeMap::new();
+        while let Some(event) = events.recv().await {
+            let what = (event.state, event.known);
+            if trace::is_on() && last.insert(event.fingerprint, what) != Some(what) {
+                let known = if event.known { "" } else { ", not known" };
+                log.say(|| {
+                    let subject = event.annotations.value("summary");
+                    format!("  {name} {who}: {subject} {:?}{known}", event.state)
+                });
+            }
+            // Full: as for whoever sends here, the state comes again.
+            _ = to.try_send(event);
+        }
+    });
+    from
 }
 
 fn status(status: u16) -> Response {

@@ -1,13 +1,19 @@
 //! What rooms write to their own log, among the lines of the run: with `SKOPOS_SIM_TRACE=1`, for one seed.
 
 use std::fmt::{Debug, Write};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
 use super::world::Log;
+
+/// Whether it was asked for.
+pub fn is_on() -> bool {
+    static ON: LazyLock<bool> = LazyLock::new(|| std::env::var_os("SKOPOS_SIM_TRACE").is_some());
+    *ON
+}
 
 pub struct Trace(pub Arc<Log>);
 
