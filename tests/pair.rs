@@ -1,6 +1,7 @@
 //! Two cluster replicas and five nodes as real processes: killed and stopped at random, nothing lost, nothing twice.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use crate::fakes::pagerduty::{PagerDuty, ROUTING_KEY};
 use crate::fakes::peer::{Answer, Peer};
 use crate::fakes::slack::Slack;
 use crate::harness::components::free_port;
-use crate::harness::{Skopos, long_run};
+use crate::harness::{Skopos, long_run, root};
 
 const NODES: usize = 5;
 const RULES: &str = "groups:
@@ -521,4 +522,95 @@ async fn restart(process: &mut Skopos) {
     process.signal("-TERM");
     process.wait_for_end().await;
     process.kill_and_restart();
+}
+
+/// The blocks of a manual, by language.
+fn blocks(manual: &str, language: &str) -> Vec<String> {
+    let fence = format!("```{language}\n");
+    manual
+        .split(&fence)
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next().map(str::to_owned))
+        .collect()
+}
+
+#[tokio::test]
+async fn the_manual_does_what_it_says() {
+    let manual = std::fs::read_to_string(root().join("agent/pair.md")).unwrap();
+    let ports: Vec<String> = (0..3).map(|_| free_port().to_string()).collect();
+    let here = |text: &str| {
+        ["9470", "9471", "9472"]
+            .iter()
+            .zip(&ports)
+            .fold(text.to_owned(), |text, (written, port)| {
+                text.replace(written, port)
+            })
+    };
+    let folder = tempfile::tempdir().unwrap();
+    for file in blocks(&manual, "yaml") {
+        let name = file.lines().next().unwrap().trim_start_matches("# ").to_owned();
+        std::fs::write(folder.path().join(name), here(&file)).unwrap();
+    }
+    let scripts = blocks(&manual, "sh");
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_skopos"));
+    let path = format!(
+        "{}:{}",
+        program.parent().unwrap().display(),
+        std::env::var("PATH").unwrap()
+    );
+    let shell = |script: &str| {
+        let mut command = std::process::Command::new("sh");
+        command
+            .args(["-ec", script])
+            .env("PATH", &path)
+            .current_dir(folder.path());
+        command
+    };
+    let made = shell(&scripts[0]).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+    // A group of their own, so that what the shell started ends with it, however this test ends.
+    let started = shell(&(here(&scripts[1]) + "\nwait"))
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .process_group(0)
+        .spawn();
+    let running = Family(started.unwrap());
+    let ask = async |port: &str, query: &str| -> usize {
+        let url = reqwest::Url::parse_with_params(
+            &format!("http://127.0.0.1:{port}/api/v1/query"),
+            [("query", query)],
+        );
+        let Ok(answer) = quick().get(url.unwrap()).send().await else {
+            return 0;
+        };
+        let answer: Value = answer.json().await.unwrap_or_default();
+        answer["data"]["result"].as_array().map_or(0, Vec::len)
+    };
+    let until = Instant::now() + Duration::from_secs(60);
+    for port in &ports[..2] {
+        for query in [
+            "node_load1{node=\"web-1\"}",
+            "skopos_sender_up{node=\"web-1\"} == 1",
+            "skopos_pair_in_step == 1",
+        ] {
+            while ask(port, query).await == 0 {
+                assert!(Instant::now() < until, "{query} is not answered on {port}");
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+        }
+    }
+    drop(running);
+}
+
+/// A process and all that it started.
+struct Family(std::process::Child);
+
+impl Drop for Family {
+    fn drop(&mut self) {
+        let group = format!("-{}", self.0.id());
+        _ = std::process::Command::new("kill")
+            .args(["-KILL", "--", &group])
+            .status();
+        _ = self.0.wait();
+    }
 }

@@ -431,3 +431,206 @@ fn futures(bytes: usize) -> reqwest::Body {
     let pieces = (0..bytes / PIECE).map(|_| Ok::<_, std::io::Error>(vec![0u8; PIECE]));
     reqwest::Body::wrap_stream(futures_util::stream::iter(pieces))
 }
+
+/// Seconds of CPU time that a process has used.
+fn cpu_seconds(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+    let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
+    ticks / 100.0
+}
+
+fn memory_kib(pid: u32, field: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok())
+        .unwrap()
+}
+
+/// One round of a fleet: `targets` targets of 500 series, at one time, as requests of 2,000 samples (1.0) or one of
+/// each target (2.0).
+fn round(version: Version, targets: usize, time: i64, nth: usize) -> Vec<Vec<u8>> {
+    let all: Vec<Vec<write::Series>> = (0..targets)
+        .map(|target| {
+            let instance = format!("10.0.{}.{}:8080", target / 250, target % 250);
+            (0..500)
+                .map(|metric| {
+                    let name = format!("http_server_requests_seconds_count_{}", metric % 50);
+                    let path = format!("/api/v1/orders/{}", metric / 50);
+                    series(
+                        &[
+                            ("__name__", &name),
+                            ("instance", &instance),
+                            ("job", "shop"),
+                            ("namespace", "production"),
+                            ("path", &path),
+                            ("pod", &format!("shop-7d9f8b6c5-{target:05}")),
+                            ("status", "200"),
+                        ],
+                        &[((nth * 7 + metric) as f64, time)],
+                    )
+                })
+                .collect()
+        })
+        .collect();
+    match version {
+        Version::One => {
+            let flat: Vec<write::Series> = all.into_iter().flatten().collect();
+            flat.chunks(2_000)
+                .map(|part| snappy(&write::request_1(part)))
+                .collect()
+        }
+        Version::Two => all.iter().map(|part| snappy(&write::request_2(part))).collect(),
+    }
+}
+
+/// CPU time a sample of a receiver, after a round that makes it know all series.
+async fn cost(url: &str, pid: u32, version: Version, rounds: usize, targets: usize) -> f64 {
+    let client = client();
+    let begun = now() - 15_000 * rounds as i64;
+    let mut before = 0.0;
+    for nth in 0..=rounds {
+        if nth == 1 {
+            // What the first round set off has to settle.
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            before = cpu_seconds(pid);
+        }
+        for body in round(version, targets, begun + 15_000 * nth as i64, nth) {
+            let (status, _, text) = post(&client, url, None, version, body).await;
+            assert_eq!(status / 100, 2, "{text}");
+        }
+    }
+    (cpu_seconds(pid) - before) * 1e9 / (rounds * targets * 500) as f64
+}
+
+/// Prints what receiving costs beside a real Prometheus; `SKOPOS_TEST_LONG=1` and a release build
+/// (`SKOPOS_TEST_PROGRAM`) give figures worth comparing.
+#[tokio::test]
+async fn receiving_the_same_stream_is_measured_beside_a_real_prometheus() {
+    let (rounds, targets) = if crate::harness::long_run() {
+        (40, 100)
+    } else {
+        (3, 10)
+    };
+    let mut costs = BTreeMap::new();
+    for version in [Version::One, Version::Two] {
+        let folder = tempfile::tempdir().unwrap();
+        let Some((peer, url)) = prometheus(folder.path(), "", &["--web.enable-remote-write-receiver"]).await
+        else {
+            return;
+        };
+        let theirs = cost(
+            &format!("{url}/api/v1/write"),
+            peer.0.id(),
+            version,
+            rounds,
+            targets,
+        )
+        .await;
+        let skopos = Skopos::start(
+            folder.path(),
+            "node: { enabled: false }\nlogs: { enabled: false }\nrules: { shipped: false }\n",
+        );
+        let ours = cost(
+            &skopos.url("/api/v1/write"),
+            skopos.pid(),
+            version,
+            rounds,
+            targets,
+        )
+        .await;
+        println!(
+            "{version:?}: {ours:.0} ns of CPU a sample, Prometheus {theirs:.0}: {:.2} of it; memory {} MiB beside {} MiB",
+            ours / theirs,
+            memory_kib(skopos.pid(), "VmRSS:") / 1024,
+            memory_kib(peer.0.id(), "VmRSS:") / 1024
+        );
+        let kept = skopos.value("count(last_over_time({job=\"shop\"}[1h]))").await;
+        assert_eq!(kept, Some((targets * 500) as f64));
+        costs.insert(format!("{version:?}"), (ours, theirs));
+        assert_eq!(skopos.stop().await, 0);
+    }
+    if let (Some((own, _)), Some((_, theirs))) = (costs.get("Two"), costs.get("One")) {
+        println!(
+            "own senders (2.0) beside Prometheus receiving 1.0: {:.2}",
+            own / theirs
+        );
+    }
+}
+
+/// A node role that scrapes 80,000 series and sends them to two replicas of which one is away.
+#[tokio::test]
+async fn a_node_with_many_series_stays_small() {
+    let (targets, series_each) = if crate::harness::long_run() {
+        (110, 727)
+    } else {
+        (11, 727)
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mut exporters = Vec::new();
+    for target in 0..targets {
+        let lines: String = (0..series_each)
+            .map(|nth| {
+                format!(
+                    "http_server_requests_seconds_count_{}{{container=\"shop\",method=\"GET\",namespace=\"production\",path=\"/api/v1/orders/{}\",pod=\"shop-7d9f8b6c5-{target:05}\",status=\"200\",uri=\"/orders/{{id}}\"}} {}\n",
+                    nth % 50,
+                    nth / 50,
+                    nth * 3
+                )
+            })
+            .collect();
+        exporters.push(crate::fakes::peer::Peer::start(crate::fakes::peer::Answer::Body(lines)).await);
+    }
+    let addresses: Vec<String> = exporters
+        .iter()
+        .map(|exporter| format!("'{}'", exporter.address))
+        .collect();
+    let replica = tempfile::tempdir().unwrap();
+    let receiver = guarded(replica.path());
+    std::fs::write(folder.path().join("token"), "token-of-node-a-0123456789").unwrap();
+    let config = format!(
+        "global: {{ scrape_interval: 5s, scrape_timeout: 4s }}
+logs: {{ enabled: false }}
+scrape_configs: [{{ job_name: shop, static_configs: [{{ targets: [{}] }}] }}]
+remote_write:
+  - {{ url: '{}', authorization: {{ credentials_file: token }} }}
+  - {{ url: 'http://127.0.0.1:1/api/v1/write', authorization: {{ credentials_file: token }} }}
+",
+        addresses.join(", "),
+        receiver.url("/api/v1/write"),
+    );
+    std::fs::write(folder.path().join("skopos.yaml"), config).unwrap();
+    let node = Skopos::start_with(
+        folder.path(),
+        &[
+            "--role",
+            "node",
+            "--config",
+            "skopos.yaml",
+            "--listen",
+            "127.0.0.1:0",
+        ],
+    );
+    let wanted = (targets * series_each) as f64;
+    receiver
+        .wait_for("everything arrives", Duration::from_secs(60), async |receiver| {
+            receiver
+                .value("count({job=\"shop\",namespace=\"production\"})")
+                .await
+                == Some(wanted)
+        })
+        .await;
+    let before = cpu_seconds(node.pid());
+    tokio::time::sleep(Duration::from_secs(if targets > 50 { 60 } else { 6 })).await;
+    println!(
+        "node role, {wanted} series each 5 s to two destinations, one of them away: {} MiB RSS (peak {}), {} MiB anonymous, \
+         {:.2} s of CPU in 60 s; cluster role {} MiB",
+        memory_kib(node.pid(), "VmRSS:") / 1024,
+        memory_kib(node.pid(), "VmHWM:") / 1024,
+        memory_kib(node.pid(), "RssAnon:") / 1024,
+        cpu_seconds(node.pid()) - before,
+        memory_kib(receiver.pid(), "VmRSS:") / 1024,
+    );
+    assert_eq!(node.stop().await, 0);
+    assert_eq!(receiver.stop().await, 0);
+}

@@ -90,7 +90,8 @@ pub(crate) struct Heard {
     pub(crate) entries: Vec<Entry>,
     /// Not to be written: none of the sender's business.
     pub(crate) refused: usize,
-    pub(crate) stretch: (u64, u64, u64),
+    /// From where to where it reaches, and how much there is.
+    pub(crate) stretch: Option<(u64, u64, u64)>,
     /// By our clock.
     pub(crate) senders: Option<BTreeMap<Arc<str>, Timestamp>>,
 }
@@ -393,6 +394,8 @@ impl Core {
             ..Last::default()
         });
         self.learn(&beat.last);
+        // What was meant for an earlier life of ours leaves out what that one knew.
+        let to_us = beat.ack.is_none_or(|ack| ack.incarnation == self.incarnation);
         if let Some(ack) = beat.ack.filter(|ack| ack.incarnation == self.incarnation) {
             self.peer.acknowledge(ack, now);
         }
@@ -403,7 +406,7 @@ impl Core {
         let Part {
             since, upto, items, ..
         } = beat.words;
-        if since <= self.peer.got.words && upto > self.peer.got.words {
+        if to_us && since <= self.peer.got.words && upto > self.peer.got.words {
             for event in items {
                 self.words.peers(event, now, beat.now);
             }
@@ -425,7 +428,7 @@ impl Core {
             incarnation: beat.incarnation,
             refused: sent - entries.len(),
             entries,
-            stretch: (since, upto, all),
+            stretch: to_us.then_some((since, upto, all)),
             senders: beat
                 .heard
                 .map(|heard| heard.into_iter().take(HEARD_MAX).map(ours).collect()),

@@ -259,10 +259,10 @@ impl Inner {
         count("refused", heard.refused);
         match self.journal.merge_aside(heard.entries, heard.incarnation).await {
             Ok(merged) => {
-                let now = self.clock.running();
-                self.core
-                    .lock()
-                    .took(heard.incarnation, heard.stretch, asked, now);
+                if let Some(stretch) = heard.stretch {
+                    let now = self.clock.running();
+                    self.core.lock().took(heard.incarnation, stretch, asked, now);
+                }
                 count("taken", merged.taken);
                 count("old", merged.old);
                 count("same", merged.same);

@@ -214,7 +214,9 @@ fn client() -> reqwest::Client {
 
 /// A command for the program, in `folder`, without anything of the caller's environment that it would read.
 pub fn command(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_skopos"));
+    // Figures are taken of a release build, which the tests themselves need not be.
+    let program = std::env::var_os("SKOPOS_TEST_PROGRAM");
+    let mut command = Command::new(program.unwrap_or_else(|| env!("CARGO_BIN_EXE_skopos").into()));
     command
         .current_dir(folder)
         .env_remove("SKOPOS_LOG")

@@ -33,6 +33,10 @@ impl Core {
         let Some(known) = known else {
             // A resolve of what we do not hold: told already, or never fired here.
             if event.state == AlertState::Resolved {
+                let over = self.over.get(&event.fingerprint);
+                if over.is_none_or(|over| over.at < event.starts_at) {
+                    self.remember(event.fingerprint, event.ends_at, false);
+                }
                 return "unknown";
             }
             let has_room = self.groups.contains_key(&key) || self.make_room(now);

@@ -12,7 +12,7 @@ use model::{Leadership, Timestamp};
 use tracing::info;
 
 use super::reconcile::{reconcile, state};
-use super::{Core, LOOK_AGAIN};
+use super::{Core, KEEPS, LOOK_AGAIN};
 use crate::alert::Alert;
 use crate::group::{Key, next_tick};
 use crate::history::History;
@@ -38,9 +38,14 @@ impl Core {
         if speaks && !self.speaks {
             self.take_over(now);
         } else if self.is_paired() {
+            let is_time = now.since(self.tidied) >= LOOK_AGAIN || now < self.tidied;
+            if is_time {
+                self.tidied = now;
+                self.over.retain(|_, over| now.since(over.at) < KEEPS);
+            }
             let is_stirred = self.records.were_stirred();
             if !speaks {
-                self.follow(is_stirred, now);
+                self.follow(is_stirred, is_time);
             } else if is_stirred {
                 self.hear_peer(now);
             }
@@ -52,7 +57,7 @@ impl Core {
         info!(epoch = self.epoch, "tells nobody any more");
         self.speaks = false;
         self.records.close();
-        self.done.clear();
+        self.over.clear();
         for nth in 0..self.lanes.len() {
             let Some(lane) = self.lanes.get_mut(nth) else {
                 continue;
@@ -191,7 +196,7 @@ impl Core {
     }
 
     /// While the other one speaks: shows what it said, and lets go of what it is done with.
-    fn follow(&mut self, is_stirred: bool, now: Timestamp) {
+    fn follow(&mut self, is_stirred: bool, is_time: bool) {
         if is_stirred {
             self.board.remembers(History::restored(self.records.history()));
             let kept = self.records.alerts();
@@ -214,8 +219,7 @@ impl Core {
                 }
             }
         }
-        if is_stirred || now.since(self.tidied) >= LOOK_AGAIN {
-            self.tidied = now;
+        if is_stirred || is_time {
             self.settle_all();
         }
     }

@@ -61,15 +61,23 @@ pub(crate) struct Core {
     speaks: bool,
     /// In which epoch we took that over.
     epoch: u64,
-    /// What we are done with, and when it ended: the other replica may not have heard of that yet.
-    done: BTreeMap<u64, Timestamp>,
-    /// When what is over was last let go of, while following.
+    /// Alerts that are over, which the other replica may not have heard of yet.
+    over: BTreeMap<u64, Over>,
+    /// When what is over was last let go of.
     tidied: Timestamp,
     quiet: Quiet,
     records: Records,
     metrics: Metrics,
     board: Arc<Board>,
     last: Timestamp,
+}
+
+/// An alert that is over and not kept any more.
+#[derive(Clone, Copy)]
+struct Over {
+    at: Timestamp,
+    /// We held it, and everybody we told of it knows its end; else we have only heard of the end.
+    is_done: bool,
 }
 
 /// What is to be done after a step.
@@ -97,7 +105,7 @@ impl Core {
             ended: BTreeSet::new(),
             speaks: false,
             epoch: leadership.epoch,
-            done: BTreeMap::new(),
+            over: BTreeMap::new(),
             tidied: now,
             leadership: Leadership::unknown(),
             quiet: Quiet::new(journal.clone()),
@@ -231,16 +239,23 @@ impl Core {
         };
         let over = group.alerts.values().filter(is_over);
         let over: Vec<u64> = over.map(|alert| alert.fingerprint).collect();
-        for fingerprint in over {
-            group.remove(fingerprint);
+        for fingerprint in &over {
+            group.remove(*fingerprint);
             self.alerts -= 1;
-            self.records.no_alert(fingerprint);
-            if speaks {
-                self.done.insert(fingerprint, now);
-            }
+            self.records.no_alert(*fingerprint);
         }
         if group.alerts.is_empty() {
             self.drop_group(key, "overtaken");
+        }
+        for fingerprint in over.into_iter().filter(|_| speaks) {
+            self.remember(fingerprint, now, true);
+        }
+    }
+
+    /// Full: at worst, after both have spoken, an end is told once more.
+    fn remember(&mut self, fingerprint: u64, at: Timestamp, is_done: bool) {
+        if self.is_paired() && (self.over.len() < ALERTS_MAX || self.over.contains_key(&fingerprint)) {
+            self.over.insert(fingerprint, Over { at, is_done });
         }
     }
 

@@ -4,26 +4,31 @@
 //! Whatever it told counts as told, and whatever its writes took away from ours is written again: so both forget
 //! nothing, and nothing is told a third time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::Timestamp;
 
 use super::reconcile::state;
-use super::{ALERTS_MAX, Core, KEEPS};
+use super::{ALERTS_MAX, Core};
 use crate::alert::Alert;
 use crate::delivered::Delivered;
 use crate::group::{Group, Key};
 use crate::records::{QueueRecord, ToldRecord};
 
+/// Rules speak of what fires, and of what has ended, once a minute.
+const CONFIRMED: Duration = Duration::from_secs(75);
+
 impl Core {
     pub(super) fn hear_peer(&mut self, now: Timestamp) {
-        self.done.retain(|_, when| now.since(*when) < KEEPS);
         let left = self.records.left();
         let mut stood = BTreeMap::new();
+        let mut adopted: BTreeSet<Key> = BTreeSet::new();
         for alert in left.alerts {
             stood.insert(alert.fingerprint, state(&alert));
-            self.adopt(alert, now);
+            adopted.extend(self.adopt(alert, now));
         }
         for alert in self.groups.values().flat_map(|group| group.alerts.values()) {
             if stood.get(&alert.fingerprint) != Some(&state(alert)) {
@@ -31,6 +36,16 @@ impl Core {
             }
         }
         let knows = self.believe(&left.told, &left.queue);
+        // What the other one was about to tell when it was last heard may be told.
+        for nth in 0..self.lanes.len() {
+            for key in &adopted {
+                if self.owes(nth, key, now)
+                    && let Some(lane) = self.lanes.get_mut(nth)
+                {
+                    lane.suspects.insert(Arc::clone(key));
+                }
+            }
+        }
         self.write_again(&knows, &left.queue);
         for record in left.groups {
             if !self.groups.contains_key(record.group.as_str()) {
@@ -39,23 +54,33 @@ impl Core {
         }
     }
 
-    /// Takes in an alert that only the other one has heard of.
-    fn adopt(&mut self, alert: Alert, now: Timestamp) {
+    /// Takes in an alert that only the other one has heard of; returns its group.
+    fn adopt(&mut self, mut alert: Alert, now: Timestamp) -> Option<Key> {
         let (key, labels) = self.route.group_of(&alert.labels);
         let group = self.groups.get(&key);
         if group.is_some_and(|group| group.alerts.contains_key(&alert.fingerprint)) {
-            return;
+            return None;
         }
-        let is_done = self.done.get(&alert.fingerprint);
-        if is_done.is_some_and(|when| alert.starts_at <= *when) || self.alerts >= ALERTS_MAX {
+        let over = self.over.get(&alert.fingerprint);
+        let over = over.filter(|over| alert.starts_at <= over.at).copied();
+        if over.is_some_and(|over| over.is_done) || self.alerts >= ALERTS_MAX {
             self.records.no_alert(alert.fingerprint);
-            return;
+            return None;
+        }
+        if let Some(over) = over.filter(|_| alert.firing()) {
+            alert.resolved_at = Some(over.at);
         }
         let (receivers, timing) = (self.lanes.len(), self.route.timing);
         let group = self.groups.entry(Arc::clone(&key));
+        let is_new = matches!(group, Entry::Vacant(_));
         group.or_insert_with(|| Group::new(labels, receivers, now, &timing));
         self.alerts += 1;
         self.change(&key, alert, now);
+        // Whether it still fires is not known here; whoever knows says so within a minute.
+        if let Some(group) = self.groups.get_mut(&key).filter(|_| is_new) {
+            group.flush_due = now + CONFIRMED.max(timing.group_wait);
+        }
+        Some(key)
     }
 
     /// Adds what the other one has told, or may have told. Returns what the journal says was told.

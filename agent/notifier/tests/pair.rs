@@ -381,8 +381,18 @@ async fn a_result_of_an_epoch_that_is_over_closes_the_account_and_no_more() {
 
 #[tokio::test(start_paused = true)]
 async fn both_spoke_and_nobody_speaks_a_third_time() {
+    for wins in [0, 1] {
+        both_spoke(wins).await;
+    }
+}
+
+/// Where both have written to a key, the map has in the end what half `wins` wrote: it has written more.
+async fn both_spoke(wins: usize) {
     let first = half(BOTH, speaks(1, LONG));
     let second = other(&first, BOTH, speaks(1, LONG));
+    for nth in 0..20 {
+        [&first, &second][wins].fires("More", &format!("m{nth}")).await;
+    }
     for half in [&first, &second] {
         half.fires("Down", "a").await;
         half.fires("Slow", "b").await;
@@ -392,44 +402,84 @@ async fn both_spoke_and_nobody_speaks_a_third_time() {
     second.fires("Down", "c").await;
     first.wait(minutes(6)).await;
     let told = (first.hook().len(), first.slack().len());
-    assert_eq!(told, (5, 5), "{:?}", words(&first.hook()));
-    // They find each other, in either order; the first one follows.
+    assert_eq!(told, (6, 6), "{:?}", words(&first.hook()));
+    // They find each other. The second one goes on, and takes over what only the first one knew.
     copy(&first, &second);
     copy(&second, &first);
     first.wait(secs(5)).await;
     first.is_told_that(follows(1)).await;
-    copy(&second, &first);
+    let rules = || {
+        let more = (0..20).map(|nth| ("More", format!("m{nth}"), START));
+        let rest = [("Down", "a", 0), ("Down", "c", 2), ("Slow", "b", 0)];
+        let rest = rest.map(|(name, n, minute)| (name, n.to_owned(), START + minutes(minute)));
+        more.chain(rest).collect::<Vec<_>>()
+    };
     for _ in 0..20 {
         copy(&second, &first);
         for half in [&first, &second] {
-            half.says(firing("Down", "a", START)).await;
-            half.says(firing("Down", "c", START + minutes(2))).await;
-            half.says(firing("Slow", "b", START)).await;
+            for (name, n, since) in rules() {
+                let now = half.clock.now();
+                let event = model::AlertEvent {
+                    starts_at: since,
+                    ..firing(name, &n, now)
+                };
+                half.says(event).await;
+            }
         }
         first.wait(minutes(1)).await;
     }
-    assert_eq!((first.hook().len(), first.slack().len()), told);
+    assert_eq!((first.hook().len(), first.slack().len()), told, "{wins} wins");
     // Nor does it follow from a restart, or from another turn.
     let second = second.crash().await;
+    second.wait(minutes(10)).await;
     copy(&second, &first);
     second.is_told_that(follows(2)).await;
     first.is_told_that(speaks(2, LONG)).await;
     first.wait(minutes(10)).await;
-    assert_eq!((first.hook().len(), first.slack().len()), told);
+    assert_eq!((first.hook().len(), first.slack().len()), told, "{wins} wins");
     let now = first.clock.now();
     for half in [&first, &second] {
-        for (name, n, since) in [
-            ("Down", "a", START),
-            ("Down", "c", START + minutes(2)),
-            ("Slow", "b", START),
-        ] {
-            half.says(resolved(name, n, since, now)).await;
+        for (name, n, since) in rules() {
+            half.says(resolved(name, &n, since, now)).await;
         }
     }
     first.wait(minutes(10)).await;
-    assert_eq!((first.hook().len(), first.slack().len()), (7, 7));
+    assert_eq!(
+        (first.hook().len(), first.slack().len()),
+        (told.0 + 3, told.1 + 3)
+    );
     assert_eq!(first.metric("alertmanager_alerts{state=\"active\"}"), 0.0);
     first.balances();
+    second.balances();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_returning_sender_knew_alone_is_held_against_what_was_heard_meanwhile() {
+    let first = half(BOTH, speaks(1, LONG));
+    let second = other(&first, BOTH, follows(1));
+    for url in ["http://hook/", "http://slack/"] {
+        first.receivers.behave(url, Manner::TakesAfter(secs(3)));
+    }
+    for n in ["Ended", "Lasting"] {
+        first.fires(n, n).await;
+    }
+    first.wait(secs(32)).await;
+    // One message is on its way, the other waits; and that is the last of it for a while.
+    let first = first.crash().await;
+    first.is_told_that(follows(1)).await;
+    for url in ["http://hook/", "http://slack/"] {
+        first.receivers.behave(url, Manner::Takes);
+    }
+    second.is_told_that(speaks(2, LONG)).await;
+    second.resolves("Ended", "Ended", START).await;
+    second.wait(secs(30)).await;
+    let before = (second.hook().len(), second.slack().len());
+    copy(&first, &second);
+    second.wait(minutes(5)).await;
+    let told = words(&second.hook()[before.0..]);
+    assert_eq!(told, [word("Ended", "resolved"), word("Lasting", "firing")]);
+    let again = second.slack();
+    assert_eq!((again.len() - before.1, marked(&again)), (2, 2));
     second.balances();
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct State {
     pub(crate) silent: Option<Silence>,
     /// Its series have been ended provisionally since it was last heard.
     pub(crate) said: bool,
+    /// When that was last said, in running time.
+    pub(crate) said_at: i64,
     /// It has been heard by this process, and not only by the one before.
     pub(crate) here: bool,
 }
@@ -61,6 +63,7 @@ impl Sender {
                 written: None,
                 silent: None,
                 said: false,
+                said_at: 0,
                 here: false,
             }),
             series: AtomicUsize::new(0),

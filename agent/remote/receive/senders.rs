@@ -33,6 +33,18 @@ const LOOKBACK_SECONDS: u32 = 300;
 const JOURNAL_EVERY: Duration = Duration::from_secs(300);
 const JOURNAL_PREFIX: &str = "remote/sender/";
 
+/// How often it is said again that a silent node's targets are down.
+const AGAIN_MILLIS: i64 = 60_000;
+
+/// What is said of a silent node.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Say {
+    /// Its targets are down, and everything else has ended.
+    All,
+    /// Its targets are still down.
+    Down,
+}
+
 /// What the ticks remember.
 pub(crate) struct Watch {
     last_tick: i64,
@@ -60,12 +72,22 @@ struct Written {
 
 impl Presence for Receiver {
     fn silent(&self) -> Vec<Silent> {
+        let (wall, running) = (self.clock.now(), millis(self.clock.running()));
+        let deaf_since = self.deaf_since(running);
         let silent = |sender: &Arc<Sender>| {
             let state = sender.state.lock();
+            let silence = state.silent.or_else(|| {
+                // Nobody can be called silent yet, and nothing be said of who has not come back.
+                let back = state.heard.map_or(state.known, |heard| heard.running) >= deaf_since?;
+                (!back && state.last().is_some()).then_some(Silence::Here)
+            })?;
+            // Of one that was never heard here nothing was there before this process began to listen.
+            let begun = self.listening.load(Ordering::Relaxed);
+            let never = || wall - Duration::from_millis(u64::try_from(running - begun).unwrap_or(0));
             Some(Silent {
                 node: sender.identity.name.clone(),
-                elsewhere: state.silent? == Silence::Here,
-                since: state.heard.map(|heard| heard.wall).or(state.last())?,
+                elsewhere: silence == Silence::Here,
+                since: state.heard.map_or_else(never, |heard| heard.wall),
             })
         };
         self.nodes().iter().filter_map(silent).collect()
@@ -147,6 +169,19 @@ impl Receiver {
         state.said.then(|| self.silent_from(&state))
     }
 
+    /// Until when this process could not hear, if that is not long enough ago to judge by: it has just begun, it
+    /// copies, or it stood still and has not looked around since.
+    fn deaf_since(&self, running: i64) -> Option<i64> {
+        let listening = self.listening.load(Ordering::Relaxed);
+        // Whoever holds the watch is looking around at this moment.
+        let last_tick = self.watch.try_lock().map_or(running, |watch| watch.last_tick);
+        if running.saturating_sub(last_tick) > PAUSE_MILLIS {
+            return Some(running.saturating_sub(millis(TICK)));
+        }
+        let listened = running.saturating_sub(listening);
+        (listened < millis(self.config.silence_after)).then_some(listening)
+    }
+
     pub(crate) fn listen_anew(&self) {
         let running = millis(self.clock.running());
         self.listening.store(running, Ordering::Relaxed);
@@ -201,8 +236,15 @@ impl Receiver {
             silent += usize::from(silence.is_some());
             // Heard by another thread since: the next look sees that.
             let fresh = self.note(&sender, &state, silence);
-            if fresh && silence == Some(Silence::Everywhere) && !state.said {
-                self.end_provisionally(&sender, &state);
+            if fresh && silence == Some(Silence::Everywhere) {
+                if !state.said {
+                    self.end_provisionally(&sender, self.silent_from(&state), Say::All);
+                    sender.state.lock().said_at = running;
+                } else if running - state.said_at >= AGAIN_MILLIS {
+                    // A reader looks back five minutes, and a rule may wait for longer than that.
+                    self.end_provisionally(&sender, self.clock.now(), Say::Down);
+                    sender.state.lock().said_at = running;
+                }
             }
             changes.extend(self.due(&sender, &state, silence));
         }
@@ -256,8 +298,7 @@ impl Receiver {
     }
 
     /// Says of each of its targets that it is down, and of their other series that they have ended.
-    fn end_provisionally(&self, sender: &Sender, state: &State) {
-        let time = self.silent_from(state);
+    fn end_provisionally(&self, sender: &Sender, time: Timestamp, what: Say) {
         let cache = sender.cache.lock();
         let last = cache.entries().map(|(_, entry)| entry.used).max().unwrap_or(0);
         let living = last.saturating_sub(LOOKBACK_SECONDS);
@@ -275,6 +316,9 @@ impl Receiver {
         for (place, entry) in cache.entries().filter(|(_, entry)| entry.used >= living) {
             if let Some(column) = columns.get_mut(&entry.target) {
                 let up = cache.is_up(entry.target, place);
+                if !up && what == Say::Down {
+                    continue;
+                }
                 column.series.push(entry.series);
                 column.values.push(if up { 0.0 } else { STALE });
             }

@@ -36,6 +36,9 @@ pub(super) enum Fault {
     Kill(usize, Duration),
     Both(Duration),
     Pause(usize, Duration),
+    /// As soon as its next message has arrived somewhere, before it can know that.
+    KillAtArrival(usize, Duration),
+    PauseAtArrival(usize, Duration),
     Partition(Duration),
     Arbiter(Duration),
     Receiver(Duration),
@@ -58,6 +61,8 @@ pub(super) struct Outside {
     pub(super) service: Mutex<Service>,
     random: Mutex<Rng>,
     fails_until: Mutex<Duration>,
+    /// Whose next arrival is its last act for a while.
+    armed: Mutex<Option<usize>>,
 }
 
 impl Outside {
@@ -122,6 +127,11 @@ impl Line {
             url: request.url.clone(),
             body: request.body.clone(),
         });
+        let mut armed = self.outside.armed.lock().unwrap();
+        if *armed == Some(self.half) {
+            *armed = None;
+            self.ice.freeze();
+        }
         answer
     }
 }
@@ -244,6 +254,8 @@ pub(super) struct House {
     pub(super) blind: Vec<(Duration, Duration)>,
     pub(super) faults: Vec<(Duration, Fault)>,
     pub(super) take_overs: usize,
+    /// What follows once the armed one has stopped.
+    armed: Option<Fault>,
 }
 
 impl House {
@@ -254,6 +266,7 @@ impl House {
             service: Mutex::default(),
             random: Mutex::new(random.clone()),
             fails_until: Mutex::default(),
+            armed: Mutex::default(),
         });
         let half = || Half {
             memory: Arc::default(),
@@ -276,6 +289,7 @@ impl House {
             blind: Vec::new(),
             faults: Vec::new(),
             take_overs: 0,
+            armed: None,
         }
     }
 
@@ -369,6 +383,8 @@ impl House {
                 self.halves[half].thaws_at = now + time;
                 self.halves[half].ice.freeze();
             }
+            Fault::KillAtArrival(half, time) => self.arm(half, Fault::Kill(half, time)),
+            Fault::PauseAtArrival(half, time) => self.arm(half, Fault::Pause(half, time)),
             Fault::Partition(time) => self.parted_until = now + time,
             Fault::Arbiter(time) => self.away_until = now + time,
             Fault::Receiver(time) => *self.outside.fails_until.lock().unwrap() = now + time,
@@ -376,8 +392,17 @@ impl House {
         }
     }
 
+    fn arm(&mut self, half: usize, fault: Fault) {
+        if self.halves[half].is_up() {
+            *self.outside.armed.lock().unwrap() = Some(half);
+            self.armed = Some(fault);
+        }
+    }
+
     pub(super) async fn heals(&mut self) {
         let now = self.running();
+        *self.outside.armed.lock().unwrap() = None;
+        self.armed = None;
         (self.parted_until, self.away_until) = (now, now);
         *self.outside.fails_until.lock().unwrap() = now;
         for half in &mut self.halves {
@@ -390,6 +415,12 @@ impl House {
 
     pub(super) async fn tick(&mut self) {
         let now = self.running();
+        let has_struck = self.outside.armed.lock().unwrap().is_none();
+        match self.armed.take_if(|_| has_struck) {
+            Some(Fault::Kill(half, time)) => self.fall(half, time).await,
+            Some(Fault::Pause(half, time)) => self.halves[half].thaws_at = now + time,
+            _ => {}
+        }
         for nth in 0..2 {
             if self.halves[nth].alive.is_none() && now >= self.halves[nth].rises_at {
                 self.rise(nth);

@@ -109,7 +109,9 @@ impl Life {
 
     async fn fault(&mut self) {
         let half = self.random.usize(..2);
-        let fault = match self.random.usize(..9) {
+        let fault = match self.random.usize(..12) {
+            9 | 10 => Fault::KillAtArrival(half, secs(self.random.u64(2..60))),
+            11 => Fault::PauseAtArrival(half, secs(self.random.u64(2..50))),
             0 | 1 => Fault::Kill(half, secs(self.random.u64(2..60))),
             2 => Fault::Both(secs(self.random.u64(2..40))),
             3 | 4 => Fault::Pause(half, secs(self.random.u64(2..50))),
