@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::faults::{Plan, REPLICAS};
+use super::faults::{Kind, Plan, REPLICAS};
 use super::receivers::{Receiver, Told, state_of};
 use super::truth::{Episode, Subject, Trouble, subjects, troubles};
 use super::world::{World, clock};
@@ -89,7 +89,7 @@ pub fn check(world: &World, plan: &Plan) -> (Vec<String>, Seen) {
         check
             .wrong
             .extend(refused.map(|why| format!("{name} refused: {why}")));
-        check.lost(name, &told);
+        check.untold(name, &told);
         check.false_words(name, &told);
     }
     check.repeats("slack", &world.slack);
@@ -106,7 +106,7 @@ pub fn check(world: &World, plan: &Plan) -> (Vec<String>, Seen) {
 
 impl Check<'_> {
     /// Every firing that lasted long enough was told, and at the end everybody knows how things stand.
-    fn lost(&mut self, receiver: &str, told: &[Told]) {
+    fn untold(&mut self, receiver: &str, told: &[Told]) {
         let states = state_of(told);
         let mut wrong = Vec::new();
         for subject in &self.subjects {
@@ -181,17 +181,24 @@ impl Check<'_> {
     }
 
     /// Nothing is said to be over that was true all the time, nothing to fire that was not.
-    fn false_words(&mut self, receiver: &str, told: &[Told]) {
+    fn false_words(&mut self, receiver: &str, all: &[Told]) {
         let mut wrong = Vec::new();
-        for told in told {
+        for told in all {
             for name in told.resolved.iter().chain(&told.firing) {
                 let Some(subject) = self.subjects.iter().find(|subject| subject.name == *name) else {
                     wrong.push(format!("{receiver} heard of {name}, which there is not"));
                     continue;
                 };
                 let fires = told.firing.contains(name);
+                // The end of an earlier time may be told while this one has not been told yet.
                 let during = subject.episodes.iter().find(|episode| episode.covers(told.at));
-                if let Some(during) = during.filter(|during| !fires && during.from + self.lag < told.at) {
+                let known = |during: &&Episode| {
+                    let mut earlier = all
+                        .iter()
+                        .filter(|said| during.from <= said.at && said.at < told.at);
+                    earlier.any(|said| said.firing.contains(name))
+                };
+                if let Some(during) = during.filter(|_| !fires).filter(known) {
                     wrong.push(format!(
                         "false resolve: {receiver} heard at {} from {} that {name} is over, true since {}",
                         clock(told.at),
@@ -250,7 +257,7 @@ impl Check<'_> {
                 }
                 self.seen.repeats += 1;
                 marked += 1;
-                if !told.marked {
+                if !told.marked && !self.is_alone(&told.from, told.at) {
                     wrong.push(format!(
                         "unmarked repeat: {name} heard again at {} from {} that {} {}",
                         clock(told.at),
@@ -268,6 +275,28 @@ impl Check<'_> {
             }
         }
         self.wrong.extend(wrong);
+    }
+
+    /// Whether a replica could ask neither the arbiter nor its peer then, or not long enough ago to have caught up.
+    fn is_alone(&self, name: &str, at: Duration) -> bool {
+        let now = |from: Duration, until: Duration| from <= at && at <= until + TAKE_OVER;
+        let arbiter = self.plan.faults.iter().any(|fault| {
+            let away = matches!(fault.kind, Kind::ArbiterDown | Kind::HolderDies);
+            let cut = fault.kind == Kind::Partition && fault.words.contains("arbiter");
+            (away || cut && fault.words.starts_with(name)) && now(fault.from, fault.until)
+        });
+        let peer = self.troubles.iter().any(|trouble| {
+            let dead = trouble
+                .words
+                .split(' ')
+                .next()
+                .is_some_and(|who| REPLICAS.contains(&who) && who != name);
+            let cut = ["a and b", "a to b", "b to a"]
+                .iter()
+                .any(|words| trouble.words.ends_with(words));
+            (dead || cut) && now(trouble.from, trouble.until)
+        });
+        arbiter && peer
     }
 
     /// One incident for each time that something was true.
@@ -292,34 +321,51 @@ impl Check<'_> {
         }
     }
 
-    /// What a node has read and taken is in both replicas.
+    /// What a node has read and taken is in both replicas; what one has lost with its disk is in the other.
     fn samples(&mut self) {
         let mut wrong = Vec::new();
-        for name in REPLICAS {
-            let Some(replica) = self.world.replica(name) else {
-                continue;
-            };
-            for ground in &self.world.grounds {
-                let kept = replica.samples(&ground.name);
-                let reads = ground.reads.lock();
-                let due = reads.iter().filter(|read| read.at + GRACE < self.plan.end);
-                let (mut missing, mut first) = (0, None);
-                for read in due {
-                    self.seen.samples += 1;
-                    if kept.get(&read.time) != Some(&read.facts.load) {
-                        missing += 1;
-                        first.get_or_insert(read.at);
+        for ground in &self.world.grounds {
+            let name = ground.name;
+            let kept = REPLICAS.map(|replica| {
+                let there = self.world.replica(replica);
+                there.map(|there| there.samples(name)).unwrap_or_default()
+            });
+            let reads = ground.reads.lock();
+            let mut missing: BTreeMap<&str, (usize, Duration)> = BTreeMap::new();
+            for read in reads.iter().filter(|read| read.at + GRACE < self.plan.end) {
+                self.seen.samples += 1;
+                let has = [0, 1].map(|nth| kept[nth].get(&read.time) == Some(&read.facts.load));
+                // What its own disk has lost may not have been sent before.
+                if self.lost(name, read.at) {
+                    continue;
+                }
+                let lost = REPLICAS.map(|replica| self.lost(replica, read.at));
+                for nth in [0, 1] {
+                    let excused = lost[nth] && (has[1 - nth] || lost[1 - nth]);
+                    if !has[nth] && !excused {
+                        missing.entry(REPLICAS[nth]).or_insert((0, read.at)).0 += 1;
                     }
                 }
-                if let Some(first) = first {
-                    let node = &ground.name;
-                    wrong.push(format!(
-                        "{missing} samples of {node} are missing in {name}, from {}",
-                        clock(first)
-                    ));
-                }
+            }
+            for (replica, (count, first)) in missing {
+                let from = clock(first);
+                wrong.push(format!(
+                    "{count} samples of {name} are missing in {replica}, from {from}"
+                ));
             }
         }
         self.wrong.extend(wrong);
+    }
+
+    /// Whether a machine has lost since then what it had on its disk, or the disk did not take what was only in memory.
+    fn lost(&self, name: &str, since: Duration) -> bool {
+        let full = |at: Duration| {
+            let mut faults = self.plan.faults.iter();
+            faults.any(|fault| {
+                fault.kind == Kind::DiskFull && fault.words == name && fault.from <= at && at <= fault.until
+            })
+        };
+        let mut blows = self.world.blows.iter();
+        blows.any(|blow| blow.name == name && since <= blow.at && (blow.loses || full(blow.at)))
     }
 }

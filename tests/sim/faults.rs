@@ -65,6 +65,7 @@ pub enum Act {
         requests: u8,
         answers: u8,
     },
+    /// The clock jumps to so much before or after the true time.
     Jump {
         who: Who,
         millis: i64,
@@ -168,6 +169,8 @@ const FIRST: u64 = 90;
 /// Every fault is over by then.
 const LAST: u64 = 20 * 60;
 const END: u64 = 30 * 60;
+/// How far a clock is from the true time at most.
+const SKEW_MILLIS: i64 = 4_000;
 
 struct Maker {
     rng: fastrand::Rng,
@@ -409,9 +412,9 @@ impl Maker {
                 } else {
                     self.who()
                 };
-                let millis = self.rng.i64(-20_000..=20_000);
+                let millis = self.rng.i64(-SKEW_MILLIS..=SKEW_MILLIS);
                 self.act(from, Act::Jump { who, millis });
-                (from, format!("{who:?} by {millis} ms"))
+                (from, format!("{who:?} to {millis} ms"))
             }
             Kind::DiskFull => {
                 let who = [REPLICAS[0], REPLICAS[1], NODES[0]][self.rng.usize(0..3)];

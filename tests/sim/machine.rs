@@ -171,10 +171,11 @@ impl Machine {
         Timestamp(log.wall().0 + self.skew_millis)
     }
 
+    /// To so much before or after the true time.
     pub fn jump(&mut self, millis: i64) {
-        self.skew_millis += millis;
+        let by = millis - std::mem::replace(&mut self.skew_millis, millis);
         if let Some(life) = &self.life {
-            life.clock.skew(millis);
+            life.clock.skew(by);
         }
     }
 

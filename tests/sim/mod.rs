@@ -4,11 +4,6 @@
 //! The rooms are the real ones; only clock, network, disk, arbiter and receivers are the simulator's own. A run
 //! that fails prints its seed and replays exactly: `SKOPOS_SIM_SEED=n cargo test --test tests sim::`.
 
-#![allow(
-    dead_code,
-    reason = "the pair, its arbiter and its faults join when their rooms do"
-)]
-
 mod arbiter;
 mod checks;
 mod disk;
@@ -19,11 +14,13 @@ mod node;
 mod process;
 mod receivers;
 mod replica;
+mod trace;
 mod truth;
 mod world;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
 
@@ -57,7 +54,10 @@ fn run(seed: u64) -> Outcome {
         .unwrap();
     let (lines, wrong, seen) = runtime.block_on(async {
         let mut world = world::World::new(seed, &plan);
+        let traced = trace::is_on()
+            .then(|| tracing::subscriber::set_default(trace::Trace(Arc::clone(&world.around.log))));
         world.run(plan.end).await;
+        drop(traced);
         let (wrong, seen) = checks::check(&world, &plan);
         let lines = world.around.log.lines();
         world.end().await;
@@ -128,7 +128,10 @@ fn nothing_is_lost_and_nothing_told_twice_whatever_fails() {
     let one = std::env::var("SKOPOS_SIM_SEED")
         .ok()
         .map(|seed| seed.parse().unwrap());
-    let count = if long_run() { SEEDS_LONG } else { SEEDS };
+    let count = std::env::var("SKOPOS_SIM_SEEDS")
+        .ok()
+        .map(|count| count.parse().unwrap());
+    let count = count.unwrap_or(if long_run() { SEEDS_LONG } else { SEEDS });
     let first: u64 = std::env::var("SKOPOS_SIM_FIRST").map_or(0, |seed| seed.parse().unwrap());
     let seeds: Vec<u64> = one.map_or_else(|| (first..first + count).collect(), |seed| vec![seed]);
     let begun = std::time::Instant::now();

@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use journal::Journal;
 use model::outside::{Call, Client, Files, Response, Serve};
-use model::{BoxFuture, Clock, Ledger, MatchOp, Matcher, Select, TimeRange, Timestamp};
+use model::{AlertEvent, BoxFuture, Clock, Ledger, MatchOp, Matcher, Select, TimeRange, Timestamp};
 use prometheus::Registry;
 use remote::receive::Receiver;
+use skopos::relay;
 use tokio::sync::mpsc;
 
 use super::faults::REPLICAS;
 use super::machine::Outside;
 use super::node::Ground;
 use super::process::Tasks;
+use super::trace;
 use super::world::Log;
 
 /// Stages in which a replica stops, as the hall has them.
@@ -49,6 +51,7 @@ groups:
 
 const NOTIFIER_CONFIG: &str = "
 slack: { webhook_url: 'http://slack/services/T/B/x' }
+pagerduty: { routing_key: '0123456789abcdef0123456789abcdef', url: 'http://pager/v2/enqueue' }
 group_by: ['...']
 group_wait: 5s
 group_interval: 1m
@@ -119,6 +122,8 @@ impl Replica {
             Arc::new(pair_handle.clone()),
             &registry,
         );
+        let said = heard(said, "rules", outside);
+        let merged = heard(merged, "pair", outside);
         let near = rules::Neighbours {
             ask: engine.clone(),
             keep: store.clone(),
@@ -131,7 +136,7 @@ impl Replica {
         let rules = rules::Manager::new(near, &registry, rules::Options::default());
         let groups = rules::load(&[("sim.yaml", RULE_FILE)]).map_err(|wrong| format!("{wrong:?}"))?;
         rules.apply(groups);
-        let near = pair::Neighbours {
+        let near = relay::neighbours(relay::Around {
             client,
             arbiter: Some(
                 outside
@@ -141,34 +146,12 @@ impl Replica {
             ),
             events,
             merged,
-            heard: {
-                let receiver = receiver.clone();
-                Arc::new(move || receiver.heard())
-            },
-            heard_elsewhere: {
-                let receiver = receiver.clone();
-                Arc::new(move |heard| receiver.heard_elsewhere(heard))
-            },
-            fullness: {
-                let (store, rules) = (store.clone(), rules.clone());
-                Arc::new(move || {
-                    let groups = rules.view();
-                    let rules = groups.iter().flat_map(|group| &group.rules);
-                    pair::Fullness {
-                        oldest: store.oldest(),
-                        series: store.series_count() as u64,
-                        alerts: rules.map(|rule| rule.alerts.len() as u64).sum(),
-                    }
-                })
-            },
-            inherit: {
-                let rules = rules.clone();
-                Arc::new(move || rules.inherit())
-            },
-            copy: Arc::new(|_, _, _| Box::pin(std::future::ready(Ok(())))),
-            writes: Arc::new(NoWrites),
-        };
-
+            rules: rules.clone(),
+            notifier: notifier_handle.clone(),
+            receiver: receiver.clone(),
+            store: store.clone(),
+            clock: Arc::clone(&clock),
+        });
         let mut tasks = Tasks::new(5);
         tasks.spawn(SOURCES, {
             let receiver = receiver.clone();
@@ -209,6 +192,7 @@ impl Replica {
     pub fn serve(&self) -> Arc<dyn Serve> {
         Arc::new(Desk {
             receiver: self.receiver.clone(),
+            store: self.store.clone(),
             pair: self.pair.clone(),
             grounds: self.grounds.clone(),
             log: Arc::clone(&self.log),
@@ -244,6 +228,7 @@ impl Replica {
 /// In the place of the web server: who calls is known already.
 struct Desk {
     receiver: Arc<Receiver>,
+    store: Arc<store::Store>,
     pair: pair::Handle,
     grounds: Vec<Arc<Ground>>,
     log: Arc<Log>,
@@ -254,8 +239,11 @@ impl Serve for Desk {
         if pair::PATHS.contains(&call.path.as_str()) {
             return self.pair.serve(call);
         }
-        let response = if call.path == "/api/v1/write" {
+        let response = if call.path == "/peer/v1/head" {
+            self.receiver.head(&*self.store, &call.query)
+        } else if call.path == "/api/v1/write" {
             let response = self.receiver.write(&call);
+            self.store.written();
             let node = call.from.map(|from| from.name).unwrap_or_default();
             if let Some(ground) = self.grounds.iter().find(|ground| *ground.name == *node)
                 && (200..300).contains(&response.status)
@@ -270,13 +258,27 @@ impl Serve for Desk {
     }
 }
 
-/// Nobody writes by hand here.
-struct NoWrites;
-
-impl Serve for NoWrites {
-    fn serve(&self, _: Call) -> BoxFuture<'static, Response> {
-        Box::pin(std::future::ready(status(404)))
-    }
+/// Writes what goes through a channel of alerts into the run's log, where it is asked for. The way is the same where
+/// it is not, so that the run is the same too.
+fn heard(to: mpsc::Sender<AlertEvent>, who: &'static str, outside: &Outside) -> mpsc::Sender<AlertEvent> {
+    let (log, name) = (Arc::clone(&outside.around.log), outside.name);
+    let (from, mut events) = mpsc::channel::<AlertEvent>(1024);
+    tokio::spawn(async move {
+        let mut last = BTreeMap::new();
+        while let Some(event) = events.recv().await {
+            let what = (event.state, event.known);
+            if trace::is_on() && last.insert(event.fingerprint, what) != Some(what) {
+                let known = if event.known { "" } else { ", not known" };
+                log.say(|| {
+                    let subject = event.annotations.value("summary");
+                    format!("  {name} {who}: {subject} {:?}{known}", event.state)
+                });
+            }
+            // Full: as for whoever sends here, the state comes again.
+            _ = to.try_send(event);
+        }
+    });
+    from
 }
 
 fn status(status: u16) -> Response {

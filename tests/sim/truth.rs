@@ -81,7 +81,9 @@ pub fn subjects(world: &World) -> Vec<Subject> {
         subjects.push(about("LoadHigh", 60, episodes(&load, is)));
         subjects.push(about("AgentSilent", 0, silences(&ground.heard.lock())));
         if nth == 0 {
-            subjects.push(about("JobGone", 30, episodes(&gone, is)));
+            // What a silent node would have sent is as gone as it seems.
+            let gone = either(episodes(&gone, is), silences(&ground.heard.lock()));
+            subjects.push(about("JobGone", 30, gone));
         }
     }
     let many = |states: &BTreeMap<usize, bool>| states.values().filter(|loaded| **loaded).count() >= 2;
@@ -135,6 +137,23 @@ fn silences(heard: &[Duration]) -> Vec<Episode> {
             until: Some(*next),
         })
         .collect()
+}
+
+/// Times in which one or the other is true.
+fn either(one: Vec<Episode>, other: Vec<Episode>) -> Vec<Episode> {
+    let mut all = [one, other].concat();
+    all.sort_by_key(|episode| episode.from);
+    let mut joined: Vec<Episode> = Vec::new();
+    for next in all {
+        match joined.last_mut() {
+            Some(last) if last.until.is_none_or(|until| next.from <= until) => {
+                let until = last.until.zip(next.until).map(|(one, other)| one.max(other));
+                last.until = until;
+            }
+            _ => joined.push(next),
+        }
+    }
+    joined
 }
 
 /// All that stood in the way, as planned and as it came about.

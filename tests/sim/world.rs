@@ -83,6 +83,8 @@ pub struct Blow {
     pub words: &'static str,
     /// All replicas at once, and what they knew is gone.
     pub all: bool,
+    /// What was not safe on its disk is gone, or all of it.
+    pub loses: bool,
 }
 
 pub struct World {
@@ -208,6 +210,7 @@ impl World {
             name,
             words,
             all,
+            loses: all,
         });
     }
 
@@ -355,8 +358,15 @@ impl World {
         let Some(machine) = self.who(Who::Is(name)) else {
             return;
         };
-        let down = machine.down;
+        let (down, power) = (machine.down, machine.power);
         machine.bury(&around).await;
+        for blow in self
+            .blows
+            .iter_mut()
+            .filter(|blow| blow.name == name && blow.at == at)
+        {
+            blow.loses |= power;
+        }
         self.plan(at + down, Act::Start(name));
     }
 
