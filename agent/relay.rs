@@ -169,20 +169,20 @@ fn broken(error: &tokio::task::JoinError) -> Response {
 }
 
 /// The rooms around the pair.
-pub(crate) struct Around {
-    pub(crate) client: Arc<dyn Client>,
-    pub(crate) arbiter: Option<Arc<dyn Arbiter>>,
-    pub(crate) events: mpsc::Receiver<AlertEvent>,
-    pub(crate) merged: mpsc::Sender<AlertEvent>,
-    pub(crate) rules: rules::Manager,
-    pub(crate) notifier: notifier::Handle,
-    pub(crate) receiver: Arc<remote::receive::Receiver>,
-    pub(crate) store: Arc<store::Store>,
-    pub(crate) clock: Arc<dyn Clock>,
+pub struct Around {
+    pub client: Arc<dyn Client>,
+    pub arbiter: Option<Arc<dyn Arbiter>>,
+    pub events: mpsc::Receiver<AlertEvent>,
+    pub merged: mpsc::Sender<AlertEvent>,
+    pub rules: rules::Manager,
+    pub notifier: notifier::Handle,
+    pub receiver: Arc<remote::receive::Receiver>,
+    pub store: Arc<store::Store>,
+    pub clock: Arc<dyn Clock>,
 }
 
 /// Introduces them.
-pub(crate) fn neighbours(around: Around) -> pair::Neighbours {
+pub fn neighbours(around: Around) -> pair::Neighbours {
     let Around {
         client,
         arbiter,
