@@ -56,8 +56,9 @@ impl Delivered {
         self.firing.is_empty() && self.maybe.is_empty()
     }
 
-    /// What it was told of this one no longer counts, but for its end: once it is not silenced any more it is told
-    /// again. Returns whether it had been told.
+    /// That it was told of this one no longer counts, but for its end: should it fire on, or again, it is told once
+    /// more. So it is with what is silenced, and with what may have been told to have ended. Returns whether it had
+    /// been told.
     pub(crate) fn hush(&mut self, fingerprint: u64) -> bool {
         let was_told = self.firing.remove(&fingerprint);
         if was_told {

@@ -51,6 +51,9 @@ pub(crate) struct Intent {
     pub(crate) epoch: u64,
     /// Fingerprints of the alerts told as firing.
     pub(crate) firing: Vec<u64>,
+    /// And of those whose end it tells.
+    #[serde(default)]
+    pub(crate) resolved: Vec<u64>,
 }
 
 /// A message that its receiver refused for good.

@@ -490,6 +490,7 @@ impl Core {
             "this process stood still; it looks again before it acts"
         );
         self.start.again(now);
+        self.words.doubt_own();
         self.elector.ask_soon(now);
         self.leadership = Leadership {
             here: false,

@@ -83,10 +83,33 @@ impl Words {
         !all.is_empty()
     }
 
+    /// This process stood still: what its rules said before is no evidence any more, until they say it again.
+    pub(crate) fn doubt_own(&mut self) {
+        let firing = self.own.iter().filter(|(_, word)| word.fires() && word.event.known);
+        let firing: Vec<u64> = firing.map(|(fingerprint, _)| *fingerprint).collect();
+        for fingerprint in firing {
+            self.seq += 1;
+            if let Some(number) = self.numbers.insert(fingerprint, self.seq) {
+                self.order.remove(&number);
+            }
+            self.order.insert(self.seq, fingerprint);
+            if let Some(word) = self.own.get_mut(&fingerprint) {
+                word.event.known = false;
+            }
+            self.mark(fingerprint);
+        }
+    }
+
     /// Whether what the peer said counts; what it alone said is told again when that changes.
     pub(crate) fn count_peer(&mut self, counts: bool) {
         if std::mem::replace(&mut self.counts, counts) == counts {
             return;
+        }
+        if !counts {
+            // When it is heard again, only what it says then counts.
+            for word in self.peer.values_mut().filter(|word| word.fires()) {
+                word.event.known = false;
+            }
         }
         let firing = self.peer.iter().filter(|(_, word)| word.fires());
         let firing: Vec<u64> = firing.map(|(fingerprint, _)| *fingerprint).collect();

@@ -158,6 +158,27 @@ impl Core {
         }
     }
 
+    /// Who has been told that an alert fires may also have been told that it ended, if it ended since and fires
+    /// again.
+    pub(super) fn suspect_beginnings(&mut self) {
+        for (key, group) in &mut self.groups {
+            for (lane, delivered) in self.lanes.iter().zip(&mut group.delivered) {
+                let told = delivered.at;
+                let again = group.alerts.values().filter(|alert| {
+                    let is_later = told.is_some_and(|told| alert.opened > told);
+                    alert.firing() && is_later && delivered.firing.contains(&alert.fingerprint)
+                });
+                let again: Vec<u64> = again.map(|alert| alert.fingerprint).collect();
+                for fingerprint in &again {
+                    delivered.hush(*fingerprint);
+                }
+                if !again.is_empty() {
+                    self.records.told(lane.name(), key, delivered);
+                }
+            }
+        }
+    }
+
     /// Whatever is owed now may be a repeat; what was due already is due at once.
     fn suspect(&mut self, now: Timestamp) {
         let timing = self.route.timing;

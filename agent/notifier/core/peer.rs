@@ -120,7 +120,16 @@ impl Core {
             let Some(nth) = self.lane(&record.receiver) else {
                 continue;
             };
-            for fingerprint in record.intent.iter().flat_map(|intent| &intent.firing) {
+            let Some(intent) = &record.intent else {
+                continue;
+            };
+            for fingerprint in &intent.resolved {
+                let ours = places.get(fingerprint).and_then(|key| self.delivered(nth, key));
+                if let Some(ours) = ours.filter(|ours| ours.at.is_none_or(|at| at < intent.at)) {
+                    ours.hush(*fingerprint);
+                }
+            }
+            for fingerprint in &intent.firing {
                 let ours = places.get(fingerprint).and_then(|key| self.delivered(nth, key));
                 if let Some(ours) = ours.filter(|ours| !ours.firing.contains(fingerprint)) {
                     ours.maybe.insert(*fingerprint);
@@ -139,7 +148,9 @@ impl Core {
             for (nth, (lane, ours)) in self.lanes.iter().zip(&group.delivered).enumerate() {
                 let theirs = knows.get(&(nth, Arc::clone(key)));
                 let is_nothing = ours.is_empty() && ours.at.is_none();
-                if theirs != Some(ours) && !(is_nothing && theirs.is_none()) {
+                if is_nothing && theirs.is_some() {
+                    self.records.not_told(lane.name(), key);
+                } else if !is_nothing && theirs != Some(ours) {
                     self.records.told(lane.name(), key, ours);
                 }
             }

@@ -28,6 +28,8 @@ pub(super) fn reconcile(heard: BTreeMap<u64, Alert>, kept: Vec<Alert>) -> Vec<Al
             None if heard.is_shared => continue,
             None => heard,
             Some(kept) => match (heard.resolved_at, kept.resolved_at) {
+                // It has ended since, and fires again.
+                (None, None) if heard.starts_at > kept.starts_at && heard.opened > kept.opened => heard,
                 (None, None) => Alert {
                     starts_at: kept.starts_at.min(heard.starts_at),
                     opened: kept.opened.min(heard.opened),

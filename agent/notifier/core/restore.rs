@@ -18,7 +18,7 @@ use crate::group::{Group, Key, Route, next_tick};
 use crate::history::History;
 use crate::lane::Lane;
 use crate::receiver::Receiver;
-use crate::records::{Left, QueueRecord};
+use crate::records::{Intent, Left, QueueRecord};
 
 /// What one receiver knows, by group.
 type Knowledge = Vec<(Key, Delivered)>;
@@ -59,7 +59,7 @@ impl Core {
                 continue;
             };
             if let (Some(intent), Some(known)) = (&record.intent, knowledge.get_mut(nth)) {
-                remember_intent(known, &record.group, &intent.firing);
+                remember_intent(known, &record.group, intent);
             }
             queue.push((nth, record));
         }
@@ -69,6 +69,9 @@ impl Core {
             .collect();
         self.regroup(left.alerts, &knowledge, &firsts, now);
         self.suspect_ends(unseen);
+        if self.is_paired() {
+            self.suspect_beginnings();
+        }
         // Who does not speak has no queue.
         if !self.speaks {
             queue.clear();
@@ -301,7 +304,7 @@ impl Core {
 }
 
 /// What was on its way may have arrived.
-fn remember_intent(known: &mut Knowledge, group: &str, firing: &[u64]) {
+fn remember_intent(known: &mut Knowledge, group: &str, intent: &Intent) {
     let place = match known.iter().position(|(key, _)| &**key == group) {
         Some(place) => place,
         None => {
@@ -310,6 +313,9 @@ fn remember_intent(known: &mut Knowledge, group: &str, firing: &[u64]) {
         }
     };
     if let Some((_, delivered)) = known.get_mut(place) {
-        delivered.maybe.extend(firing);
+        delivered.maybe.extend(&intent.firing);
+        for fingerprint in &intent.resolved {
+            delivered.hush(*fingerprint);
+        }
     }
 }

@@ -80,6 +80,7 @@ impl Core {
             at: now,
             epoch: self.epoch,
             firing: firing.iter().copied().collect(),
+            resolved: message.resolved().map(|alert| alert.fingerprint).collect(),
         };
         self.records
             .queue(&lane.record(&message.key, &waiting, Some(intent)));
@@ -291,6 +292,9 @@ impl Core {
         if !unsure {
             self.undo(nth, &sending);
         } else if let Some(delivered) = self.delivered(nth, &sending.key) {
+            for fingerprint in &sending.resolved {
+                delivered.hush(*fingerprint);
+            }
             let delivered = delivered.clone();
             let name = self.lanes.get(nth).map(|lane| Arc::clone(&lane.receiver.name));
             self.records

@@ -288,6 +288,29 @@ async fn an_end_is_owed_also_when_the_beginning_may_have_been_told_by_who_is_no_
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_fires_again_is_told_also_when_its_sender_told_the_end_and_could_not_say_so() {
+    let first = half(BOTH, speaks(1, LONG));
+    let second = other(&first, BOTH, follows(1));
+    for half in [&first, &second] {
+        half.fires("Down", "a").await;
+    }
+    first.wait(minutes(1)).await;
+    copy(&first, &second);
+    for half in [&first, &second] {
+        half.resolves("Down", "a", START).await;
+    }
+    first.wait(minutes(1)).await;
+    assert_eq!(words(&first.hook())[1..], [word("a", "resolved")]);
+    drop(first.stop().await);
+    second.fires("Down", "a").await;
+    second.wait(secs(10)).await;
+    second.is_told_that(speaks(2, LONG)).await;
+    second.wait(minutes(10)).await;
+    assert_eq!(words(&second.hook())[2..], [word("a", "firing")]);
+    second.balances();
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_not_due_yet_is_told_in_its_time() {
     let first = half(HOOK, speaks(1, LONG));
     let second = other(&first, HOOK, follows(1));

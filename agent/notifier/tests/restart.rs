@@ -123,6 +123,30 @@ async fn what_may_have_arrived_is_remembered_over_several_deaths() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_fires_again_after_an_end_that_may_have_been_told_is_told() {
+    for dies in [false, true] {
+        let world = World::new(HOOK);
+        world.fires("Down", "a").await;
+        world.wait(minutes(1)).await;
+        world.receivers.behave("http://hook/", Manner::HangsAfterReading);
+        world.resolves("Down", "a", START).await;
+        world.wait(secs(16)).await;
+        let now = world.clock.now();
+        let world = if dies { world.crash().await } else { world };
+        world.fires("Down", "a").await;
+        world.wait(secs(15)).await;
+        world.receivers.behave("http://hook/", Manner::Takes);
+        world.wait(minutes(10)).await;
+        let told: Vec<String> = world.hook().iter().map(|got| got.alerts()["a"].clone()).collect();
+        assert_eq!(told.last().map(String::as_str), Some("firing"), "{told:?}");
+        world.resolves("Down", "a", now).await;
+        world.wait(minutes(1)).await;
+        assert_eq!(world.hook().last().unwrap().alerts()["a"], "resolved");
+        world.balances();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_page_remembers_what_was_said_before_the_restart() {
     let world = World::new(BOTH);
     world.fires("Down", "a").await;

@@ -77,7 +77,16 @@ pub(super) fn everybody_knows(house: &House, truth: &[Truth]) {
             .filter(|open| open.key == dedup_key(&key(nth)))
             .count();
         if truth.fires() {
-            assert_eq!(believed, Some("firing"), "the webhook about {nth}");
+            let told = arrivals(house, HOOK)
+                .into_iter()
+                .filter_map(|arrival| Some((arrival.at, arrival.from, hook(&arrival).remove(&nth)?)));
+            let told: Vec<_> = told.collect();
+            assert_eq!(
+                believed,
+                Some("firing"),
+                "the webhook about {nth}: {told:?}, {truth:?}, {:?}",
+                house.faults
+            );
             assert_eq!(open, 1, "an incident of {nth}");
         } else {
             assert_ne!(
