@@ -96,6 +96,12 @@ impl Core {
             group.hasten(alert.starts_at, now, &timing);
             let is_silenced = self.quiet.covers(&alert.labels);
             let fingerprint = alert.fingerprint;
+            // It fired before we spoke, and we hear of it only now: whoever spoke then may have told it.
+            if self.speaks && self.since.is_some_and(|since| alert.starts_at < since) {
+                for lane in &mut self.lanes {
+                    lane.suspects.insert(Arc::clone(key));
+                }
+            }
             group.put(alert);
             group.silence(fingerprint, is_silenced);
             return;

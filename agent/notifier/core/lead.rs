@@ -106,6 +106,7 @@ impl Core {
             }
         }
         let is_alone = !self.is_paired();
+        self.since = (!is_alone).then_some(now);
         let unseen = if is_alone {
             BTreeSet::new()
         } else {

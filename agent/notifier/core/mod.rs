@@ -61,6 +61,8 @@ pub(crate) struct Core {
     speaks: bool,
     /// In which epoch we took that over.
     epoch: u64,
+    /// When we took it over from somebody else.
+    since: Option<Timestamp>,
     /// Alerts that are over, which the other replica may not have heard of yet.
     over: BTreeMap<u64, Over>,
     /// When what is over was last let go of.
@@ -105,6 +107,7 @@ impl Core {
             ended: BTreeSet::new(),
             speaks: false,
             epoch: leadership.epoch,
+            since: None,
             over: BTreeMap::new(),
             tidied: now,
             leadership: Leadership::unknown(),

@@ -54,11 +54,14 @@ impl Core {
         }
     }
 
-    /// Takes in an alert that only the other one has heard of; returns its group.
+    /// Takes in an alert that only the other one has heard of, and returns its group; of one that we know, its end.
     fn adopt(&mut self, mut alert: Alert, now: Timestamp) -> Option<Key> {
         let (key, labels) = self.route.group_of(&alert.labels);
-        let group = self.groups.get(&key);
-        if group.is_some_and(|group| group.alerts.contains_key(&alert.fingerprint)) {
+        let ours = self.groups.get(&key);
+        if let Some(ours) = ours.and_then(|group| group.alerts.get(&alert.fingerprint)) {
+            if is_end_of(&alert, ours, now) {
+                self.change(&key, alert, now);
+            }
             return None;
         }
         let over = self.over.get(&alert.fingerprint);
@@ -155,6 +158,11 @@ impl Core {
                 }
             }
         }
+        for (nth, key) in knows.keys().filter(|(_, key)| !self.groups.contains_key(key)) {
+            if let Some(lane) = self.lanes.get(*nth) {
+                self.records.not_told(lane.name(), key);
+            }
+        }
         for record in queue {
             let lane = self.lane(&record.receiver).and_then(|nth| self.lanes.get(nth));
             let is_ours = lane.is_some_and(|lane| {
@@ -165,4 +173,16 @@ impl Core {
             }
         }
     }
+}
+
+/// Whether theirs is the end of what still fires as far as we know: we have not heard of it since, though we should
+/// have by now if it did, or never at all.
+fn is_end_of(theirs: &Alert, ours: &Alert, now: Timestamp) -> bool {
+    let Some(ended) = theirs.resolved_at.filter(|_| ours.firing()) else {
+        return false;
+    };
+    let is_silent = ours
+        .heard_at
+        .is_none_or(|heard| heard <= ended && ended + CONFIRMED <= now);
+    is_silent && ours.starts_at <= ended
 }

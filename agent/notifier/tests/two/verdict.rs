@@ -204,9 +204,14 @@ fn incidents(house: &House, truth: &[Truth], figures: &mut Figures) {
             .collect();
         assert!(
             opened.len() <= times.len(),
-            "{} incidents of {nth}, which fired {} times: {opened:?} {times:?}",
+            "{} incidents of {nth}, which fired {} times: {opened:?} {times:?} {:?} {:?}",
             opened.len(),
-            times.len()
+            times.len(),
+            arrivals(house, HOOK)
+                .iter()
+                .filter_map(|arrival| Some((arrival.at, arrival.from, hook(arrival).remove(&nth)?)))
+                .collect::<Vec<_>>(),
+            house.faults
         );
     }
 }
