@@ -39,8 +39,8 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Metrics,
     pub(crate) leads: watch::Sender<Leadership>,
-    /// Changes with everything heard.
-    progress: watch::Sender<u64>,
+    /// Tells of everything heard; who waits first is woken first.
+    progress: Notify,
     pub(crate) poke: Notify,
     /// Known once the task runs.
     pub(crate) near: OnceLock<Near>,
@@ -80,7 +80,7 @@ impl Handle {
             clock,
             metrics,
             leads,
-            progress: watch::Sender::new(0),
+            progress: Notify::new(),
             poke: Notify::new(),
             near: OnceLock::new(),
             token: Mutex::new(None),
@@ -167,10 +167,11 @@ impl Share for Handle {
                 return true;
             }
             let upto = inner.journal.seq();
-            let mut progress = inner.progress.subscribe();
             let mut patience = inner.clock.sleep(SHARE_PATIENCE);
             inner.poke.notify_one();
             loop {
+                // Before the look, so that nothing heard after it is missed.
+                let progress = inner.progress.notified();
                 {
                     let (mut core, now) = (inner.core.lock(), inner.clock.running());
                     if core.has_shared(upto, now) {
@@ -182,7 +183,7 @@ impl Share for Handle {
                 }
                 tokio::select! {
                     biased;
-                    changed = progress.changed() => if changed.is_err() { return false; },
+                    () = progress => {}
                     () = &mut patience => return false,
                 }
             }
@@ -276,7 +277,7 @@ impl Inner {
             (near.seen.heard_elsewhere)(senders);
         }
         self.tick();
-        self.progress.send_modify(|nth| *nth += 1);
+        self.progress.notify_waiters();
         self.poke.notify_one();
         Ok(())
     }

@@ -31,8 +31,9 @@ pub(crate) struct Queue {
     names: Vec<String>,
     index: Mutex<Index>,
     disk: Mutex<Disk>,
-    /// The number after the newest block; whoever has nothing to send waits for it to change.
-    end: watch::Sender<u64>,
+    /// The number after the newest block; whoever has nothing to send waits for it to change. One each: those who wait
+    /// at one channel are woken in any order.
+    ends: Vec<watch::Sender<u64>>,
 }
 
 /// What only whoever writes looks at.
@@ -68,7 +69,9 @@ impl Queue {
         }
         drop(disk);
         let end = self.index.lock().end();
-        self.end.send_replace(end);
+        for waiting in &self.ends {
+            waiting.send_replace(end);
+        }
     }
 
     fn write(&self, disk: &mut Disk) {
@@ -188,8 +191,9 @@ impl Queue {
         self.index.lock().passed(nth, given);
     }
 
-    pub(crate) fn watch(&self) -> watch::Receiver<u64> {
-        self.end.subscribe()
+    /// None for a destination that there is not.
+    pub(crate) fn watch(&self, nth: usize) -> Option<watch::Receiver<u64>> {
+        self.ends.get(nth).map(watch::Sender::subscribe)
     }
 
     pub(crate) fn waiting(&self, nth: usize) -> Waiting {

@@ -118,8 +118,8 @@ impl Queue {
         Ok(Self {
             files,
             folder,
+            ends: names.iter().map(|_| watch::Sender::new(index.end())).collect(),
             names,
-            end: watch::Sender::new(index.end()),
             index: Mutex::new(index),
             disk: Mutex::new(Disk {
                 saved,

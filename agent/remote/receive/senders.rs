@@ -84,10 +84,12 @@ impl Presence for Receiver {
             // Of one that was never heard here nothing was there before this process began to listen.
             let begun = self.listening.load(Ordering::Relaxed);
             let never = || wall - Duration::from_millis(u64::try_from(running - begun).unwrap_or(0));
+            // What the journal says of when it was heard may be minutes old.
+            let heard = state.heard.filter(|heard| heard.running >= begun);
             Some(Silent {
                 node: sender.identity.name.clone(),
                 elsewhere: silence == Silence::Here,
-                since: state.heard.map_or_else(never, |heard| heard.wall),
+                since: heard.map_or_else(never, |heard| heard.wall),
             })
         };
         self.nodes().iter().filter_map(silent).collect()

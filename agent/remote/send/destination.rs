@@ -110,7 +110,9 @@ impl Destination {
 
     /// Until `drain` and nothing is left; or until it is dropped.
     pub(crate) async fn run(mut self, drain: CancellationToken) {
-        let mut end = self.shared.queue.watch();
+        let Some(mut end) = self.shared.queue.watch(self.nth) else {
+            return;
+        };
         loop {
             // What comes from here on wakes us again.
             end.borrow_and_update();
