@@ -127,7 +127,7 @@ fn wrong_words_on_the_command_line_are_64_and_help_is_0() {
         (&["--help"][..], 0, "--data-dir"),
         (&["--version"], 0, "skopos 0"),
         (&["--rolle", "all"], 64, "--role"),
-        (&["--role", "cluster"], 64, "all"),
+        (&["--role", "clutter"], 64, "all"),
         (&["--log-format", "xml"], 64, "text or json"),
         (&["--config", "none.yaml"], 64, "none.yaml"),
         (&["completions", "bash"], 0, "_skopos"),
