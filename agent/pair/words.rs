@@ -85,7 +85,10 @@ impl Words {
 
     /// This process stood still: what its rules said before is no evidence any more, until they say it again.
     pub(crate) fn doubt_own(&mut self) {
-        let firing = self.own.iter().filter(|(_, word)| word.fires() && word.event.known);
+        let firing = self
+            .own
+            .iter()
+            .filter(|(_, word)| word.fires() && word.event.known);
         let firing: Vec<u64> = firing.map(|(fingerprint, _)| *fingerprint).collect();
         for fingerprint in firing {
             self.seq += 1;

@@ -56,10 +56,6 @@ impl Shelf {
         self.full = full;
     }
 
-    pub fn is_full(&self) -> bool {
-        self.full
-    }
-
     /// The process dies at the write after so many more.
     pub fn light(&mut self, writes: u32) {
         self.fuse = Some(writes);
@@ -96,11 +92,6 @@ impl Shelf {
             stored.safe = stored.bytes.len();
         }
         torn
-    }
-
-    /// Bytes of all files.
-    pub fn bytes(&self) -> usize {
-        self.files.values().map(|stored| stored.bytes.len()).sum()
     }
 
     /// A write: how much of it arrives, and whether the process dies of it.

@@ -165,8 +165,6 @@ pub struct Plan {
     pub faults: Vec<Fault>,
     pub acts: Vec<(Duration, Act)>,
     pub end: Duration,
-    /// Of what replicas write at first.
-    pub format: u32,
 }
 
 pub const REPLICAS: [&str; 2] = ["a", "b"];
@@ -196,7 +194,6 @@ impl Plan {
             faults: Vec::new(),
             acts: Vec::new(),
             end: secs(END),
-            format: 2,
         };
         let mut maker = Maker {
             rng: fastrand::Rng::with_seed(seed),
@@ -212,9 +209,6 @@ impl Plan {
             maker.fault();
         }
         let mut plan = maker.plan;
-        if plan.faults.iter().any(|fault| fault.kind == Kind::Upgrade) {
-            plan.format = 1;
-        }
         // Stable: what was planned first happens first.
         plan.acts.sort_by_key(|(at, _)| *at);
         plan.faults.sort_by_key(|fault| (fault.from, fault.kind));
@@ -387,8 +381,8 @@ impl Maker {
                 (until, format!("{one} {way} {other}"))
             }
             Kind::Deaf => {
-                for nth in 0..self.plan.nodes {
-                    let (one, other) = (NODES[nth], replica);
+                for node in NODES.iter().take(self.plan.nodes) {
+                    let (one, other) = (*node, replica);
                     self.act(
                         from,
                         Act::Cut {

@@ -134,8 +134,6 @@ pub struct Outside {
     pub wire: Arc<Wire>,
     pub gate: Arc<Gate>,
     pub around: Around,
-    /// Highest format of what it writes.
-    pub format: u32,
 }
 
 pub struct Machine {
@@ -146,8 +144,6 @@ pub struct Machine {
     pub power: bool,
     /// How long it is down after the next death.
     pub down: Duration,
-    /// Of the program that is installed.
-    pub format: u32,
     /// What a node reads; none for a replica.
     pub ground: Option<Arc<Ground>>,
     pub life: Option<Life>,
@@ -161,7 +157,6 @@ impl Machine {
             skew_millis: rng.i64(-300..=300),
             power: false,
             down: Duration::ZERO,
-            format: 2,
             ground,
             life: None,
         }
@@ -231,7 +226,6 @@ impl Machine {
             ),
             gate: Arc::clone(&gate),
             around: around.clone(),
-            format: self.format,
         };
         around.log.say(|| format!("{} starts", self.name));
         let rooms = match &self.ground {

@@ -61,7 +61,6 @@ external_url: 'http://skopos'
 
 pub struct Replica {
     pub store: Arc<store::Store>,
-    pub engine: Arc<promql::Engine>,
     pub pair: pair::Handle,
     receiver: Arc<Receiver>,
     rules: rules::Manager,
@@ -125,7 +124,7 @@ impl Replica {
         let said = heard(said, "rules", outside);
         let merged = heard(merged, "pair", outside);
         let near = rules::Neighbours {
-            ask: engine.clone(),
+            ask: engine,
             keep: store.clone(),
             journal,
             events: said,
@@ -177,7 +176,6 @@ impl Replica {
         });
         Ok(Self {
             store,
-            engine,
             pair: pair_handle,
             receiver,
             rules,

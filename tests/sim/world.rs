@@ -126,9 +126,6 @@ impl World {
         for (name, ground) in NODES.iter().zip(&grounds) {
             machines.push(Machine::new(name, &mut rng, Some(Arc::clone(ground))));
         }
-        for machine in machines.iter_mut().filter(|machine| machine.ground.is_none()) {
-            machine.format = plan.format;
-        }
         let mut world = Self {
             grounds,
             machines,
@@ -340,13 +337,12 @@ impl World {
         }
     }
 
-    /// The next version, which writes a higher format.
+    /// One after the other, as a rolling upgrade stops and starts them; the versions are the same.
     async fn upgrade(&mut self, name: &'static str) {
         let around = self.around.clone();
         let Some(machine) = self.who(Who::Is(name)) else {
             return;
         };
-        machine.format = 2;
         if machine.life.as_ref().is_none_or(|life| !life.gate.is_open()) {
             return;
         }
