@@ -61,6 +61,7 @@ external_url: 'http://skopos'
 
 pub struct Replica {
     pub store: Arc<store::Store>,
+    engine: Arc<promql::Engine>,
     pub pair: pair::Handle,
     receiver: Arc<Receiver>,
     rules: rules::Manager,
@@ -124,7 +125,7 @@ impl Replica {
         let said = heard(said, "rules", outside);
         let merged = heard(merged, "pair", outside);
         let near = rules::Neighbours {
-            ask: engine,
+            ask: engine.clone(),
             keep: store.clone(),
             journal,
             events: said,
@@ -176,6 +177,7 @@ impl Replica {
         });
         Ok(Self {
             store,
+            engine,
             pair: pair_handle,
             receiver,
             rules,
