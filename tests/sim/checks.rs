@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::faults::{Kind, Plan, REPLICAS};
 use super::receivers::{Receiver, Told, state_of};
 use super::truth::{Episode, Subject, Trouble, subjects, troubles};
-use super::world::{World, clock};
+use super::world::{BASE, Blow, World, clock};
 
 /// Longest way from a fact to a message when all is well: read, evaluated, waited for, handed over.
 const LAG: Duration = Duration::from_secs(60);
@@ -95,6 +95,7 @@ pub fn check(world: &World, plan: &Plan) -> (Vec<String>, Seen) {
     check.repeats("slack", &world.slack);
     check.incidents();
     check.samples();
+    check.agreement();
     for (name, ledger) in world.ledgers() {
         if !ledger.balances() {
             let words = format!("{name}: the ledger does not balance: {ledger:?}");
@@ -357,6 +358,49 @@ impl Check<'_> {
         self.wrong.extend(wrong);
     }
 
+    /// Both answer the same, where both could hear.
+    fn agreement(&mut self) {
+        let [Some(one), Some(other)] = REPLICAS.map(|name| self.world.replica(name)) else {
+            return;
+        };
+        let (one, other) = (one.answers(self.plan.end), other.answers(self.plan.end));
+        let minutes = (0..self.plan.end.as_secs() / 60).map(|minute| Duration::from_secs(60 * minute));
+        let mut wrong = Vec::new();
+        for ground in &self.world.grounds {
+            let silent = self
+                .subjects
+                .iter()
+                .find(|subject| subject.name == format!("AgentSilent/{}", ground.name));
+            let silent = silent.map(|subject| subject.episodes.clone()).unwrap_or_default();
+            for at in minutes.clone() {
+                // Each says for itself when a silent node's series ended.
+                let near = |episode: &Episode| {
+                    let until = episode.end(self.plan.end);
+                    episode.from <= at + GRACE && at <= until + GRACE
+                };
+                let lost = REPLICAS
+                    .iter()
+                    .any(|replica| self.lost(replica, at.saturating_sub(GRACE)));
+                if silent.iter().any(near) || lost || self.lost(ground.name, at.saturating_sub(GRACE)) {
+                    continue;
+                }
+                let key = (ground.name.to_owned(), BASE + at);
+                if one.get(&key) != other.get(&key) {
+                    let words = format!(
+                        "no agreement: at {} {} is {:?} for a and {:?} for b",
+                        clock(at),
+                        ground.name,
+                        one.get(&key),
+                        other.get(&key)
+                    );
+                    wrong.push(words);
+                }
+            }
+        }
+        wrong.truncate(3);
+        self.wrong.extend(wrong);
+    }
+
     /// Whether a machine has lost since then what it had on its disk, or the disk did not take what was only in memory.
     fn lost(&self, name: &str, since: Duration) -> bool {
         let full = |at: Duration| {
@@ -365,7 +409,17 @@ impl Check<'_> {
                 fault.kind == Kind::DiskFull && fault.words == name && fault.from <= at && at <= fault.until
             })
         };
+        // A replica whose disk is gone copies from the other, if nothing is in the way.
+        let copies = |blow: &Blow| {
+            let back = blow.until.unwrap_or(self.plan.end) + GRACE * 2;
+            let others = self.troubles.iter().filter(|other| other.from != blow.at);
+            let mut others = others.filter(|other| other.receiver.is_none());
+            !others.any(|other| other.from < back && blow.at < other.until + GRACE)
+        };
         let mut blows = self.world.blows.iter();
-        blows.any(|blow| blow.name == name && since <= blow.at && (blow.loses || full(blow.at)))
+        blows.any(|blow| {
+            let loses = blow.loses || full(blow.at) || blow.emptied && !copies(blow);
+            blow.name == name && since <= blow.at && loses
+        })
     }
 }

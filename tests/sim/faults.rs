@@ -33,6 +33,11 @@ pub enum Act {
         writes: u32,
         down: Duration,
     },
+    /// Its disk is gone with it.
+    LoseOne {
+        who: Who,
+        down: Duration,
+    },
     /// All replicas at once, and their disks are gone.
     LoseAll {
         down: Duration,
@@ -98,6 +103,7 @@ pub enum Kind {
     Crash,
     CrashAtAnswer,
     CrashAtWrite,
+    LoseOne,
     LoseAll,
     Pause,
     Partition,
@@ -116,10 +122,11 @@ pub enum Kind {
     LeaseUnanswered,
 }
 
-const KINDS: [Kind; 18] = [
+const KINDS: [Kind; 19] = [
     Kind::Crash,
     Kind::CrashAtAnswer,
     Kind::CrashAtWrite,
+    Kind::LoseOne,
     Kind::LoseAll,
     Kind::Pause,
     Kind::Partition,
@@ -167,6 +174,7 @@ const FIRST: u64 = 90;
 /// Every fault is over by then.
 const LAST: u64 = 20 * 60;
 const END: u64 = 30 * 60;
+const END_LONG: u64 = 45 * 60;
 /// How far a clock is from the true time at most.
 const SKEW_MILLIS: i64 = 4_000;
 
@@ -191,6 +199,11 @@ impl Plan {
             rng: fastrand::Rng::with_seed(seed),
             plan,
         };
+        // Now and then the arbiter is away for half an hour, and whoever led when it went dies meanwhile.
+        if maker.rng.u8(0..25) == 0 {
+            maker.plan.end = secs(END_LONG);
+            maker.long_absence();
+        }
         maker.loads();
         for _ in 0..maker.rng.usize(2..=5) {
             maker.fault();
@@ -224,13 +237,28 @@ impl Maker {
         }
     }
 
+    fn long_absence(&mut self) {
+        let (from, until) = (self.seconds(FIRST..=240), self.seconds(33 * 60..=36 * 60));
+        self.act(from, Act::ArbiterAway(true));
+        self.act(until, Act::ArbiterAway(false));
+        let (dies, down) = (self.seconds(6 * 60..=25 * 60), self.seconds(30..=600));
+        let (who, power) = (Who::Holder, self.rng.bool());
+        self.act(dies, Act::Kill { who, power, down });
+        self.plan.faults.push(Fault {
+            kind: Kind::HolderDies,
+            from,
+            until,
+            words: format!("at {} for {down:?}", clock(dies)),
+        });
+    }
+
     /// Each node is well and unwell in turn, each time for long enough to be told; all is as it stays for the
     /// last minutes of the run.
     fn loads(&mut self) {
         for node in 0..self.plan.nodes {
             let mut at = self.seconds(20..=240);
             let mut loaded = false;
-            while at < secs(END - 6 * 60) {
+            while at + secs(6 * 60) < self.plan.end {
                 loaded = !loaded;
                 let load = if loaded { 1.0 } else { 0.0 };
                 self.act(at, Act::Load { node, load });
@@ -239,7 +267,7 @@ impl Maker {
         }
         let mut at = self.seconds(60..=400);
         let mut there = true;
-        while at < secs(END - 6 * 60) {
+        while at + secs(6 * 60) < self.plan.end {
             there = !there;
             self.act(at, Act::Job { node: 0, there });
             at += self.seconds(150..=420);
@@ -250,7 +278,9 @@ impl Maker {
         let kind = KINDS[self.rng.usize(0..KINDS.len())];
         let from = self.seconds(FIRST..=LAST - 5 * 60);
         let (until, words) = match kind {
-            Kind::Crash | Kind::CrashAtAnswer | Kind::CrashAtWrite | Kind::Pause => self.blow(kind, from),
+            Kind::Crash | Kind::CrashAtAnswer | Kind::CrashAtWrite | Kind::LoseOne | Kind::Pause => {
+                self.blow(kind, from)
+            }
             Kind::LoseAll | Kind::HolderDies | Kind::NodeDown | Kind::Upgrade => self.blows(kind, from),
             Kind::Partition | Kind::Deaf | Kind::Slow | Kind::LostAnswers => self.network(kind, from),
             _ => self.other(kind, from),
@@ -273,6 +303,7 @@ impl Maker {
                 down,
             },
             Kind::CrashAtAnswer => Act::KillAtAnswer { who, down },
+            Kind::LoseOne => Act::LoseOne { who, down },
             Kind::CrashAtWrite => Act::KillAtWrite {
                 who,
                 writes: self.rng.u32(0..40),

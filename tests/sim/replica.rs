@@ -18,7 +18,7 @@ use super::machine::Outside;
 use super::node::Ground;
 use super::process::Tasks;
 use super::trace;
-use super::world::Log;
+use super::world::{BASE, Log};
 
 /// Stages in which a replica stops, as the hall has them.
 const SOURCES: usize = 0;
@@ -61,6 +61,7 @@ external_url: 'http://skopos'
 
 pub struct Replica {
     pub store: Arc<store::Store>,
+    engine: Arc<promql::Engine>,
     pub pair: pair::Handle,
     receiver: Arc<Receiver>,
     rules: rules::Manager,
@@ -124,7 +125,7 @@ impl Replica {
         let said = heard(said, "rules", outside);
         let merged = heard(merged, "pair", outside);
         let near = rules::Neighbours {
-            ask: engine,
+            ask: engine.clone(),
             keep: store.clone(),
             journal,
             events: said,
@@ -176,6 +177,7 @@ impl Replica {
         });
         Ok(Self {
             store,
+            engine,
             pair: pair_handle,
             receiver,
             rules,
@@ -210,6 +212,23 @@ impl Replica {
             .flat_map(|series| series.times.iter().zip(series.values.iter()));
         let samples = samples.filter(|(_, value)| !model::is_stale(**value));
         samples.map(|(time, value)| (*time, *value)).collect()
+    }
+
+    /// What it answers to `sim_load` minute by minute, by node.
+    pub fn answers(&self, end: Duration) -> BTreeMap<(String, Timestamp), f64> {
+        let minute = Duration::from_secs(60);
+        let outcome = self.engine.range("sim_load", BASE, BASE + end, minute);
+        let Ok(promql::Value::Matrix(found)) = outcome.map(|outcome| outcome.value) else {
+            return BTreeMap::new();
+        };
+        let points = found.iter().flat_map(|series| {
+            let node = series.labels.value("node").to_owned();
+            series
+                .points
+                .iter()
+                .map(move |point| ((node.clone(), point.time), point.value))
+        });
+        points.collect()
     }
 
     pub fn ledgers(&self) -> Vec<(&'static str, Ledger)> {

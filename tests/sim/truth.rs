@@ -176,6 +176,7 @@ pub fn troubles(world: &World, plan: &Plan) -> Vec<Trouble> {
             | Kind::Pause
             | Kind::Upgrade
             | Kind::NodeDown
+            | Kind::LoseOne
             | Kind::LoseAll => continue,
             // Whoever speaks goes on.
             Kind::ArbiterDown | Kind::HolderDies | Kind::LeaseDeleted | Kind::LeaseUnanswered => continue,

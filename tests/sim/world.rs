@@ -85,6 +85,8 @@ pub struct Blow {
     pub all: bool,
     /// What was not safe on its disk is gone, or all of it.
     pub loses: bool,
+    /// The other replica still has everything.
+    pub emptied: bool,
 }
 
 pub struct World {
@@ -208,6 +210,7 @@ impl World {
             words,
             all,
             loses: all,
+            emptied: false,
         });
     }
 
@@ -237,6 +240,23 @@ impl World {
                 if let Some(machine) = self.who(who) {
                     machine.down = down;
                     machine.shelf.lock().light(writes);
+                }
+            }
+            Act::LoseOne { who, down } => {
+                let lost = self.who(who).map(|machine| {
+                    machine.down = down;
+                    let lives = machine.life.iter();
+                    lives.for_each(|life| life.doom.strike("killed, and its disk is gone"));
+                    machine.shelf.lock().empty();
+                    machine.name
+                });
+                if let Some(name) = lost {
+                    self.blow(name, "killed, and its disk is gone", false);
+                    self.blows
+                        .iter_mut()
+                        .last()
+                        .into_iter()
+                        .for_each(|blow| blow.emptied = true);
                 }
             }
             Act::LoseAll { down } => {
