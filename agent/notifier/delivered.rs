@@ -74,7 +74,7 @@ impl Delivered {
 
     /// What there is to tell now, if anything; whether it is time to is not asked here.
     pub(crate) fn owed(&self, group: &Group, repeat_interval: Duration, now: Timestamp) -> Option<Reason> {
-        let mut firing = group.alerts.values().filter(|alert| group.is_loud(alert));
+        let mut firing = group.alerts.values().filter(|alert| group.may_tell(alert, self));
         let resolved = group
             .alerts
             .values()

@@ -63,6 +63,9 @@ pub(crate) struct Group {
     firing: usize,
     /// Of those that fire, the ones nobody is told about now.
     silenced: BTreeSet<u64>,
+    /// Of those that fire, the ones that this process only knows from somebody else's writing, and has not heard
+    /// rules speak of.
+    doubted: BTreeSet<u64>,
     /// Kept in the journal; none while the group waits for its first flush.
     pub(crate) first_flush: Option<Timestamp>,
     pub(crate) flush_due: Timestamp,
@@ -79,6 +82,7 @@ impl Group {
             alerts: BTreeMap::new(),
             firing: 0,
             silenced: BTreeSet::new(),
+            doubted: BTreeSet::new(),
             first_flush: None,
             flush_due: now + timing.group_wait,
             resolve_due: None,
@@ -100,6 +104,43 @@ impl Group {
         alert.firing() && !self.silenced.contains(&alert.fingerprint)
     }
 
+    /// Whether this receiver is told that it fires: one in doubt is not told of anew.
+    pub(crate) fn may_tell(&self, alert: &Alert, delivered: &Delivered) -> bool {
+        let fingerprint = &alert.fingerprint;
+        self.is_loud(alert) && (delivered.firing.contains(fingerprint) || !self.doubted.contains(fingerprint))
+    }
+
+    pub(crate) fn doubt(&mut self, fingerprint: u64) {
+        self.doubted.insert(fingerprint);
+    }
+
+    /// Rules speak of it. Returns whether it was in doubt.
+    pub(crate) fn believe(&mut self, fingerprint: u64) -> bool {
+        self.doubted.remove(&fingerprint)
+    }
+
+    /// Whatever nobody has spoken of in time stands as it was written.
+    pub(crate) fn believe_all(&mut self) -> BTreeSet<u64> {
+        std::mem::take(&mut self.doubted)
+    }
+
+    /// Is due as it would have been, had this alert been told in its time.
+    pub(crate) fn catch_up(&mut self, fingerprint: u64, now: Timestamp, timing: &Timing) {
+        let Some(alert) = self.alerts.get(&fingerprint) else {
+            return;
+        };
+        self.flush_due = self.flush_due.min(self.time_of(alert, timing).max(now));
+    }
+
+    /// When it was, or will be, this alert's turn to be told.
+    pub(crate) fn time_of(&self, alert: &Alert, timing: &Timing) -> Timestamp {
+        match self.first_flush {
+            None => alert.opened + timing.group_wait,
+            Some(first) if alert.opened <= first => first,
+            Some(first) => next_tick(first, alert.opened, timing.group_interval),
+        }
+    }
+
     /// Returns whether this is a change.
     pub(crate) fn silence(&mut self, fingerprint: u64, is_silenced: bool) -> bool {
         let fires = self.alerts.get(&fingerprint).is_some_and(Alert::firing);
@@ -118,6 +159,7 @@ impl Group {
     pub(crate) fn put(&mut self, alert: Alert) -> Option<Alert> {
         if !alert.firing() {
             self.silenced.remove(&alert.fingerprint);
+            self.doubted.remove(&alert.fingerprint);
         }
         self.firing += usize::from(alert.firing());
         let before = self.alerts.insert(alert.fingerprint, alert);
@@ -127,6 +169,7 @@ impl Group {
 
     pub(crate) fn remove(&mut self, fingerprint: u64) {
         self.silenced.remove(&fingerprint);
+        self.doubted.remove(&fingerprint);
         let gone = self.alerts.remove(&fingerprint);
         self.firing -= usize::from(gone.as_ref().is_some_and(Alert::firing));
     }

@@ -197,7 +197,7 @@ impl Lane {
 pub(crate) fn content(group: &Group, delivered: &Delivered) -> u64 {
     let mut hash = Fnv::default();
     for alert in group.alerts.values() {
-        if group.is_loud(alert) || !alert.firing() && delivered.knows(alert.fingerprint) {
+        if group.may_tell(alert, delivered) || !alert.firing() && delivered.knows(alert.fingerprint) {
             hash.bytes(&alert.fingerprint.to_le_bytes());
             hash.bytes(&[u8::from(alert.firing())]);
         }

@@ -35,8 +35,9 @@ impl Message {
         external_url: &Arc<str>,
     ) -> Self {
         let told = group.alerts.values();
-        let told = told
-            .filter(|alert| group.is_loud(alert) || !alert.firing() && delivered.knows(alert.fingerprint));
+        let told = told.filter(|alert| {
+            group.may_tell(alert, delivered) || !alert.firing() && delivered.knows(alert.fingerprint)
+        });
         let mut alerts: Vec<Alert> = told.cloned().collect();
         alerts.sort_by(|left, right| left.place().cmp(&right.place()));
         let firing = alerts.iter().filter(|alert| alert.firing());

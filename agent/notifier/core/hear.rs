@@ -74,8 +74,12 @@ impl Core {
             return "changed";
         }
         // Not worth a write to the disk: after a restart it is heard again within a minute.
+        let fingerprint = alert.fingerprint;
         if was_firing && let Some(group) = self.groups.get_mut(&key) {
             group.put(alert);
+            if group.believe(fingerprint) {
+                self.catch_up(&key, fingerprint, now);
+            }
         }
         "same"
     }
@@ -97,13 +101,12 @@ impl Core {
             let is_silenced = self.quiet.covers(&alert.labels);
             let fingerprint = alert.fingerprint;
             // It fired before we spoke, and we hear of it only now: whoever spoke then may have told it.
-            if self.speaks && self.since.is_some_and(|since| alert.starts_at < since) {
-                for lane in &mut self.lanes {
-                    lane.suspects.insert(Arc::clone(key));
-                }
-            }
+            let is_old = self.since.is_some_and(|since| alert.starts_at < since);
             group.put(alert);
             group.silence(fingerprint, is_silenced);
+            if self.speaks && is_old {
+                self.suspect_group(key);
+            }
             return;
         }
         group.put(alert);

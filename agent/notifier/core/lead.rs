@@ -14,7 +14,7 @@ use tracing::info;
 use super::reconcile::{reconcile, state};
 use super::{Core, KEEPS, LOOK_AGAIN};
 use crate::alert::Alert;
-use crate::group::{Key, next_tick};
+use crate::group::Key;
 use crate::history::History;
 use crate::records::Left;
 
@@ -74,7 +74,6 @@ impl Core {
             .values_mut()
             .flat_map(|group| group.alerts.values_mut())
         {
-            alert.heard_at = None;
             alert.is_shared = true;
         }
     }
@@ -114,6 +113,7 @@ impl Core {
         };
         self.take_up(left, &unseen, now);
         if !is_alone {
+            self.doubt(now);
             self.suspect(now);
             info!(
                 epoch = self.epoch,
@@ -184,21 +184,13 @@ impl Core {
     fn suspect(&mut self, now: Timestamp) {
         let timing = self.route.timing;
         for group in self.groups.values_mut() {
-            let Some(first) = group.first_flush else {
-                continue;
+            let is_owed = |alert: &&Alert| {
+                let mut told = group.delivered.iter();
+                alert.firing() && told.any(|told| !told.firing.contains(&alert.fingerprint))
             };
-            let firing = group.alerts.values().filter(|alert| alert.firing());
-            let mut overdue = firing.filter(|alert| {
-                let told = group.delivered.iter();
-                let is_owed = told
-                    .filter(|told| !told.firing.contains(&alert.fingerprint))
-                    .count()
-                    > 0;
-                is_owed && next_tick(first, alert.opened, timing.group_interval) <= now
-            });
-            if overdue.next().is_some() {
-                group.flush_due = now;
-            }
+            let owed = group.alerts.values().filter(is_owed);
+            let first = owed.map(|alert| group.time_of(alert, &timing)).min();
+            group.flush_due = first.unwrap_or(group.flush_due).max(now).min(group.flush_due);
         }
         let keys: Vec<Key> = self.groups.keys().cloned().collect();
         for nth in 0..self.lanes.len() {

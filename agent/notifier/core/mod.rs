@@ -7,6 +7,7 @@
 //!   became of the last one, or cannot be told.
 //! * Who does not speak writes nothing: what it knows is older than what the speaker knows.
 
+mod doubt;
 mod flush;
 mod hear;
 mod lead;
@@ -42,6 +43,8 @@ pub(crate) const GROUPS_MAX: usize = 1_000;
 pub(crate) const ALERTS_MAX: usize = 20_000;
 /// How long what has resolved is remembered although nobody has to be told: as long as rules speak of it.
 const KEEPS: Duration = Duration::from_secs(15 * 60);
+/// Rules speak of what fires, and of what has ended, once a minute.
+const CONFIRMED: Duration = Duration::from_secs(75);
 /// Longest sleep, so that a wall clock set back is noticed.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// Longest sleep of one of a pair: what the other writes is seen within it.
@@ -63,6 +66,8 @@ pub(crate) struct Core {
     epoch: u64,
     /// When we took it over from somebody else.
     since: Option<Timestamp>,
+    /// Until when what is only known from the journal waits for rules to speak of it.
+    doubts_until: Option<Timestamp>,
     /// Alerts that are over, which the other replica may not have heard of yet.
     over: BTreeMap<u64, Over>,
     /// When what is over was last let go of.
@@ -108,6 +113,7 @@ impl Core {
             speaks: false,
             epoch: leadership.epoch,
             since: None,
+            doubts_until: None,
             over: BTreeMap::new(),
             tidied: now,
             leadership: Leadership::unknown(),
@@ -133,6 +139,7 @@ impl Core {
         }
         let mut launches = Vec::new();
         if self.speaks {
+            self.believe_in_time(now);
             self.flush(now);
             if launch {
                 launches = self.launch(now);
@@ -157,6 +164,7 @@ impl Core {
 
     fn wait(&self, now: Timestamp, launch: bool) -> Duration {
         let mut due = self.quiet.turn().min(now + LOOK_AGAIN);
+        due = due.min(self.doubts_until.unwrap_or(due));
         for (key, group) in &self.groups {
             let open = |lane: usize| self.lanes.get(lane).is_some_and(|lane| lane.is_open(key));
             due = due.min(group.due(&self.route.timing, open));

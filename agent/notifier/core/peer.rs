@@ -4,22 +4,17 @@
 //! Whatever it told counts as told, and whatever its writes took away from ours is written again: so both forget
 //! nothing, and nothing is told a third time.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 use model::Timestamp;
 
 use super::reconcile::state;
-use super::{ALERTS_MAX, Core};
+use super::{ALERTS_MAX, CONFIRMED, Core};
 use crate::alert::Alert;
 use crate::delivered::Delivered;
 use crate::group::{Group, Key};
 use crate::records::{QueueRecord, ToldRecord};
-
-/// Rules speak of what fires, and of what has ended, once a minute.
-const CONFIRMED: Duration = Duration::from_secs(75);
 
 impl Core {
     pub(super) fn hear_peer(&mut self, now: Timestamp) {
@@ -75,13 +70,13 @@ impl Core {
         }
         let (receivers, timing) = (self.lanes.len(), self.route.timing);
         let group = self.groups.entry(Arc::clone(&key));
-        let is_new = matches!(group, Entry::Vacant(_));
         group.or_insert_with(|| Group::new(labels, receivers, now, &timing));
         self.alerts += 1;
+        let (fingerprint, fires) = (alert.fingerprint, alert.firing());
         self.change(&key, alert, now);
-        // Whether it still fires is not known here; whoever knows says so within a minute.
-        if let Some(group) = self.groups.get_mut(&key).filter(|_| is_new) {
-            group.flush_due = now + CONFIRMED.max(timing.group_wait);
+        if let Some(group) = self.groups.get_mut(&key).filter(|_| fires) {
+            group.doubt(fingerprint);
+            self.doubts_until = Some(now + CONFIRMED);
         }
         Some(key)
     }

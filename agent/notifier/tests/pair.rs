@@ -311,6 +311,35 @@ async fn what_fires_again_is_told_also_when_its_sender_told_the_end_and_could_no
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_owed_by_the_map_alone_waits_for_rules_to_speak_of_it_but_not_for_ever() {
+    let first = half(BOTH, speaks(1, LONG));
+    for url in ["http://hook/", "http://slack/"] {
+        first.receivers.behave(url, Manner::Refuses);
+    }
+    for name in ["Over", "Goes", "Silent"] {
+        first.fires(name, name).await;
+    }
+    first.wait(minutes(1)).await;
+    // It never hears of what happened while it was not there.
+    first.leads.send_replace(follows(1));
+    let first = first.crash().await;
+    for url in ["http://hook/", "http://slack/"] {
+        first.receivers.behave(url, Manner::Takes);
+    }
+    first.is_told_that(speaks(2, LONG)).await;
+    first.wait(secs(20)).await;
+    assert!(first.hook().is_empty());
+    first.says(firing("Goes", "Goes", START)).await;
+    first.resolves("Over", "Over", START).await;
+    first.wait(secs(20)).await;
+    assert_eq!(words(&first.hook()), [word("Goes", "firing")]);
+    first.wait(secs(60)).await;
+    assert_eq!(words(&first.hook())[1..], [word("Silent", "firing")]);
+    assert_eq!(marked(&first.slack()), 2);
+    first.balances();
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_not_due_yet_is_told_in_its_time() {
     let first = half(HOOK, speaks(1, LONG));
     let second = other(&first, HOOK, follows(1));
