@@ -250,7 +250,10 @@ struct Writes(notifier::Handle);
 impl Serve for Writes {
     fn serve(&self, call: Call) -> BoxFuture<'static, Response> {
         let done = match (call.method.as_str(), call.path.as_str()) {
-            ("POST", "/api/v2/silences") => self.0.put_silence(&call.body),
+            ("POST", "/api/v2/silences") => {
+                let id = self.0.put_silence(&call.body);
+                id.map(|id| serde_json::json!({ "silenceID": id }).to_string())
+            }
             ("DELETE", path) if path.starts_with("/api/v2/silence/") => {
                 let id = path.trim_start_matches("/api/v2/silence/");
                 self.0.delete_silence(id).map(|()| String::new())
@@ -292,12 +295,7 @@ pub(crate) fn silences(notifier: &notifier::Handle) -> Silences {
         list: Arc::new(move |filter| list.silences_json(filter).map_err(|(_, sentence)| sentence)),
         get: Arc::new(move |id| get.get_silence(id).ok()),
         put: Arc::new(move |body| {
-            let taken = put.put_silence(body.as_bytes()).map_err(refusal);
-            // The body names what it made; the server wraps the name itself.
-            let id = taken.map(|made| {
-                let made: serde_json::Value = serde_json::from_str(&made).unwrap_or_default();
-                made["silenceID"].as_str().unwrap_or_default().to_owned()
-            });
+            let id = put.put_silence(body.as_bytes()).map_err(refusal);
             Box::pin(std::future::ready(id))
         }),
         delete: Arc::new(move |id| Box::pin(std::future::ready(delete.delete_silence(&id).map_err(refusal)))),
