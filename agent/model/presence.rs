@@ -12,10 +12,11 @@ pub const NODE: &str = "node";
 pub struct Silent {
     /// Value of its series' [`NODE`] label.
     pub node: Arc<str>,
-    /// When it was last heard here.
+    /// When it was last heard here, or since when it could have been.
     pub since: Timestamp,
-    /// The other replica hears it: it is we who are deaf, so nothing that its series seem to say here counts.
-    pub elsewhere: bool,
+    /// It is we who are deaf, so nothing that its series seem to say here counts: the other replica hears it, or this
+    /// process has not listened for long enough to know.
+    pub deaf: bool,
 }
 
 /// What a replica knows of its senders. Rules ask it before they believe that something is missing.

@@ -201,6 +201,7 @@ impl Core {
             speaks,
             epoch: self.epoch,
             until: Some(good_until.map_or(horizon, |good| good.min(horizon))),
+            unaware: speaks && self.start.is_unaware(now),
         });
         self.leadership.clone()
     }

@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use crate::config::Config;
 
+/// After this time the other replica is no longer taken for one that told something meanwhile.
+const UNAWARE: Duration = Duration::from_secs(15 * 60);
+
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Copied {
     /// There is data, or nobody to copy from.
@@ -95,6 +98,11 @@ impl Start {
         self.caught_up && !lets_lead
     }
 
+    /// Whether the other replica may have told what this one does not know of.
+    pub(crate) fn is_unaware(&self, now: Duration) -> bool {
+        !self.alone && !self.caught_up && now.saturating_sub(self.since) < UNAWARE
+    }
+
     /// Whether nothing is waited for any more.
     pub(crate) fn is_over(&self, now: Duration) -> bool {
         now.saturating_sub(self.since) >= self.copy_patience
@@ -179,8 +187,25 @@ mod tests {
     }
 
     #[test]
+    fn one_that_begins_without_the_other_knows_that_it_may_repeat_it() {
+        let config = Config {
+            peer: Some("http://b".to_owned()),
+            ..Config::default()
+        };
+        let mut start = Start::new(Duration::ZERO, true, &config);
+        let lead = config.lead_patience;
+        assert!(start.is_open(lead, NOBODY) && start.is_unaware(lead));
+        assert!(!start.is_unaware(UNAWARE));
+        start.heard_all(None);
+        assert!(!start.is_unaware(lead));
+        start.again(UNAWARE);
+        assert!(start.is_unaware(UNAWARE + lead));
+    }
+
+    #[test]
     fn one_alone_waits_for_nobody() {
         let mut start = Start::new(Duration::ZERO, false, &Config::default());
         assert!(start.is_open(Duration::ZERO, NOBODY));
+        assert!(!start.is_unaware(Duration::ZERO));
     }
 }

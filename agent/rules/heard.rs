@@ -20,8 +20,8 @@
 //! * An alert that is *missing* is left as it is if its expression has lost a sender that concerns it. What stands
 //!   right of an `unless` is not looked at: without it more would be true, never less.
 //! * Something that is *found* neither begins, ripens nor counts as known if its expression has lost a sender that
-//!   concerns it and that the other replica hears: it is we who are deaf. When neither hears the sender, what is
-//!   found fires: `absent(…)` is then as true as it seems.
+//!   concerns it while it is we who are deaf: the other replica hears it, or we have not listened for long. When
+//!   nobody hears the sender, what is found fires: `absent(…)` is then as true as it seems.
 //! * Of a sender of which the store had nothing when it was last heard (it never was heard here, or the disk was lost)
 //!   nobody knows what it would send: any selector that may match its name has lost it, unless it has a fresh series
 //!   of it. That counts for what is
@@ -142,7 +142,7 @@ impl<'a> Doubts<'a> {
             let doubted = self.doubted[nth].clone();
             let silent = &doubted.silent;
             let concerns = source.get(NODE).is_none_or(|node| *node == *silent.node);
-            let counts = silent.elsewhere || about != About::Found;
+            let counts = silent.deaf || about != About::Found;
             if concerns && counts && self.has_lost(&doubted, about).await? {
                 return Ok(true);
             }

@@ -167,7 +167,7 @@ impl Receiver {
         self.account.request(&counts);
         let took = self.clock.running().saturating_sub(started);
         self.account.duration.observe(took.as_secs_f64());
-        sender.hear(self.clock.now(), millis(self.clock.running()));
+        sender.hear(self.clock.now(), millis(self.clock.running()), counts.newest);
         Ok(counts)
     }
 

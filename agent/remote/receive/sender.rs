@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use model::column::GAP;
 use model::outside::{Identity, Role};
 use model::{Timestamp, view};
 use parking_lot::Mutex;
@@ -36,6 +37,9 @@ pub(crate) struct State {
     pub(crate) said_at: i64,
     /// It has been heard by this process, and not only by the one before.
     pub(crate) here: bool,
+    /// When a request last came with a sample of about that time. What waited in the socket while this process stood
+    /// still tells of before.
+    pub(crate) fresh: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +69,7 @@ impl Sender {
                 said: false,
                 said_at: 0,
                 here: false,
+                fresh: None,
             }),
             series: AtomicUsize::new(0),
             samples: AtomicU64::new(0),
@@ -75,12 +80,15 @@ impl Sender {
         self.identity.role == Role::Node
     }
 
-    pub(crate) fn hear(&self, wall: Timestamp, running: i64) {
+    pub(crate) fn hear(&self, wall: Timestamp, running: i64, newest: Option<Timestamp>) {
         let mut state = self.state.lock();
         state.heard = Some(Heard { wall, running });
         state.silent = None;
         state.said = false;
         state.here = true;
+        if newest.is_some_and(|newest| newest + GAP > wall) {
+            state.fresh = Some(running);
+        }
     }
 
     /// The other replica heard it then, by its clock.

@@ -11,7 +11,8 @@ use model::outside::{Identity, Role};
 use model::presence::NODE;
 use model::time::millis;
 use model::{
-    Column, Kind, Labels, Presence, Round, STALE, SeriesDesc, SeriesRef, Silent, TargetDesc, Timestamp,
+    Column, Kind, Labels, Presence, Round, STALE, SeriesDesc, SeriesRef, Silent, TargetDesc, TargetRef,
+    Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -74,22 +75,28 @@ impl Presence for Receiver {
     fn silent(&self) -> Vec<Silent> {
         let (wall, running) = (self.clock.now(), millis(self.clock.running()));
         let deaf_since = self.deaf_since(running);
+        let begun = self.listening.load(Ordering::Relaxed);
+        let since_begun = || wall - Duration::from_millis(u64::try_from(running - begun).unwrap_or(0));
         let silent = |sender: &Arc<Sender>| {
             let state = sender.state.lock();
             let silence = state.silent.or_else(|| {
                 // Nobody can be called silent yet, and nothing be said of who has not come back.
-                let back = state.heard.map_or(state.known, |heard| heard.running) >= deaf_since?;
+                let deaf_since = deaf_since?;
+                let back = match state.heard {
+                    Some(_) => state.fresh >= Some(deaf_since),
+                    None => state.known >= deaf_since,
+                };
                 (!back && state.last().is_some()).then_some(Silence::Here)
             })?;
-            // Of one that was never heard here nothing was there before this process began to listen.
-            let begun = self.listening.load(Ordering::Relaxed);
-            let never = || wall - Duration::from_millis(u64::try_from(running - begun).unwrap_or(0));
-            // What the journal says of when it was heard may be minutes old.
+            // What the journal says of when it was heard may be minutes old; and of one that was never heard here
+            // nothing was there before this process began to listen.
             let heard = state.heard.filter(|heard| heard.running >= begun);
+            // What the process before kept of it was never ended, and is read for as long as a reader looks back.
+            let lasts = !state.here && running - begun < 1_000 * i64::from(LOOKBACK_SECONDS);
             Some(Silent {
                 node: sender.identity.name.clone(),
-                elsewhere: silence == Silence::Here,
-                since: heard.map_or_else(never, |heard| heard.wall),
+                deaf: silence == Silence::Here || lasts,
+                since: heard.map_or_else(since_begun, |heard| heard.wall),
             })
         };
         self.nodes().iter().filter_map(silent).collect()
@@ -130,6 +137,8 @@ impl Receiver {
 
     /// Looks every second who is heard, until it is told to stop.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        // What the process before said of senders is no longer true, and nothing new is known yet.
+        self.keep.retire(self.own_target(), self.clock.now());
         loop {
             tokio::select! {
                 biased;
@@ -394,11 +403,7 @@ impl Receiver {
     }
 
     fn commit_report(&self, watch: &mut Watch, rows: &BTreeMap<Arc<str>, [f64; 2]>, round: Round) -> Kept {
-        let target = self.keep.target(&TargetDesc {
-            name: "senders".into(),
-            page: None,
-            staleness: None,
-        });
+        let target = self.own_target();
         let mut column = Column {
             target,
             time: self.clock.now(),
@@ -419,6 +424,15 @@ impl Receiver {
             }
         }
         self.keep.commit(column)
+    }
+
+    /// What series about senders belong to.
+    fn own_target(&self) -> TargetRef {
+        self.keep.target(&TargetDesc {
+            name: "senders".into(),
+            page: None,
+            staleness: None,
+        })
     }
 
     fn describe(&self, metric: &str, help: &str, node: &str) -> SeriesDesc {

@@ -276,7 +276,7 @@ groups:
     let nodes = house.ask("node:temperature:max").await;
     assert_eq!((nodes.len(), nodes[0].0.value("node")), (1, "y"));
     // The other replica loses it too: now it is as it seems.
-    house.presence.0.lock()[0].elsewhere = false;
+    house.presence.0.lock()[0].deaf = false;
     house.seconds(20).await;
     assert_eq!(house.alerts(), ["few firing"]);
 }
@@ -286,10 +286,10 @@ async fn of_a_sender_that_was_never_heard_anything_may_come() {
     let house = few();
     house.seconds(30).await;
     let mut house = house.restart(FEW, Duration::from_secs(60), false).await;
-    let silent = |elsewhere| Silent {
+    let silent = |deaf| Silent {
         node: "x".into(),
         since: house.now() - Duration::from_secs(90),
-        elsewhere,
+        deaf,
     };
     let (deaf, away) = (silent(true), silent(false));
     house.presence.0.lock().push(deaf);
@@ -312,7 +312,7 @@ async fn a_taken_up_alert_outlasts_a_sender_that_is_silent_since_before_the_star
     house.presence.0.lock().push(Silent {
         node,
         since,
-        elsewhere: false,
+        deaf: false,
     });
     house.send("y", "errors", "y:1", 1.0);
     house.seconds(1200).await;

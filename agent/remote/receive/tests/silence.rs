@@ -35,11 +35,11 @@ fn provisional(bench: &Bench) -> Vec<String> {
         .collect()
 }
 
-fn silent(name: &str, since: i64, elsewhere: bool) -> Vec<Silent> {
+fn silent(name: &str, since: i64, deaf: bool) -> Vec<Silent> {
     vec![Silent {
         node: name.into(),
         since: Timestamp(since),
-        elsewhere,
+        deaf,
     }]
 }
 
@@ -141,7 +141,7 @@ async fn an_old_word_of_the_peer_said_again_is_no_younger() {
         bench.receiver.heard_elsewhere(word.clone());
         wait(&bench, 1).await;
     }
-    assert!(!bench.receiver.silent()[0].elsewhere);
+    assert!(!bench.receiver.silent()[0].deaf);
 }
 
 #[tokio::test(start_paused = true)]
@@ -157,7 +157,7 @@ async fn a_node_only_the_peer_hears_is_known_as_such() {
     }
     let silent = bench.receiver.silent();
     assert_eq!(silent.len(), 1);
-    assert!(silent[0].elsewhere && &*silent[0].node == "w9");
+    assert!(silent[0].deaf && &*silent[0].node == "w9");
     assert_eq!(bench.receiver.heard(), BTreeMap::new());
 }
 
@@ -167,19 +167,25 @@ async fn after_a_restart_a_node_that_does_not_come_back_is_missed_but_not_at_onc
     scrape(&bench, "w1");
     wait(&bench, 10).await;
     let bench = bench.restart();
+    let begun = bench.clock.now().0;
     // Nothing is known of it yet, so nothing that it does not say counts.
-    assert_eq!(bench.receiver.silent(), silent("w1", START, true));
+    assert_eq!(bench.receiver.silent(), silent("w1", begun, true));
     wait(&bench, 29).await;
-    assert_eq!(bench.receiver.silent(), silent("w1", START, true));
+    assert_eq!(bench.receiver.silent(), silent("w1", begun, true));
     assert!(bench.keep.lines().is_empty());
-    wait(&bench, 1).await;
-    assert_eq!(bench.receiver.silent(), silent("w1", START, false));
-    wait(&bench, 15).await;
+    assert!(!bench.receiver.senders()[0].silent);
+    wait(&bench, 16).await;
+    assert!(bench.receiver.senders()[0].silent);
     let said = bench.keep.lines();
     assert!(
         said[0].contains("skopos_sender_up{instance=\"localhost\", job=\"skopos\", node=\"w1\"} 0"),
         "{said:?}"
     );
+    // What was read of it before is looked back on for five minutes.
+    wait(&bench, 254).await;
+    assert_eq!(bench.receiver.silent(), silent("w1", begun, true));
+    wait(&bench, 1).await;
+    assert_eq!(bench.receiver.silent(), silent("w1", begun, false));
 }
 
 #[tokio::test(start_paused = true)]
@@ -191,10 +197,29 @@ async fn after_a_long_pause_of_this_process_nobody_is_called_silent() {
     // Rules may ask before the receiver has looked around again.
     assert_eq!(bench.receiver.silent(), silent("w1", START, true));
     wait(&bench, 20).await;
-    assert_eq!(bench.receiver.silent(), silent("w1", START, true));
+    let begun = START + 126_000;
+    assert_eq!(bench.receiver.silent(), silent("w1", begun, true));
     assert_eq!(provisional(&bench), [""; 0]);
     wait(&bench, 11).await;
-    assert_eq!(bench.receiver.silent(), silent("w1", START, false));
+    assert_eq!(provisional(&bench).len(), 1);
+    assert_eq!(bench.receiver.silent(), silent("w1", begun, false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waited_while_this_process_stood_still_does_not_bring_a_node_back() {
+    let bench = Bench::new();
+    wait(&bench, 40).await;
+    let old = bench.clock.now().0;
+    scrape(&bench, "w1");
+    bench.clock.sleep(Duration::from_secs(120)).await;
+    let begun = old + 121_000;
+    wait(&bench, 1).await;
+    let late = [Written::new("up job=node instance=a", &[(old + 15_000, 1.0)])];
+    assert_eq!(bench.send(&node("w1"), "2.0", &late).status, 204);
+    assert_eq!(bench.receiver.silent(), silent("w1", begun, true));
+    wait(&bench, 5).await;
+    scrape(&bench, "w1");
+    assert_eq!(bench.receiver.silent(), []);
 }
 
 #[tokio::test(start_paused = true)]
@@ -203,12 +228,14 @@ async fn while_held_nobody_is_called_silent() {
     scrape(&bench, "w1");
     bench.receiver.hold(true);
     wait(&bench, 50).await;
-    assert_eq!(bench.receiver.silent(), silent("w1", START, true));
+    let begun = bench.clock.now().0;
+    assert_eq!(bench.receiver.silent(), silent("w1", begun, true));
     bench.receiver.hold(false);
     wait(&bench, 29).await;
-    assert_eq!(bench.receiver.silent(), silent("w1", START, true));
+    assert_eq!(bench.receiver.silent(), silent("w1", begun, true));
+    assert_eq!(provisional(&bench), [""; 0]);
     wait(&bench, 1).await;
-    assert_eq!(bench.receiver.silent(), silent("w1", START, false));
+    assert_eq!(provisional(&bench).len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
