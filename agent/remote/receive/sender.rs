@@ -31,8 +31,8 @@ pub(crate) struct State {
     /// The time that the journal has.
     pub(crate) written: Option<Timestamp>,
     pub(crate) silent: Option<Silence>,
-    /// Its series have been ended provisionally since it was last heard.
-    pub(crate) said: bool,
+    /// Where its series have been ended provisionally since it was last heard.
+    pub(crate) said: Option<Timestamp>,
     /// When that was last said, in running time.
     pub(crate) said_at: i64,
     /// It has been heard by this process, and not only by the one before.
@@ -66,7 +66,7 @@ impl Sender {
                 elsewhere: None,
                 written: None,
                 silent: None,
-                said: false,
+                said: None,
                 said_at: 0,
                 here: false,
                 fresh: None,
@@ -84,7 +84,7 @@ impl Sender {
         let mut state = self.state.lock();
         state.heard = Some(Heard { wall, running });
         state.silent = None;
-        state.said = false;
+        state.said = None;
         state.here = true;
         if newest.is_some_and(|newest| newest + GAP > wall) {
             state.fresh = Some(running);

@@ -177,7 +177,7 @@ impl Receiver {
             .get(&sender::key(&node(node_name.into())))
             .cloned()?;
         let state = *known.state.lock();
-        state.said.then(|| self.silent_from(&state))
+        state.said
     }
 
     /// Until when this process could not hear, if that is not long enough ago to judge by: it has just begun, it
@@ -248,7 +248,7 @@ impl Receiver {
             // Heard by another thread since: the next look sees that.
             let fresh = self.note(&sender, &state, silence);
             if fresh && silence == Some(Silence::Everywhere) {
-                if !state.said {
+                if state.said.is_none() {
                     self.end_provisionally(&sender, self.silent_from(&state), Say::All);
                     sender.state.lock().said_at = running;
                 } else if running - state.said_at >= AGAIN_MILLIS {
@@ -292,7 +292,10 @@ impl Receiver {
             }
         }
         state.silent = silence;
-        state.said |= silence == Some(Silence::Everywhere);
+        if silence == Some(Silence::Everywhere) {
+            // What the other replica says again later, over a slow line, seems younger: that changes nothing here.
+            state.said = seen.said.or(Some(self.silent_from(seen)));
+        }
         true
     }
 
@@ -356,7 +359,7 @@ impl Receiver {
     /// What the journal should know of a sender by now.
     fn due(&self, sender: &Sender, state: &State, silence: Option<Silence>) -> Option<Change> {
         let heard = state.last()?;
-        let fell_silent = silence == Some(Silence::Everywhere) && !state.said;
+        let fell_silent = silence == Some(Silence::Everywhere) && state.said.is_none();
         let due = state
             .written
             .is_none_or(|written| heard.since(written) >= JOURNAL_EVERY);

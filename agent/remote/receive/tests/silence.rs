@@ -144,6 +144,22 @@ async fn an_old_word_of_the_peer_said_again_is_no_younger() {
     assert!(!bench.receiver.silent()[0].deaf);
 }
 
+/// Until when the peer's samples may be copied depends on it.
+#[tokio::test(start_paused = true)]
+async fn where_a_silent_nodes_series_have_ended_stays_whatever_the_peer_says_later() {
+    let bench = Bench::new();
+    scrape(&bench, "w1");
+    wait(&bench, 31).await;
+    let ended = bench.receiver.ended_provisionally("w1");
+    assert_eq!(ended, Some(Timestamp(START + 30_000)));
+    let word = BTreeMap::from([(Arc::from("w1"), Timestamp(START + 1_800))]);
+    bench.receiver.heard_elsewhere(word);
+    wait(&bench, 5).await;
+    assert_eq!(bench.receiver.ended_provisionally("w1"), ended);
+    scrape(&bench, "w1");
+    assert_eq!(bench.receiver.ended_provisionally("w1"), None);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_node_only_the_peer_hears_is_known_as_such() {
     let bench = Bench::new();
