@@ -206,6 +206,14 @@ pub fn neighbours(around: Around) -> pair::Neighbours {
             let receiver = Arc::clone(&receiver);
             Arc::new(move |heard| receiver.heard_elsewhere(heard))
         },
+        deaf: {
+            let receiver = Arc::clone(&receiver);
+            Arc::new(move || receiver.is_deaf())
+        },
+        judge: {
+            let receiver = Arc::clone(&receiver);
+            Arc::new(move |may| receiver.judge(may))
+        },
         fullness: {
             let rules = rules.clone();
             Arc::new(move || pair::Fullness {
@@ -226,7 +234,7 @@ pub fn neighbours(around: Around) -> pair::Neighbours {
                 let (client, receiver, now) = (Arc::clone(&client), Arc::clone(&receiver), clock.now());
                 Box::pin(async move {
                     // What is newer than what is copied has to come after it.
-                    receiver.hold(true);
+                    let held = receiver.held();
                     let from = now - COPIED;
                     let share = move |copied: remote::Copied| {
                         progress(copied.until.since(from).as_secs_f64() / COPIED.as_secs_f64());
@@ -234,7 +242,7 @@ pub fn neighbours(around: Around) -> pair::Neighbours {
                     let copied =
                         remote::copy(&*client, &url, bearer.as_deref(), &receiver, (from, now), &share);
                     let copied = copied.await;
-                    receiver.hold(false);
+                    drop(held);
                     copied.map(drop).map_err(|error| error.to_string())
                 })
             })

@@ -12,6 +12,7 @@ use tracing::{info, warn};
 use crate::beat::{Ack, Beat, Formats, Fullness, HEARD_MAX, Last, MAP_BYTES, Part, WORDS_BYTES};
 use crate::config::{Config, Keys};
 use crate::elector::{Elector, Stand};
+use crate::isolation::Isolation;
 use crate::peer::{Got, Order, Peer};
 use crate::speech::{self, Scene};
 use crate::start::{Copied, Other, Start};
@@ -45,6 +46,7 @@ pub(crate) struct Core {
     epoch: u64,
     last: Last,
     leadership: Leadership,
+    isolation: Isolation,
     quiet_since: Duration,
     ticked_at: Duration,
     was_in_step: bool,
@@ -131,6 +133,7 @@ impl Core {
             } else {
                 Leadership::unknown()
             },
+            isolation: Isolation::default(),
             quiet_since: now,
             ticked_at: now,
             was_in_step: false,
@@ -166,7 +169,8 @@ impl Core {
     }
 
     /// Looks at everything as it stands; what follows for who leads and who speaks.
-    pub(crate) fn tick(&mut self, now: Duration) -> Leadership {
+    /// `deaf`: there are senders, and none is heard here.
+    pub(crate) fn tick(&mut self, now: Duration, deaf: bool) -> Leadership {
         if self.alone {
             self.tidy(now);
             self.inherit_due = false;
@@ -187,6 +191,10 @@ impl Core {
         self.open = self.start.is_open(now, other) && !self.stopping;
         if self.start.is_over(now) && self.start.copied == Copied::Wanted {
             self.start.copied = Copied::Done;
+        }
+        let isolated = deaf && self.config.peer.is_some() && !self.is_heard(now);
+        if self.isolation.look(now, isolated) {
+            warn!("neither the other replica nor any sender is heard here: the other gets the time to lead");
         }
         let here = self.open && self.holds(now);
         let speaks = self.open && speech::speaks(&self.scene(now, here));
@@ -216,8 +224,10 @@ impl Core {
     }
 
     pub(crate) fn stand(&self, now: Duration) -> Stand {
+        let yields = self.yields(now);
         Stand {
-            may: self.open,
+            may: self.open && !yields,
+            yields,
             peer_holds: self.is_heard(now) && self.peer.holds,
             peer_is_free: self.config.peer.is_none()
                 || (self.peer.heard_within(now, self.config.out_of_step_after) && !self.peer.holds),
@@ -587,7 +597,17 @@ impl Core {
             peer_speaks: self.peer.speaks,
             quiet_for: now - self.quiet_since,
             speaking: self.leadership.speaks,
+            yields: self.yields(now),
         }
+    }
+
+    fn yields(&self, now: Duration) -> bool {
+        self.isolation.yields(now, self.config.lease_duration * 2)
+    }
+
+    /// Whether what we do not hear may be said to be silent: not while the other may well hear it, and speaks or could.
+    pub(crate) fn judges(&self, now: Duration) -> bool {
+        self.config.peer.is_none() || self.is_heard(now) || self.leadership.speaks
     }
 
     /// Whether we hold the lease, with the latest epoch that anybody has seen.

@@ -232,10 +232,16 @@ impl Serve for Handle {
 impl Inner {
     /// Looks at everything anew and tells who leads.
     pub(crate) fn tick(&self) {
+        let seen = self.near.get().map(|near| &near.seen);
+        let deaf = seen.is_some_and(|seen| (seen.deaf)());
         let (mut core, now) = (self.core.lock(), self.clock.running());
-        let next = core.tick(now);
+        let next = core.tick(now, deaf);
+        let judges = core.judges(now);
         self.metrics.show(&core, &next, now);
         drop(core);
+        if let Some(seen) = seen {
+            (seen.judge)(judges);
+        }
         self.leads.send_if_modified(|known| {
             let changed = *known != next;
             *known = next;

@@ -49,6 +49,11 @@ pub struct Neighbours {
     pub heard: Arc<dyn Fn() -> BTreeMap<Arc<str>, Timestamp> + Send + Sync>,
     /// Told when the peer did, by our clock; of very many senders not all at once.
     pub heard_elsewhere: Arc<dyn Fn(BTreeMap<Arc<str>, Timestamp>) + Send + Sync>,
+    /// Whether there are senders, and we hear none of them.
+    pub deaf: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Told whether a sender that we do not hear may be called silent: while the other replica is not heard, only by
+    /// the one that speaks.
+    pub judge: Arc<dyn Fn(bool) + Send + Sync>,
     pub fullness: Arc<dyn Fn() -> Fullness + Send + Sync>,
     /// Has our rules adopt what the peer's rules had firing: its table lies in the journal under `peer/`.
     pub inherit: Arc<dyn Fn() + Send + Sync>,
@@ -61,6 +66,8 @@ pub struct Neighbours {
 pub(crate) struct Seen {
     pub(crate) heard: Arc<dyn Fn() -> BTreeMap<Arc<str>, Timestamp> + Send + Sync>,
     pub(crate) heard_elsewhere: Arc<dyn Fn(BTreeMap<Arc<str>, Timestamp>) + Send + Sync>,
+    pub(crate) deaf: Arc<dyn Fn() -> bool + Send + Sync>,
+    pub(crate) judge: Arc<dyn Fn(bool) + Send + Sync>,
     pub(crate) fullness: Arc<dyn Fn() -> Fullness + Send + Sync>,
 }
 
@@ -90,6 +97,8 @@ impl Pair {
         let seen = Seen {
             heard: near.heard,
             heard_elsewhere: near.heard_elsewhere,
+            deaf: near.deaf,
+            judge: near.judge,
             fullness: near.fullness,
         };
         let now = inner.clock.running();

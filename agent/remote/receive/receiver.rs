@@ -28,6 +28,15 @@ const ROOMS_MAX: usize = 4;
 const ROOM_BYTES_MAX: usize = 8 << 20;
 const EPOCH: &str = "x-skopos-epoch";
 
+/// Samples have to wait, until it is dropped.
+pub struct Held(Arc<Receiver>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.hold(false);
+    }
+}
+
 /// Cheap calls from any thread; requests of one sender wait for each other.
 pub struct Receiver {
     pub(crate) config: Config,
@@ -42,6 +51,8 @@ pub struct Receiver {
     pub(crate) expected: Mutex<Option<BTreeSet<Arc<str>>>>,
     epoch: OnceLock<Arc<dyn Fn() -> u64 + Send + Sync>>,
     held: AtomicBool,
+    /// Whether it may say of a node that nobody hears it.
+    pub(crate) judges: AtomicBool,
     /// Running milliseconds since which senders could have been heard without a break.
     pub(crate) listening: AtomicI64,
     pub(crate) watch: Mutex<Watch>,
@@ -72,6 +83,7 @@ impl Receiver {
             expected: Mutex::default(),
             epoch: OnceLock::new(),
             held: AtomicBool::new(false),
+            judges: AtomicBool::new(true),
             listening: AtomicI64::new(running),
             watch: Mutex::new(Watch::new(running)),
             decoding_bytes: AtomicUsize::new(0),
@@ -89,6 +101,13 @@ impl Receiver {
     }
 
     /// While a fresh replica copies its peer's head, what is newer has to wait: 503. Nobody is called silent then.
+    /// It ends with what is returned.
+    #[must_use]
+    pub fn held(self: &Arc<Self>) -> Held {
+        self.hold(true);
+        Held(Arc::clone(self))
+    }
+
     pub fn hold(&self, held: bool) {
         self.held.store(held, Ordering::Relaxed);
         self.listen_anew();

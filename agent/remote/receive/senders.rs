@@ -135,6 +135,20 @@ impl Receiver {
         *self.expected.lock() = Some(names);
     }
 
+    /// Whether there are nodes, and none of them is heard here: then it is likely this replica that is cut off.
+    #[must_use]
+    pub fn is_deaf(&self) -> bool {
+        let states: Vec<State> = self.nodes().iter().map(|node| *node.state.lock()).collect();
+        let mut known = states.iter().filter(|state| state.last().is_some()).peekable();
+        known.peek().is_some() && known.all(|state| state.silent.is_some())
+    }
+
+    /// Whether a node that is not heard here may be called silent. Who can neither ask the other replica nor leads is
+    /// no judge: for all it knows the other hears it.
+    pub fn judge(&self, may: bool) {
+        self.judges.store(may, Ordering::Relaxed);
+    }
+
     /// Looks every second who is heard, until it is told to stop.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         // What the process before said of senders is no longer true, and nothing new is known yet.
@@ -268,7 +282,7 @@ impl Receiver {
         if state.age(running) < limit || state.last().is_none() {
             // Somebody of whom nothing good ever came is no sender yet.
             None
-        } else if state.age_everywhere(running) < limit {
+        } else if state.age_everywhere(running) < limit || !self.judges.load(Ordering::Relaxed) {
             Some(Silence::Here)
         } else {
             Some(Silence::Everywhere)

@@ -255,6 +255,29 @@ async fn while_held_nobody_is_called_silent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_can_neither_ask_the_peer_nor_leads_is_no_judge() {
+    let bench = Bench::new();
+    wait(&bench, 40).await;
+    assert!(!bench.receiver.is_deaf());
+    scrape(&bench, "w1");
+    scrape(&bench, "w2");
+    let heard = bench.clock.now().0;
+    bench.receiver.judge(false);
+    wait(&bench, 20).await;
+    scrape(&bench, "w2");
+    wait(&bench, 20).await;
+    assert_eq!(bench.receiver.silent(), silent("w1", heard, true));
+    assert!(!bench.receiver.is_deaf());
+    wait(&bench, 20).await;
+    assert_eq!(provisional(&bench), [""; 0]);
+    assert!(bench.receiver.is_deaf());
+    bench.receiver.judge(true);
+    wait(&bench, 1).await;
+    assert_eq!(provisional(&bench).len(), 2);
+    assert_eq!(bench.receiver.silent()[0], silent("w1", heard, false)[0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_jump_of_the_wall_clock_silences_nobody() {
     let bench = Bench::new();
     for step in [3_600_000, -7_200_000, 0] {
