@@ -198,6 +198,9 @@ impl Core {
         }
         let here = self.open && self.holds(now);
         let speaks = self.open && speech::speaks(&self.scene(now, here));
+        if speaks {
+            self.start.speaks();
+        }
         if speaks || (self.is_heard(now) && self.peer.speaks) {
             self.quiet_since = now;
         }
@@ -463,7 +466,7 @@ impl Core {
         }
         let whole = *got >= all;
         if whole {
-            self.start.heard_all(asked);
+            self.start.heard_all(asked, self.peer.began_empty);
         }
         if whole && self.peer.is_new {
             self.peer.is_new = false;

@@ -54,6 +54,8 @@ pub struct Neighbours {
     /// Told whether a sender that we do not hear may be called silent: while the other replica is not heard, only by
     /// the one that speaks.
     pub judge: Arc<dyn Fn(bool) + Send + Sync>,
+    /// Told whether samples have to wait, because older ones are to be copied first; until then they should.
+    pub hold: Arc<dyn Fn(bool) + Send + Sync>,
     pub fullness: Arc<dyn Fn() -> Fullness + Send + Sync>,
     /// Has our rules adopt what the peer's rules had firing: its table lies in the journal under `peer/`.
     pub inherit: Arc<dyn Fn() + Send + Sync>,
@@ -68,6 +70,7 @@ pub(crate) struct Seen {
     pub(crate) heard_elsewhere: Arc<dyn Fn(BTreeMap<Arc<str>, Timestamp>) + Send + Sync>,
     pub(crate) deaf: Arc<dyn Fn() -> bool + Send + Sync>,
     pub(crate) judge: Arc<dyn Fn(bool) + Send + Sync>,
+    pub(crate) hold: Arc<dyn Fn(bool) + Send + Sync>,
     pub(crate) fullness: Arc<dyn Fn() -> Fullness + Send + Sync>,
 }
 
@@ -99,6 +102,7 @@ impl Pair {
             heard_elsewhere: near.heard_elsewhere,
             deaf: near.deaf,
             judge: near.judge,
+            hold: near.hold,
             fullness: near.fullness,
         };
         let now = inner.clock.running();

@@ -31,6 +31,11 @@ pub(crate) struct Start {
     pub(crate) since: Duration,
     /// The whole shared map of the other has been heard since.
     caught_up: bool,
+    /// And it was that of one that could know more than we do.
+    aware: bool,
+    /// We have spoken before that: what we wrote then hides what it knew.
+    spoke_unaware: bool,
+    has_data: bool,
     pub(crate) copied: Copied,
     /// This process stood still before `since`: what lay waiting for it may be old.
     stood: bool,
@@ -55,6 +60,9 @@ impl Start {
             alone: config.peer.is_none(),
             since: now,
             caught_up: false,
+            aware: false,
+            spoke_unaware: false,
+            has_data,
             copied: if has_data {
                 Copied::NotNeeded
             } else {
@@ -68,14 +76,30 @@ impl Start {
     /// This process stood still, and others may have acted.
     pub(crate) fn again(&mut self, now: Duration) {
         self.since = now;
-        self.caught_up = false;
+        (self.caught_up, self.aware, self.spoke_unaware) = (false, false, false);
         self.stood = true;
         self.is_open = false;
     }
 
     /// The whole map of the other has been heard: in the answer to something asked at a time, or unasked.
-    pub(crate) fn heard_all(&mut self, asked: Option<Duration>) {
-        self.caught_up |= !self.stood || asked.is_some_and(|asked| asked >= self.since);
+    pub(crate) fn heard_all(&mut self, asked: Option<Duration>, began_empty: bool) {
+        let counts = !self.stood || asked.is_some_and(|asked| asked >= self.since);
+        self.caught_up |= counts;
+        self.aware |= counts && !(began_empty && self.has_data);
+    }
+
+    pub(crate) fn speaks(&mut self) {
+        self.spoke_unaware |= !self.aware;
+    }
+
+    /// Whether samples have to wait, because older ones are still to come.
+    pub(crate) fn holds_samples(&self) -> bool {
+        !self.alone
+            && match self.copied {
+                Copied::Running(_) => true,
+                Copied::Wanted => !self.is_open,
+                Copied::NotNeeded | Copied::Done => false,
+            }
     }
 
     /// Whether we may take a free lease, and act. Once it is so it stays so, until [`Self::again`].
@@ -100,7 +124,7 @@ impl Start {
 
     /// Whether the other replica may have told what this one does not know of.
     pub(crate) fn is_unaware(&self, now: Duration) -> bool {
-        !self.alone && !self.caught_up && now.saturating_sub(self.since) < UNAWARE
+        !self.alone && (self.spoke_unaware || !self.aware) && now.saturating_sub(self.since) < UNAWARE
     }
 
     /// Whether nothing is waited for any more.
@@ -175,14 +199,14 @@ mod tests {
             ..Config::default()
         };
         let mut start = Start::new(Duration::ZERO, true, &config);
-        start.heard_all(None);
+        start.heard_all(None, false);
         assert!(start.is_open(Duration::ZERO, FULL));
         let now = Duration::from_secs(100);
         start.again(now);
-        start.heard_all(None);
-        start.heard_all(Some(Duration::from_secs(39)));
+        start.heard_all(None, false);
+        start.heard_all(Some(Duration::from_secs(39)), false);
         assert!(!start.is_open(now, FULL));
-        start.heard_all(Some(now));
+        start.heard_all(Some(now), false);
         assert!(start.is_open(now, FULL));
     }
 
@@ -196,10 +220,36 @@ mod tests {
         let lead = config.lead_patience;
         assert!(start.is_open(lead, NOBODY) && start.is_unaware(lead));
         assert!(!start.is_unaware(UNAWARE));
-        start.heard_all(None);
+        start.heard_all(None, true);
+        assert!(start.is_unaware(lead), "its disk is gone");
+        start.heard_all(None, false);
         assert!(!start.is_unaware(lead));
         start.again(UNAWARE);
         assert!(start.is_unaware(UNAWARE + lead));
+        start.speaks();
+        start.heard_all(Some(UNAWARE + lead), false);
+        assert!(start.is_unaware(UNAWARE + lead), "it has spoken");
+        assert!(!start.is_unaware(UNAWARE * 2));
+        let mut fresh = Start::new(Duration::ZERO, false, &config);
+        fresh.heard_all(None, true);
+        assert!(!fresh.is_unaware(lead), "nobody can have told anything");
+    }
+
+    #[test]
+    fn samples_wait_for_older_ones_that_are_to_be_copied() {
+        let config = Config {
+            peer: Some("http://b".to_owned()),
+            ..Config::default()
+        };
+        let holds = |has_data| Start::new(Duration::ZERO, has_data, &config).holds_samples();
+        assert!(holds(false) && !holds(true));
+        let mut start = Start::new(Duration::ZERO, false, &config);
+        assert!(start.is_open(config.lead_patience, NOBODY) && !start.holds_samples());
+        start.copied = Copied::Running(0.5);
+        assert!(start.holds_samples());
+        start.copied = Copied::Done;
+        assert!(!start.holds_samples());
+        assert!(!Start::new(Duration::ZERO, false, &Config::default()).holds_samples());
     }
 
     #[test]

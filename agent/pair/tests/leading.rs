@@ -394,6 +394,8 @@ async fn an_empty_replica_copies_from_the_fuller_one_and_lets_it_lead() {
     world.wait(seconds(8)).await;
     assert!(world.leads("b") && !world.leads("a"));
     assert_eq!(world.a.view().state, "copying 40 %");
+    let holds = |replica: &super::world::Replica| replica.holds.load(Ordering::Relaxed);
+    assert!(holds(&world.a) && !holds(&world.b));
     world.kill("b");
     // It is being copied to, and the fuller one has had its time.
     let (_, after) = world.wait_until(seconds(60), |world| world.leads("a")).await;
@@ -412,8 +414,13 @@ async fn copying_that_does_not_end_is_given_up() {
     world.start("b");
     world.wait(seconds(59)).await;
     assert!(world.a.view().state.starts_with("copying"));
+    assert!(world.a.holds.load(Ordering::Relaxed));
     world.wait(seconds(5)).await;
     assert_eq!(world.a.view().state, "ready");
+    assert!(
+        !world.a.holds.load(Ordering::Relaxed),
+        "samples wait for nothing any more"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -302,6 +302,7 @@ pub(super) struct Replica {
     pub(super) deaf: Arc<AtomicBool>,
     /// What it was last told.
     pub(super) judges: Arc<AtomicBool>,
+    pub(super) holds: Arc<AtomicBool>,
     pub(super) inherited: Arc<Mutex<u32>>,
     /// How long copying takes, and how often it was begun.
     pub(super) copying: Arc<Mutex<(Duration, u32)>>,
@@ -344,6 +345,7 @@ impl World {
             heard_elsewhere: Arc::default(),
             deaf: Arc::default(),
             judges: Arc::default(),
+            holds: Arc::default(),
             inherited: Arc::default(),
             copying: Arc::new(Mutex::new((seconds(5), 0))),
             life: None,
@@ -416,6 +418,7 @@ impl World {
             Arc::clone(&replica.inherited),
         );
         let (deaf, judges) = (Arc::clone(&replica.deaf), Arc::clone(&replica.judges));
+        let holds = Arc::clone(&replica.holds);
         let (copying, filled) = (Arc::clone(&replica.copying), Arc::clone(&replica.fullness));
         let near = Neighbours {
             client: Arc::new(Line {
@@ -429,6 +432,7 @@ impl World {
             heard_elsewhere: Arc::new(move |heard| *elsewhere.lock() = heard),
             deaf: Arc::new(move || deaf.load(Ordering::Relaxed)),
             judge: Arc::new(move |may| judges.store(may, Ordering::Relaxed)),
+            hold: Arc::new(move |held| holds.store(held, Ordering::Relaxed)),
             fullness: Arc::new(move || *fullness.lock()),
             inherit: Arc::new(move || *inherited.lock() += 1),
             copy: Arc::new(move |_, _, progress| {

@@ -24,4 +24,4 @@ mod tests;
 pub use config::Config;
 pub(crate) use families::{Families, Said};
 pub(crate) use intake::{Counts, Protocol};
-pub use receiver::{Held, Receiver};
+pub use receiver::Receiver;

@@ -28,15 +28,6 @@ const ROOMS_MAX: usize = 4;
 const ROOM_BYTES_MAX: usize = 8 << 20;
 const EPOCH: &str = "x-skopos-epoch";
 
-/// Samples have to wait, until it is dropped.
-pub struct Held(Arc<Receiver>);
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.0.hold(false);
-    }
-}
-
 /// Cheap calls from any thread; requests of one sender wait for each other.
 pub struct Receiver {
     pub(crate) config: Config,
@@ -101,13 +92,6 @@ impl Receiver {
     }
 
     /// While a fresh replica copies its peer's head, what is newer has to wait: 503. Nobody is called silent then.
-    /// It ends with what is returned.
-    #[must_use]
-    pub fn held(self: &Arc<Self>) -> Held {
-        self.hold(true);
-        Held(Arc::clone(self))
-    }
-
     pub fn hold(&self, held: bool) {
         self.held.store(held, Ordering::Relaxed);
         self.listen_anew();
