@@ -47,6 +47,8 @@ pub(crate) struct Core {
     last: Last,
     leadership: Leadership,
     isolation: Isolation,
+    /// What our rules said before this process stood still may still be on its way.
+    has_woken: bool,
     quiet_since: Duration,
     ticked_at: Duration,
     was_in_step: bool,
@@ -134,6 +136,7 @@ impl Core {
                 Leadership::unknown()
             },
             isolation: Isolation::default(),
+            has_woken: false,
             quiet_since: now,
             ticked_at: now,
             was_in_step: false,
@@ -252,6 +255,11 @@ impl Core {
         due
     }
 
+    /// Whether what our rules said until now is of before this process stood still.
+    pub(crate) fn takes_woken(&mut self) -> bool {
+        std::mem::take(&mut self.has_woken)
+    }
+
     /// Whether a peer should be copied from, and now.
     pub(crate) fn wants_copy(&self, now: Duration) -> bool {
         self.start.copied == Copied::Wanted
@@ -339,6 +347,7 @@ impl Core {
             in_step: self.peer.follows(now, self.config.out_of_step_after),
             last: self.last.clone(),
             fullness,
+            aware: !self.start.is_unaware(now),
             ready: !matches!(self.start.copied, Copied::Wanted | Copied::Running(_)),
             heard: None,
             map,
@@ -466,7 +475,8 @@ impl Core {
         }
         let whole = *got >= all;
         if whole {
-            self.start.heard_all(asked, self.peer.began_empty);
+            self.start
+                .heard_all(asked, self.peer.began_empty, self.peer.aware);
         }
         if whole && self.peer.is_new {
             self.peer.is_new = false;
@@ -505,6 +515,7 @@ impl Core {
         );
         self.start.again(now);
         self.words.doubt_own();
+        self.has_woken = true;
         self.elector.ask_soon(now);
         self.leadership = Leadership {
             here: false,

@@ -207,7 +207,7 @@ impl Task {
     /// Does what is due; how long there is nothing more.
     fn step(&mut self) -> Duration {
         let inner = Arc::clone(&self.inner);
-        inner.tick();
+        self.tell(Vec::new());
         self.hand_on();
         let now = inner.clock.running();
         let mut core = inner.core.lock();
@@ -404,7 +404,17 @@ impl Task {
         }
     }
 
-    fn tell(&self, said: Vec<AlertEvent>) {
+    fn tell(&mut self, mut said: Vec<AlertEvent>) {
+        // Notices whether this process stood still.
+        self.inner.tick();
+        if self.inner.core.lock().takes_woken() {
+            while let Some(Ok(event)) = self.events.as_mut().map(mpsc::Receiver::try_recv) {
+                said.push(event);
+            }
+            for event in &mut said {
+                event.known = false;
+            }
+        }
         let (now, wall) = (self.inner.clock.running(), self.inner.clock.now());
         let mut core = self.inner.core.lock();
         for event in said {

@@ -17,6 +17,7 @@ pub(crate) struct Peer {
     pub(crate) is_new: bool,
     /// It began without data, so it cannot tell what its earlier lives knew.
     pub(crate) began_empty: bool,
+    pub(crate) aware: bool,
     pub(crate) heard_at: Option<Duration>,
     pub(crate) heard: Option<Timestamp>,
     pub(crate) holds: bool,
@@ -89,6 +90,7 @@ impl Peer {
         self.in_step = beat.in_step;
         self.fullness = beat.fullness;
         self.ready = beat.ready;
+        self.aware = beat.aware;
         order
     }
 

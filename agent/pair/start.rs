@@ -31,7 +31,7 @@ pub(crate) struct Start {
     pub(crate) since: Duration,
     /// The whole shared map of the other has been heard since.
     caught_up: bool,
-    /// And it was that of one that could know more than we do.
+    /// And with it we know all that either told: of two disks with data none is missing.
     aware: bool,
     /// We have spoken before that: what we wrote then hides what it knew.
     spoke_unaware: bool,
@@ -82,10 +82,16 @@ impl Start {
     }
 
     /// The whole map of the other has been heard: in the answer to something asked at a time, or unasked.
-    pub(crate) fn heard_all(&mut self, asked: Option<Duration>, began_empty: bool) {
+    /// It may have begun without data, and may not know itself what we told in an earlier life.
+    pub(crate) fn heard_all(&mut self, asked: Option<Duration>, began_empty: bool, aware: bool) {
         let counts = !self.stood || asked.is_some_and(|asked| asked >= self.since);
         self.caught_up |= counts;
-        self.aware |= counts && !(began_empty && self.has_data);
+        let knows_all = match (self.has_data, !began_empty) {
+            (true, true) | (false, false) => true,
+            (true, false) => false,
+            (false, true) => aware,
+        };
+        self.aware |= counts && knows_all;
     }
 
     pub(crate) fn speaks(&mut self) {
@@ -199,14 +205,14 @@ mod tests {
             ..Config::default()
         };
         let mut start = Start::new(Duration::ZERO, true, &config);
-        start.heard_all(None, false);
+        start.heard_all(None, false, true);
         assert!(start.is_open(Duration::ZERO, FULL));
         let now = Duration::from_secs(100);
         start.again(now);
-        start.heard_all(None, false);
-        start.heard_all(Some(Duration::from_secs(39)), false);
+        start.heard_all(None, false, true);
+        start.heard_all(Some(Duration::from_secs(39)), false, true);
         assert!(!start.is_open(now, FULL));
-        start.heard_all(Some(now), false);
+        start.heard_all(Some(now), false, true);
         assert!(start.is_open(now, FULL));
     }
 
@@ -220,19 +226,27 @@ mod tests {
         let lead = config.lead_patience;
         assert!(start.is_open(lead, NOBODY) && start.is_unaware(lead));
         assert!(!start.is_unaware(UNAWARE));
-        start.heard_all(None, true);
+        start.heard_all(None, true, true);
         assert!(start.is_unaware(lead), "its disk is gone");
-        start.heard_all(None, false);
+        start.heard_all(None, false, true);
         assert!(!start.is_unaware(lead));
         start.again(UNAWARE);
         assert!(start.is_unaware(UNAWARE + lead));
         start.speaks();
-        start.heard_all(Some(UNAWARE + lead), false);
+        start.heard_all(Some(UNAWARE + lead), false, true);
         assert!(start.is_unaware(UNAWARE + lead), "it has spoken");
         assert!(!start.is_unaware(UNAWARE * 2));
         let mut fresh = Start::new(Duration::ZERO, false, &config);
-        fresh.heard_all(None, true);
+        fresh.heard_all(None, true, true);
         assert!(!fresh.is_unaware(lead), "nobody can have told anything");
+        let mut fresh = Start::new(Duration::ZERO, false, &config);
+        fresh.heard_all(None, false, false);
+        assert!(
+            fresh.is_unaware(lead),
+            "what this one told is gone, and the other was away"
+        );
+        fresh.heard_all(None, false, true);
+        assert!(!fresh.is_unaware(lead));
     }
 
     #[test]

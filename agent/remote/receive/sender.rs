@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use model::column::GAP;
 use model::outside::{Identity, Role};
-use model::{Timestamp, view};
+use model::{Silence, Timestamp, view};
 use parking_lot::Mutex;
 
 use super::cache::Cache;
@@ -46,13 +46,6 @@ pub(crate) struct State {
 pub(crate) struct Heard {
     pub(crate) wall: Timestamp,
     pub(crate) running: i64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Silence {
-    /// Only here: the other replica hears it.
-    Here,
-    Everywhere,
 }
 
 impl Sender {
@@ -127,8 +120,13 @@ impl State {
 
     /// How long neither replica has heard it.
     pub(crate) fn age_everywhere(&self, running: i64) -> Duration {
-        let elsewhere = self.elsewhere.map(|heard| age(running, heard.running));
-        elsewhere.map_or(self.age(running), |elsewhere| elsewhere.min(self.age(running)))
+        self.age(running).min(self.age_elsewhere(running))
+    }
+
+    /// How long the other replica has not heard it.
+    pub(crate) fn age_elsewhere(&self, running: i64) -> Duration {
+        self.elsewhere
+            .map_or(Duration::MAX, |heard| age(running, heard.running))
     }
 
     /// When either replica last heard it.

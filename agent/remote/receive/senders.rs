@@ -11,15 +11,15 @@ use model::outside::{Identity, Role};
 use model::presence::NODE;
 use model::time::millis;
 use model::{
-    Column, Kind, Labels, Presence, Round, STALE, SeriesDesc, SeriesRef, Silent, TargetDesc, TargetRef,
-    Timestamp,
+    Column, Kind, Labels, Presence, Round, STALE, SeriesDesc, SeriesRef, Silence, Silent, TargetDesc,
+    TargetRef, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::columns::sum;
 use super::receiver::Receiver;
-use super::sender::{self, Heard, Sender, Silence, State};
+use super::sender::{self, Heard, Sender, State};
 
 const TICK: Duration = Duration::from_secs(1);
 /// Ticks further apart mean that this process stood still: then it was deaf, and nobody silent.
@@ -33,6 +33,9 @@ const LOOKBACK_SECONDS: u32 = 300;
 /// A sender's time is written into the journal at most this often.
 const JOURNAL_EVERY: Duration = Duration::from_secs(300);
 const JOURNAL_PREFIX: &str = "remote/sender/";
+
+/// One that only the other replica has heard so far should have come here too within this time.
+const NEWCOMER: Duration = Duration::from_secs(5);
 
 /// How often it is said again that a silent node's targets are down.
 const AGAIN_MILLIS: i64 = 60_000;
@@ -79,23 +82,30 @@ impl Presence for Receiver {
         let since_begun = || wall - Duration::from_millis(u64::try_from(running - begun).unwrap_or(0));
         let silent = |sender: &Arc<Sender>| {
             let state = sender.state.lock();
-            let silence = state.silent.or_else(|| {
+            let known = state.silent.or_else(|| {
                 // Nobody can be called silent yet, and nothing be said of who has not come back.
                 let deaf_since = deaf_since?;
                 let back = match state.heard {
                     Some(_) => state.fresh >= Some(deaf_since),
-                    None => state.known >= deaf_since,
+                    None => running - state.known < millis(NEWCOMER),
                 };
-                (!back && state.last().is_some()).then_some(Silence::Here)
+                (!back && state.last().is_some()).then(|| match state.elsewhere {
+                    Some(_) if state.age_elsewhere(running) < self.config.silence_after => Silence::Here,
+                    _ => Silence::Unknown,
+                })
             })?;
+            // What the process before kept of it was never ended, and is read for as long as a reader looks back.
+            let lasts = !state.here && running - begun < 1_000 * i64::from(LOOKBACK_SECONDS);
+            let silence = match known {
+                Silence::Everywhere if lasts => Silence::Unknown,
+                known => known,
+            };
             // What the journal says of when it was heard may be minutes old; and of one that was never heard here
             // nothing was there before this process began to listen.
             let heard = state.heard.filter(|heard| heard.running >= begun);
-            // What the process before kept of it was never ended, and is read for as long as a reader looks back.
-            let lasts = !state.here && running - begun < 1_000 * i64::from(LOOKBACK_SECONDS);
             Some(Silent {
                 node: sender.identity.name.clone(),
-                deaf: silence == Silence::Here || lasts,
+                silence,
                 since: heard.map_or_else(since_begun, |heard| heard.wall),
             })
         };
@@ -279,7 +289,11 @@ impl Receiver {
 
     fn silence(&self, state: &State, running: i64) -> Option<Silence> {
         let limit = self.config.silence_after;
-        if state.age(running) < limit || state.last().is_none() {
+        let patience = match state.heard {
+            Some(_) => limit,
+            None => limit.min(NEWCOMER),
+        };
+        if state.age(running) < patience || state.last().is_none() {
             // Somebody of whom nothing good ever came is no sender yet.
             None
         } else if state.age_everywhere(running) < limit || !self.judges.load(Ordering::Relaxed) {
@@ -302,7 +316,7 @@ impl Receiver {
                 Some(Silence::Here) => {
                     tracing::warn!(node, "sender is silent here, and heard by the other replica");
                 }
-                None => {}
+                Some(Silence::Unknown) | None => {}
             }
         }
         state.silent = silence;

@@ -11,7 +11,7 @@ use journal::{Disk, Journal};
 use model::outside::Files;
 use model::{
     AlertEvent, AlertState, Answer, Ask, AskError, BoxFuture, Clock, Keep, Labels, Leadership, Presence,
-    STALE, Select, Silent, Timestamp,
+    STALE, Select, Silence, Silent, Timestamp,
 };
 use parking_lot::Mutex;
 use prometheus::Registry;
@@ -188,7 +188,7 @@ impl House {
         self.presence.0.lock().push(Silent {
             node: node.into(),
             since,
-            deaf,
+            silence: if deaf { Silence::Here } else { Silence::Everywhere },
         });
         if deaf {
             return;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Clock, Presence, Silent, Timestamp};
+use model::{Clock, Presence, Silence, Silent, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use crate::receive::fakes::{Bench, START, node, writer};
@@ -35,11 +35,11 @@ fn provisional(bench: &Bench) -> Vec<String> {
         .collect()
 }
 
-fn silent(name: &str, since: i64, deaf: bool) -> Vec<Silent> {
+fn silent(name: &str, since: i64, silence: Silence) -> Vec<Silent> {
     vec![Silent {
         node: name.into(),
         since: Timestamp(since),
-        deaf,
+        silence,
     }]
 }
 
@@ -58,7 +58,7 @@ async fn a_silent_node_is_down_as_long_as_it_is_silent_and_its_series_have_ended
         heard + 30_000
     );
     assert_eq!(provisional(&bench), [line]);
-    assert_eq!(bench.receiver.silent(), silent("w1", heard, false));
+    assert_eq!(bench.receiver.silent(), silent("w1", heard, Silence::Everywhere));
     assert!(bench.receiver.senders()[0].silent);
     // Longer than anybody looks back; what has ended needs no repeating.
     wait(&bench, 600).await;
@@ -118,13 +118,13 @@ async fn whom_the_peer_hears_is_not_called_down() {
         peer(2_000);
         wait(&bench, 1).await;
     }
-    assert_eq!(bench.receiver.silent(), silent("w1", heard, true));
+    assert_eq!(bench.receiver.silent(), silent("w1", heard, Silence::Here));
     assert_eq!(provisional(&bench), [""; 0]);
     // The peer's last word is 2 s older than its saying.
     wait(&bench, 26).await;
     assert_eq!(provisional(&bench), [""; 0]);
     wait(&bench, 2).await;
-    assert_eq!(bench.receiver.silent(), silent("w1", heard, false));
+    assert_eq!(bench.receiver.silent(), silent("w1", heard, Silence::Everywhere));
     let last = heard + 59_000 - 2_000;
     assert!(provisional(&bench)[0].contains(&format!("@{}", last + 30_000)));
 }
@@ -141,7 +141,7 @@ async fn an_old_word_of_the_peer_said_again_is_no_younger() {
         bench.receiver.heard_elsewhere(word.clone());
         wait(&bench, 1).await;
     }
-    assert!(!bench.receiver.silent()[0].deaf);
+    assert!(bench.receiver.silent()[0].silence == Silence::Everywhere);
 }
 
 /// Until when the peer's samples may be copied depends on it.
@@ -173,7 +173,7 @@ async fn a_node_only_the_peer_hears_is_known_as_such() {
     }
     let silent = bench.receiver.silent();
     assert_eq!(silent.len(), 1);
-    assert!(silent[0].deaf && &*silent[0].node == "w9");
+    assert!(silent[0].silence == Silence::Here && &*silent[0].node == "w9");
     assert_eq!(bench.receiver.heard(), BTreeMap::new());
 }
 
@@ -185,9 +185,9 @@ async fn after_a_restart_a_node_that_does_not_come_back_is_missed_but_not_at_onc
     let bench = bench.restart();
     let begun = bench.clock.now().0;
     // Nothing is known of it yet, so nothing that it does not say counts.
-    assert_eq!(bench.receiver.silent(), silent("w1", begun, true));
+    assert_eq!(bench.receiver.silent(), silent("w1", begun, Silence::Unknown));
     wait(&bench, 29).await;
-    assert_eq!(bench.receiver.silent(), silent("w1", begun, true));
+    assert_eq!(bench.receiver.silent(), silent("w1", begun, Silence::Unknown));
     assert!(bench.keep.lines().is_empty());
     assert!(!bench.receiver.senders()[0].silent);
     wait(&bench, 16).await;
@@ -199,9 +199,9 @@ async fn after_a_restart_a_node_that_does_not_come_back_is_missed_but_not_at_onc
     );
     // What was read of it before is looked back on for five minutes.
     wait(&bench, 254).await;
-    assert_eq!(bench.receiver.silent(), silent("w1", begun, true));
+    assert_eq!(bench.receiver.silent(), silent("w1", begun, Silence::Unknown));
     wait(&bench, 1).await;
-    assert_eq!(bench.receiver.silent(), silent("w1", begun, false));
+    assert_eq!(bench.receiver.silent(), silent("w1", begun, Silence::Everywhere));
 }
 
 #[tokio::test(start_paused = true)]
@@ -211,14 +211,14 @@ async fn after_a_long_pause_of_this_process_nobody_is_called_silent() {
     wait(&bench, 5).await;
     bench.clock.sleep(Duration::from_secs(120)).await;
     // Rules may ask before the receiver has looked around again.
-    assert_eq!(bench.receiver.silent(), silent("w1", START, true));
+    assert_eq!(bench.receiver.silent(), silent("w1", START, Silence::Unknown));
     wait(&bench, 20).await;
     let begun = START + 126_000;
-    assert_eq!(bench.receiver.silent(), silent("w1", begun, true));
+    assert_eq!(bench.receiver.silent(), silent("w1", begun, Silence::Unknown));
     assert_eq!(provisional(&bench), [""; 0]);
     wait(&bench, 11).await;
     assert_eq!(provisional(&bench).len(), 1);
-    assert_eq!(bench.receiver.silent(), silent("w1", begun, false));
+    assert_eq!(bench.receiver.silent(), silent("w1", begun, Silence::Everywhere));
 }
 
 #[tokio::test(start_paused = true)]
@@ -232,7 +232,7 @@ async fn what_waited_while_this_process_stood_still_does_not_bring_a_node_back()
     wait(&bench, 1).await;
     let late = [Written::new("up job=node instance=a", &[(old + 15_000, 1.0)])];
     assert_eq!(bench.send(&node("w1"), "2.0", &late).status, 204);
-    assert_eq!(bench.receiver.silent(), silent("w1", begun, true));
+    assert_eq!(bench.receiver.silent(), silent("w1", begun, Silence::Unknown));
     wait(&bench, 5).await;
     scrape(&bench, "w1");
     assert_eq!(bench.receiver.silent(), []);
@@ -245,10 +245,10 @@ async fn while_held_nobody_is_called_silent() {
     bench.receiver.hold(true);
     wait(&bench, 50).await;
     let begun = bench.clock.now().0;
-    assert_eq!(bench.receiver.silent(), silent("w1", begun, true));
+    assert_eq!(bench.receiver.silent(), silent("w1", begun, Silence::Unknown));
     bench.receiver.hold(false);
     wait(&bench, 29).await;
-    assert_eq!(bench.receiver.silent(), silent("w1", begun, true));
+    assert_eq!(bench.receiver.silent(), silent("w1", begun, Silence::Unknown));
     assert_eq!(provisional(&bench), [""; 0]);
     wait(&bench, 1).await;
     assert_eq!(provisional(&bench).len(), 1);
@@ -266,7 +266,7 @@ async fn who_can_neither_ask_the_peer_nor_leads_is_no_judge() {
     wait(&bench, 20).await;
     scrape(&bench, "w2");
     wait(&bench, 20).await;
-    assert_eq!(bench.receiver.silent(), silent("w1", heard, true));
+    assert_eq!(bench.receiver.silent(), silent("w1", heard, Silence::Here));
     assert!(!bench.receiver.is_deaf());
     wait(&bench, 20).await;
     assert_eq!(provisional(&bench), [""; 0]);
@@ -274,7 +274,10 @@ async fn who_can_neither_ask_the_peer_nor_leads_is_no_judge() {
     bench.receiver.judge(true);
     wait(&bench, 1).await;
     assert_eq!(provisional(&bench).len(), 2);
-    assert_eq!(bench.receiver.silent()[0], silent("w1", heard, false)[0]);
+    assert_eq!(
+        bench.receiver.silent()[0],
+        silent("w1", heard, Silence::Everywhere)[0]
+    );
 }
 
 #[tokio::test(start_paused = true)]
