@@ -130,6 +130,21 @@ fn every_rule_file_is_shipped_and_every_alert_has_a_runbook() {
 }
 
 #[test]
+fn every_dashboard_is_shipped() {
+    let shipped = fs::read_to_string(root().join("agent/shipped.rs")).unwrap();
+    let mut dashboards = 0;
+    for entry in fs::read_dir(root().join("dashboards")).unwrap().flatten() {
+        let name = entry.file_name().into_string().unwrap();
+        dashboards += usize::from(name.ends_with(".json"));
+        assert!(
+            shipped.contains(&format!("include_str!(\"../dashboards/{name}\")")),
+            "dashboards/{name} is not in agent/shipped.rs: what it asks would not count as used"
+        );
+    }
+    assert!(dashboards > 0);
+}
+
+#[test]
 fn the_project_speaks_of_itself_alone() {
     let mut files = Vec::new();
     for ending in ["rs", "md", "yaml", "toml", "js", "css", "sh"] {
