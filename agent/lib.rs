@@ -14,6 +14,7 @@ mod looks;
 pub mod relay;
 mod reload;
 mod shipped;
+mod sizing;
 mod stages;
 pub mod used;
 mod views;

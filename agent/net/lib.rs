@@ -2,12 +2,14 @@
 //! by a shared token.
 
 mod backoff;
+mod basic;
 mod client;
 mod secret;
 pub mod token;
 mod watched;
 
 pub use backoff::Backoff;
+pub use basic::basic;
 pub use client::HttpClient;
 pub use secret::Secret;
 pub use token::Tokens;

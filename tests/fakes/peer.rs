@@ -22,6 +22,7 @@ pub enum Answer {
 pub struct Peer {
     pub address: String,
     answer: Arc<Mutex<Answer>>,
+    asked: Arc<Mutex<Vec<i64>>>,
 }
 
 impl Peer {
@@ -31,12 +32,13 @@ impl Peer {
         let peer = Self {
             address,
             answer: Arc::new(Mutex::new(answer)),
+            asked: Arc::default(),
         };
-        let answers = Arc::clone(&peer.answer);
+        let (answers, asked) = (Arc::clone(&peer.answer), Arc::clone(&peer.asked));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let answer = answers.lock().unwrap().clone();
-                tokio::spawn(serve(stream, answer));
+                tokio::spawn(serve(stream, answer, Arc::clone(&asked)));
             }
         });
         peer
@@ -45,9 +47,14 @@ impl Peer {
     pub fn set(&self, answer: Answer) {
         *self.answer.lock().unwrap() = answer;
     }
+
+    /// When each request had come whole, in milliseconds of the wall clock.
+    pub fn asked(&self) -> Vec<i64> {
+        self.asked.lock().unwrap().clone()
+    }
 }
 
-async fn serve(mut stream: TcpStream, answer: Answer) {
+async fn serve(mut stream: TcpStream, answer: Answer, asked: Arc<Mutex<Vec<i64>>>) {
     let mut request = Vec::new();
     let mut buffer = [0; 2048];
     while !request.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -56,6 +63,10 @@ async fn serve(mut stream: TcpStream, answer: Answer) {
             _ => return,
         }
     }
+    asked
+        .lock()
+        .unwrap()
+        .push(jiff::Timestamp::now().as_millisecond());
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nConnection: close\r\n";
     match answer {
         Answer::Body(body) => {
