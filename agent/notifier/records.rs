@@ -121,11 +121,13 @@ impl Records {
         self.is_open = true;
     }
 
-    /// From now on nothing is written, nor what the disk has not taken so far.
-    pub(crate) fn close(&mut self) {
+    /// From now on nothing is written, nor what the disk has not taken so far: false if there is such a thing.
+    pub(crate) fn close(&mut self) -> bool {
         self.commit();
+        let is_kept = self.pending.is_empty();
         self.pending.clear();
         self.is_open = false;
+        is_kept
     }
 
     /// Says whether another replica writes to the same map.

@@ -53,6 +53,7 @@ impl Core {
     }
 
     pub(super) fn mark(&mut self, nth: usize, key: &Key, now: Timestamp) {
+        let may_repeat = self.may_repeat(now);
         let Some(lane) = self.lanes.get_mut(nth) else {
             return;
         };
@@ -62,7 +63,7 @@ impl Core {
             return;
         }
         self.board.took();
-        let may_repeat = lane.suspects.remove(key) || self.leadership.unaware;
+        let may_repeat = lane.suspects.remove(key) || may_repeat;
         if let Some(waiting) = lane.waiting.get_mut(key) {
             waiting.may_repeat |= may_repeat;
             self.drops("coalesced");

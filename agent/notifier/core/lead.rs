@@ -56,7 +56,7 @@ impl Core {
     fn hand_over(&mut self) {
         info!(epoch = self.epoch, "tells nobody any more");
         self.speaks = false;
-        self.records.close();
+        self.close_records();
         self.over.clear();
         for nth in 0..self.lanes.len() {
             let Some(lane) = self.lanes.get_mut(nth) else {
@@ -76,6 +76,18 @@ impl Core {
         {
             alert.is_shared = true;
         }
+    }
+
+    /// What the disk did not take is gone with it: whatever it said of what was told may be told again.
+    pub(super) fn close_records(&mut self) {
+        if !self.records.close() {
+            self.forgot_at = Some(self.last);
+        }
+    }
+
+    /// Whether what is told now may have been told already, by the other one or by us.
+    pub(super) fn may_repeat(&self, now: Timestamp) -> bool {
+        self.leadership.unaware || self.forgot_at.is_some_and(|at| now.since(at) < KEEPS)
     }
 
     fn take_over(&mut self, now: Timestamp) {

@@ -66,6 +66,8 @@ pub(crate) struct Core {
     epoch: u64,
     /// When we took it over from somebody else.
     since: Option<Timestamp>,
+    /// When we last let go of something that the disk had not taken.
+    forgot_at: Option<Timestamp>,
     /// Until when what is only known from the journal waits for rules to speak of it.
     doubts_until: Option<Timestamp>,
     /// Alerts that are over, which the other replica may not have heard of yet.
@@ -113,6 +115,7 @@ impl Core {
             speaks: false,
             epoch: leadership.epoch,
             since: None,
+            forgot_at: None,
             doubts_until: None,
             over: BTreeMap::new(),
             tidied: now,

@@ -41,6 +41,9 @@ impl Core {
                 }
             }
         }
+        if self.leadership.unaware {
+            self.doubt_what_it_let_go(&knows);
+        }
         self.write_again(&knows, &left.queue);
         for record in left.groups {
             if !self.groups.contains_key(record.group.as_str()) {
@@ -135,6 +138,29 @@ impl Core {
             }
         }
         knows
+    }
+
+    /// We began to speak without having heard the other one. What was told as firing before that, and stands no more
+    /// in what it wrote, it has told to be over: where it fires again it is told again.
+    fn doubt_what_it_let_go(&mut self, knows: &BTreeMap<(usize, Key), Delivered>) {
+        let Some(since) = self.since else { return };
+        for (key, group) in &mut self.groups {
+            for (nth, ours) in group.delivered.iter_mut().enumerate() {
+                let theirs = knows.get(&(nth, Arc::clone(key)));
+                let vouched = |told: &u64| theirs.is_some_and(|theirs| theirs.knows(*told));
+                let let_go: Vec<u64> = ours
+                    .firing
+                    .iter()
+                    .filter(|told| !vouched(told))
+                    .copied()
+                    .collect();
+                if ours.at.is_some_and(|at| at < since) {
+                    for told in let_go {
+                        ours.hush(told);
+                    }
+                }
+            }
+        }
     }
 
     /// Writes what the journal does not hold as we know it.

@@ -132,7 +132,7 @@ impl Core {
         }
         self.judged(nth, sending, sent, now);
         if is_last_word {
-            self.records.close();
+            self.close_records();
         }
         self.records.commit();
         true

@@ -1,6 +1,7 @@
 //! One of a pair: when it may speak, what it leaves alone, and what it takes over.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use model::{BoxFuture, Clock, Leadership, Share};
@@ -556,4 +557,71 @@ async fn a_word_that_nobody_stands_behind_neither_fires_nor_resolves() {
     assert_eq!(words(&world.hook()), [word("a", "firing")]);
     let guesses = world.metric("skopos_notifier_events_total{outcome=\"unconfirmed\"}");
     assert_eq!(guesses, 2.0);
+}
+
+fn unaware(leadership: Leadership) -> Leadership {
+    Leadership {
+        unaware: true,
+        ..leadership
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_speaks_without_having_heard_the_other_marks_what_it_says() {
+    let world = half(SLACK, unaware(speaks(1, LONG)));
+    world.fires("Down", "a").await;
+    world.wait(minutes(1)).await;
+    assert_eq!((world.slack().len(), marked(&world.slack())), (1, 1));
+    world.is_told_that(speaks(1, LONG)).await;
+    world.fires("Slow", "b").await;
+    world.wait(minutes(1)).await;
+    assert_eq!((world.slack().len(), marked(&world.slack())), (2, 1));
+    world.balances();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_disk_did_not_take_before_the_epoch_changed_may_be_told_again_and_says_so() {
+    let world = half(SLACK, speaks(1, LONG));
+    world.fires("Down", "a").await;
+    world.wait(minutes(1)).await;
+    world.memory.is_full.store(true, Ordering::Relaxed);
+    world.resolves("Down", "a", START).await;
+    world.wait(minutes(1)).await;
+    assert_eq!((world.slack().len(), marked(&world.slack())), (2, 0));
+    world.is_told_that(speaks(2, LONG)).await;
+    world.memory.is_full.store(false, Ordering::Relaxed);
+    world.resolves("Down", "a", START).await;
+    world.wait(minutes(6)).await;
+    assert_eq!((world.slack().len(), marked(&world.slack())), (3, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_other_one_told_to_be_over_is_told_again_where_it_fires_again() {
+    let first = half(BOTH, speaks(1, LONG));
+    first.fires("Down", "a").await;
+    first.wait(minutes(1)).await;
+    let second = other(&first, BOTH, follows(1));
+    copy(&first, &second);
+    let first = first.crash().await;
+    // The first is away while the second tells the end.
+    first.is_told_that(follows(2)).await;
+    second.journal.set_author("b".into(), 2);
+    second.is_told_that(speaks(2, LONG)).await;
+    second.resolves("Down", "a", START).await;
+    second.wait(minutes(20)).await;
+    assert_eq!(words(&first.hook()), [word("a", "firing"), word("a", "resolved")]);
+    second.is_told_that(follows(3)).await;
+    first.journal.set_author("a".into(), 3);
+    first.is_told_that(unaware(speaks(3, LONG))).await;
+    for _ in 0..3 {
+        first.says(firing("Down", "a", START)).await;
+        first.wait(minutes(1)).await;
+    }
+    copy(&second, &first);
+    for _ in 0..6 {
+        first.says(firing("Down", "a", START)).await;
+        first.wait(minutes(1)).await;
+    }
+    assert_eq!(words(&first.hook())[2..], [word("a", "firing")]);
+    assert_eq!(marked(&first.slack()), 1);
 }
