@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use journal::Journal;
@@ -10,7 +11,7 @@ use model::{BoxFuture, Clock, Leadership, Ledger, Share, view};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::beat::{BODY_BYTES_MAX, Beat, PATH};
 use crate::config::{Config, Keys};
@@ -45,6 +46,8 @@ pub(crate) struct Inner {
     /// Known once the task runs.
     pub(crate) near: OnceLock<Near>,
     token: Mutex<Option<(Duration, String)>>,
+    /// Whether the disk did not take what the peer told last: said once, not with every beat.
+    refuses: AtomicBool,
     /// Whether it was told that samples have to wait.
     holding: Mutex<Option<bool>>,
 }
@@ -86,6 +89,7 @@ impl Handle {
             poke: Notify::new(),
             near: OnceLock::new(),
             token: Mutex::new(None),
+            refuses: AtomicBool::new(false),
             holding: Mutex::new(None),
         }))
     }
@@ -277,13 +281,18 @@ impl Inner {
                     let now = self.clock.running();
                     self.core.lock().took(heard.incarnation, stretch, asked, now);
                 }
+                if self.refuses.swap(false, Ordering::Relaxed) {
+                    info!("what the other replica tells can be kept again");
+                }
                 count("taken", merged.taken);
                 count("old", merged.old);
                 count("same", merged.same);
             }
             Err(error) => {
                 self.metrics.journal_failures.inc();
-                warn!(%error, "what the other replica told cannot be kept; it will tell again");
+                if !self.refuses.swap(true, Ordering::Relaxed) {
+                    warn!(%error, "what the other replica told cannot be kept; it will tell again");
+                }
             }
         }
         if let (Some(senders), Some(near)) = (heard.senders, self.near.get()) {
