@@ -3,6 +3,7 @@
 
 mod backoff;
 mod client;
+mod plain;
 mod secret;
 pub mod token;
 mod watched;
