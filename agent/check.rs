@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use model::Complaint;
 
 use crate::config::{self, Config};
+use crate::sizing;
 
 const BAD_CONFIGURATION: u8 = 64;
 
@@ -49,11 +50,16 @@ fn check_config(file: &Path) -> Result<String, Vec<Complaint>> {
         receivers if receivers.is_empty() => "nobody is told".to_owned(),
         receivers => format!("alerts go to {}", receivers.join(", ")),
     };
-    Ok(format!(
+    let mut verdict = format!(
         "ok, {}, {}, {told}",
         number(targets, "scrape target"),
         describe(&config.groups)
-    ))
+    );
+    for line in sizing::lines(&config) {
+        verdict.push_str("\n  ");
+        verdict.push_str(&line);
+    }
+    Ok(verdict)
 }
 
 fn check_rules(file: &Path, text: String) -> Result<String, Vec<Complaint>> {
@@ -67,7 +73,7 @@ fn describe(groups: &[rules::Group]) -> String {
     format!("{} in {}", number(rules, "rule"), number(groups.len(), "group"))
 }
 
-fn number(count: usize, one: &str) -> String {
+pub(crate) fn number(count: usize, one: &str) -> String {
     if count == 1 {
         format!("1 {one}")
     } else {

@@ -251,7 +251,9 @@ impl Document {
                 .authorization
                 .iter_mut()
                 .flat_map(|authorization| &mut authorization.credentials_file);
-            credentials.chain(&mut entry.bearer_token_file)
+            let basic = entry.basic_auth.iter_mut();
+            let password = basic.flat_map(|basic| &mut basic.password_file);
+            credentials.chain(&mut entry.bearer_token_file).chain(password)
         });
         let tls = self.web.tls.iter_mut();
         let tls = tls.flat_map(|tls| [&mut tls.cert_file, &mut tls.key_file]);

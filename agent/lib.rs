@@ -15,6 +15,7 @@ pub mod memory;
 pub mod relay;
 mod reload;
 mod shipped;
+mod sizing;
 mod stages;
 pub mod used;
 mod views;

@@ -194,6 +194,7 @@ pub fn neighbours(around: Around) -> pair::Neighbours {
         store,
         clock,
     } = around;
+    receiver.hold(true);
     pair::Neighbours {
         arbiter,
         events,
@@ -205,6 +206,18 @@ pub fn neighbours(around: Around) -> pair::Neighbours {
         heard_elsewhere: {
             let receiver = Arc::clone(&receiver);
             Arc::new(move |heard| receiver.heard_elsewhere(heard))
+        },
+        deaf: {
+            let receiver = Arc::clone(&receiver);
+            Arc::new(move || receiver.is_deaf())
+        },
+        hold: {
+            let receiver = Arc::clone(&receiver);
+            Arc::new(move |held| receiver.hold(held))
+        },
+        judge: {
+            let receiver = Arc::clone(&receiver);
+            Arc::new(move |may| receiver.judge(may))
         },
         fullness: {
             let rules = rules.clone();
@@ -225,8 +238,6 @@ pub fn neighbours(around: Around) -> pair::Neighbours {
             Arc::new(move |url, bearer, progress| {
                 let (client, receiver, now) = (Arc::clone(&client), Arc::clone(&receiver), clock.now());
                 Box::pin(async move {
-                    // What is newer than what is copied has to come after it.
-                    receiver.hold(true);
                     let from = now - COPIED;
                     let share = move |copied: remote::Copied| {
                         progress(copied.until.since(from).as_secs_f64() / COPIED.as_secs_f64());
@@ -234,7 +245,6 @@ pub fn neighbours(around: Around) -> pair::Neighbours {
                     let copied =
                         remote::copy(&*client, &url, bearer.as_deref(), &receiver, (from, now), &share);
                     let copied = copied.await;
-                    receiver.hold(false);
                     copied.map(drop).map_err(|error| error.to_string())
                 })
             })

@@ -1,4 +1,4 @@
-//! What comes in the binary: rules and their runbooks.
+//! What comes in the binary: rules and their runbooks, dashboards.
 
 /// Name and text of each rule file.
 pub(crate) const RULES: &[(&str, &str)] = &[
@@ -11,6 +11,7 @@ pub(crate) const RULES: &[(&str, &str)] = &[
 /// Grafana dashboards, as JSON.
 const DASHBOARDS: &[&str] = &[
     include_str!("../dashboards/node.json"),
+    include_str!("../dashboards/pair.json"),
     include_str!("../dashboards/skopos.json"),
 ];
 

@@ -26,16 +26,34 @@ impl Used {
     #[must_use]
     pub fn gather(groups: &[rules::Group], families: &[String]) -> Self {
         let mut used = Self::default();
-        for rule in groups.iter().flat_map(|group| &group.rules) {
-            used.expression(rule.expr.written());
-        }
-        for expression in shipped::dashboard_expressions() {
-            used.expression(&expression);
-        }
-        for family in families {
-            used.matcher(&Matcher::new(METRIC_NAME, MatchOp::Matches, family));
-        }
+        used.rules(groups);
+        used.dashboards();
+        used.families(families);
         used
+    }
+
+    pub(crate) fn rules(&mut self, groups: &[rules::Group]) {
+        for rule in groups.iter().flat_map(|group| &group.rules) {
+            self.expression(rule.expr.written());
+        }
+    }
+
+    pub(crate) fn dashboards(&mut self) {
+        for expression in shipped::dashboard_expressions() {
+            self.expression(&expression);
+        }
+    }
+
+    pub(crate) fn families(&mut self, families: &[String]) {
+        let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "_:".contains(letter);
+        for family in families {
+            let op = if family.chars().all(is_plain) {
+                MatchOp::Equal
+            } else {
+                MatchOp::Matches
+            };
+            self.matcher(&Matcher::new(METRIC_NAME, op, family));
+        }
     }
 
     #[must_use]
@@ -48,10 +66,16 @@ impl Used {
             || self.patterns.iter().any(|pattern| pattern.is_match(metric))
     }
 
-    /// Names that are asked for exactly.
+    /// Names that are asked for exactly, and patterns for names.
     #[must_use]
-    pub fn count(&self) -> usize {
-        self.names.len()
+    pub fn count(&self) -> (usize, usize) {
+        (self.names.len(), self.patterns.len())
+    }
+
+    /// Somebody asks without a name, so that nothing may be left out.
+    #[must_use]
+    pub fn is_everything(&self) -> bool {
+        self.everything
     }
 
     fn expression(&mut self, text: &str) {
@@ -113,11 +137,12 @@ mod tests {
     fn what_rules_dashboards_and_the_list_name_is_used_and_nothing_else() {
         let text = "groups: [{ name: a, rules: [{ record: x:y, expr: 'sum(rate(shop_orders_total[5m])) / on () sum({__name__=~\"shop_(a|b)\"})' }] }]";
         let groups = rules::load(&[("r.yaml".to_owned(), text.to_owned())]).unwrap();
-        let used = Used::gather(&groups, &["jvm_.*".to_owned()]);
+        let used = Used::gather(&groups, &["jvm_.*".to_owned(), "shop_carts".to_owned()]);
         for name in [
             "shop_orders_total",
             "shop_a",
             "jvm_threads",
+            "shop_carts",
             "up",
             "node_memory_MemTotal_bytes",
             "skopos_build_info",
@@ -128,6 +153,7 @@ mod tests {
             "shop_orders",
             "shop_c",
             "ajvm_threads",
+            "shop_carts_total",
             "node_softnet_dropped_total_x",
         ] {
             assert!(!used.has(name), "{name}");

@@ -34,6 +34,10 @@ fn good_files_are_told_in_numbers() {
             let (code, text) = run(command(&folder).args(["check", &name]));
             assert_eq!(code, 0, "{name}: {text}");
             assert!(text.starts_with(&format!("{name}: ok, ")), "{text}");
+            let told = folder.join(name.replace(".good.yaml", ".txt"));
+            if told.is_file() {
+                golden(&told, &text);
+            }
         }
     }
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::harness::browser::Browser;
+use crate::harness::components;
 use crate::harness::{Skopos, root};
 
-const VIEWS: [&str; 7] = [
+const VIEWS: [&str; 8] = [
     "/",
     "/alerts",
     "/targets",
@@ -16,7 +17,14 @@ const VIEWS: [&str; 7] = [
     "/rules",
     "/explore?expr=node_load1&from=now-1m",
     "/self",
+    "/graph",
 ];
+
+/// The picture of the house is there and large enough to be read; the table below it has a row for each arrow.
+const HOUSE: &str = "const drawing = document.querySelector('#picture svg');
+    const rows = document.querySelectorAll('#joints tbody tr').length;
+    return !!drawing && drawing.getBoundingClientRect().height > 200 && rows > 5
+        && ['store', 'rules', 'notifier'].every(room => drawing.textContent.includes(room))";
 
 fn picture(name: &str) -> PathBuf {
     root().join("target/pictures").join(name)
@@ -36,6 +44,8 @@ async fn every_view_is_drawn_at_both_widths_without_a_console_error() {
     let Some(browser) = Browser::start("light").await else {
         return;
     };
+    let axe = components::file("npm/node_modules/axe-core/axe.min.js")
+        .map(|script| std::fs::read_to_string(script).unwrap());
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("app.log");
     std::fs::write(
@@ -109,10 +119,37 @@ WARN the cache is cold
             );
             let console = browser.console().await;
             assert!(console.is_empty(), "{view} at {width}: {console:?}");
+            if view == "/graph" {
+                let house = browser.eval(HOUSE).await;
+                assert_eq!(
+                    house,
+                    Value::Bool(true),
+                    "{view} at {width}: the house is not whole"
+                );
+            }
+            if let Some(axe) = &axe {
+                let wrong = browser.accessibility(axe).await;
+                assert!(
+                    wrong.is_empty(),
+                    "{view} at {width}, {scheme}, for those who cannot see or point:\n{}",
+                    wrong.join("\n")
+                );
+            }
             browser
                 .picture(&picture(&format!("{}-{width}-{scheme}.png", file_name(view))))
                 .await;
         }
+    }
+    if let Some(axe) = &axe {
+        let broken = "const image = document.createElement('img');
+            image.src = 'data:image/gif;base64,R0lGODlhAQABAAAAACw=';
+            document.querySelector('main').append(image)";
+        browser.eval(broken).await;
+        let wrong = browser.accessibility(axe).await;
+        assert!(
+            wrong.len() == 1 && wrong[0].starts_with("image-alt"),
+            "a picture without words is not noticed: {wrong:?}"
+        );
     }
     assert_eq!(skopos.stop().await, 0);
 }

@@ -2,205 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::fakes::pagerduty::{PagerDuty, ROUTING_KEY};
-use crate::fakes::peer::{Answer, Peer};
-use crate::fakes::slack::Slack;
 use crate::harness::components::free_port;
+use crate::harness::estate::{Estate, quick};
 use crate::harness::{Skopos, long_run, root};
 
 const NODES: usize = 5;
-const RULES: &str = "groups:
-  - name: shop
-    interval: 2s
-    rules:
-      - alert: QueueLong
-        expr: shop_queue_depth > 100
-        for: 4s
-        labels: { severity: critical }
-        annotations: { summary: 'the queue of {{ $labels.node }} has {{ $value }} orders' }
-      - alert: AgentSilent
-        expr: skopos_sender_up == 0
-        labels: { severity: warning }
-        annotations: { summary: 'nothing is heard of {{ $labels.node }}' }
-      - record: shop:queue_depth:sum
-        expr: sum(shop_queue_depth)
-";
-
-/// The whole estate, on one machine.
-struct Estate {
-    folder: tempfile::TempDir,
-    replicas: Vec<Skopos>,
-    nodes: Vec<Skopos>,
-    exporters: Vec<Peer>,
-    slack: Slack,
-    pagerduty: PagerDuty,
-}
-
-fn token(role: &str, name: &str) -> String {
-    format!("{role} {name} token-of-{role}-{name}-0123456789")
-}
-
-fn start(folder: &Path, role: &str, port: u16) -> Skopos {
-    Skopos::start_with(
-        folder,
-        &[
-            "--role",
-            role,
-            "--config",
-            "skopos.yaml",
-            "--listen",
-            &format!("127.0.0.1:{port}"),
-        ],
-    )
-}
-
-impl Estate {
-    async fn build() -> Self {
-        let slack = Slack::start().await.unwrap();
-        let pagerduty = PagerDuty::start().await.unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().to_owned();
-        let ports = [free_port(), free_port()];
-        let mut tokens: Vec<String> = (0..NODES)
-            .map(|nth| token("node", &format!("web-{nth}")))
-            .collect();
-        tokens.extend((0..2).map(|nth| token("replica", &format!("skopos-{nth}"))));
-        std::fs::write(root.join("tokens"), tokens.join("\n")).unwrap();
-        std::fs::write(root.join("rules.yaml"), RULES).unwrap();
-        let pace = "global: { scrape_interval: 2s, scrape_timeout: 1s, evaluation_interval: 2s }\nlogs: { enabled: false }\n";
-        let mut replicas = Vec::new();
-        for nth in 0..2 {
-            let own = root.join(format!("replica-{nth}"));
-            std::fs::create_dir(&own).unwrap();
-            std::fs::write(
-                own.join("token"),
-                format!("token-of-replica-skopos-{nth}-0123456789"),
-            )
-            .unwrap();
-            let config = format!(
-                "{pace}rules: {{ shipped: false }}
-rule_files: ['../rules.yaml']
-web: {{ tokens_file: ../tokens }}
-remote: {{ receive: {{ silence_after: 6s }} }}
-pair: {{ name: skopos-{nth}, peer: 'http://127.0.0.1:{}', token_file: token, lease_file: ../lease }}
-notifier:
-  group_by: [alertname, node]
-  group_wait: 0s
-  group_interval: 2s
-  resolve_wait: 0s
-  slack: {{ webhook_url: '{}', timeout: 2s }}
-  pagerduty: {{ routing_key: '{}', url: '{}', timeout: 2s }}
-",
-                ports[1 - nth],
-                slack.url(),
-                ROUTING_KEY,
-                pagerduty.url(),
-            );
-            std::fs::write(own.join("skopos.yaml"), config).unwrap();
-            replicas.push(start(&own, "cluster", ports[nth]));
-        }
-        let mut nodes = Vec::new();
-        let mut exporters = Vec::new();
-        for nth in 0..NODES {
-            let exporter = Peer::start(Answer::Body("shop_queue_depth 1\n".to_owned())).await;
-            let own = root.join(format!("node-{nth}"));
-            std::fs::create_dir(&own).unwrap();
-            std::fs::write(own.join("token"), format!("token-of-node-web-{nth}-0123456789")).unwrap();
-            let replica = |port: u16| {
-                format!(
-                    "  - {{ url: 'http://127.0.0.1:{port}/api/v1/write', authorization: {{ credentials_file: token }} }}\n"
-                )
-            };
-            let config = format!(
-                "{pace}node: {{ interval: 2s }}
-scrape_configs: [{{ job_name: shop, static_configs: [{{ targets: ['{}'] }}] }}]
-remote_write:
-{}{}",
-                exporter.address,
-                replica(ports[0]),
-                replica(ports[1]),
-            );
-            std::fs::write(own.join("skopos.yaml"), config).unwrap();
-            nodes.push(start(&own, "node", free_port()));
-            exporters.push(exporter);
-        }
-        Self {
-            folder,
-            replicas,
-            nodes,
-            exporters,
-            slack,
-            pagerduty,
-        }
-    }
-
-    fn breach(&self, node: usize, yes: bool) {
-        let depth = if yes { 500 } else { 1 };
-        self.exporters[node].set(Answer::Body(format!("shop_queue_depth {depth}\n")));
-    }
-
-    /// Which replica says that it leads.
-    async fn leader(&self) -> Option<usize> {
-        for (nth, replica) in self.replicas.iter().enumerate() {
-            let url = replica.url("/metrics");
-            let Ok(answer) = quick().get(url).send().await else {
-                continue;
-            };
-            let text = answer.text().await.unwrap_or_default();
-            if text.lines().any(|line| line == "skopos_pair_leader 1") {
-                return Some(nth);
-            }
-        }
-        None
-    }
-
-    async fn wait_for_leader(&self, but: Option<usize>) -> (usize, Duration) {
-        let begun = Instant::now();
-        loop {
-            match self.leader().await {
-                Some(leader) if Some(leader) != but => return (leader, begun.elapsed()),
-                _ => tokio::time::sleep(Duration::from_millis(200)).await,
-            }
-            assert!(
-                begun.elapsed() < Duration::from_secs(60),
-                "nobody leads\n{}",
-                self.logs()
-            );
-        }
-    }
-
-    fn logs(&self) -> String {
-        let tail = |log: String| {
-            let lines: Vec<&str> = log.lines().collect();
-            lines[lines.len().saturating_sub(60)..].join("\n")
-        };
-        self.replicas
-            .iter()
-            .enumerate()
-            .map(|(nth, replica)| format!("--- replica {nth}\n{}\n", tail(replica.log())))
-            .collect()
-    }
-
-    async fn stop(self) {
-        for process in self.nodes.into_iter().chain(self.replicas) {
-            assert_eq!(process.stop().await, 0);
-        }
-        drop(self.folder);
-    }
-}
-
-fn quick() -> reqwest::Client {
-    reqwest::Client::builder()
-        .timeout(Duration::from_millis(800))
-        .no_proxy()
-        .build()
-        .unwrap()
-}
 
 /// A time in which a node's queue is too long.
 #[derive(Clone, Copy, Debug)]
@@ -257,7 +69,7 @@ async fn killed_and_stopped_at_random_nothing_is_lost_and_nothing_told_twice() {
         (6, 2, Duration::from_secs(100))
     };
     fastrand::seed(4);
-    let mut estate = Estate::build().await;
+    let mut estate = Estate::build(NODES).await;
     let (_, first) = estate.wait_for_leader(None).await;
     estate.replicas[0]
         .wait_for("all nodes are heard", Duration::from_secs(30), async |replica| {
@@ -445,9 +257,163 @@ async fn killed_and_stopped_at_random_nothing_is_lost_and_nothing_told_twice() {
     estate.stop().await;
 }
 
+/// Interval and timeout of the nodes' targets, in milliseconds.
+const INTERVAL: i64 = 2_000;
+const TIMEOUT: i64 = 1_000;
+
+/// From when to when, in milliseconds.
+type Span = (i64, i64);
+
+/// The depth of each node's queue as the pair has it: every time that one replica or the other answers with.
+type Answered = Vec<BTreeSet<i64>>;
+
+async fn ask_both(addresses: &[String], from: i64) -> Option<Answered> {
+    let mut answered = vec![BTreeSet::new(); NODES];
+    let mut somebody = false;
+    for address in addresses {
+        let now = millis();
+        let url = reqwest::Url::parse_with_params(
+            &format!("http://{address}/api/v1/query"),
+            [
+                ("query", format!("shop_queue_depth[{}ms]", now - from)),
+                ("time", (now as f64 / 1000.0).to_string()),
+            ],
+        );
+        let Ok(answer) = patient().get(url.unwrap()).send().await else {
+            continue;
+        };
+        let answer: Value = answer.json().await.unwrap_or_default();
+        let Some(series) = answer["data"]["result"].as_array() else {
+            continue;
+        };
+        somebody = true;
+        for series in series {
+            let node = series["metric"]["node"]
+                .as_str()
+                .and_then(|name| name.strip_prefix("web-"));
+            let times = &mut answered[node.unwrap().parse::<usize>().unwrap()];
+            for value in series["values"].as_array().unwrap() {
+                times.insert((value[0].as_f64().unwrap() * 1000.0).round() as i64);
+            }
+        }
+    }
+    somebody.then_some(answered)
+}
+
+/// How long a request waits does not matter to what is judged here.
+fn patient() -> reqwest::Client {
+    reqwest::Client::builder()
+        .timeout(Duration::from_secs(20))
+        .no_proxy()
+        .build()
+        .unwrap()
+}
+
+fn millis() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+/// How long the machine let a thread that wanted 20 ms wait for more, and when: what it does to this process it does
+/// to the others.
+struct Stalls(Arc<Mutex<Vec<Span>>>);
+
+impl Stalls {
+    fn watch() -> Self {
+        let stalls = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::downgrade(&stalls);
+        std::thread::spawn(move || {
+            let mut last = millis();
+            while let Some(seen) = seen.upgrade() {
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "measures how late the machine wakes a thread"
+                )]
+                std::thread::sleep(Duration::from_millis(20));
+                let now = millis();
+                if now - last > 100 {
+                    seen.lock().unwrap().push((last, now));
+                }
+                last = now;
+            }
+        });
+        Self(stalls)
+    }
+
+    fn all(&self) -> Vec<Span> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+/// How much of `from..to` lies in these times.
+fn within(times: &[Span], from: i64, to: i64) -> i64 {
+    let shared = |(begin, end): &Span| (to.min(*end) - from.max(*begin)).max(0);
+    times.iter().map(shared).sum()
+}
+
+/// The longest step between samples, having held each to what was possible.
+///
+/// Judged by the samples' own times and nothing else, so neither a slow test nor a slow answer is a gap or hides one.
+/// Whatever the exporter was asked is in the answer: between two neighbouring samples there is the request of the first
+/// and no other. And it was asked in time: a step is at most two intervals (a gap of one, which is promised), and
+/// longer only by as long as the node itself was down or the machine stood still, as measured. A node is down from its
+/// SIGTERM until it runs again, the last sending of what is queued included: some 100 ms on an idle machine, seconds
+/// on a busy one, and nobody else scrapes its targets meanwhile.
+fn longest_step(node: usize, times: &BTreeSet<i64>, asked: &[i64], downs: &[Span], stalls: &[Span]) -> i64 {
+    let times: Vec<i64> = times.iter().copied().collect();
+    let mut longest = 0;
+    for pair in times.windows(2) {
+        let (from, to) = (pair[0], pair[1]);
+        let (down, stalled) = (within(downs, from, to), within(stalls, from, to));
+        let step = to - from;
+        assert!(
+            step <= 2 * INTERVAL + down + stalled,
+            "web-{node}: no sample for {step} ms from {from}, though it was down for {down} ms only and the machine \
+             stood still for {stalled} ms"
+        );
+        // Two clocks of one machine are not quite the same.
+        let window = from - INTERVAL / 20..to - INTERVAL / 20;
+        let requests = asked.iter().filter(|at| window.contains(at)).count();
+        // A scrape that a node's end or its timeout cuts off has been asked for, and was never a sample.
+        let cut_off = usize::from(down > 0) + usize::from(stalled > TIMEOUT / 2);
+        assert!(
+            requests <= 1 + cut_off,
+            "web-{node}: {requests} scrapes from {from} to {to}, and one sample"
+        );
+        longest = longest.max(step);
+    }
+    longest
+}
+
+/// Scrapes at 0, 2, 4, 6 and 8 s, of which the pair has all but these.
+fn judged_without(missing: &[i64], downs: &[Span]) -> i64 {
+    let asked: Vec<i64> = (0..5).map(|nth| nth * INTERVAL + 3).collect();
+    let times = (0..5).map(|nth| nth * INTERVAL);
+    let times = times.filter(|time| !missing.contains(time)).collect();
+    longest_step(0, &times, &asked, downs, &[])
+}
+
+#[test]
+fn a_step_is_as_long_as_the_machine_made_it() {
+    assert_eq!(judged_without(&[], &[]), 2_000);
+    assert_eq!(judged_without(&[4_000], &[(3_900, 4_100)]), 4_000);
+}
+
+#[test]
+#[should_panic(expected = "2 scrapes from 2000 to 6000, and one sample")]
+fn a_lost_sample_is_noticed() {
+    judged_without(&[4_000], &[]);
+}
+
+#[test]
+#[should_panic(expected = "no sample for 6000 ms")]
+fn a_gap_is_noticed() {
+    judged_without(&[4_000, 6_000], &[(3_900, 4_100)]);
+}
+
 #[tokio::test]
 async fn a_rolling_restart_leaves_no_gap_and_tells_nobody() {
-    let mut estate = Estate::build().await;
+    let stalls = Stalls::watch();
+    let mut estate = Estate::build(NODES).await;
     estate.wait_for_leader(None).await;
     estate.breach(0, true);
     estate.replicas[0]
@@ -456,7 +422,21 @@ async fn a_rolling_restart_leaves_no_gap_and_tells_nobody() {
         })
         .await;
     tokio::time::sleep(Duration::from_secs(10)).await;
-    let began = seconds();
+    let began = millis();
+    let addresses: Vec<String> = estate.replicas.iter().map(|one| one.address.clone()).collect();
+    // Meanwhile somebody asks the pair, again and again.
+    let enough = Arc::new(AtomicBool::new(false));
+    let asking = tokio::spawn({
+        let (addresses, enough) = (addresses.clone(), Arc::clone(&enough));
+        async move {
+            let mut answers = Vec::new();
+            while !enough.load(Ordering::Relaxed) {
+                answers.push(ask_both(&addresses, began).await);
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            answers
+        }
+    });
     for nth in 0..2 {
         restart(&mut estate.replicas[nth]).await;
         // As a StatefulSet does: the next one goes once this one is ready.
@@ -466,39 +446,49 @@ async fn a_rolling_restart_leaves_no_gap_and_tells_nobody() {
             })
             .await;
     }
-    for nth in 0..NODES {
-        restart(&mut estate.nodes[nth]).await;
+    let mut downs: Vec<Vec<Span>> = vec![Vec::new(); NODES];
+    for (nth, downs) in downs.iter_mut().enumerate() {
+        downs.push(restart(&mut estate.nodes[nth]).await);
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
     tokio::time::sleep(Duration::from_secs(15)).await;
-    let ended = seconds() - 5.0;
-    // The pair answers: what one of them has counts.
-    for node in 1..NODES {
-        let expr = format!("shop_queue_depth{{node=\"web-{node}\"}}");
-        let mut times = BTreeSet::new();
-        for replica in &estate.replicas {
-            let url = reqwest::Url::parse_with_params(
-                &replica.url("/api/v1/query"),
-                [
-                    ("query", format!("{expr}[{}s]", (ended - began) as i64)),
-                    ("time", ended.to_string()),
-                ],
-            )
-            .unwrap();
-            let data = replica
-                .api(&format!("{}?{}", url.path(), url.query().unwrap()))
-                .await;
-            for value in data["result"][0]["values"].as_array().unwrap() {
-                times.insert((value[0].as_f64().unwrap() * 1000.0) as i64);
-            }
+    enough.store(true, Ordering::Relaxed);
+    let meanwhile = asking.await.unwrap();
+    let last = ask_both(&addresses, began).await.expect("both run");
+    let stalls = stalls.all();
+    let mut unanswered = 0;
+    for answered in meanwhile.iter().chain([&Some(last.clone())]) {
+        let Some(answered) = answered else {
+            unanswered += 1;
+            continue;
+        };
+        for (node, times) in answered.iter().enumerate() {
+            let asked = estate.exporters[node].asked();
+            longest_step(node, times, &asked, &downs[node], &stalls);
         }
-        let times: Vec<i64> = times.into_iter().collect();
-        let gap = times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
-        println!("web-{node}: {} samples, longest step {gap} ms", times.len());
-        // A step of two intervals is one missing sample; a machine that is busy with other tests adds its own.
-        let most = if long_run() { 4_500 } else { 15_000 };
-        assert!(gap <= most, "a gap of {gap} ms in {expr}");
     }
+    assert_eq!(unanswered, 0, "times that neither replica answered");
+    for (node, times) in last.iter().enumerate() {
+        let asked = estate.exporters[node].asked();
+        let longest = longest_step(node, times, &asked, &downs[node], &stalls);
+        let down = within(&downs[node], began, millis());
+        println!(
+            "web-{node}: {} samples, longest step {longest} ms, down for {down} ms",
+            times.len()
+        );
+        // The last that was scraped has come through, too.
+        let newest = times.last().copied().unwrap_or_default();
+        let missing = asked.iter().filter(|at| **at > newest + INTERVAL).count();
+        assert!(
+            missing <= 2,
+            "web-{node}: the last {missing} scrapes are not answered"
+        );
+    }
+    println!(
+        "asked {} times meanwhile; the machine stood still for {} ms",
+        meanwhile.len(),
+        within(&stalls, began, millis())
+    );
     let said: Vec<String> = estate
         .slack
         .posted()
@@ -519,11 +509,13 @@ async fn a_rolling_restart_leaves_no_gap_and_tells_nobody() {
     estate.stop().await;
 }
 
-/// SIGTERM, the end, the same command again.
-async fn restart(process: &mut Skopos) {
+/// SIGTERM, the end, the same command again; the time from the first to the last.
+async fn restart(process: &mut Skopos) -> Span {
+    let began = millis();
     process.signal("-TERM");
     process.wait_for_end().await;
     process.kill_and_restart();
+    (began, millis())
 }
 
 /// The blocks of a manual, by language.

@@ -169,11 +169,18 @@ async fn a_real_victoria_metrics_takes_what_we_send() {
         Command::new(program)
             .arg(format!("-storageDataPath={}", folder.path().join("vm").display()))
             .arg(format!("-httpListenAddr=127.0.0.1:{port}"))
+            .args(["-httpAuth.username=skopos", "-httpAuth.password=open sesame"])
             .arg("-search.latencyOffset=0s"),
     );
-    let url = format!("http://127.0.0.1:{port}");
+    let url = format!("http://skopos:open%20sesame@127.0.0.1:{port}");
     answers(&format!("{url}/health")).await;
-    let config = format!("{SENDS}remote_write: [{{ url: '{url}/api/v1/write' }}]\n");
+    std::fs::write(folder.path().join("password"), "open sesame\n").unwrap();
+    let config = format!(
+        "{SENDS}remote_write:
+  - url: 'http://127.0.0.1:{port}/api/v1/write'
+    basic_auth: {{ username: skopos, password_file: password }}
+"
+    );
     let skopos = Skopos::start(folder.path(), &config);
     skopos
         .wait_for(

@@ -31,6 +31,8 @@ mod peers;
 mod process;
 /// Remote write to and from real ones, and who may write what.
 mod remote;
+/// Silences by amtool, on one process and on a pair.
+mod silences;
 /// Two replicas and their nodes on virtual time, with every fault that a seed can name.
 mod sim;
 /// A disk fills: pending, firing, one message, freed, resolved, with `kill -9` in the middle.

@@ -129,6 +129,62 @@ fn every_rule_file_is_shipped_and_every_alert_has_a_runbook() {
     assert!(alerts > 0);
 }
 
+/// Whoever is told of a loss is told a reason, and looks it up.
+#[test]
+fn every_reason_for_a_loss_is_in_the_runbook() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let runbooks = read("rules/runbooks.md");
+    let quoted = regex::Regex::new(r#""([a-z_]+)""#).unwrap();
+    for (file, from, to, alert) in [
+        (
+            "agent/store/accounts.rs",
+            "const REASONS",
+            "\"replaced\"",
+            "SkoposSamplesDropped",
+        ),
+        (
+            "agent/remote/queue/index.rs",
+            "mod reason {",
+            "\n}",
+            "RemoteWriteDropping",
+        ),
+    ] {
+        let text = read(file);
+        let list = text
+            .split(from)
+            .nth(1)
+            .and_then(|rest| rest.split(to).next())
+            .unwrap();
+        let chapter = runbooks.split(&format!("## {alert}\n")).nth(1).unwrap();
+        let chapter = chapter.split("\n## ").next().unwrap();
+        let mut reasons = 0;
+        for found in quoted.captures_iter(list) {
+            reasons += 1;
+            assert!(
+                chapter.contains(&format!("`{}`", &found[1])),
+                "the runbook of {alert} does not explain {}",
+                &found[1]
+            );
+        }
+        assert!(reasons >= 4, "{file}: {reasons} reasons found");
+    }
+}
+
+#[test]
+fn every_dashboard_is_shipped() {
+    let shipped = fs::read_to_string(root().join("agent/shipped.rs")).unwrap();
+    let mut dashboards = 0;
+    for entry in fs::read_dir(root().join("dashboards")).unwrap().flatten() {
+        let name = entry.file_name().into_string().unwrap();
+        dashboards += usize::from(name.ends_with(".json"));
+        assert!(
+            shipped.contains(&format!("include_str!(\"../dashboards/{name}\")")),
+            "dashboards/{name} is not in agent/shipped.rs: what it asks would not count as used"
+        );
+    }
+    assert!(dashboards > 0);
+}
+
 #[test]
 fn the_project_speaks_of_itself_alone() {
     let mut files = Vec::new();

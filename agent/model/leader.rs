@@ -22,6 +22,9 @@ pub struct Leadership {
     /// Running time ([`crate::Clock::running`]) until which `here` and `speaks` may be relied on; beyond it both
     /// are false, whatever they say: this process stood still and the world went on. None is for good.
     pub until: Option<Duration>,
+    /// It speaks without having heard what the other replica told since this process last did: what it says may be a
+    /// repeat.
+    pub unaware: bool,
 }
 
 impl Leadership {
@@ -33,6 +36,7 @@ impl Leadership {
             speaks: true,
             epoch: 1,
             until: None,
+            unaware: false,
         }
     }
 

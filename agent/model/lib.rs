@@ -30,7 +30,7 @@ pub use labels::{Labels, LabelsBuilder};
 pub use leader::{Arbiter, ArbiterError, Leadership, Lease, Revision};
 pub use ledger::Ledger;
 pub use matcher::{MatchOp, Matcher};
-pub use presence::{AllHere, Presence, Silent};
+pub use presence::{AllHere, Presence, Silence, Silent};
 pub use record::{Level, LogRecord};
 pub use sample::{Kind, STALE, Sample, is_stale};
 pub use select::{Metadata, Select, SelectError, Series, TimeRange};

@@ -12,10 +12,20 @@ pub const NODE: &str = "node";
 pub struct Silent {
     /// Value of its series' [`NODE`] label.
     pub node: Arc<str>,
-    /// When it was last heard here.
+    /// When it was last heard here, or since when it could have been.
     pub since: Timestamp,
-    /// The other replica hears it: it is we who are deaf, so nothing that its series seem to say here counts.
-    pub elsewhere: bool,
+    pub silence: Silence,
+}
+
+/// What it means that a sender is not heard here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// Nobody hears it.
+    Everywhere,
+    /// The other replica hears it, or may well: it is we who are deaf, so nothing that its series seem to say here counts.
+    Here,
+    /// This process has not listened for long enough to know, so nothing counts either.
+    Unknown,
 }
 
 /// What a replica knows of its senders. Rules ask it before they believe that something is missing.

@@ -2,6 +2,7 @@
 //! by a shared token.
 
 mod backoff;
+mod basic;
 mod client;
 mod plain;
 mod secret;
@@ -9,6 +10,7 @@ pub mod token;
 mod watched;
 
 pub use backoff::Backoff;
+pub use basic::basic;
 pub use client::HttpClient;
 pub use secret::Secret;
 pub use token::Tokens;

@@ -85,6 +85,10 @@ pub(crate) struct Ack {
     pub(crate) words: u64,
 }
 
+fn yes() -> bool {
+    true
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Beat {
     pub(crate) format: Formats,
@@ -108,6 +112,9 @@ pub(crate) struct Beat {
     /// Has what it needs, and copies nothing.
     #[serde(default)]
     pub(crate) ready: bool,
+    /// Knows all that was told, as far as one of two can.
+    #[serde(default = "yes")]
+    pub(crate) aware: bool,
     /// When each sender was last heard; not in every beat.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) heard: Option<BTreeMap<Arc<str>, Timestamp>>,

@@ -12,6 +12,7 @@ use tracing::{info, warn};
 use crate::beat::{Ack, Beat, Formats, Fullness, HEARD_MAX, Last, MAP_BYTES, Part, WORDS_BYTES};
 use crate::config::{Config, Keys};
 use crate::elector::{Elector, Stand};
+use crate::isolation::Isolation;
 use crate::peer::{Got, Order, Peer};
 use crate::speech::{self, Scene};
 use crate::start::{Copied, Other, Start};
@@ -45,6 +46,9 @@ pub(crate) struct Core {
     epoch: u64,
     last: Last,
     leadership: Leadership,
+    isolation: Isolation,
+    /// What our rules said before this process stood still may still be on its way.
+    has_woken: bool,
     quiet_since: Duration,
     ticked_at: Duration,
     was_in_step: bool,
@@ -131,6 +135,8 @@ impl Core {
             } else {
                 Leadership::unknown()
             },
+            isolation: Isolation::default(),
+            has_woken: false,
             quiet_since: now,
             ticked_at: now,
             was_in_step: false,
@@ -166,7 +172,8 @@ impl Core {
     }
 
     /// Looks at everything as it stands; what follows for who leads and who speaks.
-    pub(crate) fn tick(&mut self, now: Duration) -> Leadership {
+    /// `deaf`: there are senders, and none is heard here.
+    pub(crate) fn tick(&mut self, now: Duration, deaf: bool) -> Leadership {
         if self.alone {
             self.tidy(now);
             self.inherit_due = false;
@@ -188,8 +195,15 @@ impl Core {
         if self.start.is_over(now) && self.start.copied == Copied::Wanted {
             self.start.copied = Copied::Done;
         }
+        let isolated = deaf && self.config.peer.is_some() && !self.is_heard(now);
+        if self.isolation.look(now, isolated) {
+            warn!("neither the other replica nor any sender is heard here: the other gets the time to lead");
+        }
         let here = self.open && self.holds(now);
         let speaks = self.open && speech::speaks(&self.scene(now, here));
+        if speaks {
+            self.start.speaks();
+        }
         if speaks || (self.is_heard(now) && self.peer.speaks) {
             self.quiet_since = now;
         }
@@ -201,6 +215,7 @@ impl Core {
             speaks,
             epoch: self.epoch,
             until: Some(good_until.map_or(horizon, |good| good.min(horizon))),
+            unaware: speaks && self.start.is_unaware(now),
         });
         self.leadership.clone()
     }
@@ -215,8 +230,10 @@ impl Core {
     }
 
     pub(crate) fn stand(&self, now: Duration) -> Stand {
+        let yields = self.yields(now);
         Stand {
-            may: self.open,
+            may: self.open && !yields,
+            yields,
             peer_holds: self.is_heard(now) && self.peer.holds,
             peer_is_free: self.config.peer.is_none()
                 || (self.peer.heard_within(now, self.config.out_of_step_after) && !self.peer.holds),
@@ -236,6 +253,11 @@ impl Core {
             self.inherited_at = Some(now);
         }
         due
+    }
+
+    /// Whether what our rules said until now is of before this process stood still.
+    pub(crate) fn takes_woken(&mut self) -> bool {
+        std::mem::take(&mut self.has_woken)
     }
 
     /// Whether a peer should be copied from, and now.
@@ -325,6 +347,7 @@ impl Core {
             in_step: self.peer.follows(now, self.config.out_of_step_after),
             last: self.last.clone(),
             fullness,
+            aware: !self.start.is_unaware(now),
             ready: !matches!(self.start.copied, Copied::Wanted | Copied::Running(_)),
             heard: None,
             map,
@@ -452,7 +475,8 @@ impl Core {
         }
         let whole = *got >= all;
         if whole {
-            self.start.heard_all(asked);
+            self.start
+                .heard_all(asked, self.peer.began_empty, self.peer.aware);
         }
         if whole && self.peer.is_new {
             self.peer.is_new = false;
@@ -491,6 +515,7 @@ impl Core {
         );
         self.start.again(now);
         self.words.doubt_own();
+        self.has_woken = true;
         self.elector.ask_soon(now);
         self.leadership = Leadership {
             here: false,
@@ -586,7 +611,17 @@ impl Core {
             peer_speaks: self.peer.speaks,
             quiet_for: now - self.quiet_since,
             speaking: self.leadership.speaks,
+            yields: self.yields(now),
         }
+    }
+
+    fn yields(&self, now: Duration) -> bool {
+        self.isolation.yields(now, self.config.lease_duration * 2)
+    }
+
+    /// Whether what we do not hear may be said to be silent: not while the other may well hear it, and speaks or could.
+    pub(crate) fn judges(&self, now: Duration) -> bool {
+        self.config.peer.is_none() || self.is_heard(now) || self.leadership.speaks
     }
 
     /// Whether we hold the lease, with the latest epoch that anybody has seen.

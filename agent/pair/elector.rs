@@ -61,6 +61,8 @@ pub(crate) struct Look {
 pub(crate) struct Stand {
     /// Whether we may take a lease that is free.
     pub(crate) may: bool,
+    /// Whether one that we hold should be given back.
+    pub(crate) yields: bool,
     /// The other replica says that it holds a lease that we cannot find.
     pub(crate) peer_holds: bool,
     /// It was just heard to hold none, or there is no other.
@@ -138,6 +140,10 @@ impl Elector {
             return None;
         }
         self.next = now + self.retry;
+        if let Some((lease, over)) = stand.yields.then(|| self.give_back()).flatten() {
+            let takes = false;
+            return Some(Ask::Write { lease, over, takes });
+        }
         Some(match (&self.held, self.in_doubt) {
             (Some(_), false) => self.renewal(stand),
             _ => Ask::Read,
@@ -183,7 +189,7 @@ impl Elector {
                     _ => now,
                 };
                 self.transitions += u64::from(takes);
-                self.held = Some(Held {
+                self.held = lease.holder.is_some().then_some(Held {
                     epoch,
                     since,
                     renewed_at: asked,

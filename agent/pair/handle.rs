@@ -45,6 +45,8 @@ pub(crate) struct Inner {
     /// Known once the task runs.
     pub(crate) near: OnceLock<Near>,
     token: Mutex<Option<(Duration, String)>>,
+    /// Whether it was told that samples have to wait.
+    holding: Mutex<Option<bool>>,
 }
 
 pub(crate) struct Near {
@@ -84,6 +86,7 @@ impl Handle {
             poke: Notify::new(),
             near: OnceLock::new(),
             token: Mutex::new(None),
+            holding: Mutex::new(None),
         }))
     }
 
@@ -232,10 +235,20 @@ impl Serve for Handle {
 impl Inner {
     /// Looks at everything anew and tells who leads.
     pub(crate) fn tick(&self) {
+        let seen = self.near.get().map(|near| &near.seen);
+        let deaf = seen.is_some_and(|seen| (seen.deaf)());
         let (mut core, now) = (self.core.lock(), self.clock.running());
-        let next = core.tick(now);
+        let next = core.tick(now, deaf);
+        let (judges, holds) = (core.judges(now), core.start.holds_samples());
         self.metrics.show(&core, &next, now);
         drop(core);
+        if let Some(seen) = seen {
+            (seen.judge)(judges);
+            let mut told = self.holding.lock();
+            if told.replace(holds) != Some(holds) {
+                (seen.hold)(holds);
+            }
+        }
         self.leads.send_if_modified(|known| {
             let changed = *known != next;
             *known = next;

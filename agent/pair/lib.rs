@@ -10,6 +10,7 @@ mod core;
 mod elector;
 mod file;
 mod handle;
+mod isolation;
 mod merge;
 mod metrics;
 mod pair;

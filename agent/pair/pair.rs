@@ -49,6 +49,13 @@ pub struct Neighbours {
     pub heard: Arc<dyn Fn() -> BTreeMap<Arc<str>, Timestamp> + Send + Sync>,
     /// Told when the peer did, by our clock; of very many senders not all at once.
     pub heard_elsewhere: Arc<dyn Fn(BTreeMap<Arc<str>, Timestamp>) + Send + Sync>,
+    /// Whether there are senders, and we hear none of them.
+    pub deaf: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Told whether a sender that we do not hear may be called silent: while the other replica is not heard, only by
+    /// the one that speaks.
+    pub judge: Arc<dyn Fn(bool) + Send + Sync>,
+    /// Told whether samples have to wait, because older ones are to be copied first; until then they should.
+    pub hold: Arc<dyn Fn(bool) + Send + Sync>,
     pub fullness: Arc<dyn Fn() -> Fullness + Send + Sync>,
     /// Has our rules adopt what the peer's rules had firing: its table lies in the journal under `peer/`.
     pub inherit: Arc<dyn Fn() + Send + Sync>,
@@ -61,6 +68,9 @@ pub struct Neighbours {
 pub(crate) struct Seen {
     pub(crate) heard: Arc<dyn Fn() -> BTreeMap<Arc<str>, Timestamp> + Send + Sync>,
     pub(crate) heard_elsewhere: Arc<dyn Fn(BTreeMap<Arc<str>, Timestamp>) + Send + Sync>,
+    pub(crate) deaf: Arc<dyn Fn() -> bool + Send + Sync>,
+    pub(crate) judge: Arc<dyn Fn(bool) + Send + Sync>,
+    pub(crate) hold: Arc<dyn Fn(bool) + Send + Sync>,
     pub(crate) fullness: Arc<dyn Fn() -> Fullness + Send + Sync>,
 }
 
@@ -90,6 +100,9 @@ impl Pair {
         let seen = Seen {
             heard: near.heard,
             heard_elsewhere: near.heard_elsewhere,
+            deaf: near.deaf,
+            judge: near.judge,
+            hold: near.hold,
             fullness: near.fullness,
         };
         let now = inner.clock.running();
@@ -194,7 +207,7 @@ impl Task {
     /// Does what is due; how long there is nothing more.
     fn step(&mut self) -> Duration {
         let inner = Arc::clone(&self.inner);
-        inner.tick();
+        self.tell(Vec::new());
         self.hand_on();
         let now = inner.clock.running();
         let mut core = inner.core.lock();
@@ -391,7 +404,17 @@ impl Task {
         }
     }
 
-    fn tell(&self, said: Vec<AlertEvent>) {
+    fn tell(&mut self, mut said: Vec<AlertEvent>) {
+        // Notices whether this process stood still.
+        self.inner.tick();
+        if self.inner.core.lock().takes_woken() {
+            while let Some(Ok(event)) = self.events.as_mut().map(mpsc::Receiver::try_recv) {
+                said.push(event);
+            }
+            for event in &mut said {
+                event.known = false;
+            }
+        }
         let (now, wall) = (self.inner.clock.running(), self.inner.clock.now());
         let mut core = self.inner.core.lock();
         for event in said {

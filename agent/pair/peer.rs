@@ -15,6 +15,9 @@ pub(crate) struct Peer {
     nth: u64,
     /// Of this life it has not told all yet.
     pub(crate) is_new: bool,
+    /// It began without data, so it cannot tell what its earlier lives knew.
+    pub(crate) began_empty: bool,
+    pub(crate) aware: bool,
     pub(crate) heard_at: Option<Duration>,
     pub(crate) heard: Option<Timestamp>,
     pub(crate) holds: bool,
@@ -75,6 +78,7 @@ impl Peer {
             *self = Self {
                 behind_since: Some(now),
                 is_new: true,
+                began_empty: !beat.ready,
                 ..Self::default()
             };
         }
@@ -86,6 +90,7 @@ impl Peer {
         self.in_step = beat.in_step;
         self.fullness = beat.fullness;
         self.ready = beat.ready;
+        self.aware = beat.aware;
         order
     }
 

@@ -31,12 +31,18 @@ pub(crate) struct Scene<'a> {
     pub(crate) quiet_for: Duration,
     /// Whether we do.
     pub(crate) speaking: bool,
+    /// The other gets the time to lead.
+    pub(crate) yields: bool,
 }
 
 pub(crate) fn speaks(scene: &Scene<'_>) -> bool {
     let heard_within = |limit: Duration| scene.heard_ago.is_some_and(|ago| ago < limit);
     let looked_ago = scene.looked_ago.unwrap_or(scene.up_for);
     let away = looked_ago >= scene.renew_deadline;
+    // Where nobody can say who leads, it could not take over.
+    if scene.yields && !away {
+        return false;
+    }
     if scene.here {
         // Whoever spoke until now gets the time of a heartbeat to learn who leads.
         let handing_over = heard_within(scene.out_of_step_after)
@@ -108,7 +114,25 @@ mod tests {
             peer_speaks: false,
             quiet_for: seconds(0),
             speaking: false,
+            yields: false,
         }
+    }
+
+    #[test]
+    fn who_lets_the_other_lead_is_quiet_but_not_while_nobody_can_say_who_leads() {
+        let scene = Scene {
+            here: true,
+            speaking: true,
+            yields: true,
+            heard_ago: None,
+            ..scene()
+        };
+        assert!(!speaks(&scene));
+        assert!(speaks(&Scene {
+            here: false,
+            looked_ago: Some(seconds(20)),
+            ..scene
+        }));
     }
 
     #[test]

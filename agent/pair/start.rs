@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use crate::config::Config;
 
+/// After this time the other replica is no longer taken for one that told something meanwhile.
+const UNAWARE: Duration = Duration::from_secs(15 * 60);
+
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Copied {
     /// There is data, or nobody to copy from.
@@ -28,6 +31,11 @@ pub(crate) struct Start {
     pub(crate) since: Duration,
     /// The whole shared map of the other has been heard since.
     caught_up: bool,
+    /// And with it we know all that either told: of two disks with data none is missing.
+    aware: bool,
+    /// We have spoken before that: what we wrote then hides what it knew.
+    spoke_unaware: bool,
+    has_data: bool,
     pub(crate) copied: Copied,
     /// This process stood still before `since`: what lay waiting for it may be old.
     stood: bool,
@@ -52,6 +60,9 @@ impl Start {
             alone: config.peer.is_none(),
             since: now,
             caught_up: false,
+            aware: false,
+            spoke_unaware: false,
+            has_data,
             copied: if has_data {
                 Copied::NotNeeded
             } else {
@@ -65,14 +76,36 @@ impl Start {
     /// This process stood still, and others may have acted.
     pub(crate) fn again(&mut self, now: Duration) {
         self.since = now;
-        self.caught_up = false;
+        (self.caught_up, self.aware, self.spoke_unaware) = (false, false, false);
         self.stood = true;
         self.is_open = false;
     }
 
     /// The whole map of the other has been heard: in the answer to something asked at a time, or unasked.
-    pub(crate) fn heard_all(&mut self, asked: Option<Duration>) {
-        self.caught_up |= !self.stood || asked.is_some_and(|asked| asked >= self.since);
+    /// It may have begun without data, and may not know itself what we told in an earlier life.
+    pub(crate) fn heard_all(&mut self, asked: Option<Duration>, began_empty: bool, aware: bool) {
+        let counts = !self.stood || asked.is_some_and(|asked| asked >= self.since);
+        self.caught_up |= counts;
+        let knows_all = match (self.has_data, !began_empty) {
+            (true, true) | (false, false) => true,
+            (true, false) => false,
+            (false, true) => aware,
+        };
+        self.aware |= counts && knows_all;
+    }
+
+    pub(crate) fn speaks(&mut self) {
+        self.spoke_unaware |= !self.aware;
+    }
+
+    /// Whether samples have to wait, because older ones are still to come.
+    pub(crate) fn holds_samples(&self) -> bool {
+        !self.alone
+            && match self.copied {
+                Copied::Running(_) => true,
+                Copied::Wanted => !self.is_open,
+                Copied::NotNeeded | Copied::Done => false,
+            }
     }
 
     /// Whether we may take a free lease, and act. Once it is so it stays so, until [`Self::again`].
@@ -93,6 +126,11 @@ impl Start {
         let copies = matches!(self.copied, Copied::Wanted | Copied::Running(_)) && other.is_full;
         let lets_lead = copies && (other.holds || waited < self.lead_patience);
         self.caught_up && !lets_lead
+    }
+
+    /// Whether the other replica may have told what this one does not know of.
+    pub(crate) fn is_unaware(&self, now: Duration) -> bool {
+        !self.alone && (self.spoke_unaware || !self.aware) && now.saturating_sub(self.since) < UNAWARE
     }
 
     /// Whether nothing is waited for any more.
@@ -167,20 +205,71 @@ mod tests {
             ..Config::default()
         };
         let mut start = Start::new(Duration::ZERO, true, &config);
-        start.heard_all(None);
+        start.heard_all(None, false, true);
         assert!(start.is_open(Duration::ZERO, FULL));
         let now = Duration::from_secs(100);
         start.again(now);
-        start.heard_all(None);
-        start.heard_all(Some(Duration::from_secs(39)));
+        start.heard_all(None, false, true);
+        start.heard_all(Some(Duration::from_secs(39)), false, true);
         assert!(!start.is_open(now, FULL));
-        start.heard_all(Some(now));
+        start.heard_all(Some(now), false, true);
         assert!(start.is_open(now, FULL));
+    }
+
+    #[test]
+    fn one_that_begins_without_the_other_knows_that_it_may_repeat_it() {
+        let config = Config {
+            peer: Some("http://b".to_owned()),
+            ..Config::default()
+        };
+        let mut start = Start::new(Duration::ZERO, true, &config);
+        let lead = config.lead_patience;
+        assert!(start.is_open(lead, NOBODY) && start.is_unaware(lead));
+        assert!(!start.is_unaware(UNAWARE));
+        start.heard_all(None, true, true);
+        assert!(start.is_unaware(lead), "its disk is gone");
+        start.heard_all(None, false, true);
+        assert!(!start.is_unaware(lead));
+        start.again(UNAWARE);
+        assert!(start.is_unaware(UNAWARE + lead));
+        start.speaks();
+        start.heard_all(Some(UNAWARE + lead), false, true);
+        assert!(start.is_unaware(UNAWARE + lead), "it has spoken");
+        assert!(!start.is_unaware(UNAWARE * 2));
+        let mut fresh = Start::new(Duration::ZERO, false, &config);
+        fresh.heard_all(None, true, true);
+        assert!(!fresh.is_unaware(lead), "nobody can have told anything");
+        let mut fresh = Start::new(Duration::ZERO, false, &config);
+        fresh.heard_all(None, false, false);
+        assert!(
+            fresh.is_unaware(lead),
+            "what this one told is gone, and the other was away"
+        );
+        fresh.heard_all(None, false, true);
+        assert!(!fresh.is_unaware(lead));
+    }
+
+    #[test]
+    fn samples_wait_for_older_ones_that_are_to_be_copied() {
+        let config = Config {
+            peer: Some("http://b".to_owned()),
+            ..Config::default()
+        };
+        let holds = |has_data| Start::new(Duration::ZERO, has_data, &config).holds_samples();
+        assert!(holds(false) && !holds(true));
+        let mut start = Start::new(Duration::ZERO, false, &config);
+        assert!(start.is_open(config.lead_patience, NOBODY) && !start.holds_samples());
+        start.copied = Copied::Running(0.5);
+        assert!(start.holds_samples());
+        start.copied = Copied::Done;
+        assert!(!start.holds_samples());
+        assert!(!Start::new(Duration::ZERO, false, &Config::default()).holds_samples());
     }
 
     #[test]
     fn one_alone_waits_for_nobody() {
         let mut start = Start::new(Duration::ZERO, false, &Config::default());
         assert!(start.is_open(Duration::ZERO, NOBODY));
+        assert!(!start.is_unaware(Duration::ZERO));
     }
 }

@@ -9,4 +9,6 @@ pub mod wire;
 
 pub use copy::{Copied, CopyError, copy};
 pub use queue::OpenError;
-pub use send::{Authorization, Config, Destination, Forward, Limits, Message, Sender, SenderHandle};
+pub use send::{
+    Authorization, BasicAuth, Config, Destination, Forward, Limits, Message, Sender, SenderHandle,
+};

@@ -1,5 +1,7 @@
-//! Rewrites a block at the time it is sent, for those who do not want it as it is: with labels added, or as 1.0.
+//! Rewrites a block at the time it is sent, for those who do not want it as it is: with labels added, as 1.0, or in
+//! parts.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use hashbrown::HashMap;
@@ -123,6 +125,65 @@ impl Whole<'_> {
     }
 }
 
+/// The symbols of a request of 2.0 that is being written: all that a block has, or those of some of its series.
+struct Symbols {
+    is_whole: bool,
+    encoded: Vec<u8>,
+    /// From the block's numbers to ours, where only some are taken over.
+    numbers: HashMap<u32, u32>,
+}
+
+impl Symbols {
+    fn new(is_whole: bool) -> Self {
+        Self {
+            is_whole,
+            encoded: Vec::new(),
+            numbers: HashMap::new(),
+        }
+    }
+
+    /// Before the first series. The first symbol is empty: that is what nothing refers to.
+    fn begin(&mut self, names: &Names<'_>) {
+        if !self.encoded.is_empty() {
+            return;
+        }
+        if !self.is_whole {
+            put_bytes(&mut self.encoded, tag::SYMBOLS, b"");
+            return;
+        }
+        let own = (0..names.table.len() as u32).map(|number| names.text(number));
+        for text in own.chain(names.more.iter().map(|text| text.as_bytes())) {
+            put_bytes(&mut self.encoded, tag::SYMBOLS, text);
+        }
+    }
+
+    fn number(&mut self, names: &Names<'_>, theirs: u32) -> u32 {
+        if self.is_whole {
+            return theirs;
+        }
+        let text = names.text(theirs);
+        if text.is_empty() {
+            return 0;
+        }
+        let next = self.numbers.len() as u32 + 1;
+        let ours = *self.numbers.entry(theirs).or_insert(next);
+        if ours == next {
+            put_bytes(&mut self.encoded, tag::SYMBOLS, text);
+        }
+        ours
+    }
+
+    fn metadata(&mut self, names: &Names<'_>, theirs: &[u8], out: &mut Vec<u8>) {
+        if self.is_whole {
+            out.extend_from_slice(theirs);
+        } else if let Ok(metadata) = Metadata::read(theirs) {
+            put_number(out, tag::TYPE, u64::from(type_number(metadata.kind)));
+            put_number(out, tag::HELP_REF, u64::from(self.number(names, metadata.help)));
+            put_number(out, tag::UNIT_REF, u64::from(self.number(names, metadata.unit)));
+        }
+    }
+}
+
 impl Transcoder {
     pub(crate) fn new() -> Self {
         Self {
@@ -133,22 +194,26 @@ impl Transcoder {
         }
     }
 
-    /// As 2.0, with labels added where they are missing. The block's own symbols keep their numbers.
-    pub(crate) fn two(&mut self, block: &[u8], external: &Labels) -> Result<Vec<u8>, TranscodeError> {
-        let (mut series, mut refs, mut symbols) = (Vec::new(), Vec::new(), Vec::new());
-        self.walk(block, external, |names, whole| {
-            if symbols.is_empty() {
-                let own = (0..names.table.len() as u32).map(|number| names.text(number));
-                for text in own.chain(names.more.iter().map(|text| text.as_bytes())) {
-                    put_bytes(&mut symbols, tag::SYMBOLS, text);
-                }
-            }
+    /// As 2.0, with labels added where they are missing; of the block's series only these. The symbols of a whole
+    /// block keep their numbers; a part has those that it needs.
+    pub(crate) fn two(
+        &mut self,
+        block: &[u8],
+        external: &Labels,
+        part: Option<&Range<usize>>,
+    ) -> Result<Vec<u8>, TranscodeError> {
+        let (mut series, mut refs, mut metadata) = (Vec::new(), Vec::new(), Vec::new());
+        let mut symbols = Symbols::new(part.is_none());
+        self.walk(block, external, part, |names, whole| {
+            symbols.begin(names);
             refs.clear();
             for (name, value) in whole.labels {
-                put_varint(&mut refs, u64::from(*name));
-                put_varint(&mut refs, u64::from(*value));
+                put_varint(&mut refs, u64::from(symbols.number(names, *name)));
+                put_varint(&mut refs, u64::from(symbols.number(names, *value)));
             }
-            let metadata_bytes = match whole.metadata.len() {
+            metadata.clear();
+            symbols.metadata(names, whole.metadata, &mut metadata);
+            let metadata_bytes = match metadata.len() {
                 0 => 0,
                 length => field_bytes(length),
             };
@@ -158,17 +223,23 @@ impl Transcoder {
             put_bytes(&mut series, tag::LABEL_REFS, &refs);
             put_samples(&mut series, whole.samples);
             if metadata_bytes > 0 {
-                put_bytes(&mut series, tag::METADATA, whole.metadata);
+                put_bytes(&mut series, tag::METADATA, &metadata);
             }
         })?;
-        symbols.extend_from_slice(&series);
-        self.pack(&symbols)
+        let mut request = symbols.encoded;
+        request.extend_from_slice(&series);
+        self.pack(&request)
     }
 
-    /// As 1.0, with labels added where they are missing.
-    pub(crate) fn one(&mut self, block: &[u8], external: &Labels) -> Result<Vec<u8>, TranscodeError> {
+    /// As 1.0, with labels added where they are missing; of the block's series only these.
+    pub(crate) fn one(
+        &mut self,
+        block: &[u8],
+        external: &Labels,
+        part: Option<&Range<usize>>,
+    ) -> Result<Vec<u8>, TranscodeError> {
         let mut request = Vec::new();
-        self.walk(block, external, |names, whole| {
+        self.walk(block, external, part, |names, whole| {
             let label_bytes = |name: &u32, value: &u32| {
                 field_bytes(names.text(*name).len()) + field_bytes(names.text(*value).len())
             };
@@ -196,7 +267,7 @@ impl Transcoder {
             return None;
         }
         let (mut request, mut message) = (Vec::new(), Vec::new());
-        let walked = self.walk(block, &Labels::empty(), |names, whole| {
+        let walked = self.walk(block, &Labels::empty(), None, |names, whole| {
             let metadata = Metadata::read(whole.metadata).unwrap_or_default();
             message.clear();
             put_number(&mut message, one::TYPE, u64::from(type_number(metadata.kind)));
@@ -217,6 +288,7 @@ impl Transcoder {
         &mut self,
         block: &[u8],
         external: &Labels,
+        wanted: Option<&Range<usize>>,
         mut each: impl FnMut(&Names<'_>, &Whole<'_>),
     ) -> Result<(), TranscodeError> {
         let request = unpack(block, RAW_BYTES_MAX, &mut self.room)?;
@@ -232,13 +304,17 @@ impl Transcoder {
             .collect();
         let (mut samples, mut refs, mut labels) = (Vec::new(), Vec::new(), Vec::new());
         let mut parts = Parts::new(request);
-        let mut is_first = true;
+        let (mut is_first, mut nth) = (true, 0..);
         while let Some(part) = parts.step()? {
             let Part::Series(message) = part else { continue };
             if is_first {
                 let symbols = request.len() - parts.rest().len() - message.len();
                 self.list = xxh3_64(request.get(..symbols).unwrap_or_default());
                 is_first = false;
+            }
+            let nth = nth.next();
+            if wanted.is_some_and(|wanted| nth.is_none_or(|nth: usize| !wanted.contains(&nth))) {
+                continue;
             }
             let series = Series::read(message, &mut samples)?;
             series.refs(&mut refs)?;
@@ -323,8 +399,8 @@ mod tests {
         let block = block(&[("up", Kind::Gauge), ("x", Kind::Unknown)], &[STALE, -0.0]);
         let labels = Labels::from_pairs([("cluster", "a")]);
         let mut transcoder = Transcoder::new();
-        let two = plain_two(&unpacked(&transcoder.two(&block, &labels).unwrap()));
-        let one = plain_one(&unpacked(&transcoder.one(&block, &labels).unwrap())).0;
+        let two = plain_two(&unpacked(&transcoder.two(&block, &labels, None).unwrap()));
+        let one = plain_one(&unpacked(&transcoder.one(&block, &labels, None).unwrap())).0;
         for series in [two, one] {
             let bits: Vec<u64> = series.iter().map(|series| series.samples[0].0).collect();
             assert_eq!(bits, [0x7ff0_0000_0000_0002, 1 << 63]);
@@ -332,6 +408,42 @@ mod tests {
                 series
                     .iter()
                     .all(|series| series.labels.len() == 3 && series.samples[0].1 == 1_790_000_000_000)
+            );
+        }
+    }
+
+    #[test]
+    fn parts_hold_together_what_the_whole_holds_and_no_symbol_more() {
+        let names: Vec<String> = (0..7).map(|nth| format!("metric_{nth}")).collect();
+        let series: Vec<(&str, Kind)> = names.iter().map(|name| (name.as_str(), Kind::Counter)).collect();
+        let block = block(&series, &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        let labels = Labels::from_pairs([("cluster", "a")]);
+        let mut transcoder = Transcoder::new();
+        for version in [1, 2] {
+            let mut rewrite = |part: Option<&Range<usize>>| {
+                if version == 2 {
+                    let raw = unpacked(&transcoder.two(&block, &labels, part).unwrap());
+                    (plain_two(&raw), raw.len())
+                } else {
+                    let raw = unpacked(&transcoder.one(&block, &labels, part).unwrap());
+                    (plain_one(&raw).0, raw.len())
+                }
+            };
+            let (whole, whole_bytes) = rewrite(None);
+            let parts: Vec<_> = [0..3, 3..4, 4..7]
+                .iter()
+                .map(|part| rewrite(Some(part)))
+                .collect();
+            let together: Vec<_> = parts.iter().flat_map(|(series, _)| series).collect();
+            assert_eq!(
+                format!("{together:?}"),
+                format!("{:?}", whole.iter().collect::<Vec<_>>()),
+                "version {version}"
+            );
+            assert!(
+                parts[1].1 * 3 < whole_bytes,
+                "{} of {whole_bytes} bytes for one series of seven",
+                parts[1].1
             );
         }
     }
@@ -349,7 +461,7 @@ mod tests {
             &[0.0; 5],
         );
         let (mut transcoder, mut told) = (Transcoder::new(), Families::default());
-        transcoder.one(&block, &Labels::empty()).unwrap();
+        transcoder.one(&block, &Labels::empty(), None).unwrap();
         let mut tell = |seconds| {
             let body = transcoder.metadata(&block, &mut told, Duration::from_secs(seconds))?;
             let families = plain_one(&unpacked(&body)).1.into_iter();
@@ -369,8 +481,8 @@ mod tests {
     fn bytes_that_are_no_block_are_an_error() {
         let mut transcoder = Transcoder::new();
         for bytes in [&b""[..], b"nonsense", &[0xff; 40]] {
-            assert!(transcoder.one(bytes, &Labels::empty()).is_err());
-            assert!(transcoder.two(bytes, &Labels::empty()).is_err());
+            assert!(transcoder.one(bytes, &Labels::empty(), None).is_err());
+            assert!(transcoder.two(bytes, &Labels::empty(), None).is_err());
         }
     }
 }

@@ -20,12 +20,14 @@
 //! * An alert that is *missing* is left as it is if its expression has lost a sender that concerns it. What stands
 //!   right of an `unless` is not looked at: without it more would be true, never less.
 //! * Something that is *found* neither begins, ripens nor counts as known if its expression has lost a sender that
-//!   concerns it and that the other replica hears: it is we who are deaf. When neither hears the sender, what is
-//!   found fires: `absent(…)` is then as true as it seems.
+//!   concerns it while it is we who are deaf: the other replica hears it, or we have not listened for long. When
+//!   nobody hears the sender, what is found fires: `absent(…)` is then as true as it seems.
 //! * Of a sender of which the store had nothing when it was last heard (it never was heard here, or the disk was lost)
 //!   nobody knows what it would send: any selector that may match its name has lost it, unless it has a fresh series
 //!   of it. That counts for what is
-//!   found and for taken-up alerts, but not for alerts that began here: they began without it.
+//!   found and for taken-up alerts, but not for alerts that began here: they began without it. It counts too for
+//!   what is found and itself names a sender that the other replica hears: `absent(job_last_run{node="w1"})` may
+//!   have come to be there since.
 //!
 //! Whatever is left so is told as not known.
 
@@ -36,7 +38,7 @@ use std::time::Duration;
 use model::column::GAP;
 use model::labels::METRIC_NAME;
 use model::presence::NODE;
-use model::{Labels, MatchOp, Matcher, Silent, Timestamp};
+use model::{Labels, MatchOp, Matcher, Silence, Silent, Timestamp};
 
 use crate::expr::{Expr, Read, written};
 use crate::silence::Doubted;
@@ -113,7 +115,7 @@ pub(crate) struct Doubts<'a> {
     doubted: Vec<Doubted>,
     at: Timestamp,
     /// What was asked already: one question for each sender is enough for all of a rule's alerts.
-    lost: BTreeMap<(Arc<str>, About), bool>,
+    lost: BTreeMap<(Arc<str>, (About, bool)), bool>,
 }
 
 impl<'a> Doubts<'a> {
@@ -142,15 +144,19 @@ impl<'a> Doubts<'a> {
             let doubted = self.doubted[nth].clone();
             let silent = &doubted.silent;
             let concerns = source.get(NODE).is_none_or(|node| *node == *silent.node);
-            let counts = silent.elsewhere || about != About::Found;
-            if concerns && counts && self.has_lost(&doubted, about).await? {
+            let counts = silent.silence != Silence::Everywhere || about != About::Found;
+            // What we never had may have begun where we do not hear it.
+            let named = about == About::Found
+                && silent.silence == Silence::Here
+                && source.get(NODE) == Some(&*silent.node);
+            if concerns && counts && self.has_lost(&doubted, (about, named)).await? {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    async fn has_lost(&mut self, doubted: &Doubted, about: About) -> Result<bool, String> {
+    async fn has_lost(&mut self, doubted: &Doubted, about: (About, bool)) -> Result<bool, String> {
         let key = (Arc::clone(&doubted.silent.node), about);
         if let Some(known) = self.lost.get(&key) {
             return Ok(*known);
@@ -160,9 +166,9 @@ impl<'a> Doubts<'a> {
         Ok(lost)
     }
 
-    async fn find_lost(&self, doubted: &Doubted, about: About) -> Result<bool, String> {
+    async fn find_lost(&self, doubted: &Doubted, (about, named): (About, bool)) -> Result<bool, String> {
         let silent = &doubted.silent;
-        let stranger = about != About::Missing && self.is_stranger(doubted).await?;
+        let stranger = named || about != About::Missing && self.is_stranger(doubted).await?;
         for read in &self.reads {
             if (about != About::Found && read.excludes) || !read.allows(&silent.node) {
                 continue;

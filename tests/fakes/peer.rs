@@ -24,6 +24,7 @@ pub enum Answer {
 pub struct Peer {
     pub address: String,
     answer: Arc<Mutex<Answer>>,
+    asked: Arc<Mutex<Vec<i64>>>,
 }
 
 impl Peer {
@@ -33,12 +34,13 @@ impl Peer {
         let peer = Self {
             address,
             answer: Arc::new(Mutex::new(answer)),
+            asked: Arc::default(),
         };
-        let answers = Arc::clone(&peer.answer);
+        let (answers, asked) = (Arc::clone(&peer.answer), Arc::clone(&peer.asked));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let answer = answers.lock().unwrap().clone();
-                tokio::spawn(serve(stream, answer));
+                tokio::spawn(serve(stream, answer, Arc::clone(&asked)));
             }
         });
         peer
@@ -47,10 +49,15 @@ impl Peer {
     pub fn set(&self, answer: Answer) {
         *self.answer.lock().unwrap() = answer;
     }
+
+    /// When each request had come whole, in milliseconds of the wall clock.
+    pub fn asked(&self) -> Vec<i64> {
+        self.asked.lock().unwrap().clone()
+    }
 }
 
-/// Whether there was one.
-async fn request(stream: &mut TcpStream) -> bool {
+/// Whether there was one; when it came is noted.
+async fn request(stream: &mut TcpStream, asked: &Mutex<Vec<i64>>) -> bool {
     let mut request = Vec::new();
     let mut buffer = [0; 2048];
     while !request.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -59,11 +66,15 @@ async fn request(stream: &mut TcpStream) -> bool {
             _ => return false,
         }
     }
+    asked
+        .lock()
+        .unwrap()
+        .push(jiff::Timestamp::now().as_millisecond());
     true
 }
 
-async fn serve(mut stream: TcpStream, answer: Answer) {
-    if !request(&mut stream).await {
+async fn serve(mut stream: TcpStream, answer: Answer, asked: Arc<Mutex<Vec<i64>>>) {
+    if !request(&mut stream, &asked).await {
         return;
     }
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nConnection: close\r\n";
@@ -76,7 +87,7 @@ async fn serve(mut stream: TcpStream, answer: Answer) {
         Answer::Kept(body) => {
             let head = head.replace("Connection: close\r\n", "");
             let answer = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
-            while stream.write_all(answer.as_bytes()).await.is_ok() && request(&mut stream).await {}
+            while stream.write_all(answer.as_bytes()).await.is_ok() && request(&mut stream, &asked).await {}
         }
         Answer::Raw(bytes) => _ = stream.write_all(&bytes).await,
         Answer::Endless => {

@@ -152,6 +152,25 @@ impl Browser {
         std::fs::write(path, bytes).unwrap();
     }
 
+    /// What axe-core, whose script is given, finds wrong by WCAG 2.2 AA and by good custom: a line for each rule,
+    /// with the elements.
+    pub async fn accessibility(&self, axe: &str) -> Vec<String> {
+        self.eval(axe).await;
+        let ask = "const done = arguments[arguments.length - 1];
+            axe.run(document, {resultTypes: ['violations'], rules: {'target-size': {enabled: true}}}).then(
+                found => done(found.violations.map(wrong => `${wrong.id}: ${wrong.help}\\n` +
+                    wrong.nodes.slice(0, 5).map(node => `    ${node.html.slice(0, 160)} ${(node.failureSummary || '').replace(/\\s+/g, ' ')}`).join('\\n'))),
+                error => done([String(error)]))";
+        let found = self
+            .post("execute/async", &json!({"script": ask, "args": []}))
+            .await;
+        let found = found.as_array().cloned().unwrap_or_default();
+        found
+            .iter()
+            .map(|line| line.as_str().unwrap_or_default().to_owned())
+            .collect()
+    }
+
     pub async fn press(&self, keys: &str) {
         let mut actions = Vec::new();
         for key in keys.chars() {

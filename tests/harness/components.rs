@@ -34,6 +34,15 @@ pub fn find(program: &str) -> Option<PathBuf> {
     found
 }
 
+/// A file that `tests/setup` has fetched, or a loud word that what needs it is skipped.
+pub fn file(path: &str) -> Option<PathBuf> {
+    let found = Some(cache().join(path)).filter(|file| file.is_file());
+    if found.is_none() {
+        skipped(&format!("{path} (run tests/setup)"));
+    }
+    found
+}
+
 /// Says what is skipped past the test runner's capture, and notes it for the closing line.
 pub fn skipped(what: &str) {
     _ = writeln!(std::io::stderr(), "SKIPPED: {what}");

@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod components;
+pub mod estate;
 pub mod generator;
 pub mod skopos;
 pub mod write;

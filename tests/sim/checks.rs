@@ -133,7 +133,7 @@ impl Check<'_> {
             }
             let due = subject.hold + self.lag;
             let last = subject.episodes.last().filter(|episode| episode.until.is_none());
-            let fires = last.is_some_and(|episode| episode.from + due < self.plan.end);
+            let fires = last.is_some_and(|episode| episode.due + due < self.plan.end);
             let said = states.get(name).copied().unwrap_or(false);
             if fires != said && !(said && self.nobody_remembers(subject, told)) {
                 wrong.push(format!(
@@ -163,10 +163,10 @@ impl Check<'_> {
             .all(|(one, next)| one.until + GRACE < next.from);
         if apart && concerns.iter().all(|trouble| trouble.bearable) {
             let count = u32::try_from(concerns.len()).unwrap_or(u32::MAX);
-            return until.saturating_sub(episode.from) >= subject.hold + self.lag + TAKE_OVER * count;
+            return until.saturating_sub(episode.due) >= subject.hold + self.lag + TAKE_OVER * count;
         }
         // Otherwise only what lay between the troubles counts.
-        let (mut from, mut calm) = (episode.from, Duration::ZERO);
+        let (mut from, mut calm) = (episode.due, Duration::ZERO);
         for trouble in concerns {
             calm = calm.max(trouble.from.saturating_sub(from));
             from = from.max(trouble.until + GRACE);
@@ -210,7 +210,7 @@ impl Check<'_> {
                 let lately = subject.episodes.iter().any(|episode| {
                     episode.from <= told.at && told.at <= episode.end(self.plan.end) + self.lag
                 });
-                if fires && !lately {
+                if fires && !lately && !self.cannot_know(subject, told) {
                     wrong.push(format!(
                         "false alarm: {receiver} heard at {} from {} that {name} fires",
                         clock(told.at),
@@ -220,6 +220,23 @@ impl Check<'_> {
             }
         }
         self.wrong.extend(wrong);
+    }
+
+    /// Who hears neither a node nor the other replica, but others, can only say that the node is silent.
+    fn cannot_know(&self, subject: &Subject, told: &Told) -> bool {
+        let Some(node) = subject.node.filter(|_| subject.name.starts_with("AgentSilent")) else {
+            return false;
+        };
+        let lately = |from: Duration, until: Duration| from <= told.at && told.at <= until + GRACE;
+        let cut = |who: &str| {
+            self.plan.faults.iter().any(|fault| {
+                let ends: Vec<&str> = fault.words.split(' ').collect();
+                let cut = fault.kind == Kind::Partition && ends.contains(&who) && ends.contains(&&*told.from);
+                cut && lately(fault.from, fault.until)
+            })
+        };
+        let other = REPLICAS.into_iter().find(|name| *name != told.from);
+        cut(node) && other.is_some_and(|other| cut(other))
     }
 
     /// Each firing and each end is told once; again only with a mark, and only as often as something was killed,
@@ -342,7 +359,10 @@ impl Check<'_> {
                 }
                 let lost = REPLICAS.map(|replica| self.lost(replica, read.at));
                 for nth in [0, 1] {
-                    let excused = lost[nth] && (has[1 - nth] || lost[1 - nth]);
+                    // What the one lost before it was safe the other could not copy from it.
+                    let emptied = REPLICAS.map(|replica| self.emptied(replica, read.at));
+                    let gone = has[1 - nth] || lost[1 - nth] || emptied[1 - nth];
+                    let excused = lost[nth] && gone || emptied[nth] && lost[1 - nth];
                     if !has[nth] && !excused {
                         missing.entry(REPLICAS[nth]).or_insert((0, read.at)).0 += 1;
                     }
@@ -399,6 +419,11 @@ impl Check<'_> {
         }
         wrong.truncate(3);
         self.wrong.extend(wrong);
+    }
+
+    fn emptied(&self, name: &str, since: Duration) -> bool {
+        let mut blows = self.world.blows.iter();
+        blows.any(|blow| blow.name == name && blow.emptied && since <= blow.at)
     }
 
     /// Whether a machine has lost since then what it had on its disk, or the disk did not take what was only in memory.

@@ -10,6 +10,10 @@ use super::world::World;
 
 /// A sender is silent once nobody has heard it for so long.
 pub const SILENT: Duration = Duration::from_secs(30);
+/// A series that nobody has ended is read for so long.
+const LOOKBACK: Duration = Duration::from_secs(300);
+/// A node has read everything once so long after its start.
+const FIRST_READ: Duration = Duration::from_secs(20);
 
 /// A stretch of time in which an alert's expression was true, as far as its nodes have said.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,6 +21,8 @@ pub struct Episode {
     pub from: Duration,
     /// None: to the end of the run.
     pub until: Option<Duration>,
+    /// From when on it could be known.
+    pub due: Duration,
 }
 
 /// One alert of the rules, and when it was true.
@@ -65,7 +71,8 @@ type Changes = BTreeMap<(Duration, usize), bool>;
 /// What was so over time: a node that says nothing is as it last said.
 pub fn subjects(world: &World) -> Vec<Subject> {
     let grounds = &world.grounds;
-    let load = changes(grounds, |facts| facts.load > 0.5);
+    let mut load = changes(grounds, |facts| facts.load > 0.5);
+    forget(&mut load, world);
     let gone = changes(grounds, |facts| !facts.job);
     let second = Duration::from_secs(1);
     let mut subjects = Vec::new();
@@ -82,7 +89,10 @@ pub fn subjects(world: &World) -> Vec<Subject> {
         subjects.push(about("AgentSilent", 0, silences(&ground.heard.lock())));
         if nth == 0 {
             // What a silent node would have sent is as gone as it seems.
-            let gone = either(episodes(&gone, is), silences(&ground.heard.lock()));
+            let mut gone = either(episodes(&gone, is), silences(&ground.heard.lock()));
+            for episode in &mut gone {
+                episode.due = unnoticed(episode.from, node, world);
+            }
             subjects.push(about("JobGone", 30, gone));
         }
     }
@@ -117,14 +127,42 @@ fn episodes(changes: &Changes, is_true: impl Fn(&BTreeMap<usize, bool>) -> bool)
                 episodes.push(Episode {
                     from: since,
                     until: Some(*at),
+                    due: since,
                 });
                 from = None;
             }
             _ => {}
         }
     }
-    episodes.extend(from.map(|from| Episode { from, until: None }));
+    let last = from.map(|from| Episode {
+        from,
+        until: None,
+        due: from,
+    });
+    episodes.extend(last);
     episodes
+}
+
+/// Of a node that was down when all that was known of it was lost, nothing is so until it comes back.
+fn forget(changes: &mut Changes, world: &World) {
+    for loss in world.blows.iter().filter(|blow| blow.all) {
+        for (nth, ground) in world.grounds.iter().enumerate() {
+            let after = loss.at..loss.until.unwrap_or(loss.at) + SILENT;
+            if !ground.heard.lock().iter().any(|at| after.contains(at)) {
+                changes.insert((loss.at, nth), false);
+            }
+        }
+    }
+}
+
+/// What went away while its node was down is not noticed: the node no longer knows that it was there, and nobody ends it.
+fn unnoticed(from: Duration, node: &str, world: &World) -> Duration {
+    let downs = world.blows.iter().filter(|blow| blow.name == node);
+    let mut hidden = downs.filter(|down| {
+        let back = down.until.unwrap_or(Duration::MAX);
+        back <= from && from <= back.saturating_add(FIRST_READ)
+    });
+    hidden.next().map_or(from, |down| down.at + LOOKBACK)
 }
 
 /// Times in which neither replica heard a node, that had been heard before.
@@ -135,6 +173,7 @@ fn silences(heard: &[Duration]) -> Vec<Episode> {
         .map(|(last, next)| Episode {
             from: *last + SILENT,
             until: Some(*next),
+            due: *last + SILENT,
         })
         .collect()
 }

@@ -62,7 +62,7 @@ impl Core {
             return;
         }
         self.board.took();
-        let may_repeat = lane.suspects.remove(key);
+        let may_repeat = lane.suspects.remove(key) || self.leadership.unaware;
         if let Some(waiting) = lane.waiting.get_mut(key) {
             waiting.may_repeat |= may_repeat;
             self.drops("coalesced");

@@ -224,6 +224,7 @@ async fn only_the_leader_sends_and_the_next_one_goes_on_where_it_stopped() {
         speaks: false,
         epoch: 2,
         until: None,
+        unaware: false,
     };
     let back = Leadership {
         holder: None,
@@ -231,6 +232,7 @@ async fn only_the_leader_sends_and_the_next_one_goes_on_where_it_stopped() {
         speaks: true,
         epoch: 3,
         until: None,
+        unaware: false,
     };
     world.fires("Down", "a").await;
     world.wait(minutes(1)).await;

@@ -22,6 +22,7 @@ fn speaks(epoch: u64, until: Duration) -> Leadership {
         speaks: true,
         epoch,
         until: Some(until),
+        unaware: false,
     }
 }
 
@@ -32,6 +33,7 @@ fn follows(epoch: u64) -> Leadership {
         speaks: false,
         epoch,
         until: None,
+        unaware: false,
     }
 }
 

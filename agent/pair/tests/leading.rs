@@ -1,5 +1,6 @@
 //! Who leads and who speaks, through kills, pauses, partitions and an arbiter that is away.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use model::outside::Call;
@@ -33,11 +34,6 @@ async fn after_a_kill_the_other_takes_over_within_15_seconds_with_a_higher_epoch
         let mut world = World::running().await;
         world.wait(millis(offset * 137)).await;
         let before = world.a.view().epoch;
-        println!(
-            "BEATS {} {:?}",
-            world.a.metric("skopos_pair_beats_total"),
-            std::time::Instant::now()
-        );
         world.kill("a");
         let (acted, after) = world
             .wait_until(seconds(20), |world| world.leads("b") && world.speaks("b"))
@@ -57,6 +53,44 @@ async fn after_a_kill_the_other_takes_over_within_15_seconds_with_a_higher_epoch
         assert_eq!(world.a.view().epoch, after);
         assert_eq!(world.a.view().holder.as_deref(), Some("b"));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_hears_nobody_at_all_lets_the_other_lead() {
+    let mut world = World::running().await;
+    world.a.deaf.store(true, Ordering::Relaxed);
+    assert_eq!(world.wait(seconds(60)).await, super::world::Acted::default());
+    assert!(world.leads("a"), "the other one can tell it who is heard");
+    world.cut(&[("a", "b"), ("b", "a")]);
+    let (acted, after) = world
+        .wait_until(seconds(40), |world| world.leads("b") && world.speaks("b"))
+        .await;
+    assert!(after.unwrap() <= seconds(20), "{after:?}");
+    assert_eq!(acted.both_speak, Duration::ZERO);
+    assert!(!world.a.judges.load(Ordering::Relaxed) && world.b.judges.load(Ordering::Relaxed));
+    assert_eq!(world.wait(seconds(300)).await.both_speak, Duration::ZERO);
+    assert!(world.leads("b"));
+    world.cut(&[]);
+    world.wait(seconds(10)).await;
+    assert!(world.a.judges.load(Ordering::Relaxed));
+    world.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nobody_takes_over_from_one_that_hears_nobody_it_leads_on() {
+    let mut world = World::running().await;
+    world.kill("b");
+    world.wait(seconds(60)).await;
+    world.a.deaf.store(true, Ordering::Relaxed);
+    let (acted, after) = world.wait_until(seconds(10), |world| !world.speaks("a")).await;
+    assert!(after.is_some() && acted.both_lead == Duration::ZERO);
+    let (_, after) = world
+        .wait_until(seconds(60), |world| world.leads("a") && world.speaks("a"))
+        .await;
+    assert!(after.unwrap() <= seconds(35), "{after:?}");
+    assert!(world.a.judges.load(Ordering::Relaxed));
+    world.wait(seconds(300)).await;
+    assert!(world.leads("a") && world.speaks("a"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -360,6 +394,8 @@ async fn an_empty_replica_copies_from_the_fuller_one_and_lets_it_lead() {
     world.wait(seconds(8)).await;
     assert!(world.leads("b") && !world.leads("a"));
     assert_eq!(world.a.view().state, "copying 40 %");
+    let holds = |replica: &super::world::Replica| replica.holds.load(Ordering::Relaxed);
+    assert!(holds(&world.a) && !holds(&world.b));
     world.kill("b");
     // It is being copied to, and the fuller one has had its time.
     let (_, after) = world.wait_until(seconds(60), |world| world.leads("a")).await;
@@ -378,8 +414,13 @@ async fn copying_that_does_not_end_is_given_up() {
     world.start("b");
     world.wait(seconds(59)).await;
     assert!(world.a.view().state.starts_with("copying"));
+    assert!(world.a.holds.load(Ordering::Relaxed));
     world.wait(seconds(5)).await;
     assert_eq!(world.a.view().state, "ready");
+    assert!(
+        !world.a.holds.load(Ordering::Relaxed),
+        "samples wait for nothing any more"
+    );
 }
 
 #[tokio::test(start_paused = true)]

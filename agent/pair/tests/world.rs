@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -298,6 +299,10 @@ pub(super) struct Replica {
     pub(super) fullness: Arc<Mutex<Fullness>>,
     pub(super) heard: Arc<Mutex<BTreeMap<Arc<str>, Timestamp>>>,
     pub(super) heard_elsewhere: Arc<Mutex<BTreeMap<Arc<str>, Timestamp>>>,
+    pub(super) deaf: Arc<AtomicBool>,
+    /// What it was last told.
+    pub(super) judges: Arc<AtomicBool>,
+    pub(super) holds: Arc<AtomicBool>,
     pub(super) inherited: Arc<Mutex<u32>>,
     /// How long copying takes, and how often it was begun.
     pub(super) copying: Arc<Mutex<(Duration, u32)>>,
@@ -338,6 +343,9 @@ impl World {
             })),
             heard: Arc::default(),
             heard_elsewhere: Arc::default(),
+            deaf: Arc::default(),
+            judges: Arc::default(),
+            holds: Arc::default(),
             inherited: Arc::default(),
             copying: Arc::new(Mutex::new((seconds(5), 0))),
             life: None,
@@ -409,6 +417,8 @@ impl World {
             Arc::clone(&replica.heard_elsewhere),
             Arc::clone(&replica.inherited),
         );
+        let (deaf, judges) = (Arc::clone(&replica.deaf), Arc::clone(&replica.judges));
+        let holds = Arc::clone(&replica.holds);
         let (copying, filled) = (Arc::clone(&replica.copying), Arc::clone(&replica.fullness));
         let near = Neighbours {
             client: Arc::new(Line {
@@ -420,6 +430,9 @@ impl World {
             merged: out,
             heard: Arc::new(move || heard.lock().clone()),
             heard_elsewhere: Arc::new(move |heard| *elsewhere.lock() = heard),
+            deaf: Arc::new(move || deaf.load(Ordering::Relaxed)),
+            judge: Arc::new(move |may| judges.store(may, Ordering::Relaxed)),
+            hold: Arc::new(move |held| holds.store(held, Ordering::Relaxed)),
             fullness: Arc::new(move || *fullness.lock()),
             inherit: Arc::new(move || *inherited.lock() += 1),
             copy: Arc::new(move |_, _, progress| {

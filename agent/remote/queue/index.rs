@@ -26,6 +26,8 @@ pub(crate) mod reason {
     pub(crate) const DAMAGED: &str = "damaged";
     /// The receiver will never take them.
     pub(crate) const REJECTED: &str = "rejected";
+    /// The receiver takes no request as long as that, though it holds a single series.
+    pub(crate) const TOO_LARGE: &str = "too_large";
     /// The encoder was behind and the channel to it full.
     pub(crate) const BEHIND: &str = "behind";
     /// The store no longer knew what the series were.
@@ -502,8 +504,8 @@ impl Index {
         }
     }
 
-    /// What was being sent is answered for good: so many samples given, the others rejected.
-    pub(crate) fn passed(&mut self, nth: usize, given: u64) {
+    /// What was being sent is answered for good: so many samples given, so many too large, the others rejected.
+    pub(crate) fn passed(&mut self, nth: usize, given: u64, too_large: u64) {
         let Some(place) = self.places.get_mut(nth) else {
             return;
         };
@@ -513,7 +515,9 @@ impl Index {
         let given = given.min(flying.samples);
         place.waiting = place.waiting.saturating_sub(given);
         place.given += given;
-        place.drop_samples(flying.samples - given, reason::REJECTED);
+        let too_large = too_large.min(flying.samples - given);
+        place.drop_samples(too_large, reason::TOO_LARGE);
+        place.drop_samples(flying.samples - given - too_large, reason::REJECTED);
         if flying.lost.is_some() {
             return;
         }

@@ -186,9 +186,15 @@ impl Queue {
         self.index.lock().is_wanted(nth)
     }
 
-    /// See [`Index::passed`].
+    /// See [`Index::passed`]; nothing was too large.
+    #[cfg(test)]
     pub(crate) fn passed(&self, nth: usize, given: u64) {
-        self.index.lock().passed(nth, given);
+        self.passed_but(nth, given, 0);
+    }
+
+    /// See [`Index::passed`].
+    pub(crate) fn passed_but(&self, nth: usize, given: u64, too_large: u64) {
+        self.index.lock().passed(nth, given, too_large);
     }
 
     /// None for a destination that there is not.

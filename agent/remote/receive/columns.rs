@@ -29,6 +29,8 @@ struct Open {
 #[derive(Default)]
 pub(crate) struct Committed {
     pub(crate) kept: Kept,
+    /// Time of the newest sample.
+    pub(crate) newest: Option<Timestamp>,
     /// Targets and times with series that the store has forgotten.
     pub(crate) damaged: BTreeMap<(u32, i64), Damage>,
 }
@@ -91,6 +93,7 @@ impl Columns {
         let mut all = Committed::default();
         self.first_length = self.open.first().map_or(0, |open| open.series.len());
         self.open.sort_by_key(|open| open.time);
+        all.newest = self.open.last().map(|open| Timestamp(open.time));
         for open in self.open.drain(..) {
             let length = open.series.len();
             let kept = keep.commit(Column {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::column::Kept;
-use model::{Keep, KeepError, SeriesDesc, SeriesRef};
+use model::{Keep, KeepError, SeriesDesc, SeriesRef, Timestamp};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::cache::{AGAIN, About, Cache, NONE};
@@ -40,6 +40,7 @@ pub(crate) enum Failure {
 pub(crate) struct Counts {
     pub(crate) samples: usize,
     pub(crate) kept: Kept,
+    pub(crate) newest: Option<Timestamp>,
     /// Further ahead than the clocks of two machines may be apart.
     pub(crate) out_of_bounds: usize,
     pub(crate) native_histograms: usize,
@@ -126,6 +127,7 @@ impl Intake<'_> {
         let cache = &*self.cache;
         let committed = room.columns.commit(self.keep, |target| cache.id(target));
         self.counts.kept = committed.kept;
+        self.counts.newest = committed.newest;
         if !committed.damaged.is_empty() {
             self.repair(protocol, request, room, committed.damaged)?;
         }

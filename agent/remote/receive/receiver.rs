@@ -42,6 +42,8 @@ pub struct Receiver {
     pub(crate) expected: Mutex<Option<BTreeSet<Arc<str>>>>,
     epoch: OnceLock<Arc<dyn Fn() -> u64 + Send + Sync>>,
     held: AtomicBool,
+    /// Whether it may say of a node that nobody hears it.
+    pub(crate) judges: AtomicBool,
     /// Running milliseconds since which senders could have been heard without a break.
     pub(crate) listening: AtomicI64,
     pub(crate) watch: Mutex<Watch>,
@@ -72,6 +74,7 @@ impl Receiver {
             expected: Mutex::default(),
             epoch: OnceLock::new(),
             held: AtomicBool::new(false),
+            judges: AtomicBool::new(true),
             listening: AtomicI64::new(running),
             watch: Mutex::new(Watch::new(running)),
             decoding_bytes: AtomicUsize::new(0),
@@ -167,7 +170,7 @@ impl Receiver {
         self.account.request(&counts);
         let took = self.clock.running().saturating_sub(started);
         self.account.duration.observe(took.as_secs_f64());
-        sender.hear(self.clock.now(), millis(self.clock.running()));
+        sender.hear(self.clock.now(), millis(self.clock.running()), counts.newest);
         Ok(counts)
     }
 

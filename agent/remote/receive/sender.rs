@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use model::column::GAP;
 use model::outside::{Identity, Role};
-use model::{Timestamp, view};
+use model::{Silence, Timestamp, view};
 use parking_lot::Mutex;
 
 use super::cache::Cache;
@@ -30,25 +31,21 @@ pub(crate) struct State {
     /// The time that the journal has.
     pub(crate) written: Option<Timestamp>,
     pub(crate) silent: Option<Silence>,
-    /// Its series have been ended provisionally since it was last heard.
-    pub(crate) said: bool,
+    /// Where its series have been ended provisionally since it was last heard.
+    pub(crate) said: Option<Timestamp>,
     /// When that was last said, in running time.
     pub(crate) said_at: i64,
     /// It has been heard by this process, and not only by the one before.
     pub(crate) here: bool,
+    /// When a request last came with a sample of about that time. What waited in the socket while this process stood
+    /// still tells of before.
+    pub(crate) fresh: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Heard {
     pub(crate) wall: Timestamp,
     pub(crate) running: i64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Silence {
-    /// Only here: the other replica hears it.
-    Here,
-    Everywhere,
 }
 
 impl Sender {
@@ -62,9 +59,10 @@ impl Sender {
                 elsewhere: None,
                 written: None,
                 silent: None,
-                said: false,
+                said: None,
                 said_at: 0,
                 here: false,
+                fresh: None,
             }),
             series: AtomicUsize::new(0),
             samples: AtomicU64::new(0),
@@ -75,12 +73,15 @@ impl Sender {
         self.identity.role == Role::Node
     }
 
-    pub(crate) fn hear(&self, wall: Timestamp, running: i64) {
+    pub(crate) fn hear(&self, wall: Timestamp, running: i64, newest: Option<Timestamp>) {
         let mut state = self.state.lock();
         state.heard = Some(Heard { wall, running });
         state.silent = None;
-        state.said = false;
+        state.said = None;
         state.here = true;
+        if newest.is_some_and(|newest| newest + GAP > wall) {
+            state.fresh = Some(running);
+        }
     }
 
     /// The other replica heard it then, by its clock.
@@ -119,8 +120,13 @@ impl State {
 
     /// How long neither replica has heard it.
     pub(crate) fn age_everywhere(&self, running: i64) -> Duration {
-        let elsewhere = self.elsewhere.map(|heard| age(running, heard.running));
-        elsewhere.map_or(self.age(running), |elsewhere| elsewhere.min(self.age(running)))
+        self.age(running).min(self.age_elsewhere(running))
+    }
+
+    /// How long the other replica has not heard it.
+    pub(crate) fn age_elsewhere(&self, running: i64) -> Duration {
+        self.elsewhere
+            .map_or(Duration::MAX, |heard| age(running, heard.running))
     }
 
     /// When either replica last heard it.

@@ -11,14 +11,15 @@ use model::outside::{Identity, Role};
 use model::presence::NODE;
 use model::time::millis;
 use model::{
-    Column, Kind, Labels, Presence, Round, STALE, SeriesDesc, SeriesRef, Silent, TargetDesc, Timestamp,
+    Column, Kind, Labels, Presence, Round, STALE, SeriesDesc, SeriesRef, Silence, Silent, TargetDesc,
+    TargetRef, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::columns::sum;
 use super::receiver::Receiver;
-use super::sender::{self, Heard, Sender, Silence, State};
+use super::sender::{self, Heard, Sender, State};
 
 const TICK: Duration = Duration::from_secs(1);
 /// Ticks further apart mean that this process stood still: then it was deaf, and nobody silent.
@@ -32,6 +33,9 @@ const LOOKBACK_SECONDS: u32 = 300;
 /// A sender's time is written into the journal at most this often.
 const JOURNAL_EVERY: Duration = Duration::from_secs(300);
 const JOURNAL_PREFIX: &str = "remote/sender/";
+
+/// One that only the other replica has heard so far should have come here too within this time.
+const NEWCOMER: Duration = Duration::from_secs(5);
 
 /// How often it is said again that a silent node's targets are down.
 const AGAIN_MILLIS: i64 = 60_000;
@@ -74,22 +78,35 @@ impl Presence for Receiver {
     fn silent(&self) -> Vec<Silent> {
         let (wall, running) = (self.clock.now(), millis(self.clock.running()));
         let deaf_since = self.deaf_since(running);
+        let begun = self.listening.load(Ordering::Relaxed);
+        let since_begun = || wall - Duration::from_millis(u64::try_from(running - begun).unwrap_or(0));
         let silent = |sender: &Arc<Sender>| {
             let state = sender.state.lock();
-            let silence = state.silent.or_else(|| {
+            let known = state.silent.or_else(|| {
                 // Nobody can be called silent yet, and nothing be said of who has not come back.
-                let back = state.heard.map_or(state.known, |heard| heard.running) >= deaf_since?;
-                (!back && state.last().is_some()).then_some(Silence::Here)
+                let deaf_since = deaf_since?;
+                let back = match state.heard {
+                    Some(_) => state.fresh >= Some(deaf_since),
+                    None => running - state.known < millis(NEWCOMER),
+                };
+                (!back && state.last().is_some()).then(|| match state.elsewhere {
+                    Some(_) if state.age_elsewhere(running) < self.config.silence_after => Silence::Here,
+                    _ => Silence::Unknown,
+                })
             })?;
-            // Of one that was never heard here nothing was there before this process began to listen.
-            let begun = self.listening.load(Ordering::Relaxed);
-            let never = || wall - Duration::from_millis(u64::try_from(running - begun).unwrap_or(0));
-            // What the journal says of when it was heard may be minutes old.
+            // What the process before kept of it was never ended, and is read for as long as a reader looks back.
+            let lasts = !state.here && running - begun < 1_000 * i64::from(LOOKBACK_SECONDS);
+            let silence = match known {
+                Silence::Everywhere if lasts => Silence::Unknown,
+                known => known,
+            };
+            // What the journal says of when it was heard may be minutes old; and of one that was never heard here
+            // nothing was there before this process began to listen.
             let heard = state.heard.filter(|heard| heard.running >= begun);
             Some(Silent {
                 node: sender.identity.name.clone(),
-                elsewhere: silence == Silence::Here,
-                since: heard.map_or_else(never, |heard| heard.wall),
+                silence,
+                since: heard.map_or_else(since_begun, |heard| heard.wall),
             })
         };
         self.nodes().iter().filter_map(silent).collect()
@@ -128,8 +145,24 @@ impl Receiver {
         *self.expected.lock() = Some(names);
     }
 
+    /// Whether there are nodes, and none of them is heard here: then it is likely this replica that is cut off.
+    #[must_use]
+    pub fn is_deaf(&self) -> bool {
+        let states: Vec<State> = self.nodes().iter().map(|node| *node.state.lock()).collect();
+        let mut known = states.iter().filter(|state| state.last().is_some()).peekable();
+        known.peek().is_some() && known.all(|state| state.silent.is_some())
+    }
+
+    /// Whether a node that is not heard here may be called silent. Who can neither ask the other replica nor leads is
+    /// no judge: for all it knows the other hears it.
+    pub fn judge(&self, may: bool) {
+        self.judges.store(may, Ordering::Relaxed);
+    }
+
     /// Looks every second who is heard, until it is told to stop.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        // What the process before said of senders is no longer true, and nothing new is known yet.
+        self.keep.retire(self.own_target(), self.clock.now());
         loop {
             tokio::select! {
                 biased;
@@ -168,7 +201,7 @@ impl Receiver {
             .get(&sender::key(&node(node_name.into())))
             .cloned()?;
         let state = *known.state.lock();
-        state.said.then(|| self.silent_from(&state))
+        state.said
     }
 
     /// Until when this process could not hear, if that is not long enough ago to judge by: it has just begun, it
@@ -239,7 +272,7 @@ impl Receiver {
             // Heard by another thread since: the next look sees that.
             let fresh = self.note(&sender, &state, silence);
             if fresh && silence == Some(Silence::Everywhere) {
-                if !state.said {
+                if state.said.is_none() {
                     self.end_provisionally(&sender, self.silent_from(&state), Say::All);
                     sender.state.lock().said_at = running;
                 } else if running - state.said_at >= AGAIN_MILLIS {
@@ -256,10 +289,14 @@ impl Receiver {
 
     fn silence(&self, state: &State, running: i64) -> Option<Silence> {
         let limit = self.config.silence_after;
-        if state.age(running) < limit || state.last().is_none() {
+        let patience = match state.heard {
+            Some(_) => limit,
+            None => limit.min(NEWCOMER),
+        };
+        if state.age(running) < patience || state.last().is_none() {
             // Somebody of whom nothing good ever came is no sender yet.
             None
-        } else if state.age_everywhere(running) < limit {
+        } else if state.age_everywhere(running) < limit || !self.judges.load(Ordering::Relaxed) {
             Some(Silence::Here)
         } else {
             Some(Silence::Everywhere)
@@ -279,11 +316,14 @@ impl Receiver {
                 Some(Silence::Here) => {
                     tracing::warn!(node, "sender is silent here, and heard by the other replica");
                 }
-                None => {}
+                Some(Silence::Unknown) | None => {}
             }
         }
         state.silent = silence;
-        state.said |= silence == Some(Silence::Everywhere);
+        if silence == Some(Silence::Everywhere) {
+            // What the other replica says again later, over a slow line, seems younger: that changes nothing here.
+            state.said = seen.said.or(Some(self.silent_from(seen)));
+        }
         true
     }
 
@@ -347,7 +387,7 @@ impl Receiver {
     /// What the journal should know of a sender by now.
     fn due(&self, sender: &Sender, state: &State, silence: Option<Silence>) -> Option<Change> {
         let heard = state.last()?;
-        let fell_silent = silence == Some(Silence::Everywhere) && !state.said;
+        let fell_silent = silence == Some(Silence::Everywhere) && state.said.is_none();
         let due = state
             .written
             .is_none_or(|written| heard.since(written) >= JOURNAL_EVERY);
@@ -394,11 +434,7 @@ impl Receiver {
     }
 
     fn commit_report(&self, watch: &mut Watch, rows: &BTreeMap<Arc<str>, [f64; 2]>, round: Round) -> Kept {
-        let target = self.keep.target(&TargetDesc {
-            name: "senders".into(),
-            page: None,
-            staleness: None,
-        });
+        let target = self.own_target();
         let mut column = Column {
             target,
             time: self.clock.now(),
@@ -419,6 +455,15 @@ impl Receiver {
             }
         }
         self.keep.commit(column)
+    }
+
+    /// What series about senders belong to.
+    fn own_target(&self) -> TargetRef {
+        self.keep.target(&TargetDesc {
+            name: "senders".into(),
+            page: None,
+            staleness: None,
+        })
     }
 
     fn describe(&self, metric: &str, help: &str, node: &str) -> SeriesDesc {

@@ -22,6 +22,8 @@ pub struct Config {
     pub remote_timeout: Duration, // remote_timeout: 30s
     /// Sent with each request; those that the protocol is made of cannot be set.
     pub headers: BTreeMap<String, Secret>,
+    /// A name and a password, sent as `Authorization`.
+    pub basic_auth: Option<BasicAuth>,
     /// Sent as `Authorization`.
     pub authorization: Option<Authorization>,
     /// File that holds a bearer token; an older way to say `authorization.credentials_file`.
@@ -38,11 +40,23 @@ impl Default for Config {
             name: String::new(),
             remote_timeout: Duration::from_secs(30),
             headers: BTreeMap::new(),
+            basic_auth: None,
             authorization: None,
             bearer_token_file: None,
             protobuf_message: None,
         }
     }
+}
+
+/// Who we are, as HTTP's basic authentication has it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BasicAuth {
+    pub username: String,
+    /// The password itself, for example `${PASSWORD}` from the environment.
+    pub password: Option<Secret>,
+    /// File that holds it; read before each request, so that a new one needs no reload.
+    pub password_file: Option<PathBuf>,
 }
 
 /// A credential.
@@ -159,6 +173,28 @@ impl Config {
                 wrong.push(format!(
                     "headers: {name} is set by the protocol and cannot be set here"
                 ));
+            }
+        }
+        if let Some(basic) = &self.basic_auth {
+            if self.authorization.is_some() || self.bearer_token_file.is_some() {
+                wrong.push(
+                    "basic_auth: so is authorization or bearer_token_file, and only one of them can be sent; keep one"
+                        .to_owned(),
+                );
+            }
+            if basic.username.is_empty() {
+                wrong.push("basic_auth.username: missing".to_owned());
+            } else if basic.username.contains(':') || basic.username.chars().any(char::is_control) {
+                wrong.push("basic_auth.username: cannot have a colon or a line break in it".to_owned());
+            }
+            match (&basic.password, &basic.password_file) {
+                (None, None) => {
+                    wrong.push("basic_auth: neither password nor password_file is set".to_owned());
+                }
+                (Some(_), Some(_)) => {
+                    wrong.push("basic_auth: both password and password_file are set; keep one".to_owned());
+                }
+                _ => {}
             }
         }
         if let Some(authorization) = &self.authorization {
@@ -291,6 +327,26 @@ mod tests {
             (
                 r#"{"url": "http://a", "bearer_token_file": "b", "authorization": {"credentials": "c"}}"#,
                 "authorization: more than one",
+            ),
+            (
+                r#"{"url": "http://a", "basic_auth": {"password": "p"}}"#,
+                "basic_auth.username: missing",
+            ),
+            (
+                r#"{"url": "http://a", "basic_auth": {"username": "u:v", "password": "p"}}"#,
+                "basic_auth.username: cannot",
+            ),
+            (
+                r#"{"url": "http://a", "basic_auth": {"username": "u"}}"#,
+                "basic_auth: neither",
+            ),
+            (
+                r#"{"url": "http://a", "basic_auth": {"username": "u", "password": "p", "password_file": "f"}}"#,
+                "basic_auth: both",
+            ),
+            (
+                r#"{"url": "http://a", "basic_auth": {"username": "u", "password": "p"}, "bearer_token_file": "b"}"#,
+                "basic_auth: so is",
             ),
         ];
         for (json, sentence) in wrong {

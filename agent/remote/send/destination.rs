@@ -1,10 +1,12 @@
 //! Sends one destination its blocks, in order, one at a time.
 //!
 //! One request in flight keeps every series in the order of time, whatever fails. A block is behind us only when its
-//! receiver has answered for good; until then it is tried again, ever more slowly.
+//! receiver has answered for good; until then it is tried again, ever more slowly. What is too large for it (413) is
+//! halved until it is not, down to a single series.
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +29,8 @@ const LONG_FAILING: Duration = Duration::from_secs(5 * 60);
 const LONG_PAUSE: Duration = Duration::from_secs(30);
 /// For how long a receiver is taken at its word that it speaks 1.0 only.
 const ASK_AGAIN: Duration = Duration::from_secs(3600);
+/// For how long requests are kept below the length that a receiver has refused, without trying one.
+const ASK_LARGE_AGAIN: Duration = Duration::from_secs(60);
 const DISK_PAUSE: Duration = Duration::from_secs(1);
 /// Nothing in an answer is used but its first line; longer than this is no answer.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
@@ -49,6 +53,15 @@ pub(crate) struct Destination {
     transcoder: Transcoder,
     families: Families,
     pauses: Pauses,
+    too_large: Option<TooLarge>,
+}
+
+/// The shortest request that it found too large.
+struct TooLarge {
+    bytes: usize,
+    /// Running time from which on it may have changed its mind.
+    until: Duration,
+    words: String,
 }
 
 /// Pauses between attempts.
@@ -105,6 +118,7 @@ impl Destination {
             transcoder: Transcoder::new(),
             families: Families::default(),
             pauses: Pauses::new(),
+            too_large: None,
         }
     }
 
@@ -138,18 +152,47 @@ impl Destination {
         }
     }
 
-    /// Until it is answered for good, or there is no room for it any more.
+    /// Until all of it is answered for good, or there is no room for it any more.
     async fn deliver(&mut self, block: &Block) {
+        let (mut given, mut too_large) = (0, 0);
+        // What is still to be sent, the next part last; parts keep the order of series, and of nothing else is there
+        // an order to keep, since a block has one time.
+        let mut left: Vec<Range<usize>> = std::iter::once(0..block.samples as usize).collect();
+        while let Some(part) = left.pop() {
+            match self.send(block, &part).await {
+                Sent::Given(samples) => given += samples,
+                Sent::TooLarge(words) if part.len() <= 1 => {
+                    self.refuses(words, part.len() as u64);
+                    too_large += part.len() as u64;
+                }
+                Sent::TooLarge(_) => {
+                    let middle = part.start + part.len() / 2;
+                    left.extend([middle..part.end, part.start..middle]);
+                }
+                Sent::Lost => return,
+            }
+        }
+        self.shared.queue.passed_but(self.nth, given, too_large);
+        if given > 0 && self.speaks == Message::One {
+            self.tell_metadata(block).await;
+        }
+    }
+
+    /// One request, again and again until there is an answer to act on.
+    async fn send(&mut self, block: &Block, part: &Range<usize>) -> Sent {
         let mut prepared: Option<Prepared> = None;
         loop {
             self.choose_version();
             let ready = match prepared.take().filter(|ready| ready.message == self.speaks) {
                 Some(ready) => ready,
-                None => match self.prepare(block) {
+                None => match self.prepare(block, part) {
                     Some(ready) => ready,
-                    None => return self.shared.queue.passed(self.nth, 0),
+                    None => return Sent::Given(0),
                 },
             };
+            if let Some(words) = self.refused_shorter(ready.body.len()) {
+                return Sent::TooLarge(words);
+            }
             let verdict = match self.post(ready.message, ready.body.clone()).await {
                 Ok(verdict) => verdict,
                 Err(words) => Verdict::Later {
@@ -159,27 +202,28 @@ impl Destination {
                     is_refused: true,
                 },
             };
-            let samples = u64::from(block.samples);
-            match self.settle(verdict, samples, ready.body.len()) {
-                Settled::Done => {
-                    if self.speaks == Message::One {
-                        self.tell_metadata(block).await;
-                    }
-                    return;
-                }
+            match self.settle(verdict, part.len() as u64, ready.body.len()) {
+                Settled::Done(sent) => return sent,
                 Settled::AtOnce => {}
                 Settled::After(pause) => {
                     if !self.shared.queue.is_wanted(self.nth) {
-                        return;
+                        return Sent::Lost;
                     }
                     self.shared.clock.sleep(pause).await;
                     if !self.shared.queue.is_wanted(self.nth) {
-                        return;
+                        return Sent::Lost;
                     }
                 }
             }
             prepared = Some(ready);
         }
+    }
+
+    /// What it said when it found a request too large that was no longer than this one, not long ago.
+    fn refused_shorter(&self, bytes: usize) -> Option<String> {
+        let refused = self.too_large.as_ref()?;
+        let is_fresh = self.shared.clock.running() < refused.until;
+        (is_fresh && bytes >= refused.bytes).then(|| refused.words.clone())
     }
 
     fn settle(&mut self, verdict: Verdict, samples: u64, bytes: usize) -> Settled {
@@ -196,13 +240,24 @@ impl Destination {
                 } else if let Some(status) = self.shared.statuses.get(self.nth) {
                     status.lock().succeeds(self.shared.clock.now(), now);
                 }
-                Settled::Done
+                Settled::Done(Sent::Given(given))
             }
             Verdict::Never { words, taken } => {
                 let given = taken.min(samples);
                 self.answered(given, bytes);
                 self.refuses(words, samples - given);
-                Settled::Done
+                Settled::Done(Sent::Given(given))
+            }
+            Verdict::TooLarge { words } => {
+                if samples > 1 {
+                    self.count_retry("too_large");
+                }
+                self.too_large = Some(TooLarge {
+                    bytes,
+                    until: now + ASK_LARGE_AGAIN,
+                    words: words.clone(),
+                });
+                Settled::Done(Sent::TooLarge(words))
             }
             Verdict::OtherVersion { .. }
                 if self.config.protobuf_message.is_none() && self.speaks == Message::Two =>
@@ -233,7 +288,13 @@ impl Destination {
             .sent_bytes
             .with_label_values(&[&self.name])
             .inc_by(bytes as u64);
-        self.shared.queue.passed(self.nth, given);
+    }
+
+    fn count_retry(&self, reason: &str) {
+        self.metrics
+            .retries
+            .with_label_values(&[self.name.as_str(), reason])
+            .inc();
     }
 
     fn refuses(&self, words: String, samples: u64) {
@@ -243,10 +304,7 @@ impl Destination {
     }
 
     fn later(&mut self, reason: &str, words: String, after: Option<Duration>, is_refused: bool) -> Settled {
-        self.metrics
-            .retries
-            .with_label_values(&[self.name.as_str(), reason])
-            .inc();
+        self.count_retry(reason);
         let failing = self.fails(words, is_refused);
         let pause = self.pauses.next(is_refused || failing > LONG_FAILING);
         Settled::After(after.map_or(pause, |after| after.max(pause)))
@@ -277,11 +335,12 @@ impl Destination {
     }
 
     /// Our own replicas are sent the bytes of the queue as they are.
-    fn prepare(&mut self, block: &Block) -> Option<Prepared> {
+    fn prepare(&mut self, block: &Block, part: &Range<usize>) -> Option<Prepared> {
+        let part = (part.len() < block.samples as usize).then_some(part);
         let body = match self.speaks {
-            Message::Two if self.labels.is_empty() => Ok(block.bytes.to_vec()),
-            Message::Two => self.transcoder.two(&block.bytes, &self.labels),
-            Message::One => self.transcoder.one(&block.bytes, &self.labels),
+            Message::Two if self.labels.is_empty() && part.is_none() => Ok(block.bytes.to_vec()),
+            Message::Two => self.transcoder.two(&block.bytes, &self.labels, part),
+            Message::One => self.transcoder.one(&block.bytes, &self.labels, part),
         };
         match body {
             Ok(body) => Some(Prepared {
@@ -289,9 +348,10 @@ impl Destination {
                 body,
             }),
             Err(error) => {
+                let samples = part.map_or(block.samples as usize, Range::len);
                 self.refuses(
                     format!("a block of the queue cannot be read: {error}"),
-                    u64::from(block.samples),
+                    samples as u64,
                 );
                 None
             }
@@ -342,29 +402,55 @@ impl Destination {
 
     /// A file is read each time, so that a new token is used as soon as it is there.
     fn credential(&self) -> Result<Option<String>, String> {
-        let Some(authorization) = &self.config.authorization else {
-            let token = self
-                .config
-                .bearer_token_file
-                .as_deref()
-                .map(read_secret)
-                .transpose()?;
-            return Ok(token.map(|token| format!("Bearer {}", token.expose())));
+        let Config {
+            basic_auth,
+            authorization,
+            bearer_token_file,
+            ..
+        } = &self.config;
+        if let Some(basic) = basic_auth {
+            let password = secret(basic.password.as_ref(), basic.password_file.as_deref())?;
+            let password = password.unwrap_or_default();
+            return Ok(Some(net::basic(&basic.username, password.expose())));
+        }
+        let (kind, secret) = match authorization {
+            Some(own) => (
+                own.r#type.as_str(),
+                secret(own.credentials.as_ref(), own.credentials_file.as_deref())?,
+            ),
+            None => ("Bearer", secret(None, bearer_token_file.as_deref())?),
         };
-        let file: Option<&PathBuf> = authorization.credentials_file.as_ref();
-        let secret = match (&authorization.credentials, file) {
-            (Some(credentials), _) => credentials.clone(),
-            (None, Some(path)) => read_secret(path)?,
-            (None, None) => return Ok(None),
-        };
-        Ok(Some(format!("{} {}", authorization.r#type, secret.expose())))
+        match secret {
+            Some(secret) if !secret.expose().is_ascii() => {
+                Err("the credential holds letters that no header can; basic_auth can send them".to_owned())
+            }
+            secret => Ok(secret.map(|secret| format!("{kind} {}", secret.expose()))),
+        }
     }
 }
 
+/// How it went with one request.
+enum Sent {
+    /// Answered for good: as many samples were taken, the others never will be.
+    Given(u64),
+    /// Nothing of it was taken, and less at once may be.
+    TooLarge(String),
+    /// The queue has no room for the block any more.
+    Lost,
+}
+
 enum Settled {
-    Done,
+    Done(Sent),
     AtOnce,
     After(Duration),
+}
+
+/// Said, or in a file, or none.
+fn secret(said: Option<&Secret>, file: Option<&Path>) -> Result<Option<Secret>, String> {
+    match (said, file) {
+        (Some(said), _) => Ok(Some(said.clone())),
+        (None, file) => file.map(read_secret).transpose(),
+    }
 }
 
 fn read_secret(path: &Path) -> Result<Secret, String> {
@@ -373,7 +459,7 @@ fn read_secret(path: &Path) -> Result<Secret, String> {
         std::fs::File::open(path).and_then(|file| file.take(SECRET_BYTES_MAX).read_to_string(&mut text));
     read.map_err(|error| format!("reading the credential from {}: {error}", path.display()))?;
     let secret = text.trim();
-    if secret.is_empty() || !secret.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+    if secret.is_empty() || secret.chars().any(char::is_control) {
         return Err(format!(
             "the credential in {} is not one line of text",
             path.display()

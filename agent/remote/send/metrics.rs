@@ -23,7 +23,7 @@ pub(crate) struct Metrics {
 }
 
 /// Closed set of `retries_total{reason}`.
-const RETRIES: [&str; 9] = [
+const RETRIES: [&str; 10] = [
     "bad_url",
     "broken",
     "connect",
@@ -32,6 +32,7 @@ const RETRIES: [&str; 9] = [
     "server_error",
     "throttled",
     "timeout",
+    "too_large",
     "too_long",
 ];
 

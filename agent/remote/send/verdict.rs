@@ -19,6 +19,8 @@ pub(crate) enum Verdict {
     Taken(Option<u64>),
     /// Another try would get the same answer; some of it may have been taken.
     Never { words: String, taken: u64 },
+    /// It would take less at once.
+    TooLarge { words: String },
     /// It does not speak this version of the protocol.
     OtherVersion { words: String },
     Later {
@@ -62,6 +64,7 @@ fn judge_answer(answer: &Response, message: Message, has_spoken: bool, now: Time
         },
         (200..=299, Message::Two) => Verdict::Taken(written),
         (200..=299, Message::One) => Verdict::Taken(None),
+        (413, _) => Verdict::TooLarge { words },
         (415, _) => Verdict::OtherVersion { words },
         // So says an old receiver that cannot read the bytes.
         (400, Message::Two) if written.is_none() && !has_spoken => Verdict::OtherVersion { words },
@@ -168,7 +171,8 @@ mod tests {
         };
         assert_eq!(two(400, &[(WRITTEN, "3")], body), never(3));
         assert_eq!(two(400, &[], body), never(0));
-        for status in [413, 422, 410] {
+        assert!(matches!(two(413, &[], ""), Verdict::TooLarge { .. }));
+        for status in [422, 410] {
             assert!(matches!(two(status, &[], ""), Verdict::Never { .. }), "{status}");
         }
         for (status, refused) in [

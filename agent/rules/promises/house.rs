@@ -11,7 +11,7 @@ use journal::{Disk, Journal};
 use model::outside::Files;
 use model::{
     AlertEvent, AlertState, Answer, Ask, AskError, BoxFuture, Clock, Keep, Labels, Leadership, Presence,
-    STALE, Select, Silent, Timestamp,
+    STALE, Select, Silence, Silent, Timestamp,
 };
 use parking_lot::Mutex;
 use prometheus::Registry;
@@ -181,16 +181,16 @@ impl House {
 
     /// Nothing of the node arrives any more; two intervals later it counts as silent. If the other replica does not
     /// hear it either, the receiver ends its series and says `up 0`.
-    pub(super) async fn silence(&mut self, node: &str, elsewhere: bool) {
+    pub(super) async fn silence(&mut self, node: &str, deaf: bool) {
         let since = self.clock.now() - SCRAPE;
         self.muted.insert(node.into());
         self.seconds(25).await;
         self.presence.0.lock().push(Silent {
             node: node.into(),
             since,
-            elsewhere,
+            silence: if deaf { Silence::Here } else { Silence::Everywhere },
         });
-        if elsewhere {
+        if deaf {
             return;
         }
         for labels in self.scraped.keys().filter(|labels| !self.arrives(labels)) {

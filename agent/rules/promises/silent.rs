@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{AlertEvent, AlertState, Silent};
+use model::{AlertEvent, AlertState, Silence, Silent};
 
 use super::house::House;
 
@@ -276,9 +276,42 @@ groups:
     let nodes = house.ask("node:temperature:max").await;
     assert_eq!((nodes.len(), nodes[0].0.value("node")), (1, "y"));
     // The other replica loses it too: now it is as it seems.
-    house.presence.0.lock()[0].elsewhere = false;
+    house.presence.0.lock()[0].silence = Silence::Everywhere;
     house.seconds(20).await;
     assert_eq!(house.alerts(), ["few firing"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_sender_never_sent_here_may_be_there_while_the_other_replica_hears_it() {
+    const GONE: &str = r#"
+groups:
+  - name: gone
+    interval: 10s
+    rules:
+      - { alert: gone, expr: 'absent(job_last_run{node="x"})', for: 1m }
+      - { alert: notready, expr: 'kube_node_status{node="x"} == 0' }
+"#;
+    let mut house = House::new(GONE);
+    house.send("x", "temperature", "x", 20.0);
+    house.observe("x", "kube_node_status", 1.0);
+    house.silence("x", true).await;
+    house.seconds(600).await;
+    assert!(
+        !house.alerts().contains(&"gone firing".to_owned()),
+        "{:?}",
+        house.alerts()
+    );
+    // What others say of it is known.
+    house.observe("x", "kube_node_status", 0.0);
+    house.seconds(20).await;
+    assert!(
+        house.alerts().contains(&"notready firing".to_owned()),
+        "{:?}",
+        house.alerts()
+    );
+    house.presence.0.lock()[0].silence = Silence::Everywhere;
+    house.seconds(80).await;
+    assert_eq!(house.alerts(), ["gone firing", "notready firing"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -286,12 +319,12 @@ async fn of_a_sender_that_was_never_heard_anything_may_come() {
     let house = few();
     house.seconds(30).await;
     let mut house = house.restart(FEW, Duration::from_secs(60), false).await;
-    let silent = |elsewhere| Silent {
+    let silent = |silence| Silent {
         node: "x".into(),
         since: house.now() - Duration::from_secs(90),
-        elsewhere,
+        silence,
     };
-    let (deaf, away) = (silent(true), silent(false));
+    let (deaf, away) = (silent(Silence::Here), silent(Silence::Everywhere));
     house.presence.0.lock().push(deaf);
     house.send("y", "temperature", "y", 20.0);
     house.send("y", "up", "y", 1.0);
@@ -312,7 +345,7 @@ async fn a_taken_up_alert_outlasts_a_sender_that_is_silent_since_before_the_star
     house.presence.0.lock().push(Silent {
         node,
         since,
-        elsewhere: false,
+        silence: Silence::Everywhere,
     });
     house.send("y", "errors", "y:1", 1.0);
     house.seconds(1200).await;

@@ -510,6 +510,7 @@ impl House {
                 speaks: may,
                 epoch,
                 until: may.then(|| now + RELY),
+                unaware: false,
             };
             if let Some(alive) = &self.halves[nth].alive {
                 alive.journal.set_author(["a", "b"][nth].into(), epoch.max(1));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Clock, Presence, Silent, Timestamp};
+use model::{Clock, Presence, Silence, Silent, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use crate::receive::fakes::{Bench, START, node, writer};
@@ -35,11 +35,11 @@ fn provisional(bench: &Bench) -> Vec<String> {
         .collect()
 }
 
-fn silent(name: &str, since: i64, elsewhere: bool) -> Vec<Silent> {
+fn silent(name: &str, since: i64, silence: Silence) -> Vec<Silent> {
     vec![Silent {
         node: name.into(),
         since: Timestamp(since),
-        elsewhere,
+        silence,
     }]
 }
 
@@ -58,7 +58,7 @@ async fn a_silent_node_is_down_as_long_as_it_is_silent_and_its_series_have_ended
         heard + 30_000
     );
     assert_eq!(provisional(&bench), [line]);
-    assert_eq!(bench.receiver.silent(), silent("w1", heard, false));
+    assert_eq!(bench.receiver.silent(), silent("w1", heard, Silence::Everywhere));
     assert!(bench.receiver.senders()[0].silent);
     // Longer than anybody looks back; what has ended needs no repeating.
     wait(&bench, 600).await;
@@ -118,13 +118,13 @@ async fn whom_the_peer_hears_is_not_called_down() {
         peer(2_000);
         wait(&bench, 1).await;
     }
-    assert_eq!(bench.receiver.silent(), silent("w1", heard, true));
+    assert_eq!(bench.receiver.silent(), silent("w1", heard, Silence::Here));
     assert_eq!(provisional(&bench), [""; 0]);
     // The peer's last word is 2 s older than its saying.
     wait(&bench, 26).await;
     assert_eq!(provisional(&bench), [""; 0]);
     wait(&bench, 2).await;
-    assert_eq!(bench.receiver.silent(), silent("w1", heard, false));
+    assert_eq!(bench.receiver.silent(), silent("w1", heard, Silence::Everywhere));
     let last = heard + 59_000 - 2_000;
     assert!(provisional(&bench)[0].contains(&format!("@{}", last + 30_000)));
 }
@@ -141,7 +141,23 @@ async fn an_old_word_of_the_peer_said_again_is_no_younger() {
         bench.receiver.heard_elsewhere(word.clone());
         wait(&bench, 1).await;
     }
-    assert!(!bench.receiver.silent()[0].elsewhere);
+    assert!(bench.receiver.silent()[0].silence == Silence::Everywhere);
+}
+
+/// Until when the peer's samples may be copied depends on it.
+#[tokio::test(start_paused = true)]
+async fn where_a_silent_nodes_series_have_ended_stays_whatever_the_peer_says_later() {
+    let bench = Bench::new();
+    scrape(&bench, "w1");
+    wait(&bench, 31).await;
+    let ended = bench.receiver.ended_provisionally("w1");
+    assert_eq!(ended, Some(Timestamp(START + 30_000)));
+    let word = BTreeMap::from([(Arc::from("w1"), Timestamp(START + 1_800))]);
+    bench.receiver.heard_elsewhere(word);
+    wait(&bench, 5).await;
+    assert_eq!(bench.receiver.ended_provisionally("w1"), ended);
+    scrape(&bench, "w1");
+    assert_eq!(bench.receiver.ended_provisionally("w1"), None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -157,7 +173,7 @@ async fn a_node_only_the_peer_hears_is_known_as_such() {
     }
     let silent = bench.receiver.silent();
     assert_eq!(silent.len(), 1);
-    assert!(silent[0].elsewhere && &*silent[0].node == "w9");
+    assert!(silent[0].silence == Silence::Here && &*silent[0].node == "w9");
     assert_eq!(bench.receiver.heard(), BTreeMap::new());
 }
 
@@ -167,19 +183,25 @@ async fn after_a_restart_a_node_that_does_not_come_back_is_missed_but_not_at_onc
     scrape(&bench, "w1");
     wait(&bench, 10).await;
     let bench = bench.restart();
+    let begun = bench.clock.now().0;
     // Nothing is known of it yet, so nothing that it does not say counts.
-    assert_eq!(bench.receiver.silent(), silent("w1", START, true));
+    assert_eq!(bench.receiver.silent(), silent("w1", begun, Silence::Unknown));
     wait(&bench, 29).await;
-    assert_eq!(bench.receiver.silent(), silent("w1", START, true));
+    assert_eq!(bench.receiver.silent(), silent("w1", begun, Silence::Unknown));
     assert!(bench.keep.lines().is_empty());
-    wait(&bench, 1).await;
-    assert_eq!(bench.receiver.silent(), silent("w1", START, false));
-    wait(&bench, 15).await;
+    assert!(!bench.receiver.senders()[0].silent);
+    wait(&bench, 16).await;
+    assert!(bench.receiver.senders()[0].silent);
     let said = bench.keep.lines();
     assert!(
         said[0].contains("skopos_sender_up{instance=\"localhost\", job=\"skopos\", node=\"w1\"} 0"),
         "{said:?}"
     );
+    // What was read of it before is looked back on for five minutes.
+    wait(&bench, 254).await;
+    assert_eq!(bench.receiver.silent(), silent("w1", begun, Silence::Unknown));
+    wait(&bench, 1).await;
+    assert_eq!(bench.receiver.silent(), silent("w1", begun, Silence::Everywhere));
 }
 
 #[tokio::test(start_paused = true)]
@@ -189,12 +211,31 @@ async fn after_a_long_pause_of_this_process_nobody_is_called_silent() {
     wait(&bench, 5).await;
     bench.clock.sleep(Duration::from_secs(120)).await;
     // Rules may ask before the receiver has looked around again.
-    assert_eq!(bench.receiver.silent(), silent("w1", START, true));
+    assert_eq!(bench.receiver.silent(), silent("w1", START, Silence::Unknown));
     wait(&bench, 20).await;
-    assert_eq!(bench.receiver.silent(), silent("w1", START, true));
+    let begun = START + 126_000;
+    assert_eq!(bench.receiver.silent(), silent("w1", begun, Silence::Unknown));
     assert_eq!(provisional(&bench), [""; 0]);
     wait(&bench, 11).await;
-    assert_eq!(bench.receiver.silent(), silent("w1", START, false));
+    assert_eq!(provisional(&bench).len(), 1);
+    assert_eq!(bench.receiver.silent(), silent("w1", begun, Silence::Everywhere));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waited_while_this_process_stood_still_does_not_bring_a_node_back() {
+    let bench = Bench::new();
+    wait(&bench, 40).await;
+    let old = bench.clock.now().0;
+    scrape(&bench, "w1");
+    bench.clock.sleep(Duration::from_secs(120)).await;
+    let begun = old + 121_000;
+    wait(&bench, 1).await;
+    let late = [Written::new("up job=node instance=a", &[(old + 15_000, 1.0)])];
+    assert_eq!(bench.send(&node("w1"), "2.0", &late).status, 204);
+    assert_eq!(bench.receiver.silent(), silent("w1", begun, Silence::Unknown));
+    wait(&bench, 5).await;
+    scrape(&bench, "w1");
+    assert_eq!(bench.receiver.silent(), []);
 }
 
 #[tokio::test(start_paused = true)]
@@ -203,12 +244,40 @@ async fn while_held_nobody_is_called_silent() {
     scrape(&bench, "w1");
     bench.receiver.hold(true);
     wait(&bench, 50).await;
-    assert_eq!(bench.receiver.silent(), silent("w1", START, true));
+    let begun = bench.clock.now().0;
+    assert_eq!(bench.receiver.silent(), silent("w1", begun, Silence::Unknown));
     bench.receiver.hold(false);
     wait(&bench, 29).await;
-    assert_eq!(bench.receiver.silent(), silent("w1", START, true));
+    assert_eq!(bench.receiver.silent(), silent("w1", begun, Silence::Unknown));
+    assert_eq!(provisional(&bench), [""; 0]);
     wait(&bench, 1).await;
-    assert_eq!(bench.receiver.silent(), silent("w1", START, false));
+    assert_eq!(provisional(&bench).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_can_neither_ask_the_peer_nor_leads_is_no_judge() {
+    let bench = Bench::new();
+    wait(&bench, 40).await;
+    assert!(!bench.receiver.is_deaf());
+    scrape(&bench, "w1");
+    scrape(&bench, "w2");
+    let heard = bench.clock.now().0;
+    bench.receiver.judge(false);
+    wait(&bench, 20).await;
+    scrape(&bench, "w2");
+    wait(&bench, 20).await;
+    assert_eq!(bench.receiver.silent(), silent("w1", heard, Silence::Here));
+    assert!(!bench.receiver.is_deaf());
+    wait(&bench, 20).await;
+    assert_eq!(provisional(&bench), [""; 0]);
+    assert!(bench.receiver.is_deaf());
+    bench.receiver.judge(true);
+    wait(&bench, 1).await;
+    assert_eq!(provisional(&bench).len(), 2);
+    assert_eq!(
+        bench.receiver.silent()[0],
+        silent("w1", heard, Silence::Everywhere)[0]
+    );
 }
 
 #[tokio::test(start_paused = true)]

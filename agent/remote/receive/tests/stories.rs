@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{Clock, Presence, Timestamp};
+use model::{Clock, Presence, Silence, Timestamp};
 
 use crate::receive::fakes::{START, node};
 use crate::receive::tests::world::World;
@@ -85,7 +85,7 @@ async fn whom_the_other_replica_hears_nothing_is_written_about() {
     assert_eq!(world.shown("up"), "0:1");
     assert_eq!(world.shown("load"), "0:0");
     let silent = world.receiver.silent();
-    assert!(silent[0].elsewhere && silent[0].since == Timestamp(START));
+    assert!(silent[0].silence == Silence::Here && silent[0].since == Timestamp(START));
     assert!(!world.shown("skopos_sender_up").contains(":0"));
 }
 

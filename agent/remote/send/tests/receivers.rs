@@ -5,8 +5,8 @@ use std::time::Duration;
 use model::view::Health;
 use net::Secret;
 
-use super::world::{Does, World, header, to};
-use crate::send::{Authorization, Limits};
+use super::world::{Does, LONG, World, desc, header, to};
+use crate::send::{Authorization, BasicAuth, Limits, Message};
 
 fn says(status: u16, body: &'static str) -> Does {
     Does::Says(status, vec![], body)
@@ -208,6 +208,116 @@ async fn headers_and_credentials_of_the_configuration_are_sent() {
     assert_eq!(header(&request, "authorization"), Some("Token abc"));
     assert_eq!(request.timeout, Duration::from_secs(7));
     assert!(!format!("{:?}", world.view(0)).contains("abc"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_and_a_password_are_sent_and_a_new_password_is_used_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    std::fs::write(&file, "open sesame\n").unwrap();
+    let (mut said, mut kept) = (to("said"), to("kept"));
+    said.config.basic_auth = Some(BasicAuth {
+        username: "Aladdin".to_owned(),
+        password: Some(Secret::plain("open sesame")),
+        password_file: None,
+    });
+    kept.config.basic_auth = Some(BasicAuth {
+        username: "Aladdin".to_owned(),
+        password: None,
+        password_file: Some(file.clone()),
+    });
+    let mut world = World::with(vec![said, kept], Limits::default());
+    let sent = |world: &World, host: &str| {
+        let request = world
+            .receivers
+            .with(host, |receiver| receiver.requests.last().cloned());
+        header(&request.unwrap(), "authorization").map(str::to_owned)
+    };
+    world.feed(0..5, 1.0);
+    world.wait(1.0).await;
+    let wanted = Some("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+    assert_eq!(sent(&world, "said").as_deref(), wanted);
+    assert_eq!(sent(&world, "kept").as_deref(), wanted);
+    std::fs::write(&file, "p\u{e4}ss").unwrap();
+    world.feed(0..5, 2.0);
+    world.wait(1.0).await;
+    assert_eq!(
+        sent(&world, "kept").as_deref(),
+        Some("Basic QWxhZGRpbjpww6Rzcw==")
+    );
+    world.assert_exact("said");
+    world.assert_exact("kept");
+    assert!(!format!("{:?}", world.destinations[0].config).contains("sesame"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_too_large_is_halved_until_it_is_taken_and_later_ones_are_cut_before() {
+    for message in [Message::Two, Message::One] {
+        let mut whom = to("a");
+        whom.config.protobuf_message = Some(message);
+        let mut world = World::with(vec![whom], Limits::default());
+        world
+            .receivers
+            .with("a", |receiver| receiver.bytes_max = Some(1_000));
+        world.feed(0..400, 1.0);
+        world.wait(1.0).await;
+        world.assert_exact("a");
+        let first = world.requests("a");
+        let refused = |world: &World| {
+            world.receivers.with("a", |receiver| {
+                let long = receiver.requests.iter();
+                long.filter(|request| request.body.len() > 1_000).count()
+            })
+        };
+        assert!((2..8).contains(&refused(&world)), "{} refused", refused(&world));
+        // It is known by now how much is too much.
+        let known = refused(&world);
+        world.feed(0..400, 2.0);
+        world.wait(1.0).await;
+        world.assert_exact("a");
+        assert!(refused(&world) <= known + 1, "{known} and {}", refused(&world));
+        assert!(world.requests("a") - first < first);
+        // Though not for ever.
+        world.receivers.with("a", |receiver| receiver.bytes_max = None);
+        world.wait(61.0).await;
+        let before = world.requests("a");
+        world.feed(0..400, 3.0);
+        world.wait(1.0).await;
+        world.assert_exact("a");
+        let metadata = usize::from(message == Message::One);
+        assert!(world.requests("a") - before <= 1 + metadata);
+        assert_eq!(world.handle.ledger().given, 1_200);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_series_that_is_too_large_by_itself_is_dropped_and_counted_and_no_other_is() {
+    let mut world = World::new(&["a"]);
+    world.receivers.with("a", |receiver| receiver.bytes_max = Some(0));
+    world.feed(0..64, 1.0);
+    world.wait(1.0).await;
+    let ledger = world.handle.ledger();
+    assert_eq!((ledger.given, ledger.dropped["too_large"]), (0, 64));
+    assert_eq!(
+        world.view(0).last_error,
+        "413 client intended to send too large body"
+    );
+    // Halving asks as often as there are halves, and not once for each series.
+    assert!(world.requests("a") < 20, "{} requests", world.requests("a"));
+    assert_eq!(world.view(0).waiting_samples, 0);
+
+    world
+        .receivers
+        .with("a", |receiver| receiver.bytes_max = Some(1_000));
+    world.wait(61.0).await;
+    world.feed(LONG - 8..LONG + 8, 2.0);
+    world.wait(1.0).await;
+    let ledger = world.handle.ledger();
+    assert_eq!((ledger.given, ledger.dropped["too_large"]), (15, 65));
+    let long = desc(LONG).labels.to_string();
+    world
+        .receivers
+        .with("a", |receiver| assert!(!receiver.taken.contains_key(&long)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -26,11 +26,20 @@ pub(super) struct Catalogue;
 
 pub(super) const FORGOTTEN: u64 = 1 << 40;
 
+/// A series whose labels alone are longer than others with everything.
+pub(super) const LONG: u64 = 1_000_007;
+
 pub(super) fn desc(nth: u64) -> SeriesDesc {
+    let instance = match nth {
+        LONG => (0..500u32)
+            .map(|nth| nth.wrapping_mul(2_654_435_761).to_string())
+            .collect(),
+        _ => "machine".to_owned(),
+    };
     SeriesDesc {
         labels: Labels::from_pairs([
             ("__name__", format!("metric_{nth}_total")),
-            ("instance", "machine".to_owned()),
+            ("instance", instance),
             ("job", "node".to_owned()),
         ]),
         kind: Kind::Counter,
@@ -71,6 +80,8 @@ pub(super) struct Receiver {
     pub(super) always: Option<Does>,
     /// It reads 1.0 only: 2.0 is 415, or taken without a word.
     pub(super) old: Option<bool>,
+    /// Longer bodies are refused, as a proxy before it may do.
+    pub(super) bytes_max: Option<usize>,
     pub(super) taken: Samples,
     pub(super) metadata: Vec<PlainMetadata>,
     pub(super) series: Vec<PlainSeries>,
@@ -111,6 +122,9 @@ fn answer(status: u16, headers: Vec<(&str, String)>, body: &str) -> Response {
 
 impl Receiver {
     fn take(&mut self, request: &Request) -> Response {
+        if self.bytes_max.is_some_and(|most| request.body.len() > most) {
+            return answer(413, vec![], "client intended to send too large body");
+        }
         let content = header(request, "content-type").unwrap();
         let is_two = content == "application/x-protobuf;proto=io.prometheus.write.v2.Request";
         let version = header(request, "x-prometheus-remote-write-version").unwrap();
