@@ -33,7 +33,7 @@ use crate::reload::{self, Reloader};
 use crate::stages::Stages;
 use crate::used::Used;
 use crate::views::{Headrooms, Process};
-use crate::{graph, lock, relay, shipped, views};
+use crate::{graph, lock, memory, relay, shipped, views};
 
 /// Threads of the main runtime; pages and probes have one of their own, node and logs theirs.
 const WORKERS: usize = 2;
@@ -541,6 +541,9 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         |stop| maintain(store, stop)
     });
     stages.spawn("store", "clock", |stop| follow(clock, registry, stop));
+    if role == Role::Node {
+        stages.spawn("store", "memory", memory::stay_small);
+    }
     let web_stop = CancellationToken::new();
     let web = serve(server, rooms, web_stop.clone())?;
 

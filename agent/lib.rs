@@ -11,6 +11,7 @@ pub mod graph;
 pub mod lines;
 mod lock;
 mod looks;
+pub mod memory;
 pub mod relay;
 mod reload;
 mod shipped;

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use model::outside::Role;
-use skopos::cli::{Cli, Command, RunArgs};
+use skopos::cli::{self, Cli, Command, RunArgs};
 use skopos::config::Config;
-use skopos::{app, check, graph, lines};
+use skopos::{app, check, graph, lines, memory};
 
 /// `EX_USAGE` of sysexits.h: what was asked for cannot be right, starting again will not help.
 const BAD_CONFIGURATION: u8 = 64;
@@ -61,6 +61,9 @@ fn run(arguments: RunArgs) -> ExitCode {
     }
     // Log lines and secrets of alerts are this user's alone: folders 0700, files 0600.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    if arguments.role == cli::Role::Node {
+        memory::share_heaps();
+    }
     match app::run(arguments, config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => say(FAILED_START, &format!("{error:#}")),

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Kind, Labels, Matcher, Timestamp};
+use crate::{Kind, Labels, Matcher, Timestamp, is_stale};
 
 /// Samples with `after < time <= until`: left-open, as PromQL has been since Prometheus 3.0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +95,64 @@ pub trait Select: Send + Sync {
 
     /// The latest values of each target, for the pages `/metrics/<page>`; no page is all targets.
     fn last(&self, page: Option<&str>) -> Vec<Last>;
+
+    /// The same, for those who show more than they want to hold at a time.
+    fn latest(&self, page: Option<&str>) -> Box<dyn Latest> {
+        Box::new(self.last(page))
+    }
+}
+
+/// The latest values of some targets as they were at one moment, to be read metric by metric. Who holds this holds
+/// no lock, and of what a store has, little more than the values.
+pub trait Latest: Send {
+    /// The page of each target.
+    fn pages(&self) -> Vec<Option<&'static str>>;
+
+    /// What there is, in the order in which targets first said it.
+    fn metrics(&self) -> Vec<Metric>;
+
+    /// The series of a metric by its place among them, by target and then in the order of the round. Those that have
+    /// ended, or that a store has forgotten meanwhile, are left out.
+    fn series(&self, metric: usize) -> Vec<(Labels, f64)>;
+}
+
+/// Series of one name of which the same is said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metric {
+    pub name: Arc<str>,
+    pub metadata: Metadata,
+}
+
+impl Latest for Vec<Last> {
+    fn pages(&self) -> Vec<Option<&'static str>> {
+        self.iter().map(|last| last.page).collect()
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        let mut metrics: Vec<Metric> = Vec::new();
+        for (labels, metadata, _) in self.iter().flat_map(|last| &last.series) {
+            let known = |metric: &Metric| *metric.name == *labels.name() && metric.metadata == *metadata;
+            if !metrics.iter().any(known) {
+                metrics.push(Metric {
+                    name: labels.name().into(),
+                    metadata: metadata.clone(),
+                });
+            }
+        }
+        metrics
+    }
+
+    fn series(&self, metric: usize) -> Vec<(Labels, f64)> {
+        let Some(Metric { name, metadata }) = self.metrics().into_iter().nth(metric) else {
+            return Vec::new();
+        };
+        let all = self.iter().flat_map(|last| &last.series);
+        let wanted =
+            all.filter(|(labels, of, value)| !is_stale(*value) && *labels.name() == *name && *of == metadata);
+        wanted
+            .map(|(labels, _, value)| (labels.clone(), *value))
+            .collect()
+    }
 }
 
 /// The newest whole round of one target.

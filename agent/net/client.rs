@@ -1,4 +1,6 @@
 //! The one HTTP client. It follows no redirects and repeats nothing; a body is read up to a limit.
+//!
+//! Most of its requests are scrapes without TLS, which a smaller client inside it does: see `plain`.
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -9,14 +11,19 @@ use model::BoxFuture;
 use model::outside::{Client, ClientError, Method, Request, Response};
 use reqwest::Certificate;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
-const IDLE_PER_HOST: usize = 2;
+use crate::plain::Plain;
+
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+pub(crate) const IDLE_PER_HOST: usize = 2;
+pub(crate) const AGENT: &str = concat!("skopos/", env!("CARGO_PKG_VERSION"));
 
 /// Keeps connections open between requests. Certificates are read when the first `https` URL is asked,
 /// so that a machine without a CA bundle can still speak `http`.
 pub struct HttpClient {
-    plain: reqwest::Client,
+    plain: Plain,
+    /// For `http` through a proxy, or with a password in the URL.
+    open: reqwest::Client,
     tls: OnceLock<Result<reqwest::Client, String>>,
 }
 
@@ -25,12 +32,13 @@ impl HttpClient {
     /// The client cannot be built at all.
     pub fn new() -> Result<Arc<Self>, String> {
         // An empty set of roots is allowed; it is never used for `https`.
-        let plain = builder()
+        let open = builder()
             .tls_certs_only([])
             .build()
             .map_err(|error| chain(&error))?;
         Ok(Arc::new(Self {
-            plain,
+            plain: Plain::new(),
+            open,
             tls: OnceLock::new(),
         }))
     }
@@ -60,7 +68,7 @@ impl HttpClient {
 
     fn client(&self, url: &str) -> Result<&reqwest::Client, ClientError> {
         if !url.starts_with("https:") {
-            return Ok(&self.plain);
+            return Ok(&self.open);
         }
         let tls = self
             .tls
@@ -76,7 +84,7 @@ fn builder() -> reqwest::ClientBuilder {
         .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_max_idle_per_host(IDLE_PER_HOST)
         .redirect(reqwest::redirect::Policy::none())
-        .user_agent(concat!("skopos/", env!("CARGO_PKG_VERSION")))
+        .user_agent(AGENT)
 }
 
 impl Client for HttpClient {
@@ -93,6 +101,9 @@ impl Client for HttpClient {
 
 impl HttpClient {
     async fn exchange(&self, request: Request) -> Result<Response, ClientError> {
+        if let Some(uri) = self.plain.takes(&request.url) {
+            return self.plain.exchange(uri, request).await;
+        }
         let method = match request.method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
@@ -144,17 +155,22 @@ fn explain(error: &reqwest::Error) -> ClientError {
     }
 }
 
-/// The innermost cause says most; the URL is left out, for it may hold a secret.
+/// The URL is left out, for it may hold a secret.
 fn chain(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    let text = cause.to_string();
+    let text = innermost(error);
     match error.url() {
         Some(url) => text.replace(url.as_str(), "the URL"),
         None => text,
     }
+}
+
+/// The innermost cause says most.
+pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 mod backoff;
 mod basic;
 mod client;
+mod plain;
 mod secret;
 pub mod token;
 mod watched;

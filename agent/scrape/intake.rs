@@ -4,7 +4,6 @@
 
 mod families;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use model::{Keep, KeepError, Labels, SeriesDesc, SeriesRef, TargetRef, Timestamp};
@@ -39,7 +38,6 @@ pub(crate) struct Intake {
     reserved: Vec<Labels>,
     shapes: Shapes,
     families: Families,
-    by_series: HashMap<SeriesRef, Place>,
     scrape: u32,
     refused: bool,
     rows: Vec<Row>,
@@ -94,7 +92,6 @@ impl Intake {
             reserved,
             shapes: Shapes::new(),
             families: Families::default(),
-            by_series: HashMap::new(),
             scrape: 1,
             refused: false,
             rows: Vec::new(),
@@ -109,16 +106,15 @@ impl Intake {
 
     /// The store has forgotten some series: all are asked for again.
     pub(crate) fn forget(&mut self) {
-        self.by_series.clear();
+        self.shapes.forget_homes();
         self.families.turn();
     }
 
     pub(crate) fn take(&mut self, body: &[u8], now: Timestamp, keep: &dyn Keep) -> Result<Taken, Refusal> {
         let known = self.shapes.len();
         self.scrape += 1;
-        self.rows.clear();
-        self.told.clear();
-        match self.walk(body, now) {
+        self.rows.reserve_exact(known);
+        let taken = match self.walk(body, now) {
             Ok(counts) => Ok(self.settle(counts, keep)),
             Err(refusal) => {
                 self.shapes.truncate(known);
@@ -127,7 +123,11 @@ impl Intake {
                 self.missed();
                 Err(refusal)
             }
-        }
+        };
+        // Most of the time a target is not being read, and there are many: none keeps what only reading needs.
+        (self.rows, self.told) = (Vec::new(), Vec::new());
+        self.shapes.shrink();
+        taken
     }
 
     fn walk(&mut self, body: &[u8], now: Timestamp) -> Result<Counts, Refusal> {
@@ -195,7 +195,7 @@ impl Intake {
     fn warm(&self, cursor: &mut Cursor<'_>, last: Option<Place>) -> Option<(Place, f64, Option<i64>)> {
         let (place, key) = self.shapes.expected(last)?;
         let before = cursor.clone();
-        if !cursor.take(key) {
+        if !cursor.take(key, self.shapes.keys()) {
             return None;
         }
         let is_told = self
@@ -294,9 +294,11 @@ impl Intake {
             values: Vec::with_capacity(self.rows.len()),
             ..Taken::default()
         };
-        let rows = std::mem::take(&mut self.rows);
-        for row in &rows {
-            let Some((series, home)) = self.shapes.get(row.place).map(|shape| (shape.series, shape.home))
+        for row in std::mem::take(&mut self.rows) {
+            let Some((series, home)) = self
+                .shapes
+                .get(row.place)
+                .map(|shape| (shape.series(), shape.home))
             else {
                 continue;
             };
@@ -314,7 +316,6 @@ impl Intake {
                 taken.values.push(row.value);
             }
         }
-        self.rows = rows;
         // Equal times stay in the order of the body, so that the first of two stands.
         taken.stamped.sort_by_key(|(time, series, _)| (*time, *series));
         let stamped = taken.stamped.len();
@@ -332,22 +333,13 @@ impl Intake {
     }
 
     fn tell(&mut self, keep: &dyn Keep) {
-        for (place, desc) in self.told.drain(..) {
+        for (place, desc) in std::mem::take(&mut self.told) {
             let series = keep.series(self.store, &desc);
-            let Some(shape) = self.shapes.get_mut(place) else {
-                continue;
-            };
-            shape.series = match series {
-                Ok(series) => Some(series),
-                Err(error) => {
-                    self.refused = true;
-                    note(&error, &desc);
-                    None
-                }
-            };
-            if let Some(series) = shape.series {
-                shape.home = *self.by_series.entry(series).or_insert(place);
+            if let Err(error) = &series {
+                self.refused = true;
+                note(error, &desc);
             }
+            self.shapes.settle(place, series.ok());
         }
     }
 
@@ -355,18 +347,12 @@ impl Intake {
     fn tidy(&mut self, lines: usize) {
         if self.refused && self.scrape.is_multiple_of(RETRY_SCRAPES) {
             self.refused = false;
-            for shape in self.shapes.iter_mut().filter(|shape| shape.series.is_none()) {
+            for shape in self.shapes.iter_mut().filter(|shape| shape.series().is_none()) {
                 shape.edition = 0;
             }
         }
         if self.shapes.len() > 2 * lines + SPARE_LINES {
             self.shapes.retain(self.scrape);
-            self.by_series.clear();
-            for (place, shape) in (0..).zip(self.shapes.iter_mut()) {
-                if let Some(series) = shape.series {
-                    shape.home = *self.by_series.entry(series).or_insert(place);
-                }
-            }
             self.families.forget();
         }
     }

@@ -4,12 +4,14 @@
 //! mistakes, with line and column like all others.
 
 mod cursor;
+mod key;
 mod number;
 
 use std::borrow::Cow;
 use std::fmt;
 
 pub use cursor::{Comment, Cursor, Start};
+pub use key::{Key, Keys};
 use model::Kind;
 
 /// Name and value of each label of a line, in its order; escapes resolved.

@@ -68,6 +68,14 @@ impl Index {
         }
     }
 
+    /// The metric of a series.
+    pub(crate) fn name(&self, id: u32) -> Option<&str> {
+        match &self.kept {
+            Kept::Whole(index) => index.entry(id).map(|entry| entry.labels.name()),
+            Kept::Lean(index) => index.name(id),
+        }
+    }
+
     /// Numbers of the series that match, sorted.
     pub(crate) fn ids(&self, ready: &[Ready]) -> Vec<u32> {
         match &self.kept {

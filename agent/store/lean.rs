@@ -6,6 +6,7 @@
 use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
+use model::labels::METRIC_NAME;
 use model::{Labels, SeriesRef, TargetRef};
 
 use crate::index::Found;
@@ -80,6 +81,14 @@ impl Lean {
             labels: Labels::from_sorted(pairs.filter_map(|pair| self.pairs.get(*pair))),
             series: entry.series,
         })
+    }
+
+    pub(crate) fn name(&self, id: u32) -> Option<&str> {
+        let pairs = self.sets.get(self.entry(id)?.pairs).iter();
+        let mut pairs = pairs.filter_map(|pair| self.pairs.get(*pair));
+        pairs
+            .find(|(name, _)| *name == METRIC_NAME)
+            .map(|(_, value)| value)
     }
 
     pub(crate) fn ids(&self, ready: &[Ready]) -> Vec<u32> {

@@ -27,6 +27,7 @@ mod feed;
 mod finding;
 mod index;
 mod keep;
+mod latest;
 mod lean;
 mod maintain;
 mod matching;

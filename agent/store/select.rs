@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use model::select::Last;
+use model::select::{Last, Latest};
 use model::{
     Labels, Matcher, Metadata, Select, SelectError, Series, SeriesRef, TargetRef, TimeRange, is_stale,
 };
 
 use crate::config::History;
+use crate::latest::Rounds;
 use crate::read::{Reader, Times, Values, View, join};
 use crate::reference;
 use crate::selection::Pick;
@@ -79,6 +80,10 @@ impl Select for Store {
             .iter()
             .filter_map(|target| self.last_of(target, page))
             .collect()
+    }
+
+    fn latest(&self, page: Option<&str>) -> Box<dyn Latest> {
+        Box::new(Rounds::of(self, page))
     }
 }
 

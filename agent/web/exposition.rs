@@ -8,15 +8,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use futures_util::{Stream, StreamExt, stream};
 use http::{StatusCode, header};
-use model::select::Last;
 use prometheus::TextEncoder;
 
 use crate::Rooms;
 use crate::desk::Desk;
+use family::Pages;
 
 /// Scrapes do not wait behind queries; they are short, and few at a time.
 const RENDERS_MAX: usize = 4;
@@ -42,10 +44,19 @@ async fn own(State(rooms): State<Rooms>) -> Response {
     }
 }
 
+/// A long page goes out in pieces, each written when the reader has taken the one before: what is held at a time is
+/// one piece, and the slowest reader keeps nobody from the desk.
 async fn page(rooms: Rooms, desk: Arc<Desk>, name: String) -> Response {
-    let rendered = desk.ask(RENDER_TIMEOUT, move || render(&rooms, &name)).await;
-    match rendered {
-        Ok(Ok(text)) => ([(header::CONTENT_TYPE, TEXT_0_0_4)], text).into_response(),
+    let first = desk.ask(RENDER_TIMEOUT, move || {
+        open(&rooms, &name).map(|mut pages| (pages.next(), pages))
+    });
+    let content = [(header::CONTENT_TYPE, TEXT_0_0_4)];
+    match first.await {
+        Ok(Ok((text, pages))) if pages.is_done() => (content, text).into_response(),
+        Ok(Ok((text, pages))) => {
+            let first = stream::once(async { Ok(text) });
+            (content, Body::from_stream(first.chain(rest(desk, pages)))).into_response()
+        }
         Ok(Err(why)) => (StatusCode::NOT_FOUND, why).into_response(),
         Err(_) => (
             StatusCode::SERVICE_UNAVAILABLE,
@@ -55,22 +66,39 @@ async fn page(rooms: Rooms, desk: Arc<Desk>, name: String) -> Response {
     }
 }
 
-/// # Errors
-/// There is no such page; the sentence names those there are.
-fn render(rooms: &Rooms, name: &str) -> Result<String, String> {
-    if name == ALL {
-        return Ok(family::write(&rooms.select.last(None), false));
-    }
-    let targets = rooms.select.last(Some(name));
-    if targets.is_empty() {
-        return Err(no_page(&rooms.select.last(None), name));
-    }
-    // One target needs no labels to be told from another: its page looks like its exporter's.
-    Ok(family::write(&targets, targets.len() == 1))
+/// What follows the first piece. When there is no turn for one the body breaks off, and the reader knows that it is not
+/// whole.
+fn rest(desk: Arc<Desk>, pages: Pages) -> impl Stream<Item = Result<String, std::io::Error>> {
+    stream::try_unfold(pages, move |mut pages| {
+        let desk = Arc::clone(&desk);
+        async move {
+            if pages.is_done() {
+                return Ok(None);
+            }
+            let piece = desk.ask(RENDER_TIMEOUT, move || (pages.next(), pages)).await;
+            piece
+                .map(Some)
+                .map_err(|why| std::io::Error::other(why.to_string()))
+        }
+    })
 }
 
-fn no_page(all: &[Last], name: &str) -> String {
-    let pages: BTreeSet<&str> = all.iter().filter_map(|target| target.page).chain([ALL]).collect();
+/// # Errors
+/// There is no such page; the sentence names those there are.
+fn open(rooms: &Rooms, name: &str) -> Result<Pages, String> {
+    if name == ALL {
+        return Ok(Pages::new(rooms.select.latest(None), false));
+    }
+    let latest = rooms.select.latest(Some(name));
+    match latest.pages().len() {
+        0 => Err(no_page(&rooms.select.latest(None).pages(), name)),
+        // One target needs no labels to be told from another: its page looks like its exporter's.
+        targets => Ok(Pages::new(latest, targets == 1)),
+    }
+}
+
+fn no_page(all: &[Option<&'static str>], name: &str) -> String {
+    let pages: BTreeSet<&str> = all.iter().copied().flatten().chain([ALL]).collect();
     let pages: Vec<String> = pages.into_iter().map(|page| format!("/metrics/{page}")).collect();
     format!(
         "nothing is read for /metrics/{name} now; there are {}\n",

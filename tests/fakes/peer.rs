@@ -10,6 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 pub enum Answer {
     /// 200 with this body as text format 0.0.4.
     Body(String),
+    /// As `Body`, and the connection stays open, as real exporters leave it.
+    Kept(String),
     /// Bytes as they are, then the connection closes.
     Raw(Vec<u8>),
     /// Headers, then samples for ever.
@@ -54,25 +56,38 @@ impl Peer {
     }
 }
 
-async fn serve(mut stream: TcpStream, answer: Answer, asked: Arc<Mutex<Vec<i64>>>) {
+/// Whether there was one; when it came is noted.
+async fn request(stream: &mut TcpStream, asked: &Mutex<Vec<i64>>) -> bool {
     let mut request = Vec::new();
     let mut buffer = [0; 2048];
     while !request.windows(4).any(|end| end == b"\r\n\r\n") {
         match stream.read(&mut buffer).await {
             Ok(length) if length > 0 => request.extend_from_slice(&buffer[..length]),
-            _ => return,
+            _ => return false,
         }
     }
     asked
         .lock()
         .unwrap()
         .push(jiff::Timestamp::now().as_millisecond());
+    true
+}
+
+async fn serve(mut stream: TcpStream, answer: Answer, asked: Arc<Mutex<Vec<i64>>>) {
+    if !request(&mut stream, &asked).await {
+        return;
+    }
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nConnection: close\r\n";
     match answer {
         Answer::Body(body) => {
             _ = stream
                 .write_all(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes())
                 .await;
+        }
+        Answer::Kept(body) => {
+            let head = head.replace("Connection: close\r\n", "");
+            let answer = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+            while stream.write_all(answer.as_bytes()).await.is_ok() && request(&mut stream, &asked).await {}
         }
         Answer::Raw(bytes) => _ = stream.write_all(&bytes).await,
         Answer::Endless => {

@@ -212,11 +212,20 @@ fn client() -> reqwest::Client {
         .unwrap()
 }
 
+/// The program under test. Figures are taken of a release build, which the tests themselves need not be.
+fn program() -> PathBuf {
+    let program = std::env::var_os("SKOPOS_TEST_PROGRAM");
+    program.map_or_else(|| env!("CARGO_BIN_EXE_skopos").into(), PathBuf::from)
+}
+
+/// Whether the program is one whose figures mean something.
+pub fn is_release() -> bool {
+    !program().components().any(|folder| folder.as_os_str() == "debug")
+}
+
 /// A command for the program, in `folder`, without anything of the caller's environment that it would read.
 pub fn command(folder: &Path) -> Command {
-    // Figures are taken of a release build, which the tests themselves need not be.
-    let program = std::env::var_os("SKOPOS_TEST_PROGRAM");
-    let mut command = Command::new(program.unwrap_or_else(|| env!("CARGO_BIN_EXE_skopos").into()));
+    let mut command = Command::new(program());
     command
         .current_dir(folder)
         .env_remove("SKOPOS_LOG")

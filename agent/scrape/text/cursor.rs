@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use memchr::{memchr, memchr2};
 use model::Kind;
 
-use super::{Meta, Pairs, ParseError, Series, number};
+use super::{Key, Keys, Meta, Pairs, ParseError, Series, number};
 
 /// What begins at the cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,16 +57,17 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Whether the series `key` stands here; if so, the cursor is behind it.
-    pub fn take(&mut self, key: &str) -> bool {
-        let Some(rest) = self.text.as_bytes().get(self.at..) else {
+    /// Whether the series of this key stands here; if so, the cursor is behind it.
+    pub fn take(&mut self, key: &Key, keys: &Keys) -> bool {
+        let end = self.at + key.bytes();
+        let Some(text) = self.text.get(self.at..end) else {
             return false;
         };
-        // A key in braces ends where it ends; a bare name might go on.
-        let ends = key.ends_with('}') || matches!(rest.get(key.len()), Some(b' ' | b'\t'));
-        let is_it = ends && rest.starts_with(key.as_bytes());
+        // A series in braces ends where it ends; a bare name might go on. Most lines that are others are told by this.
+        let ends = text.ends_with('}') || matches!(self.text.as_bytes().get(end), Some(b' ' | b'\t'));
+        let is_it = ends && keys.of(text) == *key;
         if is_it {
-            self.at += key.len();
+            self.at = end;
         }
         is_it
     }

@@ -171,7 +171,8 @@ fn mistakes_have_their_place() {
 
 #[test]
 fn a_known_series_is_taken_only_where_it_ends() {
-    let take = |text: &'static str, key: &str| Cursor::new(text).take(key);
+    let keys = Keys::new();
+    let take = |text: &'static str, key: &str| Cursor::new(text).take(&keys.of(key), &keys);
     assert!(take("a 1\n", "a"));
     assert!(!take("ab 1\n", "a"));
     assert!(!take("a{} 1\n", "a"));

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Keep, Kind, MatchOp, Matcher, Select, SelectError, SeriesDesc, TimeRange, Timestamp};
+use model::{Keep, Kind, MatchOp, Matcher, STALE, Select, SelectError, SeriesDesc, TimeRange, Timestamp};
 use store::{Config, History};
 
-use crate::harness::{House, desc, map, name_is, samples, target};
+use crate::harness::{House, desc, labels, map, name_is, samples, target};
 
 #[test]
 fn ranges_are_open_on_the_left_and_closed_on_the_right() {
@@ -251,6 +251,52 @@ fn without_history_only_last_values_answer_and_nothing_is_written() {
     assert_eq!(house.store.last(None).len(), 1);
     assert!(house.store.close());
     assert!(house.disk.files().is_empty());
+}
+
+#[test]
+fn last_values_metric_by_metric_are_the_last_values_of_their_moment() {
+    for history in [History::Full, History::None] {
+        let house = House::with(Config {
+            history,
+            ..Config::default()
+        });
+        let (one, other) = (house.target("one"), house.target("other"));
+        house.whole(
+            one,
+            10,
+            &[("b x=1 A=y", 1.0), ("a x=1", 2.0), ("b x=2", 3.0), ("c", STALE)],
+        );
+        house.whole(other, 10, &[("a x=3", 4.0), ("d", 5.0)]);
+        let latest = house.store.latest(None);
+        // What comes now is not of this moment.
+        house.whole(one, 20, &[("a x=1", 9.0), ("e", 9.0)]);
+        house.store.retire(other, Timestamp(20));
+        assert_eq!(latest.pages(), [None, None]);
+        let metrics = latest.metrics();
+        let names: Vec<&str> = metrics.iter().map(|metric| &*metric.name).collect();
+        assert_eq!(names, ["b", "a", "c", "d"], "{history:?}");
+        let series = |nth| {
+            let all = latest.series(nth).into_iter();
+            all.map(|(labels, value)| format!("{labels}={value}"))
+                .collect::<Vec<_>>()
+        };
+        let [b, a, c, d] = [0, 1, 2, 3].map(series);
+        assert_eq!(
+            b,
+            [
+                format!("{}=1", labels("b x=1 A=y")),
+                format!("{}=3", labels("b x=2"))
+            ]
+        );
+        assert_eq!(
+            a,
+            [format!("{}=2", labels("a x=1")), format!("{}=4", labels("a x=3"))]
+        );
+        assert!(c.is_empty(), "it had ended: {c:?}");
+        assert_eq!(d, [format!("{}=5", labels("d"))]);
+        assert!(latest.series(4).is_empty());
+        assert_eq!(house.store.latest(Some("node")).pages().len(), 0);
+    }
 }
 
 #[test]

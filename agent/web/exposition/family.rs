@@ -5,14 +5,16 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
 use model::labels::{BUCKET, METRIC_NAME};
-use model::select::Last;
+use model::select::{Latest, Metric};
 use model::text::{float, is_legacy_label_name, is_legacy_metric_name};
-use model::{Kind, Labels, Metadata, is_stale};
+use model::{Kind, Labels, Metadata};
 
 const QUANTILE: &str = "quantile";
+/// Length at which a piece of a page is long enough.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// Series that a reader adds about its target, which the target's own page does not have.
 const REPORTS: [&str; 8] = [
@@ -26,41 +28,102 @@ const REPORTS: [&str; 8] = [
     "scrape_timeout_seconds",
 ];
 
-/// With `as_exporter`, what the reader added is taken off again: `job`, `instance`, the reports.
-pub(super) fn write(targets: &[Last], as_exporter: bool) -> String {
-    let mut seen = HashSet::new();
-    let mut families: BTreeMap<Cow<'_, str>, Family<'_>> = BTreeMap::new();
-    for (labels, metadata, value) in targets.iter().flat_map(|target| &target.series) {
-        let report = as_exporter && REPORTS.contains(&labels.name());
-        if report || is_stale(*value) {
-            continue;
+/// A page, written a few families at a time.
+pub(super) struct Pages {
+    latest: Box<dyn Latest>,
+    as_exporter: bool,
+    metrics: Vec<Metric>,
+    /// Metrics of each family that is still to be written, by its name; the first one describes it.
+    families: VecDeque<(String, Vec<usize>)>,
+    /// Names that are in more than one family, and what has been written of them: a label set appears once.
+    torn: HashSet<String>,
+    written: HashSet<Labels>,
+}
+
+impl Pages {
+    /// With `as_exporter`, what the reader added is taken off again: `job`, `instance`, the reports.
+    pub(super) fn new(latest: Box<dyn Latest>, as_exporter: bool) -> Self {
+        let metrics = latest.metrics();
+        let mut families: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        let mut places: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (nth, metric) in metrics.iter().enumerate() {
+            if as_exporter && REPORTS.contains(&&*metric.name) {
+                continue;
+            }
+            let name = escaped(&metric.name, ":");
+            let family = home(&name, &metric.metadata).0.into_owned();
+            places
+                .entry(name.into_owned())
+                .or_default()
+                .insert(family.clone());
+            families.entry(family).or_default().push(nth);
         }
-        let labels = shown(labels, as_exporter);
-        if !seen.insert(labels.clone()) {
-            continue;
+        let torn = places.into_iter().filter(|(_, families)| families.len() > 1);
+        Self {
+            latest,
+            as_exporter,
+            metrics,
+            families: families.into_iter().collect(),
+            torn: torn.map(|(name, _)| name).collect(),
+            written: HashSet::new(),
         }
-        let (name, kind, part) = place(&labels, metadata);
-        let family = families.entry(name).or_insert_with(|| Family {
-            kind,
-            help: &metadata.help,
-            rows: Vec::new(),
-        });
-        family.rows.push(Row::new(labels, part, *value));
     }
-    let mut text = String::new();
-    for (name, mut family) in families {
-        family.rows.sort_by(Row::order);
-        family.write(&name, &mut text);
+
+    pub(super) fn is_done(&self) -> bool {
+        self.families.is_empty()
     }
-    text
+
+    /// Whole families, until it is long enough.
+    pub(super) fn next(&mut self) -> String {
+        let mut text = String::new();
+        while text.len() < PIECE_BYTES
+            && let Some((name, metrics)) = self.families.pop_front()
+        {
+            self.family(&name, &metrics, &mut text);
+        }
+        text
+    }
+
+    fn family(&mut self, name: &str, metrics: &[usize], text: &mut String) {
+        let mut family: Option<Family<'_>> = None;
+        let mut seen = HashSet::new();
+        for (nth, metric) in metrics
+            .iter()
+            .filter_map(|nth| Some((*nth, self.metrics.get(*nth)?)))
+        {
+            let metadata = &metric.metadata;
+            for (labels, value) in self.latest.series(nth) {
+                let labels = shown(labels, self.as_exporter);
+                let is_new = if self.torn.contains(labels.name()) {
+                    self.written.insert(labels.clone())
+                } else {
+                    seen.insert(labels.clone())
+                };
+                if !is_new {
+                    continue;
+                }
+                let part = part(&labels, metadata);
+                let family = family.get_or_insert_with(|| Family {
+                    kind: home(labels.name(), metadata).1,
+                    help: &metadata.help,
+                    rows: Vec::new(),
+                });
+                family.rows.push(Row::new(labels, part, value));
+            }
+        }
+        if let Some(mut family) = family {
+            family.rows.sort_by(Row::order);
+            family.write(name, text);
+        }
+    }
 }
 
 /// The labels as they are written: names that the format cannot bear have `_` for what it refuses.
-fn shown(labels: &Labels, as_exporter: bool) -> Labels {
+fn shown(labels: Labels, as_exporter: bool) -> Labels {
     let kept = if as_exporter {
         labels.retain(|name| !matches!(name, "job" | "instance"))
     } else {
-        labels.clone()
+        labels
     };
     let legacy =
         is_legacy_metric_name(kept.name()) && kept.iter().all(|(name, _)| is_legacy_label_name(name));
@@ -92,23 +155,28 @@ fn escaped<'a>(name: &'a str, extra: &str) -> Cow<'a, str> {
         .collect()
 }
 
-/// Under which `# TYPE` a series stands, and as what.
-fn place<'a>(labels: &Labels, metadata: &'a Metadata) -> (Cow<'a, str>, Kind, Part) {
+/// Under which `# TYPE` series of this name stand, and of which type that is.
+fn home<'a>(name: &str, metadata: &'a Metadata) -> (Cow<'a, str>, Kind) {
     let family = escaped(&metadata.family, ":");
-    let suffix = labels.name().strip_prefix(&*family);
-    let part = match (metadata.kind, suffix) {
+    match (metadata.kind, name.strip_prefix(&*family)) {
+        (_, Some("")) | (Kind::Histogram, Some("_bucket")) => (family, metadata.kind),
+        (Kind::Histogram | Kind::Summary, Some("_sum" | "_count")) => (family, metadata.kind),
+        // A series that does not bear its family's name would break the family's block: it has its own.
+        (Kind::Counter, Some("_total")) => (Cow::Owned(name.to_owned()), Kind::Counter),
+        _ => (Cow::Owned(name.to_owned()), Kind::Unknown),
+    }
+}
+
+/// As what a series stands in its family.
+fn part(labels: &Labels, metadata: &Metadata) -> Part {
+    let family = escaped(&metadata.family, ":");
+    match (metadata.kind, labels.name().strip_prefix(&*family)) {
         (Kind::Summary, Some("")) if labels.get(QUANTILE).is_some() => Part::Quantile,
-        (_, Some("")) => Part::Plain,
         (Kind::Histogram, Some("_bucket")) => Part::Bucket,
         (Kind::Histogram | Kind::Summary, Some("_sum")) => Part::Sum,
         (Kind::Histogram | Kind::Summary, Some("_count")) => Part::Count,
-        // A series that does not bear its family's name would break the family's block: it has its own.
-        (Kind::Counter, Some("_total")) => {
-            return (Cow::Owned(labels.name().to_owned()), Kind::Counter, Part::Plain);
-        }
-        _ => return (Cow::Owned(labels.name().to_owned()), Kind::Unknown, Part::Plain),
-    };
-    (family, metadata.kind, part)
+        _ => Part::Plain,
+    }
 }
 
 /// The first target's type and help stand.
@@ -215,9 +283,19 @@ fn escape(text: &mut String, value: &str, in_quotes: bool) {
 mod tests {
     use std::sync::Arc;
 
+    use model::select::Last;
     use model::{STALE, Timestamp};
 
     use super::*;
+
+    fn write(targets: Vec<Last>, as_exporter: bool) -> String {
+        let mut pages = Pages::new(Box::new(targets), as_exporter);
+        let mut text = String::new();
+        while !pages.is_done() {
+            text += &pages.next();
+        }
+        text
+    }
 
     type Given<'a> = (&'a str, Kind, &'a str, &'a [(&'a str, &'a str)], f64);
 
@@ -272,7 +350,7 @@ h_bucket{le=\"+Inf\",x=\"b\"} 9
 h_sum{x=\"b\"} NaN
 h_count{x=\"b\"} 9
 ";
-        assert_eq!(write(&[target(&series)], true), text);
+        assert_eq!(write(vec![target(&series)], true), text);
     }
 
     #[test]
@@ -317,8 +395,8 @@ node_a 1.5e-06
 # TYPE node_b counter
 node_b{device=\"a\\\"\\\\\\n\"} 1e+06
 ";
-        assert_eq!(write(&[target(&series)], true), page);
-        let all = write(&[target(&series)], false);
+        assert_eq!(write(vec![target(&series)], true), page);
+        let all = write(vec![target(&series)], false);
         assert!(all.contains("up{instance=\"vm:9464\",job=\"node\"} 1\n"), "{all}");
         assert!(!all.contains("node_c"), "{all}");
     }
@@ -343,13 +421,13 @@ node_b{device=\"a\\\"\\\\\\n\"} 1e+06
             ),
         ]);
         let text = "# HELP x One.\n# TYPE x gauge\nx{job=\"a\"} 1\nx{job=\"b\"} 2\n";
-        assert_eq!(write(&[one, other], false), text);
+        assert_eq!(write(vec![one, other], false), text);
     }
 
     #[test]
     fn names_the_format_cannot_bear_are_escaped() {
         let text = write(
-            &[target(&[
+            vec![target(&[
                 (
                     "http.time",
                     Kind::Histogram,
@@ -377,5 +455,64 @@ other 1
 y_total 1
 ";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_long_page_in_pieces_has_every_family_whole_and_once() {
+        let help = "h".repeat(1_000);
+        let names: Vec<String> = (0..300).map(|nth| format!("m_{nth:03}")).collect();
+        let labels: Vec<[(&str, &str); 2]> = names
+            .iter()
+            .flat_map(|name| ["b", "a"].map(|of| [("__name__", name.as_str()), ("of", of)]))
+            .collect();
+        let series: Vec<Given<'_>> = labels
+            .iter()
+            .map(|labels| (labels[0].1, Kind::Gauge, help.as_str(), &labels[..], 1.0))
+            .collect();
+        let mut pages = Pages::new(Box::new(vec![target(&series)]), false);
+        let mut pieces = Vec::new();
+        while !pages.is_done() {
+            pieces.push(pages.next());
+        }
+        assert!(pieces.len() > 3, "{}", pieces.len());
+        assert!(pieces.iter().all(|piece| piece.len() < PIECE_BYTES + 2_000));
+        let wanted: String = names
+            .iter()
+            .map(|name| {
+                format!(
+                    "# HELP {name} {help}\n# TYPE {name} gauge\n{name}{{of=\"a\"}} 1\n{name}{{of=\"b\"}} 1\n"
+                )
+            })
+            .collect();
+        assert_eq!(pieces.concat(), wanted);
+    }
+
+    #[test]
+    fn a_series_that_two_families_claim_appears_once() {
+        let one = target(&[(
+            "x",
+            Kind::Histogram,
+            "",
+            &[("__name__", "x_sum"), ("a", "1")],
+            1.0,
+        )]);
+        let other = target(&[
+            (
+                "x_sum",
+                Kind::Gauge,
+                "",
+                &[("__name__", "x_sum"), ("a", "1")],
+                2.0,
+            ),
+            (
+                "x_sum",
+                Kind::Gauge,
+                "",
+                &[("__name__", "x_sum"), ("a", "2")],
+                3.0,
+            ),
+        ]);
+        let text = "# TYPE x histogram\nx_sum{a=\"1\"} 1\n# TYPE x_sum gauge\nx_sum{a=\"2\"} 3\n";
+        assert_eq!(write(vec![one, other], false), text);
     }
 }
