@@ -236,7 +236,7 @@ impl Check<'_> {
             })
         };
         let other = REPLICAS.into_iter().find(|name| *name != told.from);
-        cut(node) && other.is_some_and(|other| cut(other))
+        cut(node) && other.is_some_and(cut)
     }
 
     /// Each firing and each end is told once; again only with a mark, and only as often as something was killed,
