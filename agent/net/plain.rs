@@ -22,6 +22,8 @@ use crate::client::{AGENT, CONNECT_TIMEOUT, IDLE_PER_HOST, IDLE_TIMEOUT, innermo
 
 /// Room for reading from a connection, which is also the longest head of an answer.
 const BUFFER_BYTES: usize = 16 << 10;
+/// Room made for an answer at once because it says that it is so long.
+const BELIEVED_BYTES: usize = 1 << 20;
 /// Tells the kernel to look whether the other side is still there.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
@@ -78,7 +80,9 @@ impl Plain {
             .is_some_and(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"gzip"));
         // An answer without a body may say all the same how one would be packed.
         let is_packed = is_packed && !parts.is_end_stream();
-        let mut body = Unpacked::new(is_packed, limit_bytes);
+        let said = parts.size_hint().exact().unwrap_or(0);
+        let said = usize::try_from(said).unwrap_or(usize::MAX);
+        let mut body = Unpacked::new(is_packed, said, limit_bytes);
         while let Some(part) = parts.frame().await {
             let part = part.map_err(|error| ClientError::Broken(innermost(&error)))?;
             if let Some(part) = part.data_ref() {
@@ -147,17 +151,20 @@ impl Write for Limited {
 }
 
 impl Unpacked {
-    fn new(is_packed: bool, limit_bytes: usize) -> Self {
-        let limited = Limited {
+    /// `said` is how long it is said to be as it comes; 0 is nothing.
+    fn new(is_packed: bool, said: usize, limit_bytes: usize) -> Self {
+        let mut limited = Limited {
             bytes: Vec::new(),
             limit_bytes,
             is_over: false,
         };
         if is_packed {
-            Self::Packed(Box::new(MultiGzDecoder::new(limited)))
-        } else {
-            Self::Plain(limited)
+            return Self::Packed(Box::new(MultiGzDecoder::new(limited)));
         }
+        limited
+            .bytes
+            .reserve_exact(said.min(limit_bytes).min(BELIEVED_BYTES));
+        Self::Plain(limited)
     }
 
     fn add(&mut self, part: &[u8]) -> Result<(), ClientError> {
@@ -206,7 +213,7 @@ mod tests {
     }
 
     fn unpacked(parts: &[&[u8]], limit_bytes: usize) -> Result<Vec<u8>, ClientError> {
-        let mut body = Unpacked::new(true, limit_bytes);
+        let mut body = Unpacked::new(true, 0, limit_bytes);
         for part in parts {
             body.add(part)?;
         }

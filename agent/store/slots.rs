@@ -14,14 +14,10 @@ pub(crate) struct Slots {
     last_times: Vec<Timestamp>,
     last_values: Vec<f64>,
     stamps: Vec<u32>,
-    cold: Vec<Cold>,
+    /// How often each place was given out before.
+    generations: Vec<u16>,
+    cold: Vec<Option<About>>,
     free: Vec<u32>,
-}
-
-#[derive(Debug)]
-struct Cold {
-    generation: u32,
-    about: Option<About>,
 }
 
 /// What is known of a series besides its samples.
@@ -38,11 +34,9 @@ impl Slots {
     /// None when the target holds as many series as a ref can tell apart.
     pub(crate) fn add(&mut self, target: TargetRef, about: About) -> Option<SeriesRef> {
         if let Some(slot) = self.free.pop() {
-            let cold = self.cold.get_mut(slot as usize)?;
-            cold.about = Some(about);
-            let generation = cold.generation;
+            *self.cold.get_mut(slot as usize)? = Some(about);
             self.set(slot as usize, Timestamp::MIN, STALE);
-            return Some(reference::make(target, generation, slot));
+            return Some(reference::make(target, self.generation(slot as usize), slot));
         }
         let slot = u32::try_from(self.cold.len())
             .ok()
@@ -50,8 +44,8 @@ impl Slots {
         push(&mut self.last_times, Timestamp::MIN);
         push(&mut self.last_values, STALE);
         push(&mut self.stamps, 0);
-        let about = Some(about);
-        push(&mut self.cold, Cold { generation: 0, about });
+        push(&mut self.generations, 0);
+        push(&mut self.cold, Some(about));
         Some(reference::make(target, 0, slot))
     }
 
@@ -60,36 +54,36 @@ impl Slots {
         if !self.holds(series) {
             return;
         }
-        if let Some(cold) = self.cold.get_mut(slot) {
-            cold.about = None;
-            cold.generation += 1;
+        if let (Some(about), Some(generation)) = (self.cold.get_mut(slot), self.generations.get_mut(slot)) {
+            *about = None;
+            *generation += 1;
             // Its old refs could no longer be told from new ones; the place stays empty for good.
-            if cold.generation < GENERATION_MAX {
+            if u32::from(*generation) < GENERATION_MAX {
                 self.free.extend(u32::try_from(slot));
             }
         }
     }
 
+    fn generation(&self, slot: usize) -> u32 {
+        self.generations.get(slot).copied().map_or(0, u32::from)
+    }
+
     /// Whether the ref, which is of this target, was given out and is not forgotten.
     pub(crate) fn holds(&self, series: SeriesRef) -> bool {
-        self.cold
-            .get(reference::slot(series))
-            .is_some_and(|cold| cold.generation == reference::generation(series) && cold.about.is_some())
+        self.about(series).is_some()
     }
 
     pub(crate) fn about(&self, series: SeriesRef) -> Option<&About> {
-        let cold = self.cold.get(reference::slot(series))?;
-        cold.about
-            .as_ref()
-            .filter(|_| cold.generation == reference::generation(series))
+        let slot = reference::slot(series);
+        let about = self.cold.get(slot)?.as_ref();
+        about.filter(|_| self.generation(slot) == reference::generation(series))
     }
 
     pub(crate) fn about_mut(&mut self, series: SeriesRef) -> Option<&mut About> {
-        let cold = self.cold.get_mut(reference::slot(series))?;
-        let generation = cold.generation;
-        cold.about
-            .as_mut()
-            .filter(|_| generation == reference::generation(series))
+        let slot = reference::slot(series);
+        let generation = self.generation(slot);
+        let about = self.cold.get_mut(slot)?.as_mut();
+        about.filter(|_| generation == reference::generation(series))
     }
 
     /// Time and value of the newest sample; `MIN` and stale when there is none.
@@ -165,9 +159,10 @@ impl Slots {
     }
 
     pub(crate) fn iter(&self, target: TargetRef) -> impl Iterator<Item = (SeriesRef, &About)> {
-        self.cold.iter().zip(0..).filter_map(move |(cold, slot)| {
-            let about = cold.about.as_ref()?;
-            Some((reference::make(target, cold.generation, slot), about))
+        let all = self.cold.iter().zip(&self.generations).zip(0..);
+        all.filter_map(move |((about, generation), slot)| {
+            let series = reference::make(target, u32::from(*generation), slot);
+            Some((series, about.as_ref()?))
         })
     }
 
@@ -178,7 +173,7 @@ impl Slots {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.cold.iter().all(|cold| cold.about.is_none())
+        self.cold.iter().all(Option::is_none)
     }
 }
 
