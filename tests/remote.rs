@@ -269,7 +269,7 @@ fn guarded(folder: &Path) -> Skopos {
         folder.join("skopos.yaml"),
         "web: { tokens_file: tokens }
 rules: { shipped: false }
-pair: { name: this, peer: 'http://127.0.0.1:1', lease_file: lease }
+pair: { name: this, peer: 'http://127.0.0.1:1', lease_file: lease, lead_patience: 0s }
 ",
     )
     .unwrap();

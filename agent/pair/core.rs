@@ -362,7 +362,9 @@ impl Core {
 
     /// Whether senders are to be named in this beat.
     pub(crate) fn names_senders(&mut self, now: Duration) -> bool {
-        let due = self.heard_told_at.is_none_or(|at| now - at >= HEARD_EVERY);
+        let due = self
+            .heard_told_at
+            .is_none_or(|at| now.saturating_sub(at) >= HEARD_EVERY);
         if due {
             self.heard_told_at = Some(now);
         }
@@ -561,17 +563,19 @@ impl Core {
         let counted = self.words.counts_peer();
         let counts = self
             .in_step_at
-            .is_some_and(|at| now - at < self.config.lease_duration);
+            .is_some_and(|at| now.saturating_sub(at) < self.config.lease_duration);
         self.words.count_peer(counts);
         self.inherit_due |= counted && !counts;
         self.tidy(now);
     }
 
     fn tidy(&mut self, now: Duration) {
-        if now - self.tidied_at >= TIDY_EVERY {
+        if now.saturating_sub(self.tidied_at) >= TIDY_EVERY {
             self.tidied_at = now;
             self.words.tidy(now);
-            let rested = self.inherited_at.is_none_or(|at| now - at >= INHERIT_PAUSE);
+            let rested = self
+                .inherited_at
+                .is_none_or(|at| now.saturating_sub(at) >= INHERIT_PAUSE);
             self.inherit_due |= rested && self.words.has_orphans();
         }
     }
@@ -602,14 +606,17 @@ impl Core {
             peer: self.peer.name.as_deref(),
             last_holder: self.last.holder.as_deref(),
             here,
-            held_for: self.elector.held().map_or(Duration::ZERO, |(_, at)| now - at),
-            looked_ago: look.map(|look| now - look.at),
+            held_for: self
+                .elector
+                .held()
+                .map_or(Duration::ZERO, |(_, at)| now.saturating_sub(at)),
+            looked_ago: look.map(|look| now.saturating_sub(look.at)),
             other_holds: look.is_some_and(|look| look.other),
-            up_for: now - since,
-            heard_ago: self.peer.heard_at.map(|at| now - at),
+            up_for: now.saturating_sub(since),
+            heard_ago: self.peer.heard_at.map(|at| now.saturating_sub(at)),
             peer_holds: self.peer.holds,
             peer_speaks: self.peer.speaks,
-            quiet_for: now - self.quiet_since,
+            quiet_for: now.saturating_sub(self.quiet_since),
             speaking: self.leadership.speaks,
             yields: self.yields(now),
         }
@@ -631,7 +638,7 @@ impl Core {
     }
 
     fn other_holds(&self, now: Duration) -> bool {
-        let fresh = |at: Duration| now - at < self.config.renew_deadline;
+        let fresh = |at: Duration| now.saturating_sub(at) < self.config.renew_deadline;
         self.elector
             .look()
             .is_some_and(|look| look.other && fresh(look.at))

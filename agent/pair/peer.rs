@@ -58,7 +58,7 @@ impl Peer {
     pub(crate) fn follows(&self, now: Duration, out_of_step_after: Duration) -> bool {
         let keeps_up = self
             .behind_since
-            .is_none_or(|since| now - since < out_of_step_after);
+            .is_none_or(|since| now.saturating_sub(since) < out_of_step_after);
         keeps_up && self.heard_within(now, out_of_step_after)
     }
 

@@ -111,7 +111,7 @@ impl Start {
     /// Whether we may take a free lease, and act. Once it is so it stays so, until [`Self::again`].
     pub(crate) fn is_open(&mut self, now: Duration, other: Other) -> bool {
         if !self.is_open {
-            self.is_open = self.opens(now - self.since, other);
+            self.is_open = self.opens(now.saturating_sub(self.since), other);
         }
         self.is_open
     }

@@ -129,7 +129,7 @@ impl Receiver {
             .ok_or_else(unknown)?;
         self.check_epoch(call)?;
         if self.is_held() {
-            let why = "this replica is copying its peer's samples first";
+            let why = "this replica has no data yet: what the other one has comes first";
             return Err(Refusal::later("held", why, 2));
         }
         let counts = self.take(from, protocol, &call.body)?;
