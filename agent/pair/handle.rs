@@ -240,6 +240,8 @@ impl Inner {
     /// Looks at everything anew and tells who leads.
     pub(crate) fn tick(&self) {
         let seen = self.near.get().map(|near| &near.seen);
+        // First, so that of two that look at once the later one has the last word.
+        let mut told = self.holding.lock();
         let deaf = seen.is_some_and(|seen| (seen.deaf)());
         let (mut core, now) = (self.core.lock(), self.clock.running());
         let next = core.tick(now, deaf);
@@ -248,11 +250,11 @@ impl Inner {
         drop(core);
         if let Some(seen) = seen {
             (seen.judge)(judges);
-            let mut told = self.holding.lock();
             if told.replace(holds) != Some(holds) {
                 (seen.hold)(holds);
             }
         }
+        drop(told);
         self.leads.send_if_modified(|known| {
             let changed = *known != next;
             *known = next;

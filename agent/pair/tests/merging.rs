@@ -116,6 +116,28 @@ async fn a_full_notifier_hears_the_newest_state_once_it_listens_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_our_rules_said_before_we_stood_still_is_no_news_after() {
+    let mut world = World::running().await;
+    world.pause("a", true);
+    // It waits to be read.
+    world.a.says(alert("A", Firing, true)).await;
+    world.wait(seconds(60)).await;
+    world.pause("a", false);
+    world.wait(seconds(5)).await;
+    let mut told = Vec::new();
+    while let Some(event) = world.b.told() {
+        told.push((event.state, event.known));
+    }
+    assert_eq!(told, [(Firing, false)]);
+    // Its rules have looked again.
+    world.a.says(alert("A", Firing, true)).await;
+    world.wait(seconds(5)).await;
+    let event = world.b.told().unwrap();
+    assert_eq!((event.state, event.known), (Firing, true));
+    world.check();
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_alone_leads_from_the_first_moment_and_hands_on_what_its_rules_say() {
     let mut world = World::alone();
     assert!(world.leads("a") && world.speaks("a"), "before any task ran");
