@@ -7,7 +7,7 @@ use model::{Column, Keep, KeepError, Labels, SeriesDesc, SeriesRef, TargetDesc, 
 use model::column::Kept;
 
 use crate::families;
-use crate::slots::About;
+use crate::slots::{About, Born};
 use crate::store::Store;
 use crate::target::{Points, Target, Written};
 use crate::wal::{Entry, What};
@@ -164,7 +164,7 @@ impl Store {
         let about = About {
             family,
             entry: index.next(),
-            born,
+            born: Born::at(born),
         };
         let series = target
             .state

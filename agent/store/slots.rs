@@ -26,8 +26,27 @@ pub(crate) struct About {
     pub(crate) family: Arc<Family>,
     /// Its number in the index, which has its labels.
     pub(crate) entry: u32,
-    /// When it was first asked for.
-    pub(crate) born: Timestamp,
+    pub(crate) born: Born,
+}
+
+/// When a series was first asked for, in whole seconds that have not come yet then: nobody asks for it more exactly, and
+/// there are many.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Born(u32);
+
+impl Born {
+    pub(crate) fn at(time: Timestamp) -> Self {
+        let seconds = time.0.saturating_add(999).div_euclid(1000).max(0);
+        Self(u32::try_from(seconds).unwrap_or(u32::MAX))
+    }
+
+    /// `MIN` for whatever is from before 1970.
+    pub(crate) fn time(self) -> Timestamp {
+        match self.0 {
+            0 => Timestamp::MIN,
+            seconds => Timestamp(i64::from(seconds) * 1000),
+        }
+    }
 }
 
 impl Slots {

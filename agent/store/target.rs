@@ -532,7 +532,7 @@ impl State {
     pub(crate) fn idle(&self, cutoff: Timestamp) -> impl Iterator<Item = (SeriesRef, u32)> {
         self.slots
             .iter(self.id)
-            .filter(move |(series, about)| self.slots.last(*series).0.max(about.born) < cutoff)
+            .filter(move |(series, about)| self.slots.last(*series).0.max(about.born.time()) < cutoff)
             .filter(|(series, _)| !self.tail.holds(*series))
             .map(|(series, about)| (series, about.entry))
     }

@@ -231,7 +231,11 @@ impl Row {
             Part::Quantile => Some(QUANTILE),
             Part::Plain | Part::Sum | Part::Count => None,
         };
-        let group = labels.retain(|name| name != METRIC_NAME && Some(name) != bound);
+        let group = match part {
+            // They all have the same name.
+            Part::Plain => labels.clone(),
+            _ => labels.retain(|name| name != METRIC_NAME && Some(name) != bound),
+        };
         let bound = bound
             .and_then(|name| float::parse(labels.value(name)))
             .unwrap_or_default();
