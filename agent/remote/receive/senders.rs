@@ -293,10 +293,13 @@ impl Receiver {
             Some(_) => limit,
             None => limit.min(NEWCOMER),
         };
+        // Who may not judge passes no new judgement; nor does that alone bring anybody back.
+        let may_judge =
+            || self.judges.load(Ordering::Relaxed) || state.silent == Some(Silence::Everywhere);
         if state.age(running) < patience || state.last().is_none() {
             // Somebody of whom nothing good ever came is no sender yet.
             None
-        } else if state.age_everywhere(running) < limit || !self.judges.load(Ordering::Relaxed) {
+        } else if state.age_everywhere(running) < limit || !may_judge() {
             Some(Silence::Here)
         } else {
             Some(Silence::Everywhere)

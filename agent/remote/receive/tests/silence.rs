@@ -278,6 +278,13 @@ async fn who_can_neither_ask_the_peer_nor_leads_is_no_judge() {
         bench.receiver.silent()[0],
         silent("w1", heard, Silence::Everywhere)[0]
     );
+    // What has been judged stays so until somebody hears it again.
+    bench.receiver.judge(false);
+    wait(&bench, 20).await;
+    assert_eq!(
+        bench.receiver.silent()[0],
+        silent("w1", heard, Silence::Everywhere)[0]
+    );
 }
 
 #[tokio::test(start_paused = true)]
