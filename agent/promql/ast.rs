@@ -5,6 +5,7 @@ use std::time::Duration;
 use model::labels::METRIC_NAME;
 use model::{Matcher, Timestamp};
 
+use crate::formula::Formulas;
 use crate::functions::Function;
 use crate::span::Span;
 
@@ -83,12 +84,14 @@ pub enum At {
     End,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Selector {
     pub name: Option<String>,
     /// As written in the braces.
     pub matchers: Vec<Matcher>,
     pub when: When,
+    /// Where its range or offset is computed.
+    pub formulas: Option<Box<Formulas>>,
 }
 
 impl Selector {
@@ -110,6 +113,8 @@ pub struct Subquery {
     /// The engine's default when left out.
     pub step: Option<Duration>,
     pub when: When,
+    /// Where its range, step or offset is computed.
+    pub formulas: Option<Box<Formulas>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -375,6 +380,26 @@ impl Kind {
                 visit(&aggregate.expr);
             }
             Self::Call { args, .. } => args.iter().for_each(visit),
+        }
+    }
+}
+
+impl Kind {
+    /// The same, to be changed. Heights do not follow: what is put in must not be taller.
+    pub(crate) fn each_child_mut(&mut self, visit: &mut dyn FnMut(&mut Expr)) {
+        match self {
+            Self::Number(_) | Self::Text(_) | Self::Selector(_) | Self::Range { .. } => {}
+            Self::Unary { expr, .. } | Self::Paren(expr) => visit(expr),
+            Self::Subquery(subquery) => visit(&mut subquery.expr),
+            Self::Binary(binary) => {
+                visit(&mut binary.left);
+                visit(&mut binary.right);
+            }
+            Self::Aggregate(aggregate) => {
+                aggregate.param.iter_mut().for_each(&mut *visit);
+                visit(&mut aggregate.expr);
+            }
+            Self::Call { args, .. } => args.iter_mut().for_each(visit),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Reads only through [`model::Select`]. Everything is bounded: text, nesting, time, samples held.
 
 mod ast;
+mod bounds;
 mod cache;
 mod constant;
 mod engine;
@@ -10,6 +11,7 @@ mod error;
 mod eval;
 mod explain;
 mod filter;
+mod formula;
 mod functions;
 mod headroom;
 mod lex;
@@ -30,6 +32,7 @@ pub use ast::{
 };
 pub use engine::{Engine, Options, Stop};
 pub use error::{ParseError, QueryError};
+pub use formula::{Formula, Formulas};
 pub use functions::{Function, functions};
 pub use lookup::selectors;
 pub use parse::{HEIGHT_MAX, NESTING_MAX, TEXT_BYTES_MAX, parse};

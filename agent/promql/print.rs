@@ -1,10 +1,12 @@
 //! Writes an expression in its canonical form, which parses to the same expression.
 
 use std::fmt::{self, Display, Write};
+use std::time::Duration;
 
 use model::text;
 
 use crate::ast::{Aggregate, At, Binary, Expr, Group, Kind, Matching, Selector, Subquery, When};
+use crate::formula::{Formula, Formulas};
 
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -30,12 +32,14 @@ impl Expr {
             Kind::Text(value) => f.write_str(&text::quote(value)),
             Kind::Selector(selector) => {
                 selector.bare(f)?;
-                selector.when.modifiers(f)
+                selector.when.modifiers(selector.formulas.as_deref(), f)
             }
             Kind::Range { selector, range } => {
                 selector.bare(f)?;
-                write!(f, "[{}]", text::duration::short(*range))?;
-                selector.when.modifiers(f)
+                let formulas = selector.formulas.as_deref();
+                let computed = formulas.and_then(|all| all.range.as_ref());
+                write!(f, "[{}]", length(*range, computed))?;
+                selector.when.modifiers(formulas, f)
             }
             Kind::Subquery(subquery) => subquery.fmt(f),
             Kind::Unary { negative, expr } => {
@@ -109,12 +113,26 @@ impl fmt::Display for Aggregate {
 
 impl fmt::Display for Subquery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}[{}:", self.expr, text::duration::short(self.range))?;
-        if let Some(step) = self.step {
-            f.write_str(&text::duration::short(step))?;
-        }
-        f.write_char(']')?;
-        self.when.modifiers(f)
+        write!(f, "{}[{}]", self.expr, self.lengths())?;
+        self.when.modifiers(self.formulas.as_deref(), f)
+    }
+}
+
+impl Subquery {
+    /// `range:step`.
+    pub(crate) fn lengths(&self) -> String {
+        let formulas = self.formulas.as_deref();
+        let range = length(self.range, formulas.and_then(|all| all.range.as_ref()));
+        let step = self.step.map(|step| length(step, formulas.and_then(|all| all.step.as_ref())));
+        format!("{range}:{}", step.unwrap_or_default())
+    }
+}
+
+/// A range or step as it was meant: computed, or just so long.
+pub(crate) fn length(length: Duration, computed: Option<&Formula>) -> String {
+    match computed {
+        Some(formula) => formula.to_string(),
+        None => text::duration::short(length),
     }
 }
 
@@ -159,7 +177,7 @@ fn needs_quotes(name: &str) -> bool {
 }
 
 impl When {
-    fn modifiers(&self, f: &mut impl Write) -> fmt::Result {
+    fn modifiers(&self, formulas: Option<&Formulas>, f: &mut impl Write) -> fmt::Result {
         match self.at {
             None => {}
             Some(At::Start) => f.write_str(" @ start()")?,
@@ -170,11 +188,14 @@ impl When {
                 write!(f, " @ {sign}{}.{:03}", millis / 1000, millis % 1000)?;
             }
         }
+        if let Some(formula) = formulas.and_then(|all| all.offset.as_ref()) {
+            return write!(f, " offset {formula}");
+        }
         if self.offset == 0 {
             return Ok(());
         }
         let sign = if self.offset < 0 { "-" } else { "" };
-        let length = std::time::Duration::from_millis(self.offset.unsigned_abs());
+        let length = Duration::from_millis(self.offset.unsigned_abs());
         write!(f, " offset {sign}{}", text::duration::short(length))
     }
 }

@@ -3,6 +3,7 @@
 //! Whatever is given, it returns soon and on a small stack: text, nesting and height of the tree are bounded.
 
 mod check;
+mod duration;
 mod modifier;
 mod operand;
 #[cfg(test)]

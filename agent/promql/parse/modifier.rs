@@ -7,6 +7,7 @@ use model::Timestamp;
 use super::Parser;
 use crate::ast::{At, Expr, Group, Kind, Matching, Op, Subquery, When};
 use crate::error::Mistake;
+use crate::formula::{Formula, Formulas};
 use crate::lex;
 use crate::span::Span;
 
@@ -27,23 +28,9 @@ impl Parser<'_> {
 
     fn ranged(&mut self, expr: Expr) -> Result<Expr, Mistake> {
         let open = self.next().span;
-        let range = self.length()?;
+        let (range, formula) = self.length()?;
         if self.takes(":") {
-            let step = match self.sign() {
-                Some("]") => None,
-                _ => Some(self.length()?),
-            };
-            let end = self.expect("]", "to close the subquery")?;
-            let span = expr.span.to(end);
-            self.checked_subquery(&expr, span)?;
-            let when = When::default();
-            let subquery = Subquery {
-                expr,
-                range,
-                step,
-                when,
-            };
-            return self.node(Kind::Subquery(Box::new(subquery)), span);
+            return self.subquery(expr, range, formula);
         }
         let end = self.expect("]", "or \":\" after the range")?;
         let span = expr.span.to(end);
@@ -51,25 +38,50 @@ impl Parser<'_> {
             Kind::Selector(selector) if selector.when.at.is_some() => {
                 Err(self.fail(open, "no @ modifiers allowed before range"))
             }
-            Kind::Selector(selector) if selector.when.offset != 0 => {
+            Kind::Selector(selector) if is_shifted(selector.when, selector.formulas.as_deref()) => {
                 Err(self.fail(open, "no offset modifiers allowed before range"))
             }
-            Kind::Selector(selector) => self.node(Kind::Range { selector, range }, span),
+            Kind::Selector(mut selector) => {
+                if formula.is_some() {
+                    selector.formulas.get_or_insert_default().range = formula;
+                }
+                self.node(Kind::Range { selector, range }, span)
+            }
             _ => Err(self.fail(open, "ranges only allowed for vector selectors")),
         }
     }
 
+    /// The rest of a subquery, from its step on.
+    fn subquery(&mut self, expr: Expr, range: Duration, computed: Option<Formula>) -> Result<Expr, Mistake> {
+        let (mut step, mut formulas) = (None, Formulas::default());
+        formulas.range = computed;
+        if self.sign() != Some("]") {
+            let (length, formula) = self.length()?;
+            step = Some(length);
+            formulas.step = formula;
+        }
+        let end = self.expect("]", "to close the subquery")?;
+        let span = expr.span.to(end);
+        self.checked_subquery(&expr, span)?;
+        let subquery = Subquery {
+            expr,
+            range,
+            step,
+            when: When::default(),
+            formulas: (formulas != Formulas::default()).then(|| Box::new(formulas)),
+        };
+        self.node(Kind::Subquery(Box::new(subquery)), span)
+    }
+
     fn shifted(&mut self, expr: Expr) -> Result<Expr, Mistake> {
         let word = self.next().span;
-        let negative = self.takes("-");
-        if !negative {
-            self.takes("+");
-        }
-        let millis = self.millis("a duration after offset, such as 5m")?;
-        let offset = if negative { -millis } else { millis };
-        self.when(expr, word, "offset", |when| {
-            let first = when.offset == 0;
+        let (offset, formula) = self.offset()?;
+        self.when(expr, word, "offset", |when, formulas| {
+            let first = !is_shifted(*when, formulas.as_deref());
             when.offset = offset;
+            if formula.is_some() {
+                formulas.get_or_insert_default().offset = formula;
+            }
             first
         })
     }
@@ -77,7 +89,7 @@ impl Parser<'_> {
     fn pinned(&mut self, expr: Expr) -> Result<Expr, Mistake> {
         let sign = self.next().span;
         let at = self.at_time()?;
-        self.when(expr, sign, "@", |when| {
+        self.when(expr, sign, "@", |when, _| {
             let first = when.at.is_none();
             when.at = Some(at);
             first
@@ -119,11 +131,13 @@ impl Parser<'_> {
         mut expr: Expr,
         modifier: Span,
         word: &str,
-        change: impl FnOnce(&mut When) -> bool,
+        change: impl FnOnce(&mut When, &mut Option<Box<Formulas>>) -> bool,
     ) -> Result<Expr, Mistake> {
-        let when = match &mut expr.kind {
-            Kind::Selector(selector) | Kind::Range { selector, .. } => &mut selector.when,
-            Kind::Subquery(subquery) => &mut subquery.when,
+        let (when, formulas) = match &mut expr.kind {
+            Kind::Selector(selector) | Kind::Range { selector, .. } => {
+                (&mut selector.when, &mut selector.formulas)
+            }
+            Kind::Subquery(subquery) => (&mut subquery.when, &mut subquery.formulas),
             _ => {
                 let message = format!(
                     "{word} modifier must be preceded by an instant vector selector or range vector selector or a subquery"
@@ -131,34 +145,11 @@ impl Parser<'_> {
                 return Err(self.fail(modifier, message));
             }
         };
-        if !change(when) {
+        if !change(when, formulas) {
             return Err(self.fail(modifier, format!("{word} may not be set multiple times")));
         }
         expr.span = expr.span.to(self.last_span().unwrap_or(expr.span));
         Ok(expr)
-    }
-
-    /// A range or step: more than nothing.
-    fn length(&mut self) -> Result<Duration, Mistake> {
-        let span = self.peek().span;
-        match self.millis("a duration such as 5m")? {
-            millis if millis > 0 => Ok(Duration::from_millis(millis.unsigned_abs())),
-            _ => Err(self.fail(span, "duration must be greater than 0")),
-        }
-    }
-
-    /// Milliseconds of `5m` or of plain seconds.
-    fn millis(&mut self, expected: &str) -> Result<i64, Mistake> {
-        const LONGEST_MS: f64 = (i64::MAX / 1_000_000) as f64;
-        let token = self.next();
-        match token.kind {
-            lex::Kind::Duration(millis) => Ok(millis),
-            lex::Kind::Number(seconds) if seconds * 1000.0 <= LONGEST_MS => {
-                Ok((seconds * 1000.0).round() as i64)
-            }
-            lex::Kind::Number(_) => Err(self.fail(token.span, "duration out of range")),
-            _ => Err(self.unexpected(token, expected)),
-        }
     }
 
     /// `bool`, `on`, `ignoring`, `group_left`, `group_right` behind an operator.
@@ -204,4 +195,9 @@ impl Parser<'_> {
         }
         Ok((as_bool, Some(matching)))
     }
+}
+
+/// Whether an offset is set already.
+fn is_shifted(when: When, formulas: Option<&Formulas>) -> bool {
+    when.offset != 0 || formulas.is_some_and(|formulas| formulas.offset.is_some())
 }

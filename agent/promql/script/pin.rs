@@ -41,16 +41,6 @@ fn pin(expr: &mut Expr, time: Timestamp) {
         Kind::Subquery(subquery) => {
             subquery.when.at.get_or_insert(at);
         }
-        Kind::Unary { expr, .. } | Kind::Paren(expr) => pin(expr, time),
-        Kind::Binary(binary) => {
-            pin(&mut binary.left, time);
-            pin(&mut binary.right, time);
-        }
-        Kind::Aggregate(aggregate) => {
-            pin(&mut aggregate.expr, time);
-            aggregate.param.iter_mut().for_each(|param| pin(param, time));
-        }
-        Kind::Call { args, .. } => args.iter_mut().for_each(|arg| pin(arg, time)),
-        Kind::Number(_) | Kind::Text(_) => {}
+        other => other.each_child_mut(&mut |child| pin(child, time)),
     }
 }
