@@ -217,7 +217,7 @@ impl Op {
 }
 
 /// Which series of two vectors belong together.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Matching {
     /// `on (labels)`; otherwise `ignoring (labels)`, also when nothing is written.
     pub on: bool,
@@ -225,6 +225,33 @@ pub struct Matching {
     pub group: Group,
     /// Labels taken over from the side with one series.
     pub include: Vec<String>,
+    pub fill: Fill,
+}
+
+/// Values for series that have no partner, which otherwise are left out.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Fill {
+    /// `fill_left`. With `group_right` it stands on the right: Prometheus fills the side of many with it.
+    pub many: Option<f64>,
+    /// `fill_right`, likewise the side of one.
+    pub one: Option<f64>,
+}
+
+impl Fill {
+    pub(crate) fn is_set(self) -> bool {
+        self.many.is_some() || self.one.is_some()
+    }
+
+    /// As it was written: two NaNs are the same.
+    fn bits(self) -> [Option<u64>; 2] {
+        [self.many, self.one].map(|value| value.map(f64::to_bits))
+    }
+}
+
+impl PartialEq for Fill {
+    fn eq(&self, other: &Self) -> bool {
+        self.bits() == other.bits()
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -267,11 +294,12 @@ pub enum Aggregation {
     Topk,
     Bottomk,
     Limitk,
+    LimitRatio,
     CountValues,
 }
 
 impl Aggregation {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Sum,
         Self::Min,
         Self::Max,
@@ -284,6 +312,7 @@ impl Aggregation {
         Self::Topk,
         Self::Bottomk,
         Self::Limitk,
+        Self::LimitRatio,
         Self::CountValues,
     ];
 
@@ -302,13 +331,16 @@ impl Aggregation {
             Self::Topk => "topk",
             Self::Bottomk => "bottomk",
             Self::Limitk => "limitk",
+            Self::LimitRatio => "limit_ratio",
             Self::CountValues => "count_values",
         }
     }
 
     pub(crate) fn param(self) -> Option<Type> {
         match self {
-            Self::Quantile | Self::Topk | Self::Bottomk | Self::Limitk => Some(Type::Scalar),
+            Self::Quantile | Self::Topk | Self::Bottomk | Self::Limitk | Self::LimitRatio => {
+                Some(Type::Scalar)
+            }
             Self::CountValues => Some(Type::Text),
             _ => None,
         }

@@ -175,12 +175,7 @@ impl Engine {
         Ok(parsed)
     }
 
-    pub(crate) fn query<'q>(
-        &'q self,
-        expr: &'q str,
-        options: &'q Options,
-        bounds: Bounds,
-    ) -> Query<'q> {
+    pub(crate) fn query<'q>(&'q self, expr: &'q str, options: &'q Options, bounds: Bounds) -> Query<'q> {
         Query::new(expr, &*self.select, options, bounds)
     }
 

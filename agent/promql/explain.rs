@@ -10,7 +10,7 @@ use crate::constant::{constant, swapped};
 use crate::engine::Engine;
 use crate::error::QueryError;
 use crate::eval::{Eval, Grid, Query, Steps, compares};
-use crate::functions::Function;
+use crate::functions::{Function, Run};
 use crate::print;
 
 /// Rows shown at most; what is below is evaluated but not listed.
@@ -213,8 +213,13 @@ impl Tree<'_> {
     fn call(&mut self, function: &Function, args: &[Expr], depth: usize) -> Result<Said, QueryError> {
         let mut said = Said::default();
         let mut words = Vec::new();
-        for arg in args {
+        for (nth, arg) in args.iter().enumerate() {
             let arg = arg.bare();
+            if nth > 0 && matches!(function.run, Run::Info) {
+                // It only says which labels are wanted.
+                words.push(arg.to_string());
+                continue;
+            }
             words.push(match &arg.kind {
                 Kind::Range { range, selector } => {
                     let computed = selector.formulas.as_ref().and_then(|all| all.range.as_ref());

@@ -62,7 +62,9 @@ impl Formula {
         let below = match &kind {
             Kind::Number(_) | Kind::Duration(_) | Kind::Step | Kind::Range => 0,
             Kind::Negative(inner) | Kind::Paren(inner) => inner.height,
-            Kind::Binary(_, sides) | Kind::Least(sides) | Kind::Most(sides) => sides.0.height.max(sides.1.height),
+            Kind::Binary(_, sides) | Kind::Least(sides) | Kind::Most(sides) => {
+                sides.0.height.max(sides.1.height)
+            }
         };
         let height = below.saturating_add(1);
         Self { kind, span, height }
@@ -148,7 +150,9 @@ impl Expr {
         let mut found = false;
         self.walk(&mut |node| {
             let formulas = match &node.kind {
-                ExprKind::Selector(selector) | ExprKind::Range { selector, .. } => selector.formulas.as_deref(),
+                ExprKind::Selector(selector) | ExprKind::Range { selector, .. } => {
+                    selector.formulas.as_deref()
+                }
                 ExprKind::Subquery(subquery) => subquery.formulas.as_deref(),
                 _ => None,
             };
@@ -282,7 +286,11 @@ mod tests {
             ("x offset ((step() - 1) ^ 0.5)", "duration is NaN or infinite"),
             ("x offset (1y * 300 * range())", OUT_OF_RANGE),
         ] {
-            assert_eq!(worked_out(text, 0).map_err(|(_, what)| what), Err(wanted), "{text}");
+            assert_eq!(
+                worked_out(text, 0).map_err(|(_, what)| what),
+                Err(wanted),
+                "{text}"
+            );
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use model::text;
 
-use crate::ast::{Aggregate, At, Binary, Expr, Group, Kind, Matching, Selector, Subquery, When};
+use crate::ast::{Aggregate, At, Binary, Expr, Fill, Group, Kind, Matching, Selector, Subquery, When};
 use crate::formula::{Formula, Formulas};
 
 impl fmt::Display for Expr {
@@ -67,25 +67,39 @@ impl Binary {
         if self.as_bool {
             f.write_str(" bool")?;
         }
-        let Some(Matching {
-            on,
-            labels,
-            group,
-            include,
-        }) = &self.matching
-        else {
-            return Ok(());
-        };
-        if !on && labels.is_empty() && *group == Group::None {
-            return Ok(());
+        match &self.matching {
+            Some(matching) => matching.fmt(f),
+            None => Ok(()),
         }
-        write!(f, " {} ({})", if *on { "on" } else { "ignoring" }, names(labels))?;
-        let word = match group {
-            Group::None => return Ok(()),
-            Group::Left => "group_left",
-            Group::Right => "group_right",
-        };
-        write!(f, " {word} ({})", names(include))
+    }
+}
+
+impl Matching {
+    /// Labels, group and fill, each with a space before.
+    fn fmt(&self, f: &mut impl Write) -> fmt::Result {
+        if self.on || !self.labels.is_empty() || self.group != Group::None {
+            let word = if self.on { "on" } else { "ignoring" };
+            write!(f, " {word} ({})", names(&self.labels))?;
+        }
+        match self.group {
+            Group::None => {}
+            Group::Left => write!(f, " group_left ({})", names(&self.include))?,
+            Group::Right => write!(f, " group_right ({})", names(&self.include))?,
+        }
+        match self.fill {
+            Fill {
+                many: Some(one),
+                one: Some(two),
+            } if one.to_bits() == two.to_bits() => write!(f, " fill ({})", number(one)),
+            Fill { many, one } => {
+                for (word, value) in [("fill_left", many), ("fill_right", one)] {
+                    if let Some(value) = value {
+                        write!(f, " {word} ({})", number(value))?;
+                    }
+                }
+                Ok(())
+            }
+        }
     }
 }
 
@@ -123,7 +137,9 @@ impl Subquery {
     pub(crate) fn lengths(&self) -> String {
         let formulas = self.formulas.as_deref();
         let range = length(self.range, formulas.and_then(|all| all.range.as_ref()));
-        let step = self.step.map(|step| length(step, formulas.and_then(|all| all.step.as_ref())));
+        let step = self
+            .step
+            .map(|step| length(step, formulas.and_then(|all| all.step.as_ref())));
         format!("{range}:{}", step.unwrap_or_default())
     }
 }

@@ -70,6 +70,10 @@ impl Eval<'_> {
             Aggregation::Topk | Aggregation::Bottomk | Aggregation::Limitk => {
                 self.ranked(aggregate, grid, numbers)
             }
+            Aggregation::LimitRatio => {
+                let param = aggregate.param.as_ref().unwrap_or(&aggregate.expr);
+                self.share(&grid, numbers, param.span)
+            }
             Aggregation::CountValues => self.counted_values(aggregate, &grid),
             Aggregation::Quantile => self.quantiles(aggregate, &grid, numbers),
             op => self.folded(op, &grid, &aggregate.grouping),

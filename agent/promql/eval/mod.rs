@@ -7,14 +7,17 @@ mod binary;
 mod buckets;
 mod call;
 mod grid;
+mod info;
 mod key;
 mod matching;
 mod merge;
 mod notes;
 mod pinned;
+mod quantiles;
 mod query;
 mod range;
 mod rank;
+mod ratio;
 mod relabel;
 mod select;
 mod sets;
@@ -25,6 +28,7 @@ use model::Labels;
 
 pub(crate) use binary::{compares, computed};
 pub(crate) use grid::{Grid, Head, is_hole};
+pub(crate) use info::wanted as info_matchers;
 pub(crate) use query::Query;
 pub(crate) use steps::Steps;
 

@@ -40,12 +40,7 @@ struct Loaded {
 }
 
 impl<'q> Query<'q> {
-    pub(crate) fn new(
-        text: &'q str,
-        select: &'q dyn Select,
-        options: &'q Options,
-        bounds: Bounds,
-    ) -> Self {
+    pub(crate) fn new(text: &'q str, select: &'q dyn Select, options: &'q Options, bounds: Bounds) -> Self {
         Self {
             text,
             options,

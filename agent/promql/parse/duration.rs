@@ -76,7 +76,10 @@ impl Parser<'_> {
     /// A formula whose operators bind at least as tightly as `binding`.
     fn formula(&mut self, binding: u8) -> Result<Formula, Mistake> {
         let mut left = self.signed_formula(UNARY_BINDING + 1)?;
-        while let Some(op) = self.operator().filter(|op| is_arithmetic(*op) && op.binding() >= binding) {
+        while let Some(op) = self
+            .operator()
+            .filter(|op| is_arithmetic(*op) && op.binding() >= binding)
+        {
             self.next();
             let right = self.formula(op.binding() + u8::from(op != Op::Pow))?;
             left = self.joined_formulas(op, left, right)?;
@@ -150,7 +153,9 @@ impl Parser<'_> {
     /// `step()`, `range()`, `min_of(a, b)`, `max_of(a, b)`.
     fn formula_call(&mut self, name: &lex::Token) -> Result<Formula, Mistake> {
         let word = name.span.of(self.text).to_ascii_lowercase();
-        let wanted = ["step", "range", "min_of", "max_of"].into_iter().find(|known| *known == word);
+        let wanted = ["step", "range", "min_of", "max_of"]
+            .into_iter()
+            .find(|known| *known == word);
         let Some(word) = wanted else {
             return Err(self.unexpected(name, EXPECTED));
         };
@@ -162,7 +167,11 @@ impl Parser<'_> {
                 let first = self.formula(0)?;
                 self.expect(",", &format!("after the first argument of {word}"))?;
                 let sides = Box::new((first, self.formula(0)?));
-                if word == "min_of" { Kind::Least(sides) } else { Kind::Most(sides) }
+                if word == "min_of" {
+                    Kind::Least(sides)
+                } else {
+                    Kind::Most(sides)
+                }
             }
         };
         let end = self.expect(")", &format!("to close {word}"))?;
@@ -172,7 +181,10 @@ impl Parser<'_> {
     fn bounded(&self, kind: Kind, span: Span) -> Result<Formula, Mistake> {
         let formula = Formula::new(kind, span);
         if formula.height() > HEIGHT_MAX {
-            return Err(self.fail(span, format!("duration of more than {HEIGHT_MAX} levels of operators")));
+            return Err(self.fail(
+                span,
+                format!("duration of more than {HEIGHT_MAX} levels of operators"),
+            ));
         }
         Ok(formula)
     }

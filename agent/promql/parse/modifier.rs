@@ -5,7 +5,7 @@ use std::time::Duration;
 use model::Timestamp;
 
 use super::Parser;
-use crate::ast::{At, Expr, Group, Kind, Matching, Op, Subquery, When};
+use crate::ast::{At, Expr, Fill, Group, Kind, Matching, Op, Subquery, When};
 use crate::error::Mistake;
 use crate::formula::{Formula, Formulas};
 use crate::lex;
@@ -104,25 +104,33 @@ impl Parser<'_> {
                 return Ok(at);
             }
         }
+        let (seconds, span) = self.signed_number("a timestamp in seconds, start() or end() after @")?;
+        // Beyond this, milliseconds do not fit 64 bits.
+        if !seconds.is_finite() || seconds.abs() >= i64::MAX as f64 / 1000.0 {
+            let message = format!("timestamp out of bounds for @ modifier: {seconds}");
+            return Err(self.fail(span, message));
+        }
+        Ok(At::Time(Timestamp::from_seconds(seconds)))
+    }
+
+    /// A number or a duration in seconds, and where it stands without its sign.
+    fn signed_number(&mut self, expected: &str) -> Result<(f64, Span), Mistake> {
         let negative = self.takes("-");
         if !negative {
             self.takes("+");
         }
         let token = self.next();
-        let seconds = match token.kind {
+        let number = match token.kind {
             lex::Kind::Number(value) => value,
             lex::Kind::Duration(millis) => millis as f64 / 1000.0,
             lex::Kind::Word if token.span.of(self.text).eq_ignore_ascii_case("inf") => f64::INFINITY,
-            lex::Kind::Word if token.span.of(self.text).eq_ignore_ascii_case("nan") => f64::NAN,
-            _ => return Err(self.unexpected(token, "a timestamp in seconds, start() or end() after @")),
+            // A NaN has no sign that could be seen.
+            lex::Kind::Word if token.span.of(self.text).eq_ignore_ascii_case("nan") => {
+                return Ok((f64::NAN, token.span));
+            }
+            _ => return Err(self.unexpected(token, expected)),
         };
-        let seconds = if negative { -seconds } else { seconds };
-        // Beyond this, milliseconds do not fit 64 bits.
-        if !seconds.is_finite() || seconds.abs() >= i64::MAX as f64 / 1000.0 {
-            let message = format!("timestamp out of bounds for @ modifier: {seconds}");
-            return Err(self.fail(token.span, message));
-        }
-        Ok(At::Time(Timestamp::from_seconds(seconds)))
+        Ok((if negative { -number } else { number }, token.span))
     }
 
     /// Changes the `When` of a selector, range or subquery; `change` says whether it was unset before.
@@ -152,16 +160,29 @@ impl Parser<'_> {
         Ok(expr)
     }
 
-    /// `bool`, `on`, `ignoring`, `group_left`, `group_right` behind an operator.
+    /// `bool`, `on`, `ignoring`, `group_left`, `group_right`, `fill` behind an operator.
     pub(super) fn matching(&mut self, op: Op) -> Result<(bool, Option<Matching>), Mistake> {
         let word = self.peek().span;
         let as_bool = self.takes_keyword("bool");
         if as_bool && !op.is_comparison() {
             return Err(self.fail(word, "bool modifier can only be used on comparison operators"));
         }
+        let mut matching = self.matched_labels(op)?;
+        let word = self.peek().span;
+        let fill = self.fill()?;
+        if fill.is_set() {
+            if op.is_set() {
+                return Err(self.fail(word, "filling in missing series not allowed for set operators"));
+            }
+            matching.get_or_insert_default().fill = fill;
+        }
+        Ok((as_bool, matching))
+    }
+
+    fn matched_labels(&mut self, op: Op) -> Result<Option<Matching>, Mistake> {
         let on = self.keyword("on");
         if !on && !self.keyword("ignoring") {
-            return Ok((as_bool, None));
+            return Ok(None);
         }
         self.next();
         let labels = self.label_names("on or ignoring")?;
@@ -193,7 +214,34 @@ impl Parser<'_> {
                 return Err(self.fail(word, message));
             }
         }
-        Ok((as_bool, Some(matching)))
+        Ok(Some(matching))
+    }
+
+    /// `fill(0)`, or `fill_left(0)` and `fill_right(0)` in any order.
+    fn fill(&mut self) -> Result<Fill, Mistake> {
+        let mut fill = Fill::default();
+        if let Some(value) = self.filled("fill")? {
+            (fill.many, fill.one) = (Some(value), Some(value));
+            return Ok(fill);
+        }
+        fill.many = self.filled("fill_left")?;
+        fill.one = self.filled("fill_right")?;
+        if fill.many.is_none() {
+            fill.many = self.filled("fill_left")?;
+        }
+        Ok(fill)
+    }
+
+    /// The value in the parentheses behind `word`; without them it names a metric.
+    fn filled(&mut self, word: &str) -> Result<Option<f64>, Mistake> {
+        if !self.keyword(word) || self.peek_second().kind != lex::Kind::Sign("(") {
+            return Ok(None);
+        }
+        self.next();
+        self.next();
+        let (value, _) = self.signed_number(&format!("a number in {word}"))?;
+        self.expect(")", &format!("to close {word}"))?;
+        Ok(Some(value))
     }
 }
 

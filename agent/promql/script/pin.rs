@@ -7,12 +7,14 @@ use crate::functions::Run;
 
 /// The expression with `@ time` on every selector that has none; `None` when it looks at the clock.
 pub(super) fn pinned(expr: &Expr, time: Timestamp) -> Option<Expr> {
-    let mut clocked = false;
+    let mut clocked = expr.has_durations_of_query();
     expr.walk(&mut |node| {
         clocked |= match &node.kind {
             Kind::Call { function, .. } => {
-                matches!(function.run, Run::Time | Run::Timestamp | Run::Date(_))
-                    || function.name == "predict_linear"
+                matches!(
+                    function.run,
+                    Run::Time | Run::Timestamp | Run::Date(_) | Run::OfQuery(_)
+                ) || function.name == "predict_linear"
             }
             Kind::Selector(selector) | Kind::Range { selector, .. } => by_query(selector.when.at),
             Kind::Subquery(subquery) => by_query(subquery.when.at),

@@ -199,7 +199,9 @@ impl Runner<'_> {
     }
 
     fn as_range(&self, check: &Check, expr: &str, time: Timestamp) -> Result<(), String> {
-        let by_query = expr.contains("start()") || expr.contains("end()");
+        let by_query = ["start()", "end()", "range()", "step()"]
+            .iter()
+            .any(|call| expr.contains(call));
         if check.ordered || check.string.is_some() || check.range_vector.is_some() || by_query {
             return Ok(());
         }
