@@ -4,7 +4,6 @@ use model::labels::METRIC_NAME;
 use model::{Labels, LabelsBuilder, MatchOp, Matcher};
 
 use super::grid::{Grid, HOLE, Head, is_hole};
-use super::merge::Meeting;
 use super::range::{Ranged, Scalars};
 use super::{Eval, Value};
 use crate::ast::{Expr, Kind, Type};
@@ -106,18 +105,18 @@ impl Eval<'_> {
         let result = match function.run {
             Run::Each(run) => {
                 grid.map(|_, value| Some(run(value)));
-                self.unnamed(grid, Meeting::Allowed)
+                self.unnamed(grid)
             }
             Run::EachWith(run) => self.each_with(run, grid, scalars),
             Run::Date(run) => {
                 grid.map(|_, value| Some(run(Date::from_seconds(value))));
-                self.unnamed(grid, Meeting::Allowed)
+                self.unnamed(grid)
             }
             Run::Timestamp => {
                 if !matches!(arg.bare().kind, Kind::Selector(_)) {
                     grid.map(|step, _| Some(self.steps.time(step) as f64 / 1000.0));
                 }
-                self.unnamed(grid, Meeting::Allowed)
+                self.unnamed(grid)
             }
             Run::Absent => Ok(absent(arg, &grid.busy())),
             Run::HistogramFraction => self.histogram_fraction((column(0), column(1)), (last, &grid)),
@@ -145,7 +144,7 @@ impl Eval<'_> {
     ) -> Result<Grid, QueryError> {
         let scalars = Scalars::new(scalars, self.steps.count);
         grid.map(|step, value| run(value, scalars.at(step)));
-        self.unnamed(grid, Meeting::Allowed)
+        self.unnamed(grid)
     }
 }
 

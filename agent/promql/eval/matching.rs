@@ -198,12 +198,14 @@ impl Sides<'_> {
             .get(second)
             .map(|head| self.key.labels(self.names, head))
             .unwrap_or_default();
+        let mut shown = [first, second].map(|row| shown(self.one, row, self.names));
+        shown.sort();
         QueryError::Execution(format!(
             "found duplicate series for the match group {} on the {side} hand-side of the operation: [{}, {}];\
              many-to-many matching not allowed: matching labels must be unique on one side",
             braced(&matched),
-            shown(self.one, second, self.names),
-            shown(self.one, first, self.names),
+            shown[0],
+            shown[1],
         ))
     }
 }

@@ -248,10 +248,12 @@ static TABLE: [Function; 90] = [
     each("sinh", f64::sinh),
     vector("sort", &[V], Run::Sort { descending: false }),
     Function {
+        optional: 1,
         repeats: usize::MAX,
         ..vector("sort_by_label", &[V, T], Run::SortByLabel { descending: false })
     },
     Function {
+        optional: 1,
         repeats: usize::MAX,
         ..vector(
             "sort_by_label_desc",
