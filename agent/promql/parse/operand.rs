@@ -188,7 +188,7 @@ impl Parser<'_> {
             let wants_labels = args.len() == 1 && of.is_some_and(|of| matches!(of.run, Run::Info));
             args.push(match self.sign() {
                 // Which labels are wanted: these may well match series without them.
-                Some("{") if wants_labels => self.braces(None, self.peek().span)?,
+                Some("{") if wants_labels => self.wanted_labels()?,
                 _ => self.expr(0)?,
             });
             if !self.takes(",") {
@@ -196,6 +196,17 @@ impl Parser<'_> {
                 return Ok((args, end));
             }
         }
+    }
+
+    /// The braces behind the comma of `info`, where a name is a matcher like others.
+    fn wanted_labels(&mut self) -> Result<Expr, Mistake> {
+        let mut expr = self.braces(None, self.peek().span)?;
+        if let Kind::Selector(selector) = &mut expr.kind {
+            let name = selector.name.take();
+            let name = name.map(|name| Matcher::equal(METRIC_NAME, &name));
+            selector.matchers.splice(0..0, name);
+        }
+        self.modified(expr)
     }
 
     /// Strings that are no UTF-8 stand only where a label is named; there the error says so.
