@@ -194,25 +194,31 @@ fn needs_quotes(name: &str) -> bool {
 
 impl When {
     fn modifiers(&self, formulas: Option<&Formulas>, f: &mut impl Write) -> fmt::Result {
-        match self.at {
-            None => {}
-            Some(At::Start) => f.write_str(" @ start()")?,
-            Some(At::End) => f.write_str(" @ end()")?,
-            Some(At::Time(time)) => {
-                let sign = if time.0 < 0 { "-" } else { "" };
-                let millis = time.0.unsigned_abs();
-                write!(f, " @ {sign}{}.{:03}", millis / 1000, millis % 1000)?;
-            }
-        }
+        // Last in the text, a formula would take the operator behind it.
         if let Some(formula) = formulas.and_then(|all| all.offset.as_ref()) {
-            return write!(f, " offset {formula}");
+            write!(f, " offset {formula}")?;
+            return self.pin(f);
         }
+        self.pin(f)?;
         if self.offset == 0 {
             return Ok(());
         }
         let sign = if self.offset < 0 { "-" } else { "" };
         let length = Duration::from_millis(self.offset.unsigned_abs());
         write!(f, " offset {sign}{}", text::duration::short(length))
+    }
+
+    fn pin(&self, f: &mut impl Write) -> fmt::Result {
+        match self.at {
+            None => Ok(()),
+            Some(At::Start) => f.write_str(" @ start()"),
+            Some(At::End) => f.write_str(" @ end()"),
+            Some(At::Time(time)) => {
+                let sign = if time.0 < 0 { "-" } else { "" };
+                let millis = time.0.unsigned_abs();
+                write!(f, " @ {sign}{}.{:03}", millis / 1000, millis % 1000)
+            }
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use model::complaint::nearest;
+
 use super::{Parser, UNARY_BINDING};
 use crate::ast::Op;
 use crate::bounds::Bounds;
@@ -12,6 +14,9 @@ use crate::span::Span;
 
 /// Tallest formula.
 const HEIGHT_MAX: u16 = 100;
+
+/// What a formula may call.
+const KNOWN: [&str; 4] = ["step", "range", "min_of", "max_of"];
 
 const EXPECTED: &str = "a number, a duration such as 5m, step(), range(), min_of or max_of";
 
@@ -44,8 +49,17 @@ impl Parser<'_> {
             Some("+" | "-") => matches!(second, "+" | "-"),
             _ => false,
         };
+        let start = self.peek().span;
         let formula = if reads_on {
-            self.formula(0)?
+            let formula = self.formula(0)?;
+            match formula.kind {
+                // Two signs may come to nothing; then only parentheses keep it together.
+                Kind::Binary(..) if start.of(self.text) != "(" => {
+                    let span = formula.span;
+                    self.bounded(Kind::Paren(Box::new(formula)), span)?
+                }
+                _ => formula,
+            }
         } else {
             self.signed_formula(u8::MAX)?
         };
@@ -75,6 +89,7 @@ impl Parser<'_> {
 
     /// A formula whose operators bind at least as tightly as `binding`.
     fn formula(&mut self, binding: u8) -> Result<Formula, Mistake> {
+        self.deeper()?;
         let mut left = self.signed_formula(UNARY_BINDING + 1)?;
         while let Some(op) = self
             .operator()
@@ -84,6 +99,7 @@ impl Parser<'_> {
             let right = self.formula(op.binding() + u8::from(op != Op::Pow))?;
             left = self.joined_formulas(op, left, right)?;
         }
+        self.depth -= 1;
         Ok(left)
     }
 
@@ -153,11 +169,11 @@ impl Parser<'_> {
     /// `step()`, `range()`, `min_of(a, b)`, `max_of(a, b)`.
     fn formula_call(&mut self, name: &lex::Token) -> Result<Formula, Mistake> {
         let word = name.span.of(self.text).to_ascii_lowercase();
-        let wanted = ["step", "range", "min_of", "max_of"]
-            .into_iter()
-            .find(|known| *known == word);
+        let wanted = KNOWN.into_iter().find(|known| *known == word);
         let Some(word) = wanted else {
-            return Err(self.unexpected(name, EXPECTED));
+            let mut mistake = self.unexpected(name, EXPECTED);
+            mistake.suggestion = nearest(&word, KNOWN).map(|near| format!("did you mean {near:?}?"));
+            return Err(mistake);
         };
         self.expect("(", &format!("after {word}"))?;
         let kind = match word {

@@ -7,6 +7,8 @@ mod duration;
 mod modifier;
 mod operand;
 #[cfg(test)]
+mod round_trip;
+#[cfg(test)]
 mod tests;
 
 use crate::ast::{Binary, Expr, Kind, Matching, Op};
