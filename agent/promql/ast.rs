@@ -92,6 +92,31 @@ pub struct Selector {
     pub when: When,
     /// Where its range or offset is computed.
     pub formulas: Option<Box<Formulas>>,
+    pub edges: Edges,
+}
+
+/// What stands at the edges of a range.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Edges {
+    /// Nothing that is not there.
+    #[default]
+    Plain,
+    /// At the start, the last sample before it.
+    Anchored,
+    /// At both, a value on the line between the samples around it; so for an instant vector too.
+    Smoothed,
+}
+
+impl Edges {
+    /// The word behind the selector.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Anchored => "anchored",
+            Self::Smoothed => "smoothed",
+        }
+    }
 }
 
 impl Selector {

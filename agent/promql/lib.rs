@@ -27,8 +27,8 @@ mod tests;
 mod value;
 
 pub use ast::{
-    Aggregate, Aggregation, At, Binary, Expr, Fill, Group, Grouping, Kind, Matching, Op, Selector, Subquery,
-    Type, When,
+    Aggregate, Aggregation, At, Binary, Edges, Expr, Fill, Group, Grouping, Kind, Matching, Op, Selector,
+    Subquery, Type, When,
 };
 pub use engine::{Engine, Options, Stop};
 pub use error::{ParseError, QueryError};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use model::text;
 
-use crate::ast::{Aggregate, At, Binary, Expr, Fill, Group, Kind, Matching, Selector, Subquery, When};
+use crate::ast::{Aggregate, At, Binary, Edges, Expr, Fill, Group, Kind, Matching, Selector, Subquery, When};
 use crate::formula::{Formula, Formulas};
 
 impl fmt::Display for Expr {
@@ -32,6 +32,7 @@ impl Expr {
             Kind::Text(value) => f.write_str(&text::quote(value)),
             Kind::Selector(selector) => {
                 selector.bare(f)?;
+                selector.edges.fmt(f)?;
                 selector.when.modifiers(selector.formulas.as_deref(), f)
             }
             Kind::Range { selector, range } => {
@@ -39,6 +40,7 @@ impl Expr {
                 let formulas = selector.formulas.as_deref();
                 let computed = formulas.and_then(|all| all.range.as_ref());
                 write!(f, "[{}]", length(*range, computed))?;
+                selector.edges.fmt(f)?;
                 selector.when.modifiers(formulas, f)
             }
             Kind::Subquery(subquery) => subquery.fmt(f),
@@ -190,6 +192,15 @@ fn needs_quotes(name: &str) -> bool {
     ]
     .iter()
     .any(|word| word.eq_ignore_ascii_case(name))
+}
+
+impl Edges {
+    fn fmt(self, f: &mut impl Write) -> fmt::Result {
+        match self {
+            Self::Plain => Ok(()),
+            _ => write!(f, " {}", self.text()),
+        }
+    }
 }
 
 impl When {

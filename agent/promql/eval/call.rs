@@ -81,9 +81,10 @@ impl Eval<'_> {
                 Ok(Grid::of(nobody(), now.collect()))
             }
             (Run::OverTime(run, kind), _, Some(ranged), [first, ..]) => {
-                self.over_time((run, kind), &ranged, scalars, first.span)
+                self.over_time((ranged.runs(function, run)?, kind), &ranged, scalars, first.span)
             }
             (Run::AbsentOverTime, _, Some(ranged), [arg]) => {
+                ranged.runs(function, |_, _| None)?;
                 Ok(absent(arg, &self.present_over_time(&ranged)?))
             }
             (_, Some(grid), _, [arg, ..]) => return self.of_vector(function, (arg, args), grid, &scalars),

@@ -2,6 +2,7 @@
 
 mod date;
 mod each;
+mod edges;
 mod over_time;
 mod rate;
 
@@ -9,6 +10,7 @@ use crate::ast::Type;
 use crate::bounds::Bounds;
 use crate::formula;
 pub(crate) use date::Date;
+pub(crate) use edges::{allowed, edged, extended, on_line};
 pub(crate) use over_time::Window;
 
 /// A function as the parser knows it.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use model::Timestamp;
 
 use super::Parser;
-use crate::ast::{At, Expr, Fill, Group, Kind, Matching, Op, Subquery, When};
+use crate::ast::{At, Edges, Expr, Fill, Group, Kind, Matching, Op, Subquery, When};
 use crate::error::Mistake;
 use crate::formula::{Formula, Formulas};
 use crate::lex;
@@ -20,6 +20,10 @@ impl Parser<'_> {
                 self.pinned(expr)?
             } else if self.keyword("offset") {
                 self.shifted(expr)?
+            } else if self.keyword("anchored") {
+                self.edged(expr, Edges::Anchored)?
+            } else if self.keyword("smoothed") {
+                self.edged(expr, Edges::Smoothed)?
             } else {
                 return Ok(expr);
             };
@@ -71,6 +75,24 @@ impl Parser<'_> {
             formulas: (formulas != Formulas::default()).then(|| Box::new(formulas)),
         };
         self.node(Kind::Subquery(Box::new(subquery)), span)
+    }
+
+    fn edged(&mut self, mut expr: Expr, edges: Edges) -> Result<Expr, Mistake> {
+        let word = self.next().span;
+        let message = match &mut expr.kind {
+            Kind::Selector(selector) | Kind::Range { selector, .. } => {
+                let first = matches!(selector.edges, Edges::Plain) || selector.edges == edges;
+                selector.edges = edges;
+                expr.span = expr.span.to(word);
+                if first {
+                    return Ok(expr);
+                }
+                "anchored and smoothed modifiers cannot be used together".to_owned()
+            }
+            Kind::Subquery(_) => format!("{} modifier is not supported for subqueries", edges.text()),
+            _ => format!("{} modifier not implemented", edges.text()),
+        };
+        Err(self.fail(word, message))
     }
 
     fn shifted(&mut self, expr: Expr) -> Result<Expr, Mistake> {

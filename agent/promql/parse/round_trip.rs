@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::parse;
 use crate::ast::{
-    Aggregate, Aggregation, At, Binary, Expr, Fill, Group, Grouping, Kind, Matching, Op, Selector, Subquery,
-    Type, When,
+    Aggregate, Aggregation, At, Binary, Edges, Expr, Fill, Group, Grouping, Kind, Matching, Op, Selector,
+    Subquery, Type, When,
 };
 use crate::bounds::Bounds;
 use crate::formula::{Formula, Formulas, Kind as Term};
@@ -121,6 +121,11 @@ fn selectors() -> impl Strategy<Value = Selector> {
             name: Some(name),
             matchers,
             when: When { at, offset },
+            edges: match offset % 3 {
+                1 => Edges::Anchored,
+                2 => Edges::Smoothed,
+                _ => Edges::Plain,
+            },
             formulas: computed.map(|offset| {
                 Box::new(Formulas {
                     offset: Some(offset),
