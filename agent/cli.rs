@@ -78,6 +78,9 @@ pub enum Command {
     Logs(LogsArgs),
     /// Show the rooms of a running Skopos and the queues between them, with what is in them right now.
     Graph(GraphArgs),
+    /// Run test files.
+    #[command(subcommand)]
+    Test(TestCommand),
     /// Print a line with a fresh token for a tokens file (`web.tokens_file`).
     Token {
         /// What its bearer may do: node (send one node's samples), replica (be the other replica), writer (send
@@ -90,6 +93,29 @@ pub enum Command {
     },
     /// Print the completions of a shell.
     Completions { shell: clap_complete::Shell },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TestCommand {
+    /// Test scripts in the format of Prometheus' own (`promql/promqltest/testdata/*.test`).
+    ///
+    /// Prints a verdict for each evaluation and a count at the end; ends with 1 when one fails. An evaluation of series
+    /// that hold native histograms is skipped, and the reason printed.
+    Promql(ScriptsArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ScriptsArgs {
+    /// Scripts of `load`, `eval` and `clear`.
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Print failures and the count only.
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Take metric names away at each operation, as a running Prometheus does, and not at the end of an evaluation, as
+    /// its test scripts expect.
+    #[arg(long)]
+    pub names_go_at_once: bool,
 }
 
 #[derive(Debug, Args)]

@@ -14,6 +14,7 @@ mod looks;
 pub mod memory;
 pub mod relay;
 mod reload;
+pub mod scripts;
 mod shipped;
 mod sizing;
 mod stages;

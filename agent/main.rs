@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use model::outside::Role;
-use skopos::cli::{self, Cli, Command, RunArgs};
+use skopos::cli::{self, Cli, Command, RunArgs, TestCommand};
 use skopos::config::Config;
-use skopos::{app, check, graph, lines, memory};
+use skopos::{app, check, graph, lines, memory, scripts};
 
 /// `EX_USAGE` of sysexits.h: what was asked for cannot be right, starting again will not help.
 const BAD_CONFIGURATION: u8 = 64;
@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         Some(Command::Check { files }) => check::run(&files),
         Some(Command::Logs(arguments)) => lines::run(&cli.run.data_dir, &arguments),
         Some(Command::Graph(arguments)) => graph::run(&arguments),
+        Some(Command::Test(TestCommand::Promql(arguments))) => scripts::run(&arguments),
         Some(Command::Token { role, name }) => token(&role, &name),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();

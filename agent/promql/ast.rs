@@ -5,6 +5,7 @@ use std::time::Duration;
 use model::labels::METRIC_NAME;
 use model::{Matcher, Timestamp};
 
+use crate::formula::Formulas;
 use crate::functions::Function;
 use crate::span::Span;
 
@@ -83,12 +84,39 @@ pub enum At {
     End,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Selector {
     pub name: Option<String>,
     /// As written in the braces.
     pub matchers: Vec<Matcher>,
     pub when: When,
+    /// Where its range or offset is computed.
+    pub formulas: Option<Box<Formulas>>,
+    pub edges: Edges,
+}
+
+/// What stands at the edges of a range.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Edges {
+    /// Nothing that is not there.
+    #[default]
+    Plain,
+    /// At the start, the last sample before it.
+    Anchored,
+    /// At both, a value on the line between the samples around it; so for an instant vector too.
+    Smoothed,
+}
+
+impl Edges {
+    /// The word behind the selector.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Anchored => "anchored",
+            Self::Smoothed => "smoothed",
+        }
+    }
 }
 
 impl Selector {
@@ -110,6 +138,8 @@ pub struct Subquery {
     /// The engine's default when left out.
     pub step: Option<Duration>,
     pub when: When,
+    /// Where its range, step or offset is computed.
+    pub formulas: Option<Box<Formulas>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -212,7 +242,7 @@ impl Op {
 }
 
 /// Which series of two vectors belong together.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Matching {
     /// `on (labels)`; otherwise `ignoring (labels)`, also when nothing is written.
     pub on: bool,
@@ -220,6 +250,33 @@ pub struct Matching {
     pub group: Group,
     /// Labels taken over from the side with one series.
     pub include: Vec<String>,
+    pub fill: Fill,
+}
+
+/// Values for series that have no partner, which otherwise are left out.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Fill {
+    /// `fill_left`. With `group_right` it stands on the right: Prometheus fills the side of many with it.
+    pub many: Option<f64>,
+    /// `fill_right`, likewise the side of one.
+    pub one: Option<f64>,
+}
+
+impl Fill {
+    pub(crate) fn is_set(self) -> bool {
+        self.many.is_some() || self.one.is_some()
+    }
+
+    /// As it was written: two NaNs are the same.
+    fn bits(self) -> [Option<u64>; 2] {
+        [self.many, self.one].map(|value| value.map(f64::to_bits))
+    }
+}
+
+impl PartialEq for Fill {
+    fn eq(&self, other: &Self) -> bool {
+        self.bits() == other.bits()
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -262,11 +319,12 @@ pub enum Aggregation {
     Topk,
     Bottomk,
     Limitk,
+    LimitRatio,
     CountValues,
 }
 
 impl Aggregation {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Sum,
         Self::Min,
         Self::Max,
@@ -279,6 +337,7 @@ impl Aggregation {
         Self::Topk,
         Self::Bottomk,
         Self::Limitk,
+        Self::LimitRatio,
         Self::CountValues,
     ];
 
@@ -297,13 +356,16 @@ impl Aggregation {
             Self::Topk => "topk",
             Self::Bottomk => "bottomk",
             Self::Limitk => "limitk",
+            Self::LimitRatio => "limit_ratio",
             Self::CountValues => "count_values",
         }
     }
 
     pub(crate) fn param(self) -> Option<Type> {
         match self {
-            Self::Quantile | Self::Topk | Self::Bottomk | Self::Limitk => Some(Type::Scalar),
+            Self::Quantile | Self::Topk | Self::Bottomk | Self::Limitk | Self::LimitRatio => {
+                Some(Type::Scalar)
+            }
             Self::CountValues => Some(Type::Text),
             _ => None,
         }
@@ -375,6 +437,26 @@ impl Kind {
                 visit(&aggregate.expr);
             }
             Self::Call { args, .. } => args.iter().for_each(visit),
+        }
+    }
+}
+
+impl Kind {
+    /// The same, to be changed. Heights do not follow: what is put in must not be taller.
+    pub(crate) fn each_child_mut(&mut self, visit: &mut dyn FnMut(&mut Expr)) {
+        match self {
+            Self::Number(_) | Self::Text(_) | Self::Selector(_) | Self::Range { .. } => {}
+            Self::Unary { expr, .. } | Self::Paren(expr) => visit(expr),
+            Self::Subquery(subquery) => visit(&mut subquery.expr),
+            Self::Binary(binary) => {
+                visit(&mut binary.left);
+                visit(&mut binary.right);
+            }
+            Self::Aggregate(aggregate) => {
+                aggregate.param.iter_mut().for_each(&mut *visit);
+                visit(&mut aggregate.expr);
+            }
+            Self::Call { args, .. } => args.iter_mut().for_each(visit),
         }
     }
 }

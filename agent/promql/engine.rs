@@ -7,8 +7,9 @@ use std::time::Duration;
 use model::{Answer, Ask, AskError, BoxFuture, Labels, Point, Sample, Select, Timestamp};
 
 use crate::ast::{Expr, Type};
+use crate::bounds::Bounds;
 use crate::cache::Cache;
-use crate::error::QueryError;
+use crate::error::{ParseError, QueryError};
 use crate::eval::{self, Eval, Grid, Query, Steps, is_hole};
 use crate::value::{MatrixSeries, Outcome, Value, VectorPoint};
 
@@ -99,8 +100,9 @@ impl Engine {
         time: Timestamp,
         options: &Options,
     ) -> Result<Outcome, QueryError> {
-        let parsed = self.cache.parse(expr)?;
-        self.outcome(expr, options, (time, time), |query| {
+        let bounds = Bounds::at(time);
+        let parsed = self.parsed(expr, bounds)?;
+        self.outcome(expr, options, bounds, |query| {
             let eval = Eval::new(query, Steps::once(time));
             if parsed.returns() == Type::Matrix {
                 return matrix_at(eval, &parsed);
@@ -141,7 +143,7 @@ impl Engine {
         step: Duration,
         options: &Options,
     ) -> Result<Outcome, QueryError> {
-        let parsed = self.cache.parse(expr)?;
+        let parsed = self.parsed(expr, Bounds { start, end, step })?;
         if !matches!(parsed.returns(), Type::Scalar | Type::Vector) {
             let found = parsed.returns().words();
             return Err(QueryError::Execution(format!(
@@ -152,7 +154,7 @@ impl Engine {
             return Err(QueryError::Execution("step must be at least 1 ms".to_owned()));
         }
         let steps = Steps::between(start.0, end.0, model::time::millis(step));
-        self.outcome(expr, options, (start, end), |query| {
+        self.outcome(expr, options, Bounds { start, end, step }, |query| {
             if steps.count == 0 {
                 return Ok(Value::Matrix(Vec::new()));
             }
@@ -162,16 +164,18 @@ impl Engine {
         })
     }
 
-    pub(crate) fn parsed(&self, expr: &str) -> Result<Arc<Expr>, QueryError> {
-        Ok(self.cache.parse(expr)?)
+    /// The expression, with its durations as they are in this query.
+    pub(crate) fn parsed(&self, text: &str, bounds: Bounds) -> Result<Arc<Expr>, QueryError> {
+        let mut parsed = self.cache.parse(text)?;
+        if parsed.has_durations_of_query() {
+            Arc::make_mut(&mut parsed)
+                .work_out_durations(bounds)
+                .map_err(|(span, what)| ParseError::at(text, span, what))?;
+        }
+        Ok(parsed)
     }
 
-    pub(crate) fn query<'q>(
-        &'q self,
-        expr: &'q str,
-        options: &'q Options,
-        bounds: (Timestamp, Timestamp),
-    ) -> Query<'q> {
+    pub(crate) fn query<'q>(&'q self, expr: &'q str, options: &'q Options, bounds: Bounds) -> Query<'q> {
         Query::new(expr, &*self.select, options, bounds)
     }
 
@@ -179,7 +183,7 @@ impl Engine {
         &self,
         expr: &str,
         options: &Options,
-        bounds: (Timestamp, Timestamp),
+        bounds: Bounds,
         run: impl FnOnce(&Query<'_>) -> Result<Value, QueryError>,
     ) -> Result<Outcome, QueryError> {
         let query = self.query(expr, options, bounds);

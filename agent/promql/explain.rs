@@ -5,11 +5,13 @@ use model::view::Why;
 use model::{Labels, Timestamp, text};
 
 use crate::ast::{Aggregate, Binary, Expr, Kind, Op, Type};
+use crate::bounds::Bounds;
 use crate::constant::{constant, swapped};
 use crate::engine::Engine;
 use crate::error::QueryError;
 use crate::eval::{Eval, Grid, Query, Steps, compares};
-use crate::functions::Function;
+use crate::functions::{Function, Run};
+use crate::print;
 
 /// Rows shown at most; what is below is evaluated but not listed.
 const ROWS_MAX: usize = 100;
@@ -26,8 +28,9 @@ impl Engine {
         time: Timestamp,
         chosen: Option<&Labels>,
     ) -> Result<Vec<Why>, QueryError> {
-        let parsed = self.parsed(expr)?;
-        let query = self.query(expr, self.options(), (time, time));
+        let bounds = Bounds::at(time);
+        let parsed = self.parsed(expr, bounds)?;
+        let query = self.query(expr, self.options(), bounds);
         let eval = Eval::new(&query, Steps::once(time));
         if parsed.returns() == Type::Matrix || parsed.returns() == Type::Text {
             return Ok(Vec::new());
@@ -210,14 +213,19 @@ impl Tree<'_> {
     fn call(&mut self, function: &Function, args: &[Expr], depth: usize) -> Result<Said, QueryError> {
         let mut said = Said::default();
         let mut words = Vec::new();
-        for arg in args {
+        for (nth, arg) in args.iter().enumerate() {
             let arg = arg.bare();
+            if nth > 0 && matches!(function.run, Run::Info) {
+                // It only says which labels are wanted.
+                words.push(arg.to_string());
+                continue;
+            }
             words.push(match &arg.kind {
-                Kind::Range { range, .. } => format!("…[{}]", text::duration::short(*range)),
-                Kind::Subquery(subquery) => {
-                    let step = subquery.step.map(text::duration::short).unwrap_or_default();
-                    format!("…[{}:{step}]", text::duration::short(subquery.range))
+                Kind::Range { range, selector } => {
+                    let computed = selector.formulas.as_ref().and_then(|all| all.range.as_ref());
+                    format!("…[{}]", print::length(*range, computed))
                 }
+                Kind::Subquery(subquery) => format!("…[{}]", subquery.lengths()),
                 _ if arg.returns() == Type::Vector => "…".to_owned(),
                 _ => arg.to_string(),
             });

@@ -35,7 +35,7 @@ impl Filter {
         self.accepts_value(labels.value(&self.name))
     }
 
-    fn accepts_value(&self, value: &str) -> bool {
+    pub(crate) fn accepts_value(&self, value: &str) -> bool {
         match &self.test {
             Test::Equal(text, wanted) => (**text == *value) == *wanted,
             Test::Regex(regex, wanted) => regex.is_match(value) == *wanted,

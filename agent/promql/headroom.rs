@@ -4,6 +4,7 @@ use model::view::Headroom;
 use model::{Labels, Timestamp};
 
 use crate::ast::{Expr, Kind, Op};
+use crate::bounds::Bounds;
 use crate::constant::{constant, swapped};
 use crate::engine::Engine;
 use crate::eval::{Eval, Steps};
@@ -16,9 +17,10 @@ impl Engine {
     /// number. None for all others, without data, and when the query fails.
     #[must_use]
     pub fn headroom(&self, expr: &str, time: Timestamp) -> Option<Headroom> {
-        let mut compared = (*self.parsed(expr).ok()?).clone();
+        let bounds = Bounds::at(time);
+        let mut compared = (*self.parsed(expr, bounds).ok()?).clone();
         let (op, threshold) = opened(&mut compared)?;
-        let query = self.query(expr, self.options(), (time, time));
+        let query = self.query(expr, self.options(), bounds);
         let value = Eval::new(&query, Steps::once(time)).finished(&compared).ok()?;
         let grid = value.into_grid();
         let rows = grid

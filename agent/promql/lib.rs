@@ -3,6 +3,7 @@
 //! Reads only through [`model::Select`]. Everything is bounded: text, nesting, time, samples held.
 
 mod ast;
+mod bounds;
 mod cache;
 mod constant;
 mod engine;
@@ -10,6 +11,7 @@ mod error;
 mod eval;
 mod explain;
 mod filter;
+mod formula;
 mod functions;
 mod headroom;
 mod lex;
@@ -25,11 +27,12 @@ mod tests;
 mod value;
 
 pub use ast::{
-    Aggregate, Aggregation, At, Binary, Expr, Group, Grouping, Kind, Matching, Op, Selector, Subquery, Type,
-    When,
+    Aggregate, Aggregation, At, Binary, Edges, Expr, Fill, Group, Grouping, Kind, Matching, Op, Selector,
+    Subquery, Type, When,
 };
 pub use engine::{Engine, Options, Stop};
 pub use error::{ParseError, QueryError};
+pub use formula::{Formula, Formulas};
 pub use functions::{Function, functions};
 pub use lookup::selectors;
 pub use parse::{HEIGHT_MAX, NESTING_MAX, TEXT_BYTES_MAX, parse};

@@ -5,17 +5,28 @@ use std::time::Duration;
 use model::Matcher;
 
 use crate::ast::{Expr, Kind};
+use crate::eval::info_matchers;
+use crate::functions::Run;
 
 /// The matchers of every selector, in the order of the text, and the range of those that have one.
 #[must_use]
 pub fn selectors(expr: &Expr) -> Vec<(Vec<Matcher>, Option<Duration>)> {
     let mut found = Vec::new();
-    expr.walk(&mut |node| match &node.kind {
+    collect(expr, &mut found);
+    found
+}
+
+fn collect(expr: &Expr, found: &mut Vec<(Vec<Matcher>, Option<Duration>)>) {
+    match &expr.kind {
         Kind::Selector(selector) => found.push((selector.all_matchers(), None)),
         Kind::Range { selector, range } => found.push((selector.all_matchers(), Some(*range))),
-        _ => {}
-    });
-    found
+        // The braces behind the comma say which info series are read, and do not say all.
+        Kind::Call { function, args } if matches!(function.run, Run::Info) => {
+            args.iter().take(1).for_each(|arg| collect(arg, found));
+            found.push((info_matchers(args), None));
+        }
+        other => other.each_child(&mut |child| collect(child, found)),
+    }
 }
 
 #[cfg(test)]
@@ -38,6 +49,24 @@ mod tests {
                 ("d".to_owned(), 1, None),
                 ("e".to_owned(), 1, None)
             ]
+        );
+    }
+    #[test]
+    fn info_reads_info_series() {
+        let expr = crate::parse(r#"info(up, {version=~".+"})"#).unwrap();
+        let found: Vec<_> = selectors(&expr)
+            .into_iter()
+            .map(|(matchers, _)| {
+                matchers
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            })
+            .collect();
+        assert_eq!(
+            found,
+            ["__name__=\"up\"", "__name__=\"target_info\", version=~\".+\""]
         );
     }
 }

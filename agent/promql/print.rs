@@ -1,10 +1,12 @@
 //! Writes an expression in its canonical form, which parses to the same expression.
 
 use std::fmt::{self, Display, Write};
+use std::time::Duration;
 
 use model::text;
 
-use crate::ast::{Aggregate, At, Binary, Expr, Group, Kind, Matching, Selector, Subquery, When};
+use crate::ast::{Aggregate, At, Binary, Edges, Expr, Fill, Group, Kind, Matching, Selector, Subquery, When};
+use crate::formula::{Formula, Formulas};
 
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -30,12 +32,16 @@ impl Expr {
             Kind::Text(value) => f.write_str(&text::quote(value)),
             Kind::Selector(selector) => {
                 selector.bare(f)?;
-                selector.when.modifiers(f)
+                selector.edges.fmt(f)?;
+                selector.when.modifiers(selector.formulas.as_deref(), f)
             }
             Kind::Range { selector, range } => {
                 selector.bare(f)?;
-                write!(f, "[{}]", text::duration::short(*range))?;
-                selector.when.modifiers(f)
+                let formulas = selector.formulas.as_deref();
+                let computed = formulas.and_then(|all| all.range.as_ref());
+                write!(f, "[{}]", length(*range, computed))?;
+                selector.edges.fmt(f)?;
+                selector.when.modifiers(formulas, f)
             }
             Kind::Subquery(subquery) => subquery.fmt(f),
             Kind::Unary { negative, expr } => {
@@ -63,25 +69,39 @@ impl Binary {
         if self.as_bool {
             f.write_str(" bool")?;
         }
-        let Some(Matching {
-            on,
-            labels,
-            group,
-            include,
-        }) = &self.matching
-        else {
-            return Ok(());
-        };
-        if !on && labels.is_empty() && *group == Group::None {
-            return Ok(());
+        match &self.matching {
+            Some(matching) => matching.fmt(f),
+            None => Ok(()),
         }
-        write!(f, " {} ({})", if *on { "on" } else { "ignoring" }, names(labels))?;
-        let word = match group {
-            Group::None => return Ok(()),
-            Group::Left => "group_left",
-            Group::Right => "group_right",
-        };
-        write!(f, " {word} ({})", names(include))
+    }
+}
+
+impl Matching {
+    /// Labels, group and fill, each with a space before.
+    fn fmt(&self, f: &mut impl Write) -> fmt::Result {
+        if self.on || !self.labels.is_empty() || self.group != Group::None {
+            let word = if self.on { "on" } else { "ignoring" };
+            write!(f, " {word} ({})", names(&self.labels))?;
+        }
+        match self.group {
+            Group::None => {}
+            Group::Left => write!(f, " group_left ({})", names(&self.include))?,
+            Group::Right => write!(f, " group_right ({})", names(&self.include))?,
+        }
+        match self.fill {
+            Fill {
+                many: Some(one),
+                one: Some(two),
+            } if one.to_bits() == two.to_bits() => write!(f, " fill ({})", number(one)),
+            Fill { many, one } => {
+                for (word, value) in [("fill_left", many), ("fill_right", one)] {
+                    if let Some(value) = value {
+                        write!(f, " {word} ({})", number(value))?;
+                    }
+                }
+                Ok(())
+            }
+        }
     }
 }
 
@@ -109,12 +129,28 @@ impl fmt::Display for Aggregate {
 
 impl fmt::Display for Subquery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}[{}:", self.expr, text::duration::short(self.range))?;
-        if let Some(step) = self.step {
-            f.write_str(&text::duration::short(step))?;
-        }
-        f.write_char(']')?;
-        self.when.modifiers(f)
+        write!(f, "{}[{}]", self.expr, self.lengths())?;
+        self.when.modifiers(self.formulas.as_deref(), f)
+    }
+}
+
+impl Subquery {
+    /// `range:step`.
+    pub(crate) fn lengths(&self) -> String {
+        let formulas = self.formulas.as_deref();
+        let range = length(self.range, formulas.and_then(|all| all.range.as_ref()));
+        let step = self
+            .step
+            .map(|step| length(step, formulas.and_then(|all| all.step.as_ref())));
+        format!("{range}:{}", step.unwrap_or_default())
+    }
+}
+
+/// A range or step as it was meant: computed, or just so long.
+pub(crate) fn length(length: Duration, computed: Option<&Formula>) -> String {
+    match computed {
+        Some(formula) => formula.to_string(),
+        None => text::duration::short(length),
     }
 }
 
@@ -158,24 +194,42 @@ fn needs_quotes(name: &str) -> bool {
     .any(|word| word.eq_ignore_ascii_case(name))
 }
 
-impl When {
-    fn modifiers(&self, f: &mut impl Write) -> fmt::Result {
-        match self.at {
-            None => {}
-            Some(At::Start) => f.write_str(" @ start()")?,
-            Some(At::End) => f.write_str(" @ end()")?,
-            Some(At::Time(time)) => {
-                let sign = if time.0 < 0 { "-" } else { "" };
-                let millis = time.0.unsigned_abs();
-                write!(f, " @ {sign}{}.{:03}", millis / 1000, millis % 1000)?;
-            }
+impl Edges {
+    fn fmt(self, f: &mut impl Write) -> fmt::Result {
+        match self {
+            Self::Plain => Ok(()),
+            _ => write!(f, " {}", self.text()),
         }
+    }
+}
+
+impl When {
+    fn modifiers(&self, formulas: Option<&Formulas>, f: &mut impl Write) -> fmt::Result {
+        // Last in the text, a formula would take the operator behind it.
+        if let Some(formula) = formulas.and_then(|all| all.offset.as_ref()) {
+            write!(f, " offset {formula}")?;
+            return self.pin(f);
+        }
+        self.pin(f)?;
         if self.offset == 0 {
             return Ok(());
         }
         let sign = if self.offset < 0 { "-" } else { "" };
-        let length = std::time::Duration::from_millis(self.offset.unsigned_abs());
+        let length = Duration::from_millis(self.offset.unsigned_abs());
         write!(f, " offset {sign}{}", text::duration::short(length))
+    }
+
+    fn pin(&self, f: &mut impl Write) -> fmt::Result {
+        match self.at {
+            None => Ok(()),
+            Some(At::Start) => f.write_str(" @ start()"),
+            Some(At::End) => f.write_str(" @ end()"),
+            Some(At::Time(time)) => {
+                let sign = if time.0 < 0 { "-" } else { "" };
+                let millis = time.0.unsigned_abs();
+                write!(f, " @ {sign}{}.{:03}", millis / 1000, millis % 1000)
+            }
+        }
     }
 }
 

@@ -151,6 +151,13 @@ fn deep_and_long_expressions_are_evaluated_on_a_usual_stack() {
             format!("{}x{}", "(".repeat(depth), ")".repeat(depth)),
             format!("{}x{}", "abs(".repeat(depth), ")".repeat(depth)),
             format!("{}x{}", "sum(".repeat(depth), ")".repeat(depth)),
+            format!(
+                "{}x{}",
+                "max_over_time(".repeat(depth - 1),
+                "[1m:])".repeat(depth - 1)
+            ),
+            format!("{}x{}", "info(".repeat(depth), ")".repeat(depth)),
+            format!("{}x{}", "limit_ratio(1, ".repeat(depth), ")".repeat(depth)),
             format!("{}x", "-".repeat(depth)),
             format!("{}x", "x^".repeat(depth)),
             format!("{}x", "x or ".repeat(usize::from(crate::HEIGHT_MAX) - 2)),

@@ -26,15 +26,15 @@ impl Groups {
             false => Key::only(&grouping.labels),
         };
         let mut interner = Interner::new(&key, names);
-        let of_row = grid.heads().iter().map(|head| interner.number(head)).collect();
-        let heads = interner
-            .first()
-            .iter()
-            .map(|first| Head {
-                labels: key.labels(names, first),
-                nameless: first.nameless && key.sees_name(),
-            })
-            .collect();
+        let of_row: Vec<usize> = grid.heads().iter().map(|head| interner.number(head)).collect();
+        let first = interner.first().iter();
+        let mut heads: Vec<Head> = first.map(|first| Head::new(key.labels(names, first))).collect();
+        // A group loses its name when any of its rows does.
+        for (head, group) in grid.heads().iter().zip(&of_row) {
+            if let Some(result) = heads.get_mut(*group) {
+                result.nameless |= head.nameless && key.sees_name();
+            }
+        }
         Self { of_row, heads }
     }
 
@@ -69,6 +69,10 @@ impl Eval<'_> {
         match aggregate.op {
             Aggregation::Topk | Aggregation::Bottomk | Aggregation::Limitk => {
                 self.ranked(aggregate, grid, numbers)
+            }
+            Aggregation::LimitRatio => {
+                let param = aggregate.param.as_ref().unwrap_or(&aggregate.expr);
+                self.share(&grid, numbers, param.span)
             }
             Aggregation::CountValues => self.counted_values(aggregate, &grid),
             Aggregation::Quantile => self.quantiles(aggregate, &grid, numbers),

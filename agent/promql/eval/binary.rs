@@ -1,7 +1,6 @@
 //! Operators between numbers, and between a vector and a number.
 
 use super::grid::{Grid, Names, is_hole};
-use super::merge::Meeting;
 use super::{Eval, Value};
 use crate::ast::{Binary, Op};
 use crate::error::QueryError;
@@ -87,7 +86,7 @@ impl Eval<'_> {
         if keeps_name(binary) {
             return Ok(Value::Vector(grid));
         }
-        self.unnamed(grid, Meeting::Allowed).map(Value::Vector)
+        self.unnamed(grid).map(Value::Vector)
     }
 }
 

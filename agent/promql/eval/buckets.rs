@@ -5,7 +5,6 @@ use model::labels::{BUCKET, METRIC_NAME};
 use super::Eval;
 use super::grid::{Grid, HOLE, Head, is_hole};
 use super::key::{Interner, Key};
-use super::merge::Meeting;
 use super::notes;
 use crate::ast::Expr;
 use crate::error::QueryError;
@@ -109,7 +108,7 @@ impl Eval<'_> {
             };
             result.push(head, cells);
         }
-        self.unnamed(result, Meeting::Allowed)
+        self.unnamed(result)
     }
 }
 
@@ -218,16 +217,20 @@ fn fraction(lower: f64, upper: f64, buckets: &mut Vec<Bucket>) -> f64 {
 
 /// How many observations are not above `value`.
 fn rank(value: f64, buckets: &[Bucket], all: f64) -> f64 {
-    let (mut start, mut below) = (f64::NEG_INFINITY, 0.0);
+    // Nobody knows how far below zero the lowest bucket reaches.
+    let positive = buckets.first().is_some_and(|first| first.bound > 0.0);
+    let mut start = if positive { 0.0 } else { f64::NEG_INFINITY };
+    let mut below = 0.0;
     for bucket in buckets {
         if start >= value {
             return f64::min(below, all);
         }
         if bucket.bound > value {
-            let share = (value - start) / (bucket.bound - start);
-            let reached = below + (bucket.count - below) * share;
-            // Not `min`, which would hide that nothing is known below the first bound: NaN, as in Prometheus.
-            return if reached > all { all } else { reached };
+            let share = match start.is_finite() {
+                true => (value - start) / (bucket.bound - start),
+                false => 1.0,
+            };
+            return f64::min(below + (bucket.count - below) * share, all);
         }
         (start, below) = (bucket.bound, bucket.count);
     }
@@ -275,9 +278,12 @@ mod tests {
         assert_eq!(fraction(1.0, 1.5, &mut buckets(&all)), 0.25);
         assert_eq!(fraction(f64::NEG_INFINITY, INF, &mut buckets(&all)), 1.0);
         assert_eq!(fraction(2.0, 1.0, &mut buckets(&all)), 0.0);
-        assert!(
-            fraction(0.5, 2.0, &mut buckets(&all)).is_nan(),
-            "within the first bucket nothing is known"
+        assert_eq!(fraction(0.5, 2.0, &mut buckets(&all)), 0.625);
+        let negative = [(-3.0, 10.0), (-2.0, 12.0), (INF, 100.0)];
+        assert_eq!(
+            fraction(-4.0, -2.0, &mut buckets(&negative)),
+            0.02,
+            "the lowest bucket has no lower bound"
         );
     }
 }

@@ -4,7 +4,6 @@ use model::labels::METRIC_NAME;
 use model::{Labels, LabelsBuilder, MatchOp, Matcher};
 
 use super::grid::{Grid, HOLE, Head, is_hole};
-use super::merge::Meeting;
 use super::range::{Ranged, Scalars};
 use super::{Eval, Value};
 use crate::ast::{Expr, Kind, Type};
@@ -25,8 +24,12 @@ impl Eval<'_> {
 
     pub(super) fn call(self, function: &Function, args: &[Expr]) -> Result<Value, QueryError> {
         let mut values = Vec::with_capacity(args.len());
-        for arg in args {
-            values.push(self.argument(function, arg.bare())?);
+        for (nth, arg) in args.iter().enumerate() {
+            values.push(match function.run {
+                // Never evaluated: it says which labels are wanted.
+                Run::Info if nth > 0 => Arg::Text,
+                _ => self.argument(function, arg.bare())?,
+            });
         }
         self.run(function, args, values)
     }
@@ -60,6 +63,11 @@ impl Eval<'_> {
                 let seconds = self.steps.times().map(|time| time as f64 / 1000.0);
                 return Ok(Value::Scalar(seconds.collect()));
             }
+            (Run::OfQuery(run), ..) => {
+                let number = run(self.query.bounds);
+                return Ok(Value::Scalar(vec![number; self.steps.count]));
+            }
+            (Run::OfTwo(run), ..) => return Ok(Value::Scalar(of_two(run, &scalars))),
             (Run::Pi, ..) => return Ok(Value::Scalar(vec![std::f64::consts::PI; self.steps.count])),
             (Run::Scalar, Some(grid), ..) => {
                 return Ok(Value::Scalar(only_values(&grid, self.steps.count)));
@@ -73,9 +81,10 @@ impl Eval<'_> {
                 Ok(Grid::of(nobody(), now.collect()))
             }
             (Run::OverTime(run, kind), _, Some(ranged), [first, ..]) => {
-                self.over_time((run, kind), &ranged, scalars, first.span)
+                self.over_time((ranged.runs(function, run)?, kind), &ranged, scalars, first.span)
             }
             (Run::AbsentOverTime, _, Some(ranged), [arg]) => {
+                ranged.runs(function, |_, _| None)?;
                 Ok(absent(arg, &self.present_over_time(&ranged)?))
             }
             (_, Some(grid), _, [arg, ..]) => return self.of_vector(function, (arg, args), grid, &scalars),
@@ -97,34 +106,27 @@ impl Eval<'_> {
         let result = match function.run {
             Run::Each(run) => {
                 grid.map(|_, value| Some(run(value)));
-                self.unnamed(grid, Meeting::Allowed)
+                self.unnamed(grid)
             }
             Run::EachWith(run) => self.each_with(run, grid, scalars),
             Run::Date(run) => {
                 grid.map(|_, value| Some(run(Date::from_seconds(value))));
-                self.unnamed(grid, Meeting::Allowed)
+                self.unnamed(grid)
             }
             Run::Timestamp => {
                 if !matches!(arg.bare().kind, Kind::Selector(_)) {
                     grid.map(|step, _| Some(self.steps.time(step) as f64 / 1000.0));
                 }
-                self.unnamed(grid, Meeting::Allowed)
+                self.unnamed(grid)
             }
-            Run::Absent => {
-                let mut present = vec![false; self.steps.count];
-                for (_, cells) in grid.rows() {
-                    present
-                        .iter_mut()
-                        .zip(cells)
-                        .for_each(|(there, cell)| *there |= !is_hole(*cell));
-                }
-                Ok(absent(arg, &present))
-            }
+            Run::Absent => Ok(absent(arg, &grid.busy())),
             Run::HistogramFraction => self.histogram_fraction((column(0), column(1)), (last, &grid)),
+            Run::HistogramQuantiles => self.histogram_quantiles((args, scalars), (arg, &grid)),
+            Run::Info => self.informed(&grid, args),
             Run::HistogramQuantile => self.histogram_quantile((arg, column(0)), (last, &grid)),
             Run::LabelJoin => self.label_join(grid, &texts(args)),
             Run::LabelReplace => self.label_replace(grid, &texts(args)),
-            Run::NativeHistogram => Ok(Grid::new(self.steps.count)),
+            Run::Nothing => Ok(Grid::new(self.steps.count)),
             Run::Sort { descending } => Ok(self.sorted(grid, descending)),
             Run::SortByLabel { descending } => Ok(self.sorted_by_label(grid, &texts(args), descending)),
             _ => Err(QueryError::Execution(format!(
@@ -143,13 +145,20 @@ impl Eval<'_> {
     ) -> Result<Grid, QueryError> {
         let scalars = Scalars::new(scalars, self.steps.count);
         grid.map(|step, value| run(value, scalars.at(step)));
-        self.unnamed(grid, Meeting::Allowed)
+        self.unnamed(grid)
     }
 }
 
 /// A series without labels.
 fn nobody() -> Head {
     Head::new(Labels::empty())
+}
+
+fn of_two(run: fn(f64, f64) -> f64, scalars: &[Vec<f64>]) -> Vec<f64> {
+    let [one, two] = scalars else {
+        return Vec::new();
+    };
+    one.iter().zip(two).map(|(one, two)| run(*one, *two)).collect()
 }
 
 /// The strings among the arguments, in order.

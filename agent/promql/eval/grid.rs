@@ -140,6 +140,17 @@ impl Grid {
         self.heads.iter().zip(self.cells.chunks_exact(self.steps.max(1)))
     }
 
+    /// Whether any row has a value, for each step.
+    pub(crate) fn busy(&self) -> Vec<bool> {
+        let mut busy = vec![false; self.steps];
+        for (_, cells) in self.rows() {
+            for (busy, cell) in busy.iter_mut().zip(cells) {
+                *busy |= !is_hole(*cell);
+            }
+        }
+        busy
+    }
+
     pub(crate) fn row(&self, nth: usize) -> &[f64] {
         let start = nth * self.steps;
         self.cells.get(start..start + self.steps).unwrap_or_default()

@@ -12,6 +12,9 @@ use super::sets;
 use crate::ast::{Binary, Group, Matching};
 use crate::error::QueryError;
 
+/// In the place of a row that is not there and whose value is filled in.
+const NOBODY: usize = usize::MAX;
+
 /// One match group: its rows on the side of one and on the side of many.
 #[derive(Default)]
 struct Match {
@@ -48,23 +51,7 @@ impl Eval<'_> {
             key: &key,
         };
         let steps = self.steps.count;
-        // Where one side has nothing at all, nothing can be wrong either.
-        let busy: Vec<bool> = {
-            let any = |grid: &Grid| {
-                let mut any = vec![false; steps];
-                for (_, cells) in grid.rows() {
-                    any.iter_mut()
-                        .enumerate()
-                        .for_each(|(step, any)| *any |= present(cells, step));
-                }
-                any
-            };
-            any(many)
-                .into_iter()
-                .zip(any(one))
-                .map(|(many, one)| many && one)
-                .collect()
-        };
+        let busy = sides.busy();
         let mut results = Results::new(steps, many.len());
         for group in sides.groups() {
             self.query
@@ -78,6 +65,14 @@ impl Eval<'_> {
 }
 
 impl Sides<'_> {
+    /// The steps to look at: where one side has nothing at all, nothing can be wrong either.
+    fn busy(&self) -> Vec<bool> {
+        let (many, one) = (self.many.busy(), self.one.busy());
+        let filled = self.matching.fill.is_set();
+        let both = |(many, one): (bool, bool)| if filled { many || one } else { many && one };
+        many.into_iter().zip(one).map(both).collect()
+    }
+
     fn groups(&self) -> Vec<Match> {
         let mut interner = Interner::new(self.key, self.names);
         let mut groups: Vec<Match> = Vec::new();
@@ -89,7 +84,15 @@ impl Sides<'_> {
             }
         }
         for (nth, head) in self.many.heads().iter().enumerate() {
-            if let Some(group) = interner.find(head).and_then(|number| groups.get_mut(number)) {
+            let number = match self.matching.fill.one {
+                Some(_) => Some(interner.number(head)),
+                None => interner.find(head),
+            };
+            let Some(number) = number else {
+                continue;
+            };
+            groups.resize_with(groups.len().max(number + 1), Match::default);
+            if let Some(group) = groups.get_mut(number) {
                 group.many.push(nth);
             }
         }
@@ -98,47 +101,72 @@ impl Sides<'_> {
 
     fn step(&self, group: &Match, step: usize, results: &mut Results) -> Result<(), QueryError> {
         let mut there = group.one.iter().filter(|nth| present(self.one.row(**nth), step));
-        let Some(one) = there.next().copied() else {
+        let first = there.next().copied();
+        if let (Some(first), Some(second)) = (first, there.next()) {
+            return Err(self.many_to_many(first, *second));
+        }
+        let fill = self.matching.fill;
+        let other = first.and_then(|one| self.one.row(one).get(step).copied());
+        let (one, Some(other)) = (first.unwrap_or(NOBODY), other.or(fill.one)) else {
             return Ok(());
         };
-        if let Some(second) = there.next() {
-            return Err(self.many_to_many(one, *second));
-        }
-        let other = self.one.row(one).get(step).copied().unwrap_or(HOLE);
-        let one_to_one = self.matching.group == Group::None;
         let mut found = false;
-        for many in &group.many {
-            let value = self.many.row(*many).get(step).copied().unwrap_or(HOLE);
+        for many in group.many.iter().copied() {
+            let value = self.many.row(many).get(step).copied().unwrap_or(HOLE);
             if is_hole(value) {
                 continue;
             }
-            let (left, right) = if self.swapped {
-                (other, value)
-            } else {
-                (value, other)
-            };
-            let Some(result) = kept(self.binary, left, right) else {
-                continue;
-            };
-            if one_to_one && found {
+            if found && self.matching.group == Group::None {
                 return Err(QueryError::Execution(
                     "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)"
                         .to_owned(),
                 ));
             }
             found = true;
-            results.set((*many, one), step, result, || self.result(*many, one))?;
+            self.pair((many, one), (value, other), step, results)?;
         }
-        Ok(())
+        match fill.many {
+            Some(value) if !found && first.is_some() => {
+                self.pair((NOBODY, one), (value, other), step, results)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Computes what two rows of the values `many` and `one` give at a step.
+    fn pair(
+        &self,
+        rows: (usize, usize),
+        (many, one): (f64, f64),
+        step: usize,
+        results: &mut Results,
+    ) -> Result<(), QueryError> {
+        let (left, right) = if self.swapped { (one, many) } else { (many, one) };
+        match kept(self.binary, left, right) {
+            Some(value) => results.set(rows, step, value, || self.result(rows.0, rows.1)),
+            None => Ok(()),
+        }
+    }
+
+    /// A row; of one that is filled in, the labels it shares with its partner.
+    fn head(&self, side: &Grid, nth: usize, other: &Grid, partner: usize) -> Option<Head> {
+        if nth != NOBODY {
+            return side.heads().get(nth).cloned();
+        }
+        let partner = other.heads().get(partner)?;
+        Some(Head::new(self.key.labels(self.names, partner)))
     }
 
     /// What the result of a pair is called.
     fn result(&self, many: usize, one: usize) -> Option<Head> {
-        let (many, one) = (self.many.heads().get(many)?, self.one.heads().get(one)?);
+        let (many, one) = (
+            self.head(self.many, many, self.one, one)?,
+            self.head(self.one, one, self.many, many)?,
+        );
         let matching = self.matching;
         let named = keeps_name(self.binary);
         // A `bool` comparison is the metric no longer either, but its name goes like a function's.
-        let hide = self.names.hides(many) || (!named && !self.binary.as_bool);
+        let hide = self.names.hides(&many) || (!named && !self.binary.as_bool);
         let head = Head {
             labels: many.labels.clone(),
             nameless: hide,
@@ -152,7 +180,7 @@ impl Sides<'_> {
         if !matching.include.is_empty() {
             let mut builder = labels.to_builder();
             for label in &matching.include {
-                builder.set(label, self.names.value(one, label));
+                builder.set(label, self.names.value(&one, label));
             }
             labels = builder.build();
         }
@@ -170,12 +198,14 @@ impl Sides<'_> {
             .get(second)
             .map(|head| self.key.labels(self.names, head))
             .unwrap_or_default();
+        let mut shown = [first, second].map(|row| shown(self.one, row, self.names));
+        shown.sort();
         QueryError::Execution(format!(
             "found duplicate series for the match group {} on the {side} hand-side of the operation: [{}, {}];\
              many-to-many matching not allowed: matching labels must be unique on one side",
             braced(&matched),
-            shown(self.one, second, self.names),
-            shown(self.one, first, self.names),
+            shown[0],
+            shown[1],
         ))
     }
 }

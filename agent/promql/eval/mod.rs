@@ -7,14 +7,17 @@ mod binary;
 mod buckets;
 mod call;
 mod grid;
+mod info;
 mod key;
 mod matching;
 mod merge;
 mod notes;
 mod pinned;
+mod quantiles;
 mod query;
 mod range;
 mod rank;
+mod ratio;
 mod relabel;
 mod select;
 mod sets;
@@ -25,6 +28,7 @@ use model::Labels;
 
 pub(crate) use binary::{compares, computed};
 pub(crate) use grid::{Grid, Head, is_hole};
+pub(crate) use info::wanted as info_matchers;
 pub(crate) use query::Query;
 pub(crate) use steps::Steps;
 
@@ -83,7 +87,7 @@ impl<'q> Eval<'q> {
             dropped = true;
         }
         if dropped && self.query.names().delayed {
-            grid = merged(grid, self.query.names(), Meeting::Forbidden)?;
+            grid = merged(grid, self.query.names(), Meeting::Allowed)?;
         }
         Ok(Value::Vector(grid))
     }
@@ -126,7 +130,10 @@ impl<'q> Eval<'q> {
             Kind::Paren(inner) => self.value(inner),
             Kind::Unary { negative, expr } => self.signed(*negative, expr),
             Kind::Aggregate(aggregate) => self.aggregate(aggregate).map(Value::Vector),
-            Kind::Call { function, args } => self.call(function, args),
+            Kind::Call { function, args } => {
+                self.check_sort(function, expr.span);
+                self.call(function, args)
+            }
             Kind::Binary(_) => self.value(expr),
             // The type check lets these stand only as arguments of functions that read them themselves.
             Kind::Range { .. } | Kind::Subquery(_) => Err(QueryError::Execution(
@@ -153,18 +160,18 @@ impl<'q> Eval<'q> {
             Value::Scalar(numbers) => Ok(Value::Scalar(numbers.into_iter().map(|number| -number).collect())),
             Value::Vector(mut grid) => {
                 grid.map(|_, value| Some(-value));
-                self.unnamed(grid, Meeting::Forbidden).map(Value::Vector)
+                self.unnamed(grid).map(Value::Vector)
             }
             text @ Value::Text(_) => Ok(text),
         }
     }
 
-    /// Drops the names of all rows, and says so when that makes two of them alike.
-    fn unnamed(self, grid: Grid, meeting: Meeting) -> Result<Grid, QueryError> {
+    /// Drops the names of all rows; those that become alike become one.
+    fn unnamed(self, grid: Grid) -> Result<Grid, QueryError> {
         let grid = grid.nameless();
         if grid.one_name || self.query.names().delayed {
             return Ok(grid);
         }
-        merged(grid, self.query.names(), meeting)
+        merged(grid, self.query.names(), Meeting::Allowed)
     }
 }

@@ -64,6 +64,14 @@ pub(crate) fn bad_quantile(q: f64) -> String {
     format!("quantile value should be between 0 and 1, got {q}")
 }
 
+pub(crate) const IDLE_SORT: &str =
+    "sort is ineffective for range queries since results are always ordered by labels";
+
+pub(crate) fn bad_ratio(ratio: f64, capped: f64) -> String {
+    let ratio = model::text::float::go(ratio);
+    format!("ratio value should be between -1 and 1, got {ratio}, capping to {capped}")
+}
+
 pub(crate) fn not_a_counter(name: &str) -> Option<String> {
     let endings = ["_total", "_sum", "_count", "_bucket"];
     let doubtful = !name.is_empty() && !endings.iter().any(|ending| name.ends_with(ending));

@@ -5,10 +5,11 @@ use std::fmt::Display;
 use std::rc::Rc;
 use std::time::Instant;
 
-use model::{Matcher, Select, Series, TimeRange, Timestamp};
+use model::{Matcher, Select, Series, TimeRange};
 
 use super::grid::Names;
 use super::notes::Notes;
+use crate::bounds::Bounds;
 use crate::engine::Options;
 use crate::error::QueryError;
 use crate::span::Span;
@@ -19,9 +20,7 @@ const WORK_BETWEEN_LOOKS: usize = 16 * 1024;
 pub(crate) struct Query<'q> {
     pub(crate) text: &'q str,
     pub(crate) options: &'q Options,
-    /// What `start()` and `end()` mean.
-    pub(crate) start: Timestamp,
-    pub(crate) end: Timestamp,
+    pub(crate) bounds: Bounds,
     select: &'q dyn Select,
     deadline: Option<Instant>,
     notes: RefCell<Notes>,
@@ -41,17 +40,11 @@ struct Loaded {
 }
 
 impl<'q> Query<'q> {
-    pub(crate) fn new(
-        text: &'q str,
-        select: &'q dyn Select,
-        options: &'q Options,
-        (start, end): (Timestamp, Timestamp),
-    ) -> Self {
+    pub(crate) fn new(text: &'q str, select: &'q dyn Select, options: &'q Options, bounds: Bounds) -> Self {
         Self {
             text,
             options,
-            start,
-            end,
+            bounds,
             select,
             // A timeout beyond all clocks is none.
             deadline: Instant::now().checked_add(options.timeout),

@@ -9,9 +9,9 @@ use super::merge::{Meeting, merged};
 use super::notes;
 use super::select::{Cursor, has_one_name};
 use super::{Eval, Steps};
-use crate::ast::{Expr, Kind as ExprKind, Subquery};
+use crate::ast::{Edges, Expr, Kind as ExprKind, Subquery};
 use crate::error::QueryError;
-use crate::functions::{Kind, OverTime, Window};
+use crate::functions::{Function, Kind, OverTime, Window, allowed, edged, extended};
 use crate::span::Span;
 
 /// A series' labels, times and values.
@@ -24,6 +24,9 @@ pub(super) struct Ranged {
     looks: Steps,
     /// Their length in milliseconds.
     range: i64,
+    edges: Edges,
+    /// How far beyond them samples are seen: before the start, and behind the end.
+    beyond: (i64, i64),
     one_name: bool,
 }
 
@@ -65,12 +68,48 @@ impl Ranged {
         }
     }
 
+    /// The samples of a window that ends at `until`, with those made up at its edges.
+    fn at_edges(
+        &self,
+        times: &[Timestamp],
+        values: &[f64],
+        until: i64,
+    ) -> Option<(Vec<Timestamp>, Vec<f64>)> {
+        if self.edges == Edges::Plain {
+            return Some((times.to_vec(), values.to_vec()));
+        }
+        let window = Window {
+            times,
+            values,
+            from: until.saturating_sub(self.range),
+            until,
+            now: until,
+        };
+        extended(&window, self.edges)
+    }
+
+    /// What computes `function` over these windows, which is `run` where nothing is at their edges.
+    pub(super) fn runs(&self, function: &Function, run: OverTime) -> Result<OverTime, QueryError> {
+        if self.edges == Edges::Plain {
+            return Ok(run);
+        }
+        edged(function.name, self.edges).ok_or_else(|| {
+            let (word, known) = (self.edges.text(), allowed(self.edges).join(", "));
+            QueryError::Execution(format!(
+                "{word} modifier can only be used with: {known} - not with {}",
+                function.name
+            ))
+        })
+    }
+
     /// The samples `from..to` of each step's window.
     fn windows(&self, times: &[Timestamp], mut visit: impl FnMut(i64, std::ops::Range<usize>)) {
         let (mut first, mut last) = (Cursor::default(), Cursor::default());
         for look in self.looks.times() {
-            let from = first.passed(times, look.saturating_sub(self.range));
-            let to = last.passed(times, look);
+            let (before, behind) = self.beyond;
+            let from = look.saturating_sub(self.range).saturating_sub(before);
+            let from = first.passed(times, from);
+            let to = last.passed(times, look.saturating_add(behind));
             visit(look, from..to.max(from));
         }
     }
@@ -78,21 +117,37 @@ impl Ranged {
 
 impl Eval<'_> {
     pub(super) fn ranged(self, expr: &Expr) -> Result<Ranged, QueryError> {
-        let (source, when, range, one_name) = match &expr.kind {
+        let (source, when, range, edges, one_name) = match &expr.kind {
             ExprKind::Range { selector, range } => {
-                let all = self.read(selector, model::time::millis(*range))?;
+                let (before, behind) = self.beyond(selector.edges);
+                let before = model::time::millis(*range).saturating_add(before);
+                let all = self.read_around(selector, before, behind)?;
                 let one_name = has_one_name(selector, &all);
-                (Source::Read(all), selector.when, *range, one_name)
+                (Source::Read(all), selector.when, *range, selector.edges, one_name)
             }
-            ExprKind::Subquery(subquery) => (self.answers(subquery)?, subquery.when, subquery.range, false),
+            ExprKind::Subquery(subquery) => {
+                let source = self.answers(subquery)?;
+                (source, subquery.when, subquery.range, Edges::Plain, false)
+            }
             _ => return Err(QueryError::Execution("range vector expected".to_owned())),
         };
         Ok(Ranged {
             source,
             looks: self.steps.looks(when, self.query),
             range: model::time::millis(range),
+            edges,
+            beyond: self.beyond(edges),
             one_name,
         })
+    }
+
+    fn beyond(self, edges: Edges) -> (i64, i64) {
+        let lookback = model::time::millis(self.query.options.lookback);
+        match edges {
+            Edges::Plain => (0, 0),
+            Edges::Anchored => (lookback, 0),
+            Edges::Smoothed => (lookback, lookback),
+        }
     }
 
     fn answers(self, subquery: &Subquery) -> Result<Source, QueryError> {
@@ -211,14 +266,18 @@ impl Eval<'_> {
         let ranged = self.ranged(expr.bare())?;
         let mut rows = Vec::new();
         ranged.each_series(|head, times, values| {
-            ranged.windows(times, |_, samples| {
+            ranged.windows(times, |until, samples| {
                 let (times, values) = (times.get(samples.clone()), values.get(samples));
-                if let (Some(times @ [_, ..]), Some(values)) = (times, values) {
+                let (Some(times @ [_, ..]), Some(values)) = (times, values) else {
+                    return;
+                };
+                let found = ranged.at_edges(times, values, until);
+                if let Some((times, values)) = found.filter(|(times, _)| !times.is_empty()) {
                     let labels = match head.nameless {
                         true => unnamed(&head.labels),
                         false => head.labels.clone(),
                     };
-                    rows.push((labels, times.to_vec(), values.to_vec()));
+                    rows.push((labels, times, values));
                 }
             });
             Ok(())

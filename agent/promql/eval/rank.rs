@@ -17,6 +17,9 @@ impl Eval<'_> {
         grid: Grid,
         counts: &[f64],
     ) -> Result<Grid, QueryError> {
+        if counts.iter().any(|count| count.is_nan()) {
+            return Err(QueryError::Execution("Parameter value is NaN".to_owned()));
+        }
         let members = Groups::of(&grid, &aggregate.grouping, self.query.names()).members();
         let steps = self.steps.count;
         let mut kept = vec![false; grid.cells()];
@@ -58,10 +61,11 @@ impl Eval<'_> {
 fn whole(count: f64) -> Result<usize, QueryError> {
     // The largest float below 2^63.
     const MOST: f64 = 9_223_372_036_854_774_784.0;
-    if count.is_nan() || count.abs() > MOST {
+    if count.abs() > MOST {
+        let flows = if count > 0.0 { "overflows" } else { "underflows" };
         let count = model::text::float::go(count);
         return Err(QueryError::Execution(format!(
-            "Scalar value {count} overflows int64"
+            "Scalar value {count} {flows} int64"
         )));
     }
     Ok(count.max(0.0) as usize)

@@ -66,7 +66,7 @@ impl Eval<'_> {
             head.nameless &= names.delayed && target != METRIC_NAME;
         }
         grid.one_name = false;
-        merged(grid, names, Meeting::Forbidden)
+        merged(grid, names, Meeting::Allowed)
     }
 }
 

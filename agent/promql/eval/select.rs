@@ -7,11 +7,15 @@ use model::{MatchOp, Matcher, Series, TimeRange, Timestamp, is_stale};
 
 use super::Eval;
 use super::grid::{Grid, HOLE, Head, is_typed};
-use crate::ast::{Selector, When};
+use crate::ast::{Edges, Selector, When};
 use crate::error::QueryError;
+use crate::functions::on_line;
 
 impl Eval<'_> {
     pub(super) fn selected(self, selector: &Selector) -> Result<Grid, QueryError> {
+        if selector.edges == Edges::Smoothed {
+            return self.smoothed(selector);
+        }
         self.looked_up(selector, |series, nth| series.values.get(nth).copied())
     }
 
@@ -51,9 +55,40 @@ impl Eval<'_> {
         Ok(grid)
     }
 
+    /// Values on the line between the samples around each step; behind the last one, that.
+    fn smoothed(self, selector: &Selector) -> Result<Grid, QueryError> {
+        let looks = self.steps.looks(selector.when, self.query);
+        let lookback = model::time::millis(self.query.options.lookback);
+        let all = self.read_around(selector, lookback, lookback)?;
+        self.query.hold(all.len().saturating_mul(self.steps.count))?;
+        let mut grid = Grid::with_capacity(self.steps.count, all.len());
+        grid.one_name = has_one_name(selector, &all);
+        for series in all.iter() {
+            self.query.worked(self.steps.count + series.values.len())?;
+            let samples = series.times.iter().copied().zip(series.values.iter().copied());
+            let samples: Vec<(Timestamp, f64)> = samples.filter(|(_, value)| !is_stale(*value)).collect();
+            let cells = looks
+                .times()
+                .map(|look| smooth(&samples, look, lookback).unwrap_or(HOLE));
+            grid.push(Head::new(series.labels.clone()), cells);
+        }
+        Ok(grid)
+    }
+
     /// All series of a selector, with the samples that any step may see through `reach` milliseconds.
     pub(super) fn read(self, selector: &Selector, reach: i64) -> Result<Rc<Vec<Series>>, QueryError> {
-        let range = self.seen(selector.when, reach);
+        self.read_around(selector, reach, 0)
+    }
+
+    /// The same, with what lies behind each step too.
+    pub(super) fn read_around(
+        self,
+        selector: &Selector,
+        before: i64,
+        behind: i64,
+    ) -> Result<Rc<Vec<Series>>, QueryError> {
+        let mut range = self.seen(selector.when, before);
+        range.until = Timestamp(range.until.0.saturating_add(behind));
         self.query.load(selector.all_matchers(), range)
     }
 
@@ -71,6 +106,22 @@ pub(super) fn has_one_name(selector: &Selector, all: &[Series]) -> bool {
     let named = |matcher: &Matcher| matcher.op == MatchOp::Equal && &*matcher.name == METRIC_NAME;
     let one = selector.name.is_some() || selector.matchers.iter().any(named);
     one && !all.iter().any(|series| is_typed(&series.labels))
+}
+
+/// The value at `look`, by the samples around it that are near enough.
+fn smooth(samples: &[(Timestamp, f64)], look: i64, lookback: i64) -> Option<f64> {
+    let next = samples.partition_point(|(time, _)| time.0 < look);
+    let after = samples
+        .get(next)
+        .filter(|(time, _)| time.0 <= look.saturating_add(lookback));
+    if let Some((_, value)) = after.filter(|(time, _)| time.0 == look) {
+        return Some(*value);
+    }
+    let before = samples.get(next.checked_sub(1)?)?;
+    if before.0.0 <= look.saturating_sub(lookback) {
+        return None;
+    }
+    Some(after.map_or(before.1, |after| on_line(*before, *after, look, false)))
 }
 
 fn fresh(series: &Series, nth: usize, after: i64) -> bool {

@@ -2,11 +2,21 @@
 
 use std::cmp::Ordering;
 
-use super::Eval;
 use super::grid::{Grid, HOLE};
+use super::{Eval, notes};
+use crate::functions::{Function, Run};
+use crate::span::Span;
 use crate::stats::nan_first;
 
 impl Eval<'_> {
+    /// Says so when a sort is for nothing.
+    pub(super) fn check_sort(self, function: &Function, span: Span) {
+        let sorts = matches!(function.run, Run::Sort { .. } | Run::SortByLabel { .. });
+        if sorts && self.steps.count != 1 {
+            self.query.warn(span, notes::IDLE_SORT);
+        }
+    }
+
     /// By value, NaN last.
     pub(super) fn sorted(self, grid: Grid, descending: bool) -> Grid {
         if self.steps.count != 1 {

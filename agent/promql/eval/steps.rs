@@ -62,8 +62,8 @@ impl Steps {
                 };
             }
             Some(At::Time(time)) => time,
-            Some(At::Start) => query.start,
-            Some(At::End) => query.end,
+            Some(At::Start) => query.bounds.start,
+            Some(At::End) => query.bounds.end,
         };
         Self {
             start: moved(at.0),

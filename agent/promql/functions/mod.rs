@@ -2,11 +2,15 @@
 
 mod date;
 mod each;
+mod edges;
 mod over_time;
 mod rate;
 
 use crate::ast::Type;
+use crate::bounds::Bounds;
+use crate::formula;
 pub(crate) use date::Date;
+pub(crate) use edges::{allowed, edged, extended, on_line};
 pub(crate) use over_time::Window;
 
 /// A function as the parser knows it.
@@ -15,8 +19,8 @@ pub struct Function {
     pub args: &'static [Type],
     /// How many at the end of `args` may be left out.
     optional: usize,
-    /// Whether the last of `args` may come any number of times.
-    repeats: bool,
+    /// How many times more the last of `args` may come.
+    repeats: usize,
     pub returns: Type,
     pub(crate) run: Run,
 }
@@ -25,7 +29,7 @@ impl Function {
     /// Fewest and most arguments.
     #[must_use]
     pub fn arguments(&self) -> (usize, usize) {
-        let most = if self.repeats { usize::MAX } else { self.args.len() };
+        let most = self.args.len().saturating_add(self.repeats);
         (self.args.len() - self.optional, most)
     }
 }
@@ -53,10 +57,16 @@ pub(crate) enum Run {
     AbsentOverTime,
     HistogramFraction,
     HistogramQuantile,
+    HistogramQuantiles,
+    Info,
     LabelJoin,
     LabelReplace,
-    /// Of native histograms, which there are none of here.
-    NativeHistogram,
+    /// Of native histograms or start timestamps, which there are none of here.
+    Nothing,
+    /// What the whole query spans.
+    OfQuery(fn(Bounds) -> f64),
+    /// Of two numbers.
+    OfTwo(fn(f64, f64) -> f64),
     Pi,
     Scalar,
     Sort {
@@ -103,7 +113,7 @@ const fn vector(name: &'static str, args: &'static [Type], run: Run) -> Function
         name,
         args,
         optional: 0,
-        repeats: false,
+        repeats: 0,
         returns: V,
         run,
     }
@@ -131,11 +141,11 @@ const fn date(name: &'static str, run: fn(Date) -> f64) -> Function {
     }
 }
 
-const fn native(name: &'static str) -> Function {
-    vector(name, &[V], Run::NativeHistogram)
+const fn nothing(name: &'static str) -> Function {
+    vector(name, &[V], Run::Nothing)
 }
 
-static TABLE: [Function; 81] = [
+static TABLE: [Function; 90] = [
     each("abs", f64::abs),
     vector("absent", &[V], Run::Absent),
     vector("absent_over_time", &[M], Run::AbsentOverTime),
@@ -166,6 +176,7 @@ static TABLE: [Function; 81] = [
         &[M, S, S],
         Run::OverTime(over_time::smoothed, Kind::Factors),
     ),
+    scalar("end", &[], Run::OfQuery(Bounds::end_seconds)),
     each("exp", f64::exp),
     vector(
         "first_over_time",
@@ -173,19 +184,27 @@ static TABLE: [Function; 81] = [
         Run::OverTime(over_time::first, Kind::KeepsName),
     ),
     each("floor", f64::floor),
-    native("histogram_avg"),
-    native("histogram_count"),
+    nothing("histogram_avg"),
+    nothing("histogram_count"),
     vector("histogram_fraction", &[S, S, V], Run::HistogramFraction),
     vector("histogram_quantile", &[S, V], Run::HistogramQuantile),
-    native("histogram_stddev"),
-    native("histogram_stdvar"),
-    native("histogram_sum"),
+    Function {
+        repeats: 9,
+        ..vector("histogram_quantiles", &[V, T, S], Run::HistogramQuantiles)
+    },
+    nothing("histogram_stddev"),
+    nothing("histogram_stdvar"),
+    nothing("histogram_sum"),
     date("hour", Date::hour),
     over_time("idelta", rate::idelta),
     vector("increase", &[M], Run::OverTime(rate::increase, Kind::Counter)),
+    Function {
+        optional: 1,
+        ..vector("info", &[V, V], Run::Info)
+    },
     over_time("irate", rate::irate),
     Function {
-        repeats: true,
+        repeats: usize::MAX,
         optional: 1,
         ..vector("label_join", &[V, T, T, T], Run::LabelJoin)
     },
@@ -199,7 +218,9 @@ static TABLE: [Function; 81] = [
     each("log10", f64::log10),
     each("log2", f64::log2),
     over_time("mad_over_time", over_time::mad),
+    scalar("max_of", &[S, S], Run::OfTwo(formula::most)),
     over_time("max_over_time", over_time::max),
+    scalar("min_of", &[S, S], Run::OfTwo(formula::least)),
     over_time("min_over_time", over_time::min),
     date("minute", Date::minute),
     date("month", Date::month),
@@ -216,6 +237,7 @@ static TABLE: [Function; 81] = [
         Run::OverTime(over_time::quantile, Kind::Quantile),
     ),
     each("rad", f64::to_radians),
+    scalar("range", &[], Run::OfQuery(Bounds::range_seconds)),
     vector("rate", &[M], Run::OverTime(rate::rate, Kind::Counter)),
     over_time("resets", over_time::resets),
     Function {
@@ -228,11 +250,13 @@ static TABLE: [Function; 81] = [
     each("sinh", f64::sinh),
     vector("sort", &[V], Run::Sort { descending: false }),
     Function {
-        repeats: true,
+        optional: 1,
+        repeats: usize::MAX,
         ..vector("sort_by_label", &[V, T], Run::SortByLabel { descending: false })
     },
     Function {
-        repeats: true,
+        optional: 1,
+        repeats: usize::MAX,
         ..vector(
             "sort_by_label_desc",
             &[V, T],
@@ -241,8 +265,11 @@ static TABLE: [Function; 81] = [
     },
     vector("sort_desc", &[V], Run::Sort { descending: true }),
     each("sqrt", f64::sqrt),
+    scalar("start", &[], Run::OfQuery(Bounds::start_seconds)),
+    nothing("start_timestamp"),
     over_time("stddev_over_time", over_time::stddev),
     over_time("stdvar_over_time", over_time::stdvar),
+    scalar("step", &[], Run::OfQuery(Bounds::step_seconds)),
     over_time("sum_over_time", over_time::sum),
     each("tan", f64::tan),
     each("tanh", f64::tanh),
@@ -273,5 +300,6 @@ mod tests {
         assert_eq!(arguments("label_join"), Some((3, usize::MAX)));
         assert_eq!(arguments("hour"), Some((0, 1)));
         assert_eq!(arguments("time"), Some((0, 0)));
+        assert_eq!(arguments("histogram_quantiles"), Some((3, 12)));
     }
 }

@@ -115,8 +115,11 @@ pub(super) fn quantile(window: &Window<'_>, args: &[f64]) -> Option<f64> {
     Some(stats::quantile(args.first().copied()?, &mut values))
 }
 
-/// Median distance from the median.
+/// Median distance from the median; NaN if any value is.
 pub(super) fn mad(window: &Window<'_>, _: &[f64]) -> Option<f64> {
+    if window.values.iter().any(|value| value.is_nan()) {
+        return Some(f64::NAN);
+    }
     let mut values = window.values.to_vec();
     let median = stats::quantile(0.5, &mut values);
     values

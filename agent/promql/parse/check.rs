@@ -3,10 +3,10 @@
 use model::labels::METRIC_NAME;
 
 use super::Parser;
-use crate::ast::{Aggregate, Binary, Expr, Matching, Selector, Type};
+use crate::ast::{Aggregate, Binary, Expr, Kind, Matching, Selector, Type};
 use crate::error::Mistake;
 use crate::filter;
-use crate::functions::Function;
+use crate::functions::{Function, Run};
 use crate::span::Span;
 
 impl Parser<'_> {
@@ -58,6 +58,10 @@ impl Parser<'_> {
         }
         binary.matching = match binary.matching.take() {
             matching if vectors => Some(matching.unwrap_or_default()),
+            Some(Matching { fill, .. }) if fill.is_set() => {
+                let message = "filling in missing series only allowed between instant vectors";
+                return Err(self.fail(op_span, message));
+            }
             Some(Matching { labels, .. }) if !labels.is_empty() => {
                 return Err(self.fail(op_span, "vector matching only allowed between instant vectors"));
             }
@@ -103,9 +107,22 @@ impl Parser<'_> {
                 let wanted = function.args.get(nth).copied().unwrap_or(last);
                 self.expect_type(arg, wanted, &place)?;
             }
-            return Ok(());
+            return match args.get(1) {
+                Some(labels) if matches!(function.run, Run::Info) => self.checked_labels(labels),
+                _ => Ok(()),
+            };
         };
         Err(self.fail(span, message))
+    }
+
+    /// The second argument of `info`: braces alone.
+    fn checked_labels(&self, expr: &Expr) -> Result<(), Mistake> {
+        let message = match &expr.kind {
+            Kind::Selector(_) if expr.span.of(self.text).starts_with('{') => return Ok(()),
+            Kind::Selector(_) => "expected label selectors only, got vector selector instead",
+            _ => "expected label selectors only",
+        };
+        Err(self.fail(expr.span, message))
     }
 
     /// A selector that would match everything is more likely a slip than a wish.

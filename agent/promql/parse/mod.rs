@@ -3,8 +3,11 @@
 //! Whatever is given, it returns soon and on a small stack: text, nesting and height of the tree are bounded.
 
 mod check;
+mod duration;
 mod modifier;
 mod operand;
+#[cfg(test)]
+mod round_trip;
 #[cfg(test)]
 mod tests;
 

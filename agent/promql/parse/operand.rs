@@ -7,7 +7,7 @@ use model::{MatchOp, Matcher, text};
 use super::Parser;
 use crate::ast::{Aggregate, Aggregation, Expr, Grouping, Kind, Selector};
 use crate::error::Mistake;
-use crate::functions::{self, Function};
+use crate::functions::{self, Function, Run};
 use crate::lex::{self, Token};
 use crate::span::Span;
 
@@ -105,7 +105,7 @@ impl Parser<'_> {
     fn aggregate(&mut self, op: Aggregation) -> Result<Expr, Mistake> {
         let start = self.next().span;
         let grouping = self.grouping()?;
-        let args = self.arguments()?;
+        let args = self.arguments(None)?;
         self.aggregated((op, start), grouping, args)
     }
 
@@ -160,7 +160,7 @@ impl Parser<'_> {
     fn call(&mut self) -> Result<Expr, Mistake> {
         let name = self.next().span;
         let function = self.function(name)?;
-        let (args, end) = self.arguments()?;
+        let (args, end) = self.arguments(Some(function))?;
         let span = name.to(end);
         self.checked_call(function, &args, span)?;
         self.node(Kind::Call { function, args }, span)
@@ -177,7 +177,7 @@ impl Parser<'_> {
     }
 
     /// `(a, b)` and where it ends.
-    fn arguments(&mut self) -> Result<(Vec<Expr>, Span), Mistake> {
+    fn arguments(&mut self, of: Option<&Function>) -> Result<(Vec<Expr>, Span), Mistake> {
         self.expect("(", "before arguments")?;
         let mut args = Vec::new();
         if self.sign() == Some(")") {
@@ -185,12 +185,28 @@ impl Parser<'_> {
         }
         loop {
             self.valid_label_argument(args.len())?;
-            args.push(self.expr(0)?);
+            let wants_labels = args.len() == 1 && of.is_some_and(|of| matches!(of.run, Run::Info));
+            args.push(match self.sign() {
+                // Which labels are wanted: these may well match series without them.
+                Some("{") if wants_labels => self.wanted_labels()?,
+                _ => self.expr(0)?,
+            });
             if !self.takes(",") {
                 let end = self.expect(")", "or \",\" after an argument")?;
                 return Ok((args, end));
             }
         }
+    }
+
+    /// The braces behind the comma of `info`, where a name is a matcher like others.
+    fn wanted_labels(&mut self) -> Result<Expr, Mistake> {
+        let mut expr = self.braces(None, self.peek().span)?;
+        if let Kind::Selector(selector) = &mut expr.kind {
+            let name = selector.name.take();
+            let name = name.map(|name| Matcher::equal(METRIC_NAME, &name));
+            selector.matchers.splice(0..0, name);
+        }
+        self.modified(expr)
     }
 
     /// Strings that are no UTF-8 stand only where a label is named; there the error says so.
@@ -234,6 +250,14 @@ impl Parser<'_> {
 
     /// The rest of a selector whose name, if it stood before the braces, is read.
     fn selector(&mut self, name: Option<String>, start: Span) -> Result<Expr, Mistake> {
+        let expr = self.braces(name, start)?;
+        if let Kind::Selector(selector) = &expr.kind {
+            self.checked_selector(selector, expr.span)?;
+        }
+        Ok(expr)
+    }
+
+    fn braces(&mut self, name: Option<String>, start: Span) -> Result<Expr, Mistake> {
         let mut selector = Selector {
             name,
             ..Selector::default()
@@ -253,7 +277,6 @@ impl Parser<'_> {
             }
         }
         let span = start.to(end);
-        self.checked_selector(&selector, span)?;
         self.node(Kind::Selector(Box::new(selector)), span)
     }
 

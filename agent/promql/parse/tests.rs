@@ -38,6 +38,34 @@ fn mistakes_say_where_what_and_what_else() {
             "1:6: parse error: expected type range vector in call to function \"rate\", got instant vector",
         ),
         ("x[0s]", "1:3: parse error: duration must be greater than 0"),
+        ("x[2m + -2m]", "1:3: parse error: duration must be greater than 0"),
+        ("x[5m / 0]", "1:8: parse error: division by zero"),
+        ("x[5m % (1 - 1)]", "1:8: parse error: modulo by zero"),
+        ("x[9.5e10]", "1:3: parse error: duration out of range"),
+        (
+            "x[stpe()]",
+            "1:3: parse error: unexpected identifier \"stpe\", expected a number, a duration such as 5m, step(), range(), min_of or max_of; did you mean \"step\"?",
+        ),
+        (
+            "x[5m + ]",
+            "1:8: parse error: unexpected \"]\", expected a number, a duration such as 5m, step(), range(), min_of or max_of",
+        ),
+        (
+            "a + fill(b) c",
+            "1:10: parse error: unexpected identifier \"b\", expected a number in fill",
+        ),
+        (
+            "a or fill(1) c",
+            "1:6: parse error: filling in missing series not allowed for set operators",
+        ),
+        (
+            "info(a, b)",
+            "1:9: parse error: expected label selectors only, got vector selector instead",
+        ),
+        (
+            "histogram_quantlie(0.9, x)",
+            "1:1: parse error: unknown function with name \"histogram_quantlie\"; did you mean \"histogram_quantile\"?",
+        ),
         ("x[5x]", "1:3: parse error: bad number or duration syntax: \"5x\""),
         (
             "x[5m",
@@ -132,6 +160,23 @@ fn the_canonical_form_is_one() {
         ("{\"up\"}", "up"),
         ("{\"on\"}", "{\"on\"}"),
         ("x[300]offset -60", "x[5m] offset -1m"),
+        ("x[60*2m+STEP()]offset-( 1h )", "x[60 * 2m + step()] offset -(1h)"),
+        ("x[1h/2:Max_Of(1s,range( ))]", "x[1h / 2:max_of(1s, range())]"),
+        ("x offset +step()", "x offset step()"),
+        ("x offset --1m*3", "x offset (1m * 3)"),
+        ("x offset(1m)*3", "x offset (1m) * 3"),
+        ("x offset(1m)@5+y", "x offset (1m) @ 5.000 + y"),
+        ("x[- -90s]", "x[1m30s]"),
+        (
+            "a+fill_right(-Inf)fill_left(1m)b",
+            "a + fill_left (60) fill_right (-Inf) b",
+        ),
+        ("a+on(c)fill_left(NaN)fill_right(NaN)b", "a + on (c) fill (NaN) b"),
+        (
+            "info(x,{'target_info',a=~'.*'})",
+            "info(x, {__name__=\"target_info\", a=~\".*\"})",
+        ),
+        ("LIMIT_RATIO by(a)(-0.5,x)", "limit_ratio by (a) (-0.5, x)"),
         ("x[1h:]@end()", "x[1h:] @ end()"),
         ("x@1.5", "x @ 1.500"),
         ("- 1 + - x", "-1 + -x"),
@@ -166,6 +211,19 @@ fn ten_thousand_of_anything_are_refused_at_once() {
             format!("{}x{}", "sum(".repeat(10_000), ")".repeat(10_000)),
             "[".repeat(10_000),
             "{".repeat(10_000),
+            format!("x[{}", "(".repeat(10_000)),
+            format!("x[{}1m{}]", "(".repeat(10_000), ")".repeat(10_000)),
+            format!("x[{}step()]", "-".repeat(10_000)),
+            format!("x[{}1]", "1^".repeat(10_000)),
+            format!("x[{}1]", "1+".repeat(10_000)),
+            format!("x[{}1{}]", "min_of(1,".repeat(6_000), ")".repeat(6_000)),
+            format!("x offset {}", "(".repeat(10_000)),
+            format!("x offset {}1m", "+".repeat(10_000)),
+            format!("x{}", "[1m:]".repeat(10_000)),
+            format!("{}x{}", "max_over_time(".repeat(3_000), "[1m:])".repeat(3_000)),
+            format!("x{}", " @ 1".repeat(10_000)),
+            format!("x + {}", "fill(".repeat(10_000)),
+            format!("{}x{}", "info(".repeat(10_000), ")".repeat(10_000)),
         ] {
             assert!(parse(&text).is_err());
         }
@@ -199,13 +257,36 @@ fn what_is_allowed_fits_a_small_stack() {
             format!("{}x", "-".repeat(depth)),
             format!("{}x", "x^".repeat(depth)),
             format!("{}x", "x or ".repeat(usize::from(HEIGHT_MAX) - 2)),
+            format!(
+                "{}x{}",
+                "max_over_time(".repeat(depth - 1),
+                "[1m:])".repeat(depth - 1)
+            ),
         ] {
             let expr = parse(&text).unwrap();
             let again = parse(&expr.to_string()).unwrap();
             assert_eq!(again, expr.clone());
             let mut nodes = 0;
             expr.walk(&mut |_| nodes += 1);
-            assert!(nodes > depth);
+            assert!(nodes >= depth);
+        }
+    });
+}
+
+#[test]
+fn a_formula_that_is_allowed_fits_a_small_stack() {
+    on_a_small_stack(|| {
+        let depth = (NESTING_MAX - 60) / 2;
+        for text in [
+            format!("x[{}step(){}]", "(".repeat(depth), ")".repeat(depth)),
+            format!("x[{}step()]", "-".repeat(depth)),
+            format!("x[{}step()]", "1^".repeat(depth)),
+            format!("x[{}step()]", "1+".repeat(98)),
+            format!("x[{}step(){}]", "min_of(1,".repeat(depth), ")".repeat(depth)),
+        ] {
+            let expr = parse(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert!(expr.has_durations_of_query());
+            assert_eq!(parse(&expr.to_string()).unwrap(), expr);
         }
     });
 }
@@ -250,6 +331,7 @@ fn vectors() -> impl Strategy<Value = String> {
     let when = prop_oneof![
         Just(String::new()),
         "[1-9][smhdwy]".prop_map(|length| format!(" offset {length}")),
+        "-?\\(?step\\(\\) [*/^+-] [1-9]m?".prop_map(|formula| format!(" offset {formula})")),
         "-?[0-9]{1,5}(\\.[0-9]{1,3})?".prop_map(|time| format!(" @ {time}")),
         Just(" @ end() offset -90s".to_owned()),
     ];
@@ -271,6 +353,9 @@ fn vectors() -> impl Strategy<Value = String> {
         let matching = prop_oneof![
             Just(String::new()),
             labels.clone().prop_map(|labels| format!(" on {labels} ")),
+            number.clone().prop_map(|number| format!(" fill({number}) ")),
+            (labels.clone(), number.clone())
+                .prop_map(|(labels, number)| format!(" on {labels} group_right fill_left({number}) ")),
             labels
                 .clone()
                 .prop_map(|labels| format!(" ignoring {labels} group_left ")),
@@ -286,6 +371,14 @@ fn vectors() -> impl Strategy<Value = String> {
             inner.clone().prop_map(|inner| format!("abs({inner})")),
             (inner.clone(), "[1-9]m")
                 .prop_map(|(inner, range)| format!("max_over_time(({inner})[1h:{range}])")),
+            (
+                inner.clone(),
+                "[1-9]m? [*/^%+-] -?(step|range)\\(\\) [*/^%+-] [1-9]s"
+            )
+                .prop_map(|(inner, range)| format!("max_over_time(({inner})[{range}:])")),
+            inner
+                .clone()
+                .prop_map(|inner| format!("info({inner}, {{'b_info', c=~\".*\"}})")),
             (grouped.clone(), inner.clone()).prop_map(|(grouped, inner)| format!("sum{grouped}({inner})")),
             (grouped, number.clone(), inner.clone())
                 .prop_map(|(grouped, number, inner)| format!("quantile({number}, {inner}){grouped}")),
@@ -385,12 +478,20 @@ fn word() -> impl Strategy<Value = &'static str> {
             "x{a=\"b\"}",
             "'",
             "vector(1)",
+            "step()",
+            "range()",
+            "min_of",
+            "x[",
+            "fill",
+            "fill_left(1)",
+            "info",
+            "%",
         ][..],
     )
 }
 
 /// More with `PROPTEST_CASES`.
-fn cases() -> u32 {
+pub(super) fn cases() -> u32 {
     std::env::var("PROPTEST_CASES")
         .ok()
         .and_then(|cases| cases.parse().ok())

@@ -1,12 +1,11 @@
 //! Samples in memory, for tests of expressions and rules.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use model::select::Last;
 use model::{Labels, Matcher, Metadata, Sample, Select, SelectError, Series, TimeRange, Timestamp};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use super::series::Item;
 use crate::filter::Filter;
@@ -15,8 +14,8 @@ use crate::filter::Filter;
 #[derive(Default)]
 pub struct Memory {
     series: RwLock<Vec<Held>>,
-    /// Whether anything asked for would have had native histograms.
-    histograms_met: AtomicBool,
+    /// A series that was asked for and should have native histograms.
+    histogram_met: Mutex<Option<Labels>>,
 }
 
 struct Held {
@@ -70,9 +69,9 @@ impl Memory {
         self.change(labels, |held| held.histograms = true);
     }
 
-    /// Whether any selection since the last call should have had native histograms.
-    pub(super) fn take_histograms_met(&self) -> bool {
-        self.histograms_met.swap(false, Ordering::Relaxed)
+    /// The first series selected since the last call that should have had native histograms.
+    pub(super) fn take_histogram_met(&self) -> Option<Labels> {
+        self.histogram_met.lock().take()
     }
 
     /// All label sets.
@@ -142,7 +141,9 @@ impl Select for Memory {
                 continue;
             }
             if held.histograms {
-                self.histograms_met.store(true, Ordering::Relaxed);
+                self.histogram_met
+                    .lock()
+                    .get_or_insert_with(|| held.labels.clone());
             }
             let samples = held.samples(range);
             left = left

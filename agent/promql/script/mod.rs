@@ -13,7 +13,7 @@ mod series;
 mod tests;
 
 pub use memory::Memory;
-pub use run::{Failure, Report, RunOptions, run};
+pub use run::{Checked, Report, RunOptions, Verdict, run};
 pub use series::{Item, labels, line, values};
 
 /// A script that cannot be read.

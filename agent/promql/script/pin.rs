@@ -7,12 +7,14 @@ use crate::functions::Run;
 
 /// The expression with `@ time` on every selector that has none; `None` when it looks at the clock.
 pub(super) fn pinned(expr: &Expr, time: Timestamp) -> Option<Expr> {
-    let mut clocked = false;
+    let mut clocked = expr.has_durations_of_query();
     expr.walk(&mut |node| {
         clocked |= match &node.kind {
             Kind::Call { function, .. } => {
-                matches!(function.run, Run::Time | Run::Timestamp | Run::Date(_))
-                    || function.name == "predict_linear"
+                matches!(
+                    function.run,
+                    Run::Time | Run::Timestamp | Run::Date(_) | Run::OfQuery(_)
+                ) || function.name == "predict_linear"
             }
             Kind::Selector(selector) | Kind::Range { selector, .. } => by_query(selector.when.at),
             Kind::Subquery(subquery) => by_query(subquery.when.at),
@@ -41,16 +43,6 @@ fn pin(expr: &mut Expr, time: Timestamp) {
         Kind::Subquery(subquery) => {
             subquery.when.at.get_or_insert(at);
         }
-        Kind::Unary { expr, .. } | Kind::Paren(expr) => pin(expr, time),
-        Kind::Binary(binary) => {
-            pin(&mut binary.left, time);
-            pin(&mut binary.right, time);
-        }
-        Kind::Aggregate(aggregate) => {
-            pin(&mut aggregate.expr, time);
-            aggregate.param.iter_mut().for_each(|param| pin(param, time));
-        }
-        Kind::Call { args, .. } => args.iter_mut().for_each(|arg| pin(arg, time)),
-        Kind::Number(_) | Kind::Text(_) => {}
+        other => other.each_child_mut(&mut |child| pin(child, time)),
     }
 }

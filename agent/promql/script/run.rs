@@ -35,27 +35,49 @@ impl Default for RunOptions {
     }
 }
 
-/// What came of the evaluations of a script: `passed + failed + skipped` is how many there are.
+/// What came of the evaluations of a script, in its order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    pub passed: usize,
-    pub failed: Vec<Failure>,
-    /// Evaluations that touch native histograms.
-    pub skipped: usize,
+    pub checks: Vec<Checked>,
+}
+
+impl Report {
+    #[must_use]
+    pub fn passed(&self) -> usize {
+        self.count(|verdict| *verdict == Verdict::Passed)
+    }
+
+    #[must_use]
+    pub fn failed(&self) -> usize {
+        self.count(|verdict| matches!(verdict, Verdict::Failed(_)))
+    }
+
+    #[must_use]
+    pub fn skipped(&self) -> usize {
+        self.count(|verdict| matches!(verdict, Verdict::Skipped(_)))
+    }
+
+    fn count(&self, is_it: impl Fn(&Verdict) -> bool) -> usize {
+        self.checks.iter().filter(|check| is_it(&check.verdict)).count()
+    }
+}
+
+/// One `eval`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// From 1.
+    pub line: usize,
+    pub expr: String,
+    pub verdict: Verdict,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// Of the `eval`, from 1.
-    pub line: usize,
-    pub expr: String,
-    pub message: String,
-}
-
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "line {}: {}: {}", self.line, self.expr, self.message)
-    }
+pub enum Verdict {
+    Passed,
+    /// How the answer differs.
+    Failed(String),
+    /// What of it is a native histogram, which is not evaluated here.
+    Skipped(String),
 }
 
 /// Runs all of `script` over an empty memory.
@@ -116,24 +138,26 @@ impl Runner<'_> {
     }
 
     fn check(&self, check: &Check, report: &mut Report) {
-        self.memory.take_histograms_met();
+        self.memory.take_histogram_met();
         let result = self.evaluated(check);
+        let met = self.memory.take_histogram_met();
         let expected = check
             .series
             .iter()
-            .any(|(_, items)| items.contains(&Item::Histogram));
-        if expected || self.memory.take_histograms_met() {
-            report.skipped += 1;
-            return;
-        }
-        match result {
-            Ok(()) => report.passed += 1,
-            Err(message) => report.failed.push(Failure {
-                line: check.line,
-                expr: check.expr.clone(),
-                message,
-            }),
-        }
+            .find(|(_, items)| items.contains(&Item::Histogram));
+        let verdict = match (met, expected, result) {
+            (Some(labels), ..) => Verdict::Skipped(format!("{labels} holds native histograms")),
+            (None, Some((labels, _)), _) => {
+                Verdict::Skipped(format!("a native histogram is expected of {labels}"))
+            }
+            (None, None, Ok(())) => Verdict::Passed,
+            (None, None, Err(why)) => Verdict::Failed(why),
+        };
+        report.checks.push(Checked {
+            line: check.line,
+            expr: check.expr.clone(),
+            verdict,
+        });
     }
 
     fn evaluated(&self, check: &Check) -> Result<(), String> {
@@ -175,7 +199,9 @@ impl Runner<'_> {
     }
 
     fn as_range(&self, check: &Check, expr: &str, time: Timestamp) -> Result<(), String> {
-        let by_query = expr.contains("start()") || expr.contains("end()");
+        let by_query = ["start()", "end()", "range()", "step()"]
+            .iter()
+            .any(|call| expr.contains(call));
         if check.ordered || check.string.is_some() || check.range_vector.is_some() || by_query {
             return Ok(());
         }
