@@ -1,6 +1,7 @@
 //! From matchers to series by postings: lists are put together and cut with each other, shortest first.
 
-use crate::matching::{Ready, Test};
+use blocks::matching::{Ready, Test};
+
 use crate::postings::{Postings, Values};
 
 /// Numbers of the series that match, sorted.

@@ -4,12 +4,12 @@
 //! labels from another target are another entry, and readers join the two. A store with history answers from
 //! postings; one of last values is asked seldom and must be small, so that it looks at every series instead.
 
+use blocks::matching::Ready;
 use model::{Labels, SeriesRef, TargetRef};
 
 use crate::config::History;
 use crate::finding;
 use crate::lean::Lean;
-use crate::matching::Ready;
 use crate::postings::Postings;
 use crate::selection::Pick;
 

@@ -5,12 +5,12 @@
 
 use std::hash::BuildHasher;
 
+use blocks::matching::Ready;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use model::labels::METRIC_NAME;
 use model::{Labels, SeriesRef, TargetRef};
 
 use crate::index::Found;
-use crate::matching::Ready;
 use crate::pairs::Pairs;
 use crate::reference;
 use crate::selection::Pick;

@@ -30,7 +30,6 @@ mod keep;
 mod latest;
 mod lean;
 mod maintain;
-mod matching;
 mod packed;
 mod pairs;
 mod parts;

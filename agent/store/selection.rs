@@ -5,13 +5,13 @@
 
 use std::sync::Arc;
 
+use blocks::matching::Ready;
 use hashbrown::HashMap;
 use model::{Labels, Matcher, SelectError, SeriesRef};
 use parking_lot::{Mutex, RwLock};
 
 use crate::config::History;
 use crate::index::Index;
-use crate::matching::Ready;
 
 /// Questions remembered at a time, and series in all of their answers.
 const QUESTIONS_MAX: usize = 256;

@@ -1,7 +1,7 @@
 //! Matchers made ready to run: regular expressions compiled, the common simple ones recognised.
 //!
 //! As in Prometheus, a regular expression must match the whole value, its dot matches line ends too, and a
-//! label that is absent has the empty value.
+//! label that is absent has the empty value. What reads memory uses them as well as what reads blocks.
 
 use model::{MatchOp, Matcher, SelectError};
 use regex::{Regex, RegexBuilder};
@@ -10,15 +10,15 @@ use regex::{Regex, RegexBuilder};
 const REGEX_BYTES_MAX: usize = 8 << 20;
 
 #[derive(Debug)]
-pub(crate) struct Ready {
-    pub(crate) name: Box<str>,
-    pub(crate) test: Test,
+pub struct Ready {
+    pub name: Box<str>,
+    pub test: Test,
     /// For `!=` and `!~`.
-    pub(crate) negated: bool,
+    pub negated: bool,
 }
 
 #[derive(Debug)]
-pub(crate) enum Test {
+pub enum Test {
     /// `.*`
     Anything,
     /// `.+`
@@ -29,7 +29,9 @@ pub(crate) enum Test {
 }
 
 impl Ready {
-    pub(crate) fn new(matcher: &Matcher) -> Result<Self, SelectError> {
+    /// # Errors
+    /// [`SelectError::BadRegex`] when an expression does not compile, or would take too much memory.
+    pub fn new(matcher: &Matcher) -> Result<Self, SelectError> {
         let (test, negated) = match matcher.op {
             MatchOp::Equal => (Test::OneOf(Box::new([matcher.value.clone()])), false),
             MatchOp::NotEqual => (Test::OneOf(Box::new([matcher.value.clone()])), true),
@@ -43,7 +45,16 @@ impl Ready {
         })
     }
 
-    pub(crate) fn accepts(&self, value: &str) -> bool {
+    /// One for each.
+    ///
+    /// # Errors
+    /// [`SelectError::BadRegex`] for the first that does not compile.
+    pub fn all(matchers: &[Matcher]) -> Result<Vec<Self>, SelectError> {
+        matchers.iter().map(Self::new).collect()
+    }
+
+    #[must_use]
+    pub fn accepts(&self, value: &str) -> bool {
         self.test.matches(value) != self.negated
     }
 }
