@@ -33,6 +33,8 @@ pub(crate) enum Kind {
     Step,
     Range,
     Negative(Box<Formula>),
+    /// `+(…)`, where it matters: an offset ends behind it, but not behind parentheses alone.
+    Positive(Box<Formula>),
     Paren(Box<Formula>),
     /// By one of the arithmetic operators.
     Binary(Op, Box<(Formula, Formula)>),
@@ -61,7 +63,7 @@ impl Formula {
     pub(crate) fn new(kind: Kind, span: Span) -> Self {
         let below = match &kind {
             Kind::Number(_) | Kind::Duration(_) | Kind::Step | Kind::Range => 0,
-            Kind::Negative(inner) | Kind::Paren(inner) => inner.height,
+            Kind::Negative(inner) | Kind::Positive(inner) | Kind::Paren(inner) => inner.height,
             Kind::Binary(_, sides) | Kind::Least(sides) | Kind::Most(sides) => {
                 sides.0.height.max(sides.1.height)
             }
@@ -79,7 +81,7 @@ impl Formula {
         match &self.kind {
             Kind::Number(_) | Kind::Duration(_) => false,
             Kind::Step | Kind::Range => true,
-            Kind::Negative(inner) | Kind::Paren(inner) => inner.is_of_query(),
+            Kind::Negative(inner) | Kind::Positive(inner) | Kind::Paren(inner) => inner.is_of_query(),
             Kind::Binary(_, sides) | Kind::Least(sides) | Kind::Most(sides) => {
                 sides.0.is_of_query() || sides.1.is_of_query()
             }
@@ -113,7 +115,7 @@ impl Formula {
             Kind::Step => bounds.step_seconds(),
             Kind::Range => bounds.range_seconds(),
             Kind::Negative(inner) => -inner.seconds(bounds)?,
-            Kind::Paren(inner) => inner.seconds(bounds)?,
+            Kind::Positive(inner) | Kind::Paren(inner) => inner.seconds(bounds)?,
             Kind::Least(sides) => least(sides.0.seconds(bounds)?, sides.1.seconds(bounds)?),
             Kind::Most(sides) => most(sides.0.seconds(bounds)?, sides.1.seconds(bounds)?),
             Kind::Binary(op, sides) => {
@@ -235,6 +237,7 @@ impl Display for Formula {
                 f.write_char('-')?;
                 inner.fmt(f)
             }
+            Kind::Positive(inner) => write!(f, "+{inner}"),
             Kind::Paren(inner) => write!(f, "({inner})"),
             Kind::Binary(op, sides) => write!(f, "{} {} {}", sides.0, op.text(), sides.1),
             Kind::Least(sides) => write!(f, "min_of({}, {})", sides.0, sides.1),

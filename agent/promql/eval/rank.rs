@@ -17,6 +17,9 @@ impl Eval<'_> {
         grid: Grid,
         counts: &[f64],
     ) -> Result<Grid, QueryError> {
+        if counts.iter().all(|count| *count < 1.0) {
+            return Ok(Grid::new(self.steps.count));
+        }
         if counts.iter().any(|count| count.is_nan()) {
             return Err(QueryError::Execution("Parameter value is NaN".to_owned()));
         }

@@ -126,7 +126,14 @@ impl Parser<'_> {
             }
             Some("+") => {
                 self.next();
-                self.behind_sign(binding)?
+                let inner = self.behind_sign(binding)?;
+                match inner.kind {
+                    Kind::Paren(_) if binding == u8::MAX => {
+                        let span = start.to(inner.span);
+                        self.bounded(Kind::Positive(Box::new(inner)), span)?
+                    }
+                    _ => inner,
+                }
             }
             _ => self.formula_operand()?,
         };

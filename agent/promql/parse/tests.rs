@@ -164,6 +164,7 @@ fn the_canonical_form_is_one() {
         ("x[1h/2:Max_Of(1s,range( ))]", "x[1h / 2:max_of(1s, range())]"),
         ("x offset +step()", "x offset step()"),
         ("x offset --1m*3", "x offset (1m * 3)"),
+        ("x offset+(1m)*3", "x offset +(1m) * 3"),
         ("x offset(1m)*3", "x offset (1m) * 3"),
         ("x offset(1m)@5+y", "x offset (1m) @ 5.000 + y"),
         ("x[- -90s]", "x[1m30s]"),
