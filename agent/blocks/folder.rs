@@ -121,7 +121,7 @@ impl Blocks {
     ///
     /// # Errors
     /// [`Error::Unaligned`] and [`Error::Unfit`] when what is given is not as it must be; [`Error::Io`] is the
-    /// disk's own. Nothing is left of the block then.
+    /// disk's own. Nothing is seen of the block then; when only the very last step failed, the next start may find it.
     pub fn write(&self, span: Span, series: impl IntoIterator<Item = Series>) -> Result<Option<Meta>, Error> {
         let Span { start, end } = span;
         let aligned = |time: Timestamp| time.0.rem_euclid(millis(SPAN)) == 0;

@@ -18,7 +18,9 @@ const BROKEN: &str = ".broken";
 
 impl Blocks {
     pub(crate) fn start(&self) -> Result<(), Error> {
-        std::fs::create_dir_all(&self.folder).at("making", &self.folder)?;
+        // Empty, and beside the blocks: without it `promtool tsdb dump` does not begin.
+        let log = self.folder.join("wal");
+        std::fs::create_dir_all(&log).at("making", &log)?;
         let mut opened = Vec::new();
         for entry in std::fs::read_dir(&self.folder).at("listing", &self.folder)? {
             let path = entry.at("listing", &self.folder)?.path();

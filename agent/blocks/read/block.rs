@@ -59,6 +59,12 @@ impl Block {
         &self.meta
     }
 
+    /// Its folder, which may have gone meanwhile.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.folder
+    }
+
     /// On disk.
     #[must_use]
     pub fn bytes(&self) -> u64 {
