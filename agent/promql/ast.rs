@@ -168,13 +168,17 @@ pub enum Op {
     Le,
     Gt,
     Ge,
+    /// Cuts a native histogram above a value. Numbers have nothing to cut, and go.
+    TrimUpper,
+    /// Cuts one below a value.
+    TrimLower,
     And,
     Or,
     Unless,
 }
 
 impl Op {
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Add,
         Self::Sub,
         Self::Mul,
@@ -188,6 +192,8 @@ impl Op {
         Self::Le,
         Self::Gt,
         Self::Ge,
+        Self::TrimUpper,
+        Self::TrimLower,
         Self::And,
         Self::Or,
         Self::Unless,
@@ -209,6 +215,8 @@ impl Op {
             Self::Le => "<=",
             Self::Gt => ">",
             Self::Ge => ">=",
+            Self::TrimUpper => "</",
+            Self::TrimLower => ">/",
             Self::And => "and",
             Self::Or => "or",
             Self::Unless => "unless",
@@ -224,6 +232,11 @@ impl Op {
     }
 
     #[must_use]
+    pub fn is_trim(self) -> bool {
+        matches!(self, Self::TrimUpper | Self::TrimLower)
+    }
+
+    #[must_use]
     pub fn is_set(self) -> bool {
         matches!(self, Self::And | Self::Or | Self::Unless)
     }
@@ -233,7 +246,7 @@ impl Op {
         match self {
             Self::Or => 1,
             Self::And | Self::Unless => 2,
-            _ if self.is_comparison() => 3,
+            _ if self.is_comparison() || self.is_trim() => 3,
             Self::Add | Self::Sub => 4,
             Self::Pow => 6,
             _ => 5,

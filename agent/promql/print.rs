@@ -32,16 +32,14 @@ impl Expr {
             Kind::Text(value) => f.write_str(&text::quote(value)),
             Kind::Selector(selector) => {
                 selector.bare(f)?;
-                selector.edges.fmt(f)?;
-                selector.when.modifiers(selector.formulas.as_deref(), f)
+                selector.modifiers(f)
             }
             Kind::Range { selector, range } => {
                 selector.bare(f)?;
                 let formulas = selector.formulas.as_deref();
                 let computed = formulas.and_then(|all| all.range.as_ref());
                 write!(f, "[{}]", length(*range, computed))?;
-                selector.edges.fmt(f)?;
-                selector.when.modifiers(formulas, f)
+                selector.modifiers(f)
             }
             Kind::Subquery(subquery) => subquery.fmt(f),
             Kind::Unary { negative, expr } => {
@@ -130,7 +128,7 @@ impl fmt::Display for Aggregate {
 impl fmt::Display for Subquery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}[{}]", self.expr, self.lengths())?;
-        self.when.modifiers(self.formulas.as_deref(), f)
+        self.when.modifiers(self.formulas.as_deref(), Edges::Plain, f)
     }
 }
 
@@ -155,6 +153,11 @@ pub(crate) fn length(length: Duration, computed: Option<&Formula>) -> String {
 }
 
 impl Selector {
+    /// `anchored`, `@` and `offset`.
+    fn modifiers(&self, f: &mut impl Write) -> fmt::Result {
+        self.when.modifiers(self.formulas.as_deref(), self.edges, f)
+    }
+
     /// Name and matchers, without `@` and `offset`.
     pub(crate) fn bare(&self, f: &mut impl Write) -> fmt::Result {
         let name = self.name.as_deref().unwrap_or_default();
@@ -194,23 +197,20 @@ fn needs_quotes(name: &str) -> bool {
     .any(|word| word.eq_ignore_ascii_case(name))
 }
 
-impl Edges {
-    fn fmt(self, f: &mut impl Write) -> fmt::Result {
-        match self {
-            Self::Plain => Ok(()),
-            _ => write!(f, " {}", self.text()),
-        }
-    }
-}
-
 impl When {
-    fn modifiers(&self, formulas: Option<&Formulas>, f: &mut impl Write) -> fmt::Result {
+    fn modifiers(&self, formulas: Option<&Formulas>, edges: Edges, f: &mut impl Write) -> fmt::Result {
         // Last in the text, a formula would take the operator behind it.
-        if let Some(formula) = formulas.and_then(|all| all.offset.as_ref()) {
+        let formula = formulas.and_then(|all| all.offset.as_ref());
+        if let Some(formula) = formula {
             write!(f, " offset {formula}")?;
-            return self.pin(f);
+        }
+        if edges != Edges::Plain {
+            write!(f, " {}", edges.text())?;
         }
         self.pin(f)?;
+        if formula.is_some() {
+            return Ok(());
+        }
         if self.offset == 0 {
             return Ok(());
         }

@@ -161,6 +161,16 @@ fn deep_and_long_expressions_are_evaluated_on_a_usual_stack() {
             format!("{}x", "-".repeat(depth)),
             format!("{}x", "x^".repeat(depth)),
             format!("{}x", "x or ".repeat(usize::from(crate::HEIGHT_MAX) - 2)),
+            format!(
+                "{}max_over_time(x[max_of(1m, step())])",
+                "x or ".repeat(usize::from(crate::HEIGHT_MAX) - 3)
+            ),
+            format!(
+                "{}x[{}step()]{}",
+                "max_over_time(".repeat(depth / 2),
+                "1m+".repeat(90),
+                ")".to_owned() + &"[1m:])".repeat(depth / 2 - 1)
+            ),
         ] {
             assert_eq!(values(engine.instant(&text, Timestamp(0))), [1.0]);
             assert!(!engine.explain(&text, Timestamp(0), None).unwrap().is_empty());

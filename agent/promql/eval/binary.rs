@@ -1,7 +1,7 @@
 //! Operators between numbers, and between a vector and a number.
 
 use super::grid::{Grid, Names, is_hole};
-use super::{Eval, Value};
+use super::{Eval, Value, notes};
 use crate::ast::{Binary, Op};
 use crate::error::QueryError;
 
@@ -29,12 +29,15 @@ pub(crate) fn computed(op: Op, left: f64, right: f64) -> f64 {
         Op::Pow => left.powf(right),
         Op::Atan2 => left.atan2(right),
         Op::Eq | Op::Ne | Op::Lt | Op::Le | Op::Gt | Op::Ge => f64::from(u8::from(compares(op, left, right))),
-        Op::And | Op::Or | Op::Unless => f64::NAN,
+        Op::TrimUpper | Op::TrimLower | Op::And | Op::Or | Op::Unless => f64::NAN,
     }
 }
 
 /// The same between elements of vectors: a comparison without `bool` keeps the left value or nothing.
 pub(super) fn kept(binary: &Binary, left: f64, right: f64) -> Option<f64> {
+    if binary.op.is_trim() {
+        return None;
+    }
     if !binary.op.is_comparison() || binary.as_bool {
         return Some(computed(binary.op, left, right));
     }
@@ -48,6 +51,10 @@ pub(super) fn keeps_name(binary: &Binary) -> bool {
 
 impl Eval<'_> {
     pub(super) fn binary(self, binary: &Binary, left: Value, right: Value) -> Result<Value, QueryError> {
+        if binary.op.is_trim() && left.cells() > 0 && right.cells() > 0 {
+            let span = binary.left.span.to(binary.right.span);
+            self.query.inform(span, notes::nothing_to_trim(binary.op));
+        }
         match (left, right) {
             (Value::Scalar(left), Value::Scalar(right)) => {
                 let pairs = left.into_iter().zip(right);

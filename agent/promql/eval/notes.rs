@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use crate::ast::Op;
 use crate::span::Span;
 
 /// Different sentences kept of each kind; more are counted.
@@ -66,6 +67,11 @@ pub(crate) fn bad_quantile(q: f64) -> String {
 
 pub(crate) const IDLE_SORT: &str =
     "sort is ineffective for range queries since results are always ordered by labels";
+
+pub(crate) fn nothing_to_trim(op: Op) -> String {
+    let op = op.text();
+    format!("incompatible sample types encountered for binary operator {op:?}: float {op} float")
+}
 
 pub(crate) fn bad_ratio(ratio: f64, capped: f64) -> String {
     let ratio = model::text::float::go(ratio);

@@ -53,6 +53,13 @@ impl Parser<'_> {
             return Err(self.fail(op_span, message));
         }
         let scalars = left == Type::Scalar && right == Type::Scalar;
+        if binary.op.is_trim() && scalars {
+            let message = format!(
+                "operator {:?} not allowed for Scalar operations",
+                binary.op.text()
+            );
+            return Err(self.fail(op_span, message));
+        }
         if binary.op.is_comparison() && scalars && !binary.as_bool {
             return Err(self.fail(op_span, "comparisons between scalars must use BOOL modifier"));
         }

@@ -164,6 +164,8 @@ fn the_canonical_form_is_one() {
         ("x[1h/2:Max_Of(1s,range( ))]", "x[1h / 2:max_of(1s, range())]"),
         ("x offset +step()", "x offset step()"),
         ("x offset --1m*3", "x offset (1m * 3)"),
+        ("x[5m]@6 anchored", "x[5m] anchored @ 6.000"),
+        ("x offset(1m)anchored+y", "x offset (1m) anchored + y"),
         ("x offset+(1m)*3", "x offset +(1m) * 3"),
         ("x offset(1m)*3", "x offset (1m) * 3"),
         ("x offset(1m)@5+y", "x offset (1m) @ 5.000 + y"),
