@@ -107,3 +107,34 @@ fn a_sample_takes_about_two_bytes() {
     );
     assert!(per_sample < 3.0, "{per_sample}");
 }
+
+#[test]
+fn compacting_copies_chunks() {
+    let house = House::new();
+    let blocks = house.open();
+    for nth in 0..4 {
+        let later = |mut series: Series| {
+            series.times = series
+                .times
+                .iter()
+                .map(|time| model::Timestamp(time.0 + nth * 7_200_000))
+                .collect();
+            series
+        };
+        let all = estate(100, 20, 15_000).map(later);
+        blocks.write(hours(2 * nth, 2 * nth + 2), all).expect("written");
+    }
+    let start = Instant::now();
+    let made = blocks
+        .maintain()
+        .compacted
+        .expect("planned")
+        .made
+        .expect("a block");
+    println!(
+        "{} samples compacted in {:?}",
+        made.stats.num_samples,
+        start.elapsed()
+    );
+    assert_eq!(made.stats.num_chunks, 3 * 4 * 2000);
+}
