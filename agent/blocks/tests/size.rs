@@ -95,15 +95,20 @@ fn a_sample_takes_about_two_bytes() {
     let written = start.elapsed();
     let block = blocks.all().remove(0);
     let per_sample = block.bytes() as f64 / meta.stats.num_samples as f64;
-    let start = Instant::now();
-    let read = blocks
-        .select(&[], TimeRange::ALL, usize::MAX)
-        .expect("read")
-        .len();
-    println!(
-        "{} samples of {read} series: {per_sample:.2} bytes each, written in {written:?}, read in {:?}",
-        meta.stats.num_samples,
+    let read = || {
+        let start = Instant::now();
+        let found = blocks
+            .select(&[], TimeRange::ALL, usize::MAX)
+            .expect("read")
+            .len();
+        assert_eq!(found, 2000);
         start.elapsed()
+    };
+    // The best of some: the machine does other things too.
+    let best = (0..10).map(|_| read()).min().expect("some");
+    println!(
+        "{} samples of 2000 series: {per_sample:.2} bytes each, written in {written:?}, read in {best:?}",
+        meta.stats.num_samples
     );
     assert!(per_sample < 3.0, "{per_sample}");
 }
