@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, create_dir, create_dir_all};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::PathBuf;
 
 use crate::durable::{self, Out, sync_folder};
@@ -40,7 +40,10 @@ impl Blocks {
         let all = self.all();
         let block = all.iter().find(|block| block.meta.ulid == ulid);
         let path = block.ok_or(Error::Unknown(ulid))?.folder.join(name);
-        File::open(&path).at("opening", &path)
+        match File::open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::Unknown(ulid)),
+            opened => opened.at("opening", &path),
+        }
     }
 
     /// Begins to take a block that another has. Nothing is seen of it before [`Incoming::finish`], and nothing is

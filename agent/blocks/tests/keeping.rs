@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use model::TimeRange;
+use model::{TimeRange, Timestamp};
 
-use crate::harness::{House, counters, hours, write};
+use crate::harness::{HOUR, House, counters, hours, range, write};
 
 fn three(house: &House) -> blocks::Blocks {
     let blocks = house.open();
@@ -62,4 +62,48 @@ fn who_holds_a_block_reads_it_to_the_end() {
     assert!(!held.path().exists());
     let found = held.select(&[], TimeRange::ALL, usize::MAX).expect("still open");
     assert_eq!(found.len(), 2);
+}
+
+#[test]
+fn reading_goes_on_while_blocks_come_and_go() {
+    let mut house = House::new();
+    house.limits.retention = Duration::from_hours(60);
+    let blocks = house.open();
+    write(&blocks, 0..=2, counters(20, hours(0, 2), 60_000));
+    std::thread::scope(|scope| {
+        let readers = [0, 1].map(|_| {
+            scope.spawn(|| {
+                let (mut newest, mut rounds) = (Timestamp(0), 0);
+                while newest < Timestamp(29 * HOUR) {
+                    let all = blocks
+                        .select(&[], range(-1, i64::MAX), usize::MAX)
+                        .expect("always read");
+                    assert_eq!(all.len(), 20);
+                    let last = *all[7].times.last().expect("samples");
+                    assert_eq!(
+                        all[7].times.len() as i64 * 60_000,
+                        last.0 + 60_000,
+                        "no gap, no double"
+                    );
+                    assert!(last >= newest);
+                    (newest, rounds) = (last, rounds + 1);
+                }
+                rounds
+            })
+        });
+        for start in (2..30).step_by(2) {
+            write(
+                &blocks,
+                start..=start + 2,
+                counters(20, hours(start, start + 2), 60_000),
+            );
+            assert!(blocks.maintain().failed.is_none());
+        }
+        assert!(
+            readers
+                .into_iter()
+                .all(|reader| reader.join().is_ok_and(|rounds| rounds > 0))
+        );
+    });
+    assert!(blocks.counts().compacted >= 4, "{:?}", blocks.counts());
 }

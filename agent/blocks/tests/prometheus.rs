@@ -293,4 +293,20 @@ fn deleted(prometheus: &Running, house: &House, before: &crate::harness::Plain) 
         .map(|block| block.meta().stats.num_tombstones)
         .collect();
     assert_eq!(counts, [1, 0]);
+    for start in [START + 4, START + 6] {
+        write(&blocks, start..=start + 2, estate(start));
+    }
+    let all = everything(&blocks);
+    let made = blocks
+        .maintain()
+        .compacted
+        .expect("planned")
+        .made
+        .expect("a block");
+    assert_eq!(
+        (made.span(), made.stats.num_tombstones),
+        (hours(START, START + 6), 0)
+    );
+    assert_eq!(everything(&blocks), all, "what was deleted stays deleted");
+    assert_eq!(made.stats.num_samples, 3 * (40 * 480 + 1009) - lost as u64);
 }

@@ -95,15 +95,51 @@ fn a_sample_takes_about_two_bytes() {
     let written = start.elapsed();
     let block = blocks.all().remove(0);
     let per_sample = block.bytes() as f64 / meta.stats.num_samples as f64;
-    let start = Instant::now();
-    let read = blocks
-        .select(&[], TimeRange::ALL, usize::MAX)
-        .expect("read")
-        .len();
-    println!(
-        "{} samples of {read} series: {per_sample:.2} bytes each, written in {written:?}, read in {:?}",
-        meta.stats.num_samples,
+    let read = || {
+        let start = Instant::now();
+        let found = blocks
+            .select(&[], TimeRange::ALL, usize::MAX)
+            .expect("read")
+            .len();
+        assert_eq!(found, 2000);
         start.elapsed()
+    };
+    // The best of some: the machine does other things too.
+    let best = (0..10).map(|_| read()).min().expect("some");
+    println!(
+        "{} samples of 2000 series: {per_sample:.2} bytes each, written in {written:?}, read in {best:?}",
+        meta.stats.num_samples
     );
     assert!(per_sample < 3.0, "{per_sample}");
+}
+
+#[test]
+fn compacting_copies_chunks() {
+    let house = House::new();
+    let blocks = house.open();
+    for nth in 0..4 {
+        let later = |mut series: Series| {
+            series.times = series
+                .times
+                .iter()
+                .map(|time| model::Timestamp(time.0 + nth * 7_200_000))
+                .collect();
+            series
+        };
+        let all = estate(100, 20, 15_000).map(later);
+        blocks.write(hours(2 * nth, 2 * nth + 2), all).expect("written");
+    }
+    let start = Instant::now();
+    let made = blocks
+        .maintain()
+        .compacted
+        .expect("planned")
+        .made
+        .expect("a block");
+    println!(
+        "{} samples compacted in {:?}",
+        made.stats.num_samples,
+        start.elapsed()
+    );
+    assert_eq!(made.stats.num_chunks, 3 * 4 * 2000);
 }

@@ -140,3 +140,49 @@ fn count(stats: &mut Stats, chunks: &[Chunk]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chunk::pack;
+    use crate::read::block::Block;
+    use crate::ulid::Ulid;
+    use model::{Series, TimeRange, Timestamp};
+
+    fn series(nth: i64) -> Series {
+        Series {
+            labels: Labels::from_pairs([("nth", format!("{nth:03}"))]),
+            times: (0..300).map(Timestamp).collect(),
+            values: (0..300).map(|time| (time * nth) as f64).collect(),
+            staleness: None,
+        }
+    }
+
+    #[test]
+    fn chunks_go_on_in_the_next_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let span = Span {
+            start: Timestamp(0),
+            end: Timestamp(300),
+        };
+        let meta = Meta::new(Ulid::new(Timestamp(1), 1), span);
+        let mut writer = Writer::create(folder.path(), meta, 2000).expect("begun");
+        for nth in 0..50 {
+            let series = series(nth);
+            writer.put(&series.labels, &pack(&series)).expect("written");
+        }
+        let (path, _) = writer.finish().expect("finished").expect("a block");
+        let block = Block::open(&path).expect("opened");
+        assert!(block.chunks.len() > 5, "{}", block.chunks.len());
+        assert!(block.chunks.iter().all(|file| file.bytes <= 2000));
+        block.verify().expect("whole");
+        let all = block.select(&[], TimeRange::ALL, usize::MAX).expect("read");
+        for (nth, got) in (0..).zip(&all) {
+            assert_eq!(
+                (&got.labels, &got.values),
+                (&series(nth).labels, &series(nth).values)
+            );
+        }
+        assert_eq!(all.len(), 50);
+    }
+}
