@@ -83,8 +83,34 @@ pub(crate) async fn maintain(store: Arc<store::Store>, stop: CancellationToken) 
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = minute.tick() => store.maintain(),
+            _ = minute.tick() => {}
         }
+        let tended = store.clone();
+        // Writing a block takes as long as the disk does; what a stop leaves half-written goes at the next start.
+        let tending = tokio::task::spawn_blocking(move || {
+            tended.maintain();
+            tended.seal()
+        });
+        tokio::select! {
+            () = stop.cancelled() => return,
+            sealed = tending => match sealed {
+                Ok(sealed) => say_sealed(&sealed),
+                Err(error) => tracing::error!(%error, "tending the samples"),
+            }
+        }
+    }
+}
+
+fn say_sealed(sealed: &store::Sealed) {
+    if let Some((span, samples)) = sealed.window {
+        let (start, end) = (span.start.0, span.end.0);
+        tracing::info!(start, end, samples, "samples went from memory to a block on disk");
+    }
+    if let Some(error) = &sealed.failed {
+        tracing::warn!(%error, "a block cannot be written; its samples stay in memory and in the log");
+    }
+    if let Some(error) = &sealed.tended.failed {
+        tracing::warn!(%error, "blocks cannot be made one, and stay as they are");
     }
 }
 

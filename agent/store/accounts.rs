@@ -1,5 +1,6 @@
 //! Where every sample went: the ledger, and the room's metrics.
 
+use blocks::Counts;
 use model::Ledger;
 use model::column::Kept;
 use parking_lot::Mutex;
@@ -40,6 +41,7 @@ pub(crate) struct Accounts {
     pub(crate) shared: IntCounter,
     pub(crate) evicted_blocks: IntCounter,
     pub(crate) wal: WalAccounts,
+    pub(crate) sealing: SealingAccounts,
 }
 
 #[derive(Debug, Default)]
@@ -125,6 +127,7 @@ impl Accounts {
                 "Blocks let go before the retention because samples took too much memory.",
             ),
             wal: WalAccounts::new(registry),
+            sealing: SealingAccounts::new(registry),
         }
     }
 
@@ -178,6 +181,70 @@ impl Accounts {
 
 fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+/// What the blocks on disk say of themselves.
+#[derive(Debug)]
+pub(crate) struct SealingAccounts {
+    pub(crate) windows: IntCounter,
+    pub(crate) failures: IntCounter,
+    blocks: Gauge,
+    bytes: Gauge,
+    samples: Gauge,
+    broken: Gauge,
+    compactions: IntCounter,
+    compactions_failed: IntCounter,
+    expired: IntCounter,
+}
+
+impl SealingAccounts {
+    fn new(registry: &Registry) -> Self {
+        let c = |name, help| counter(registry, name, help);
+        let g = |name, help| gauge(registry, name, help);
+        Self {
+            windows: c(
+                "skopos_store_sealed_windows_total",
+                "Windows of two hours written from memory to a block on disk.",
+            ),
+            failures: c(
+                "skopos_store_seal_failures_total",
+                "Times that a window could not be written; it stays in memory and in the log.",
+            ),
+            blocks: g("skopos_store_blocks", "Blocks on disk."),
+            bytes: g("skopos_store_blocks_bytes", "Size of the blocks on disk."),
+            samples: g("skopos_store_blocks_samples", "Samples in the blocks on disk."),
+            broken: g(
+                "skopos_store_broken_blocks",
+                "Blocks set aside since the start because they cannot be read.",
+            ),
+            compactions: c(
+                "skopos_store_compactions_total",
+                "Times that several blocks were made one.",
+            ),
+            compactions_failed: c(
+                "skopos_store_compaction_failures_total",
+                "Times that blocks could not be made one; they are as they were.",
+            ),
+            expired: c(
+                "skopos_store_expired_blocks_total",
+                "Blocks let go for their age or for the size of all of them.",
+            ),
+        }
+    }
+
+    pub(crate) fn show(&self, counts: &Counts) {
+        self.blocks.set(counts.blocks as f64);
+        self.bytes.set(counts.bytes as f64);
+        self.samples.set(counts.samples as f64);
+        self.broken.set((counts.broken + counts.unreadable) as f64);
+        for (counter, now) in [
+            (&self.compactions, counts.compacted),
+            (&self.compactions_failed, counts.compactions_failed),
+            (&self.expired, counts.dropped),
+        ] {
+            counter.inc_by(now.saturating_sub(counter.get()));
+        }
+    }
 }
 
 impl WalAccounts {

@@ -112,6 +112,11 @@ impl Block {
         })
     }
 
+    /// How many series it holds.
+    pub(crate) fn series(&self) -> usize {
+        self.refs.len()
+    }
+
     /// Bytes that it takes.
     pub(crate) fn bytes(&self) -> usize {
         let times: usize = self.times.iter().map(|times| 16 + times.len() * 8).sum();

@@ -10,9 +10,8 @@ use serde::Deserialize;
 pub struct Config {
     /// Whether samples are kept, or only the last value of each series.
     pub history: History, // history: full
-    /// How long samples are kept, in memory and in the write-ahead log.
-    #[serde(deserialize_with = "model::text::duration::deserialize")]
-    pub retention: Duration, // retention: 6h
+    /// How much is kept on disk, and for how long.
+    pub retention: Retention, // retention: { time: 15d, size: 10GiB }
     /// Most series held at a time; new ones beyond it are refused and counted.
     pub series_max: usize,
     /// Most memory that samples may take, in bytes; beyond it the oldest blocks of the largest targets go
@@ -32,6 +31,27 @@ pub struct Config {
     pub wal_bytes_max: u64,
 }
 
+/// Whichever is reached first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retention {
+    /// Age of the newest sample of a block.
+    #[serde(deserialize_with = "model::text::duration::deserialize")]
+    pub time: Duration,
+    /// Bytes of all blocks together; 0 is no limit.
+    #[serde(deserialize_with = "model::text::size::deserialize")]
+    pub size: u64,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            time: Duration::from_hours(15 * 24),
+            size: 10 << 30,
+        }
+    }
+}
+
 /// What is kept of the past.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -47,7 +67,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             history: History::Full,
-            retention: Duration::from_hours(6),
+            retention: Retention::default(),
             series_max: 1_000_000,
             memory_bytes_max: 256 << 20,
             labels_max: 64,
@@ -64,7 +84,7 @@ impl Config {
     pub(crate) fn memory(&self) -> Duration {
         const LAST_VALUES: Duration = Duration::from_hours(1);
         match self.history {
-            History::Full => self.retention,
+            History::Full => self.retention.time,
             History::None => LAST_VALUES,
         }
     }

@@ -84,6 +84,14 @@ impl Index {
         }
     }
 
+    /// Calls `tell` for each pair of a label and a value there is, with how many series have it.
+    pub(crate) fn each_pair(&self, tell: impl FnMut(&str, &str, u64)) {
+        match &self.kept {
+            Kept::Whole(index) => index.each_pair(tell),
+            Kept::Lean(index) => index.each_pair(tell),
+        }
+    }
+
     /// The number that the next series will get.
     pub(crate) fn next(&self) -> u32 {
         match &self.kept {

@@ -127,6 +127,12 @@ impl Lean {
         verdicts
     }
 
+    pub(crate) fn each_pair(&self, mut tell: impl FnMut(&str, &str, u64)) {
+        self.pairs
+            .uses()
+            .for_each(|(name, value, series)| tell(name, value, series));
+    }
+
     pub(crate) fn next(&self) -> u32 {
         let end = || u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
         self.free.last().copied().unwrap_or_else(end)

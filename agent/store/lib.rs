@@ -1,4 +1,4 @@
-//! Keeps samples: a label index, a hot window in memory, a write-ahead log on disk.
+//! Keeps samples: a label index, a hot window in memory with a write-ahead log beside it, blocks on disk behind it.
 //!
 //! [`Store`] is [`model::Keep`] for sources and [`model::Select`] for readers, from any thread.
 //!
@@ -13,14 +13,17 @@
 //! * **Provisional points** lie behind the samples of a series, 64 at most, and read like them, until a sample
 //!   proper or [`Store::settle`] decides about them: see [`model::Keep::commit`]. They survive a restart as the
 //!   samples do, and the feed gets them once they are samples.
-//! * **Forgetting**: a series without a sample for the retention is forgotten with its ref; a commit then
-//!   counts it `unknown` and the source asks for it again.
+//! * **The past**: two to three hours are in memory; windows of two hours go to blocks on disk ([`Store::seal`]), which
+//!   readers see behind the memory, for `retention.time` and `retention.size`.
+//! * **Forgetting**: a series without a sample in memory is forgotten with its ref once what it had is in a block, or
+//!   past the retention where there are no blocks; a commit then counts it `unknown` and the source asks for it again.
 //! * **The log** lags by at most `wal_sync_interval`. A commit does not wait for the disk; only when a
 //!   million samples wait for it already, a commit waits 20 ms before its samples go without the log, counted.
 //!   When the disk is full or broken, what does not fit in that million is missing in the log, oldest first.
 
 mod accounts;
 mod block;
+mod cardinality;
 mod config;
 mod families;
 mod feed;
@@ -38,6 +41,7 @@ mod provisional;
 mod read;
 mod reference;
 mod row;
+mod sealing;
 mod select;
 mod selection;
 mod sets;
@@ -47,6 +51,7 @@ mod tail;
 mod target;
 mod wal;
 
-pub use config::{Config, History};
+pub use config::{Config, History, Retention};
+pub use sealing::Sealed;
 pub use store::{OpenError, Store};
 pub use wal::disk::{Append, Disk, SystemDisk};

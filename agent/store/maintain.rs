@@ -16,11 +16,11 @@ const SEAL_MAX: usize = 16 << 20;
 impl Store {
     /// Call it about once a minute, from any one thread that may work for a few milliseconds.
     pub fn maintain(&self) {
-        let cutoff = self.clock.now() - self.config.memory();
+        let (kept, cutoff) = (self.clock.now() - self.config.memory(), self.cutoff());
         let targets = self.all_targets();
         let (mut to_forget, mut to_seal) = (FORGET_MAX, SEAL_MAX);
         for target in &targets {
-            let points = target.state.lock().expire(cutoff);
+            let points = target.state.lock().expire(kept);
             self.accounts.took(&Kept::default(), &points);
             if to_seal > 0 {
                 to_seal = to_seal.saturating_sub(seal(target));
@@ -115,10 +115,12 @@ impl Store {
 fn seal(target: &Target) -> usize {
     let rows: Vec<_> = {
         let state = target.state.lock();
-        if state.rows.len() < BLOCK_ROWS && !state.is_varied() {
+        let window = state.first_window();
+        let is_over = window.len() < state.rows.len();
+        if state.rows.len() < BLOCK_ROWS && !state.is_varied() && !is_over {
             return 0;
         }
-        state.rows.iter().cloned().collect()
+        window.cloned().collect()
     };
     let block = Block::seal(&rows);
     target.state.lock().replace(&rows, block);

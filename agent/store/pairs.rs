@@ -40,6 +40,12 @@ impl Pairs {
         entries.filter_map(|(id, pair)| pair.as_ref().map(|pair| (id, &*pair.name, &*pair.value)))
     }
 
+    /// Every pair and how many series have it.
+    pub(crate) fn uses(&self) -> impl Iterator<Item = (&str, &str, u64)> {
+        let pairs = self.entries.iter().flatten();
+        pairs.map(|pair| (&*pair.name, &*pair.value, u64::from(pair.uses)))
+    }
+
     /// Numbers are below.
     pub(crate) fn end(&self) -> usize {
         self.entries.len()

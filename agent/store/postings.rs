@@ -67,6 +67,14 @@ impl Postings {
         self.names.get(name)
     }
 
+    pub(crate) fn each_pair(&self, mut tell: impl FnMut(&str, &str, u64)) {
+        for (name, values) in &self.names {
+            for (value, posting) in values {
+                tell(name, value, posting.len() as u64);
+            }
+        }
+    }
+
     pub(crate) fn posting(&self, name: &str, value: &str) -> &[u32] {
         let posting = self.values(name).and_then(|values| values.get(value));
         posting.map(Vec::as_slice).unwrap_or_default()

@@ -21,23 +21,27 @@ pub(crate) struct View {
     /// What was asked for, and before it what still answers at its start.
     pub(crate) range: TimeRange,
     pub(crate) staleness: Option<Duration>,
-    blocks: Vec<Arc<Block>>,
-    rows: Vec<Arc<Row>>,
+    pub(crate) blocks: Vec<Arc<Block>>,
+    pub(crate) rows: Vec<Arc<Row>>,
     tail: Arc<Tail>,
 }
 
 impl View {
     pub(crate) fn new(target: &Target, asked: TimeRange) -> Self {
+        let staleness = target.state.lock().desc.staleness;
+        let after = asked.after - staleness.unwrap_or_default();
+        Self {
+            staleness,
+            ..Self::within(target, TimeRange { after, ..asked })
+        }
+    }
+
+    fn within(target: &Target, range: TimeRange) -> Self {
         let state = target.state.lock();
-        let staleness = state.desc.staleness;
-        let range = TimeRange {
-            after: asked.after - staleness.unwrap_or_default(),
-            ..asked
-        };
         let overlaps = |block: &&Arc<Block>| block.first <= range.until && block.last > range.after;
         Self {
             range,
-            staleness,
+            staleness: None,
             tail: state.tail.clone(),
             blocks: state.blocks.iter().filter(overlaps).cloned().collect(),
             rows: state
@@ -51,6 +55,13 @@ impl View {
 }
 
 impl View {
+    /// Samples of just this range, and nothing that is still to be decided.
+    pub(crate) fn samples(target: &Target, range: TimeRange) -> Self {
+        let mut view = Self::within(target, range);
+        view.tail = Arc::default();
+        view
+    }
+
     /// Provisional points of a series in the range; later than all of its samples.
     pub(crate) fn provisional(&self, series: SeriesRef) -> impl Iterator<Item = (Timestamp, f64)> + '_ {
         let any = (!self.tail.is_empty()).then(|| self.tail.of(series, self.range));

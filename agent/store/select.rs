@@ -1,8 +1,10 @@
 //! The store as its readers see it.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
+use blocks::Blocks;
 use hashbrown::HashMap;
 use model::select::{Last, Latest};
 use model::{
@@ -30,30 +32,24 @@ impl Select for Store {
         let mut readers = Readers::new(self.config.history, &targets, &views);
         let mut all: Vec<Series> = Vec::with_capacity(picks.len());
         let mut samples = 0;
-        for pick in picks.iter() {
-            let Some((times, values)) = readers.read(pick.series) else {
-                continue;
-            };
-            samples += values.len();
+        for series in joined(&picks, &mut readers) {
+            samples += series.values.len();
             if samples > samples_max {
                 return Err(SelectError::TooMany { limit: samples_max });
             }
-            let staleness = readers.staleness(pick.series);
-            match all.last_mut().filter(|last| last.labels == pick.labels) {
-                Some(last) => {
-                    (last.times, last.values) =
-                        join(&(last.times.clone(), last.values.clone()), &(times, values));
-                    last.staleness = last.staleness.max(staleness);
-                }
-                None => all.push(Series {
-                    labels: pick.labels.clone(),
-                    times,
-                    values,
-                    staleness,
-                }),
-            }
+            all.push(series);
         }
-        Ok(all)
+        let Some(blocks) = self.blocks_behind(range) else {
+            return Ok(all);
+        };
+        // Looked at after the memory: what has gone from there meanwhile is here.
+        let older = blocks
+            .select(matchers, range, samples_max - samples)
+            .map_err(|error| match error {
+                SelectError::TooMany { .. } => SelectError::TooMany { limit: samples_max },
+                other => other,
+            })?;
+        Ok(merged(older, all, |series| &series.labels, continued))
     }
 
     fn labels(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<Labels>, SelectError> {
@@ -67,7 +63,15 @@ impl Select for Store {
                 all.push(pick.labels.clone());
             }
         }
-        Ok(all)
+        match self.blocks_behind(range) {
+            Some(blocks) => Ok(merged(
+                blocks.labels(matchers, range)?,
+                all,
+                |labels| labels,
+                |older, _| older,
+            )),
+            None => Ok(all),
+        }
     }
 
     fn metadata(&self) -> Vec<Metadata> {
@@ -110,6 +114,12 @@ impl Store {
         })
     }
 
+    /// Blocks, if there are any in the range.
+    fn blocks_behind(&self, range: TimeRange) -> Option<&Blocks> {
+        let blocks = &self.sealing.as_ref()?.blocks;
+        blocks.span().filter(|span| span.meets(range)).map(|_| blocks)
+    }
+
     fn targets_of(&self, picks: &[Pick]) -> HashMap<TargetRef, Arc<Target>> {
         let known = self.targets.read();
         let mut targets = HashMap::new();
@@ -134,15 +144,95 @@ fn views(targets: &HashMap<TargetRef, Arc<Target>>, range: TimeRange) -> HashMap
         .collect()
 }
 
+/// Two sorted lists as one; what is in both is made one by `both`.
+fn merged<T>(
+    older: Vec<T>,
+    newer: Vec<T>,
+    labels: impl Fn(&T) -> &Labels,
+    both: impl Fn(T, T) -> T,
+) -> Vec<T> {
+    if older.is_empty() {
+        return newer;
+    }
+    let mut all = Vec::with_capacity(older.len().max(newer.len()));
+    let (mut older, mut newer) = (older.into_iter().peekable(), newer.into_iter().peekable());
+    loop {
+        let order = match (older.peek(), newer.peek()) {
+            (Some(old), Some(new)) => labels(old).cmp(labels(new)),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => return all,
+        };
+        match order {
+            Ordering::Less => all.extend(older.next()),
+            Ordering::Greater => all.extend(newer.next()),
+            Ordering::Equal => all.extend(older.next().zip(newer.next()).map(|(old, new)| both(old, new))),
+        }
+    }
+}
+
+/// A series from a block, and what memory has of it.
+fn continued(older: Series, newer: Series) -> Series {
+    let follows = older.times.last() < newer.times.first();
+    let (times, values) = if follows {
+        (
+            older.times.iter().chain(newer.times.iter()).copied().collect(),
+            older.values.iter().chain(newer.values.iter()).copied().collect(),
+        )
+    } else {
+        join(&(older.times, older.values), &(newer.times, newer.values))
+    };
+    Series {
+        times,
+        values,
+        ..newer
+    }
+}
+
+/// The series of picks that have samples; those of several targets that say the same labels are one.
+pub(crate) fn joined<'a>(picks: &'a [Pick], readers: &'a mut Readers<'_>) -> impl Iterator<Item = Series> {
+    let mut picks = picks.iter().peekable();
+    std::iter::from_fn(move || {
+        let mut found: Option<Series> = None;
+        loop {
+            let same = |pick: &&Pick| found.as_ref().is_none_or(|series| series.labels == pick.labels);
+            let Some(pick) = picks.next_if(same) else {
+                return found;
+            };
+            let Some((times, values)) = readers.read(pick.series) else {
+                continue;
+            };
+            let staleness = readers.staleness(pick.series);
+            found = Some(match found {
+                Some(one) => {
+                    let (times, values) = join(&(one.times, one.values), &(times, values));
+                    Series {
+                        times,
+                        values,
+                        staleness: one.staleness.max(staleness),
+                        labels: one.labels,
+                    }
+                }
+                None => Series {
+                    labels: pick.labels.clone(),
+                    times,
+                    values,
+                    staleness,
+                },
+            });
+        }
+    })
+}
+
 /// A reader for each target of a selection.
-struct Readers<'a> {
+pub(crate) struct Readers<'a> {
     by_target: HashMap<TargetRef, (&'a View, Reader<'a>)>,
     /// Where no history is kept, the targets themselves: their last values are all there is.
     last_only: Option<&'a HashMap<TargetRef, Arc<Target>>>,
 }
 
 impl<'a> Readers<'a> {
-    fn new(
+    pub(crate) fn new(
         history: History,
         targets: &'a HashMap<TargetRef, Arc<Target>>,
         views: &'a HashMap<TargetRef, View>,

@@ -61,6 +61,13 @@ impl Selections {
         }
     }
 
+    /// Every series there is, sorted likewise; not remembered, since nobody asks for all of them often.
+    pub(crate) fn all(&self, index: &RwLock<Index>) -> Vec<Pick> {
+        let mut picks = collect(&index.read(), &[]);
+        sort(&mut picks);
+        picks
+    }
+
     /// Series that match, sorted by labels and then by ref.
     pub(crate) fn pick(
         &self,
@@ -79,7 +86,7 @@ impl Selections {
             }
             (index.generation, collect(&index, &ready))
         };
-        picks.sort_unstable_by(|a, b| a.labels.cmp(&b.labels).then(a.series.cmp(&b.series)));
+        sort(&mut picks);
         let picks: Arc<[Pick]> = picks.into();
         self.known
             .lock()
@@ -130,6 +137,10 @@ impl Known {
             self.picks -= answer.picks.len();
         }
     }
+}
+
+fn sort(picks: &mut [Pick]) {
+    picks.sort_unstable_by(|a, b| a.labels.cmp(&b.labels).then(a.series.cmp(&b.series)));
 }
 
 fn collect(index: &Index, ready: &[Ready]) -> Vec<Pick> {

@@ -17,6 +17,7 @@ use crate::config::{Config, History};
 use crate::families::Families;
 use crate::index::Index;
 use crate::reference::TARGETS_MAX;
+use crate::sealing::Sealing;
 use crate::selection::Selections;
 use crate::target::Target;
 use crate::wal::disk::{Disk, SystemDisk};
@@ -33,6 +34,8 @@ pub struct Store {
     pub(crate) accounts: Accounts,
     /// None where no history is kept.
     pub(crate) wal: Option<Wal>,
+    /// None where nothing is kept but what is in memory, and its log.
+    pub(crate) sealing: Option<Sealing>,
     /// Who is handed what is kept, if anybody.
     pub(crate) feed: OnceLock<Arc<dyn Feed>>,
 }
@@ -44,6 +47,9 @@ pub(crate) struct Targets {
     next: u32,
 }
 
+/// The folder of the write-ahead log: a Prometheus that opens ours finds blocks only, and no `wal` of its own.
+const LOG: &str = "log";
+
 /// Why the store cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -51,6 +57,8 @@ pub enum OpenError {
     Folder { path: PathBuf, source: io::Error },
     #[error("reading {}", path.display())]
     Read { path: PathBuf, source: io::Error },
+    #[error("opening the blocks")]
+    Blocks(#[source] blocks::Error),
     #[error("{} has format {format}, written by a newer version", path.display())]
     Newer { path: PathBuf, format: u32 },
 }
@@ -75,16 +83,31 @@ impl Store {
         clock: Arc<dyn Clock>,
         registry: &Registry,
     ) -> Result<Arc<Self>, OpenError> {
-        Self::open_on(Arc::new(SystemDisk), folder, config, clock, registry)
+        let sealing = match config.history {
+            History::Full => Some(Sealing::open(folder, &config, clock.clone())?),
+            History::None => None,
+        };
+        Self::start(Arc::new(SystemDisk), folder, sealing, config, clock, registry)
     }
 
-    /// As [`Self::open`], on a disk that the caller owns.
+    /// As [`Self::open`], on a disk that the caller owns: all of it in memory and in the log, without blocks.
     ///
     /// # Errors
     /// See [`OpenError`].
     pub fn open_on(
         disk: Arc<dyn Disk>,
         folder: &Path,
+        config: Config,
+        clock: Arc<dyn Clock>,
+        registry: &Registry,
+    ) -> Result<Arc<Self>, OpenError> {
+        Self::start(disk, folder, None, config, clock, registry)
+    }
+
+    fn start(
+        disk: Arc<dyn Disk>,
+        folder: &Path,
+        sealing: Option<Sealing>,
         config: Config,
         clock: Arc<dyn Clock>,
         registry: &Registry,
@@ -98,11 +121,12 @@ impl Store {
             selections: Selections::new(config.history),
             config,
             wal: None,
+            sealing,
             feed: OnceLock::new(),
         };
         if store.config.history == History::Full {
-            let folder = folder.join("wal");
-            let cutoff = store.clock.now() - store.config.retention;
+            let folder = folder.join(LOG);
+            let cutoff = store.clock.now() - store.config.retention.time;
             let found = replay::replay(&store, &*disk, &folder, cutoff)?;
             let index = store.index.clone();
             let wal = Wal::start(found, disk, &folder, &store.config, &store.accounts.wal, index)
@@ -151,20 +175,22 @@ impl Store {
         self.index.read().len()
     }
 
-    /// Time of the oldest sample held; which of two stores is fuller is told by it.
+    /// Time of the oldest sample held, or when the first block begins; which of two stores is fuller is told by it.
     #[must_use]
     pub fn oldest(&self) -> Option<Timestamp> {
-        let targets = self.all_targets();
-        targets
-            .iter()
-            .filter_map(|target| target.state.lock().oldest())
-            .min()
+        let sealed = self.sealing.as_ref().and_then(|sealing| sealing.blocks.span());
+        let sealed = sealed.map(|span| span.start);
+        self.head_oldest().into_iter().chain(sealed).min()
     }
 
-    /// Size of the write-ahead log.
+    /// Size of the write-ahead log and of all blocks.
     #[must_use]
     pub fn bytes_on_disk(&self) -> u64 {
-        self.accounts.wal.bytes.get() as u64
+        let blocks = self
+            .sealing
+            .as_ref()
+            .map_or(0, |sealing| sealing.blocks.counts().bytes);
+        self.accounts.wal.bytes.get() as u64 + blocks
     }
 
     /// What became of the samples handed in since the start.

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use hashbrown::{DefaultHashBuilder, HashMap};
+use hashbrown::{DefaultHashBuilder, HashMap, HashSet};
 use model::column::Kept;
 use model::{Column, Labels, Round, STALE, SeriesRef, TargetDesc, TargetRef, Timestamp, is_stale};
 use parking_lot::{Mutex, RwLock};
@@ -18,8 +18,10 @@ use crate::config::History;
 use crate::families::Family;
 use crate::index::Index;
 use crate::parts::Parts;
+use crate::read::View;
 use crate::reference;
 use crate::row::{Row, Shape};
+use crate::sealing::window;
 use crate::slots::Slots;
 use crate::tail::Tail;
 
@@ -497,10 +499,30 @@ impl State {
     }
 
     fn seal_now(&mut self) {
-        let rows = self.rows.make_contiguous();
-        let block = Block::seal(rows);
+        while !self.rows.is_empty() {
+            let length = self.first_window().len();
+            let rows: Vec<Arc<Row>> = self.rows.drain(..length).collect();
+            self.blocks.extend(Block::seal(&rows).map(Arc::new));
+        }
         self.rows = VecDeque::new();
-        self.blocks.extend(block.map(Arc::new));
+    }
+
+    /// The oldest rows, as far as they are of one window: no block lies across the end of one.
+    pub(crate) fn first_window(&self) -> impl ExactSizeIterator<Item = &Arc<Row>> {
+        let first = self.rows.front().map(|row| window(row.time));
+        let other = self
+            .rows
+            .iter()
+            .position(|row| first.is_none_or(|window| !window.contains(row.time)));
+        self.rows.range(..other.unwrap_or(self.rows.len()))
+    }
+
+    /// Lets go of what a view holds.
+    pub(crate) fn let_go(&mut self, view: &View) {
+        let rows: HashSet<*const Row> = view.rows.iter().map(Arc::as_ptr).collect();
+        let blocks: HashSet<*const Block> = view.blocks.iter().map(Arc::as_ptr).collect();
+        self.rows.retain(|row| !rows.contains(&Arc::as_ptr(row)));
+        self.blocks.retain(|block| !blocks.contains(&Arc::as_ptr(block)));
     }
 
     /// Puts a block in place of the oldest rows it was made of, unless they changed meanwhile.

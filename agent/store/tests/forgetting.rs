@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use model::{Keep, Select, Timestamp};
-use store::{Config, History};
+use store::{Config, History, Retention};
 
 use crate::harness::{House, map};
 
@@ -11,7 +11,10 @@ const HOUR: i64 = 3_600_000;
 
 fn house() -> House {
     House::with(Config {
-        retention: Duration::from_hours(1),
+        retention: Retention {
+            time: Duration::from_hours(1),
+            ..Retention::default()
+        },
         ..Config::default()
     })
 }

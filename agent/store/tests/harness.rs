@@ -12,7 +12,7 @@ use model::{
     SeriesRef, TargetDesc, TargetRef, TimeRange, Timestamp,
 };
 use prometheus::Registry;
-use store::{Config, Store};
+use store::{Config, Retention, Store};
 
 use crate::disk::Fake;
 
@@ -58,8 +58,15 @@ pub(crate) struct House {
 }
 
 impl House {
+    /// Six hours, all of it in memory.
     pub(crate) fn new() -> Self {
-        Self::with(Config::default())
+        Self::with(Config {
+            retention: Retention {
+                time: Duration::from_hours(6),
+                ..Retention::default()
+            },
+            ..Config::default()
+        })
     }
 
     pub(crate) fn with(config: Config) -> Self {
@@ -181,7 +188,7 @@ impl Drop for House {
 
 /// Where segments lie on a fake disk.
 pub(crate) fn segment(number: u64) -> PathBuf {
-    Path::new(FOLDER).join(format!("wal/{number:08}.wal"))
+    Path::new(FOLDER).join(format!("log/{number:08}.wal"))
 }
 
 pub(crate) fn target(name: &str) -> TargetDesc {

@@ -16,4 +16,5 @@ mod provisional;
 mod reading;
 mod refusing;
 mod restart;
+mod sealing;
 mod staleness;

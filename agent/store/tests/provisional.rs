@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use model::{Keep, STALE, Select, Timestamp};
-use store::{Config, History};
+use store::{Config, History, Retention};
 
 use crate::feeding::Basket;
 use crate::harness::{House, map};
@@ -204,7 +204,10 @@ fn they_survive_a_restart_as_what_they_were() {
 fn they_go_after_the_retention_and_keep_their_series_until_then() {
     let hour = 3600 * SECOND;
     let house = House::with(Config {
-        retention: Duration::from_hours(1),
+        retention: Retention {
+            time: Duration::from_hours(1),
+            ..Retention::default()
+        },
         ..Config::default()
     });
     let cloud = house.target("cloud");

@@ -238,7 +238,7 @@ fn it_works_on_a_real_disk_and_without_its_folder() {
         assert!(store.bytes_on_disk() > 0);
     }
     // The torn end of a process that died while it wrote.
-    let newest = std::fs::read_dir(metrics.join("wal"))
+    let newest = std::fs::read_dir(metrics.join("log"))
         .expect("a folder")
         .map(|file| file.expect("a file").path())
         .max();

@@ -1,7 +1,7 @@
 //! The write-ahead log: what was committed survives the process.
 //!
-//! Segments in `wal/`, each readable by itself, written by one thread and read once at start. A segment goes
-//! when its newest sample is past the retention. What the log cannot take is still in memory, and counted.
+//! Segments in `log/`, each readable by itself, written by one thread and read once at start. A segment goes
+//! when its newest sample is in a block, or past the retention. What the log cannot take is still in memory, and counted.
 
 pub(crate) mod disk;
 pub(crate) mod queue;
@@ -15,6 +15,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 
@@ -26,6 +27,9 @@ use crate::accounts::WalAccounts;
 use crate::config::Config;
 use crate::index::Index;
 use crate::store::OpenError;
+
+/// Longest time that one segment covers: so much more than needed is read at a start.
+const SPAN_MAX: Duration = Duration::from_mins(15);
 
 #[derive(Debug)]
 pub(crate) struct Wal {
@@ -57,7 +61,7 @@ impl Wal {
             accounts: accounts.clone(),
             sync_interval: config.wal_sync_interval,
             bytes_max: config.wal_bytes_max,
-            span: config.retention / 4,
+            span: (config.retention.time / 4).min(SPAN_MAX),
         };
         let queue = Arc::new(Queue::new());
         let writer = Writer::new(queue.clone(), settings, found.closed, found.next_number);

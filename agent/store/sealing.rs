@@ -1,0 +1,191 @@
+//! Moves what is old enough from memory into blocks on disk, a window of two hours at a time.
+//!
+//! A window is sealed an hour after its end. What comes even later for it, from a sender that was away, stays in memory
+//! and in the log, and is sealed as another block of the same window; the two become one when blocks are compacted.
+//! Samples go from memory only once their block is safe, and then just those that are in it: readers find each in one
+//! of the two, or for a moment in both.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use blocks::{Blocks, Limits, SPAN, Span};
+use hashbrown::HashMap;
+use model::time::millis;
+use model::{Clock, TargetRef, TimeRange, Timestamp};
+use parking_lot::Mutex;
+
+use crate::config::{Config, History};
+use crate::read::View;
+use crate::select::{Readers, joined};
+use crate::store::{OpenError, Store};
+use crate::target::Target;
+
+/// How long after its end a window is sealed: whoever sends late has mostly done so by then.
+const PATIENCE: Duration = Duration::from_hours(1);
+/// Between two seals of windows that have a block already.
+const LATE_PAUSE: Duration = Duration::from_mins(10);
+
+/// The blocks on disk behind the memory.
+pub(crate) struct Sealing {
+    pub(crate) blocks: Blocks,
+    progress: Mutex<Progress>,
+}
+
+#[derive(Clone, Copy)]
+struct Progress {
+    /// Windows that end by then have been sealed.
+    sealed: Timestamp,
+    /// When a window was last sealed again, by the clock that never jumps.
+    late_at: Duration,
+}
+
+/// What one call of [`Store::seal`] did, for whoever calls to say.
+#[derive(Debug, Default)]
+pub struct Sealed {
+    /// The window that was written, and its samples.
+    pub window: Option<(Span, u64)>,
+    /// Why one was not written; its samples are still in memory and in the log.
+    pub failed: Option<blocks::Error>,
+    /// What was done to the blocks there were.
+    pub tended: blocks::Done,
+}
+
+impl Sealing {
+    pub(crate) fn open(folder: &Path, config: &Config, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let limits = Limits {
+            retention: config.retention.time,
+            bytes_max: (config.retention.size > 0).then_some(config.retention.size),
+        };
+        let late_at = clock.running();
+        let blocks = Blocks::open(folder, limits, clock).map_err(OpenError::Blocks)?;
+        let sealed = blocks.span().map_or(Timestamp::MIN, |span| span.end);
+        Ok(Self {
+            blocks,
+            progress: Mutex::new(Progress { sealed, late_at }),
+        })
+    }
+
+    pub(crate) fn sealed(&self) -> Timestamp {
+        self.progress.lock().sealed
+    }
+}
+
+impl Store {
+    /// Writes a window that is over as a block on disk, lets go of it in memory and in the log, and tends the blocks
+    /// there are: one window and one compaction a call. Call it about once a minute, from one thread that may be busy
+    /// for as long as that takes. Where there are no blocks it does nothing.
+    pub fn seal(&self) -> Sealed {
+        let mut done = Sealed::default();
+        let Some(sealing) = &self.sealing else { return done };
+        if let Some(span) = self.due(sealing) {
+            match self.seal_window(sealing, span) {
+                Ok(samples) => {
+                    self.accounts.sealing.windows.inc();
+                    done.window = Some((span, samples));
+                }
+                Err(error) => {
+                    self.accounts.sealing.failures.inc();
+                    done.failed = Some(error);
+                }
+            }
+        }
+        done.tended = sealing.blocks.maintain();
+        self.accounts.sealing.show(&sealing.blocks.counts());
+        done
+    }
+
+    /// The oldest window in memory, if its time has come.
+    fn due(&self, sealing: &Sealing) -> Option<Span> {
+        let span = window(self.head_oldest()?);
+        if span.end > self.clock.now() - PATIENCE {
+            return None;
+        }
+        let progress = *sealing.progress.lock();
+        let waits = self.clock.running().saturating_sub(progress.late_at) < LATE_PAUSE;
+        let is_late = span.end <= progress.sealed;
+        (!is_late || !waits).then_some(span)
+    }
+
+    /// Returns how many samples went to the disk.
+    fn seal_window(&self, sealing: &Sealing, span: Span) -> Result<u64, blocks::Error> {
+        let range = TimeRange {
+            after: Timestamp(span.start.0 - 1),
+            until: Timestamp(span.end.0 - 1),
+        };
+        let targets: HashMap<TargetRef, Arc<Target>> = self
+            .all_targets()
+            .into_iter()
+            .map(|target| (target.id, target))
+            .collect();
+        let views: HashMap<TargetRef, View> = targets
+            .iter()
+            .map(|(id, target)| (*id, View::samples(target, range)))
+            .collect();
+        let mut readers = Readers::new(History::Full, &targets, &views);
+        let picks = self.selections.all(&self.index);
+        let written = sealing.blocks.write(span, joined(&picks, &mut readers))?;
+        drop(readers);
+        for (id, target) in &targets {
+            if let Some(view) = views.get(id) {
+                target.state.lock().let_go(view);
+            }
+        }
+        let mut progress = sealing.progress.lock();
+        if span.end > progress.sealed {
+            progress.sealed = span.end;
+        } else {
+            progress.late_at = self.clock.running();
+        }
+        Ok(written.map_or(0, |meta| meta.stats.num_samples))
+    }
+
+    /// Time of the oldest sample in memory.
+    pub(crate) fn head_oldest(&self) -> Option<Timestamp> {
+        let targets = self.all_targets();
+        let oldest = targets.iter().filter_map(|target| target.state.lock().oldest());
+        oldest.min()
+    }
+
+    /// What is older than this need not be in memory, nor in the log.
+    pub(crate) fn cutoff(&self) -> Timestamp {
+        let kept = self.clock.now() - self.config.memory();
+        let Some(sealing) = &self.sealing else { return kept };
+        // Something late may still wait to be sealed, or to be decided.
+        let targets = self.all_targets();
+        let waiting = targets.iter().filter_map(|target| {
+            let state = target.state.lock();
+            state.oldest().into_iter().chain(state.tail.first()).min()
+        });
+        let sealed = sealing.sealed();
+        kept.max(waiting.min().map_or(sealed, |oldest| oldest.min(sealed)))
+    }
+}
+
+/// The window that a time lies in.
+pub(crate) fn window(time: Timestamp) -> Span {
+    let start = time.0.div_euclid(millis(SPAN)) * millis(SPAN);
+    Span {
+        start: Timestamp(start),
+        end: Timestamp(start.saturating_add(millis(SPAN))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_are_two_hours_from_1970_on() {
+        let span = |hours: i64| (hours * 3_600_000, (hours + 2) * 3_600_000);
+        for (time, wanted) in [
+            (0, span(0)),
+            (7_199_999, span(0)),
+            (7_200_000, span(2)),
+            (-1, span(-2)),
+        ] {
+            let Span { start, end } = window(Timestamp(time));
+            assert_eq!((start.0, end.0), wanted, "{time}");
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! What goes from memory to blocks on disk, and that readers cannot tell.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use model::{
+    BoxFuture, Clock, Column, Keep, Labels, MatchOp, Matcher, Round, Select, SelectError, TimeRange,
+    Timestamp,
+};
+use prometheus::Registry;
+use store::{Config, Retention, Store};
+
+use crate::harness::{desc, labels, samples, target};
+
+const MINUTE: i64 = 60_000;
+const HOUR: i64 = 60 * MINUTE;
+/// A window begins then.
+const BEGUN: i64 = 1_000 * 2 * HOUR;
+
+/// Both of its times go as the test says.
+struct TwoClocks(AtomicI64);
+
+impl Clock for TwoClocks {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::Relaxed))
+    }
+
+    fn running(&self) -> Duration {
+        Duration::from_millis((self.now().0 - BEGUN).unsigned_abs())
+    }
+
+    fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+
+    fn sleep_until(&self, _: Timestamp) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// A store on a real disk, and what it must answer.
+struct Kept {
+    folder: tempfile::TempDir,
+    clock: Arc<TwoClocks>,
+    store: Arc<Store>,
+    all: BTreeMap<Labels, BTreeMap<i64, f64>>,
+    windows: usize,
+}
+
+impl Kept {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(TwoClocks(AtomicI64::new(BEGUN)));
+        Self {
+            store: open(folder.path(), &clock),
+            folder,
+            clock,
+            all: BTreeMap::new(),
+            windows: 0,
+        }
+    }
+
+    fn reopen(&mut self) {
+        self.store = open(self.folder.path(), &self.clock);
+    }
+
+    fn commit(&mut self, of: &str, time: i64, values: &[(&str, f64)]) {
+        let id = self.store.target(&target(of));
+        let series = values
+            .iter()
+            .map(|(text, _)| self.store.series(id, &desc(text)).unwrap());
+        let kept = self.store.commit(Column {
+            target: id,
+            time: Timestamp(time),
+            round: Round::Part,
+            series: series.collect(),
+            values: values.iter().map(|(_, value)| *value).collect(),
+        });
+        assert_eq!(kept.kept, values.len(), "{of} at {time}: {kept:?}");
+        for (text, value) in values {
+            self.all.entry(labels(text)).or_default().insert(time, *value);
+        }
+    }
+
+    /// A minute goes by.
+    fn minute(&mut self) -> i64 {
+        let now = self.clock.0.fetch_add(MINUTE, Ordering::Relaxed) + MINUTE;
+        self.store.maintain();
+        let sealed = self.store.seal();
+        assert!(
+            sealed.failed.is_none() && sealed.tended.failed.is_none(),
+            "{sealed:?}"
+        );
+        self.windows += usize::from(sealed.window.is_some());
+        now
+    }
+
+    fn check(&self) {
+        let found = self.store.select(&[], TimeRange::ALL, usize::MAX).unwrap();
+        assert!(found.is_sorted_by(|a, b| a.labels < b.labels));
+        let found: BTreeMap<Labels, String> = found
+            .iter()
+            .map(|series| (series.labels.clone(), samples(series)))
+            .collect();
+        for (labels, wanted) in &self.all {
+            let wanted: Vec<String> = wanted
+                .iter()
+                .map(|(time, value)| format!("{time}:{value}"))
+                .collect();
+            assert_eq!(found.get(labels), Some(&wanted.join(" ")), "{labels}");
+        }
+        assert_eq!(found.len(), self.all.len());
+        let names = self.store.labels(&[], TimeRange::ALL).unwrap();
+        assert!(names.iter().eq(self.all.keys()));
+    }
+
+    /// Samples of one series between two times.
+    fn count(&self, name: &str, after: i64, until: i64) -> usize {
+        let range = TimeRange {
+            after: Timestamp(after),
+            until: Timestamp(until),
+        };
+        let matcher = Matcher::new("__name__", MatchOp::Equal, name);
+        let found = self.store.select(&[matcher], range, usize::MAX).unwrap();
+        found.iter().map(|series| series.values.len()).sum()
+    }
+
+    fn blocks(&self) -> usize {
+        let entries = std::fs::read_dir(self.folder.path()).unwrap();
+        entries
+            .filter(|entry| entry.as_ref().unwrap().path().join("meta.json").exists())
+            .count()
+    }
+}
+
+fn open(folder: &Path, clock: &Arc<TwoClocks>) -> Arc<Store> {
+    let config = Config {
+        retention: Retention {
+            time: Duration::from_hours(240),
+            size: 0,
+        },
+        ..Config::default()
+    };
+    Store::open(folder, config, clock.clone(), &Registry::new()).unwrap()
+}
+
+/// Rounds of two targets, one of them with a series that comes and goes.
+fn hours(kept: &mut Kept, count: i64) {
+    for nth in 0..count * 60 {
+        let now = kept.minute();
+        let value = nth as f64;
+        kept.commit("steady", now, &[("a x=1", value), ("b", value / 3.0)]);
+        if nth % 200 < 20 {
+            kept.commit("other", now - 13, &[("a x=2", -value), ("c", 7.0)]);
+        }
+        if nth % 47 == 0 {
+            kept.check();
+        }
+    }
+    kept.check();
+}
+
+#[test]
+fn readers_see_memory_and_blocks_as_one() {
+    let mut kept = Kept::new();
+    hours(&mut kept, 9);
+    assert_eq!(kept.windows, 4, "9 hours less one of patience");
+    let oldest = kept.store.cardinality(1).oldest.unwrap();
+    assert_eq!(oldest.0, BEGUN + 8 * HOUR, "what is in a block is not in memory");
+    assert_eq!(kept.store.oldest(), Some(Timestamp(BEGUN)));
+    // Across the joint, on either side of it, and a limit that counts both.
+    assert_eq!(kept.count("b", BEGUN + 7 * HOUR, BEGUN + 9 * HOUR), 120);
+    assert_eq!(kept.count("b", BEGUN + HOUR, BEGUN + 2 * HOUR), 60);
+    assert_eq!(kept.count("b", BEGUN + 8 * HOUR, BEGUN + 9 * HOUR), 60);
+    let limited = kept.store.select(&[], TimeRange::ALL, 1_000);
+    assert_eq!(limited.unwrap_err(), SelectError::TooMany { limit: 1_000 });
+}
+
+#[test]
+fn a_restart_changes_nothing() {
+    let mut kept = Kept::new();
+    hours(&mut kept, 4);
+    assert!(kept.store.close());
+    kept.reopen();
+    kept.check();
+    hours(&mut kept, 4);
+    // And one that was not announced.
+    assert!(kept.store.sync());
+    kept.reopen();
+    kept.check();
+    hours(&mut kept, 2);
+    assert!(kept.windows >= 4);
+}
+
+#[test]
+fn what_comes_late_is_sealed_too() {
+    let mut kept = Kept::new();
+    hours(&mut kept, 7);
+    assert_eq!(kept.windows, 3);
+    // A machine that was cut off sends what it kept, hours later, all of it older than what has been sealed.
+    for nth in 0..180 {
+        kept.commit("late", BEGUN + nth * MINUTE + 7, &[("late", nth as f64)]);
+    }
+    kept.check();
+    hours(&mut kept, 1);
+    assert_eq!(kept.windows, 3 + 2, "its two windows, once each");
+    assert!(kept.store.cardinality(1).oldest.unwrap().0 >= BEGUN + 6 * HOUR);
+    assert!(kept.store.close());
+    kept.reopen();
+    kept.check();
+    hours(&mut kept, 3);
+    assert!(kept.blocks() < kept.windows, "blocks of one window become one");
+}
+
+#[test]
+fn a_block_that_cannot_be_written_stays_in_memory() {
+    let mut kept = Kept::new();
+    for _ in 0..(2 * 60 + 58) {
+        let now = kept.minute();
+        kept.commit("steady", now, &[("a", 1.0)]);
+    }
+    // Nobody can make a folder in a file.
+    let away = kept.folder.path().with_extension("away");
+    std::fs::rename(kept.folder.path(), &away).unwrap();
+    std::fs::write(kept.folder.path(), "").unwrap();
+    kept.clock.0.fetch_add(5 * MINUTE, Ordering::Relaxed);
+    assert!(kept.store.seal().failed.is_some());
+    kept.check();
+    std::fs::remove_file(kept.folder.path()).unwrap();
+    std::fs::rename(&away, kept.folder.path()).unwrap();
+    assert!(kept.store.seal().window.is_some());
+    kept.check();
+}
