@@ -396,6 +396,10 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
                 )
             })
         },
+        cardinality: {
+            let store = store.clone();
+            Arc::new(move |most| store.cardinality(most))
+        },
         telling: {
             let handle = notifier_handle.clone();
             Arc::new(move || handle.as_ref().map(notifier::Handle::view).unwrap_or_default())

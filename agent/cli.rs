@@ -74,6 +74,8 @@ pub enum Command {
         #[arg(value_name = "FILE", required = true)]
         files: Vec<PathBuf>,
     },
+    /// Ask a running Skopos, or any Prometheus, a question in PromQL.
+    Query(QueryArgs),
     /// Search the kept log lines, also while Skopos runs.
     Logs(LogsArgs),
     /// Show the rooms of a running Skopos and the queues between them, with what is in them right now.
@@ -116,6 +118,45 @@ pub struct ScriptsArgs {
     /// its test scripts expect.
     #[arg(long)]
     pub names_go_at_once: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct QueryArgs {
+    /// For example 'rate(node_cpu_seconds_total[5m])'.
+    #[arg(value_name = "EXPR")]
+    pub expr: String,
+    /// Where it serves its API.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9464")]
+    pub url: String,
+    /// At this time instead of now: seconds since 1970 or RFC 3339.
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["since", "start", "end", "step"])]
+    pub time: Option<String>,
+    /// The last 1h, 6h, 7d.
+    #[arg(long, value_name = "DURATION", value_parser = model::text::duration::parse, conflicts_with = "start")]
+    pub since: Option<Duration>,
+    /// Start of a range.
+    #[arg(long, value_name = "TIME")]
+    pub start: Option<String>,
+    /// End of a range; now when left out.
+    #[arg(long, value_name = "TIME")]
+    pub end: Option<String>,
+    /// Between two points of a range; a 250th of it when left out.
+    #[arg(long, value_name = "DURATION", value_parser = model::text::duration::parse)]
+    pub step: Option<Duration>,
+    /// How the answer is printed; a plot for a range and a table for the rest when left out.
+    #[arg(short, long, value_name = "SHAPE", value_enum)]
+    pub output: Option<Shape>,
+    /// How long to wait for the answer.
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = model::text::duration::parse)]
+    pub timeout: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shape {
+    Table,
+    /// The `data` of the answer as it came.
+    Json,
+    Plot,
 }
 
 #[derive(Debug, Args)]

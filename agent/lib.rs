@@ -12,6 +12,8 @@ pub mod lines;
 mod lock;
 mod looks;
 pub mod memory;
+mod plot;
+pub mod query;
 pub mod relay;
 mod reload;
 pub mod scripts;

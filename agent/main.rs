@@ -7,7 +7,7 @@ use clap::{CommandFactory, Parser};
 use model::outside::Role;
 use skopos::cli::{self, Cli, Command, RunArgs, TestCommand};
 use skopos::config::Config;
-use skopos::{app, check, graph, lines, memory, scripts};
+use skopos::{app, check, graph, lines, memory, query, scripts};
 
 /// `EX_USAGE` of sysexits.h: what was asked for cannot be right, starting again will not help.
 const BAD_CONFIGURATION: u8 = 64;
@@ -29,6 +29,7 @@ fn main() -> ExitCode {
     };
     match cli.command {
         Some(Command::Check { files }) => check::run(&files),
+        Some(Command::Query(arguments)) => query::run(&arguments),
         Some(Command::Logs(arguments)) => lines::run(&cli.run.data_dir, &arguments),
         Some(Command::Graph(arguments)) => graph::run(&arguments),
         Some(Command::Test(TestCommand::Promql(arguments))) => scripts::run(&arguments),

@@ -51,7 +51,11 @@ fn print(arguments: &ScriptsArgs, out: &mut impl Write) -> anyhow::Result<bool> 
         write!(out, " for native histograms")?;
     }
     if unreadable > 0 {
-        write!(out, ", {unreadable} of {} scripts not readable", arguments.files.len())?;
+        write!(
+            out,
+            ", {unreadable} of {} scripts not readable",
+            arguments.files.len()
+        )?;
     }
     writeln!(out)?;
     out.flush()?;

@@ -338,5 +338,31 @@ pub struct Destination {
     pub health: Health,
 }
 
+/// What the label index holds, counted; each list has the greatest first.
+#[derive(Clone, Debug, Default)]
+pub struct Cardinality {
+    pub series: u64,
+    /// Different pairs of a label and a value.
+    pub pairs: u64,
+    /// Pieces of the past in memory, of one series each.
+    pub chunks: u64,
+    pub oldest: Option<Timestamp>,
+    pub newest: Option<Timestamp>,
+    /// Series of each metric.
+    pub by_metric: Vec<Counted>,
+    /// Values of each label.
+    pub values_by_label: Vec<Counted>,
+    /// Bytes of each label's values, counted in every series that has one.
+    pub bytes_by_label: Vec<Counted>,
+    /// Series of each `label=value`.
+    pub by_pair: Vec<Counted>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Counted {
+    pub name: String,
+    pub value: u64,
+}
+
 /// A function that gives the newest view of a room.
 pub type View<T> = Arc<dyn Fn() -> T + Send + Sync>;

@@ -19,12 +19,13 @@ use prometheus::TextEncoder;
 use crate::Rooms;
 use crate::desk::Desk;
 use family::Pages;
+pub(crate) use family::federated;
 
 /// Scrapes do not wait behind queries; they are short, and few at a time.
 const RENDERS_MAX: usize = 4;
 const RENDER_TIMEOUT: Duration = Duration::from_secs(10);
 const ALL: &str = "all";
-const TEXT_0_0_4: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub(crate) const TEXT_0_0_4: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 pub(crate) fn routes() -> Router<Rooms> {
     let desk = Arc::new(Desk::new(RENDERS_MAX, RENDER_TIMEOUT));

@@ -8,6 +8,7 @@ mod api;
 mod config;
 mod desk;
 mod exposition;
+mod federate;
 mod form;
 mod guard;
 mod intake;

@@ -10,7 +10,7 @@ use crate::desk::Desk;
 use crate::guard::{self, Guard};
 use crate::intake::{self, Intake};
 use crate::measure::{self, Measure};
-use crate::{Config, Rooms, api, exposition, life, page, silences};
+use crate::{Config, Rooms, api, exposition, federate, life, page, silences};
 
 /// From the outside in: measured, dressed with security headers, let in or refused, answered.
 pub(crate) fn router(rooms: Rooms, config: &Config, guard: Guard, measure: Measure) -> Router {
@@ -20,6 +20,7 @@ pub(crate) fn router(rooms: Rooms, config: &Config, guard: Guard, measure: Measu
         .merge(page::routes())
         .merge(api::routes())
         .merge(exposition::routes())
+        .merge(federate::routes())
         .merge(life::routes())
         .merge(silences::routes())
         .merge(intake::routes(intake))

@@ -294,8 +294,7 @@ impl Receiver {
             None => limit.min(NEWCOMER),
         };
         // Who may not judge passes no new judgement; nor does that alone bring anybody back.
-        let may_judge =
-            || self.judges.load(Ordering::Relaxed) || state.silent == Some(Silence::Everywhere);
+        let may_judge = || self.judges.load(Ordering::Relaxed) || state.silent == Some(Silence::Everywhere);
         if state.age(running) < patience || state.last().is_none() {
             // Somebody of whom nothing good ever came is no sender yet.
             None

@@ -11,7 +11,7 @@ use crate::form::Form;
 ///
 /// # Errors
 /// Not a selector.
-pub(super) fn selectors(form: &Form) -> Result<Vec<Vec<Matcher>>, Failure> {
+pub(crate) fn selectors(form: &Form) -> Result<Vec<Vec<Matcher>>, Failure> {
     form.all("match[]").map(selector).collect()
 }
 

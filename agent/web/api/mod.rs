@@ -12,12 +12,15 @@ mod rules;
 mod series;
 mod status;
 mod targets;
+mod tsdb;
 
 use axum::Router;
 use axum::routing::{any, get};
 
 pub(crate) use answer::{Failure, bad_data};
+pub(crate) use matching::selectors;
 pub(crate) use rules::moment;
+pub(crate) use series::unreadable;
 
 use crate::Rooms;
 
@@ -43,5 +46,7 @@ pub(crate) fn routes() -> Router<Rooms> {
         .route("/api/v1/status/runtimeinfo", get(status::runtime))
         .route("/api/v1/status/config", get(status::config))
         .route("/api/v1/status/flags", get(status::flags))
+        .route("/api/v1/status/tsdb", get(tsdb::tsdb))
+        .route("/api/v1/status/walreplay", get(tsdb::replay))
         .route("/api/v1/{*rest}", any(answer::no_such_door))
 }

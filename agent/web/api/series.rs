@@ -101,7 +101,7 @@ fn found(rooms: &Rooms, selectors: &Selectors, range: TimeRange) -> Result<Vec<L
     Ok(found)
 }
 
-fn unreadable(error: SelectError) -> Failure {
+pub(crate) fn unreadable(error: SelectError) -> Failure {
     let wrong = match error {
         SelectError::BadRegex { .. } => Wrong::BadData,
         SelectError::TooMany { .. } => Wrong::Execution,

@@ -10,9 +10,10 @@ use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use model::labels::{BUCKET, METRIC_NAME};
 use model::select::{Latest, Metric};
 use model::text::{float, is_legacy_label_name, is_legacy_metric_name};
-use model::{Kind, Labels, Metadata};
+use model::{Kind, Labels, Metadata, Timestamp};
 
 const QUANTILE: &str = "quantile";
+const INSTANCE: &str = "instance";
 /// Length at which a piece of a page is long enough.
 const PIECE_BYTES: usize = 64 << 10;
 
@@ -256,20 +257,51 @@ impl Row {
     }
 
     fn write(&self, text: &mut String) {
-        text.push_str(self.labels.name());
-        let mut before = '{';
-        for (name, value) in self.labels.iter().filter(|(name, _)| *name != METRIC_NAME) {
-            text.push(before);
-            text.push_str(name);
-            text.push_str("=\"");
-            escape(text, value, true);
-            text.push('"');
-            before = ',';
-        }
-        text.push_str(if before == ',' { "} " } else { " " });
-        float::write_go(text, self.value);
+        sample(text, &self.labels, self.value);
         text.push('\n');
     }
+}
+
+/// Labels and value, and what may follow on the line is still to come.
+fn sample(text: &mut String, labels: &Labels, value: f64) {
+    text.push_str(labels.name());
+    let mut before = '{';
+    for (name, value) in labels.iter().filter(|(name, _)| *name != METRIC_NAME) {
+        text.push(before);
+        text.push_str(name);
+        text.push_str("=\"");
+        escape(text, value, true);
+        text.push('"');
+        before = ',';
+    }
+    text.push_str(if before == ',' { "} " } else { " " });
+    float::write_go(text, value);
+}
+
+/// Samples with their times, sorted by name, each name of no known type.
+pub(crate) fn federated(samples: Vec<(Labels, Timestamp, f64)>) -> String {
+    let with_instance = |labels: Labels| match labels.get(INSTANCE) {
+        Some(_) => labels,
+        // Otherwise whoever reads this would put its own there.
+        None => Labels::from_pairs(labels.iter().chain([(INSTANCE, "")])),
+    };
+    let mut samples: Vec<(Labels, Timestamp, f64)> = samples
+        .into_iter()
+        .filter(|(labels, ..)| !labels.name().is_empty())
+        .map(|(labels, time, value)| (shown(labels, false), time, value))
+        .collect();
+    samples.sort_by(|(one, ..), (other, ..)| one.name().cmp(other.name()).then_with(|| one.cmp(other)));
+    samples.dedup_by(|one, other| one.0 == other.0);
+    let (mut text, mut family) = (String::new(), String::new());
+    for (labels, time, value) in samples {
+        if family != labels.name() {
+            labels.name().clone_into(&mut family);
+            text.push_str(&format!("# TYPE {family} untyped\n"));
+        }
+        sample(&mut text, &with_instance(labels), value);
+        text.push_str(&format!(" {}\n", time.0));
+    }
+    text
 }
 
 fn escape(text: &mut String, value: &str, in_quotes: bool) {
@@ -287,8 +319,8 @@ fn escape(text: &mut String, value: &str, in_quotes: bool) {
 mod tests {
     use std::sync::Arc;
 
+    use model::STALE;
     use model::select::Last;
-    use model::{STALE, Timestamp};
 
     use super::*;
 

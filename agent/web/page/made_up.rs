@@ -82,6 +82,7 @@ pub(crate) fn rooms(story: Story, clock: Arc<dyn Clock>, started: Timestamp) -> 
         runbook: Arc::new(|anchor| (anchor == "filesystemalmostfull").then(|| RUNBOOK.to_owned())),
         write: None,
         peer: None,
+        cardinality: Arc::new(|_| model::view::Cardinality::default()),
         identify: net::Tokens::none(),
         silences: None,
         forward: Arc::new(|_| Box::pin(async { None })),

@@ -236,6 +236,7 @@ fn rooms(select: Arc<dyn Select>) -> (Rooms, Knobs) {
         runbook: Arc::new(|_| None),
         write: None,
         peer: None,
+        cardinality: Arc::new(|_| model::view::Cardinality::default()),
         identify: net::Tokens::none(),
         silences: None,
         forward: Arc::new(|_| Box::pin(std::future::ready(None))),
