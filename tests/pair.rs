@@ -18,6 +18,8 @@ const NODES: usize = 5;
 #[derive(Clone, Copy, Debug)]
 struct Episode {
     node: usize,
+    from: Instant,
+    to: Instant,
 }
 
 /// Values by series and time, of one expression over the last minutes.
@@ -96,7 +98,10 @@ async fn killed_and_stopped_at_random_nothing_is_lost_and_nothing_told_twice() {
             if let Some(since) = open.get(&node) {
                 if since.elapsed() > Duration::from_secs(45) {
                     estate.breach(node, false);
-                    open.remove(&node);
+                    if let Some(from) = open.remove(&node) {
+                        let to = Instant::now();
+                        episodes.push(Episode { node, from, to });
+                    }
                     rests.insert(node, Instant::now());
                 }
             } else if !closing
@@ -104,7 +109,6 @@ async fn killed_and_stopped_at_random_nothing_is_lost_and_nothing_told_twice() {
                 && fastrand::u32(0..20) == 0
             {
                 estate.breach(node, true);
-                episodes.push(Episode { node });
                 open.insert(node, Instant::now());
             }
         }
@@ -176,7 +180,24 @@ async fn killed_and_stopped_at_random_nothing_is_lost_and_nothing_told_twice() {
             incident.triggers[0]
         );
     }
-    assert_eq!(opened, wanted, "incidents opened, by node\n{}", estate.logs());
+    let since = |at: Instant| format!("{:.1}", at.duration_since(begun).as_secs_f64());
+    let mut story: Vec<String> = episodes
+        .iter()
+        .map(|Episode { node, from, to }| format!("web-{node} from {} to {}", since(*from), since(*to)))
+        .collect();
+    story.extend(incidents.iter().map(|incident| {
+        let group = group_of(&incident.triggers[0]);
+        let resolved = incident.resolved.map(|at| since(at.into_std()));
+        format!("{group} told at {} and {resolved:?}", since(incident.opened.into_std()))
+    }));
+    story.sort();
+    assert_eq!(
+        opened,
+        wanted,
+        "incidents opened, by node\n{}\n{}",
+        estate.logs(),
+        story.join("\n")
+    );
     // Slack: each episode's beginning and end at least once; what is said again says so.
     let mut firsts: BTreeMap<String, usize> = BTreeMap::new();
     let (mut repeats, mut ends) = (0, 0);
