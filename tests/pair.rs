@@ -188,7 +188,10 @@ async fn killed_and_stopped_at_random_nothing_is_lost_and_nothing_told_twice() {
     story.extend(incidents.iter().map(|incident| {
         let group = group_of(&incident.triggers[0]);
         let resolved = incident.resolved.map(|at| since(at.into_std()));
-        format!("{group} told at {} and {resolved:?}", since(incident.opened.into_std()))
+        format!(
+            "{group} told at {} and {resolved:?}",
+            since(incident.opened.into_std())
+        )
     }));
     story.sort();
     assert_eq!(

@@ -8,7 +8,9 @@ use model::labels::METRIC_NAME;
 use model::presence::NODE;
 use model::time::millis;
 use model::{Labels, MatchOp, Matcher};
-use promql::{Kind, Op, ParseError, Selector};
+use promql::{Edges, Kind, Op, ParseError, Selector};
+
+use crate::heard::LOOKBACK;
 
 /// The labels that name a target; all series of a target have them alike.
 const TARGET_LABELS: [&str; 3] = ["job", "instance", NODE];
@@ -84,7 +86,7 @@ impl Read {
     fn new(selector: &Selector, place: Place) -> Self {
         Self {
             matchers: selector.all_matchers(),
-            back: Duration::from_millis(u64::try_from(place.behind).unwrap_or(0)),
+            back: place.behind(),
             excludes: place.excludes,
         }
     }
@@ -143,6 +145,10 @@ pub(crate) fn written(matchers: impl IntoIterator<Item = Matcher>) -> String {
 }
 
 impl Place {
+    fn behind(self) -> Duration {
+        Duration::from_millis(u64::try_from(self.behind).unwrap_or(0))
+    }
+
     fn back(self, millis: i64) -> Self {
         Self {
             behind: self.behind.saturating_add(millis),
@@ -157,7 +163,11 @@ fn collect(expr: &promql::Expr, place: Place, reads: &mut Vec<Read>) {
             reads.push(Read::new(selector, place.back(selector.when.offset)));
         }
         Kind::Range { selector, range } if selector.when.at.is_none() => {
-            let place = place.back(selector.when.offset).back(millis(*range));
+            let mut place = place.back(selector.when.offset).back(millis(*range));
+            if selector.edges != Edges::Plain {
+                // The sample before the range stands at its start.
+                place = place.back(millis(LOOKBACK));
+            }
             reads.push(Read::new(selector, place));
         }
         Kind::Subquery(subquery) if subquery.when.at.is_none() => {
@@ -177,6 +187,15 @@ fn collect(expr: &promql::Expr, place: Place, reads: &mut Vec<Read>) {
                 .for_each(|param| collect(param, place, reads));
             collect(&aggregate.expr, place, reads);
         }
+        Kind::Call { function, args } if function.name == "info" => {
+            args.iter().take(1).for_each(|arg| collect(arg, place, reads));
+            let infos = promql::selectors(expr).pop();
+            reads.extend(infos.map(|(matchers, _)| Read {
+                matchers,
+                back: place.behind(),
+                excludes: place.excludes,
+            }));
+        }
         Kind::Call { args, .. } => args.iter().for_each(|arg| collect(arg, place, reads)),
         _ => {}
     }
@@ -192,6 +211,17 @@ mod tests {
         let backs: Vec<u64> = expr.reads().iter().map(|read| read.back.as_secs()).collect();
         assert_eq!(backs, [360, 0, 3600]);
         assert_eq!(expr.longest(), Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn what_is_read_without_being_written_counts_too() {
+        let expr = Expr::read("info(rate(a[5m] anchored), {x=\"y\"})").unwrap();
+        let reads: Vec<_> = expr
+            .reads()
+            .iter()
+            .map(|read| (read.metric().unwrap(), read.back.as_secs()))
+            .collect();
+        assert_eq!(reads, [("a", 600), ("target_info", 0)]);
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub(crate) struct Targets {
 
 /// The folder of the write-ahead log: a Prometheus that opens ours finds blocks only, and no `wal` of its own.
 const LOG: &str = "log";
+/// As it was called before there were blocks.
+const LOG_BEFORE: &str = "wal";
 
 /// Why the store cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +86,10 @@ impl Store {
         registry: &Registry,
     ) -> Result<Arc<Self>, OpenError> {
         let sealing = match config.history {
-            History::Full => Some(Sealing::open(folder, &config, clock.clone())?),
+            History::Full => {
+                adopt_log(folder).map_err(|source| OpenError::new(&folder.join(LOG_BEFORE), source))?;
+                Some(Sealing::open(folder, &config, clock.clone())?)
+            }
             History::None => None,
         };
         Self::start(Arc::new(SystemDisk), folder, sealing, config, clock, registry)
@@ -225,6 +230,18 @@ impl Store {
         targets.by_name.insert(desc.name.clone(), target.clone());
         target
     }
+}
+
+/// Moves the log of a version without blocks to its place.
+fn adopt_log(folder: &Path) -> io::Result<()> {
+    let (before, now) = (folder.join(LOG_BEFORE), folder.join(LOG));
+    let is_ours = |entry: io::Result<std::fs::DirEntry>| {
+        entry.is_ok_and(|entry| entry.path().extension().is_some_and(|ending| ending == "wal"))
+    };
+    if now.exists() || !before.is_dir() || !std::fs::read_dir(&before)?.any(is_ours) {
+        return Ok(());
+    }
+    std::fs::rename(before, now)
 }
 
 impl Targets {

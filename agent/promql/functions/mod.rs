@@ -26,6 +26,12 @@ pub struct Function {
 }
 
 impl Function {
+    /// How many arguments may be left out or added, as Prometheus counts it; -1 is any number.
+    #[must_use]
+    pub fn variadic(&self) -> i64 {
+        i64::try_from(self.optional.saturating_add(self.repeats)).unwrap_or(-1)
+    }
+
     /// Fewest and most arguments.
     #[must_use]
     pub fn arguments(&self) -> (usize, usize) {

@@ -196,6 +196,19 @@ fn a_restart_changes_nothing() {
 }
 
 #[test]
+fn the_log_of_a_version_without_blocks_is_adopted() {
+    let mut kept = Kept::new();
+    hours(&mut kept, 1);
+    assert!(kept.store.close());
+    let folder = kept.folder.path();
+    std::fs::remove_dir(folder.join("wal")).unwrap();
+    std::fs::rename(folder.join("log"), folder.join("wal")).unwrap();
+    kept.reopen();
+    kept.check();
+    hours(&mut kept, 1);
+}
+
+#[test]
 fn what_comes_late_is_sealed_too() {
     let mut kept = Kept::new();
     hours(&mut kept, 7);

@@ -12,6 +12,7 @@ mod rules;
 mod series;
 mod status;
 mod targets;
+mod tree;
 mod tsdb;
 
 use axum::Router;
@@ -33,6 +34,7 @@ pub(crate) fn routes() -> Router<Rooms> {
             get(query::exemplars).post(query::exemplars),
         )
         .route("/api/v1/format_query", get(query::format).post(query::format))
+        .route("/api/v1/parse_query", get(query::parse).post(query::parse))
         .route("/api/v1/series", get(series::series).post(series::series))
         .route("/api/v1/labels", get(series::labels).post(series::labels))
         .route("/api/v1/label/{name}/values", get(series::values))

@@ -1,4 +1,4 @@
-//! `/api/v1/query`, `/query_range`, `/format_query`: questions in PromQL.
+//! `/api/v1/query`, `/query_range`, `/format_query`, `/parse_query`: questions in PromQL.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use super::answer::{
     Failure, Remarks, Wrong, bad_data, bad_parameter, json, success, success_list, truncate,
 };
 use super::param;
+use super::tree::tree;
 use crate::Rooms;
 use crate::desk::Desk;
 use crate::form::Form;
@@ -88,6 +89,11 @@ pub(super) async fn exemplars(form: Form) -> Result<Response, Failure> {
 pub(super) async fn format(form: Form) -> Result<Response, Failure> {
     let expr = promql::parse(form.first("query")).map_err(QueryError::Parse)?;
     Ok(success(&expr.to_string()))
+}
+
+pub(super) async fn parse(form: Form) -> Result<Response, Failure> {
+    let expr = promql::parse(form.first("query")).map_err(QueryError::Parse)?;
+    Ok(success(&tree(&expr)))
 }
 
 /// Milliseconds.

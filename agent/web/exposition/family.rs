@@ -257,16 +257,17 @@ impl Row {
     }
 
     fn write(&self, text: &mut String) {
-        sample(text, &self.labels, self.value);
+        sample(text, self.labels.iter(), self.value);
         text.push('\n');
     }
 }
 
 /// Labels and value, and what may follow on the line is still to come.
-fn sample(text: &mut String, labels: &Labels, value: f64) {
-    text.push_str(labels.name());
+fn sample<'a>(text: &mut String, labels: impl Iterator<Item = (&'a str, &'a str)> + Clone, value: f64) {
+    let is_name = |(name, _): &(&str, &str)| *name == METRIC_NAME;
+    text.extend(labels.clone().find(is_name).map(|(_, name)| name));
     let mut before = '{';
-    for (name, value) in labels.iter().filter(|(name, _)| *name != METRIC_NAME) {
+    for (name, value) in labels.filter(|pair| !is_name(pair)) {
         text.push(before);
         text.push_str(name);
         text.push_str("=\"");
@@ -280,11 +281,6 @@ fn sample(text: &mut String, labels: &Labels, value: f64) {
 
 /// Samples with their times, sorted by name, each name of no known type.
 pub(crate) fn federated(samples: Vec<(Labels, Timestamp, f64)>) -> String {
-    let with_instance = |labels: Labels| match labels.get(INSTANCE) {
-        Some(_) => labels,
-        // Otherwise whoever reads this would put its own there.
-        None => Labels::from_pairs(labels.iter().chain([(INSTANCE, "")])),
-    };
     let mut samples: Vec<(Labels, Timestamp, f64)> = samples
         .into_iter()
         .filter(|(labels, ..)| !labels.name().is_empty())
@@ -298,7 +294,9 @@ pub(crate) fn federated(samples: Vec<(Labels, Timestamp, f64)>) -> String {
             labels.name().clone_into(&mut family);
             text.push_str(&format!("# TYPE {family} untyped\n"));
         }
-        sample(&mut text, &with_instance(labels), value);
+        // Without an instance, whoever reads this would put its own there.
+        let none = labels.get(INSTANCE).is_none().then_some((INSTANCE, ""));
+        sample(&mut text, labels.iter().chain(none), value);
         text.push_str(&format!(" {}\n", time.0));
     }
     text

@@ -47,3 +47,21 @@ async fn our_own_page_counts_itself() {
     let line = "skopos_web_requests_total{code=\"200\",handler=\"/metrics\"} 1\n";
     assert!(own.body.contains(line), "{}", own.body);
 }
+
+#[tokio::test]
+async fn a_prometheus_above_gets_the_newest_sample_and_its_time() {
+    let house = House::open();
+    let all = house
+        .get("/federate?match[]=up&match[]=%7Bjob%3D%22shop%22%7D")
+        .await;
+    let text = "\
+# TYPE shop_latency untyped
+shop_latency{http_route=\"/a\\\"b\\\\c\",job=\"shop\",instance=\"\"} 1e-07 1435781430781
+# TYPE up untyped
+up{instance=\"shop:8080\",job=\"shop\"} 0 1435781430781
+up{instance=\"vm:9464\",job=\"node\"} 1 1435781430781
+";
+    assert_eq!((all.status, all.body.as_str()), (200, text));
+    assert_eq!(house.get("/federate").await.body, "");
+    assert_eq!(house.get("/federate?match[]=%7B").await.status, 400);
+}
