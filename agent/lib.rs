@@ -8,6 +8,7 @@ pub mod config;
 mod daemon;
 mod glob;
 pub mod graph;
+mod history;
 pub mod lines;
 mod lock;
 mod looks;

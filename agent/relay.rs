@@ -16,6 +16,8 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use web::{SilenceError, Silences};
 
+use crate::history;
+
 /// Where the other replica asks for samples.
 const HEAD: &str = "/peer/v1/head";
 /// How far back a replica without data copies: what a rule may look back on, and no more than is served in a moment.
@@ -147,15 +149,16 @@ pub(crate) struct PeerDoor {
 
 impl Serve for PeerDoor {
     fn serve(&self, call: Call) -> BoxFuture<'static, Response> {
-        if call.path != HEAD {
+        if ![HEAD, history::LIST, history::PIECE].contains(&&*call.path) {
             let (pair, main) = (self.pair.clone(), self.main.clone());
             let answered = main.spawn(async move { pair.serve(call).await });
             return Box::pin(async move { answered.await.unwrap_or_else(|error| broken(&error)) });
         }
         let (receiver, store) = (Arc::clone(&self.receiver), Arc::clone(&self.store));
-        let answered = self
-            .main
-            .spawn_blocking(move || receiver.head(&*store, &call.query));
+        let answered = self.main.spawn_blocking(move || match call.path.as_str() {
+            HEAD => receiver.head(&*store, &call.query),
+            path => history::serve(&store, path, &call.query),
+        });
         Box::pin(async move { answered.await.unwrap_or_else(|error| broken(&error)) })
     }
 }
@@ -220,7 +223,7 @@ pub fn neighbours(around: Around) -> pair::Neighbours {
             Arc::new(move |may| receiver.judge(may))
         },
         fullness: {
-            let rules = rules.clone();
+            let (rules, store) = (rules.clone(), Arc::clone(&store));
             Arc::new(move || pair::Fullness {
                 oldest: store.oldest(),
                 series: store.series_count() as u64,
@@ -234,9 +237,10 @@ pub fn neighbours(around: Around) -> pair::Neighbours {
         },
         inherit: Arc::new(move || rules.inherit()),
         copy: {
-            let client = Arc::clone(&client);
+            let (client, kept) = (Arc::clone(&client), Arc::clone(&store));
             Arc::new(move |url, bearer, progress| {
                 let (client, receiver, now) = (Arc::clone(&client), Arc::clone(&receiver), clock.now());
+                let (kept, clock) = (Arc::clone(&kept), Arc::clone(&clock));
                 Box::pin(async move {
                     let from = now - COPIED;
                     let share = move |copied: remote::Copied| {
@@ -244,8 +248,11 @@ pub fn neighbours(around: Around) -> pair::Neighbours {
                     };
                     let copied =
                         remote::copy(&*client, &url, bearer.as_deref(), &receiver, (from, now), &share);
-                    let copied = copied.await;
-                    copied.map(drop).map_err(|error| error.to_string())
+                    copied.await.map_err(|error| error.to_string())?;
+                    // What is older may come while this replica works already.
+                    let peer = history::Peer { client, url, bearer };
+                    tokio::spawn(history::fetch_all(peer, kept, clock));
+                    Ok(())
                 })
             })
         },

@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use blocks::Blocks;
 use hashbrown::HashMap;
 use model::{Clock, Feed, Ledger, TargetDesc, TargetRef, Timestamp};
 use parking_lot::{Mutex, RwLock};
@@ -186,6 +187,12 @@ impl Store {
         let sealed = self.sealing.as_ref().and_then(|sealing| sealing.blocks.span());
         let sealed = sealed.map(|span| span.start);
         self.head_oldest().into_iter().chain(sealed).min()
+    }
+
+    /// What is on disk behind the memory; none where no history is kept, or none on a disk of its own.
+    #[must_use]
+    pub fn blocks(&self) -> Option<&Blocks> {
+        self.sealing.as_ref().map(|sealing| &sealing.blocks)
     }
 
     /// Size of the write-ahead log and of all blocks.

@@ -142,6 +142,14 @@ remote_write:
         self.exporters[node].set(Answer::Body(format!("shop_queue_depth {depth}\n")));
     }
 
+    /// Whether PagerDuty has an open incident that names this.
+    pub fn tells_of(&self, name: &str) -> bool {
+        let incidents = self.pagerduty.incidents();
+        let open = incidents.iter().filter(|incident| incident.resolved.is_none());
+        open.map(|incident| incident.triggers[0].to_string())
+            .any(|text| text.contains("QueueLong") && text.contains(name))
+    }
+
     /// Which replica says that it leads.
     pub async fn leader(&self) -> Option<usize> {
         for (nth, replica) in self.replicas.iter().enumerate() {
