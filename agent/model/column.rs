@@ -107,6 +107,8 @@ pub trait Keep: Send + Sync {
 pub enum KeepError {
     /// The store holds as many series as it may.
     SeriesLimit { limit: usize },
+    /// The target holds as many as one target may.
+    TargetLimit { limit: usize },
     /// The labels cannot be kept: empty name, too many, too long.
     BadLabels(String),
 }
@@ -115,6 +117,12 @@ impl std::fmt::Display for KeepError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::SeriesLimit { limit } => write!(f, "the store already holds {limit} series, its limit"),
+            Self::TargetLimit { limit } => {
+                write!(
+                    f,
+                    "the target already has {limit} series, the limit of one target"
+                )
+            }
             Self::BadLabels(why) => write!(f, "labels refused: {why}"),
         }
     }

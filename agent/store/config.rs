@@ -14,6 +14,8 @@ pub struct Config {
     pub retention: Retention, // retention: { time: 15d, size: 10GiB }
     /// Most series held at a time; new ones beyond it are refused and counted.
     pub series_max: usize,
+    /// Most series of one target, so that one that has lost its senses does not take the room of all others.
+    pub target_series_max: usize,
     /// Most memory that samples may take, in bytes; beyond it the oldest blocks of the largest targets go
     /// first. Labels and index come on top, about 400 bytes a series, or 140 without history.
     pub memory_bytes_max: usize,
@@ -69,6 +71,7 @@ impl Default for Config {
             history: History::Full,
             retention: Retention::default(),
             series_max: 1_000_000,
+            target_series_max: 250_000,
             memory_bytes_max: 256 << 20,
             labels_max: 64,
             label_name_bytes_max: 512,

@@ -38,6 +38,7 @@ impl Keep for Store {
         if let Err(why) = &placed {
             let reason = match why {
                 KeepError::SeriesLimit { .. } => "series_limit",
+                KeepError::TargetLimit { .. } => "target_limit",
                 KeepError::BadLabels(_) => "bad_labels",
             };
             self.accounts.refused.with_label_values(&[reason]).inc();
@@ -166,12 +167,14 @@ impl Store {
             entry: index.next(),
             born: Born::at(born),
         };
-        let series = target
-            .state
-            .lock()
-            .slots
-            .add(target.id, about)
-            .ok_or_else(limit)?;
+        let series = {
+            let mut state = target.state.lock();
+            if state.slots.len() >= self.config.target_series_max {
+                let limit = self.config.target_series_max;
+                return Err(KeepError::TargetLimit { limit });
+            }
+            state.slots.add(target.id, about).ok_or_else(limit)?
+        };
         index.insert(&desc.labels, series);
         self.accounts.series.set(index.len() as f64);
         drop(index);

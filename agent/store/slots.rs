@@ -191,6 +191,11 @@ impl Slots {
         times.filter(|time| *time > Timestamp::MIN).min()
     }
 
+    /// Series held, and the few places that are given out no more.
+    pub(crate) fn len(&self) -> usize {
+        self.cold.len() - self.free.len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.cold.iter().all(Option::is_none)
     }

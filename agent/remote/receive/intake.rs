@@ -402,6 +402,7 @@ impl Intake<'_> {
         let series = asked.map_err(|why| {
             let reason = match why {
                 KeepError::SeriesLimit { .. } => "series_limit",
+                KeepError::TargetLimit { .. } => "target_limit",
                 KeepError::BadLabels(_) => "bad_labels",
             };
             (reason, format!("{}: {why}", desc.labels))

@@ -141,6 +141,26 @@ fn series_beyond_the_limit_are_refused_and_those_before_it_go_on() {
 }
 
 #[test]
+fn one_target_does_not_take_the_room_of_all() {
+    let house = House::with(Config {
+        target_series_max: 2,
+        ..Config::default()
+    });
+    let (wild, calm) = (house.target("wild"), house.target("calm"));
+    house.whole(wild, 10, &[("a", 1.0), ("b", 1.0)]);
+    assert_eq!(
+        house.store.series(wild, &desc("c")),
+        Err(KeepError::TargetLimit { limit: 2 })
+    );
+    assert!(house.store.series(wild, &desc("a")).is_ok());
+    assert!(house.store.series(calm, &desc("c")).is_ok());
+    assert_eq!(
+        house.metric("skopos_store_refused_series_total", Some("target_limit")),
+        1.0
+    );
+}
+
+#[test]
 fn labels_that_cannot_be_kept_are_refused_with_a_reason() {
     let house = House::with(Config {
         labels_max: 3,
