@@ -130,20 +130,20 @@ impl Formula {
     }
 }
 
-/// The smaller number; NaN if one is NaN.
+/// The smaller number; NaN if one is NaN, but for negative infinity, below which there is nothing.
 pub(crate) fn least(left: f64, right: f64) -> f64 {
+    if left == f64::NEG_INFINITY || right == f64::NEG_INFINITY {
+        return f64::NEG_INFINITY;
+    }
     if left.is_nan() || right.is_nan() {
         return f64::NAN;
     }
     left.min(right)
 }
 
-/// The greater number; NaN if one is NaN.
+/// The greater number; NaN if one is NaN, but for infinity, above which there is nothing.
 pub(crate) fn most(left: f64, right: f64) -> f64 {
-    if left.is_nan() || right.is_nan() {
-        return f64::NAN;
-    }
-    left.max(right)
+    -least(-left, -right)
 }
 
 impl Expr {

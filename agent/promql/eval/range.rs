@@ -209,12 +209,13 @@ impl Eval<'_> {
                 self.check_arguments(kind, &scalars, span)?;
             }
             let rows = grid.len();
+            let named = !self.query.names().hides(head);
             let head = match kind {
                 Kind::KeepsName => head.clone(),
                 _ => head.without_name(),
             };
             grid.push(head, cells);
-            if kind == Kind::Counter && grid.len() > rows {
+            if kind == Kind::Counter && named && grid.len() > rows {
                 counters.check(self, grid.heads().last(), span);
             }
             Ok(())

@@ -81,6 +81,22 @@ fn best(op: Aggregation, grid: &Grid, rows: &[usize], step: usize, count: usize)
         return there.take(count).collect();
     }
     let value = |row: usize| grid.row(row).get(step).copied().unwrap_or(HOLE);
+    let better = |one: f64, two: f64| match op {
+        Aggregation::Topk => one > two,
+        _ => one < two,
+    };
+    let mut heap = Heap {
+        rows: Vec::with_capacity(count.min(rows.len())),
+        worse: |one: usize, two: usize| value(one).is_nan() || better(value(two), value(one)),
+    };
+    for row in there {
+        match heap.rows.first() {
+            _ if heap.rows.len() < count => heap.push(row),
+            Some(worst) if better(value(row), value(*worst)) => heap.replace(row),
+            Some(worst) if value(*worst).is_nan() && !value(row).is_nan() => heap.replace(row),
+            _ => {}
+        }
+    }
     let compare = |one: &usize, two: &usize| -> Ordering {
         let (one, two) = (value(*one), value(*two));
         match op {
@@ -89,8 +105,49 @@ fn best(op: Aggregation, grid: &Grid, rows: &[usize], step: usize, count: usize)
             _ => one.is_nan().cmp(&two.is_nan()).then(nan_first(one, two)),
         }
     };
-    let mut rows: Vec<usize> = there.collect();
-    rows.sort_by(compare);
-    rows.truncate(count);
-    rows
+    heap.rows.sort_by(compare);
+    heap.rows
+}
+
+/// The worst is first. Which of equal rows stay follows from how it is kept, so that is as Prometheus keeps it.
+struct Heap<W> {
+    rows: Vec<usize>,
+    worse: W,
+}
+
+impl<W: Fn(usize, usize) -> bool> Heap<W> {
+    fn push(&mut self, row: usize) {
+        self.rows.push(row);
+        let mut at = self.rows.len() - 1;
+        while at > 0 && self.is_worse(at, (at - 1) / 2) {
+            self.rows.swap(at, (at - 1) / 2);
+            at = (at - 1) / 2;
+        }
+    }
+
+    /// In place of the worst.
+    fn replace(&mut self, row: usize) {
+        if let Some(worst) = self.rows.first_mut() {
+            *worst = row;
+        }
+        let mut at = 0;
+        loop {
+            let mut child = 2 * at + 1;
+            if self.is_worse(child + 1, child) {
+                child += 1;
+            }
+            if !self.is_worse(child, at) {
+                return;
+            }
+            self.rows.swap(child, at);
+            at = child;
+        }
+    }
+
+    fn is_worse(&self, one: usize, two: usize) -> bool {
+        match (self.rows.get(one), self.rows.get(two)) {
+            (Some(one), Some(two)) => (self.worse)(*one, *two),
+            _ => false,
+        }
+    }
 }

@@ -1,5 +1,36 @@
 //! Functions of one value.
 
+use std::f64::consts::{LN_2, PI};
+
+use crate::formula;
+
+/// From here on the root of x² ± 1 is x, and twice x may be more than a number holds.
+const LARGE: f64 = 268_435_456.0;
+
+pub(super) fn acosh(value: f64) -> f64 {
+    if value < LARGE {
+        value.acosh()
+    } else {
+        value.ln() + LN_2
+    }
+}
+
+pub(super) fn asinh(value: f64) -> f64 {
+    match value.abs() {
+        large if large >= LARGE => (large.ln() + LN_2).copysign(value),
+        _ => value.asinh(),
+    }
+}
+
+/// Multiplied first, as Prometheus does: the last digit is that of the order.
+pub(super) fn deg(value: f64) -> f64 {
+    value * 180.0 / PI
+}
+
+pub(super) fn rad(value: f64) -> f64 {
+    value * PI / 180.0
+}
+
 /// -1, 0 or 1; NaN stays.
 pub(super) fn sgn(value: f64) -> f64 {
     if value > 0.0 {
@@ -33,15 +64,12 @@ pub(super) fn clamp_max(value: f64, args: &[f64]) -> Option<f64> {
     between(value, f64::NEG_INFINITY, args.first().copied()?)
 }
 
-/// Nothing when the bounds exclude everything; NaN wherever one is NaN.
+/// Nothing when the bounds exclude everything.
 fn between(value: f64, least: f64, most: f64) -> Option<f64> {
     if most < least {
         return None;
     }
-    if value.is_nan() || least.is_nan() || most.is_nan() {
-        return Some(f64::NAN);
-    }
-    Some(value.min(most).max(least))
+    Some(formula::most(least, formula::least(most, value)))
 }
 
 #[cfg(test)]
@@ -53,6 +81,14 @@ mod tests {
         let rounded: Vec<_> = [-0.5, 0.5, 1.5, 2.4].map(|value| round(value, &[])).into();
         assert_eq!(rounded, [Some(-0.0), Some(1.0), Some(2.0), Some(2.0)]);
         assert_eq!(round(0.123, &[0.1]), Some(0.1));
+    }
+
+    #[test]
+    fn the_largest_numbers_have_an_area() {
+        assert!((asinh(f64::MIN) + 710.475_860_073_943_9).abs() < 1e-9);
+        assert!((acosh(f64::MAX) - 710.475_860_073_943_9).abs() < 1e-9);
+        assert!((acosh(LARGE) - (LARGE - 1.0).acosh()).abs() < 1e-8);
+        assert!(acosh(f64::NAN).is_nan() && asinh(f64::NAN).is_nan());
     }
 
     #[test]

@@ -4,17 +4,17 @@ use super::over_time::Window;
 
 /// Change of a gauge over the window.
 pub(super) fn delta(window: &Window<'_>, _: &[f64]) -> Option<f64> {
-    extrapolated(window, false)
+    extrapolated(window, false, 1.0)
 }
 
 /// Growth of a counter over the window.
 pub(super) fn increase(window: &Window<'_>, _: &[f64]) -> Option<f64> {
-    extrapolated(window, true)
+    extrapolated(window, true, 1.0)
 }
 
 /// Growth of a counter per second.
 pub(super) fn rate(window: &Window<'_>, _: &[f64]) -> Option<f64> {
-    Some(extrapolated(window, true)? / window.seconds())
+    extrapolated(window, true, window.seconds())
 }
 
 /// Growth of a counter per second, by its last two samples.
@@ -44,8 +44,8 @@ fn last_two(window: &Window<'_>) -> Option<(f64, f64, f64)> {
 
 /// The change between first and last sample, stretched to the window's edges: all the way to an edge that
 /// is not farther than 1.1 times the mean distance of samples, else by half that distance; never to below
-/// a counter's zero.
-fn extrapolated(window: &Window<'_>, counter: bool) -> Option<f64> {
+/// a counter's zero. It is divided by `per`, before the product of the two can leave what a number holds.
+fn extrapolated(window: &Window<'_>, counter: bool, per: f64) -> Option<f64> {
     let (first, last) = (*window.values.first()?, *window.values.last()?);
     let gaps = window.values.len() - 1;
     if gaps == 0 {
@@ -78,7 +78,7 @@ fn extrapolated(window: &Window<'_>, counter: bool) -> Option<f64> {
     if to_end >= far {
         to_end = distance / 2.0;
     }
-    Some(change * ((sampled + to_start + to_end) / sampled))
+    Some(change * ((sampled + to_start + to_end) / sampled / per))
 }
 
 #[cfg(test)]
