@@ -28,14 +28,20 @@ pub(crate) fn compare(table: &mut Table, program: Option<&Program>, sizes: Sizes
     let theirs = program.map(|program| theirs(program, folder.path(), sizes));
     if let Some(theirs) = &theirs {
         let (one, other) = (ours.get("total"), theirs.get("total"));
-        assert!((one / other - 1.0).abs() < 1e-9, "the answers differ: {one} and {other}");
+        assert!(
+            (one / other - 1.0).abs() < 1e-9,
+            "the answers differ: {one} and {other}"
+        );
     }
     let mut line = |what: String, name: &str| {
         let theirs = theirs.as_ref().map(|theirs| theirs.get(name));
         table.add(what, ours.get(name), theirs, Better::Less, "");
     };
     let series = sizes.sealed.0;
-    line(format!("CPU ms, 12 h of sum by(rate) over {series} series, blocks"), "cpu");
+    line(
+        format!("CPU ms, 12 h of sum by(rate) over {series} series, blocks"),
+        "cpu",
+    );
     line("ms by the clock, the same".to_owned(), "wall");
 }
 
@@ -47,7 +53,10 @@ fn span(sizes: Sizes) -> (Timestamp, Timestamp) {
 
 fn asked(sizes: Sizes) -> (Timestamp, Timestamp) {
     let (_, end) = span(sizes);
-    (Timestamp(end.0 - HOURS_ASKED * 3_600_000), Timestamp(end.0 - 60_000))
+    (
+        Timestamp(end.0 - HOURS_ASKED * 3_600_000),
+        Timestamp(end.0 - 60_000),
+    )
 }
 
 pub(crate) fn ours(folder: &Path, sizes: Sizes) -> Figures {
@@ -93,7 +102,9 @@ fn fill(folder: &Path, clock: Arc<HandClock>, sizes: Sizes, begin: Timestamp) {
             start,
             end: Timestamp(start.0 + WINDOW_MS),
         };
-        let times: Arc<[Timestamp]> = (0..rounds).map(|nth| Timestamp(start.0 + nth * INTERVAL_MS)).collect();
+        let times: Arc<[Timestamp]> = (0..rounds)
+            .map(|nth| Timestamp(start.0 + nth * INTERVAL_MS))
+            .collect();
         let series = all.iter().map(|(labels, pod, nth)| Series {
             labels: labels.clone(),
             times: times.clone(),
@@ -121,8 +132,12 @@ fn theirs(program: &Program, blocks: &Path, sizes: Sizes) -> Figures {
     );
     let answer: serde_json::Value = serde_json::from_str(&peer.get(&path)).unwrap();
     let series = answer["data"]["result"].as_array().unwrap();
-    let points = series.iter().flat_map(|series| series["values"].as_array().unwrap());
-    let total = points.map(|point| point[1].as_str().unwrap().parse::<f64>().unwrap()).sum();
+    let points = series
+        .iter()
+        .flat_map(|series| series["values"].as_array().unwrap());
+    let total = points
+        .map(|point| point[1].as_str().unwrap().parse::<f64>().unwrap())
+        .sum();
     let cpu = || peer.cpu_seconds();
     let ((), cpu, wall) = timed(cpu, || (0..sizes.questions).for_each(|_| drop(peer.get(&path))));
     figures(sizes, total, cpu, wall)

@@ -58,7 +58,8 @@ pub(crate) fn node(series: usize) -> Vec<Vec<Labels>> {
     let pages = [(Page::Containers, containers), (Page::Machine, machine)];
     let pods = (0..PODS).map(|pod| (Page::Pod(pod), pods * (pod + 1) / PODS - pods * pod / PODS));
     let all = pages.into_iter().chain(pods);
-    all.map(|(page, count)| (0..count).map(|nth| labels(page, nth)).collect()).collect()
+    all.map(|(page, count)| (0..count).map(|nth| labels(page, nth)).collect())
+        .collect()
 }
 
 fn pod_name(pod: usize) -> String {

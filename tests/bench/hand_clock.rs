@@ -38,6 +38,8 @@ impl Clock for HandClock {
 
 /// The system's time.
 pub(crate) fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
     Timestamp(i64::try_from(since.as_millis()).unwrap())
 }

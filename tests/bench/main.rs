@@ -5,7 +5,11 @@
 //! other. `--small` gives numbers that say nothing, in seconds: for a test that all of it works. `--only rules`,
 //! `memory` or `blocks` runs a part. Nothing here fails because a number is bad.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its numbers")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark prints its numbers"
+)]
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -90,7 +94,11 @@ fn main() {
 
 type Part = fn(&mut Table, Option<&Program>, Sizes);
 
-const PARTS: [(&str, Part); 3] = [("rules", rules::compare), ("memory", memory::compare), ("blocks", blocks::compare)];
+const PARTS: [(&str, Part); 3] = [
+    ("rules", rules::compare),
+    ("memory", memory::compare),
+    ("blocks", blocks::compare),
+];
 
 /// One of ours, in a process of its own; what it has to say goes to its output.
 fn child(part: &str, folder: &Path, sizes: Sizes) {

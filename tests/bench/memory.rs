@@ -33,14 +33,29 @@ pub(crate) fn compare(table: &mut Table, program: Option<&Program>, sizes: Sizes
     let (series, minutes) = (sizes.series, sizes.quarters.0 * 15);
     let hours = sizes.quarters.1 as f64 / 4.0;
     let mut line = |what: String, name: &str, goal| {
-        let theirs = theirs.as_ref().map(|theirs| theirs.get(name)).filter(|number| !number.is_nan());
+        let theirs = theirs
+            .as_ref()
+            .map(|theirs| theirs.get(name))
+            .filter(|number| !number.is_nan());
         table.add(what, ours.get(name), theirs, Better::Less, goal);
     };
     line("CPU ns a sample, commit".to_owned(), "commit", "");
-    line("CPU ns a sample, all of the store with its log".to_owned(), "all", "");
-    line(format!("RSS bytes a series, {series} with {minutes} min at 15 s"), "resident", "1000");
+    line(
+        "CPU ns a sample, all of the store with its log".to_owned(),
+        "all",
+        "",
+    );
+    line(
+        format!("RSS bytes a series, {series} with {minutes} min at 15 s"),
+        "resident",
+        "1000",
+    );
     line(format!("RSS MB of the process, {series} series"), "megabytes", "");
-    line(format!("start CPU s, log of {series} series x {hours} h"), "start_cpu", "");
+    line(
+        format!("start CPU s, log of {series} series x {hours} h"),
+        "start_cpu",
+        "",
+    );
     line("start s by the clock".to_owned(), "start_wall", "");
 }
 
@@ -93,7 +108,12 @@ pub(crate) fn ours(folder: &Path, sizes: Sizes) -> Figures {
             })
             .collect();
         let (_, cpu, _) = timed(own_cpu_seconds, || {
-            let commit = || columns.into_iter().map(|column| store.commit(column).kept).sum::<usize>();
+            let commit = || {
+                columns
+                    .into_iter()
+                    .map(|column| store.commit(column).kept)
+                    .sum::<usize>()
+            };
             let (kept, cpu, _) = timed(own_cpu_seconds, commit);
             assert_eq!(kept, sizes.series);
             committing += cpu;

@@ -51,7 +51,10 @@ impl Peer {
             .arg(format!("--web.listen-address={address}"))
             .args(["--web.enable-remote-write-receiver", "--web.enable-lifecycle"])
             .args(["--storage.tsdb.retention.time=100y"])
-            .args(["--storage.tsdb.min-block-duration=2h", "--storage.tsdb.max-block-duration=2h"])
+            .args([
+                "--storage.tsdb.min-block-duration=2h",
+                "--storage.tsdb.max-block-duration=2h",
+            ])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -59,8 +62,14 @@ impl Peer {
             .unwrap();
         let peer = Self { child, address };
         let begun = Instant::now();
-        while peer.ask("GET", "/-/ready", &[]).is_none_or(|(code, _)| code != 200) {
-            assert!(begun.elapsed() < Duration::from_secs(300), "Prometheus is not ready");
+        while peer
+            .ask("GET", "/-/ready", &[])
+            .is_none_or(|(code, _)| code != 200)
+        {
+            assert!(
+                begun.elapsed() < Duration::from_secs(300),
+                "Prometheus is not ready"
+            );
             rest(Duration::from_millis(50));
         }
         peer
@@ -93,8 +102,12 @@ impl Peer {
     /// Rules evaluated so far.
     pub(crate) fn evaluations(&self) -> f64 {
         let text = self.get("/metrics");
-        let lines = text.lines().filter(|line| line.starts_with("prometheus_rule_evaluations_total"));
-        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        let lines = text
+            .lines()
+            .filter(|line| line.starts_with("prometheus_rule_evaluations_total"));
+        lines
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
     }
 
     /// Status and body, or none while nobody listens.

@@ -38,7 +38,11 @@ impl Figures {
         if small {
             command.arg("--small");
         }
-        let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().unwrap();
+        let output = command
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{part} failed");
         let text = String::from_utf8(output.stdout).unwrap();
         let one = |line: &str| {

@@ -39,7 +39,13 @@ struct Lot {
 
 fn lots(sizes: Sizes) -> Vec<Lot> {
     let all = sizes.pods * POD_SERIES;
-    let code = |nth: usize| format!("code=\"c{}\",pod=\"shop-7d9f8b6c5-{}\"", nth % 10, nth / 10 % sizes.pods);
+    let code = |nth: usize| {
+        format!(
+            "code=\"c{}\",pod=\"shop-7d9f8b6c5-{}\"",
+            nth % 10,
+            nth / 10 % sizes.pods
+        )
+    };
     let small = (0..400).map(|nth| {
         let selector = code(nth);
         format!("  - alert: A{nth}\n    expr: rate(http_requests_total{{{selector}}}[5m]) > 1e9\n")
@@ -105,7 +111,9 @@ fn theirs(program: &Program, sizes: Sizes) -> Figures {
     let peer = Peer::start(program, folder.path());
     let now = crate::hand_clock::now();
     for pods in (0..sizes.pods).collect::<Vec<_>>().chunks(20) {
-        let series = pods.iter().flat_map(|pod| (0..POD_SERIES).map(move |nth| (*pod, nth)));
+        let series = pods
+            .iter()
+            .flat_map(|pod| (0..POD_SERIES).map(move |nth| (*pod, nth)));
         let series: Vec<_> = series.map(|(pod, nth)| (pod, nth, requests(pod, nth))).collect();
         let all = series.iter().map(|(pod, nth, labels)| Written {
             labels,
@@ -135,7 +143,10 @@ fn at(now: Timestamp, round: i64) -> Timestamp {
 }
 
 pub(crate) fn ours(folder: &Path, sizes: Sizes) -> Figures {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_time()
+        .build()
+        .unwrap();
     let _inside = runtime.enter();
     let (clock, registry) = (RuntimeClock::system(), Registry::new());
     let open = Store::open(folder, store::Config::default(), clock.clone(), &registry);
@@ -159,9 +170,14 @@ pub(crate) fn ours(folder: &Path, sizes: Sizes) -> Figures {
     let task = runtime.spawn(manager.clone().run(stop.clone()));
     let evaluated = || {
         let families = registry.gather();
-        let family = families.iter().find(|family| family.name() == "prometheus_rule_evaluations_total");
+        let family = families
+            .iter()
+            .find(|family| family.name() == "prometheus_rule_evaluations_total");
         let metrics = family.map(|family| family.get_metric()).unwrap_or_default();
-        metrics.iter().map(|metric| metric.get_counter().get_value()).sum()
+        metrics
+            .iter()
+            .map(|metric| metric.get_counter().get_value())
+            .sum()
     };
     let apply = |text: &str| manager.apply(rules::load(&[("rules.yml", text)]).unwrap());
     let figures = count(sizes, own_cpu_seconds, evaluated, apply);
@@ -190,7 +206,9 @@ fn fill(store: &Store, now: Timestamp, sizes: Sizes) {
                 time: at(now, round),
                 round: Round::Whole,
                 series: series.clone(),
-                values: (0..POD_SERIES).map(|nth| requests_value(pod, nth, round + BEFORE)).collect(),
+                values: (0..POD_SERIES)
+                    .map(|nth| requests_value(pod, nth, round + BEFORE))
+                    .collect(),
             });
         }
     }

@@ -6,7 +6,10 @@ use std::process::Command;
 
 #[test]
 fn every_row_is_printed() {
-    let output = Command::new(env!("CARGO_BIN_EXE_beside")).arg("--small").output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_beside"))
+        .arg("--small")
+        .output()
+        .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
