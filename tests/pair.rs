@@ -63,7 +63,8 @@ fn group_of(payload: &Value) -> String {
         .unwrap_or_default()
 }
 
-#[tokio::test]
+// What answers scrapes and takes messages is in this process, and must not wait for what looks at it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_and_stopped_at_random_nothing_is_lost_and_nothing_told_twice() {
     let (kills, stops, length) = if long_run() {
         (100, 20, Duration::from_secs(21 * 60))

@@ -219,6 +219,17 @@ impl PagerDuty {
         lock(&self.state).0.incidents.clone()
     }
 
+    /// Whether an incident is open whose first event has all of these words.
+    #[must_use]
+    pub(crate) fn has_open(&self, words: &[&str]) -> bool {
+        let state = lock(&self.state);
+        let mut open = state.0.incidents.iter().filter(|incident| incident.resolved.is_none());
+        open.any(|incident| {
+            let text = incident.triggers.first().map(ToString::to_string).unwrap_or_default();
+            words.iter().all(|word| text.contains(word))
+        })
+    }
+
     #[must_use]
     pub(crate) fn refused(&self) -> Vec<(u16, String)> {
         lock(&self.state).0.refused.clone()

@@ -144,10 +144,7 @@ remote_write:
 
     /// Whether PagerDuty has an open incident that names this.
     pub fn tells_of(&self, name: &str) -> bool {
-        let incidents = self.pagerduty.incidents();
-        let open = incidents.iter().filter(|incident| incident.resolved.is_none());
-        open.map(|incident| incident.triggers[0].to_string())
-            .any(|text| text.contains("QueueLong") && text.contains(name))
+        self.pagerduty.has_open(&["QueueLong", name])
     }
 
     /// Which replica says that it leads.
