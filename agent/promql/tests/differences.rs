@@ -62,7 +62,11 @@ const KNOWN: [Known; 15] = [
     },
     Known {
         reason: "3.14 refuses a number of series that is none even when there are no series",
-        is: |found| found.says("we fail: Parameter value is NaN") || found.says("we fail: Scalar value"),
+        is: |found| {
+            found.says("we fail: Parameter value is NaN")
+                || found.says("we fail: Scalar value")
+                || found.says("we fail: Ratio value is NaN")
+        },
     },
     Known {
         reason: "3.5.3 forgets at comparisons and at last_over_time of a subquery that a name is to go",
