@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use model::LabelsBuilder;
+use model::labels::METRIC_NAME;
 
 use super::grid::{Grid, HOLE, Head, Names, is_hole, names_metric};
 use super::key::{Interner, Key};
@@ -215,16 +216,24 @@ impl Eval<'_> {
             _ => return Err(QueryError::Execution("invalid label name \"\"".to_owned())),
         };
         let (steps, names) = (self.steps.count, self.query.names());
-        let groups = Groups::of(grid, &aggregate.grouping, names);
-        // `without (value)` takes away the label that is about to be set, so it does not come back.
-        let hidden = aggregate.grouping.without && aggregate.grouping.labels.contains(label);
+        // The value takes the place of a label of that name before series are grouped.
+        let mut grouping = aggregate.grouping.clone();
+        let hidden = grouping.without && (grouping.labels.contains(label) || label == METRIC_NAME);
+        grouping.labels.retain(|grouped| grouped != label);
+        if grouping.without {
+            grouping.labels.push(label.clone());
+        }
+        let groups = Groups::of(grid, &grouping, names);
         let mut rows: Vec<(Head, Vec<f64>)> = Vec::new();
         let mut by_value: HashMap<(usize, u64), usize> = HashMap::new();
         for ((_, cells), group) in grid.rows().zip(&groups.of_row) {
             self.query.worked(steps)?;
             for (step, cell) in cells.iter().enumerate().filter(|(_, cell)| !is_hole(**cell)) {
                 // All NaNs are written alike.
-                let bits = if cell.is_nan() {
+                let bits = if hidden {
+                    // `without (value)` takes away what tells values apart.
+                    0
+                } else if cell.is_nan() {
                     f64::NAN.to_bits()
                 } else {
                     cell.to_bits()
