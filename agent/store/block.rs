@@ -20,17 +20,13 @@ pub(crate) struct Block {
     pub(crate) first: Timestamp,
     pub(crate) last: Timestamp,
     times: Box<[Arc<[Timestamp]>]>,
-    /// Sorted.
-    refs: Box<[SeriesRef]>,
-    columns: Box<[Sealed]>,
+    /// Sorted; those of the rows themselves where these were all alike.
+    refs: Arc<[SeriesRef]>,
+    columns: Box<[Packed]>,
+    /// Which times each series has; empty where all have the first.
+    groups: Box<[u32]>,
     /// All packed values, one series after the other.
     packed: Box<[u8]>,
-}
-
-#[derive(Debug)]
-struct Sealed {
-    times: u32,
-    values: Packed,
 }
 
 /// One series in a block.
@@ -55,21 +51,15 @@ impl Block {
         let first = rows.iter().map(|row| row.time).min()?;
         let last = rows.iter().map(|row| row.time).max()?;
         let shaped = Shaped::new(rows.iter());
-        let mut refs: Vec<SeriesRef> = shaped
-            .shapes
-            .iter()
-            .flat_map(|shape| shape.refs.iter().copied())
-            .collect();
-        refs.sort_unstable();
-        refs.dedup();
-
+        let refs = all_refs(&shaped);
         let mut times: Vec<Arc<[Timestamp]>> = Vec::new();
         // Which shapes a series is in decides its times.
         let mut groups: HashMap<Box<[bool]>, u32> = HashMap::new();
         let (mut columns, mut packed) = (Vec::with_capacity(refs.len()), Vec::new());
+        let mut of_series = Vec::new();
         let mut scratch = Vec::new();
         let (mut positions, mut presence, mut values) = (Vec::new(), Vec::new(), Vec::new());
-        for series in &refs {
+        for series in refs.iter() {
             shaped.positions(*series, &mut positions);
             presence.clear();
             presence.extend(positions.iter().map(Option::is_some));
@@ -81,17 +71,19 @@ impl Block {
             });
             values.clear();
             values.extend(shaped.samples(&positions).map(|(_, value)| value));
-            columns.push(Sealed {
-                times: group,
-                values: Packed::pack(&values, &mut packed, &mut scratch),
-            });
+            columns.push(Packed::pack(&values, &mut packed, &mut scratch));
+            of_series.push(group);
+        }
+        if times.len() == 1 {
+            of_series = Vec::new();
         }
         Some(Self {
             first,
             last,
             times: times.into(),
-            refs: refs.into(),
+            refs,
             columns: columns.into(),
+            groups: of_series.into(),
             packed: packed.into(),
         })
     }
@@ -102,13 +94,12 @@ impl Block {
             Some(found) if *found == series => guess,
             _ => self.refs.binary_search(&series).ok()?,
         };
-        let sealed = self.columns.get(at)?;
-        let times = self.times.get(sealed.times as usize)?;
+        let group = self.groups.get(at).copied().unwrap_or_default();
         Some(Column {
-            group: sealed.times,
-            times,
+            group,
+            times: self.times.get(group as usize)?,
             block: self,
-            values: sealed.values,
+            values: *self.columns.get(at)?,
         })
     }
 
@@ -120,8 +111,25 @@ impl Block {
     /// Bytes that it takes.
     pub(crate) fn bytes(&self) -> usize {
         let times: usize = self.times.iter().map(|times| 16 + times.len() * 8).sum();
-        times + self.packed.len() + self.refs.len() * (8 + size_of::<Sealed>())
+        times + self.packed.len() + self.refs.len() * (8 + size_of::<Packed>()) + self.groups.len() * 4
     }
+}
+
+/// Every series of some rows, sorted.
+fn all_refs(shaped: &Shaped<'_>) -> Arc<[SeriesRef]> {
+    if let [shape] = shaped.shapes.as_slice()
+        && shape.refs.is_sorted_by(|one, two| one < two)
+    {
+        return shape.refs.clone();
+    }
+    let mut refs: Vec<SeriesRef> = shaped
+        .shapes
+        .iter()
+        .flat_map(|shape| shape.refs.iter().copied())
+        .collect();
+    refs.sort_unstable();
+    refs.dedup();
+    refs.into()
 }
 
 #[cfg(test)]

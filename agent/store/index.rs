@@ -63,6 +63,7 @@ impl Index {
             Kept::Whole(index) => index.entry(id).map(|entry| Pick {
                 labels: entry.labels.clone(),
                 series: entry.series,
+                repeats: false,
             }),
             Kept::Lean(index) => index.pick(id),
         }

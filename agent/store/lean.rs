@@ -80,6 +80,7 @@ impl Lean {
         Some(Pick {
             labels: Labels::from_sorted(pairs.filter_map(|pair| self.pairs.get(*pair))),
             series: entry.series,
+            repeats: false,
         })
     }
 

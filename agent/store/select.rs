@@ -195,7 +195,7 @@ pub(crate) fn joined<'a>(picks: &'a [Pick], readers: &'a mut Readers<'_>) -> imp
     std::iter::from_fn(move || {
         let mut found: Option<Series> = None;
         loop {
-            let same = |pick: &&Pick| found.as_ref().is_none_or(|series| series.labels == pick.labels);
+            let same = |pick: &&Pick| found.is_none() || pick.repeats;
             let Some(pick) = picks.next_if(same) else {
                 return found;
             };

@@ -14,7 +14,7 @@ use crate::config::History;
 use crate::index::Index;
 
 /// Questions remembered at a time, and series in all of their answers.
-const QUESTIONS_MAX: usize = 256;
+const QUESTIONS_MAX: usize = 4096;
 const PICKS_MAX: usize = 1 << 18;
 /// Where only last values are kept, label sets are made for each answer, and memory is short.
 const PICKS_MAX_LEAN: usize = 1 << 12;
@@ -23,6 +23,8 @@ const PICKS_MAX_LEAN: usize = 1 << 12;
 pub(crate) struct Pick {
     pub(crate) labels: Labels,
     pub(crate) series: SeriesRef,
+    /// In a sorted list: it says the same labels as the one before, so that nobody has to look at them again.
+    pub(crate) repeats: bool,
 }
 
 #[derive(Debug)]
@@ -141,6 +143,11 @@ impl Known {
 
 fn sort(picks: &mut [Pick]) {
     picks.sort_unstable_by(|a, b| a.labels.cmp(&b.labels).then(a.series.cmp(&b.series)));
+    let mut before: Option<&Labels> = None;
+    for pick in picks {
+        pick.repeats = before == Some(&pick.labels);
+        before = Some(&pick.labels);
+    }
 }
 
 fn collect(index: &Index, ready: &[Ready]) -> Vec<Pick> {
