@@ -65,6 +65,7 @@ pub struct Engine {
     select: Arc<dyn Select>,
     options: Options,
     cache: Cache,
+    seen: eval::Found,
 }
 
 impl Engine {
@@ -74,6 +75,7 @@ impl Engine {
             select,
             options,
             cache: Cache::default(),
+            seen: eval::Found::default(),
         }
     }
 
@@ -176,7 +178,7 @@ impl Engine {
     }
 
     pub(crate) fn query<'q>(&'q self, expr: &'q str, options: &'q Options, bounds: Bounds) -> Query<'q> {
-        Query::new(expr, &*self.select, options, bounds)
+        Query::new(expr, (&*self.select, &self.seen), options, bounds)
     }
 
     fn outcome(

@@ -20,6 +20,7 @@ mod lookup;
 mod parse;
 mod print;
 pub mod script;
+mod seen;
 mod span;
 mod stats;
 #[cfg(test)]

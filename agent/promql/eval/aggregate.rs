@@ -1,25 +1,57 @@
 //! Aggregations that make one series of each group.
 
+use std::sync::Arc;
+
 use hashbrown::HashMap;
 use model::LabelsBuilder;
 
 use super::grid::{Grid, HOLE, Head, Names, is_hole, names_metric};
 use super::key::{Interner, Key};
 use super::merge::{Meeting, merged};
-use super::{Eval, notes};
+use super::{Eval, Query, notes};
 use crate::ast::{Aggregate, Aggregation, Grouping, Kind};
 use crate::error::QueryError;
 use crate::stats::{self, Mean, Sum};
 
-/// The groups of a grid's rows: resolved once for all steps.
-pub(super) struct Groups {
+/// The groups of a grid's rows: resolved once for all steps, and for as long as the rows are of the same series.
+pub(crate) struct Groups {
+    asked: Asked,
     /// Group of each row.
     pub(super) of_row: Vec<usize>,
     /// What each group is called.
     pub(super) heads: Vec<Head>,
 }
 
+/// What decides about groups besides the labels.
+#[derive(PartialEq)]
+struct Asked {
+    grouping: Grouping,
+    names: Names,
+    /// Whether all rows are without their name; None where some are.
+    nameless: Option<bool>,
+}
+
 impl Groups {
+    /// The groups of a grid as the query's engine has seen them before, or anew.
+    pub(super) fn seen(grid: &Grid, grouping: &Grouping, query: &Query<'_>) -> Arc<Self> {
+        let (names, nameless) = (query.names(), one_of(grid.heads()));
+        let find = || Self::of(grid, grouping, names);
+        if nameless.is_none() {
+            return Arc::new(find());
+        }
+        let purpose = (&grouping.labels, grouping.without, names.delayed, nameless);
+        let labels = grid.heads().iter().map(|head| &head.labels);
+        let fits = |known: &Self| {
+            let Asked {
+                grouping: of,
+                names: with,
+                nameless: all,
+            } = &known.asked;
+            (of, *with, *all) == (grouping, names, nameless)
+        };
+        query.seen.groups.find(purpose, labels, fits, find)
+    }
+
     pub(super) fn of(grid: &Grid, grouping: &Grouping, names: Names) -> Self {
         let key = match grouping.without {
             true => Key::without(&grouping.labels),
@@ -35,7 +67,12 @@ impl Groups {
                 result.nameless |= head.nameless && key.sees_name();
             }
         }
-        Self { of_row, heads }
+        let asked = Asked {
+            grouping: grouping.clone(),
+            names,
+            nameless: one_of(grid.heads()),
+        };
+        Self { asked, of_row, heads }
     }
 
     fn are_nameless(&self) -> bool {
@@ -53,6 +90,12 @@ impl Groups {
         }
         members
     }
+}
+
+/// Whether they are all nameless, or none of them.
+fn one_of(heads: &[Head]) -> Option<bool> {
+    let first = heads.first()?.nameless;
+    heads.iter().all(|head| head.nameless == first).then_some(first)
 }
 
 impl Eval<'_> {
@@ -114,7 +157,7 @@ impl Eval<'_> {
         value: impl Fn(S) -> f64,
     ) -> Result<Grid, QueryError> {
         let steps = self.steps.count;
-        let groups = Groups::of(grid, grouping, self.query.names());
+        let groups = Groups::seen(grid, grouping, self.query);
         self.query.hold(groups.heads.len().saturating_mul(steps))?;
         let mut states: Vec<Option<S>> = vec![None; groups.heads.len() * steps];
         for ((_, cells), group) in grid.rows().zip(&groups.of_row) {
@@ -128,7 +171,7 @@ impl Eval<'_> {
         let mut result = Grid::with_capacity(steps, groups.heads.len());
         result.one_name = grid.one_name || groups.are_nameless();
         let mut states = states.into_iter();
-        for head in groups.heads {
+        for head in groups.heads.iter().cloned() {
             let cells = states.by_ref().take(steps);
             result.push(head, cells.map(|state| state.map_or(HOLE, &value)));
         }
@@ -143,12 +186,12 @@ impl Eval<'_> {
         for q in numbers.iter().filter(|q| !(0.0..=1.0).contains(*q)) {
             self.query.warn(span, notes::bad_quantile(*q));
         }
-        let groups = Groups::of(grid, &aggregate.grouping, self.query.names());
+        let groups = Groups::seen(grid, &aggregate.grouping, self.query);
         let mut result = Grid::with_capacity(self.steps.count, groups.heads.len());
         result.one_name = grid.one_name || groups.are_nameless();
         let members = groups.members();
         let mut values = Vec::new();
-        for (head, rows) in groups.heads.into_iter().zip(members) {
+        for (head, rows) in groups.heads.iter().cloned().zip(members) {
             self.query.worked(rows.len().saturating_mul(self.steps.count))?;
             let cells: Vec<f64> = (0..self.steps.count)
                 .map(|step| {

@@ -26,17 +26,10 @@ impl Head {
             nameless: false,
         }
     }
-
-    pub(crate) fn without_name(&self) -> Self {
-        Self {
-            labels: self.labels.clone(),
-            nameless: true,
-        }
-    }
 }
 
 /// When the names of changed metrics go: `delayed` is Prometheus' feature of the same name.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Names {
     pub(crate) delayed: bool,
 }

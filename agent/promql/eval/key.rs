@@ -167,7 +167,10 @@ mod tests {
     #[test]
     fn a_dropped_name_does_not_count() {
         let key = Key::whole();
-        let heads = [head(&[("__name__", "a")]), head(&[("__name__", "b")])].map(|head| head.without_name());
+        let heads = [head(&[("__name__", "a")]), head(&[("__name__", "b")])].map(|head| Head {
+            nameless: true,
+            ..head
+        });
         let mut now = Interner::new(&key, NOW);
         assert_eq!([now.number(&heads[0]), now.number(&heads[1])], [0, 0]);
         let mut later = Interner::new(&key, Names { delayed: true });

@@ -29,7 +29,7 @@ use model::Labels;
 pub(crate) use binary::{compares, computed};
 pub(crate) use grid::{Grid, Head, is_hole};
 pub(crate) use info::wanted as info_matchers;
-pub(crate) use query::Query;
+pub(crate) use query::{Found, Query};
 pub(crate) use steps::Steps;
 
 use crate::ast::{Binary, Expr, Kind};

@@ -7,11 +7,13 @@ use std::time::Instant;
 
 use model::{Matcher, Select, Series, TimeRange};
 
+use super::aggregate::Groups;
 use super::grid::Names;
 use super::notes::Notes;
 use crate::bounds::Bounds;
 use crate::engine::Options;
 use crate::error::QueryError;
+use crate::seen::Seen;
 use crate::span::Span;
 
 /// Values worked on between two looks at the clock.
@@ -22,6 +24,8 @@ pub(crate) struct Query<'q> {
     pub(crate) options: &'q Options,
     pub(crate) bounds: Bounds,
     select: &'q dyn Select,
+    /// What queries before have found out about labels.
+    pub(crate) seen: &'q Found,
     deadline: Option<Instant>,
     notes: RefCell<Notes>,
     /// Samples read, which stay until the end.
@@ -33,6 +37,14 @@ pub(crate) struct Query<'q> {
     loaded: RefCell<Vec<Loaded>>,
 }
 
+/// What is known of labels from one query to the next.
+#[derive(Default)]
+pub(crate) struct Found {
+    /// Whether any of them says what metric it is of, besides by its name.
+    pub(crate) typed: Seen<bool>,
+    pub(crate) groups: Seen<Groups>,
+}
+
 struct Loaded {
     matchers: Vec<Matcher>,
     range: TimeRange,
@@ -40,12 +52,18 @@ struct Loaded {
 }
 
 impl<'q> Query<'q> {
-    pub(crate) fn new(text: &'q str, select: &'q dyn Select, options: &'q Options, bounds: Bounds) -> Self {
+    pub(crate) fn new(
+        text: &'q str,
+        (select, seen): (&'q dyn Select, &'q Found),
+        options: &'q Options,
+        bounds: Bounds,
+    ) -> Self {
         Self {
             text,
             options,
             bounds,
             select,
+            seen,
             // A timeout beyond all clocks is none.
             deadline: Instant::now().checked_add(options.timeout),
             notes: RefCell::default(),

@@ -7,7 +7,7 @@ use model::{Labels, Series, Timestamp, is_stale};
 use super::grid::{Grid, HOLE, Head, is_hole, unnamed};
 use super::merge::{Meeting, merged};
 use super::notes;
-use super::select::{Cursor, has_one_name};
+use super::select::Cursor;
 use super::{Eval, Steps};
 use crate::ast::{Edges, Expr, Kind as ExprKind, Subquery};
 use crate::error::QueryError;
@@ -40,18 +40,18 @@ impl Ranged {
     /// Calls `visit` with each series' labels, times and values; stale markers are left out.
     fn each_series(
         &self,
-        mut visit: impl FnMut(&Head, &[Timestamp], &[f64]) -> Result<(), QueryError>,
+        mut visit: impl FnMut(Head, &[Timestamp], &[f64]) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
         match &self.source {
             Source::Read(all) => all.iter().try_for_each(|series| {
                 let head = Head::new(series.labels.clone());
                 if !series.values.iter().any(|value| is_stale(*value)) {
-                    return visit(&head, &series.times, &series.values);
+                    return visit(head, &series.times, &series.values);
                 }
                 let samples = series.times.iter().zip(series.values.iter());
                 let (times, values): (Vec<_>, Vec<_>) =
                     samples.filter(|(_, value)| !is_stale(**value)).unzip();
-                visit(&head, &times, &values)
+                visit(head, &times, &values)
             }),
             Source::Answers(grid, steps) => {
                 let (mut times, mut values) = (Vec::new(), Vec::new());
@@ -62,7 +62,7 @@ impl Ranged {
                         times.push(*time);
                         values.push(*cell);
                     }
-                    visit(head, &times, &values)
+                    visit(head.clone(), &times, &values)
                 })
             }
         }
@@ -122,7 +122,7 @@ impl Eval<'_> {
                 let (before, behind) = self.beyond(selector.edges);
                 let before = model::time::millis(*range).saturating_add(before);
                 let all = self.read_around(selector, before, behind)?;
-                let one_name = has_one_name(selector, &all);
+                let one_name = self.has_one_name(selector, &all);
                 (Source::Read(all), selector.when, *range, selector.edges, one_name)
             }
             ExprKind::Subquery(subquery) => {
@@ -186,10 +186,11 @@ impl Eval<'_> {
         let mut grid = Grid::new(self.steps.count);
         grid.one_name = ranged.one_name;
         let mut counters = Counters::default();
+        let mut cells = Vec::with_capacity(self.steps.count);
         ranged.each_series(|head, times, values| {
             self.query.hold(self.steps.count)?;
             self.query.worked(values.len() + self.steps.count)?;
-            let mut cells = Vec::with_capacity(self.steps.count);
+            cells.clear();
             let mut any = false;
             ranged.windows(times, |until, samples| {
                 let step = cells.len();
@@ -209,12 +210,11 @@ impl Eval<'_> {
                 self.check_arguments(kind, &scalars, span)?;
             }
             let rows = grid.len();
-            let head = match kind {
-                Kind::KeepsName => head.clone(),
-                _ => head.without_name(),
-            };
-            grid.push(head, cells);
-            if kind == Kind::Counter && grid.len() > rows {
+            let nameless = head.nameless || kind != Kind::KeepsName;
+            grid.push(Head { nameless, ..head }, cells.iter().copied());
+            // Of one metric, one series says it.
+            let is_told = ranged.one_name && counters.last.is_some();
+            if kind == Kind::Counter && grid.len() > rows && !is_told {
                 counters.check(self, grid.heads().last(), span);
             }
             Ok(())

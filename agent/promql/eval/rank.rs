@@ -23,7 +23,7 @@ impl Eval<'_> {
         if counts.iter().any(|count| count.is_nan()) {
             return Err(QueryError::Execution("Parameter value is NaN".to_owned()));
         }
-        let members = Groups::of(&grid, &aggregate.grouping, self.query.names()).members();
+        let members = Groups::seen(&grid, &aggregate.grouping, self.query).members();
         let steps = self.steps.count;
         let mut kept = vec![false; grid.cells()];
         // For an instant query the order of the answer is the ranking.

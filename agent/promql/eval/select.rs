@@ -36,7 +36,7 @@ impl Eval<'_> {
         let all = self.read(selector, lookback)?;
         self.query.hold(all.len().saturating_mul(self.steps.count))?;
         let mut grid = Grid::with_capacity(self.steps.count, all.len());
-        grid.one_name = has_one_name(selector, &all);
+        grid.one_name = self.has_one_name(selector, &all);
         for series in all.iter() {
             self.query.worked(self.steps.count)?;
             let reach = series
@@ -62,7 +62,7 @@ impl Eval<'_> {
         let all = self.read_around(selector, lookback, lookback)?;
         self.query.hold(all.len().saturating_mul(self.steps.count))?;
         let mut grid = Grid::with_capacity(self.steps.count, all.len());
-        grid.one_name = has_one_name(selector, &all);
+        grid.one_name = self.has_one_name(selector, &all);
         for series in all.iter() {
             self.query.worked(self.steps.count + series.values.len())?;
             let samples = series.times.iter().copied().zip(series.values.iter().copied());
@@ -73,6 +73,19 @@ impl Eval<'_> {
             grid.push(Head::new(series.labels.clone()), cells);
         }
         Ok(grid)
+    }
+
+    /// Whether all series of a selector are of one metric.
+    pub(super) fn has_one_name(self, selector: &Selector, all: &[Series]) -> bool {
+        let named = |matcher: &Matcher| matcher.op == MatchOp::Equal && &*matcher.name == METRIC_NAME;
+        let one = selector.name.is_some() || selector.matchers.iter().any(named);
+        let labels = all.iter().map(|series| &series.labels);
+        let typed = || labels.clone().any(is_typed);
+        one && !*self
+            .query
+            .seen
+            .typed
+            .find("typed", labels.clone(), |_| true, typed)
     }
 
     /// All series of a selector, with the samples that any step may see through `reach` milliseconds.
@@ -99,13 +112,6 @@ impl Eval<'_> {
             until: Timestamp(looks.last()),
         }
     }
-}
-
-/// Whether all series of a selector are of one metric.
-pub(super) fn has_one_name(selector: &Selector, all: &[Series]) -> bool {
-    let named = |matcher: &Matcher| matcher.op == MatchOp::Equal && &*matcher.name == METRIC_NAME;
-    let one = selector.name.is_some() || selector.matchers.iter().any(named);
-    one && !all.iter().any(|series| is_typed(&series.labels))
 }
 
 /// The value at `look`, by the samples around it that are near enough.
