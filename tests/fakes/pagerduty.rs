@@ -223,9 +223,17 @@ impl PagerDuty {
     #[must_use]
     pub(crate) fn has_open(&self, words: &[&str]) -> bool {
         let state = lock(&self.state);
-        let mut open = state.0.incidents.iter().filter(|incident| incident.resolved.is_none());
+        let mut open = state
+            .0
+            .incidents
+            .iter()
+            .filter(|incident| incident.resolved.is_none());
         open.any(|incident| {
-            let text = incident.triggers.first().map(ToString::to_string).unwrap_or_default();
+            let text = incident
+                .triggers
+                .first()
+                .map(ToString::to_string)
+                .unwrap_or_default();
             words.iter().all(|word| text.contains(word))
         })
     }
