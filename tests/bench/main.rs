@@ -16,6 +16,10 @@
     clippy::panic,
     reason = "a benchmark that cannot go on has nothing to print"
 )]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "both sides need the real clock, and time to work"
+)]
 
 mod blocks;
 mod data;

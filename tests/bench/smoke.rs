@@ -1,7 +1,5 @@
 //! The benchmark runs to its end and prints every row; what it prints is not looked at.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
-
 use std::process::Command;
 
 #[test]
