@@ -28,6 +28,8 @@ pub(super) struct Ranged {
     /// How far beyond them samples are seen: before the start, and behind the end.
     beyond: (i64, i64),
     one_name: bool,
+    /// Samples that the answers of a subquery were made of.
+    made_of: usize,
 }
 
 enum Source {
@@ -117,6 +119,7 @@ impl Ranged {
 
 impl Eval<'_> {
     pub(super) fn ranged(self, expr: &Expr) -> Result<Ranged, QueryError> {
+        let mut made_of = 0;
         let (source, when, range, edges, one_name) = match &expr.kind {
             ExprKind::Range { selector, range } => {
                 let (before, behind) = self.beyond(selector.edges);
@@ -126,7 +129,9 @@ impl Eval<'_> {
                 (Source::Read(all), selector.when, *range, selector.edges, one_name)
             }
             ExprKind::Subquery(subquery) => {
-                let source = self.answers(subquery)?;
+                let (source, samples) = self.query.tally.aside(|| self.answers(subquery));
+                let source = source?;
+                made_of = samples;
                 (source, subquery.when, subquery.range, Edges::Plain, false)
             }
             _ => return Err(QueryError::Execution("range vector expected".to_owned())),
@@ -138,6 +143,7 @@ impl Eval<'_> {
             edges,
             beyond: self.beyond(edges),
             one_name,
+            made_of,
         })
     }
 
@@ -186,6 +192,7 @@ impl Eval<'_> {
         let mut grid = Grid::new(self.steps.count);
         grid.one_name = ranged.one_name;
         let mut counters = Counters::default();
+        let counts = self.query.tally.is_wanted();
         let mut cells = Vec::with_capacity(self.steps.count);
         ranged.each_series(|head, times, values| {
             self.query.hold(self.steps.count)?;
@@ -203,6 +210,9 @@ impl Eval<'_> {
                 };
                 let there = !window.values.is_empty();
                 any |= there;
+                if counts {
+                    self.query.tally.add(step, window.values.len());
+                }
                 let value = there.then(|| run(&window, scalars.at(step))).flatten();
                 cells.push(value.unwrap_or(HOLE));
             });
@@ -251,9 +261,10 @@ impl Eval<'_> {
         let mut present = vec![false; self.steps.count];
         ranged.each_series(|_, times, _| {
             self.query.worked(times.len())?;
-            let mut slots = present.iter_mut();
+            let mut slots = present.iter_mut().enumerate();
             ranged.windows(times, |_, samples| {
-                if let Some(slot) = slots.next() {
+                if let Some((step, slot)) = slots.next() {
+                    self.query.tally.add(step, samples.len());
                     *slot |= !samples.is_empty();
                 }
             });
@@ -266,8 +277,13 @@ impl Eval<'_> {
     pub(crate) fn samples(self, expr: &Expr) -> Result<Vec<Samples>, QueryError> {
         let ranged = self.ranged(expr.bare())?;
         let mut rows = Vec::new();
+        let is_read = matches!(ranged.source, Source::Read(_));
+        self.query.tally.add(0, ranged.made_of);
         ranged.each_series(|head, times, values| {
             ranged.windows(times, |until, samples| {
+                if is_read {
+                    self.query.tally.add(0, samples.len());
+                }
                 let (times, values) = (times.get(samples.clone()), values.get(samples));
                 let (Some(times @ [_, ..]), Some(values)) = (times, values) else {
                     return;

@@ -6,7 +6,7 @@ use model::labels::METRIC_NAME;
 use model::{MatchOp, Matcher, Series, TimeRange, Timestamp, is_stale};
 
 use super::Eval;
-use super::grid::{Grid, HOLE, Head, is_typed};
+use super::grid::{Grid, HOLE, Head, is_hole, is_typed};
 use crate::ast::{Edges, Selector, When};
 use crate::error::QueryError;
 use crate::functions::on_line;
@@ -52,6 +52,7 @@ impl Eval<'_> {
             });
             grid.push(Head::new(series.labels.clone()), cells);
         }
+        self.tally(&grid);
         Ok(grid)
     }
 
@@ -72,7 +73,19 @@ impl Eval<'_> {
                 .map(|look| smooth(&samples, look, lookback).unwrap_or(HOLE));
             grid.push(Head::new(series.labels.clone()), cells);
         }
+        self.tally(&grid);
         Ok(grid)
+    }
+
+    /// Each cell is a sample that was seen.
+    fn tally(self, grid: &Grid) {
+        if self.query.tally.is_wanted() {
+            for (_, cells) in grid.rows() {
+                for (step, _) in cells.iter().enumerate().filter(|(_, cell)| !is_hole(**cell)) {
+                    self.query.tally.add(step, 1);
+                }
+            }
+        }
     }
 
     /// Whether all series of a selector are of one metric.
