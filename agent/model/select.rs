@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Kind, Labels, Matcher, Timestamp, is_stale};
+use crate::{Kind, Labels, Matcher, Selection, Timestamp, is_stale};
 
 /// Samples with `after < time <= until`: left-open, as PromQL has been since Prometheus 3.0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +83,19 @@ pub trait Select: Send + Sync {
         range: TimeRange,
         samples_max: usize,
     ) -> Result<Vec<Series>, SelectError>;
+
+    /// The same for those who read many series at a time, and the same again and again.
+    ///
+    /// # Errors
+    /// See [`SelectError`].
+    fn selection(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        samples_max: usize,
+    ) -> Result<Selection, SelectError> {
+        self.select(matchers, range, samples_max).map(Selection::from)
+    }
 
     /// Label sets only. No matchers is everything.
     ///

@@ -119,6 +119,22 @@ impl<'a> Shaped<'a> {
         positions.extend(self.shapes.iter().map(|shape| shape.position(series)));
     }
 
+    /// Adds the values of the series that `positions` belongs to, oldest first.
+    pub(crate) fn values(&self, positions: &[Option<usize>], out: &mut Vec<f64>) {
+        out.reserve(self.rows.len());
+        match positions {
+            // Mostly all rows are alike.
+            [Some(position)] => {
+                out.extend(
+                    self.rows
+                        .iter()
+                        .filter_map(|(_, row)| row.values.get(*position).copied()),
+                );
+            }
+            _ => out.extend(self.samples(positions).map(|(_, value)| value)),
+        }
+    }
+
     /// Samples of the series that `positions` belongs to, oldest first.
     pub(crate) fn samples<'b>(
         &'b self,

@@ -15,7 +15,7 @@ use model::time::millis;
 use model::{Clock, TargetRef, TimeRange, Timestamp};
 use parking_lot::Mutex;
 
-use crate::config::{Config, History};
+use crate::config::Config;
 use crate::read::View;
 use crate::select::{Readers, joined};
 use crate::store::{OpenError, Store};
@@ -126,7 +126,7 @@ impl Store {
             .iter()
             .map(|(id, target)| (*id, View::samples(target, range)))
             .collect();
-        let mut readers = Readers::new(History::Full, &targets, &views);
+        let mut readers = Readers::new(&views);
         let picks = self.selections.all(&self.index);
         let written = sealing.blocks.write(span, joined(&picks, &mut readers))?;
         drop(readers);

@@ -4,7 +4,7 @@ use model::labels::METRIC_NAME;
 use model::{Labels, LabelsBuilder, MatchOp, Matcher};
 
 use super::grid::{Grid, HOLE, Head, is_hole};
-use super::range::{Ranged, Scalars};
+use super::range::{Over, Ranged, Scalars};
 use super::{Eval, Value};
 use crate::ast::{Expr, Kind, Type};
 use crate::error::QueryError;
@@ -81,7 +81,13 @@ impl Eval<'_> {
                 Ok(Grid::of(nobody(), now.collect()))
             }
             (Run::OverTime(run, kind), _, Some(ranged), [first, ..]) => {
-                self.over_time((ranged.runs(function, run)?, kind), &ranged, scalars, first.span)
+                let over = Over {
+                    run: ranged.runs(function, run)?,
+                    kind,
+                    scalars: Scalars::new(&scalars, self.steps.count),
+                    span: first.span,
+                };
+                self.over_time(&over, &ranged)
             }
             (Run::AbsentOverTime, _, Some(ranged), [arg]) => {
                 ranged.runs(function, |_, _| None)?;

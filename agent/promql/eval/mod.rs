@@ -19,6 +19,7 @@ mod range;
 mod rank;
 mod ratio;
 mod relabel;
+mod rows;
 mod select;
 mod sets;
 mod sort;

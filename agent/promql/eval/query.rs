@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::rc::Rc;
 use std::time::Instant;
 
-use model::{Matcher, Select, Series, TimeRange};
+use model::{Matcher, Select, Selection, TimeRange};
 
 use super::aggregate::Groups;
 use super::grid::Names;
@@ -52,7 +52,7 @@ pub(crate) struct Found {
 struct Loaded {
     matchers: Vec<Matcher>,
     range: TimeRange,
-    series: Rc<Vec<Series>>,
+    series: Rc<Selection>,
 }
 
 impl<'q> Query<'q> {
@@ -86,11 +86,7 @@ impl<'q> Query<'q> {
         }
     }
 
-    pub(crate) fn load(
-        &self,
-        matchers: Vec<Matcher>,
-        range: TimeRange,
-    ) -> Result<Rc<Vec<Series>>, QueryError> {
+    pub(crate) fn load(&self, matchers: Vec<Matcher>, range: TimeRange) -> Result<Rc<Selection>, QueryError> {
         let known = self
             .loaded
             .borrow()
@@ -102,9 +98,8 @@ impl<'q> Query<'q> {
         }
         let taken = self.read.get().saturating_add(self.held.get());
         let left = self.options.samples_max.saturating_sub(taken);
-        let series = Rc::new(self.select.select(&matchers, range, left)?);
-        let samples: usize = series.iter().map(|series| series.values.len()).sum();
-        self.read.set(self.read.get().saturating_add(samples));
+        let series = Rc::new(self.select.selection(&matchers, range, left)?);
+        self.read.set(self.read.get().saturating_add(series.samples()));
         self.hold(0)?;
         self.look()?;
         self.loaded.borrow_mut().push(Loaded {

@@ -1,8 +1,9 @@
 //! Functions of range vectors: a window of each series at each step, from samples or from a subquery.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
-use model::{Labels, Series, Timestamp, is_stale};
+use model::{Labels, Selection, Timestamp, is_stale};
 
 use super::grid::{Grid, HOLE, Head, is_hole, unnamed};
 use super::merge::{Meeting, merged};
@@ -27,46 +28,98 @@ pub(super) struct Ranged {
     edges: Edges,
     /// How far beyond them samples are seen: before the start, and behind the end.
     beyond: (i64, i64),
-    one_name: bool,
+    pub(super) one_name: bool,
     /// Samples that the answers of a subquery were made of.
     made_of: usize,
 }
 
+/// A series of a range vector.
+#[derive(Clone, Copy)]
+pub(super) struct Sampled<'r, 's> {
+    /// Its place among the candidates, or the rows of a subquery.
+    pub(super) candidate: usize,
+    pub(super) labels: &'r Labels,
+    nameless: bool,
+    /// Two series with the same column have the same times.
+    column: Option<usize>,
+    times: &'s [Timestamp],
+    values: &'s [f64],
+}
+
+/// A function of a range vector with all it needs besides.
+pub(super) struct Over {
+    pub(super) run: OverTime,
+    pub(super) kind: Kind,
+    pub(super) scalars: Scalars,
+    /// Of its first argument.
+    pub(super) span: Span,
+}
+
 enum Source {
-    Read(Rc<Vec<Series>>),
+    Read(Rc<Selection>),
     /// The rows of a subquery, and the times of its steps.
     Answers(Grid, Vec<Timestamp>),
 }
 
 impl Ranged {
-    /// Calls `visit` with each series' labels, times and values; stale markers are left out.
-    fn each_series(
-        &self,
-        mut visit: impl FnMut(Head, &[Timestamp], &[f64]) -> Result<(), QueryError>,
+    /// Calls `visit` with each series; stale markers are left out.
+    fn each_series<'r>(
+        &'r self,
+        mut visit: impl FnMut(Sampled<'r, '_>) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
+        let (mut times, mut values) = (Vec::new(), Vec::new());
         match &self.source {
-            Source::Read(all) => all.iter().try_for_each(|series| {
-                let head = Head::new(series.labels.clone());
-                if !series.values.iter().any(|value| is_stale(*value)) {
-                    return visit(head, &series.times, &series.values);
-                }
-                let samples = series.times.iter().zip(series.values.iter());
-                let (times, values): (Vec<_>, Vec<_>) =
-                    samples.filter(|(_, value)| !is_stale(**value)).unzip();
-                visit(head, &times, &values)
-            }),
-            Source::Answers(grid, steps) => {
-                let (mut times, mut values) = (Vec::new(), Vec::new());
-                grid.rows().try_for_each(|(head, cells)| {
+            Source::Read(all) => all.iter().try_for_each(|one| {
+                let mut sampled = Sampled {
+                    candidate: one.candidate,
+                    labels: one.labels,
+                    nameless: false,
+                    column: Some(one.column),
+                    times: one.times,
+                    values: one.values,
+                };
+                if one.values.iter().any(|value| is_stale(*value)) {
                     times.clear();
                     values.clear();
-                    for (time, cell) in steps.iter().zip(cells).filter(|(_, cell)| !is_hole(**cell)) {
-                        times.push(*time);
-                        values.push(*cell);
+                    for (time, value) in one.times.iter().zip(one.values) {
+                        if !is_stale(*value) {
+                            times.push(*time);
+                            values.push(*value);
+                        }
                     }
-                    visit(head.clone(), &times, &values)
-                })
+                    (sampled.column, sampled.times, sampled.values) = (None, &times, &values);
+                    return visit(sampled);
+                }
+                visit(sampled)
+            }),
+            Source::Answers(grid, steps) => {
+                grid.rows()
+                    .enumerate()
+                    .try_for_each(|(candidate, (head, cells))| {
+                        times.clear();
+                        values.clear();
+                        for (time, cell) in steps.iter().zip(cells).filter(|(_, cell)| !is_hole(**cell)) {
+                            times.push(*time);
+                            values.push(*cell);
+                        }
+                        visit(Sampled {
+                            candidate,
+                            labels: &head.labels,
+                            nameless: head.nameless,
+                            column: None,
+                            times: &times,
+                            values: &values,
+                        })
+                    })
             }
+        }
+    }
+
+    /// The label sets that its series are of, where they are read as they are.
+    pub(super) fn candidates(&self) -> Option<&Arc<[Labels]>> {
+        match &self.source {
+            Source::Read(all) => Some(all.candidates()),
+            Source::Answers(..) => None,
         }
     }
 
@@ -181,31 +234,53 @@ impl Eval<'_> {
         Steps::between(first, looks.last(), interval)
     }
 
-    pub(super) fn over_time(
-        self,
-        (run, kind): (OverTime, Kind),
-        ranged: &Ranged,
-        scalars: Vec<Vec<f64>>,
-        span: Span,
-    ) -> Result<Grid, QueryError> {
-        let scalars = Scalars::new(&scalars, self.steps.count);
+    pub(super) fn over_time(self, over: &Over, ranged: &Ranged) -> Result<Grid, QueryError> {
         let mut grid = Grid::new(self.steps.count);
         grid.one_name = ranged.one_name;
-        let mut counters = Counters::default();
-        let counts = self.query.tally.is_wanted();
-        let mut cells = Vec::with_capacity(self.steps.count);
-        ranged.each_series(|head, times, values| {
+        let nameless = over.kind != Kind::KeepsName;
+        self.each_over_time(over, ranged, |sampled, cells| {
             self.query.hold(self.steps.count)?;
-            self.query.worked(values.len() + self.steps.count)?;
+            let head = Head {
+                labels: sampled.labels.clone(),
+                nameless: nameless || sampled.nameless,
+            };
+            grid.push(head, cells.iter().copied());
+            Ok(())
+        })?;
+        if self.query.names().delayed || (grid.one_name && nameless) {
+            return Ok(grid);
+        }
+        merged(grid, self.query.names(), Meeting::Forbidden)
+    }
+
+    /// Calls `visit` with each series that has any value, and its values at each step.
+    pub(super) fn each_over_time(
+        self,
+        over: &Over,
+        ranged: &Ranged,
+        mut visit: impl FnMut(Sampled<'_, '_>, &[f64]) -> Result<(), QueryError>,
+    ) -> Result<(), QueryError> {
+        let mut counters = Counters::default();
+        let mut checked = false;
+        let counts = self.query.tally.is_wanted();
+        let mut cells: Vec<f64> = Vec::with_capacity(self.steps.count);
+        // The windows of the series before, which are those of the next where its times are the same.
+        let (mut windows, mut column) = (Vec::with_capacity(self.steps.count), None);
+        ranged.each_series(|sampled| {
+            self.query.worked(sampled.values.len() + self.steps.count)?;
+            if column != sampled.column || column.is_none() {
+                windows.clear();
+                ranged.windows(sampled.times, |until, samples| windows.push((until, samples)));
+                column = sampled.column;
+            }
             cells.clear();
-            let mut any = false;
-            ranged.windows(times, |until, samples| {
-                let step = cells.len();
+            let (mut any, mut told) = (false, false);
+            for (step, (until, samples)) in windows.iter().enumerate() {
                 let window = Window {
-                    times: times.get(samples.clone()).unwrap_or_default(),
-                    values: values.get(samples).unwrap_or_default(),
+                    times: sampled.times.get(samples.clone()).unwrap_or_default(),
+                    values: sampled.values.get(samples.clone()).unwrap_or_default(),
                     from: until.saturating_sub(ranged.range),
-                    until,
+                    until: *until,
                     now: self.steps.time(step),
                 };
                 let there = !window.values.is_empty();
@@ -213,27 +288,28 @@ impl Eval<'_> {
                 if counts {
                     self.query.tally.add(step, window.values.len());
                 }
-                let value = there.then(|| run(&window, scalars.at(step))).flatten();
+                let value = there
+                    .then(|| (over.run)(&window, over.scalars.at(step)))
+                    .flatten();
+                told |= value.is_some();
                 cells.push(value.unwrap_or(HOLE));
-            });
-            if any {
-                self.check_arguments(kind, &scalars, span)?;
             }
-            let rows = grid.len();
-            let named = !self.query.names().hides(&head);
-            let nameless = head.nameless || kind != Kind::KeepsName;
-            grid.push(Head { nameless, ..head }, cells.iter().copied());
+            if any && !checked {
+                checked = true;
+                self.check_arguments(over.kind, &over.scalars, over.span)?;
+            }
+            if !told {
+                return Ok(());
+            }
+            visit(sampled, &cells)?;
             // Of one metric, one series says it.
             let is_told = ranged.one_name && counters.last.is_some();
-            if kind == Kind::Counter && named && grid.len() > rows && !is_told {
-                counters.check(self, grid.heads().last(), span);
+            let named = !sampled.nameless || self.query.names().delayed;
+            if over.kind == Kind::Counter && named && !is_told {
+                counters.check(self, sampled.labels, over.span);
             }
             Ok(())
-        })?;
-        if self.query.names().delayed || (grid.one_name && kind != Kind::KeepsName) {
-            return Ok(grid);
-        }
-        merged(grid, self.query.names(), Meeting::Forbidden)
+        })
     }
 
     fn check_arguments(self, kind: Kind, scalars: &Scalars, span: Span) -> Result<(), QueryError> {
@@ -259,10 +335,10 @@ impl Eval<'_> {
     /// For each step, whether any series has a sample in its window.
     pub(super) fn present_over_time(self, ranged: &Ranged) -> Result<Vec<bool>, QueryError> {
         let mut present = vec![false; self.steps.count];
-        ranged.each_series(|_, times, _| {
-            self.query.worked(times.len())?;
+        ranged.each_series(|sampled| {
+            self.query.worked(sampled.times.len())?;
             let mut slots = present.iter_mut().enumerate();
-            ranged.windows(times, |_, samples| {
+            ranged.windows(sampled.times, |_, samples| {
                 if let Some((step, slot)) = slots.next() {
                     self.query.tally.add(step, samples.len());
                     *slot |= !samples.is_empty();
@@ -279,20 +355,21 @@ impl Eval<'_> {
         let mut rows = Vec::new();
         let is_read = matches!(ranged.source, Source::Read(_));
         self.query.tally.add(0, ranged.made_of);
-        ranged.each_series(|head, times, values| {
-            ranged.windows(times, |until, samples| {
+        ranged.each_series(|sampled| {
+            ranged.windows(sampled.times, |until, samples| {
                 if is_read {
                     self.query.tally.add(0, samples.len());
                 }
-                let (times, values) = (times.get(samples.clone()), values.get(samples));
+                let times = sampled.times.get(samples.clone());
+                let values = sampled.values.get(samples);
                 let (Some(times @ [_, ..]), Some(values)) = (times, values) else {
                     return;
                 };
                 let found = ranged.at_edges(times, values, until);
                 if let Some((times, values)) = found.filter(|(times, _)| !times.is_empty()) {
-                    let labels = match head.nameless {
-                        true => unnamed(&head.labels),
-                        false => head.labels.clone(),
+                    let labels = match sampled.nameless {
+                        true => unnamed(sampled.labels),
+                        false => sampled.labels.clone(),
                     };
                     rows.push((labels, times, values));
                 }
@@ -333,10 +410,7 @@ struct Counters {
 }
 
 impl Counters {
-    fn check(&mut self, eval: Eval<'_>, head: Option<&Head>, span: Span) {
-        let Some(labels) = head.map(|head| &head.labels) else {
-            return;
-        };
+    fn check(&mut self, eval: Eval<'_>, labels: &Labels, span: Span) {
         if self
             .last
             .as_ref()
