@@ -117,7 +117,7 @@ impl Eval<'_> {
             let cells = looks.times().map(|look| smooth(&samples, look, lookback));
             let cells: Vec<f64> = cells.map(|cell| cell.unwrap_or(HOLE)).collect();
             self.tally(&cells);
-            grid.push(Head::new(series.labels.clone()), cells.into_iter());
+            grid.push(Head::new(series.labels.clone()), cells);
         }
         Ok(grid)
     }
