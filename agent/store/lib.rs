@@ -41,6 +41,7 @@ mod provisional;
 mod read;
 mod reference;
 mod row;
+mod scan;
 mod sealing;
 mod select;
 mod selection;

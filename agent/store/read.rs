@@ -4,7 +4,7 @@
 //! same times get the very same time column.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use hashbrown::HashMap;
@@ -126,8 +126,14 @@ impl<'a> Reader<'a> {
     }
 
     /// Times by the number that [`Self::read`] told.
-    pub(crate) fn times(&self, column: usize) -> Times {
-        self.columns.get(column).cloned().unwrap_or_default()
+    pub(crate) fn times(&self, column: usize) -> &Times {
+        static NONE: LazyLock<Times> = LazyLock::new(Times::default);
+        self.columns.get(column).unwrap_or_else(|| &NONE)
+    }
+
+    /// How many such numbers there are.
+    pub(crate) fn columns(&self) -> usize {
+        self.columns.len()
     }
 
     fn column(&mut self, series: SeriesRef) -> usize {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use blocks::Blocks;
 use hashbrown::HashMap;
 use model::select::{Last, Latest};
-use model::selection::Filling;
+use model::selection::{Filling, Scan};
 use model::{
     Labels, Matcher, Metadata, Select, SelectError, Selection, Series, SeriesRef, TargetRef, TimeRange,
     Timestamp, is_stale,
@@ -16,6 +16,7 @@ use crate::config::History;
 use crate::latest::Rounds;
 use crate::read::{Reader, Times, Values, View, join};
 use crate::reference;
+use crate::scan::Scanned;
 use crate::selection::{Pick, Picked};
 use crate::store::Store;
 use crate::target::{LOOKUP, Target};
@@ -51,10 +52,33 @@ impl Select for Store {
         Ok(merged(older, found.into_series(), |series| &series.labels, continued).into())
     }
 
+    fn scan(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        samples_max: usize,
+    ) -> Result<Box<dyn Scan + '_>, SelectError> {
+        let picked = self.selections.pick(&self.index, matchers)?;
+        let is_apart = picked.labels.len() == picked.series.len();
+        if is_apart && self.config.history == History::Full {
+            let mut views = Vec::new();
+            self.each_target(&picked, |target, series| {
+                views.push((target.map(|target| View::new(target, range)), series.len()));
+                Ok(())
+            })?;
+            // Looked at after the memory: what goes from there from now on, the views still hold.
+            if self.blocks_behind(range).is_none() {
+                return Ok(Box::new(Scanned::new(picked, views, samples_max)));
+            }
+        }
+        Ok(Box::new(self.selection(matchers, range, samples_max)?))
+    }
+
     fn labels(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<Labels>, SelectError> {
         let picked = self.selections.pick(&self.index, matchers)?;
         let mut there = vec![false; picked.labels.len()];
         self.each_target(&picked, |target, series| {
+            let Some(target) = target else { return Ok(()) };
             let view = View::new(target, range);
             let mut reader = Reader::new(&view);
             for (series, place) in series {
@@ -136,6 +160,7 @@ impl Store {
         let picked = self.selections.pick(&self.index, matchers)?;
         let mut filling = Selection::of(picked.labels.clone());
         self.each_target(&picked, |target, series| {
+            let Some(target) = target else { return Ok(()) };
             let view = View::new(target, range);
             match self.config.history {
                 History::Full => read(&view, series, &mut filling),
@@ -149,11 +174,11 @@ impl Store {
         Ok(filling.done())
     }
 
-    /// Calls `visit` with each target and the series of it that were picked.
+    /// Calls `visit` with each target, if it is still there, and the series of it that were picked.
     fn each_target(
         &self,
         picked: &Picked,
-        mut visit: impl FnMut(&Target, &[(SeriesRef, u32)]) -> Result<(), SelectError>,
+        mut visit: impl FnMut(Option<&Target>, &[(SeriesRef, u32)]) -> Result<(), SelectError>,
     ) -> Result<(), SelectError> {
         let of = |(series, _): &(SeriesRef, u32)| reference::target(*series);
         let runs = || picked.series.chunk_by(|one, next| of(one) == of(next));
@@ -163,10 +188,8 @@ impl Store {
             let find = |run: &[(SeriesRef, u32)]| known.by_id.get(&of(run.first()?)).cloned();
             runs().map(find).collect()
         };
-        let known = targets.iter().zip(runs());
-        known
-            .filter_map(|(target, run)| Some((target.as_deref()?, run)))
-            .try_for_each(|(target, run)| visit(target, run))
+        let mut known = targets.iter().zip(runs());
+        known.try_for_each(|(target, run)| visit(target.as_deref(), run))
     }
 }
 
@@ -185,7 +208,7 @@ fn read(view: &View, series: &[(SeriesRef, u32)], filling: &mut Filling) {
                     place,
                     view,
                     Some(known),
-                    (reader.times(column), values.into()),
+                    (reader.times(column).clone(), values.into()),
                 );
             }
             continue;
@@ -194,7 +217,7 @@ fn read(view: &View, series: &[(SeriesRef, u32)], filling: &mut Filling) {
             continue;
         };
         while columns.len() <= column {
-            let next = filling.column(reader.times(columns.len()));
+            let next = filling.column(reader.times(columns.len()).clone());
             columns.push(next);
         }
         if let Some(column) = columns.get(column) {
@@ -339,6 +362,6 @@ impl<'a> Readers<'a> {
         let reader = self.by_target.get_mut(&reference::target(series))?;
         self.values.clear();
         let column = reader.read(series, &mut self.values)?;
-        Some((reader.times(column), self.values.as_slice().into()))
+        Some((reader.times(column).clone(), self.values.as_slice().into()))
     }
 }
