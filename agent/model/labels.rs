@@ -63,6 +63,12 @@ impl Labels {
         self.0.ends.is_empty()
     }
 
+    /// Whether somebody else holds the very same set.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.iter()

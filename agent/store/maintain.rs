@@ -31,6 +31,7 @@ impl Store {
         }
         self.forget_targets(&targets);
         self.families.lock().forget_unused();
+        self.index.read().let_go();
         self.evict(&targets);
         if let Some(wal) = &self.wal {
             wal.queue.set_cutoff(cutoff);

@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use crate::config::Config;
 use crate::read::View;
 use crate::select::{Readers, joined};
+use crate::selection::Selections;
 use crate::store::{OpenError, Store};
 use crate::target::Target;
 
@@ -123,8 +124,9 @@ impl Store {
             .map(|(id, target)| (*id, View::samples(target, range)))
             .collect();
         let mut readers = Readers::new(&views);
-        let picks = self.selections.all(&self.index);
-        let written = sealing.blocks.write(span, joined(&picks, &mut readers))?;
+        let picks = Selections::all(&self.index).flatten();
+        let all = joined(picks, &mut readers);
+        let written = sealing.blocks.write(span, all)?;
         drop(readers);
         for (id, target) in &targets {
             if let Some(view) = views.get(id) {

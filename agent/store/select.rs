@@ -315,12 +315,15 @@ fn continued(older: Series, newer: Series) -> Series {
 }
 
 /// The series of picks that have samples; those of several targets that say the same labels are one.
-pub(crate) fn joined<'a>(picks: &'a [Pick], readers: &'a mut Readers<'_>) -> impl Iterator<Item = Series> {
-    let mut picks = picks.iter().peekable();
+pub(crate) fn joined<'a>(
+    picks: impl Iterator<Item = Pick> + 'a,
+    readers: &'a mut Readers<'_>,
+) -> impl Iterator<Item = Series> {
+    let mut picks = picks.peekable();
     std::iter::from_fn(move || {
         let mut found: Option<Series> = None;
         loop {
-            let same = |pick: &&Pick| found.is_none() || pick.repeats;
+            let same = |pick: &Pick| found.is_none() || pick.repeats;
             let Some(pick) = picks.next_if(same) else {
                 return found;
             };
@@ -333,7 +336,7 @@ pub(crate) fn joined<'a>(picks: &'a [Pick], readers: &'a mut Readers<'_>) -> imp
                     Series { times, values, ..one }
                 }
                 None => Series {
-                    labels: pick.labels.clone(),
+                    labels: pick.labels,
                     times,
                     values,
                     staleness: None,

@@ -13,6 +13,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::config::History;
 use crate::index::Index;
 use crate::reference;
+use crate::target::LOOKUP;
 
 /// Questions remembered at a time, and series in all of their answers.
 const QUESTIONS_MAX: usize = 4096;
@@ -94,11 +95,22 @@ impl Selections {
         }
     }
 
-    /// Every series there is, sorted likewise; not remembered, since nobody asks for all of them often.
-    pub(crate) fn all(&self, index: &RwLock<Index>) -> Vec<Pick> {
-        let mut picks = collect(&index.read(), &[]);
-        sort(&mut picks);
-        picks
+    /// Every series there is, sorted by labels and then by ref, some at a time: label sets of all of them are more than
+    /// anybody should hold. Those that come or go meanwhile may be there or not.
+    pub(crate) fn all(index: &RwLock<Index>) -> impl Iterator<Item = Vec<Pick>> {
+        let groups = index.read().by_first_label();
+        groups.into_iter().map(|(first, ids)| {
+            let is_of = |labels: &Labels| labels.iter().next() == first.iter().next();
+            let mut picks = Vec::with_capacity(ids.len());
+            for some in ids.chunks(LOOKUP) {
+                let index = index.read();
+                let known = some.iter().filter_map(|id| index.whole(*id));
+                // A number that was given out again meanwhile may be that of another.
+                picks.extend(known.filter(|pick| is_of(&pick.labels)));
+            }
+            sort(&mut picks);
+            picks
+        })
     }
 
     /// Series that match.

@@ -63,7 +63,7 @@ impl Target {
         let state = self.state.lock();
         let one = |series: &SeriesRef| {
             let about = state.slots.about(*series)?;
-            Some((*series, index.pick(about.entry)?.labels, about.family.clone()))
+            Some((*series, index.labels(about.entry)?, about.family.clone()))
         };
         some.iter().map(one).collect()
     }
