@@ -32,6 +32,7 @@ mod index;
 mod keep;
 mod latest;
 mod lean;
+mod look;
 mod maintain;
 mod packed;
 mod pairs;
@@ -53,6 +54,7 @@ mod target;
 mod wal;
 
 pub use config::{Config, History, Retention};
+pub use look::Look;
 pub use sealing::Sealed;
 pub use store::{OpenError, Store};
 pub use wal::disk::{Append, Disk, SystemDisk};

@@ -58,13 +58,17 @@ impl Sealing {
             retention: config.retention.time,
             bytes_max: (config.retention.size > 0).then_some(config.retention.size),
         };
-        let late_at = clock.running();
-        let blocks = Blocks::open(folder, limits, clock).map_err(OpenError::Blocks)?;
+        let blocks = Blocks::open(folder, limits, clock.clone()).map_err(OpenError::Blocks)?;
+        Ok(Self::of(blocks, &*clock))
+    }
+
+    pub(crate) fn of(blocks: Blocks, clock: &dyn Clock) -> Self {
         let sealed = blocks.span().map_or(Timestamp::MIN, |span| span.end);
-        Ok(Self {
+        let late_at = clock.running();
+        Self {
             blocks,
             progress: Mutex::new(Progress { sealed, late_at }),
-        })
+        }
     }
 
     pub(crate) fn sealed(&self) -> Timestamp {

@@ -16,6 +16,7 @@ use crate::engine::Options;
 use crate::error::QueryError;
 use crate::seen::Seen;
 use crate::span::Span;
+use crate::statistics::Tally;
 
 /// Values worked on between two looks at the clock.
 const WORK_BETWEEN_LOOKS: usize = 16 * 1024;
@@ -33,6 +34,9 @@ pub(crate) struct Query<'q> {
     read: Cell<usize>,
     /// Cells computed and still held.
     held: Cell<usize>,
+    /// Most of both at a time.
+    peak: Cell<usize>,
+    pub(crate) tally: Tally,
     work: Cell<usize>,
     /// Equal selectors over equal ranges are read once.
     loaded: RefCell<Vec<Loaded>>,
@@ -70,6 +74,8 @@ impl<'q> Query<'q> {
             notes: RefCell::default(),
             read: Cell::new(0),
             held: Cell::new(0),
+            peak: Cell::new(0),
+            tally: Tally::new(options.count),
             work: Cell::new(0),
             loaded: RefCell::default(),
         }
@@ -121,9 +127,11 @@ impl<'q> Query<'q> {
     /// Takes `cells` into account before they are made.
     pub(crate) fn hold(&self, cells: usize) -> Result<(), QueryError> {
         let held = self.held.get().saturating_add(cells);
-        if held.saturating_add(self.read.get()) > self.options.samples_max {
+        let all = held.saturating_add(self.read.get());
+        if all > self.options.samples_max {
             return Err(QueryError::TooManySamples);
         }
+        self.peak.set(self.peak.get().max(all));
         self.held.set(held);
         Ok(())
     }
@@ -168,7 +176,8 @@ impl<'q> Query<'q> {
         self.notes.borrow_mut().inform(self.text, span, what);
     }
 
-    pub(crate) fn into_notes(self) -> Notes {
-        self.notes.into_inner()
+    /// What is to be said, the samples seen by steps, and the most held at a time.
+    pub(crate) fn ended(self) -> (Notes, Vec<u64>, usize) {
+        (self.notes.into_inner(), self.tally.into_steps(), self.peak.get())
     }
 }

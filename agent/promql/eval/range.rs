@@ -26,6 +26,8 @@ pub(super) struct Ranged<'q> {
     /// How far beyond them samples are seen: before the start, and behind the end.
     beyond: (i64, i64),
     pub(super) one_name: bool,
+    /// Samples that the answers of a subquery were made of.
+    made_of: usize,
 }
 
 /// A series of a range vector.
@@ -174,6 +176,7 @@ impl<'q> Ranged<'q> {
 
 impl<'q> Eval<'q> {
     pub(super) fn ranged(self, expr: &Expr) -> Result<Ranged<'q>, QueryError> {
+        let mut made_of = 0;
         let (source, when, range, edges, one_name) = match &expr.kind {
             ExprKind::Range { selector, range } => {
                 let (before, behind) = self.beyond(selector.edges);
@@ -183,7 +186,9 @@ impl<'q> Eval<'q> {
                 (Source::Read(all), selector.when, *range, selector.edges, one_name)
             }
             ExprKind::Subquery(subquery) => {
-                let source = self.answers(subquery)?;
+                let (source, samples) = self.query.tally.aside(|| self.answers(subquery));
+                let source = source?;
+                made_of = samples;
                 (source, subquery.when, subquery.range, Edges::Plain, false)
             }
             _ => return Err(QueryError::Execution("range vector expected".to_owned())),
@@ -195,6 +200,7 @@ impl<'q> Eval<'q> {
             edges,
             beyond: self.beyond(edges),
             one_name,
+            made_of,
         })
     }
 
@@ -266,6 +272,7 @@ impl<'q> Eval<'q> {
     fn each_window(self, over: &Over, ranged: &Ranged<'_>, visit: &mut Visit<'_>) -> Result<(), QueryError> {
         let mut counters = Counters::default();
         let mut checked = false;
+        let counts = self.query.tally.is_wanted();
         let mut cells: Vec<f64> = Vec::with_capacity(self.steps.count);
         // The windows of the series before, which are those of the next where its times are the same.
         let (mut windows, mut column) = (Vec::with_capacity(self.steps.count), None);
@@ -288,6 +295,9 @@ impl<'q> Eval<'q> {
                 };
                 let there = !window.values.is_empty();
                 any |= there;
+                if counts {
+                    self.query.tally.add(step, window.values.len());
+                }
                 let value = there
                     .then(|| (over.run)(&window, over.scalars.at(step)))
                     .flatten();
@@ -337,9 +347,10 @@ impl<'q> Eval<'q> {
         let mut present = vec![false; self.steps.count];
         ranged.each_series(|sampled| {
             self.query.worked(sampled.times.len())?;
-            let mut slots = present.iter_mut();
+            let mut slots = present.iter_mut().enumerate();
             ranged.windows(sampled.times, |_, samples| {
-                if let Some(slot) = slots.next() {
+                if let Some((step, slot)) = slots.next() {
+                    self.query.tally.add(step, samples.len());
                     *slot |= !samples.is_empty();
                 }
             });
@@ -352,8 +363,13 @@ impl<'q> Eval<'q> {
     pub(crate) fn samples(self, expr: &Expr) -> Result<Vec<Samples>, QueryError> {
         let ranged = self.ranged(expr.bare())?;
         let mut rows = Vec::new();
+        let is_read = matches!(ranged.source, Source::Read(_));
+        self.query.tally.add(0, ranged.made_of);
         ranged.each_series(|sampled| {
             ranged.windows(sampled.times, |until, samples| {
+                if is_read {
+                    self.query.tally.add(0, samples.len());
+                }
                 let times = sampled.times.get(samples.clone());
                 let values = sampled.values.get(samples);
                 let (Some(times @ [_, ..]), Some(values)) = (times, values) else {

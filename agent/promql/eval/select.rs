@@ -142,6 +142,7 @@ impl<'q> Eval<'q> {
                         .and_then(|nth| read(&one, nth))
                         .unwrap_or(HOLE)
                 }));
+                self.tally(&cells);
                 visit(one.candidate, &cells)
             })
         })
@@ -192,12 +193,21 @@ impl<'q> Eval<'q> {
             self.query.worked(self.steps.count + series.values.len())?;
             let samples = series.times.iter().copied().zip(series.values.iter().copied());
             let samples: Vec<(Timestamp, f64)> = samples.filter(|(_, value)| !is_stale(*value)).collect();
-            let cells = looks
-                .times()
-                .map(|look| smooth(&samples, look, lookback).unwrap_or(HOLE));
+            let cells = looks.times().map(|look| smooth(&samples, look, lookback));
+            let cells: Vec<f64> = cells.map(|cell| cell.unwrap_or(HOLE)).collect();
+            self.tally(&cells);
             grid.push(Head::new(series.labels.clone()), cells);
         }
         Ok(grid)
+    }
+
+    /// Each cell is a sample that was seen.
+    fn tally(self, cells: &[f64]) {
+        if self.query.tally.is_wanted() {
+            for (step, _) in cells.iter().enumerate().filter(|(_, cell)| !is_hole(**cell)) {
+                self.query.tally.add(step, 1);
+            }
+        }
     }
 
     /// Whether all series of a selector are of one metric.

@@ -11,6 +11,7 @@ mod failing;
 mod feeding;
 mod forgetting;
 mod harness;
+mod looking;
 mod naive;
 mod provisional;
 mod reading;
