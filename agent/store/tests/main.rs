@@ -6,11 +6,13 @@
     reason = "a test that cannot go on says so by failing"
 )]
 
+mod clock;
 mod disk;
 mod failing;
 mod feeding;
 mod forgetting;
 mod harness;
+mod killing;
 mod naive;
 mod provisional;
 mod reading;
@@ -18,3 +20,4 @@ mod refusing;
 mod restart;
 mod sealing;
 mod staleness;
+mod wounds;
