@@ -11,6 +11,7 @@ mod disk;
 mod failing;
 mod feeding;
 mod forgetting;
+mod full;
 mod harness;
 mod killing;
 mod naive;
