@@ -32,6 +32,7 @@ mod index;
 mod keep;
 mod latest;
 mod lean;
+mod lock;
 mod look;
 mod maintain;
 mod packed;

@@ -366,6 +366,7 @@ impl<'q> Eval<'q> {
         let is_read = matches!(ranged.source, Source::Read(_));
         self.query.tally.add(0, ranged.made_of);
         ranged.each_series(|sampled| {
+            self.query.hold(sampled.values.len())?;
             ranged.windows(sampled.times, |until, samples| {
                 if is_read {
                     self.query.tally.add(0, samples.len());
