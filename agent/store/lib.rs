@@ -38,6 +38,7 @@ mod maintain;
 mod packed;
 mod pairs;
 mod parts;
+mod picked;
 mod postings;
 mod provisional;
 mod read;
