@@ -1,5 +1,6 @@
 //! The folder of all blocks: opens it, reads across it, seals into it.
 
+mod aside;
 mod look;
 mod maintain;
 mod start;
@@ -46,6 +47,9 @@ pub struct Counts {
     pub samples: u64,
     /// Blocks set aside as broken.
     pub broken: u64,
+    /// Broken blocks that are on disk now, also from before, and those that were let go.
+    pub aside: u64,
+    pub aside_removed: u64,
     /// Blocks left out because the disk would not read them when the folder was opened.
     pub unreadable: u64,
     /// Chunks of native histograms, and of other encodings than ours, that readers passed over.
@@ -60,6 +64,8 @@ pub struct Counts {
 #[derive(Default)]
 struct Tally {
     broken: AtomicU64,
+    aside: AtomicU64,
+    aside_removed: AtomicU64,
     unreadable: AtomicU64,
     /// Of blocks that have gone meanwhile.
     foreign_chunks: AtomicU64,
@@ -265,6 +271,8 @@ impl Blocks {
             series: sum(|block| block.meta.stats.num_series),
             samples: sum(|block| block.meta.stats.num_samples),
             broken: of(&self.tally.broken),
+            aside: of(&self.tally.aside),
+            aside_removed: of(&self.tally.aside_removed),
             unreadable: of(&self.tally.unreadable),
             foreign_chunks: of(&self.tally.foreign_chunks) + sum(Block::foreign_chunks),
             written: of(&self.tally.written),

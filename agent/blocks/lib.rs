@@ -7,7 +7,8 @@
 //! * **A block is there or it is not.** It is written beside its name, synced, and renamed last; what a crash leaves
 //!   half-made goes at the next start. What takes the place of others says so, and those go once it is safe.
 //! * **A broken block stops nobody.** What is wrong with it is said once with the file and the place, the folder is
-//!   set aside as `<ulid>.broken`, and the rest goes on. Every byte is behind a checksum that is looked at before it
+//!   set aside as `<ulid>.broken`, and the rest goes on; three of those are kept at most, for as long as the
+//!   retention. Every byte is behind a checksum that is looked at before it
 //!   is believed, and every length is held against its file before memory is asked for.
 //! * **Memory** is a byte or two for a series, not the samples: the kernel's page cache is the cache. Reading takes
 //!   what is answered and a few pages; writing and compacting take the distinct label texts, twelve bytes for each

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::selection::Scan;
 use crate::{Kind, Labels, Matcher, Selection, Timestamp, is_stale};
 
 /// Samples with `after < time <= until`: left-open, as PromQL has been since Prometheus 3.0.
@@ -95,6 +96,19 @@ pub trait Select: Send + Sync {
         samples_max: usize,
     ) -> Result<Selection, SelectError> {
         self.select(matchers, range, samples_max).map(Selection::from)
+    }
+
+    /// The same for those who need each series only once, and no sample again.
+    ///
+    /// # Errors
+    /// See [`SelectError`].
+    fn scan(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        samples_max: usize,
+    ) -> Result<Box<dyn Scan + '_>, SelectError> {
+        Ok(Box::new(self.selection(matchers, range, samples_max)?))
     }
 
     /// Label sets only. No matchers is everything.

@@ -1,9 +1,10 @@
 //! What a query reads, in few allocations: one list of label sets, one buffer of values, and each column of times once.
 
+use std::ops::ControlFlow;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use crate::{Labels, Series, Timestamp};
+use crate::{Labels, SelectError, Series, Timestamp};
 
 /// Series with their samples, sorted by labels.
 ///
@@ -28,13 +29,13 @@ struct Spot {
     staleness: Option<Duration>,
 }
 
-/// One series of a selection.
+/// One series of a selection or a scan.
 #[derive(Clone, Copy, Debug)]
 pub struct One<'s> {
     /// Its place in [`Selection::candidates`].
     pub candidate: usize,
     pub labels: &'s Labels,
-    /// Two series of a selection with the same column have the same times.
+    /// Two series with the same column have the same times.
     pub column: usize,
     pub times: &'s [Timestamp],
     pub values: &'s [f64],
@@ -109,6 +110,31 @@ impl Selection {
     #[must_use]
     pub fn into_series(self) -> Vec<Series> {
         self.iter().map(|one| one.to_series(&self.columns)).collect()
+    }
+}
+
+/// Series that are read one after the other, in whatever order is the quickest.
+pub trait Scan {
+    /// As [`Selection::candidates`].
+    fn candidates(&self) -> &Arc<[Labels]>;
+
+    /// Calls `visit` with each series that has samples, once, until it says that it has enough.
+    ///
+    /// # Errors
+    /// See [`SelectError`].
+    fn each(&mut self, visit: &mut dyn FnMut(One<'_>) -> ControlFlow<()>) -> Result<(), SelectError>;
+}
+
+impl Scan for Selection {
+    fn candidates(&self) -> &Arc<[Labels]> {
+        &self.candidates
+    }
+
+    fn each(&mut self, visit: &mut dyn FnMut(One<'_>) -> ControlFlow<()>) -> Result<(), SelectError> {
+        // Whoever has enough has no error.
+        match self.iter().try_for_each(visit) {
+            ControlFlow::Continue(()) | ControlFlow::Break(()) => Ok(()),
+        }
     }
 }
 

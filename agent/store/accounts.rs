@@ -64,6 +64,9 @@ pub(crate) struct WalAccounts {
     pub(crate) sync_seconds: Histogram,
     pub(crate) restored: IntCounter,
     pub(crate) corrupt: IntCounter,
+    pub(crate) lost: IntCounterVec,
+    pub(crate) missing_segments: IntCounter,
+    pub(crate) refused: IntCounter,
     pub(crate) removed_segments: IntCounterVec,
 }
 
@@ -192,6 +195,7 @@ pub(crate) struct SealingAccounts {
     bytes: Gauge,
     samples: Gauge,
     broken: Gauge,
+    broken_removed: IntCounter,
     compactions: IntCounter,
     compactions_failed: IntCounter,
     expired: IntCounter,
@@ -215,7 +219,11 @@ impl SealingAccounts {
             samples: g("skopos_store_blocks_samples", "Samples in the blocks on disk."),
             broken: g(
                 "skopos_store_broken_blocks",
-                "Blocks set aside since the start because they cannot be read.",
+                "Blocks that cannot be read: set aside as <ulid>.broken, or left out until the next start.",
+            ),
+            broken_removed: c(
+                "skopos_store_broken_blocks_removed_total",
+                "Blocks set aside as <ulid>.broken that were let go: more than three, or older than the retention.",
             ),
             compactions: c(
                 "skopos_store_compactions_total",
@@ -236,11 +244,12 @@ impl SealingAccounts {
         self.blocks.set(counts.blocks as f64);
         self.bytes.set(counts.bytes as f64);
         self.samples.set(counts.samples as f64);
-        self.broken.set((counts.broken + counts.unreadable) as f64);
+        self.broken.set((counts.aside + counts.unreadable) as f64);
         for (counter, now) in [
             (&self.compactions, counts.compacted),
             (&self.compactions_failed, counts.compactions_failed),
             (&self.expired, counts.dropped),
+            (&self.broken_removed, counts.aside_removed),
         ] {
             counter.inc_by(now.saturating_sub(counter.get()));
         }
@@ -276,6 +285,18 @@ impl WalAccounts {
             corrupt: c(
                 "skopos_store_wal_corrupt_total",
                 "Places in the write-ahead log from which the rest of a file could not be read.",
+            ),
+            lost: cs(
+                "skopos_store_wal_lost_bytes_total",
+                "Bytes of the write-ahead log that could not be read at start: a torn end, or what follows a broken place.",
+            ),
+            missing_segments: c(
+                "skopos_store_wal_missing_segments_total",
+                "Files of the write-ahead log that were not there at start, though older ones were.",
+            ),
+            refused: c(
+                "skopos_store_wal_refused_samples_total",
+                "Samples in the write-ahead log whose series the limits no longer let in at start.",
             ),
             removed_segments: cs(
                 "skopos_store_wal_removed_segments_total",

@@ -74,7 +74,7 @@ impl Store {
             .min()
             .zip(both().map(|(_, last)| last).max());
         let count = blocks.counts().blocks;
-        store.sealing = Some(Sealing::of(blocks, &*clock));
+        store.sealing = Some(Sealing::of(blocks, None, &*clock));
         Ok(Look {
             samples: Arc::new(store),
             span,

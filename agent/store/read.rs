@@ -4,7 +4,7 @@
 //! same times get the very same time column.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use hashbrown::HashMap;
@@ -83,6 +83,8 @@ pub(crate) struct Reader<'a> {
     /// The key and column of the series before, which are mostly those of the next.
     previous: Option<(Box<[u32]>, usize)>,
     positions: Vec<Option<usize>>,
+    /// Of each block: which of a group's times are in the range.
+    inside: Vec<(u32, Range<usize>)>,
 }
 
 impl<'a> Reader<'a> {
@@ -95,6 +97,7 @@ impl<'a> Reader<'a> {
             key: Vec::new(),
             previous: None,
             positions: Vec::new(),
+            inside: vec![(u32::MAX, 0..0); view.blocks.len()],
         }
     }
 
@@ -102,12 +105,15 @@ impl<'a> Reader<'a> {
     pub(crate) fn read(&mut self, series: SeriesRef, out: &mut Vec<f64>) -> Option<usize> {
         let before = out.len();
         self.key.clear();
-        for block in &self.view.blocks {
+        for (block, (group, inside_group)) in self.view.blocks.iter().zip(&mut self.inside) {
             let column = block.column(series);
             self.key
                 .push(column.as_ref().map_or(u32::MAX, |column| column.group));
             if let Some(column) = column {
-                column.read(inside(&column, self.view.range), out);
+                if *group != column.group {
+                    (*group, *inside_group) = (column.group, inside(&column, self.view.range));
+                }
+                column.read(inside_group.clone(), out);
             }
         }
         self.shaped.positions(series, &mut self.positions);
@@ -126,8 +132,14 @@ impl<'a> Reader<'a> {
     }
 
     /// Times by the number that [`Self::read`] told.
-    pub(crate) fn times(&self, column: usize) -> Times {
-        self.columns.get(column).cloned().unwrap_or_default()
+    pub(crate) fn times(&self, column: usize) -> &Times {
+        static NONE: LazyLock<Times> = LazyLock::new(Times::default);
+        self.columns.get(column).unwrap_or_else(|| &NONE)
+    }
+
+    /// How many such numbers there are.
+    pub(crate) fn columns(&self) -> usize {
+        self.columns.len()
     }
 
     fn column(&mut self, series: SeriesRef) -> usize {

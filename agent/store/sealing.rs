@@ -5,6 +5,7 @@
 //! Samples go from memory only once their block is safe, and then just those that are in it: readers find each in one
 //! of the two, or for a moment in both.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use parking_lot::Mutex;
 use crate::config::Config;
 use crate::read::View;
 use crate::select::{Readers, joined};
+use crate::selection::Selections;
 use crate::store::{OpenError, Store};
 use crate::target::Target;
 
@@ -25,11 +27,15 @@ use crate::target::Target;
 const PATIENCE: Duration = Duration::from_hours(1);
 /// Between two seals of windows that have a block already.
 const LATE_PAUSE: Duration = Duration::from_mins(10);
+/// After a window could not be written: a disk that is full is not filled again every minute.
+const REST: Duration = Duration::from_mins(10);
 
 /// The blocks on disk behind the memory.
 pub(crate) struct Sealing {
     pub(crate) blocks: Blocks,
     progress: Mutex<Progress>,
+    /// None where the folder is only looked at.
+    _lock: Option<File>,
 }
 
 #[derive(Clone, Copy)]
@@ -38,6 +44,8 @@ struct Progress {
     sealed: Timestamp,
     /// When a window was last sealed again, by the clock that never jumps.
     late_at: Duration,
+    /// After a failure: not before, by the same clock.
+    rest_until: Duration,
 }
 
 /// What one call of [`Store::seal`] did, for whoever calls to say.
@@ -52,21 +60,30 @@ pub struct Sealed {
 }
 
 impl Sealing {
-    pub(crate) fn open(folder: &Path, config: &Config, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+    pub(crate) fn open(
+        folder: &Path,
+        lock: File,
+        config: &Config,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OpenError> {
         let limits = Limits {
             retention: config.retention.time,
             bytes_max: (config.retention.size > 0).then_some(config.retention.size),
         };
         let blocks = Blocks::open(folder, limits, clock.clone()).map_err(OpenError::Blocks)?;
-        Ok(Self::of(blocks, &*clock))
+        Ok(Self::of(blocks, Some(lock), &*clock))
     }
 
-    pub(crate) fn of(blocks: Blocks, clock: &dyn Clock) -> Self {
-        let sealed = blocks.span().map_or(Timestamp::MIN, |span| span.end);
-        let late_at = clock.running();
+    pub(crate) fn of(blocks: Blocks, lock: Option<File>, clock: &dyn Clock) -> Self {
+        let progress = Progress {
+            sealed: blocks.span().map_or(Timestamp::MIN, |span| span.end),
+            late_at: clock.running(),
+            rest_until: Duration::ZERO,
+        };
         Self {
             blocks,
-            progress: Mutex::new(Progress { sealed, late_at }),
+            progress: Mutex::new(progress),
+            _lock: lock,
         }
     }
 
@@ -78,7 +95,8 @@ impl Sealing {
 impl Store {
     /// Writes a window that is over as a block on disk, lets go of it in memory and in the log, and tends the blocks
     /// there are: one window and one compaction a call. Call it about once a minute, from one thread that may be busy
-    /// for as long as that takes. Where there are no blocks it does nothing.
+    /// for as long as that takes. Where there are no blocks it does nothing. A window that could not be written stays
+    /// in memory and in the log, and is tried again after ten minutes.
     pub fn seal(&self) -> Sealed {
         let mut done = Sealed::default();
         let Some(sealing) = &self.sealing else { return done };
@@ -90,6 +108,7 @@ impl Store {
                 }
                 Err(error) => {
                     self.accounts.sealing.failures.inc();
+                    sealing.progress.lock().rest_until = self.clock.running() + REST;
                     done.failed = Some(error);
                 }
             }
@@ -105,8 +124,11 @@ impl Store {
         if span.end > self.clock.now() - PATIENCE {
             return None;
         }
-        let progress = *sealing.progress.lock();
-        let waits = self.clock.running().saturating_sub(progress.late_at) < LATE_PAUSE;
+        let (progress, running) = (*sealing.progress.lock(), self.clock.running());
+        if running < progress.rest_until {
+            return None;
+        }
+        let waits = running.saturating_sub(progress.late_at) < LATE_PAUSE;
         let is_late = span.end <= progress.sealed;
         (!is_late || !waits).then_some(span)
     }
@@ -127,8 +149,9 @@ impl Store {
             .map(|(id, target)| (*id, View::samples(target, range)))
             .collect();
         let mut readers = Readers::new(&views);
-        let picks = self.selections.all(&self.index);
-        let written = sealing.blocks.write(span, joined(&picks, &mut readers))?;
+        let picks = Selections::all(&self.index).flatten();
+        let all = joined(picks, &mut readers);
+        let written = sealing.blocks.write(span, all)?;
         drop(readers);
         for (id, target) in &targets {
             if let Some(view) = views.get(id) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use blocks::Blocks;
 use hashbrown::HashMap;
 use model::select::{Last, Latest};
-use model::selection::Filling;
+use model::selection::{Filling, Scan};
 use model::{
     Labels, Matcher, Metadata, Select, SelectError, Selection, Series, SeriesRef, TargetRef, TimeRange,
     Timestamp, is_stale,
@@ -14,9 +14,10 @@ use model::{
 
 use crate::config::History;
 use crate::latest::Rounds;
+use crate::picked::{Pick, Picked, Spot};
 use crate::read::{Reader, Times, Values, View, join};
 use crate::reference;
-use crate::selection::{Pick, Picked};
+use crate::scan::Scanned;
 use crate::store::Store;
 use crate::target::{LOOKUP, Target};
 
@@ -51,17 +52,40 @@ impl Select for Store {
         Ok(merged(older, found.into_series(), |series| &series.labels, continued).into())
     }
 
+    fn scan(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        samples_max: usize,
+    ) -> Result<Box<dyn Scan + '_>, SelectError> {
+        let picked = self.selections.pick(&self.index, matchers)?;
+        let is_apart = picked.labels.len() == picked.series.len();
+        if is_apart && self.config.history == History::Full {
+            let mut views = Vec::new();
+            self.each_target(&picked, |target, series| {
+                views.push((target.map(|target| View::new(target, range)), series.len()));
+                Ok(())
+            })?;
+            // Looked at after the memory: what goes from there from now on, the views still hold.
+            if self.blocks_behind(range).is_none() {
+                return Ok(Box::new(Scanned::new(picked, views, samples_max)));
+            }
+        }
+        Ok(Box::new(self.selection(matchers, range, samples_max)?))
+    }
+
     fn labels(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<Labels>, SelectError> {
         let picked = self.selections.pick(&self.index, matchers)?;
         let mut there = vec![false; picked.labels.len()];
         self.each_target(&picked, |target, series| {
+            let Some(target) = target else { return Ok(()) };
             let view = View::new(target, range);
             let mut reader = Reader::new(&view);
-            for (series, place) in series {
-                if let Some(there) = there.get_mut(*place as usize).filter(|there| !**there) {
+            for spot in series {
+                if let Some(there) = there.get_mut(spot.place as usize).filter(|there| !**there) {
                     *there = match self.config.history {
-                        History::Full => reader.any(*series),
-                        History::None => last(target, &view, *series).next().is_some(),
+                        History::Full => reader.any(spot.series),
+                        History::None => last(target, &view, spot.series).next().is_some(),
                     };
                 }
             }
@@ -136,6 +160,7 @@ impl Store {
         let picked = self.selections.pick(&self.index, matchers)?;
         let mut filling = Selection::of(picked.labels.clone());
         self.each_target(&picked, |target, series| {
+            let Some(target) = target else { return Ok(()) };
             let view = View::new(target, range);
             match self.config.history {
                 History::Full => read(&view, series, &mut filling),
@@ -149,52 +174,50 @@ impl Store {
         Ok(filling.done())
     }
 
-    /// Calls `visit` with each target and the series of it that were picked.
+    /// Calls `visit` with each target, if it is still there, and the series of it that were picked.
     fn each_target(
         &self,
         picked: &Picked,
-        mut visit: impl FnMut(&Target, &[(SeriesRef, u32)]) -> Result<(), SelectError>,
+        mut visit: impl FnMut(Option<&Target>, &[Spot]) -> Result<(), SelectError>,
     ) -> Result<(), SelectError> {
-        let of = |(series, _): &(SeriesRef, u32)| reference::target(*series);
+        let of = |spot: &Spot| reference::target(spot.series);
         let runs = || picked.series.chunk_by(|one, next| of(one) == of(next));
         // Together, so that nobody waits for the list while samples are read.
         let targets: Vec<Option<Arc<Target>>> = {
             let known = self.targets.read();
-            let find = |run: &[(SeriesRef, u32)]| known.by_id.get(&of(run.first()?)).cloned();
+            let find = |run: &[Spot]| known.by_id.get(&of(run.first()?)).cloned();
             runs().map(find).collect()
         };
-        let known = targets.iter().zip(runs());
-        known
-            .filter_map(|(target, run)| Some((target.as_deref()?, run)))
-            .try_for_each(|(target, run)| visit(target, run))
+        let mut known = targets.iter().zip(runs());
+        known.try_for_each(|(target, run)| visit(target.as_deref(), run))
     }
 }
 
 /// Adds the samples of some series of a target.
-fn read(view: &View, series: &[(SeriesRef, u32)], filling: &mut Filling) {
+fn read(view: &View, series: &[Spot], filling: &mut Filling) {
     let mut reader = Reader::new(view);
     // The numbers by which the selection names the reader's columns.
     let mut columns: Vec<usize> = Vec::new();
-    for (series, place) in series {
-        let place = *place as usize;
+    for spot in series {
+        let place = spot.place as usize;
         if let Some(known) = filling.known(place) {
             let mut values = Vec::new();
-            if let Some(column) = reader.read(*series, &mut values) {
+            if let Some(column) = reader.read(spot.series, &mut values) {
                 join_into(
                     filling,
                     place,
                     view,
                     Some(known),
-                    (reader.times(column), values.into()),
+                    (reader.times(column).clone(), values.into()),
                 );
             }
             continue;
         }
-        let Some(column) = reader.read(*series, filling.values()) else {
+        let Some(column) = reader.read(spot.series, filling.values()) else {
             continue;
         };
         while columns.len() <= column {
-            let next = filling.column(reader.times(columns.len()));
+            let next = filling.column(reader.times(columns.len()).clone());
             columns.push(next);
         }
         if let Some(column) = columns.get(column) {
@@ -204,10 +227,10 @@ fn read(view: &View, series: &[(SeriesRef, u32)], filling: &mut Filling) {
 }
 
 /// The same where no history is kept: the last values of a target are all there is.
-fn read_last(target: &Target, view: &View, series: &[(SeriesRef, u32)], filling: &mut Filling) {
-    for (series, place) in series {
-        let place = *place as usize;
-        let (times, values): (Vec<_>, Vec<_>) = last(target, view, *series).unzip();
+fn read_last(target: &Target, view: &View, series: &[Spot], filling: &mut Filling) {
+    for spot in series {
+        let place = spot.place as usize;
+        let (times, values): (Vec<_>, Vec<_>) = last(target, view, spot.series).unzip();
         if times.is_empty() {
             continue;
         }
@@ -292,12 +315,15 @@ fn continued(older: Series, newer: Series) -> Series {
 }
 
 /// The series of picks that have samples; those of several targets that say the same labels are one.
-pub(crate) fn joined<'a>(picks: &'a [Pick], readers: &'a mut Readers<'_>) -> impl Iterator<Item = Series> {
-    let mut picks = picks.iter().peekable();
+pub(crate) fn joined<'a>(
+    picks: impl Iterator<Item = Pick> + 'a,
+    readers: &'a mut Readers<'_>,
+) -> impl Iterator<Item = Series> {
+    let mut picks = picks.peekable();
     std::iter::from_fn(move || {
         let mut found: Option<Series> = None;
         loop {
-            let same = |pick: &&Pick| found.is_none() || pick.repeats;
+            let same = |pick: &Pick| found.is_none() || pick.repeats;
             let Some(pick) = picks.next_if(same) else {
                 return found;
             };
@@ -310,7 +336,7 @@ pub(crate) fn joined<'a>(picks: &'a [Pick], readers: &'a mut Readers<'_>) -> imp
                     Series { times, values, ..one }
                 }
                 None => Series {
-                    labels: pick.labels.clone(),
+                    labels: pick.labels,
                     times,
                     values,
                     staleness: None,
@@ -339,6 +365,6 @@ impl<'a> Readers<'a> {
         let reader = self.by_target.get_mut(&reference::target(series))?;
         self.values.clear();
         let column = reader.read(series, &mut self.values)?;
-        Some((reader.times(column), self.values.as_slice().into()))
+        Some((reader.times(column).clone(), self.values.as_slice().into()))
     }
 }

@@ -18,6 +18,7 @@ use crate::config::{Config, History};
 use crate::exemplars::Ring;
 use crate::families::Families;
 use crate::index::Index;
+use crate::lock;
 use crate::reference::TARGETS_MAX;
 use crate::sealing::Sealing;
 use crate::selection::Selections;
@@ -62,6 +63,8 @@ pub enum OpenError {
     Folder { path: PathBuf, source: io::Error },
     #[error("reading {}", path.display())]
     Read { path: PathBuf, source: io::Error },
+    #[error("{} is in use by another process, a skopos or a Prometheus; stop it, or choose another folder", path.display())]
+    InUse { path: PathBuf },
     #[error("opening the blocks")]
     Blocks(#[source] blocks::Error),
     #[error("{} has format {format}, written by a newer version", path.display())]
@@ -90,8 +93,9 @@ impl Store {
     ) -> Result<Arc<Self>, OpenError> {
         let sealing = match config.history {
             History::Full => {
+                let lock = lock::take(folder)?;
                 adopt_log(folder).map_err(|source| OpenError::new(&folder.join(LOG_BEFORE), source))?;
-                Some(Sealing::open(folder, &config, clock.clone())?)
+                Some(Sealing::open(folder, lock, &config, clock.clone())?)
             }
             History::None => None,
         };

@@ -45,6 +45,7 @@ impl Blocks {
         let Some(mut care) = self.care.try_lock() else {
             return Done::default();
         };
+        self.tend_aside();
         let mut done = Done {
             dropped: self.expire(),
             ..Done::default()

@@ -14,7 +14,6 @@ use crate::write::UNFINISHED;
 
 /// What is about to go has this behind its name, as in Prometheus.
 const GOING: &str = ".tmp-for-deletion";
-const BROKEN: &str = ".broken";
 
 impl Blocks {
     pub(crate) fn start(&self) -> Result<(), Error> {
@@ -36,6 +35,7 @@ impl Blocks {
         opened.sort_by_key(|block| (block.meta.min_time, block.meta.ulid));
         *self.all.write() = opened;
         self.remove_replaced();
+        self.tend_aside();
         Ok(())
     }
 
@@ -49,9 +49,7 @@ impl Blocks {
             Err(error) => error,
         };
         if error.stays() {
-            self.tally.broken.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(%error, "a block is broken and set aside as {ulid}{BROKEN}");
-            said("a broken block is not set aside", set_aside(path));
+            self.set_aside(path, &error);
         } else {
             self.tally.unreadable.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(%error, "a block cannot be read and is left out");
@@ -117,20 +115,14 @@ fn is_leftover(name: &str) -> bool {
     stem.is_some_and(|stem| stem.parse::<Ulid>().is_ok())
 }
 
-fn set_aside(path: &Path) -> Result<(), Error> {
-    let aside = beside(path, BROKEN);
-    durable::remove(&aside)?;
-    durable::rename(path, &aside)
-}
-
-fn beside(path: &Path, ending: &str) -> PathBuf {
+pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()
 }
 
 /// The next start tries again.
-fn said(what: &str, done: Result<(), Error>) {
+pub(crate) fn said(what: &str, done: Result<(), Error>) {
     if let Err(error) = done {
         tracing::warn!(%error, "{what}");
     }

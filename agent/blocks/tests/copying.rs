@@ -1,5 +1,7 @@
 //! Blocks go to another replica, and are looked at before they count.
 
+use std::io::{ErrorKind, Read};
+
 use blocks::{Blocks, Error, Listing};
 
 use crate::harness::{House, counters, everything, hours, write};
@@ -120,4 +122,66 @@ fn names_that_lead_elsewhere_and_wrong_sizes_are_refused() {
     assert!(matches!(incoming.finish(), Err(Error::Broken { .. })));
     assert!(matches!(blocks.open_file(ulid, "index"), Err(Error::Unknown(_))));
     assert!(house.names().is_empty());
+}
+
+/// Sends so many bytes and is gone.
+struct Dies<R>(std::io::Take<R>);
+
+impl<R: Read> Read for Dies<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self.0.read(buffer)? {
+            0 => Err(ErrorKind::ConnectionReset.into()),
+            bytes => Ok(bytes),
+        }
+    }
+}
+
+#[test]
+fn a_peer_that_dies_on_the_way_leaves_nothing_and_the_next_try_is_as_good() {
+    let (here, there) = (House::new(), House::new());
+    let (from, to) = (here.open(), there.open());
+    write(&from, 0..=2, counters(20, hours(0, 2), 15_000));
+    let listing = from.snapshot().remove(0);
+    let ulid = listing.meta.ulid;
+    for (last, bytes) in &listing.files {
+        for share in [0, 1, 2] {
+            let mut incoming = to.receive(ulid).expect("begun");
+            for (name, bytes) in listing.files.iter().take_while(|(name, _)| *name != last) {
+                let mut file = from.open_file(ulid, name).expect("opened");
+                incoming.file(name, *bytes, &mut file).expect("taken");
+            }
+            let file = from.open_file(ulid, last).expect("opened");
+            // All but the last byte is the most that can be missing.
+            let mut dies = Dies(file.take((*bytes - 1) * share / 2));
+            let error = incoming.file(last, *bytes, &mut dies).expect_err("it died");
+            assert!(matches!(error, Error::Io { .. }), "{error}");
+            drop(incoming);
+            assert!(there.names().is_empty(), "{:?}", there.names());
+            assert!(to.all().is_empty());
+        }
+    }
+    send(&from, &to, &listing).expect("taken");
+    assert_eq!(everything(&to), everything(&from));
+}
+
+#[test]
+fn what_was_half_received_when_this_process_died_goes_at_the_next_start() {
+    let (here, there) = (House::new(), House::new());
+    let (from, to) = (here.open(), there.open());
+    write(&from, 0..=2, counters(20, hours(0, 2), 15_000));
+    let listing = from.snapshot().remove(0);
+    for files in 0..listing.files.len() {
+        let mut incoming = to.receive(listing.meta.ulid).expect("begun");
+        for (name, bytes) in listing.files.iter().take(files) {
+            let mut file = from.open_file(listing.meta.ulid, name).expect("opened");
+            incoming.file(name, *bytes, &mut file).expect("taken");
+        }
+        // As `kill -9` has it: nothing is tidied up.
+        std::mem::forget(incoming);
+        assert_eq!(there.names().len(), 1, "{:?}", there.names());
+        assert!(there.open().all().is_empty());
+        assert!(there.names().is_empty(), "{:?}", there.names());
+    }
+    send(&from, &there.open(), &listing).expect("taken");
+    assert_eq!(everything(&there.open()), everything(&from));
 }

@@ -102,7 +102,8 @@ fn a_broken_new_block_leaves_the_old_ones_in_place() {
     assert!(parents.iter().all(|parent| names.contains(parent)));
     assert!(names.contains(&format!("{made}.broken")));
     assert_eq!(blocks.counts().broken, 1);
-    assert_eq!(house.open().counts().broken, 0, "said once");
+    let again = house.open().counts();
+    assert_eq!((again.broken, again.aside), (0, 1), "said once, and counted");
 }
 
 #[test]
@@ -127,4 +128,37 @@ fn a_block_under_another_name_is_set_aside() {
     let other = house.path().join("01ARZ3NDEKTSV4RRFFQ69G5FAV");
     fs::rename(house.path().join(meta.ulid.to_string()), other).expect("renamed");
     assert_eq!(house.open().counts().broken, 1);
+}
+
+/// Sets a block of these two hours aside, and gives what its folder is called then.
+fn broken(house: &House, start: i64) -> String {
+    house.clock.set(start + 3);
+    let meta = write(
+        &house.open(),
+        start..=start + 2,
+        counters(2, hours(start, start + 2), 60_000),
+    );
+    fs::remove_file(house.path().join(meta.ulid.to_string()).join("index")).expect("removed");
+    assert_eq!(house.open().counts().broken, 1);
+    format!("{}.broken", meta.ulid)
+}
+
+#[test]
+fn of_the_blocks_set_aside_three_stay_and_none_longer_than_the_retention() {
+    let mut house = House::new();
+    house.limits.retention = std::time::Duration::from_hours(100);
+    let mut names: Vec<String> = [0, 2, 4].map(|start| broken(&house, start)).into();
+    assert_eq!(house.names(), names);
+    names.push(broken(&house, 6));
+    assert_eq!(house.names(), names[1..], "the oldest went");
+    // A clock that jumps takes none of them, newer samples do.
+    write(&house.open(), 8..=10, counters(1, hours(8, 10), 60_000));
+    house.clock.set(10_000);
+    let blocks = house.open();
+    blocks.maintain();
+    assert_eq!((blocks.counts().aside, blocks.counts().aside_removed), (3, 0));
+    write(&blocks, 106..=108, counters(1, hours(106, 108), 60_000));
+    blocks.maintain();
+    assert_eq!((blocks.counts().aside, blocks.counts().aside_removed), (1, 2));
+    assert!(house.names().contains(&names[3]));
 }

@@ -167,7 +167,7 @@ impl Eval<'_> {
         }
     }
 
-    fn folded(self, op: Aggregation, rows: &Rows, grouping: &Grouping) -> Result<Grid, QueryError> {
+    fn folded(self, op: Aggregation, rows: &Rows<'_>, grouping: &Grouping) -> Result<Grid, QueryError> {
         match op {
             Aggregation::Sum => self.fold(rows, grouping, Sum::add, Sum::value),
             Aggregation::Avg => self.fold(rows, grouping, Mean::add, Mean::value),
@@ -195,7 +195,7 @@ impl Eval<'_> {
     /// Feeds each group's values, step by step, to a state of its own.
     fn fold<S: Default + Clone>(
         self,
-        rows: &Rows,
+        rows: &Rows<'_>,
         grouping: &Grouping,
         add: impl Fn(&mut S, f64),
         value: impl Fn(S) -> f64,

@@ -11,15 +11,15 @@ use crate::error::QueryError;
 use crate::functions::{Date, Function, Run};
 
 /// An argument's value.
-enum Arg {
+enum Arg<'q> {
     Scalar(Vec<f64>),
     Vector(Grid),
-    Ranged(Ranged),
+    Ranged(Ranged<'q>),
     /// Taken from the expression itself.
     Text,
 }
 
-impl Eval<'_> {
+impl<'q> Eval<'q> {
     // What calls itself again holds little, so that deep expressions need little stack.
 
     pub(super) fn call(self, function: &Function, args: &[Expr]) -> Result<Value, QueryError> {
@@ -34,7 +34,7 @@ impl Eval<'_> {
         self.run(function, args, values)
     }
 
-    fn argument(self, function: &Function, arg: &Expr) -> Result<Arg, QueryError> {
+    fn argument(self, function: &Function, arg: &Expr) -> Result<Arg<'q>, QueryError> {
         match (arg.returns(), &arg.kind) {
             (Type::Matrix, _) => self.ranged(arg).map(Arg::Ranged),
             (Type::Text, _) => Ok(Arg::Text),
@@ -47,7 +47,7 @@ impl Eval<'_> {
         }
     }
 
-    fn run(self, function: &Function, args: &[Expr], values: Vec<Arg>) -> Result<Value, QueryError> {
+    fn run(self, function: &Function, args: &[Expr], values: Vec<Arg<'q>>) -> Result<Value, QueryError> {
         let (mut scalars, mut grids, mut ranges) = (Vec::new(), Vec::new(), Vec::new());
         for value in values {
             match value {

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::rc::Rc;
 use std::time::Instant;
 
+use model::selection::Scan;
 use model::{Matcher, Select, Selection, TimeRange};
 
 use super::aggregate::Groups;
@@ -108,6 +109,19 @@ impl<'q> Query<'q> {
             series: Rc::clone(&series),
         });
         Ok(series)
+    }
+
+    /// The same series, for who reads them only once.
+    pub(crate) fn scan(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<Box<dyn Scan + 'q>, QueryError> {
+        let taken = self.read.get().saturating_add(self.held.get());
+        let left = self.options.samples_max.saturating_sub(taken);
+        let scan = self.select.scan(matchers, range, left)?;
+        self.look()?;
+        Ok(scan)
     }
 
     /// Takes `cells` into account before they are made.

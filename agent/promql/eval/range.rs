@@ -1,14 +1,11 @@
 //! Functions of range vectors: a window of each series at each step, from samples or from a subquery.
 
-use std::rc::Rc;
-use std::sync::Arc;
-
-use model::{Labels, Selection, Timestamp, is_stale};
+use model::{Labels, Timestamp, is_stale};
 
 use super::grid::{Grid, HOLE, Head, is_hole, unnamed};
 use super::merge::{Meeting, merged};
 use super::notes;
-use super::select::Cursor;
+use super::select::{Cursor, Found, Visit};
 use super::{Eval, Steps};
 use crate::ast::{Edges, Expr, Kind as ExprKind, Subquery};
 use crate::error::QueryError;
@@ -19,8 +16,8 @@ use crate::span::Span;
 pub(crate) type Samples = (Labels, Vec<Timestamp>, Vec<f64>);
 
 /// A range vector: samples, and where the windows over them lie.
-pub(super) struct Ranged {
-    source: Source,
+pub(super) struct Ranged<'q> {
+    source: Source<'q>,
     /// The windows' ends.
     looks: Steps,
     /// Their length in milliseconds.
@@ -35,10 +32,10 @@ pub(super) struct Ranged {
 
 /// A series of a range vector.
 #[derive(Clone, Copy)]
-pub(super) struct Sampled<'r, 's> {
+struct Sampled<'s> {
     /// Its place among the candidates, or the rows of a subquery.
-    pub(super) candidate: usize,
-    pub(super) labels: &'r Labels,
+    candidate: usize,
+    labels: &'s Labels,
     nameless: bool,
     /// Two series with the same column have the same times.
     column: Option<usize>,
@@ -55,21 +52,21 @@ pub(super) struct Over {
     pub(super) span: Span,
 }
 
-enum Source {
-    Read(Rc<Selection>),
+enum Source<'q> {
+    Read(Found<'q>),
     /// The rows of a subquery, and the times of its steps.
     Answers(Grid, Vec<Timestamp>),
 }
 
-impl Ranged {
-    /// Calls `visit` with each series; stale markers are left out.
-    fn each_series<'r>(
-        &'r self,
-        mut visit: impl FnMut(Sampled<'r, '_>) -> Result<(), QueryError>,
+impl<'q> Ranged<'q> {
+    /// Calls `visit` with each series, in any order; stale markers are left out.
+    fn each_series(
+        &self,
+        mut visit: impl FnMut(Sampled<'_>) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
         let (mut times, mut values) = (Vec::new(), Vec::new());
         match &self.source {
-            Source::Read(all) => all.iter().try_for_each(|one| {
+            Source::Read(all) => all.each(|one| {
                 let mut sampled = Sampled {
                     candidate: one.candidate,
                     labels: one.labels,
@@ -88,7 +85,6 @@ impl Ranged {
                         }
                     }
                     (sampled.column, sampled.times, sampled.values) = (None, &times, &values);
-                    return visit(sampled);
                 }
                 visit(sampled)
             }),
@@ -115,10 +111,18 @@ impl Ranged {
         }
     }
 
-    /// The label sets that its series are of, where they are read as they are.
-    pub(super) fn candidates(&self) -> Option<&Arc<[Labels]>> {
+    /// What a row of it is called.
+    fn head(&self, row: usize) -> Option<Head> {
         match &self.source {
-            Source::Read(all) => Some(all.candidates()),
+            Source::Read(all) => all.candidates().get(row).cloned().map(Head::new),
+            Source::Answers(grid, _) => grid.heads().get(row).cloned(),
+        }
+    }
+
+    /// Its series, where they are read as they are.
+    pub(super) fn found(&self) -> Option<&Found<'q>> {
+        match &self.source {
+            Source::Read(all) => Some(all),
             Source::Answers(..) => None,
         }
     }
@@ -170,15 +174,15 @@ impl Ranged {
     }
 }
 
-impl Eval<'_> {
-    pub(super) fn ranged(self, expr: &Expr) -> Result<Ranged, QueryError> {
+impl<'q> Eval<'q> {
+    pub(super) fn ranged(self, expr: &Expr) -> Result<Ranged<'q>, QueryError> {
         let mut made_of = 0;
         let (source, when, range, edges, one_name) = match &expr.kind {
             ExprKind::Range { selector, range } => {
                 let (before, behind) = self.beyond(selector.edges);
                 let before = model::time::millis(*range).saturating_add(before);
-                let all = self.read_around(selector, before, behind)?;
-                let one_name = self.has_one_name(selector, &all);
+                let all = self.find(selector, before, behind)?;
+                let one_name = self.has_one_name(selector, all.candidates());
                 (Source::Read(all), selector.when, *range, selector.edges, one_name)
             }
             ExprKind::Subquery(subquery) => {
@@ -209,7 +213,7 @@ impl Eval<'_> {
         }
     }
 
-    fn answers(self, subquery: &Subquery) -> Result<Source, QueryError> {
+    fn answers(self, subquery: &Subquery) -> Result<Source<'q>, QueryError> {
         let steps = self.inner_steps(subquery);
         if steps.count == 0 {
             return Ok(Source::Answers(Grid::new(0), Vec::new()));
@@ -234,17 +238,16 @@ impl Eval<'_> {
         Steps::between(first, looks.last(), interval)
     }
 
-    pub(super) fn over_time(self, over: &Over, ranged: &Ranged) -> Result<Grid, QueryError> {
+    pub(super) fn over_time(self, over: &Over, ranged: &Ranged<'_>) -> Result<Grid, QueryError> {
         let mut grid = Grid::new(self.steps.count);
         grid.one_name = ranged.one_name;
         let nameless = over.kind != Kind::KeepsName;
-        self.each_over_time(over, ranged, |sampled, cells| {
+        self.each_over_time(over, ranged, |row, cells| {
             self.query.hold(self.steps.count)?;
-            let head = Head {
-                labels: sampled.labels.clone(),
-                nameless: nameless || sampled.nameless,
-            };
-            grid.push(head, cells.iter().copied());
+            if let Some(mut head) = ranged.head(row) {
+                head.nameless |= nameless;
+                grid.push(head, cells.iter().copied());
+            }
             Ok(())
         })?;
         if self.query.names().delayed || (grid.one_name && nameless) {
@@ -253,13 +256,20 @@ impl Eval<'_> {
         merged(grid, self.query.names(), Meeting::Forbidden)
     }
 
-    /// Calls `visit` with each series that has any value, and its values at each step.
+    /// Calls `visit` with the place of each series that has any value, and its values at each step.
     pub(super) fn each_over_time(
         self,
         over: &Over,
-        ranged: &Ranged,
-        mut visit: impl FnMut(Sampled<'_, '_>, &[f64]) -> Result<(), QueryError>,
+        ranged: &Ranged<'_>,
+        mut visit: impl FnMut(usize, &[f64]) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
+        match ranged.found() {
+            Some(found) => self.in_order(found, visit, |visit| self.each_window(over, ranged, visit)),
+            None => self.each_window(over, ranged, &mut visit),
+        }
+    }
+
+    fn each_window(self, over: &Over, ranged: &Ranged<'_>, visit: &mut Visit<'_>) -> Result<(), QueryError> {
         let mut counters = Counters::default();
         let mut checked = false;
         let counts = self.query.tally.is_wanted();
@@ -301,7 +311,7 @@ impl Eval<'_> {
             if !told {
                 return Ok(());
             }
-            visit(sampled, &cells)?;
+            visit(sampled.candidate, &cells)?;
             // Of one metric, one series says it.
             let is_told = ranged.one_name && counters.last.is_some();
             let named = !sampled.nameless || self.query.names().delayed;
@@ -333,7 +343,7 @@ impl Eval<'_> {
     }
 
     /// For each step, whether any series has a sample in its window.
-    pub(super) fn present_over_time(self, ranged: &Ranged) -> Result<Vec<bool>, QueryError> {
+    pub(super) fn present_over_time(self, ranged: &Ranged<'_>) -> Result<Vec<bool>, QueryError> {
         let mut present = vec![false; self.steps.count];
         ranged.each_series(|sampled| {
             self.query.worked(sampled.times.len())?;
@@ -356,6 +366,7 @@ impl Eval<'_> {
         let is_read = matches!(ranged.source, Source::Read(_));
         self.query.tally.add(0, ranged.made_of);
         ranged.each_series(|sampled| {
+            self.query.hold(sampled.values.len())?;
             ranged.windows(sampled.times, |until, samples| {
                 if is_read {
                     self.query.tally.add(0, samples.len());
@@ -371,12 +382,13 @@ impl Eval<'_> {
                         true => unnamed(sampled.labels),
                         false => sampled.labels.clone(),
                     };
-                    rows.push((labels, times, values));
+                    rows.push((sampled.candidate, (labels, times, values)));
                 }
             });
             Ok(())
         })?;
-        Ok(rows)
+        rows.sort_by_key(|(row, _)| *row);
+        Ok(rows.into_iter().map(|(_, samples)| samples).collect())
     }
 }
 

@@ -12,16 +12,16 @@ use crate::ast::{Edges, Expr, Grouping, Kind as ExprKind};
 use crate::error::QueryError;
 use crate::functions::{Kind, Run};
 
-pub(super) enum Rows {
+pub(super) enum Rows<'q> {
     /// Computed already.
     Vector(Grid),
     /// Of an instant selector.
-    Looks(Lookback),
+    Looks(Lookback<'q>),
     /// Of a function over a range selector; all are of one metric, so that they stay apart without its name.
-    Windows(Over, Ranged),
+    Windows(Over, Ranged<'q>),
 }
 
-impl Rows {
+impl Rows<'_> {
     /// Whether all are of one metric.
     pub(super) fn one_name(&self) -> bool {
         match self {
@@ -32,9 +32,9 @@ impl Rows {
     }
 }
 
-impl Eval<'_> {
+impl<'q> Eval<'q> {
     /// The rows of an instant vector.
-    pub(super) fn rows(self, expr: &Expr) -> Result<Rows, QueryError> {
+    pub(super) fn rows(self, expr: &Expr) -> Result<Rows<'q>, QueryError> {
         let bare = expr.bare();
         if !self.once_is_enough(bare) {
             self.query.look()?;
@@ -67,7 +67,7 @@ impl Eval<'_> {
     }
 
     /// The range selector among some arguments.
-    fn range_of(self, args: &[Expr]) -> Result<Option<Ranged>, QueryError> {
+    fn range_of(self, args: &[Expr]) -> Result<Option<Ranged<'q>>, QueryError> {
         let is_range = |arg: &&Expr| matches!(arg.kind, ExprKind::Range { .. });
         args.iter()
             .map(Expr::bare)
@@ -90,34 +90,34 @@ impl Eval<'_> {
     }
 
     /// The groups of all rows there may be.
-    pub(super) fn groups(self, rows: &Rows, grouping: &Grouping) -> Arc<Groups> {
-        let (list, nameless) = match rows {
+    pub(super) fn groups(self, rows: &Rows<'_>, grouping: &Grouping) -> Arc<Groups> {
+        let nobody = Arc::default();
+        let (labels, nameless) = match rows {
             Rows::Vector(grid) => return Groups::seen(grid, grouping, self.query),
-            Rows::Looks(found) => (Some(found.series.candidates()), false),
-            Rows::Windows(_, ranged) => (ranged.candidates(), true),
+            Rows::Looks(found) => (found.series.candidates(), false),
+            Rows::Windows(_, ranged) => (ranged.found().map_or(&nobody, |found| found.candidates()), true),
         };
-        Groups::of_list(list.unwrap_or(&Arc::default()), nameless, grouping, self.query)
+        Groups::of_list(labels, nameless, grouping, self.query)
     }
 
     /// Calls `visit` with the place of each row among those that have groups, and its cells.
     pub(super) fn each_row(
-        &self,
-        rows: &Rows,
+        self,
+        rows: &Rows<'_>,
         mut visit: impl FnMut(usize, &[f64]),
     ) -> Result<(), QueryError> {
+        let mut visit = |row: usize, cells: &[f64]| {
+            visit(row, cells);
+            Ok(())
+        };
         match rows {
-            Rows::Vector(grid) => grid.rows().enumerate().try_for_each(|(nth, (_, cells))| {
-                self.query.worked(cells.len())?;
-                visit(nth, cells);
-                Ok(())
-            }),
-            Rows::Looks(found) => {
-                self.each_looked_up(found, select::value, |one, cells| visit(one.candidate, cells))
+            Rows::Vector(grid) => {
+                self.query.worked(grid.cells())?;
+                let mut all = grid.rows().map(|(_, cells)| cells).enumerate();
+                all.try_for_each(|(nth, cells)| visit(nth, cells))
             }
-            Rows::Windows(over, ranged) => self.each_over_time(over, ranged, |sampled, cells| {
-                visit(sampled.candidate, cells);
-                Ok(())
-            }),
+            Rows::Looks(found) => self.each_looked_up(found, select::value, visit),
+            Rows::Windows(over, ranged) => self.each_over_time(over, ranged, visit),
         }
     }
 }

@@ -15,6 +15,11 @@ struct Shelf {
     files: BTreeMap<PathBuf, Stored>,
     room: usize,
     sync_fails: bool,
+    creating_fails: bool,
+    /// Neither cutting nor removing works.
+    shrinking_fails: bool,
+    /// From which byte on a file is not given.
+    unreadable: BTreeMap<PathBuf, usize>,
 }
 
 #[derive(Clone, Default)]
@@ -29,6 +34,24 @@ struct FakeFile {
     path: PathBuf,
 }
 
+struct BadSector;
+
+impl Read for BadSector {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::Error::other("a bad sector"))
+    }
+}
+
+impl Shelf {
+    fn may_shrink(&self) -> io::Result<()> {
+        if self.shrinking_fails {
+            Err(io::ErrorKind::ReadOnlyFilesystem.into())
+        } else {
+            Ok(())
+        }
+    }
+}
+
 impl Default for Fake {
     fn default() -> Self {
         Self::with_room(usize::MAX)
@@ -41,6 +64,9 @@ impl Fake {
             files: BTreeMap::new(),
             room,
             sync_fails: false,
+            creating_fails: false,
+            shrinking_fails: false,
+            unreadable: BTreeMap::new(),
         })))
     }
 
@@ -62,6 +88,21 @@ impl Fake {
 
     pub(crate) fn set_sync_fails(&self, fails: bool) {
         self.shelf().sync_fails = fails;
+    }
+
+    pub(crate) fn set_creating_fails(&self, fails: bool) {
+        self.shelf().creating_fails = fails;
+    }
+
+    pub(crate) fn set_shrinking_fails(&self, fails: bool) {
+        self.shelf().shrinking_fails = fails;
+    }
+
+    pub(crate) fn set_unreadable(&self, path: PathBuf, from: Option<usize>) {
+        match from {
+            Some(from) => _ = self.shelf().unreadable.insert(path, from),
+            None => _ = self.shelf().unreadable.remove(&path),
+        }
     }
 
     /// Whole contents, in the order of the names.
@@ -101,11 +142,24 @@ impl Disk for Fake {
     }
 
     fn read(&self, path: &Path) -> io::Result<Box<dyn Read>> {
-        Ok(Box::new(Cursor::new(self.shelf().files[path].bytes.clone())))
+        let shelf = self.shelf();
+        let mut bytes = shelf.files[path].bytes.clone();
+        let Some(from) = shelf.unreadable.get(path) else {
+            return Ok(Box::new(Cursor::new(bytes)));
+        };
+        bytes.truncate(*from);
+        Ok(Box::new(Cursor::new(bytes).chain(BadSector)))
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn Append>> {
-        self.shelf().files.insert(path.to_owned(), Stored::default());
+        let mut shelf = self.shelf();
+        if shelf.creating_fails {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        if shelf.files.contains_key(path) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        shelf.files.insert(path.to_owned(), Stored::default());
         Ok(Box::new(FakeFile {
             disk: self.clone(),
             path: path.to_owned(),
@@ -114,6 +168,7 @@ impl Disk for Fake {
 
     fn truncate(&self, path: &Path, length_bytes: u64) -> io::Result<()> {
         let mut shelf = self.shelf();
+        shelf.may_shrink()?;
         let stored = shelf.files.get_mut(path).expect("a file");
         stored.bytes.truncate(length_bytes as usize);
         stored.synced = stored.synced.min(stored.bytes.len());
@@ -121,7 +176,9 @@ impl Disk for Fake {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.shelf().files.remove(path);
+        let mut shelf = self.shelf();
+        shelf.may_shrink()?;
+        shelf.files.remove(path);
         Ok(())
     }
 }

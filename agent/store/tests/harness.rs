@@ -161,20 +161,25 @@ impl House {
 
     /// The value of one of our own metrics.
     pub(crate) fn metric(&self, name: &str, reason: Option<&str>) -> f64 {
-        let families = self.registry.gather();
-        let family = families.iter().find(|family| family.name() == name);
-        let metrics = family.map(|family| family.get_metric()).unwrap_or_default();
-        let wanted = metrics.iter().find(|metric| {
-            reason.is_none()
-                || metric
-                    .get_label()
-                    .iter()
-                    .any(|label| Some(label.value()) == reason)
-        });
-        wanted.map_or(0.0, |metric| {
-            metric.get_counter().get_value() + metric.get_gauge().get_value()
-        })
+        metric(&self.registry, name, reason)
     }
+}
+
+/// The value of a metric, of all reasons where none is given.
+pub(crate) fn metric(registry: &Registry, name: &str, reason: Option<&str>) -> f64 {
+    let families = registry.gather();
+    let family = families.iter().find(|family| family.name() == name);
+    let metrics = family.map(|family| family.get_metric()).unwrap_or_default();
+    let wanted = metrics.iter().filter(|metric| {
+        reason.is_none()
+            || metric
+                .get_label()
+                .iter()
+                .any(|label| Some(label.value()) == reason)
+    });
+    wanted
+        .map(|metric| metric.get_counter().get_value() + metric.get_gauge().get_value())
+        .sum()
 }
 
 impl Drop for House {
@@ -184,6 +189,11 @@ impl Drop for House {
             assert!(ledger.balances(), "{ledger:?}");
         }
     }
+}
+
+/// Whether small numbers are to be the long run's.
+pub(crate) fn long() -> bool {
+    std::env::var_os("SKOPOS_TEST_LONG").is_some()
 }
 
 /// Where segments lie on a fake disk.

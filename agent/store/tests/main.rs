@@ -6,11 +6,14 @@
     reason = "a test that cannot go on says so by failing"
 )]
 
+mod clock;
 mod disk;
 mod failing;
 mod feeding;
 mod forgetting;
+mod full;
 mod harness;
+mod killing;
 mod looking;
 mod naive;
 mod provisional;
@@ -19,3 +22,4 @@ mod refusing;
 mod restart;
 mod sealing;
 mod staleness;
+mod wounds;

@@ -161,8 +161,10 @@ fn a_broken_place_in_an_older_segment_costs_the_rest_of_that_segment_only() {
 #[test]
 fn a_log_of_the_version_before_is_read_and_gone_on_with() {
     let (house, mut bytes) = written();
-    assert_eq!(bytes[8], 2);
-    bytes[8] = 1;
+    assert_eq!(bytes[8], 3);
+    bytes[8] = 2;
+    // It had no checksum behind its header.
+    bytes.drain(12..16);
     let mut older = opened(&[(1, &bytes)]);
     assert_eq!(older.all(), house.all());
     let node = older.target("node");
@@ -177,7 +179,9 @@ fn a_log_of_the_version_before_is_read_and_gone_on_with() {
 #[test]
 fn a_log_of_a_newer_version_is_not_touched() {
     let (house, mut bytes) = written();
-    bytes[8] = 3;
+    bytes[8] = 4;
+    let checksum = crc32fast::hash(&bytes[..12]).to_le_bytes();
+    bytes[12..16].copy_from_slice(&checksum);
     let disk = Fake::holding([(segment(1), bytes.clone())]);
     let error = Store::open_on(
         Arc::new(disk.clone()),
@@ -190,7 +194,7 @@ fn a_log_of_a_newer_version_is_not_touched() {
     assert!(
         error
             .to_string()
-            .ends_with("00000001.wal has format 3, written by a newer version")
+            .ends_with("00000001.wal has format 4, written by a newer version")
     );
     assert_eq!(disk.files(), [(segment(1), bytes)]);
 }

@@ -6,30 +6,52 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use blocks::Span;
 use model::{
     BoxFuture, Clock, Column, Keep, Labels, MatchOp, Matcher, Round, Select, SelectError, TimeRange,
-    Timestamp,
+    Timestamp, column,
 };
 use prometheus::Registry;
 use store::{Config, Retention, Store};
 
 use crate::harness::{desc, labels, samples, target};
 
-const MINUTE: i64 = 60_000;
-const HOUR: i64 = 60 * MINUTE;
+pub(crate) const MINUTE: i64 = 60_000;
+pub(crate) const HOUR: i64 = 60 * MINUTE;
 /// A window begins then.
-const BEGUN: i64 = 1_000 * 2 * HOUR;
+pub(crate) const BEGUN: i64 = 1_000 * 2 * HOUR;
 
-/// Both of its times go as the test says.
-struct TwoClocks(AtomicI64);
+/// Both of its times go as the test says: what the wall shows, and what has passed since the beginning.
+pub(crate) struct TwoClocks {
+    now: AtomicI64,
+    passed: AtomicI64,
+}
+
+impl TwoClocks {
+    pub(crate) fn at(now: i64) -> Arc<Self> {
+        Arc::new(Self {
+            now: AtomicI64::new(now),
+            passed: AtomicI64::new(0),
+        })
+    }
+
+    pub(crate) fn pass(&self, millis: i64) {
+        self.now.fetch_add(millis, Ordering::Relaxed);
+        self.passed.fetch_add(millis, Ordering::Relaxed);
+    }
+
+    pub(crate) fn jump(&self, millis: i64) {
+        self.now.fetch_add(millis, Ordering::Relaxed);
+    }
+}
 
 impl Clock for TwoClocks {
     fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::Relaxed))
+        Timestamp(self.now.load(Ordering::Relaxed))
     }
 
     fn running(&self) -> Duration {
-        Duration::from_millis((self.now().0 - BEGUN).unsigned_abs())
+        Duration::from_millis(self.passed.load(Ordering::Relaxed).unsigned_abs())
     }
 
     fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
@@ -42,18 +64,18 @@ impl Clock for TwoClocks {
 }
 
 /// A store on a real disk, and what it must answer.
-struct Kept {
+pub(crate) struct Kept {
     folder: tempfile::TempDir,
-    clock: Arc<TwoClocks>,
-    store: Arc<Store>,
+    pub(crate) clock: Arc<TwoClocks>,
+    pub(crate) store: Arc<Store>,
     all: BTreeMap<Labels, BTreeMap<i64, f64>>,
     windows: usize,
 }
 
 impl Kept {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let clock = Arc::new(TwoClocks(AtomicI64::new(BEGUN)));
+        let clock = TwoClocks::at(BEGUN);
         Self {
             store: open(folder.path(), &clock),
             folder,
@@ -63,11 +85,22 @@ impl Kept {
         }
     }
 
-    fn reopen(&mut self) {
-        self.store = open(self.folder.path(), &self.clock);
+    pub(crate) fn reopen(self) -> Self {
+        drop(self.store);
+        Self {
+            store: open(self.folder.path(), &self.clock),
+            ..self
+        }
     }
 
+    /// All of it is taken.
     fn commit(&mut self, of: &str, time: i64, values: &[(&str, f64)]) {
+        let kept = self.offer(of, time, values);
+        assert_eq!(kept.kept, values.len(), "{of} at {time}: {kept:?}");
+    }
+
+    /// All of it is taken, or none.
+    pub(crate) fn offer(&mut self, of: &str, time: i64, values: &[(&str, f64)]) -> column::Kept {
         let id = self.store.target(&target(of));
         let series = values
             .iter()
@@ -79,15 +112,23 @@ impl Kept {
             series: series.collect(),
             values: values.iter().map(|(_, value)| *value).collect(),
         });
-        assert_eq!(kept.kept, values.len(), "{of} at {time}: {kept:?}");
-        for (text, value) in values {
-            self.all.entry(labels(text)).or_default().insert(time, *value);
+        if kept.kept > 0 {
+            for (text, value) in values {
+                self.all.entry(labels(text)).or_default().insert(time, *value);
+            }
         }
+        kept
     }
 
     /// A minute goes by.
     fn minute(&mut self) -> i64 {
-        let now = self.clock.0.fetch_add(MINUTE, Ordering::Relaxed) + MINUTE;
+        self.clock.pass(MINUTE);
+        self.tend();
+        self.clock.now().0
+    }
+
+    /// What the hall asks for every minute; gives the window that was sealed.
+    pub(crate) fn tend(&mut self) -> Option<Span> {
         self.store.maintain();
         let sealed = self.store.seal();
         assert!(
@@ -95,10 +136,10 @@ impl Kept {
             "{sealed:?}"
         );
         self.windows += usize::from(sealed.window.is_some());
-        now
+        sealed.window.map(|(span, _)| span)
     }
 
-    fn check(&self) {
+    pub(crate) fn check(&self) {
         let found = self.store.select(&[], TimeRange::ALL, usize::MAX).unwrap();
         assert!(found.is_sorted_by(|a, b| a.labels < b.labels));
         let found: BTreeMap<Labels, String> = found
@@ -184,14 +225,9 @@ fn a_restart_changes_nothing() {
     let mut kept = Kept::new();
     hours(&mut kept, 4);
     assert!(kept.store.close());
-    kept.reopen();
+    kept = kept.reopen();
     kept.check();
-    hours(&mut kept, 4);
-    // And one that was not announced.
-    assert!(kept.store.sync());
-    kept.reopen();
-    kept.check();
-    hours(&mut kept, 2);
+    hours(&mut kept, 6);
     assert!(kept.windows >= 4);
 }
 
@@ -203,7 +239,7 @@ fn the_log_of_a_version_without_blocks_is_adopted() {
     let folder = kept.folder.path();
     std::fs::remove_dir(folder.join("wal")).unwrap();
     std::fs::rename(folder.join("log"), folder.join("wal")).unwrap();
-    kept.reopen();
+    kept = kept.reopen();
     kept.check();
     hours(&mut kept, 1);
 }
@@ -222,14 +258,38 @@ fn what_comes_late_is_sealed_too() {
     assert_eq!(kept.windows, 3 + 2, "its two windows, once each");
     assert!(kept.store.cardinality(1).oldest.unwrap().0 >= BEGUN + 6 * HOUR);
     assert!(kept.store.close());
-    kept.reopen();
+    kept = kept.reopen();
     kept.check();
     hours(&mut kept, 3);
     assert!(kept.blocks() < kept.windows, "blocks of one window become one");
 }
 
 #[test]
-fn a_block_that_cannot_be_written_stays_in_memory() {
+fn a_second_store_in_the_folder_is_refused_until_the_first_is_gone() {
+    let kept = Kept::new();
+    let again = || {
+        Store::open(
+            kept.folder.path(),
+            Config::default(),
+            kept.clock.clone(),
+            &Registry::new(),
+        )
+    };
+    let error = again().expect_err("it is in use").to_string();
+    let folder = kept.folder.path().display().to_string();
+    assert!(
+        error.starts_with(&folder) && error.contains("in use by another process"),
+        "{error}"
+    );
+    // It has touched nothing of the first, which goes on.
+    let mut kept = kept;
+    hours(&mut kept, 1);
+    kept = kept.reopen();
+    kept.check();
+}
+
+#[test]
+fn a_block_that_cannot_be_written_stays_in_memory_and_is_tried_again_after_ten_minutes() {
     let mut kept = Kept::new();
     for _ in 0..(2 * 60 + 58) {
         let now = kept.minute();
@@ -239,11 +299,21 @@ fn a_block_that_cannot_be_written_stays_in_memory() {
     let away = kept.folder.path().with_extension("away");
     std::fs::rename(kept.folder.path(), &away).unwrap();
     std::fs::write(kept.folder.path(), "").unwrap();
-    kept.clock.0.fetch_add(5 * MINUTE, Ordering::Relaxed);
+    kept.clock.pass(5 * MINUTE);
     assert!(kept.store.seal().failed.is_some());
     kept.check();
+    for _ in 0..9 {
+        kept.clock.pass(MINUTE);
+        let rests = kept.store.seal();
+        assert!(rests.window.is_none() && rests.failed.is_none(), "{rests:?}");
+    }
+    kept.clock.pass(MINUTE);
+    assert!(kept.store.seal().failed.is_some(), "there is still no folder");
     std::fs::remove_file(kept.folder.path()).unwrap();
     std::fs::rename(&away, kept.folder.path()).unwrap();
+    kept.clock.pass(9 * MINUTE);
+    assert!(kept.store.seal().window.is_none(), "it rests again");
+    kept.clock.pass(MINUTE);
     assert!(kept.store.seal().window.is_some());
     kept.check();
 }

@@ -72,10 +72,12 @@ impl Disk for SystemDisk {
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn Append>> {
         let file = OpenOptions::new().write(true).create_new(true).open(path)?;
-        if let Some(folder) = path.parent() {
-            File::open(folder)?.sync_all()?;
+        let sync = |folder: &Path| File::open(folder)?.sync_all();
+        match path.parent().map_or(Ok(()), sync) {
+            Ok(()) => Ok(Box::new(file)),
+            // Else the next try would find a file of that name.
+            Err(error) => self.remove(path).and(Err(error)),
         }
-        Ok(Box::new(file))
     }
 
     fn truncate(&self, path: &Path, length_bytes: u64) -> io::Result<()> {

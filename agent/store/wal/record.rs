@@ -1,6 +1,6 @@
 //! What stands in the log: records, each with its length and checksum.
 //!
-//! A segment begins with magic and format. A record is `length u32, crc32 u32`, then `length` bytes whose
+//! A segment begins with magic, format and a checksum of both. A record is `length u32, crc32 u32`, then `length` bytes whose
 //! first says what it is; numbers are little-endian, texts have their length before them. Whatever a record
 //! refers to was said earlier in the same segment, so that any segment can be the first.
 
@@ -11,9 +11,12 @@ use model::{Labels, LabelsBuilder, Metadata, SeriesRef, Timestamp};
 use crate::families::{kind_code, kind_of};
 
 pub(crate) const MAGIC: &[u8; 8] = b"SKOPSWAL";
-/// Format 1 had no provisional points; it is read as well.
-pub(crate) const FORMAT: u32 = 2;
-pub(crate) const HEADER_BYTES: usize = 12;
+/// Format 1 had no provisional points, and before format 3 there was no checksum of the header; both are read as well.
+pub(crate) const FORMAT: u32 = 3;
+const FORMAT_CHECKED: u32 = 3;
+const HEADER_BYTES: usize = BARE_BYTES + 4;
+/// Of a header without its checksum.
+const BARE_BYTES: usize = 12;
 const FRAME_BYTES: usize = 8;
 /// No record is longer, so that a broken length cannot ask for all memory.
 pub(crate) const RECORD_BYTES_MAX: usize = 64 << 20;
@@ -58,9 +61,11 @@ pub(crate) enum Record {
 
 pub(crate) fn header() -> [u8; HEADER_BYTES] {
     let mut header = [0; HEADER_BYTES];
-    let (magic, format) = header.split_at_mut(MAGIC.len());
+    let (bare, checksum) = header.split_at_mut(BARE_BYTES);
+    let (magic, format) = bare.split_at_mut(MAGIC.len());
     magic.copy_from_slice(MAGIC);
     format.copy_from_slice(&FORMAT.to_le_bytes());
+    checksum.copy_from_slice(&crc32fast::hash(bare).to_le_bytes());
     header
 }
 
@@ -190,6 +195,8 @@ pub(crate) fn said(out: &mut Vec<u8>, shape: u64, time: Timestamp, values: &[f64
 pub(crate) enum End {
     /// The segment is whole.
     Whole,
+    /// It ends within a record, as when a process dies while it writes.
+    Torn,
     /// From here on it cannot be read.
     Broken(&'static str),
 }
@@ -206,20 +213,32 @@ pub(crate) struct Reading<R> {
 impl<R: Read> Reading<R> {
     /// Reads the header; `size_bytes` is the file's.
     pub(crate) fn new(mut from: R, size_bytes: u64) -> io::Result<Result<Self, HeaderError>> {
-        let mut header = [0; HEADER_BYTES];
-        if size_bytes < HEADER_BYTES as u64 {
+        let mut bare = [0; BARE_BYTES];
+        if size_bytes < BARE_BYTES as u64 {
             return Ok(Err(HeaderError::Short));
         }
-        from.read_exact(&mut header)?;
-        let (magic, format) = header.split_at(MAGIC.len());
+        from.read_exact(&mut bare)?;
+        let (magic, format) = bare.split_at(MAGIC.len());
         let format = format.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
         if magic != MAGIC || format == 0 {
             return Ok(Err(HeaderError::Foreign));
         }
+        let mut good_bytes = BARE_BYTES as u64;
+        if format >= FORMAT_CHECKED {
+            let mut checksum = [0; HEADER_BYTES - BARE_BYTES];
+            if size_bytes < HEADER_BYTES as u64 {
+                return Ok(Err(HeaderError::Short));
+            }
+            from.read_exact(&mut checksum)?;
+            // A wrong bit is no newer version, which would be left alone and stop the store from opening.
+            if u32::from_le_bytes(checksum) != crc32fast::hash(&bare) {
+                return Ok(Err(HeaderError::Foreign));
+            }
+            good_bytes = HEADER_BYTES as u64;
+        }
         if format > FORMAT {
             return Ok(Err(HeaderError::Newer(format)));
         }
-        let good_bytes = HEADER_BYTES as u64;
         Ok(Ok(Self {
             from,
             left: size_bytes - good_bytes,
@@ -253,7 +272,7 @@ impl<R: Read> Reading<R> {
             return Ok(Err(End::Whole));
         }
         if self.left < FRAME_BYTES as u64 {
-            return Ok(Err(End::Broken("a record is cut short")));
+            return Ok(Err(End::Torn));
         }
         let mut frame = [0; FRAME_BYTES];
         self.from.read_exact(&mut frame)?;
@@ -262,7 +281,7 @@ impl<R: Read> Reading<R> {
         let (length, checksum) = (number(length), number(checksum));
         self.left -= FRAME_BYTES as u64;
         if u64::from(length) > self.left || length as usize > RECORD_BYTES_MAX {
-            return Ok(Err(End::Broken("a record is cut short")));
+            return Ok(Err(End::Torn));
         }
         self.buffer.resize(length as usize, 0);
         self.from.read_exact(&mut self.buffer)?;
@@ -436,10 +455,30 @@ mod tests {
     }
 
     #[test]
-    fn the_format_before_is_read_too() {
-        let mut bytes = segment();
-        bytes[MAGIC.len()] = 1;
-        assert_eq!(read(&bytes).0.len(), 7);
+    fn the_formats_before_are_read_too() {
+        for format in [1, 2] {
+            let mut bytes = segment();
+            bytes[MAGIC.len()] = format;
+            bytes.drain(BARE_BYTES..HEADER_BYTES);
+            assert_eq!(read(&bytes).0.len(), 7);
+        }
+    }
+
+    #[test]
+    fn a_changed_bit_makes_no_newer_version() {
+        let bytes = segment();
+        for bit in 0..32 {
+            let mut broken = bytes.clone();
+            broken[MAGIC.len() + bit / 8] ^= 1 << (bit % 8);
+            let header = Reading::new(broken.as_slice(), broken.len() as u64).expect("memory");
+            assert!(!matches!(header, Err(HeaderError::Newer(_))), "bit {bit}");
+        }
+        let mut newer = bytes;
+        newer[MAGIC.len()] = 9;
+        let checksum = crc32fast::hash(&newer[..BARE_BYTES]).to_le_bytes();
+        newer[BARE_BYTES..HEADER_BYTES].copy_from_slice(&checksum);
+        let header = Reading::new(newer.as_slice(), newer.len() as u64).expect("memory");
+        assert_eq!(header.err(), Some(HeaderError::Newer(9)));
     }
 
     #[test]
@@ -449,7 +488,7 @@ mod tests {
             let mut broken = bytes.clone();
             broken[at] ^= 0x10;
             let (records, end, good) = read(&broken);
-            assert!(matches!(end, End::Broken(_)), "at {at}");
+            assert!(matches!(end, End::Broken(_) | End::Torn), "at {at}");
             assert!(records.len() < 7 && good as usize <= at, "at {at}");
         }
     }

@@ -1,7 +1,8 @@
 //! Reads the log at start, segment by segment, and gives the store what is inside the retention.
 //!
 //! The end of the last segment may be torn: it is cut at the first record that is not whole. A broken place
-//! further back costs the rest of its segment, is counted, and reading goes on with the next one.
+//! further back costs the rest of its segment, and reading goes on with the next one. What cannot be read never
+//! stops the store from opening; it is said and counted, in bytes, since nobody knows what stood there.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -27,11 +28,25 @@ pub(crate) fn replay(
     cutoff: Timestamp,
 ) -> Result<Found, OpenError> {
     let segments = find(disk, folder)?;
-    let next_number = segments.last().map_or(1, |(number, ..)| number + 1);
-    let last = segments.len().saturating_sub(1);
+    let last = segments.last().map(|(number, ..)| *number);
+    let mut next_number = segments.first().map_or(1, |(number, ..)| *number);
     let mut closed = VecDeque::new();
-    for (nth, (_, path, bytes)) in segments.into_iter().enumerate() {
-        closed.extend(one(store, disk, path, bytes, nth == last, cutoff)?);
+    for (number, path, bytes) in segments {
+        if number > next_number {
+            let missing = number - next_number;
+            tracing::warn!(missing, before = %path.display(), "segments of the log are missing");
+            store.accounts.wal.missing_segments.inc_by(missing);
+        }
+        let found = one(store, disk, path, bytes, Some(number) == last, cutoff)?;
+        next_number = number + u64::from(found.is_some());
+        closed.extend(found);
+    }
+    let refused = store.accounts.wal.refused.get();
+    if refused > 0 {
+        tracing::warn!(
+            refused,
+            "samples of the log are of series that the limits no longer let in"
+        );
     }
     Ok(Found { closed, next_number })
 }
@@ -51,50 +66,75 @@ fn one(
         newest: Timestamp::MIN,
         known: Known::default(),
     };
-    let (why, good_bytes, torn) = match segment.read(disk, &path, bytes) {
-        Ok(Stop::Whole) => {
-            return Ok(Some(Closed {
-                path,
-                bytes,
-                newest: segment.newest,
-            }));
-        }
+    let read = segment.read(disk, &path, bytes);
+    let newest = segment.newest;
+    let closed = |path, bytes| Closed { path, bytes, newest };
+    let (why, good_bytes) = match read {
+        Ok(Stop::Whole) => return Ok(Some(closed(path, bytes))),
         Ok(Stop::Newer(format)) => return Err(OpenError::Newer { path, format }),
-        Ok(Stop::Broken(why, good_bytes)) => (why, good_bytes, last),
-        Ok(Stop::Foreign) => ("it does not begin as a segment does", 0, false),
+        Ok(Stop::Broken(why, good_bytes)) => (why, good_bytes),
         Err(source) => return Err(OpenError::Read { path, source }),
     };
-    if torn {
-        tracing::warn!(path = %path.display(), why, "the log ends within a record and is cut there");
-        let cut = if good_bytes == 0 {
-            disk.remove(&path)
-        } else {
-            disk.truncate(&path, good_bytes)
-        };
-        cut.map_err(|source| OpenError::new(&path, source))?;
-        let left = Closed {
-            path,
-            bytes: good_bytes,
-            newest: segment.newest,
-        };
-        return Ok((good_bytes > 0).then_some(left));
-    }
-    store.accounts.wal.corrupt.inc();
     let lost_bytes = bytes - good_bytes;
-    tracing::warn!(path = %path.display(), why, lost_bytes, "the rest of a log segment cannot be read");
-    Ok(Some(Closed {
-        path,
-        bytes,
-        newest: segment.newest,
-    }))
+    let accounts = &store.accounts.wal;
+    accounts
+        .lost
+        .with_label_values(&[why.reason()])
+        .inc_by(lost_bytes);
+    if !(last && matches!(why, Why::Torn)) {
+        accounts.corrupt.inc();
+    }
+    tracing::warn!(path = %path.display(), lost_bytes, "a log segment cannot be read to its end: {why}");
+    if !(last && why.is_cut()) {
+        return Ok(Some(closed(path, bytes)));
+    }
+    // What follows is written to the next segment; this one is then no longer the last, and must be whole.
+    let cut = if good_bytes == 0 {
+        disk.remove(&path)
+    } else {
+        disk.truncate(&path, good_bytes)
+    };
+    if let Err(error) = cut {
+        tracing::warn!(%error, path = %path.display(), "a log segment keeps its broken end");
+        return Ok(Some(closed(path, bytes)));
+    }
+    Ok((good_bytes > 0).then(|| closed(path, good_bytes)))
 }
 
 enum Stop {
     Whole,
     /// Why, and how many bytes before are good.
-    Broken(&'static str, u64),
+    Broken(Why, u64),
     Newer(u32),
+}
+
+/// Why the rest of a segment is not read.
+#[derive(Debug, thiserror::Error)]
+enum Why {
+    #[error("it ends within a record")]
+    Torn,
+    #[error("{0}")]
+    Broken(&'static str),
+    #[error("it does not begin as a segment does")]
     Foreign,
+    #[error("the disk does not give it: {0}")]
+    Unreadable(io::Error),
+}
+
+impl Why {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Torn => "torn",
+            Self::Broken(_) => "broken",
+            Self::Foreign => "foreign",
+            Self::Unreadable(_) => "unreadable",
+        }
+    }
+
+    /// Else it stays as it is: it may not be ours, or be readable another time.
+    fn is_cut(&self) -> bool {
+        matches!(self, Self::Torn | Self::Broken(_))
+    }
 }
 
 struct Segment<'a> {
@@ -128,19 +168,23 @@ struct Shape {
 
 impl Segment<'_> {
     fn read(&mut self, disk: &dyn Disk, path: &Path, bytes: u64) -> io::Result<Stop> {
-        let mut reading = match Reading::new(disk.read(path)?, bytes)? {
-            Ok(reading) => reading,
-            Err(HeaderError::Short) => return Ok(Stop::Broken("its header is cut short", 0)),
-            Err(HeaderError::Foreign) => return Ok(Stop::Foreign),
-            Err(HeaderError::Newer(format)) => return Ok(Stop::Newer(format)),
+        let mut reading = match Reading::new(disk.read(path)?, bytes) {
+            Ok(Ok(reading)) => reading,
+            Ok(Err(HeaderError::Short)) => return Ok(Stop::Broken(Why::Torn, 0)),
+            Ok(Err(HeaderError::Foreign)) => return Ok(Stop::Broken(Why::Foreign, 0)),
+            Ok(Err(HeaderError::Newer(format))) => return Ok(Stop::Newer(format)),
+            Err(error) => return Ok(Stop::Broken(Why::Unreadable(error), 0)),
         };
-        loop {
-            match reading.next()? {
-                Ok(record) => self.take(record),
-                Err(End::Whole) => return Ok(Stop::Whole),
-                Err(End::Broken(why)) => return Ok(Stop::Broken(why, reading.good_bytes)),
+        let why = loop {
+            match reading.next() {
+                Ok(Ok(record)) => self.take(record),
+                Ok(Err(End::Whole)) => return Ok(Stop::Whole),
+                Ok(Err(End::Torn)) => break Why::Torn,
+                Ok(Err(End::Broken(why))) => break Why::Broken(why),
+                Err(error) => break Why::Unreadable(error),
             }
-        }
+        };
+        Ok(Stop::Broken(why, reading.good_bytes))
     }
 
     fn take(&mut self, record: Record) {
@@ -191,7 +235,8 @@ impl Segment<'_> {
         }
     }
 
-    /// Values of a shape as the store has it; none when they are too old or their target is not known.
+    /// Values of a shape as the store has it, without those of series it refuses; none when they are too old or their
+    /// target is not known.
     fn column(
         &mut self,
         shape: u64,
@@ -203,18 +248,23 @@ impl Segment<'_> {
         if time < self.cutoff {
             return None;
         }
-        let (target, placed) = self.known.place(self.store, shape)?;
+        let refused = &self.store.accounts.wal.refused;
+        let Some((target, placed)) = self.known.place(self.store, shape) else {
+            refused.inc_by(values.len() as u64);
+            return None;
+        };
         let pairs = placed
             .iter()
             .zip(values)
             .filter_map(|(series, value)| Some(((*series)?, *value)));
-        let (series, values) = pairs.unzip();
+        let (series, taken): (Vec<_>, Vec<_>) = pairs.unzip();
+        refused.inc_by((values.len() - taken.len()) as u64);
         let column = Column {
             target: target.id,
             time,
             round,
             series,
-            values,
+            values: taken,
         };
         Some((target, column))
     }

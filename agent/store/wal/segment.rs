@@ -25,7 +25,17 @@ pub(crate) fn path(folder: &Path, number: u64) -> PathBuf {
 
 /// None for files that are not of the log.
 pub(crate) fn number(path: &Path) -> Option<u64> {
-    path.file_name()?.to_str()?.strip_suffix(".wal")?.parse().ok()
+    let number: u32 = path.file_name()?.to_str()?.strip_suffix(".wal")?.parse().ok()?;
+    Some(number.into())
+}
+
+/// What is left of a file that was given up.
+pub(crate) enum Left {
+    Nothing,
+    /// The disk would not have it removed; reading stops at its first broken record, and takes a row that is there
+    /// twice once.
+    Scrap,
+    Safe(Closed),
 }
 
 /// What is known of a file that is no longer written.
@@ -47,7 +57,8 @@ pub(crate) struct Segment {
     synced_bytes: u64,
     /// What definitions take.
     pub(crate) defined_bytes: u64,
-    pub(crate) oldest: Timestamp,
+    /// Time of its first row.
+    pub(crate) first: Option<Timestamp>,
     pub(crate) newest: Timestamp,
     targets: HashSet<u32>,
     families: HashSet<u32>,
@@ -65,7 +76,7 @@ impl Segment {
             file_bytes: 0,
             synced_bytes: 0,
             defined_bytes: 0,
-            oldest: Timestamp::MAX,
+            first: None,
             newest: Timestamp::MIN,
             targets: HashSet::new(),
             families: HashSet::new(),
@@ -103,7 +114,7 @@ impl Segment {
             self.define_shape(&entry.target, live, index)?;
         }
         self.defined_bytes += self.bytes() - before;
-        self.oldest = self.oldest.min(row.time);
+        self.first.get_or_insert(row.time);
         self.newest = self.newest.max(row.time);
         let Row {
             time, shape, values, ..
@@ -189,9 +200,8 @@ impl Segment {
         }
     }
 
-    /// After a failure: the file keeps what is safe and loses the rest, which is written elsewhere. None when
-    /// nothing is left of it.
-    pub(crate) fn abandon(self, disk: &dyn Disk) -> Option<Closed> {
+    /// After a failure: the file keeps what is safe and loses the rest, which is written elsewhere.
+    pub(crate) fn abandon(self, disk: &dyn Disk) -> Left {
         let Self {
             path,
             file,
@@ -205,14 +215,17 @@ impl Segment {
         } else {
             disk.truncate(&path, synced_bytes)
         };
-        if let Err(error) = done {
-            // Reading stops at the first broken record and takes a row that is there twice once.
+        if let Err(error) = &done {
             tracing::debug!(%error, path = %path.display(), "log segment keeps a broken end");
         }
-        (synced_bytes > 0).then_some(Closed {
-            path,
-            bytes: synced_bytes,
-            newest,
-        })
+        match done {
+            _ if synced_bytes > 0 => Left::Safe(Closed {
+                path,
+                bytes: synced_bytes,
+                newest,
+            }),
+            Ok(()) => Left::Nothing,
+            Err(_) => Left::Scrap,
+        }
     }
 }

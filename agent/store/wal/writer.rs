@@ -15,7 +15,7 @@ use parking_lot::RwLock;
 
 use super::disk::Disk;
 use super::queue::{Entry, Queue, VALUES_MAX, What, Work};
-use super::segment::{Closed, Segment};
+use super::segment::{Closed, Left, Segment};
 use crate::accounts::WalAccounts;
 use crate::index::Index;
 
@@ -226,7 +226,9 @@ impl Writer {
         let (What::Row(row) | What::Said(row)) = &entry.what else {
             return long;
         };
-        long || (open.oldest < row.time && row.time.since(open.oldest) > self.settings.span)
+        // Not from its oldest row: one source that is late would end a segment with each of its rounds.
+        let spans = |first| first < row.time && row.time.since(first) > self.settings.span;
+        long || open.first.is_some_and(spans)
     }
 
     fn sync(&mut self) {
@@ -265,12 +267,13 @@ impl Writer {
 
     fn fail(&mut self, error: &io::Error) {
         self.settings.accounts.failures.inc();
-        let abandoned = self
-            .state
-            .open
-            .take()
-            .and_then(|open| open.abandon(&*self.settings.disk));
-        self.closed.extend(abandoned);
+        let abandoned = self.state.open.take();
+        match abandoned.map(|open| open.abandon(&*self.settings.disk)) {
+            Some(Left::Safe(closed)) => self.closed.push_back(closed),
+            // A number that is missing tells the next start that something is lost.
+            Some(Left::Nothing) => self.next_number -= 1,
+            Some(Left::Scrap) | None => {}
+        }
         self.state.written = 0;
         self.state.sync_at = None;
         let reason = match error.kind() {
