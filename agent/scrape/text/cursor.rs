@@ -20,8 +20,8 @@ pub struct Cursor<'a> {
     text: &'a str,
     at: usize,
     format: Format,
-    /// Where the exemplar of the value begins that was read last.
-    example: Option<usize>,
+    /// Where the exemplar of the value begins that was read last, and where its line ends.
+    example: Option<(usize, usize)>,
 }
 
 impl<'a> Cursor<'a> {
@@ -145,11 +145,11 @@ impl<'a> Cursor<'a> {
     /// # Errors
     /// What stands there is none.
     pub fn example(&self) -> Result<Option<Example<'a>>, ParseError> {
-        let Some(at) = self.example else {
+        let Some((at, end)) = self.example else {
             return Ok(None);
         };
         let mut rest = Self {
-            text: self.text,
+            text: self.text.get(..end).unwrap_or_default(),
             at,
             format: self.format,
             example: None,
@@ -191,8 +191,9 @@ impl<'a> Cursor<'a> {
     /// Steps over the line's end, and an exemplar in front of it.
     fn ends(&mut self) -> bool {
         if self.format == Format::OpenMetrics && self.byte() == Some(b'#') {
-            self.example = Some(self.at + 1);
-            self.at = self.line_end();
+            let end = self.line_end();
+            self.example = Some((self.at + 1, end));
+            self.at = end;
         }
         self.newline()
     }

@@ -253,6 +253,10 @@ fn openmetrics_has_seconds_units_and_exemplars() {
         ("a 1 # {x=\"y\"} five\n", "\"five\" is no value of an exemplar"),
         ("a 1 # {x=\"y\"} 5 now\n", "\"now\" is no time in seconds"),
         ("a 1 # {x=\"y\"} 5 6 7\n", "more than labels, a value and a time"),
+        (
+            "a 1 # {x=\"y\nb 2 # {x=\"z\"} 1\n",
+            "line 1, column 10: a quote is not closed",
+        ),
         ("a 1 NaN\n", "\"NaN\" is no time in seconds"),
         ("# TYPE a untyped\n", "\"untyped\" is no type"),
     ] {
