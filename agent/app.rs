@@ -98,6 +98,8 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     if role == Role::Node {
         storing.history = store::History::None;
     }
+    storing.budget_bytes = memory::budget(storing.budget_bytes);
+    let is_bounded = storing.budget_bytes > 0;
     let store = store::Store::open(&data.join("metrics"), storing, clock.clone(), &registry);
     let store =
         store.with_context(|| format!("opening the samples in {}", data.join("metrics").display()))?;
@@ -397,6 +399,10 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
                 )
             })
         },
+        kept: {
+            let store = store.clone();
+            Arc::new(move || store.view())
+        },
         cardinality: {
             let store = store.clone();
             Arc::new(move |most| store.cardinality(most))
@@ -546,6 +552,10 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         |stop| maintain(store, stop)
     });
     stages.spawn("store", "clock", |stop| follow(clock, registry, stop));
+    if is_bounded {
+        let store = store.clone();
+        stages.spawn("store", "guard", |stop| memory::guard(store, stop));
+    }
     if role == Role::Node {
         stages.spawn("store", "memory", memory::stay_small);
     }

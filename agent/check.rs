@@ -7,17 +7,17 @@ use std::process::ExitCode;
 use model::Complaint;
 
 use crate::config::{self, Config};
-use crate::sizing;
+use crate::{sizing, stock};
 
 const BAD_CONFIGURATION: u8 = 64;
 
 #[must_use]
-pub fn run(files: &[PathBuf]) -> ExitCode {
+pub fn run(files: &[PathBuf], data_dir: &Path) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     for file in files {
         let verdict = match config::read(file) {
             Ok(text) if is_rules(&text) => check_rules(file, text),
-            Ok(_) => check_config(file),
+            Ok(_) => check_config(file, data_dir),
             Err(complaint) => Err(vec![complaint]),
         };
         match verdict {
@@ -38,7 +38,7 @@ fn is_rules(text: &str) -> bool {
     text.lines().any(|line| line.starts_with("groups:"))
 }
 
-fn check_config(file: &Path) -> Result<String, Vec<Complaint>> {
+fn check_config(file: &Path, data_dir: &Path) -> Result<String, Vec<Complaint>> {
     let config = Config::load(Some(file), None)?;
     let sections = config
         .document
@@ -55,7 +55,8 @@ fn check_config(file: &Path) -> Result<String, Vec<Complaint>> {
         number(targets, "scrape target"),
         describe(&config.groups)
     );
-    for line in sizing::lines(&config) {
+    let kept = stock::lines(data_dir, &config.document.store);
+    for line in sizing::lines(&config).into_iter().chain(kept) {
         verdict.push_str("\n  ");
         verdict.push_str(&line);
     }

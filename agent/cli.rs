@@ -71,6 +71,9 @@ impl Role {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Validate a configuration file and the rule files it names, or a rule file.
+    ///
+    /// Also says what the configuration comes to, and how what is in the data directory stands to its retention and to
+    /// the room on the disk; the directory is only read.
     Check {
         /// skopos.yaml, or a file with `groups:`.
         #[arg(value_name = "FILE", required = true)]

@@ -23,5 +23,6 @@ pub mod scripts;
 mod shipped;
 mod sizing;
 mod stages;
+mod stock;
 pub mod used;
 mod views;

@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         }
     };
     match cli.command {
-        Some(Command::Check { files }) => check::run(&files),
+        Some(Command::Check { files }) => check::run(&files, &cli.run.data_dir),
         Some(Command::Query(arguments)) => query::run(&arguments),
         Some(Command::Logs(arguments)) => lines::run(&cli.run.data_dir, &arguments),
         Some(Command::Graph(arguments)) => graph::run(&arguments),

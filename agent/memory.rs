@@ -4,6 +4,7 @@
 use std::ffi::c_int;
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -52,6 +53,33 @@ pub(crate) async fn stay_small(stop: CancellationToken) {
         }
         if let Err(error) = let_go_of_program() {
             tracing::debug!(%error, "what is not used of the program stays in memory");
+        }
+    }
+}
+
+/// Between two looks at what the process takes.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Where nothing is configured: nine tenths of what the cgroup allows, and no budget without a limit.
+pub(crate) fn budget(configured: u64) -> u64 {
+    if configured > 0 {
+        return configured;
+    }
+    telemetry::process::memory_limit_bytes().map_or(0, |limit| limit / 10 * 9)
+}
+
+/// Tells the store what the process takes, so that it refuses new series before the kernel ends all of it. What is free in
+/// the heaps is given back first.
+pub(crate) async fn guard(store: Arc<store::Store>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(LOOK) => {}
+        }
+        store.guard(telemetry::process::anonymous_bytes());
+        if store.is_guarded() && tokio::task::spawn_blocking(give_back).await.is_ok() {
+            store.guard(telemetry::process::anonymous_bytes());
         }
     }
 }

@@ -13,6 +13,7 @@ const DASHBOARDS: &[&str] = &[
     include_str!("../dashboards/node.json"),
     include_str!("../dashboards/pair.json"),
     include_str!("../dashboards/skopos.json"),
+    include_str!("../dashboards/store.json"),
 ];
 
 /// Every expression that a shipped dashboard asks.

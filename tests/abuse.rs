@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::fakes::peer::{Answer, Peer};
-use crate::harness::Skopos;
+use crate::harness::{Skopos, write};
 
 fn memory_mib(skopos: &Skopos) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", skopos.pid())).unwrap();
@@ -239,5 +239,50 @@ async fn a_full_disk_costs_history_but_neither_answers_nor_lines() {
             async |skopos| skopos.page("/logs?q=line%3D1999").await.contains("line=1999 yyy"),
         )
         .await;
+    assert_eq!(skopos.stop().await, 0);
+}
+
+#[tokio::test]
+async fn when_memory_runs_short_new_series_are_refused_and_the_others_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    // The process takes more than that from the start.
+    let config = "node: { interval: 1s }\nglobal: { scrape_interval: 1s, scrape_timeout: 1s }\n\
+                  logs: { files: [] }\nstore: { budget_bytes: 1048576 }\n";
+    let skopos = Skopos::start(folder.path(), config);
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = skopos.url("/api/v1/write");
+    let send = async |name: &str, value: f64| {
+        let time = jiff::Timestamp::now().as_millisecond();
+        let series = write::series(&[("__name__", name), ("job", "shop")], &[(value, time)]);
+        let body = write::snappy(&write::request_2(&[series]));
+        write::post(&client, &url, None, write::Version::Two, body).await
+    };
+    assert_eq!(send("shop_early", 1.0).await.0, 204);
+    skopos
+        .wait_for("the guard", Duration::from_secs(30), async |skopos| {
+            skopos.value("skopos_store_guard_level").await == Some(3.0)
+        })
+        .await;
+    let (status, _, said) = send("shop_late", 1.0).await;
+    assert_eq!(status, 400, "{said}");
+    assert!(
+        said.contains("memory 1") && said.contains("memory runs short"),
+        "{said}"
+    );
+    assert_eq!(send("shop_early", 2.0).await.0, 204);
+    assert_eq!(skopos.value("shop_early").await, Some(2.0));
+    assert_eq!(skopos.value("shop_late").await, None);
+    skopos
+        .wait_for("the refusal, counted", Duration::from_secs(10), async |skopos| {
+            let refused = "skopos_store_refused_series_total{reason=\"memory\"}";
+            skopos.value(refused).await.is_some_and(|count| count >= 1.0)
+                && skopos
+                    .value("changes(node_time_seconds[3s])")
+                    .await
+                    .is_some_and(|rounds| rounds > 0.0)
+        })
+        .await;
+    let log = skopos.log();
+    assert_eq!(log.matches("memory runs short").count(), 1, "{log}");
     assert_eq!(skopos.stop().await, 0);
 }

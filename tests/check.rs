@@ -152,3 +152,32 @@ async fn a_bad_new_file_leaves_the_old_one_running_and_says_so() {
         .await;
     assert_eq!(skopos.stop().await, 0);
 }
+
+#[test]
+fn the_data_directory_is_told_of_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("skopos.yaml"), "logs: { files: [] }\n").unwrap();
+    let told = |config: &str| {
+        fs::write(folder.path().join("skopos.yaml"), config).unwrap();
+        let (code, text) = run(command(folder.path()).args(["check", "skopos.yaml"]));
+        assert_eq!(code, 0, "{text}");
+        text
+    };
+    assert!(
+        !told("logs: { files: [] }\n").contains("data in"),
+        "there is none"
+    );
+    let broken = folder.path().join("data/metrics/01KB0WSE7R3J2F8Y6T5M4N9QAC");
+    fs::create_dir_all(&broken).unwrap();
+    let text = told("store: { retention: { time: 3d, size: 1GiB } }\n");
+    assert!(
+        text.contains("data in data/metrics: 0 blocks of 0 B; kept are 3d and 1.0 GiB")
+            && text.contains(
+                "a block cannot be read, and is left out: data/metrics/01KB0WSE7R3J2F8Y6T5M4N9QAC/meta.json"
+            ),
+        "{text}"
+    );
+    assert!(broken.is_dir(), "set aside");
+    let text = told("store: { retention: { size: 900000TB } }\n");
+    assert!(text.contains("lower store.retention.size"), "{text}");
+}

@@ -31,6 +31,35 @@ pub struct TargetDesc {
     pub staleness: Option<Duration>,
 }
 
+/// Whose new series can best be done without when memory runs short: these first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rank {
+    /// Targets that are scraped, and writers: there is no end to what they may send.
+    Guest,
+    /// This machine, and what nodes send of theirs.
+    Machine,
+    /// Skopos about itself, and what rules give: without them nobody is told of anything.
+    Own,
+}
+
+impl TargetDesc {
+    /// By the name, in which each source says what it is of.
+    #[must_use]
+    pub fn rank(&self) -> Rank {
+        const OWN: [&str; 4] = ["rules/", "scrape/skopos/", "node/report", "senders"];
+        // Of a writer the place of the node is empty.
+        const GUESTS: [&str; 2] = ["scrape/", "remote//"];
+        let begins = |all: &[&str]| all.iter().any(|start| self.name.starts_with(start));
+        if begins(&OWN) {
+            Rank::Own
+        } else if begins(&GUESTS) {
+            Rank::Guest
+        } else {
+            Rank::Machine
+        }
+    }
+}
+
 /// What a source says once about a series.
 #[derive(Clone, Debug)]
 pub struct SeriesDesc {
@@ -117,17 +146,23 @@ pub enum KeepError {
     SeriesLimit { limit: usize },
     /// The target holds as many as one target may.
     TargetLimit { limit: usize },
+    /// Memory runs short, and new series of targets of this rank are no longer taken.
+    MemoryLimit { budget_bytes: u64 },
     /// The labels cannot be kept: empty name, too many, too long.
     BadLabels(String),
 }
 
 impl KeepError {
+    /// All there are.
+    pub const REASONS: [&str; 4] = ["series_limit", "target_limit", "memory", "bad_labels"];
+
     /// Out of a closed set, for counting.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
             Self::SeriesLimit { .. } => "series_limit",
             Self::TargetLimit { .. } => "target_limit",
+            Self::MemoryLimit { .. } => "memory",
             Self::BadLabels(_) => "bad_labels",
         }
     }
@@ -143,9 +178,45 @@ impl std::fmt::Display for KeepError {
                     "the target already has {limit} series, the limit of one target"
                 )
             }
+            Self::MemoryLimit { budget_bytes } => {
+                let budget = crate::text::bytes(*budget_bytes as f64);
+                write!(
+                    f,
+                    "memory runs short (the budget is {budget}), and new series of this kind are refused"
+                )
+            }
             Self::BadLabels(why) => write!(f, "labels refused: {why}"),
         }
     }
 }
 
 impl std::error::Error for KeepError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_say_whose_series_can_be_done_without() {
+        for (name, rank) in [
+            ("scrape/shop/localhost:8080", Rank::Guest),
+            ("remote//shop/x", Rank::Guest),
+            ("remote/worker-1/node/10.0.0.1:9100", Rank::Machine),
+            ("node", Rank::Machine),
+            ("node/report", Rank::Own),
+            ("senders", Rank::Own),
+            ("scrape/skopos/127.0.0.1:9464/metrics", Rank::Own),
+            (
+                "rules/skopos.yaml;skopos/SkoposRestarts/0000000000000001",
+                Rank::Own,
+            ),
+        ] {
+            let desc = TargetDesc {
+                name: name.into(),
+                page: None,
+                staleness: None,
+            };
+            assert_eq!(desc.rank(), rank, "{name}");
+        }
+    }
+}

@@ -250,6 +250,45 @@ pub struct Own {
     pub accounts: Vec<(&'static str, crate::Ledger)>,
 }
 
+/// The samples that are kept: in memory, in the log beside it, in blocks on disk.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Kept {
+    pub series: u64,
+    /// Memory that samples take, without labels and index.
+    pub samples_bytes: u64,
+    pub oldest: Option<Timestamp>,
+    pub log_bytes: u64,
+    pub exemplars: u64,
+    /// Whether there is anything on disk at all.
+    pub has_blocks: bool,
+    /// By their beginnings.
+    pub blocks: Vec<Block>,
+    /// Set aside, or left out, because they cannot be read.
+    pub broken: u64,
+    pub retention: Duration,
+    /// 0 is no limit.
+    pub retention_bytes: u64,
+    /// Times that a series was refused since the start, by reason.
+    pub refused: Vec<(&'static str, u64)>,
+    /// Memory of the process beyond which new series are refused; 0 is none.
+    pub budget_bytes: u64,
+    /// How many ranks of targets are refused now for want of memory.
+    pub guard_level: u8,
+}
+
+/// A block of samples on disk.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Block {
+    pub name: String,
+    pub start: Timestamp,
+    pub end: Timestamp,
+    pub bytes: u64,
+    pub series: u64,
+    pub samples: u64,
+    /// How often blocks were made one on the way to it, from 1.
+    pub level: u32,
+}
+
 /// A room or an outside thing in the picture of the house.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Place {

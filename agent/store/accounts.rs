@@ -1,8 +1,8 @@
 //! Where every sample went: the ledger, and the room's metrics.
 
-use blocks::Counts;
-use model::Ledger;
+use blocks::{Counts, Meta};
 use model::column::Kept;
+use model::{KeepError, Ledger, Timestamp};
 use parking_lot::Mutex;
 use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, Registry};
 use telemetry::metrics::{counter, counters, gauge, histogram};
@@ -35,6 +35,7 @@ pub(crate) struct Accounts {
     pub(crate) series: Gauge,
     pub(crate) targets: Gauge,
     pub(crate) memory_bytes: Gauge,
+    pub(crate) oldest: Gauge,
     pub(crate) created: IntCounter,
     pub(crate) removed: IntCounter,
     pub(crate) refused: IntCounterVec,
@@ -84,6 +85,13 @@ impl Accounts {
             "skopos_store_provisional_dropped_total",
             "Provisional points that were kept and gave way, by what they gave way to.",
         );
+        let series = cs(
+            "skopos_store_refused_series_total",
+            "Times that a series was refused.",
+        );
+        for reason in KeepError::REASONS {
+            series.with_label_values(&[reason]);
+        }
         let (refusals, ways) = REASONS.split_at(REFUSALS);
         let refusals = refusals
             .iter()
@@ -109,6 +117,10 @@ impl Accounts {
             series: g("skopos_store_series", "Series held now."),
             targets: g("skopos_store_targets", "Targets held now."),
             memory_bytes: g("skopos_store_samples_bytes", "Memory that samples take."),
+            oldest: g(
+                "prometheus_tsdb_lowest_timestamp_seconds",
+                "Time of the oldest sample, in memory or in a block.",
+            ),
             created: c(
                 "skopos_store_created_series_total",
                 "Series seen for the first time.",
@@ -117,10 +129,7 @@ impl Accounts {
                 "skopos_store_removed_series_total",
                 "Series forgotten after the retention.",
             ),
-            refused: cs(
-                "skopos_store_refused_series_total",
-                "Times that a series was refused.",
-            ),
+            refused: series,
             shared: c(
                 "skopos_store_shared_series_total",
                 "New series whose labels another target already has.",
@@ -198,11 +207,20 @@ pub(crate) struct SealingAccounts {
     broken_removed: IntCounter,
     compactions: IntCounter,
     compactions_failed: IntCounter,
-    expired: IntCounter,
+    expired: IntCounterVec,
 }
 
 impl SealingAccounts {
     fn new(registry: &Registry) -> Self {
+        let expired = counters(
+            registry,
+            "skopos_store_expired_blocks_total",
+            "Blocks let go for their age, or for the size of all of them.",
+            &["reason"],
+        );
+        for reason in ["age", "size"] {
+            expired.with_label_values(&[reason]);
+        }
         let c = |name, help| counter(registry, name, help);
         let g = |name, help| gauge(registry, name, help);
         Self {
@@ -233,10 +251,15 @@ impl SealingAccounts {
                 "skopos_store_compaction_failures_total",
                 "Times that blocks could not be made one; they are as they were.",
             ),
-            expired: c(
-                "skopos_store_expired_blocks_total",
-                "Blocks let go for their age or for the size of all of them.",
-            ),
+            expired,
+        }
+    }
+
+    /// Of blocks that were let go, those that are not older than `cutoff` went for their size.
+    pub(crate) fn let_go(&self, gone: &[Meta], cutoff: Timestamp) {
+        for meta in gone {
+            let reason = if meta.max_time <= cutoff { "age" } else { "size" };
+            self.expired.with_label_values(&[reason]).inc();
         }
     }
 
@@ -248,7 +271,6 @@ impl SealingAccounts {
         for (counter, now) in [
             (&self.compactions, counts.compacted),
             (&self.compactions_failed, counts.compactions_failed),
-            (&self.expired, counts.dropped),
             (&self.broken_removed, counts.aside_removed),
         ] {
             counter.inc_by(now.saturating_sub(counter.get()));

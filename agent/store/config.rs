@@ -19,6 +19,10 @@ pub struct Config {
     /// Most memory that samples may take, in bytes; beyond it the oldest blocks of the largest targets go
     /// first. Labels and index come on top, about 400 bytes a series, or 140 without history.
     pub memory_bytes_max: usize,
+    /// Memory of the whole process, in bytes, beyond which new series are refused: at nine tenths of it those of scraped
+    /// targets and of writers, at 95 % those of machines as well, and beyond it all. 0 is nine tenths of the limit of the
+    /// cgroup, and no budget where there is no limit.
+    pub budget_bytes: u64,
     /// Most labels a series may have, its name among them.
     pub labels_max: usize,
     /// Longest label name, in bytes.
@@ -76,6 +80,7 @@ impl Default for Config {
             series_max: 1_000_000,
             target_series_max: 250_000,
             memory_bytes_max: 256 << 20,
+            budget_bytes: 0,
             labels_max: 64,
             label_name_bytes_max: 512,
             label_value_bytes_max: 4096,

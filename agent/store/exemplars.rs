@@ -64,6 +64,10 @@ impl Ring {
         }
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.held.lock().order.len()
+    }
+
     /// `series` is asked for its labels where one may be kept.
     pub(crate) fn add(
         &self,

@@ -155,6 +155,11 @@ impl Store {
             return Ok(series);
         }
         self.check(&desc.labels).map_err(KeepError::BadLabels)?;
+        if self.guard.refuses(target.rank) {
+            self.guard.refused(self.clock.running());
+            let budget_bytes = self.guard.budget();
+            return Err(KeepError::MemoryLimit { budget_bytes });
+        }
         let limit = || KeepError::SeriesLimit {
             limit: self.config.series_max,
         };

@@ -30,6 +30,7 @@ mod exemplars;
 mod families;
 mod feed;
 mod finding;
+mod guard;
 mod index;
 mod keep;
 mod latest;
@@ -55,6 +56,7 @@ mod slots;
 mod store;
 mod tail;
 mod target;
+mod view;
 mod wal;
 
 pub use config::{Config, History, Retention};

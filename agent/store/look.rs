@@ -117,6 +117,7 @@ fn unbounded() -> Config {
         series_max: usize::MAX,
         target_series_max: usize::MAX,
         memory_bytes_max: usize::MAX,
+        budget_bytes: 0,
         labels_max: usize::MAX,
         label_name_bytes_max: usize::MAX,
         label_value_bytes_max: usize::MAX,

@@ -107,6 +107,9 @@ impl Store {
     /// Brings the gauges up to date.
     pub(crate) fn show(&self) {
         self.accounts.series.set(self.series_count() as f64);
+        if let Some(oldest) = self.oldest() {
+            self.accounts.oldest.set(oldest.seconds());
+        }
         self.accounts.targets.set(self.targets.read().by_id.len() as f64);
     }
 }

@@ -114,6 +114,9 @@ impl Store {
             }
         }
         done.tended = sealing.blocks.maintain();
+        let newest = sealing.blocks.span().map_or(Timestamp::MAX, |span| span.end);
+        let cutoff = self.clock.now().min(newest) - self.config.retention.time;
+        self.accounts.sealing.let_go(&done.tended.dropped, cutoff);
         self.accounts.sealing.show(&sealing.blocks.counts());
         done
     }

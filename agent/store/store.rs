@@ -17,6 +17,7 @@ use crate::accounts::Accounts;
 use crate::config::{Config, History};
 use crate::exemplars::Ring;
 use crate::families::Families;
+use crate::guard::Guard;
 use crate::index::Index;
 use crate::lock;
 use crate::reference::TARGETS_MAX;
@@ -36,6 +37,7 @@ pub struct Store {
     pub(crate) selections: Selections,
     pub(crate) accounts: Accounts,
     pub(crate) exemplars: Ring,
+    pub(crate) guard: Guard,
     /// None where no history is kept.
     pub(crate) wal: Option<Wal>,
     /// None where nothing is kept but what is in memory, and its log.
@@ -159,6 +161,7 @@ impl Store {
             families: Mutex::default(),
             selections: Selections::new(config.history),
             exemplars: Ring::new(config.exemplars_max(), registry),
+            guard: Guard::new(config.budget_bytes, registry),
             config,
             wal: None,
             sealing,
@@ -190,6 +193,18 @@ impl Store {
     /// something is not on the disk.
     pub fn close(&self) -> bool {
         self.wal.as_ref().is_none_or(Wal::close)
+    }
+
+    /// Tells how much memory the process takes, so that new series are refused before the kernel ends it. Call it every
+    /// few seconds.
+    pub fn guard(&self, process_bytes: u64) {
+        self.guard.look(process_bytes);
+    }
+
+    /// Whether new series of anybody are refused for want of memory.
+    #[must_use]
+    pub fn is_guarded(&self) -> bool {
+        self.guard.level() > 0
     }
 
     /// Series held now.

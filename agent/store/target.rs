@@ -9,7 +9,7 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashSet};
-use model::column::Kept;
+use model::column::{Kept, Rank};
 use model::{Column, Labels, Round, STALE, SeriesRef, TargetDesc, TargetRef, Timestamp, is_stale};
 use parking_lot::{Mutex, RwLock};
 
@@ -40,6 +40,7 @@ const SHAPES_MAX: usize = 1024;
 pub(crate) struct Target {
     pub(crate) id: TargetRef,
     pub(crate) name: Arc<str>,
+    pub(crate) rank: Rank,
     pub(crate) state: Mutex<State>,
 }
 
@@ -49,6 +50,7 @@ impl Target {
         Self {
             id,
             name,
+            rank: desc.rank(),
             state: Mutex::new(State::new(id, desc, history)),
         }
     }

@@ -37,6 +37,12 @@ pub fn resident_bytes() -> u64 {
     memory().map_or(0, |memory| memory.resident)
 }
 
+/// Memory of this process that no file backs, in bytes: what the kernel cannot take back; 0 when it cannot be read.
+#[must_use]
+pub fn anonymous_bytes() -> u64 {
+    memory().map_or(0, |memory| memory.anonymous)
+}
+
 /// The limit of the cgroup this process runs in, if there is one.
 #[must_use]
 pub fn memory_limit_bytes() -> Option<u64> {

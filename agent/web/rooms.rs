@@ -19,8 +19,8 @@ use std::sync::Arc;
 
 use model::outside::{Call, Identify, Response, Serve};
 use model::view::{
-    Cardinality, ConfigState, Destination, Graph, LogPage, LogQuery, LogState, Own, Pair, RuleGroup, Sender,
-    Source, Target, Telling, View, Why,
+    Cardinality, ConfigState, Destination, Graph, Kept, LogPage, LogQuery, LogState, Own, Pair, RuleGroup,
+    Sender, Source, Target, Telling, View, Why,
 };
 use model::{BoxFuture, Clock, Exemplars, Select};
 
@@ -38,6 +38,8 @@ pub struct Rooms {
     /// The why tree of one rule's expression (file, group, rule name) for the alert with this fingerprint.
     pub why: Arc<dyn Fn(&str, &str, &str, Option<u64>) -> Vec<Why> + Send + Sync>,
     pub telling: View<Telling>,
+    /// What is in memory and on disk of the samples.
+    pub kept: View<Kept>,
     /// How many series there are, and so many of those that have most in each list.
     pub cardinality: Arc<dyn Fn(usize) -> Cardinality + Send + Sync>,
     /// Searches the segments; reads the disk, so it is called on a blocking thread.

@@ -7,6 +7,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
     vec![
         ("node.json", node()),
         ("skopos.json", skopos()),
+        ("store.json", store()),
         ("pair.json", pair()),
     ]
 }
@@ -250,6 +251,131 @@ fn skopos() -> Value {
         },
     ];
     dashboard("skopos-self", "Skopos / Skopos itself", &stats, &graphs)
+}
+
+/// What is kept of the samples, for how long, and what is refused?
+fn store() -> Value {
+    let stats = [
+        Panel {
+            title: "Series in memory",
+            about: "Series that have had a sample lately.",
+            unit: "short",
+            targets: &[("sum(skopos_store_series)", "series")],
+        },
+        Panel {
+            title: "Blocks on disk",
+            about: "Size of all blocks together; beyond store.retention.size the oldest go. Alert: SkoposRetentionCut.",
+            unit: "bytes",
+            targets: &[("sum(skopos_store_blocks_bytes)", "blocks")],
+        },
+        Panel {
+            title: "Goes back",
+            about: "Age of the oldest sample, in memory or in a block.",
+            unit: "s",
+            targets: &[("max(time() - prometheus_tsdb_lowest_timestamp_seconds)", "age")],
+        },
+        Panel {
+            title: "Memory guard",
+            about: "Whose new series are refused for want of memory: 0 nobody's, 3 everybody's. Alert: SkoposMemoryGuard.",
+            unit: "short",
+            targets: &[("max(skopos_store_guard_level)", "level")],
+        },
+    ];
+    let graphs = [
+        Panel {
+            title: "Memory",
+            about: "What the process takes, what samples take of it, and beyond which new series are refused.",
+            unit: "bytes",
+            targets: &[
+                (
+                    "process_resident_anonymous_memory_bytes{job=\"skopos\"}",
+                    "{{instance}} process",
+                ),
+                ("skopos_store_samples_bytes", "{{instance}} samples"),
+                (
+                    "skopos_store_budget_bytes > 0 or vector(0)",
+                    "{{instance}} budget",
+                ),
+            ],
+        },
+        Panel {
+            title: "On disk",
+            about: "Blocks, and the write-ahead log of what is in memory.",
+            unit: "bytes",
+            targets: &[
+                ("skopos_store_blocks_bytes", "{{instance}} blocks"),
+                ("skopos_store_wal_bytes", "{{instance}} log"),
+            ],
+        },
+        Panel {
+            title: "Bytes a sample in blocks",
+            about: "Size of the blocks by their samples; values that move freely take more.",
+            unit: "bytes",
+            targets: &[(
+                "skopos_store_blocks_bytes / (skopos_store_blocks_samples > 0) or vector(0)",
+                "{{instance}}",
+            )],
+        },
+        Panel {
+            title: "Blocks written, made one and let go",
+            about: "Windows of two hours that went to disk, compactions, and blocks that went for age or size, an hour.",
+            unit: "short",
+            targets: &[
+                (
+                    "increase(skopos_store_sealed_windows_total[1h])",
+                    "{{instance}} written",
+                ),
+                (
+                    "increase(skopos_store_compactions_total[1h])",
+                    "{{instance}} made one",
+                ),
+                (
+                    "increase(skopos_store_expired_blocks_total[1h])",
+                    "{{instance}} let go: {{reason}}",
+                ),
+            ],
+        },
+        Panel {
+            title: "Failures",
+            about: "What could not be written, made one or read. Alerts: SkoposSealFailing, SkoposCompactionFailing, SkoposBlockBroken.",
+            unit: "short",
+            targets: &[
+                (
+                    "increase(skopos_store_seal_failures_total[1h])",
+                    "{{instance}} blocks not written",
+                ),
+                (
+                    "increase(skopos_store_compaction_failures_total[1h])",
+                    "{{instance}} not made one",
+                ),
+                ("skopos_store_broken_blocks", "{{instance}} broken"),
+                (
+                    "increase(skopos_store_wal_failures_total[1h])",
+                    "{{instance}} log not written",
+                ),
+            ],
+        },
+        Panel {
+            title: "Refused",
+            about: "New series, samples and exemplars refused a second, by reason. Alerts: SkoposSeriesRefused, SkoposSamplesDropped.",
+            unit: "short",
+            targets: &[
+                (
+                    "rate(skopos_store_refused_series_total[$__rate_interval])",
+                    "{{instance}} series: {{reason}}",
+                ),
+                (
+                    "rate(skopos_store_dropped_total[$__rate_interval])",
+                    "{{instance}} samples: {{reason}}",
+                ),
+                (
+                    "rate(skopos_store_exemplars_refused_total[$__rate_interval])",
+                    "{{instance}} exemplars: {{reason}}",
+                ),
+            ],
+        },
+    ];
+    dashboard("skopos-store", "Skopos / What is kept", &stats, &graphs)
 }
 
 /// Who leads, is anybody silent, is anything behind?

@@ -185,3 +185,55 @@ fn labels_that_cannot_be_kept_are_refused_with_a_reason() {
     );
     assert_eq!(house.store.series_count(), 0);
 }
+
+#[test]
+fn when_memory_runs_short_new_series_are_refused_in_order_and_old_ones_live_on() {
+    let house = House::with(Config {
+        budget_bytes: 1_000,
+        ..Config::default()
+    });
+    let names = [
+        "scrape/shop/a:1",
+        "remote//x/y",
+        "node",
+        "remote/w1/node/a",
+        "rules/r",
+        "scrape/skopos/b",
+    ];
+    let targets = names.map(|name| house.target(name));
+    for target in targets {
+        house.series(target, "old");
+        assert_eq!(house.part(target, 10, &[("old", 1.0)]).kept, 1);
+    }
+    let refused = |taken: u64| {
+        house.store.guard(taken);
+        let refuses = |target: TargetRef| {
+            let new = desc(&format!("new_{taken}"));
+            let answer = house.store.series(target, &new);
+            assert!(matches!(
+                answer,
+                Ok(_) | Err(KeepError::MemoryLimit { budget_bytes: 1_000 })
+            ));
+            answer.is_err()
+        };
+        targets.map(refuses)
+    };
+    assert_eq!(refused(899), [false; 6]);
+    assert!(!house.store.is_guarded());
+    assert_eq!(refused(900), [true, true, false, false, false, false]);
+    assert_eq!(refused(950), [true, true, true, true, false, false]);
+    assert_eq!(refused(1_001), [true; 6]);
+    assert!(house.store.is_guarded());
+    assert_eq!(
+        house.metric("skopos_store_refused_series_total", Some("memory")),
+        12.0
+    );
+    assert_eq!(house.metric("skopos_store_guard_level", None), 3.0);
+    // Asked for again, or written to: what was there is there.
+    for target in targets {
+        house.series(target, "old");
+        assert_eq!(house.part(target, 20, &[("old", 2.0)]).kept, 1);
+    }
+    assert_eq!(refused(500), [false; 6]);
+    assert_eq!(house.metric("skopos_store_guard_level", None), 0.0);
+}

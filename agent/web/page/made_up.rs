@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::view::{ConfigState, Health, Own, Source, Target, Telling, Told};
+use model::view::{Block, ConfigState, Health, Kept, Own, Source, Target, Telling, Told};
 use model::{BoxFuture, Clock, Labels, Ledger, Select, Timestamp};
 
 use crate::Rooms;
@@ -83,6 +83,7 @@ pub(crate) fn rooms(story: Story, clock: Arc<dyn Clock>, started: Timestamp) -> 
         runbook: Arc::new(|anchor| (anchor == "filesystemalmostfull").then(|| RUNBOOK.to_owned())),
         write: None,
         peer: None,
+        kept: view!(kept),
         cardinality: Arc::new(|_| model::view::Cardinality::default()),
         identify: net::Tokens::none(),
         silences: None,
@@ -333,6 +334,38 @@ impl House {
             } else {
                 Vec::new()
             },
+        }
+    }
+
+    fn kept(&self) -> Kept {
+        if self.empty() {
+            return Kept::default();
+        }
+        let hour = Duration::from_hours(1);
+        let block = |name: &str, back: u32, hours: u32, bytes: u64| Block {
+            name: name.to_owned(),
+            start: self.now() - hour * back,
+            end: self.now() - hour * (back - hours),
+            bytes,
+            series: 1358,
+            samples: u64::from(hours) * 325_920,
+            level: if hours > 2 { 2 } else { 1 },
+        };
+        Kept {
+            series: 1358,
+            samples_bytes: 5_872_025,
+            oldest: Some(self.now() - hour * 12),
+            log_bytes: 9_437_184,
+            exemplars: 214,
+            has_blocks: true,
+            blocks: vec![
+                block("01KB0WSE7R3J2F8Y6T5M4N9QAC", 12, 6, 2_411_724),
+                block("01KB17RPFR8D1C2V7X0H6B3KEZ", 6, 2, 814_220),
+                block("01KB1EMDQQ5T9W4G2S8R7P1NYM", 4, 2, 809_113),
+            ],
+            retention: hour * 24 * 15,
+            retention_bytes: 10 << 30,
+            ..Kept::default()
         }
     }
 

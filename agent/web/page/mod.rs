@@ -16,6 +16,7 @@ mod graph;
 mod house;
 mod incident;
 mod jump;
+mod kept;
 mod lines;
 mod link;
 mod logs;

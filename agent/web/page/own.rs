@@ -6,7 +6,7 @@ use model::view::{Health, LogState};
 
 use super::frame::{Place, Sheet, empty, section};
 use super::visit::Visit;
-use super::{pair, shape, status, steps, told, words};
+use super::{kept, pair, shape, status, steps, told, words};
 
 pub(super) fn view(visit: &Visit) -> Sheet {
     let (health, sentence) = sentence(visit);
@@ -23,6 +23,7 @@ pub(super) fn view(visit: &Visit) -> Sheet {
         (status::line(health, &sentence, &more, &fresh))
         (strip(visit))
         (accounts(visit))
+        (kept::samples(visit))
         (pair::sections(visit))
         (configuration(visit))
         (receivers(visit))
@@ -47,6 +48,12 @@ fn sentence(visit: &Visit) -> (Health, String) {
         return (
             Health::Bad,
             "Skopos runs, but a newer configuration was refused".to_owned(),
+        );
+    }
+    if let Some(whose) = kept::refused_now(&(visit.rooms.kept)()) {
+        return (
+            Health::Bad,
+            format!("Memory runs short: new series {whose} are refused"),
         );
     }
     if let Some((room, _)) = own.accounts.iter().find(|(_, ledger)| !ledger.balances()) {

@@ -259,6 +259,7 @@ fn rooms(select: Arc<dyn Select>) -> (Rooms, Knobs) {
         runbook: Arc::new(|_| None),
         write: None,
         peer: None,
+        kept: Arc::new(model::view::Kept::default),
         cardinality: Arc::new(cardinality),
         identify: net::Tokens::none(),
         silences: None,
