@@ -33,6 +33,10 @@ fn samples_are_counted_as_by_prometheus() {
     let (mut compared, mut different) = (0, 0);
     for case in 0..count(600, 5_000) {
         let expr = generate::expression(&mut rng);
+        // Which info series are read is ours to choose, and so how many samples.
+        if expr.contains("info(") {
+            continue;
+        }
         let start = generate::time(&mut rng, samples.end());
         let step = Duration::from_secs(rng.u64(1..90));
         let steps = rng.i64(0..30);
@@ -45,8 +49,8 @@ fn samples_are_counted_as_by_prometheus() {
                 format!("query_range?start={start}&end={end}&step={step}"),
                 engine.range(
                     &expr,
-                    Timestamp((start * 1000.0) as i64),
-                    Timestamp((end * 1000.0) as i64),
+                    Timestamp((start * 1000.0).round() as i64),
+                    Timestamp((end * 1000.0).round() as i64),
                     Duration::from_secs(step),
                 ),
             )
