@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use model::Level;
 use telemetry::logs::Format;
 
@@ -74,7 +76,12 @@ pub enum Command {
         #[arg(value_name = "FILE", required = true)]
         files: Vec<PathBuf>,
     },
-    /// Ask a running Skopos, or any Prometheus, a question in PromQL.
+    /// Ask a running Skopos, any Prometheus, or a data directory a question in PromQL.
+    ///
+    /// With --data-dir on the command line the directory itself is asked, read only: that of a Skopos, also while it
+    /// runs, or any with blocks of a Prometheus. Not seen there: what a running Skopos has taken in its last moment and
+    /// not yet written to its log; what `history: none` keeps in memory only; what a Prometheus has in its own log, its
+    /// last two to three hours.
     Query(QueryArgs),
     /// Search the kept log lines, also while Skopos runs.
     Logs(LogsArgs),
@@ -125,9 +132,12 @@ pub struct QueryArgs {
     /// For example 'rate(node_cpu_seconds_total[5m])'.
     #[arg(value_name = "EXPR")]
     pub expr: String,
-    /// Where it serves its API.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9464")]
-    pub url: String,
+    /// Where it serves its API; http://127.0.0.1:9464 when left out.
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// The data directory that is asked instead of a process: --data-dir, when that stands on the command line.
+    #[arg(skip)]
+    pub data_dir: Option<PathBuf>,
     /// At this time instead of now: seconds since 1970 or RFC 3339.
     #[arg(long, value_name = "TIME", conflicts_with_all = ["since", "start", "end", "step"])]
     pub time: Option<String>,
@@ -191,6 +201,27 @@ pub struct LogsArgs {
     /// Lines printed at most, the newest.
     #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 1000)]
     pub lines: usize,
+}
+
+impl Cli {
+    /// What was typed.
+    ///
+    /// # Errors
+    /// What is wrong with it, or the help that was asked for; [`clap::Error::print`] says it.
+    pub fn typed() -> Result<Self, clap::Error> {
+        let matches = Self::command().try_get_matches()?;
+        let mut cli = Self::from_arg_matches(&matches)?;
+        // The environment names the data directory of who runs, which is asked as a process.
+        let named = matches.value_source("data_dir") == Some(ValueSource::CommandLine);
+        if let Some(Command::Query(arguments)) = cli.command.as_mut().filter(|_| named) {
+            if arguments.url.is_some() {
+                let why = "either a process is asked, with --url, or a directory, with --data-dir";
+                return Err(Self::command().error(ErrorKind::ArgumentConflict, why));
+            }
+            arguments.data_dir = Some(cli.run.data_dir.clone());
+        }
+        Ok(cli)
+    }
 }
 
 fn level(text: &str) -> Result<Level, String> {

@@ -1,7 +1,9 @@
 //! The hall: who is connected to whom, which queue lies between them, and in which order things stop.
 
 pub mod accounts;
+mod answer;
 pub mod app;
+mod archive;
 pub mod check;
 pub mod cli;
 pub mod config;

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use model::outside::Role;
 use skopos::cli::{self, Cli, Command, RunArgs, TestCommand};
 use skopos::config::Config;
@@ -15,7 +15,7 @@ const BAD_CONFIGURATION: u8 = 64;
 const FAILED_START: u8 = 1;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::typed() {
         Ok(cli) => cli,
         Err(help) => {
             let failed = help.use_stderr();

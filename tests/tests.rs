@@ -29,6 +29,8 @@ mod pair;
 mod peers;
 /// Starting, stopping, exit codes, locks, ports.
 mod process;
+/// `skopos query`, of processes and of data directories.
+mod query;
 /// Remote write to and from real ones, and who may write what.
 mod remote;
 /// Silences by amtool, on one process and on a pair.

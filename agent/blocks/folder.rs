@@ -1,6 +1,7 @@
 //! The folder of all blocks: opens it, reads across it, seals into it.
 
 mod aside;
+mod look;
 mod maintain;
 mod start;
 
@@ -102,7 +103,14 @@ impl Blocks {
     /// # Errors
     /// [`Error::Io`] when the folder itself cannot be made or listed. A block is never a reason.
     pub fn open(folder: &Path, limits: Limits, clock: Arc<dyn Clock>) -> Result<Self, Error> {
-        let blocks = Self {
+        let blocks = Self::empty(folder, limits, clock);
+        blocks.start()?;
+        Ok(blocks)
+    }
+
+    /// Before anything of the folder is known.
+    fn empty(folder: &Path, limits: Limits, clock: Arc<dyn Clock>) -> Self {
+        Self {
             folder: folder.to_owned(),
             limits,
             clock,
@@ -112,9 +120,7 @@ impl Blocks {
                 rest_until: Timestamp::MIN,
             }),
             tally: Tally::default(),
-        };
-        blocks.start()?;
-        Ok(blocks)
+        }
     }
 
     /// Seals what is given as a new block, and returns once it is safe: after that it is there whatever happens,

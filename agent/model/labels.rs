@@ -63,6 +63,12 @@ impl Labels {
         self.0.ends.is_empty()
     }
 
+    /// Whether somebody else holds the very same set.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.iter()
@@ -118,6 +124,14 @@ impl Labels {
             hash.bytes(&[SEPARATOR]);
         }
         hash.0
+    }
+
+    /// The text of the first `parts` names and values, and the part that follows.
+    fn split(&self, parts: usize) -> (&str, Option<&str>) {
+        let end = |parts: usize| self.0.ends.get(parts).map(|end| *end as usize);
+        let start = parts.checked_sub(1).and_then(end).unwrap_or_default();
+        let next = end(parts).and_then(|end| self.0.text.get(start..end));
+        (self.0.text.get(..start).unwrap_or_default(), next)
     }
 
     fn pair(&self, nth: usize) -> (&str, &str) {
@@ -236,7 +250,11 @@ impl PartialOrd for Labels {
 
 impl Ord for Labels {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.iter().cmp(other.iter())
+        // As long as names and values are equally long in both, the order of the text is theirs.
+        let ends = self.0.ends.iter().zip(&other.0.ends);
+        let alike = ends.take_while(|(one, other)| one == other).count();
+        let [(one, one_next), (other, other_next)] = [self, other].map(|labels| labels.split(alike));
+        one.cmp(other).then_with(|| one_next.cmp(&other_next))
     }
 }
 
@@ -324,6 +342,26 @@ mod tests {
         let pairs = [("a", "1"), ("b", "2")];
         let sorted = Labels::from_sorted(pairs.into_iter());
         assert_eq!(sorted, Labels::from_pairs([("b", "2"), ("a", "1")]));
+    }
+
+    #[test]
+    fn order_is_that_of_the_pairs() {
+        let text = ["", "a", "b", "aa", "ab", "a\u{e4}"];
+        let mut all = Vec::new();
+        for nth in 0..text.len().pow(3) {
+            let part = |by: usize| text[nth / text.len().pow(by as u32) % text.len()];
+            all.push(Labels::from_pairs([
+                ("a", part(0)),
+                ("aa", part(1)),
+                (part(2), "x"),
+            ]));
+        }
+        for (one, other) in all
+            .iter()
+            .flat_map(|one| all.iter().map(move |other| (one, other)))
+        {
+            assert_eq!(one.cmp(other), one.iter().cmp(other.iter()), "{one} {other}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod presence;
 pub mod record;
 pub mod sample;
 pub mod select;
+pub mod selection;
 pub mod share;
 pub mod text;
 pub mod time;
@@ -34,6 +35,7 @@ pub use presence::{AllHere, Presence, Silence, Silent};
 pub use record::{Level, LogRecord};
 pub use sample::{Kind, STALE, Sample, is_stale};
 pub use select::{Metadata, Select, SelectError, Series, TimeRange};
+pub use selection::Selection;
 pub use share::{Alone, Share};
 pub use time::{Clock, Timestamp};
 

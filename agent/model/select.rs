@@ -6,7 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Kind, Labels, Matcher, Timestamp, is_stale};
+use crate::selection::Scan;
+use crate::{Kind, Labels, Matcher, Selection, Timestamp, is_stale};
 
 /// Samples with `after < time <= until`: left-open, as PromQL has been since Prometheus 3.0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +84,32 @@ pub trait Select: Send + Sync {
         range: TimeRange,
         samples_max: usize,
     ) -> Result<Vec<Series>, SelectError>;
+
+    /// The same for those who read many series at a time, and the same again and again.
+    ///
+    /// # Errors
+    /// See [`SelectError`].
+    fn selection(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        samples_max: usize,
+    ) -> Result<Selection, SelectError> {
+        self.select(matchers, range, samples_max).map(Selection::from)
+    }
+
+    /// The same for those who need each series only once, and no sample again.
+    ///
+    /// # Errors
+    /// See [`SelectError`].
+    fn scan(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        samples_max: usize,
+    ) -> Result<Box<dyn Scan + '_>, SelectError> {
+        Ok(Box::new(self.selection(matchers, range, samples_max)?))
+    }
 
     /// Label sets only. No matchers is everything.
     ///

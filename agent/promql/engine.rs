@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use model::{Answer, Ask, AskError, BoxFuture, Labels, Point, Sample, Select, Timestamp};
 
@@ -11,6 +11,7 @@ use crate::bounds::Bounds;
 use crate::cache::Cache;
 use crate::error::{ParseError, QueryError};
 use crate::eval::{self, Eval, Grid, Query, Steps, is_hole};
+use crate::statistics::{Count, Statistics};
 use crate::value::{MatrixSeries, Outcome, Value, VectorPoint};
 
 /// How questions are answered.
@@ -27,6 +28,8 @@ pub struct Options {
     /// Whether metric names go at the very end instead of at the function that changes the metric:
     /// Prometheus' feature `promql-delayed-name-removal`, off as there.
     pub delayed_name_removal: bool,
+    /// Whether to say what a query took.
+    pub count: Count,
     /// Set by somebody else to end the query.
     pub stop: Option<Stop>,
 }
@@ -39,6 +42,7 @@ impl Default for Options {
             samples_max: 50_000_000,
             step_default: Duration::from_secs(60),
             delayed_name_removal: false,
+            count: Count::Nothing,
             stop: None,
         }
     }
@@ -102,10 +106,12 @@ impl Engine {
         time: Timestamp,
         options: &Options,
     ) -> Result<Outcome, QueryError> {
+        let began = now(options);
         let bounds = Bounds::at(time);
         let parsed = self.parsed(expr, bounds)?;
-        self.outcome(expr, options, bounds, |query| {
-            let eval = Eval::new(query, Steps::once(time));
+        let steps = Steps::once(time);
+        self.outcome((expr, options, bounds), (began, steps), |query| {
+            let eval = Eval::new(query, steps);
             if parsed.returns() == Type::Matrix {
                 return matrix_at(eval, &parsed);
             }
@@ -145,7 +151,9 @@ impl Engine {
         step: Duration,
         options: &Options,
     ) -> Result<Outcome, QueryError> {
-        let parsed = self.parsed(expr, Bounds { start, end, step })?;
+        let began = now(options);
+        let bounds = Bounds { start, end, step };
+        let parsed = self.parsed(expr, bounds)?;
         if !matches!(parsed.returns(), Type::Scalar | Type::Vector) {
             let found = parsed.returns().words();
             return Err(QueryError::Execution(format!(
@@ -156,7 +164,7 @@ impl Engine {
             return Err(QueryError::Execution("step must be at least 1 ms".to_owned()));
         }
         let steps = Steps::between(start.0, end.0, model::time::millis(step));
-        self.outcome(expr, options, Bounds { start, end, step }, |query| {
+        self.outcome((expr, options, bounds), (began, steps), |query| {
             if steps.count == 0 {
                 return Ok(Value::Matrix(Vec::new()));
             }
@@ -183,20 +191,46 @@ impl Engine {
 
     fn outcome(
         &self,
-        expr: &str,
-        options: &Options,
-        bounds: Bounds,
+        (expr, options, bounds): (&str, &Options, Bounds),
+        (began, steps): (Option<Instant>, Steps),
         run: impl FnOnce(&Query<'_>) -> Result<Value, QueryError>,
     ) -> Result<Outcome, QueryError> {
+        let prepared = now(options);
         let query = self.query(expr, options, bounds);
-        let value = run(&query)?;
-        let (warnings, infos) = query.into_notes().into_sentences();
+        let mut value = run(&query)?;
+        let evaluated = now(options);
+        if let Value::Matrix(all) = &mut value {
+            all.sort_by(|one, two| one.labels.cmp(&two.labels));
+        }
+        let (notes, seen, peak) = query.ended();
+        let times = began.zip(prepared).zip(evaluated);
+        let statistics = times.map(|((began, prepared), evaluated)| Statistics {
+            preparing: prepared - began,
+            evaluating: evaluated - prepared,
+            sorting: evaluated.elapsed(),
+            samples: seen.iter().sum(),
+            by_step: match options.count {
+                Count::Steps => {
+                    let seen = seen.into_iter().chain(std::iter::repeat(0));
+                    steps.times().map(Timestamp).zip(seen).collect()
+                }
+                Count::Nothing | Count::Whole => Vec::new(),
+            },
+            peak,
+        });
+        let (warnings, infos) = notes.into_sentences();
         Ok(Outcome {
             value,
             warnings,
             infos,
+            statistics,
         })
     }
+}
+
+/// None where nobody wants to know: rules ask so often that looking at a clock tells.
+fn now(options: &Options) -> Option<Instant> {
+    (options.count != Count::Nothing).then(Instant::now)
 }
 
 fn points(grid: &Grid, time: Timestamp) -> Vec<VectorPoint> {
@@ -212,8 +246,7 @@ fn points(grid: &Grid, time: Timestamp) -> Vec<VectorPoint> {
 }
 
 fn series(grid: &Grid, steps: Steps) -> Vec<MatrixSeries> {
-    let mut all: Vec<MatrixSeries> = grid
-        .rows()
+    grid.rows()
         .map(|(head, cells)| MatrixSeries {
             labels: head.labels.clone(),
             points: steps
@@ -226,15 +259,13 @@ fn series(grid: &Grid, steps: Steps) -> Vec<MatrixSeries> {
                 })
                 .collect(),
         })
-        .collect();
-    all.sort_by(|one, two| one.labels.cmp(&two.labels));
-    all
+        .collect()
 }
 
 /// A range vector asked for as such: the samples themselves.
 fn matrix_at(eval: Eval<'_>, expr: &Expr) -> Result<Value, QueryError> {
     let rows = eval.samples(expr)?;
-    let mut all: Vec<MatrixSeries> = rows
+    let all = rows
         .into_iter()
         .map(|(labels, times, values)| MatrixSeries {
             labels,
@@ -245,7 +276,6 @@ fn matrix_at(eval: Eval<'_>, expr: &Expr) -> Result<Value, QueryError> {
                 .collect(),
         })
         .collect();
-    all.sort_by(|one, two| one.labels.cmp(&two.labels));
     Ok(Value::Matrix(all))
 }
 

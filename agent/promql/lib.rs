@@ -22,6 +22,7 @@ mod print;
 pub mod script;
 mod seen;
 mod span;
+mod statistics;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -38,4 +39,5 @@ pub use functions::{Function, functions};
 pub use lookup::selectors;
 pub use parse::{HEIGHT_MAX, NESTING_MAX, TEXT_BYTES_MAX, parse};
 pub use span::Span;
+pub use statistics::{Count, Statistics};
 pub use value::{MatrixSeries, Outcome, Value, VectorPoint};

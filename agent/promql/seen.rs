@@ -53,24 +53,47 @@ impl<T> Seen<T> {
         fits: impl Fn(&T) -> bool,
         find: impl FnOnce() -> T,
     ) -> Arc<T> {
-        if labels.len() < LENGTH_MIN {
+        let is_same = |list: &Arc<[Labels]>| list.iter().eq(labels.clone());
+        let list = || labels.clone().cloned().collect();
+        self.look((purpose, labels.clone()), is_same, fits, list, find)
+    }
+
+    /// The same for a list that comes as one, and is mostly known by its address.
+    pub(crate) fn find_list(
+        &self,
+        purpose: impl Hash,
+        labels: &Arc<[Labels]>,
+        fits: impl Fn(&T) -> bool,
+        find: impl FnOnce() -> T,
+    ) -> Arc<T> {
+        let is_same = |list: &Arc<[Labels]>| Arc::ptr_eq(list, labels) || list.iter().eq(labels.iter());
+        self.look((purpose, labels.iter()), is_same, fits, || labels.clone(), find)
+    }
+
+    fn look<'l>(
+        &self,
+        (purpose, mut labels): (impl Hash, impl ExactSizeIterator<Item = &'l Labels>),
+        is_same: impl Fn(&Arc<[Labels]>) -> bool,
+        fits: impl Fn(&T) -> bool,
+        list: impl FnOnce() -> Arc<[Labels]>,
+        find: impl FnOnce() -> T,
+    ) -> Arc<T> {
+        let length = labels.len();
+        if length < LENGTH_MIN {
             return Arc::new(find());
         }
-        let hash = self
-            .hashes
-            .hash_one((purpose, labels.len(), labels.clone().next()));
+        let hash = self.hashes.hash_one((purpose, length, labels.next()));
         let known = self
             .lists
             .lock()
             .by_hash
             .get(&hash)
             .map(|list| (list.labels.clone(), list.found.clone()));
-        let known = known.filter(|(list, found)| fits(found) && list.iter().eq(labels.clone()));
-        if let Some((_, found)) = known {
+        if let Some((_, found)) = known.filter(|(list, found)| fits(found) && is_same(list)) {
             return found;
         }
         let found = Arc::new(find());
-        self.lists.lock().keep(hash, labels.cloned().collect(), &found);
+        self.lists.lock().keep(hash, list(), &found);
         found
     }
 }
@@ -125,6 +148,10 @@ mod tests {
         assert_eq!([look("a", &labels), look("a", &labels)], [3, 3]);
         labels.pop();
         assert_eq!([look("a", &labels), look("a", &labels)], [4, 4]);
+        // As a list of its own it is still the same.
+        let whole: Arc<[Labels]> = labels.into();
+        let find = || panic!("it is known");
+        assert_eq!(*seen.find_list("a", &whole, |_| true, find), whole.len());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use model::{
 };
 
 use crate::script::{Memory, line};
-use crate::{Engine, Options, Outcome, QueryError, Stop, Value};
+use crate::{Count, Engine, Options, Outcome, QueryError, Stop, Value};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -351,4 +351,52 @@ fn notes_are_few_and_have_their_place() {
         outcome.infos[0]
     );
     assert_eq!(outcome.infos[32], "168 more info annotations omitted");
+}
+
+#[test]
+fn what_a_query_took_is_counted_where_that_is_asked_for() {
+    let lines = ["a{x=\"1\"} 1 2 3 4 5", "a{x=\"2\"} 1 _ _ 4 5"];
+    let options = Options {
+        count: Count::Steps,
+        ..Options::default()
+    };
+    let counted = engine(&lines, options);
+    let took = |expr: &str, from: i64, to: i64| {
+        let outcome = counted.range(expr, minutes(from), minutes(to), MINUTE).unwrap();
+        let took = outcome.statistics.unwrap();
+        assert_eq!(
+            took.samples,
+            took.by_step.iter().map(|(_, samples)| samples).sum()
+        );
+        took.by_step
+            .iter()
+            .map(|(_, samples)| *samples)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(took("sum(a)", 0, 2), [2, 2, 2]);
+    // A sample counts at every step that sees it, and once for each selector.
+    assert_eq!(
+        took("count_over_time(a[2m]) + sum(a) * 0", 2, 4),
+        [2 + 2, 3 + 2, 4 + 2]
+    );
+    assert_eq!(took("a @ 60", 0, 2), [2, 2, 2]);
+    // Of a subquery its results count.
+    assert_eq!(took("max_over_time(sum(a)[2m:1m])", 1, 3), [2, 2, 2]);
+    assert_eq!(took("1 + time()", 0, 1), [0, 0]);
+
+    let whole = Options {
+        count: Count::Whole,
+        ..Options::default()
+    };
+    let outcome = counted.instant_with("a[3m]", minutes(4), &whole).unwrap();
+    let took = outcome.statistics.unwrap();
+    assert_eq!((took.samples, took.by_step.len()), (5, 0));
+    assert!(took.peak >= 5);
+    assert_eq!(
+        counted
+            .instant_with("a", minutes(4), &Options::default())
+            .unwrap()
+            .statistics,
+        None
+    );
 }

@@ -2,6 +2,8 @@
 
 use model::{Labels, Sample, Timestamp};
 
+use crate::statistics::Statistics;
+
 /// What a query gives, and what the engine wants to have said.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
@@ -10,6 +12,8 @@ pub struct Outcome {
     pub warnings: Vec<String>,
     /// Something may be meant otherwise.
     pub infos: Vec<String>,
+    /// What it took, where [`crate::Options::count`] asks for that.
+    pub statistics: Option<Statistics>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -51,41 +51,53 @@ impl Block {
         let first = rows.iter().map(|row| row.time).min()?;
         let last = rows.iter().map(|row| row.time).max()?;
         let shaped = Shaped::new(rows.iter());
-        let refs = all_refs(&shaped);
-        let mut times: Vec<Arc<[Timestamp]>> = Vec::new();
-        // Which shapes a series is in decides its times.
-        let mut groups: HashMap<Box<[bool]>, u32> = HashMap::new();
-        let (mut columns, mut packed) = (Vec::with_capacity(refs.len()), Vec::new());
-        let mut of_series = Vec::new();
-        let mut scratch = Vec::new();
-        let (mut positions, mut presence, mut values) = (Vec::new(), Vec::new(), Vec::new());
+        let refs = all_refs(shaped.shapes.iter().map(|shape| &shape.refs));
+        let mut packing = Packing::default();
+        let mut positions = Vec::new();
         for series in refs.iter() {
             shaped.positions(*series, &mut positions);
-            presence.clear();
-            presence.extend(positions.iter().map(Option::is_some));
-            let group = groups.get(presence.as_slice()).copied().unwrap_or_else(|| {
-                let group = u32::try_from(times.len()).unwrap_or(u32::MAX);
-                times.push(shaped.samples(&positions).map(|(time, _)| time).collect());
-                groups.insert(presence.as_slice().into(), group);
-                group
+            packing
+                .key
+                .extend(positions.iter().map(|position| u32::from(position.is_some())));
+            shaped.values(&positions, &mut packing.values);
+            packing.end(|| shaped.samples(&positions).map(|(time, _)| time).collect());
+        }
+        Some(packing.done((first, last), refs))
+    }
+
+    /// Several as one, where each one's samples are later than those of the one before.
+    pub(crate) fn join(blocks: &[Arc<Self>]) -> Option<Self> {
+        let first = blocks.iter().map(|block| block.first).min()?;
+        let last = blocks.iter().map(|block| block.last).max()?;
+        let refs = all_refs(blocks.iter().map(|block| &block.refs));
+        let mut packing = Packing::default();
+        for series in refs.iter() {
+            let columns = || blocks.iter().map(|block| block.column(*series));
+            for column in columns() {
+                packing
+                    .key
+                    .push(column.as_ref().map_or(u32::MAX, |column| column.group));
+                if let Some(column) = column {
+                    column.read(0..column.times.len(), &mut packing.values);
+                }
+            }
+            packing.end(|| {
+                let times = columns()
+                    .flatten()
+                    .flat_map(|column| column.times.iter().copied());
+                times.collect()
             });
-            values.clear();
-            values.extend(shaped.samples(&positions).map(|(_, value)| value));
-            columns.push(Packed::pack(&values, &mut packed, &mut scratch));
-            of_series.push(group);
         }
-        if times.len() == 1 {
-            of_series = Vec::new();
-        }
-        Some(Self {
-            first,
-            last,
-            times: times.into(),
-            refs,
-            columns: columns.into(),
-            groups: of_series.into(),
-            packed: packed.into(),
-        })
+        Some(packing.done((first, last), refs))
+    }
+
+    /// How many times there are for most of its series.
+    pub(crate) fn rows(&self) -> usize {
+        self.times
+            .iter()
+            .map(|times| times.len())
+            .max()
+            .unwrap_or_default()
     }
 
     pub(crate) fn column(&self, series: SeriesRef) -> Option<Column<'_>> {
@@ -115,18 +127,66 @@ impl Block {
     }
 }
 
-/// Every series of some rows, sorted.
-fn all_refs(shaped: &Shaped<'_>) -> Arc<[SeriesRef]> {
-    if let [shape] = shaped.shapes.as_slice()
-        && shape.refs.is_sorted_by(|one, two| one < two)
-    {
-        return shape.refs.clone();
+/// A block while its series come, one after the other.
+#[derive(Default)]
+struct Packing {
+    times: Vec<Arc<[Timestamp]>>,
+    /// What decides about a series' times, and their number.
+    groups: HashMap<Box<[u32]>, u32>,
+    columns: Vec<Packed>,
+    of_series: Vec<u32>,
+    packed: Vec<u8>,
+    scratch: Vec<f64>,
+    /// Of the series that comes.
+    key: Vec<u32>,
+    values: Vec<f64>,
+}
+
+impl Packing {
+    /// Takes the series whose key and values are there.
+    fn end(&mut self, times: impl FnOnce() -> Arc<[Timestamp]>) {
+        let group = match self.groups.get(self.key.as_slice()) {
+            Some(group) => *group,
+            None => {
+                let group = u32::try_from(self.times.len()).unwrap_or(u32::MAX);
+                self.times.push(times());
+                self.groups.insert(self.key.as_slice().into(), group);
+                group
+            }
+        };
+        self.of_series.push(group);
+        self.columns
+            .push(Packed::pack(&self.values, &mut self.packed, &mut self.scratch));
+        self.key.clear();
+        self.values.clear();
     }
-    let mut refs: Vec<SeriesRef> = shaped
-        .shapes
-        .iter()
-        .flat_map(|shape| shape.refs.iter().copied())
-        .collect();
+
+    fn done(mut self, (first, last): (Timestamp, Timestamp), refs: Arc<[SeriesRef]>) -> Block {
+        if self.times.len() == 1 {
+            self.of_series = Vec::new();
+        }
+        Block {
+            first,
+            last,
+            times: self.times.into(),
+            refs,
+            columns: self.columns.into(),
+            groups: self.of_series.into(),
+            packed: self.packed.into(),
+        }
+    }
+}
+
+/// Every series of some lists, sorted.
+fn all_refs<'a>(lists: impl Iterator<Item = &'a Arc<[SeriesRef]>> + Clone) -> Arc<[SeriesRef]> {
+    let mut others = lists.clone();
+    if let Some(first) = others.next()
+        && first.is_sorted_by(|one, two| one < two)
+        && others.all(|other| Arc::ptr_eq(other, first) || other == first)
+    {
+        return first.clone();
+    }
+    let mut refs: Vec<SeriesRef> = lists.flat_map(|list| list.iter().copied()).collect();
     refs.sort_unstable();
     refs.dedup();
     refs.into()
@@ -178,5 +238,45 @@ mod tests {
         b.read(0..2, &mut values);
         assert_eq!(values, [2.0, 4.0]);
         assert!(block.column(reference::make(TargetRef(0), 1, 0)).is_none());
+    }
+
+    #[test]
+    fn joined_blocks_are_the_block_of_all_their_rows() {
+        let shapes = [
+            Arc::new(Shape::new(1, refs(&[0, 1, 2]))),
+            Arc::new(Shape::new(2, refs(&[1, 3]))),
+        ];
+        let rows: Vec<Arc<Row>> = (0..40_i64)
+            .map(|nth| {
+                let shape = &shapes[usize::from(nth % 3 == 0)];
+                let value = |series: usize| (nth * 7 % 5) as f64 * 0.1 + series as f64;
+                Arc::new(Row {
+                    time: Timestamp(nth * 10),
+                    shape: shape.clone(),
+                    live: None,
+                    values: (0..shape.refs.len()).map(value).collect(),
+                })
+            })
+            .collect();
+        let parts: Vec<Arc<Block>> = rows
+            .chunks(7)
+            .map(|rows| Arc::new(Block::seal(rows).expect("rows")))
+            .collect();
+        let (joined, whole) = (
+            Block::join(&parts).expect("parts"),
+            Block::seal(&rows).expect("rows"),
+        );
+        assert_eq!((joined.first, joined.last), (whole.first, whole.last));
+        assert_eq!((joined.series(), joined.rows()), (4, whole.rows()));
+        for series in refs(&[0, 1, 2, 3]).iter() {
+            let [one, other] = [&joined, &whole].map(|block| {
+                let column = block.column(*series).expect("there");
+                let mut values = Vec::new();
+                column.read(0..column.times.len(), &mut values);
+                (column.times.to_vec(), values)
+            });
+            assert_eq!(one, other);
+        }
+        assert!(joined.bytes() < parts.iter().map(|part| part.bytes()).sum());
     }
 }

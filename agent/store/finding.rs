@@ -2,10 +2,36 @@
 
 use blocks::matching::{Ready, Test};
 
-use crate::postings::{Postings, Values};
+use crate::lean::Lean;
+use crate::postings::Postings;
+
+/// Series and their pairs, and for each pair its series.
+#[derive(Clone, Copy)]
+struct Indexed<'a> {
+    postings: &'a Postings,
+    lean: &'a Lean,
+}
+
+impl<'a> Indexed<'a> {
+    fn posting(self, name: &str, value: &str) -> &'a [u32] {
+        let pair = self.lean.pairs().find(name, value);
+        pair.map(|pair| self.postings.list(pair)).unwrap_or_default()
+    }
+
+    /// The values of a label whose acceptance is as `wanted`, as their series.
+    fn accepted(self, ready: &Ready, wanted: bool) -> Vec<u32> {
+        let pairs = self.postings.pairs(&ready.name).iter();
+        let chosen = pairs.filter(|pair| {
+            let value = self.lean.pairs().get(**pair).map(|(_, value)| value);
+            value.is_some_and(|value| ready.accepts(value) == wanted)
+        });
+        join(chosen.map(|pair| self.postings.list(*pair)))
+    }
+}
 
 /// Numbers of the series that match, sorted.
-pub(crate) fn ids(index: &Postings, ready: &[Ready]) -> Vec<u32> {
+pub(crate) fn ids(postings: &Postings, lean: &Lean, ready: &[Ready]) -> Vec<u32> {
+    let index = Indexed { postings, lean };
     let (direct, mut rest): (Vec<&Ready>, Vec<&Ready>) =
         ready.iter().partition(|ready| values_of(ready).is_some());
     let mut lists: Vec<List<'_>> = direct.iter().filter_map(|ready| List::of(index, ready)).collect();
@@ -38,7 +64,7 @@ enum List<'a> {
 }
 
 impl<'a> List<'a> {
-    fn of(index: &'a Postings, ready: &Ready) -> Option<Self> {
+    fn of(index: Indexed<'a>, ready: &Ready) -> Option<Self> {
         let values = values_of(ready)?;
         if let [value] = values {
             return Some(Self::Kept(index.posting(&ready.name, value)));
@@ -75,37 +101,23 @@ fn join<'a>(postings: impl Iterator<Item = &'a [u32]>) -> Vec<u32> {
 }
 
 /// Where no matcher names values: those of the first that wants its label to be there, else everything.
-fn start(index: &Postings, rest: &mut Vec<&Ready>) -> Vec<u32> {
+fn start(index: Indexed<'_>, rest: &mut Vec<&Ready>) -> Vec<u32> {
     let Some(at) = rest.iter().position(|ready| !ready.accepts("")) else {
-        return index.all().collect();
+        return index.lean.all().collect();
     };
     let ready = rest.remove(at);
-    index
-        .values(&ready.name)
-        .map(|values| accepted(values, ready, true))
-        .unwrap_or_default()
-}
-
-fn accepted(values: &Values, ready: &Ready, wanted: bool) -> Vec<u32> {
-    let chosen = values.iter().filter(|(value, _)| ready.accepts(value) == wanted);
-    join(chosen.map(|(_, posting)| posting.as_slice()))
+    index.accepted(ready, true)
 }
 
 /// Leaves the ids that a matcher accepts, by whichever is fewer: their own values or all values of the label.
-fn narrow(index: &Postings, ready: &Ready, ids: &mut Vec<u32>) {
-    let none = Values::default();
-    let values = index.values(&ready.name).unwrap_or(&none);
-    if values.len() >= ids.len() {
-        ids.retain(|id| {
-            index
-                .entry(*id)
-                .is_some_and(|entry| ready.accepts(entry.labels.value(&ready.name)))
-        });
+fn narrow(index: Indexed<'_>, ready: &Ready, ids: &mut Vec<u32>) {
+    if index.postings.pairs(&ready.name).len() >= ids.len() {
+        ids.retain(|id| ready.accepts(index.lean.value(*id, &ready.name)));
     } else if ready.accepts("") {
-        let refused = accepted(values, ready, false);
+        let refused = index.accepted(ready, false);
         subtract(ids, &refused);
     } else {
-        let kept = List::Joined(accepted(values, ready, true));
+        let kept = List::Joined(index.accepted(ready, true));
         intersect(ids, &kept);
     }
 }

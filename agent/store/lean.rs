@@ -1,7 +1,8 @@
-//! The index of a store of last values: as small as it can be, and looked through whole for each question.
+//! Every series and its labels, as small as they can be.
 //!
-//! A series is a list of pairs' numbers. A matcher is asked once for each pair, so that looking at every series
-//! costs a few comparisons each; label sets are put together when somebody wants to see them.
+//! A series is a list of pairs' numbers; label sets are put together when somebody wants to see them. A store of last
+//! values has nothing else and looks through all of it for each question: a matcher is asked once for each pair, so that
+//! looking at every series costs a few comparisons each.
 
 use std::hash::BuildHasher;
 
@@ -13,7 +14,6 @@ use model::{Labels, SeriesRef, TargetRef};
 use crate::index::Found;
 use crate::pairs::Pairs;
 use crate::reference;
-use crate::selection::Pick;
 use crate::sets::{Place, Sets};
 use crate::slots::push;
 
@@ -74,29 +74,45 @@ impl Lean {
         found
     }
 
-    pub(crate) fn pick(&self, id: u32) -> Option<Pick> {
-        let entry = self.entry(id)?;
-        let pairs = self.sets.get(entry.pairs).iter();
-        Some(Pick {
-            labels: Labels::from_sorted(pairs.filter_map(|pair| self.pairs.get(*pair))),
-            series: entry.series,
-            repeats: false,
-        })
+    pub(crate) fn pairs(&self) -> &Pairs {
+        &self.pairs
+    }
+
+    /// Numbers of a series' pairs, sorted by name.
+    pub(crate) fn pairs_of(&self, id: u32) -> &[u32] {
+        let entry = self.entry(id);
+        entry.map(|entry| self.sets.get(entry.pairs)).unwrap_or_default()
+    }
+
+    pub(crate) fn series(&self, id: u32) -> Option<SeriesRef> {
+        Some(self.entry(id)?.series)
+    }
+
+    pub(crate) fn labels(&self, id: u32) -> Labels {
+        let pairs = self.pairs_of(id).iter();
+        Labels::from_sorted(pairs.filter_map(|pair| self.pairs.get(*pair)))
+    }
+
+    /// The value of a label, or the empty string.
+    pub(crate) fn value(&self, id: u32, label: &str) -> &str {
+        let pairs = self.pairs_of(id).iter();
+        let mut pairs = pairs.filter_map(|pair| self.pairs.get(*pair));
+        let found = pairs.find(|(name, _)| *name == label);
+        found.map(|(_, value)| value).unwrap_or_default()
+    }
+
+    /// Every series there is, in order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = u32> {
+        let all = self.entries.iter().zip(0..);
+        all.filter_map(|(entry, id)| entry.is_some().then_some(id))
     }
 
     pub(crate) fn name(&self, id: u32) -> Option<&str> {
-        let pairs = self.sets.get(self.entry(id)?.pairs).iter();
-        let mut pairs = pairs.filter_map(|pair| self.pairs.get(*pair));
-        pairs
-            .find(|(name, _)| *name == METRIC_NAME)
-            .map(|(_, value)| value)
+        self.entry(id).map(|_| self.value(id, METRIC_NAME))
     }
 
     pub(crate) fn ids(&self, ready: &[Ready]) -> Vec<u32> {
-        let all = self.entries.iter().zip(0..);
-        let mut ids: Vec<u32> = all
-            .filter_map(|(entry, id)| entry.is_some().then_some(id))
-            .collect();
+        let mut ids: Vec<u32> = self.all().collect();
         for ready in ready.chunks(AT_ONCE) {
             let verdicts = self.verdicts(ready);
             let wanted = u64::MAX >> (AT_ONCE - ready.len());

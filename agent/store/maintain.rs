@@ -31,6 +31,7 @@ impl Store {
         }
         self.forget_targets(&targets);
         self.families.lock().forget_unused();
+        self.index.read().let_go();
         self.evict(&targets);
         if let Some(wal) = &self.wal {
             wal.queue.set_cutoff(cutoff);
@@ -117,12 +118,23 @@ fn seal(target: &Target) -> usize {
         let state = target.state.lock();
         let window = state.first_window();
         let is_over = window.len() < state.rows.len();
-        if state.rows.len() < BLOCK_ROWS && !state.is_varied() && !is_over {
+        if state.rows.len() < BLOCK_ROWS && !is_over {
             return 0;
         }
         window.cloned().collect()
     };
     let block = Block::seal(&rows);
     target.state.lock().replace(&rows, block);
-    rows.iter().map(|row| row.values.len()).sum()
+    rows.iter().map(|row| row.values.len()).sum::<usize>() + join(target)
+}
+
+/// Makes one block of several small ones; tells how many samples went in.
+fn join(target: &Target) -> usize {
+    let parts = target.state.lock().to_join();
+    if parts.is_empty() {
+        return 0;
+    }
+    let joined = Block::join(&parts);
+    target.state.lock().replace_blocks(&parts, joined);
+    parts.iter().map(|part| part.series() * part.rows()).sum()
 }

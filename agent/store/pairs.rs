@@ -34,6 +34,10 @@ impl Pairs {
         Some((&pair.name, &pair.value))
     }
 
+    pub(crate) fn name(&self, id: u32) -> Option<&Arc<str>> {
+        Some(&self.entries.get(id as usize)?.as_ref()?.name)
+    }
+
     /// Every number and its pair.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &str, &str)> {
         let entries = self.entries.iter().enumerate();

@@ -4,7 +4,7 @@
 //! same times get the very same time column.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use hashbrown::HashMap;
@@ -74,42 +74,46 @@ pub(crate) type Values = Arc<[f64]>;
 
 pub(crate) struct Reader<'a> {
     view: &'a View,
-    range: TimeRange,
     shaped: Shaped<'a>,
     /// Time columns by what decides them: the group in each block, which shapes hold the series, and the times of
     /// its provisional points.
-    times: HashMap<Box<[u32]>, Times>,
+    by_key: HashMap<Box<[u32]>, usize>,
+    columns: Vec<Times>,
     key: Vec<u32>,
-    /// The key and times of the series before, which are mostly those of the next.
-    previous: Option<(Box<[u32]>, Times)>,
+    /// The key and column of the series before, which are mostly those of the next.
+    previous: Option<(Box<[u32]>, usize)>,
     positions: Vec<Option<usize>>,
-    values: Vec<f64>,
+    /// Of each block: which of a group's times are in the range.
+    inside: Vec<(u32, Range<usize>)>,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(view: &'a View) -> Self {
         Self {
             view,
-            range: view.range,
             shaped: Shaped::new(view.rows.iter()),
-            times: HashMap::new(),
+            by_key: HashMap::new(),
+            columns: Vec::new(),
             key: Vec::new(),
             previous: None,
             positions: Vec::new(),
-            values: Vec::new(),
+            inside: vec![(u32::MAX, 0..0); view.blocks.len()],
         }
     }
 
-    /// Samples in the range, or none when there are none.
-    pub(crate) fn read(&mut self, series: SeriesRef) -> Option<(Times, Values)> {
-        self.values.clear();
+    /// Adds the values in the range to `out`, and tells the number of their times; none when there are none.
+    pub(crate) fn read(&mut self, series: SeriesRef, out: &mut Vec<f64>) -> Option<usize> {
+        let before = out.len();
         self.key.clear();
-        for block in &self.view.blocks {
+        for (block, (group, inside_group)) in self.view.blocks.iter().zip(&mut self.inside) {
             let column = block.column(series);
             self.key
                 .push(column.as_ref().map_or(u32::MAX, |column| column.group));
             if let Some(column) = column {
-                column.read(inside(&column, self.range), &mut self.values);
+                if *group != column.group {
+                    (*group, *inside_group) = (column.group, inside(&column, self.view.range));
+                }
+                column.read(inside_group.clone(), out);
             }
         }
         self.shaped.positions(series, &mut self.positions);
@@ -118,37 +122,52 @@ impl<'a> Reader<'a> {
                 .iter()
                 .map(|position| u32::from(position.is_some())),
         );
-        self.values
-            .extend(self.shaped.samples(&self.positions).map(|(_, value)| value));
+        self.shaped.values(&self.positions, out);
         for (time, value) in self.view.provisional(series) {
             let bits = time.0.cast_unsigned();
             self.key.extend([(bits >> 32) as u32, bits as u32]);
-            self.values.push(value);
+            out.push(value);
         }
-        if self.values.is_empty() {
-            return None;
-        }
-        Some((self.times(series), Arc::from(self.values.as_slice())))
+        (out.len() > before).then(|| self.column(series))
     }
 
-    fn times(&mut self, series: SeriesRef) -> Times {
-        if let Some((_, times)) = self.previous.as_ref().filter(|(key, _)| **key == *self.key) {
-            return times.clone();
+    /// Times by the number that [`Self::read`] told.
+    pub(crate) fn times(&self, column: usize) -> &Times {
+        static NONE: LazyLock<Times> = LazyLock::new(Times::default);
+        self.columns.get(column).unwrap_or_else(|| &NONE)
+    }
+
+    /// How many such numbers there are.
+    pub(crate) fn columns(&self) -> usize {
+        self.columns.len()
+    }
+
+    fn column(&mut self, series: SeriesRef) -> usize {
+        if let Some((_, column)) = self.previous.as_ref().filter(|(key, _)| **key == *self.key) {
+            return *column;
         }
-        let times = match self.times.get(self.key.as_slice()) {
-            Some(known) => known.clone(),
-            None => self.new_times(series),
+        let column = match self.by_key.get(self.key.as_slice()) {
+            Some(known) => *known,
+            None => {
+                self.columns.push(self.new_times(series));
+                self.columns.len() - 1
+            }
         };
         let key: Box<[u32]> = self.key.as_slice().into();
-        self.previous = Some((key.clone(), times.clone()));
-        self.times.insert(key, times.clone());
-        times
+        self.previous = Some((key.clone(), column));
+        self.by_key.insert(key, column);
+        column
     }
 
     fn new_times(&self, series: SeriesRef) -> Times {
-        let mut times = Vec::with_capacity(self.values.len());
+        let mut times = Vec::new();
         for column in self.view.blocks.iter().filter_map(|block| block.column(series)) {
-            times.extend_from_slice(column.times.get(inside(&column, self.range)).unwrap_or_default());
+            times.extend_from_slice(
+                column
+                    .times
+                    .get(inside(&column, self.view.range))
+                    .unwrap_or_default(),
+            );
         }
         times.extend(self.shaped.samples(&self.positions).map(|(time, _)| time));
         times.extend(self.view.provisional(series).map(|(time, _)| time));
@@ -163,7 +182,7 @@ impl<'a> Reader<'a> {
             || self.view.blocks.iter().any(|block| {
                 block
                     .column(series)
-                    .is_some_and(|column| !inside(&column, self.range).is_empty())
+                    .is_some_and(|column| !inside(&column, self.view.range).is_empty())
             })
             || self.view.provisional(series).next().is_some()
     }

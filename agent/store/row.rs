@@ -85,6 +85,8 @@ pub(crate) struct Shaped<'a> {
     pub(crate) shapes: Vec<&'a Arc<Shape>>,
     /// Each row with the index of its shape.
     pub(crate) rows: Vec<(usize, &'a Row)>,
+    /// The values of each row.
+    values: Vec<&'a [f64]>,
 }
 
 impl<'a> Shaped<'a> {
@@ -92,6 +94,7 @@ impl<'a> Shaped<'a> {
         let mut this = Self {
             shapes: Vec::new(),
             rows: Vec::new(),
+            values: Vec::new(),
         };
         let mut known = hashbrown::HashMap::new();
         for row in rows {
@@ -109,6 +112,7 @@ impl<'a> Shaped<'a> {
                 |(at, _)| *at,
             );
             this.rows.push((at, row));
+            this.values.push(&row.values);
         }
         this
     }
@@ -117,6 +121,19 @@ impl<'a> Shaped<'a> {
     pub(crate) fn positions(&self, series: SeriesRef, positions: &mut Vec<Option<usize>>) {
         positions.clear();
         positions.extend(self.shapes.iter().map(|shape| shape.position(series)));
+    }
+
+    /// Adds the values of the series that `positions` belongs to, oldest first.
+    pub(crate) fn values(&self, positions: &[Option<usize>], out: &mut Vec<f64>) {
+        match positions {
+            // Mostly all rows are alike.
+            [Some(position)] => {
+                // Every row of a shape has as many values as that.
+                let value = |row: &&[f64]| row.get(*position).copied().unwrap_or_default();
+                out.extend(self.values.iter().map(value));
+            }
+            _ => out.extend(self.samples(positions).map(|(_, value)| value)),
+        }
     }
 
     /// Samples of the series that `positions` belongs to, oldest first.

@@ -16,9 +16,10 @@ use model::time::millis;
 use model::{Clock, TargetRef, TimeRange, Timestamp};
 use parking_lot::Mutex;
 
-use crate::config::{Config, History};
+use crate::config::Config;
 use crate::read::View;
 use crate::select::{Readers, joined};
+use crate::selection::Selections;
 use crate::store::{OpenError, Store};
 use crate::target::Target;
 
@@ -33,7 +34,8 @@ const REST: Duration = Duration::from_mins(10);
 pub(crate) struct Sealing {
     pub(crate) blocks: Blocks,
     progress: Mutex<Progress>,
-    _lock: File,
+    /// None where the folder is only looked at.
+    _lock: Option<File>,
 }
 
 #[derive(Clone, Copy)]
@@ -68,18 +70,21 @@ impl Sealing {
             retention: config.retention.time,
             bytes_max: (config.retention.size > 0).then_some(config.retention.size),
         };
-        let late_at = clock.running();
-        let blocks = Blocks::open(folder, limits, clock).map_err(OpenError::Blocks)?;
+        let blocks = Blocks::open(folder, limits, clock.clone()).map_err(OpenError::Blocks)?;
+        Ok(Self::of(blocks, Some(lock), &*clock))
+    }
+
+    pub(crate) fn of(blocks: Blocks, lock: Option<File>, clock: &dyn Clock) -> Self {
         let progress = Progress {
             sealed: blocks.span().map_or(Timestamp::MIN, |span| span.end),
-            late_at,
+            late_at: clock.running(),
             rest_until: Duration::ZERO,
         };
-        Ok(Self {
+        Self {
             blocks,
             progress: Mutex::new(progress),
             _lock: lock,
-        })
+        }
     }
 
     pub(crate) fn sealed(&self) -> Timestamp {
@@ -143,9 +148,10 @@ impl Store {
             .iter()
             .map(|(id, target)| (*id, View::samples(target, range)))
             .collect();
-        let mut readers = Readers::new(History::Full, &targets, &views);
-        let picks = self.selections.all(&self.index);
-        let written = sealing.blocks.write(span, joined(&picks, &mut readers))?;
+        let mut readers = Readers::new(&views);
+        let picks = Selections::all(&self.index).flatten();
+        let all = joined(picks, &mut readers);
+        let written = sealing.blocks.write(span, all)?;
         drop(readers);
         for (id, target) in &targets {
             if let Some(view) = views.get(id) {

@@ -2,20 +2,22 @@
 
 use std::cmp::Ordering;
 use std::sync::Arc;
-use std::time::Duration;
 
 use blocks::Blocks;
 use hashbrown::HashMap;
 use model::select::{Last, Latest};
+use model::selection::{Filling, Scan};
 use model::{
-    Labels, Matcher, Metadata, Select, SelectError, Series, SeriesRef, TargetRef, TimeRange, is_stale,
+    Labels, Matcher, Metadata, Select, SelectError, Selection, Series, SeriesRef, TargetRef, TimeRange,
+    Timestamp, is_stale,
 };
 
 use crate::config::History;
 use crate::latest::Rounds;
 use crate::read::{Reader, Times, Values, View, join};
 use crate::reference;
-use crate::selection::Pick;
+use crate::scan::Scanned;
+use crate::selection::{Pick, Picked};
 use crate::store::Store;
 use crate::target::{LOOKUP, Target};
 
@@ -26,43 +28,71 @@ impl Select for Store {
         range: TimeRange,
         samples_max: usize,
     ) -> Result<Vec<Series>, SelectError> {
-        let picks = self.selections.pick(&self.index, matchers)?;
-        let targets = self.targets_of(&picks);
-        let views = views(&targets, range);
-        let mut readers = Readers::new(self.config.history, &targets, &views);
-        let mut all: Vec<Series> = Vec::with_capacity(picks.len());
-        let mut samples = 0;
-        for series in joined(&picks, &mut readers) {
-            samples += series.values.len();
-            if samples > samples_max {
-                return Err(SelectError::TooMany { limit: samples_max });
-            }
-            all.push(series);
-        }
-        let Some(blocks) = self.blocks_behind(range) else {
-            return Ok(all);
-        };
+        self.selection(matchers, range, samples_max)
+            .map(Selection::into_series)
+    }
+
+    fn selection(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        samples_max: usize,
+    ) -> Result<Selection, SelectError> {
+        let found = self.remembered(matchers, range, samples_max)?;
         // Looked at after the memory: what has gone from there meanwhile is here.
+        let Some(blocks) = self.blocks_behind(range) else {
+            return Ok(found);
+        };
         let older = blocks
-            .select(matchers, range, samples_max - samples)
+            .select(matchers, range, samples_max - found.samples())
             .map_err(|error| match error {
                 SelectError::TooMany { .. } => SelectError::TooMany { limit: samples_max },
                 other => other,
             })?;
-        Ok(merged(older, all, |series| &series.labels, continued))
+        Ok(merged(older, found.into_series(), |series| &series.labels, continued).into())
+    }
+
+    fn scan(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        samples_max: usize,
+    ) -> Result<Box<dyn Scan + '_>, SelectError> {
+        let picked = self.selections.pick(&self.index, matchers)?;
+        let is_apart = picked.labels.len() == picked.series.len();
+        if is_apart && self.config.history == History::Full {
+            let mut views = Vec::new();
+            self.each_target(&picked, |target, series| {
+                views.push((target.map(|target| View::new(target, range)), series.len()));
+                Ok(())
+            })?;
+            // Looked at after the memory: what goes from there from now on, the views still hold.
+            if self.blocks_behind(range).is_none() {
+                return Ok(Box::new(Scanned::new(picked, views, samples_max)));
+            }
+        }
+        Ok(Box::new(self.selection(matchers, range, samples_max)?))
     }
 
     fn labels(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<Labels>, SelectError> {
-        let picks = self.selections.pick(&self.index, matchers)?;
-        let targets = self.targets_of(&picks);
-        let views = views(&targets, range);
-        let mut readers = Readers::new(self.config.history, &targets, &views);
-        let mut all: Vec<Labels> = Vec::new();
-        for pick in picks.iter() {
-            if all.last() != Some(&pick.labels) && readers.any(pick.series) {
-                all.push(pick.labels.clone());
+        let picked = self.selections.pick(&self.index, matchers)?;
+        let mut there = vec![false; picked.labels.len()];
+        self.each_target(&picked, |target, series| {
+            let Some(target) = target else { return Ok(()) };
+            let view = View::new(target, range);
+            let mut reader = Reader::new(&view);
+            for (series, place) in series {
+                if let Some(there) = there.get_mut(*place as usize).filter(|there| !**there) {
+                    *there = match self.config.history {
+                        History::Full => reader.any(*series),
+                        History::None => last(target, &view, *series).next().is_some(),
+                    };
+                }
             }
-        }
+            Ok(())
+        })?;
+        let all = picked.labels.iter().zip(there).filter(|(_, there)| *there);
+        let all: Vec<Labels> = all.map(|(labels, _)| labels.clone()).collect();
         match self.blocks_behind(range) {
             Some(blocks) => Ok(merged(
                 blocks.labels(matchers, range)?,
@@ -120,28 +150,123 @@ impl Store {
         blocks.span().filter(|span| span.meets(range)).map(|_| blocks)
     }
 
-    fn targets_of(&self, picks: &[Pick]) -> HashMap<TargetRef, Arc<Target>> {
-        let known = self.targets.read();
-        let mut targets = HashMap::new();
-        let mut previous = None;
-        for pick in picks {
-            let id = reference::target(pick.series);
-            if previous.replace(id) == Some(id) {
-                continue;
+    /// What is in memory.
+    fn remembered(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        samples_max: usize,
+    ) -> Result<Selection, SelectError> {
+        let picked = self.selections.pick(&self.index, matchers)?;
+        let mut filling = Selection::of(picked.labels.clone());
+        self.each_target(&picked, |target, series| {
+            let Some(target) = target else { return Ok(()) };
+            let view = View::new(target, range);
+            match self.config.history {
+                History::Full => read(&view, series, &mut filling),
+                History::None => read_last(target, &view, series, &mut filling),
             }
-            if let Some(target) = known.by_id.get(&id) {
-                targets.entry(id).or_insert_with(|| target.clone());
+            if filling.values().len() > samples_max {
+                return Err(SelectError::TooMany { limit: samples_max });
             }
-        }
-        targets
+            Ok(())
+        })?;
+        Ok(filling.done())
+    }
+
+    /// Calls `visit` with each target, if it is still there, and the series of it that were picked.
+    fn each_target(
+        &self,
+        picked: &Picked,
+        mut visit: impl FnMut(Option<&Target>, &[(SeriesRef, u32)]) -> Result<(), SelectError>,
+    ) -> Result<(), SelectError> {
+        let of = |(series, _): &(SeriesRef, u32)| reference::target(*series);
+        let runs = || picked.series.chunk_by(|one, next| of(one) == of(next));
+        // Together, so that nobody waits for the list while samples are read.
+        let targets: Vec<Option<Arc<Target>>> = {
+            let known = self.targets.read();
+            let find = |run: &[(SeriesRef, u32)]| known.by_id.get(&of(run.first()?)).cloned();
+            runs().map(find).collect()
+        };
+        let mut known = targets.iter().zip(runs());
+        known.try_for_each(|(target, run)| visit(target.as_deref(), run))
     }
 }
 
-fn views(targets: &HashMap<TargetRef, Arc<Target>>, range: TimeRange) -> HashMap<TargetRef, View> {
-    targets
-        .iter()
-        .map(|(id, target)| (*id, View::new(target, range)))
-        .collect()
+/// Adds the samples of some series of a target.
+fn read(view: &View, series: &[(SeriesRef, u32)], filling: &mut Filling) {
+    let mut reader = Reader::new(view);
+    // The numbers by which the selection names the reader's columns.
+    let mut columns: Vec<usize> = Vec::new();
+    for (series, place) in series {
+        let place = *place as usize;
+        if let Some(known) = filling.known(place) {
+            let mut values = Vec::new();
+            if let Some(column) = reader.read(*series, &mut values) {
+                join_into(
+                    filling,
+                    place,
+                    view,
+                    Some(known),
+                    (reader.times(column).clone(), values.into()),
+                );
+            }
+            continue;
+        }
+        let Some(column) = reader.read(*series, filling.values()) else {
+            continue;
+        };
+        while columns.len() <= column {
+            let next = filling.column(reader.times(columns.len()).clone());
+            columns.push(next);
+        }
+        if let Some(column) = columns.get(column) {
+            filling.end(place, *column, view.staleness);
+        }
+    }
+}
+
+/// The same where no history is kept: the last values of a target are all there is.
+fn read_last(target: &Target, view: &View, series: &[(SeriesRef, u32)], filling: &mut Filling) {
+    for (series, place) in series {
+        let place = *place as usize;
+        let (times, values): (Vec<_>, Vec<_>) = last(target, view, *series).unzip();
+        if times.is_empty() {
+            continue;
+        }
+        join_into(
+            filling,
+            place,
+            view,
+            filling.known(place),
+            (times.into(), values.into()),
+        );
+    }
+}
+
+/// What another target has under the same labels, and this one.
+fn join_into(filling: &mut Filling, place: usize, view: &View, known: Option<Series>, new: (Times, Values)) {
+    let staleness = known.as_ref().and_then(|known| known.staleness);
+    let (times, values) = match known {
+        Some(known) => join(&(known.times, known.values), &new),
+        None => new,
+    };
+    let column = filling.column(times);
+    filling.values().extend_from_slice(&values);
+    filling.end(place, column, staleness.max(view.staleness));
+}
+
+/// The last value of a series, and what is provisional behind it.
+fn last(target: &Target, view: &View, series: SeriesRef) -> impl Iterator<Item = (Timestamp, f64)> {
+    let held = {
+        let state = target.state.lock();
+        state.slots.holds(series).then(|| state.slots.last(series))
+    };
+    let sample = held.filter(|(time, _)| view.range.contains(*time));
+    // A sample may have come after the view was taken.
+    let after = held.map_or(Timestamp::MAX, |(time, _)| time);
+    let provisional = view.provisional(series).filter(move |(at, _)| *at > after);
+    sample.into_iter().chain(provisional)
 }
 
 /// Two sorted lists as one; what is in both is made one by `both`.
@@ -190,88 +315,56 @@ fn continued(older: Series, newer: Series) -> Series {
 }
 
 /// The series of picks that have samples; those of several targets that say the same labels are one.
-pub(crate) fn joined<'a>(picks: &'a [Pick], readers: &'a mut Readers<'_>) -> impl Iterator<Item = Series> {
-    let mut picks = picks.iter().peekable();
+pub(crate) fn joined<'a>(
+    picks: impl Iterator<Item = Pick> + 'a,
+    readers: &'a mut Readers<'_>,
+) -> impl Iterator<Item = Series> {
+    let mut picks = picks.peekable();
     std::iter::from_fn(move || {
         let mut found: Option<Series> = None;
         loop {
-            let same = |pick: &&Pick| found.is_none() || pick.repeats;
+            let same = |pick: &Pick| found.is_none() || pick.repeats;
             let Some(pick) = picks.next_if(same) else {
                 return found;
             };
             let Some((times, values)) = readers.read(pick.series) else {
                 continue;
             };
-            let staleness = readers.staleness(pick.series);
             found = Some(match found {
                 Some(one) => {
                     let (times, values) = join(&(one.times, one.values), &(times, values));
-                    Series {
-                        times,
-                        values,
-                        staleness: one.staleness.max(staleness),
-                        labels: one.labels,
-                    }
+                    Series { times, values, ..one }
                 }
                 None => Series {
-                    labels: pick.labels.clone(),
+                    labels: pick.labels,
                     times,
                     values,
-                    staleness,
+                    staleness: None,
                 },
             });
         }
     })
 }
 
-/// A reader for each target of a selection.
+/// A reader for each target, for whoever reads series in the order of their labels.
 pub(crate) struct Readers<'a> {
-    by_target: HashMap<TargetRef, (&'a View, Reader<'a>)>,
-    /// Where no history is kept, the targets themselves: their last values are all there is.
-    last_only: Option<&'a HashMap<TargetRef, Arc<Target>>>,
+    by_target: HashMap<TargetRef, Reader<'a>>,
+    values: Vec<f64>,
 }
 
 impl<'a> Readers<'a> {
-    pub(crate) fn new(
-        history: History,
-        targets: &'a HashMap<TargetRef, Arc<Target>>,
-        views: &'a HashMap<TargetRef, View>,
-    ) -> Self {
-        let readers = views.iter().map(|(id, view)| (*id, (view, Reader::new(view))));
+    pub(crate) fn new(views: &'a HashMap<TargetRef, View>) -> Self {
+        let readers = views.iter().map(|(id, view)| (*id, Reader::new(view)));
         Self {
             by_target: readers.collect(),
-            last_only: (history == History::None).then_some(targets),
+            values: Vec::new(),
         }
     }
 
     fn read(&mut self, series: SeriesRef) -> Option<(Times, Values)> {
-        let id = reference::target(series);
-        let (view, reader) = self.by_target.get_mut(&id)?;
-        let Some(targets) = self.last_only else {
-            return reader.read(series);
-        };
-        let (time, value) = {
-            let state = targets.get(&id)?.state.lock();
-            state.slots.holds(series).then(|| state.slots.last(series))?
-        };
-        let last = view.range.contains(time).then_some((time, value));
-        // A sample may have come after the view was taken.
-        let provisional = view.provisional(series).filter(|(at, _)| *at > time);
-        let samples = last.into_iter().chain(provisional);
-        let (times, values): (Vec<_>, Vec<_>) = samples.unzip();
-        (!times.is_empty()).then(|| (times.into(), values.into()))
-    }
-
-    fn any(&mut self, series: SeriesRef) -> bool {
-        if self.last_only.is_some() {
-            return self.read(series).is_some();
-        }
-        let reader = self.by_target.get_mut(&reference::target(series));
-        reader.is_some_and(|(_, reader)| reader.any(series))
-    }
-
-    fn staleness(&self, series: SeriesRef) -> Option<Duration> {
-        let (view, _) = self.by_target.get(&reference::target(series))?;
-        view.staleness
+        let reader = self.by_target.get_mut(&reference::target(series))?;
+        self.values.clear();
+        let column = reader.read(series, &mut self.values)?;
+        Some((reader.times(column).clone(), self.values.as_slice().into()))
     }
 }

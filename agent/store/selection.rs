@@ -1,7 +1,7 @@
 //! From matchers to series, by the index; remembered while the index stays as it is.
 //!
 //! Rules and pages ask the same few questions again and again; between two changes of the index the answer is
-//! the same list, already sorted by labels.
+//! the same list of label sets, and where each of their series is to be read.
 
 use std::sync::Arc;
 
@@ -12,6 +12,8 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::config::History;
 use crate::index::Index;
+use crate::reference;
+use crate::target::LOOKUP;
 
 /// Questions remembered at a time, and series in all of their answers.
 const QUESTIONS_MAX: usize = 4096;
@@ -25,6 +27,36 @@ pub(crate) struct Pick {
     pub(crate) series: SeriesRef,
     /// In a sorted list: it says the same labels as the one before, so that nobody has to look at them again.
     pub(crate) repeats: bool,
+}
+
+/// The series that answer a question.
+#[derive(Debug)]
+pub(crate) struct Picked {
+    /// Sorted, each once.
+    pub(crate) labels: Arc<[Labels]>,
+    /// Each series with the place of its labels. Those of one target follow each other in the order in which the target
+    /// has them, since labels are in quite another order, and samples would be gathered from all over the memory.
+    pub(crate) series: Box<[(SeriesRef, u32)]>,
+}
+
+impl Picked {
+    fn of(mut picks: Vec<Pick>) -> Self {
+        sort(&mut picks);
+        let mut labels: Vec<Labels> = Vec::with_capacity(picks.len());
+        let mut series = Vec::with_capacity(picks.len());
+        for pick in picks {
+            if !pick.repeats {
+                labels.push(pick.labels);
+            }
+            let place = labels.len().saturating_sub(1);
+            series.push((pick.series, u32::try_from(place).unwrap_or(u32::MAX)));
+        }
+        series.sort_unstable_by_key(|(series, _)| (reference::target(*series), reference::slot(*series)));
+        Self {
+            labels: labels.into(),
+            series: series.into(),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -45,7 +77,7 @@ struct Known {
 struct Answer {
     ready: Arc<[Ready]>,
     generation: u64,
-    picks: Arc<[Pick]>,
+    picked: Arc<Picked>,
     turn: u64,
 }
 
@@ -63,37 +95,47 @@ impl Selections {
         }
     }
 
-    /// Every series there is, sorted likewise; not remembered, since nobody asks for all of them often.
-    pub(crate) fn all(&self, index: &RwLock<Index>) -> Vec<Pick> {
-        let mut picks = collect(&index.read(), &[]);
-        sort(&mut picks);
-        picks
+    /// Every series there is, sorted by labels and then by ref, some at a time: label sets of all of them are more than
+    /// anybody should hold. Those that come or go meanwhile may be there or not.
+    pub(crate) fn all(index: &RwLock<Index>) -> impl Iterator<Item = Vec<Pick>> {
+        let groups = index.read().by_first_label();
+        groups.into_iter().map(|(first, ids)| {
+            let is_of = |labels: &Labels| labels.iter().next() == first.iter().next();
+            let mut picks = Vec::with_capacity(ids.len());
+            for some in ids.chunks(LOOKUP) {
+                let index = index.read();
+                let known = some.iter().filter_map(|id| index.whole(*id));
+                // A number that was given out again meanwhile may be that of another.
+                picks.extend(known.filter(|pick| is_of(&pick.labels)));
+            }
+            sort(&mut picks);
+            picks
+        })
     }
 
-    /// Series that match, sorted by labels and then by ref.
+    /// Series that match.
     pub(crate) fn pick(
         &self,
         index: &RwLock<Index>,
         matchers: &[Matcher],
-    ) -> Result<Arc<[Pick]>, SelectError> {
+    ) -> Result<Arc<Picked>, SelectError> {
         let ready = self.known.lock().ready(matchers);
         let ready = match ready {
             Some(ready) => ready,
             None => matchers.iter().map(Ready::new).collect::<Result<_, _>>()?,
         };
-        let (generation, mut picks) = {
+        let (generation, picks) = {
             let index = index.read();
-            if let Some(picks) = self.known.lock().picks(matchers, index.generation) {
-                return Ok(picks);
+            if let Some(picked) = self.known.lock().picked(matchers, index.generation) {
+                return Ok(picked);
             }
             (index.generation, collect(&index, &ready))
         };
-        sort(&mut picks);
-        let picks: Arc<[Pick]> = picks.into();
+        let picked = Arc::new(Picked::of(picks));
         self.known
             .lock()
-            .remember(matchers, ready, generation, picks.clone());
-        Ok(picks)
+            .remember(matchers, ready, generation, picked.clone());
+        Ok(picked)
     }
 }
 
@@ -105,30 +147,31 @@ impl Known {
         Some(answer.ready.clone())
     }
 
-    fn picks(&self, matchers: &[Matcher], generation: u64) -> Option<Arc<[Pick]>> {
+    fn picked(&self, matchers: &[Matcher], generation: u64) -> Option<Arc<Picked>> {
         let answer = self.answers.get(matchers)?;
-        (answer.generation == generation).then(|| answer.picks.clone())
+        (answer.generation == generation).then(|| answer.picked.clone())
     }
 
-    fn remember(&mut self, matchers: &[Matcher], ready: Arc<[Ready]>, generation: u64, picks: Arc<[Pick]>) {
+    fn remember(&mut self, matchers: &[Matcher], ready: Arc<[Ready]>, generation: u64, picked: Arc<Picked>) {
         self.forget(matchers);
-        if picks.len() > self.picks_max {
+        let picks = picked.series.len();
+        if picks > self.picks_max {
             return;
         }
-        while self.answers.len() >= QUESTIONS_MAX || self.picks + picks.len() > self.picks_max {
+        while self.answers.len() >= QUESTIONS_MAX || self.picks + picks > self.picks_max {
             let oldest = self.answers.iter().min_by_key(|(_, answer)| answer.turn);
             let Some(oldest) = oldest.map(|(matchers, _)| matchers.clone()) else {
                 break;
             };
             self.forget(&oldest);
         }
-        self.picks += picks.len();
+        self.picks += picks;
         self.answers.insert(
             matchers.into(),
             Answer {
                 ready,
                 generation,
-                picks,
+                picked,
                 turn: self.turn,
             },
         );
@@ -136,7 +179,7 @@ impl Known {
 
     fn forget(&mut self, matchers: &[Matcher]) {
         if let Some(answer) = self.answers.remove(matchers) {
-            self.picks -= answer.picks.len();
+            self.picks -= answer.picked.series.len();
         }
     }
 }

@@ -122,18 +122,7 @@ impl Store {
         clock: Arc<dyn Clock>,
         registry: &Registry,
     ) -> Result<Arc<Self>, OpenError> {
-        let mut store = Self {
-            accounts: Accounts::new(registry),
-            clock,
-            targets: RwLock::default(),
-            index: Arc::new(RwLock::new(Index::new(config.history))),
-            families: Mutex::default(),
-            selections: Selections::new(config.history),
-            config,
-            wal: None,
-            sealing,
-            feed: OnceLock::new(),
-        };
+        let mut store = Self::bare(sealing, config, clock, registry);
         if store.config.history == History::Full {
             let folder = folder.join(LOG);
             let cutoff = store.clock.now() - store.config.retention.time;
@@ -151,6 +140,27 @@ impl Store {
         }
         store.show();
         Ok(Arc::new(store))
+    }
+
+    /// Without anything in memory, and without a log.
+    pub(crate) fn bare(
+        sealing: Option<Sealing>,
+        config: Config,
+        clock: Arc<dyn Clock>,
+        registry: &Registry,
+    ) -> Self {
+        Self {
+            accounts: Accounts::new(registry),
+            clock,
+            targets: RwLock::default(),
+            index: Arc::new(RwLock::new(Index::new(config.history))),
+            families: Mutex::default(),
+            selections: Selections::new(config.history),
+            config,
+            wal: None,
+            sealing,
+            feed: OnceLock::new(),
+        }
     }
 
     /// Returns once all that was committed is on the disk; false when it cannot be.
@@ -243,16 +253,23 @@ impl Store {
     }
 }
 
-/// Moves the log of a version without blocks to its place.
-fn adopt_log(folder: &Path) -> io::Result<()> {
+/// Where the log is: in its place, or where a version without blocks had it.
+pub(crate) fn log_folder(folder: &Path) -> io::Result<PathBuf> {
     let (before, now) = (folder.join(LOG_BEFORE), folder.join(LOG));
     let is_ours = |entry: io::Result<std::fs::DirEntry>| {
         entry.is_ok_and(|entry| entry.path().extension().is_some_and(|ending| ending == "wal"))
     };
-    if now.exists() || !before.is_dir() || !std::fs::read_dir(&before)?.any(is_ours) {
+    let is_before = !now.exists() && before.is_dir() && std::fs::read_dir(&before)?.any(is_ours);
+    Ok(if is_before { before } else { now })
+}
+
+/// Moves the log of a version without blocks to its place.
+fn adopt_log(folder: &Path) -> io::Result<()> {
+    let (found, now) = (log_folder(folder)?, folder.join(LOG));
+    if found == now {
         return Ok(());
     }
-    std::fs::rename(before, now)
+    std::fs::rename(found, now)
 }
 
 impl Targets {

@@ -25,10 +25,10 @@ use crate::sealing::window;
 use crate::slots::Slots;
 use crate::tail::Tail;
 
-/// Rows from which a block is made.
-pub(crate) const BLOCK_ROWS: usize = 60;
-/// Fewer rows suffice where each has a list of series of its own.
-const VARIED_ROWS: usize = 24;
+/// Rows from which a block is made: rows take several times what they do once they are packed.
+pub(crate) const BLOCK_ROWS: usize = 20;
+/// Rows from which small blocks become one: each takes something for itself.
+const JOIN_ROWS: usize = 120;
 /// Rows at which a commit seals by itself, should nobody have called `maintain` for so long.
 const OPEN_ROWS_MAX: usize = 2048;
 /// Series to look up in one go, so that nobody waits long for the index or the target.
@@ -63,7 +63,7 @@ impl Target {
         let state = self.state.lock();
         let one = |series: &SeriesRef| {
             let about = state.slots.about(*series)?;
-            Some((*series, index.pick(about.entry)?.labels, about.family.clone()))
+            Some((*series, index.labels(about.entry)?, about.family.clone()))
         };
         some.iter().map(one).collect()
     }
@@ -536,6 +536,45 @@ impl State {
         }
     }
 
+    /// The oldest small blocks that are enough to become one, or all there are of a window that is over.
+    pub(crate) fn to_join(&self) -> Vec<Arc<Block>> {
+        let is_small = |block: &Arc<Block>| block.rows() < JOIN_ROWS;
+        let small = self
+            .blocks
+            .iter()
+            .rev()
+            .take_while(|block| is_small(block))
+            .count();
+        let mut blocks = self.blocks.range(self.blocks.len() - small..).peekable();
+        while let Some(first) = blocks.peek() {
+            let own = window(first.first);
+            let (mut found, mut rows) = (Vec::new(), 0);
+            while let Some(block) = blocks.next_if(|block| rows < JOIN_ROWS && own.contains(block.first)) {
+                rows += block.rows();
+                found.push(block.clone());
+            }
+            let is_over = blocks.peek().is_some_and(|next| !own.contains(next.first));
+            if found.len() > 1 && (rows >= JOIN_ROWS || is_over) {
+                return found;
+            }
+        }
+        Vec::new()
+    }
+
+    /// Puts a block in place of those it was made of, unless some went meanwhile.
+    pub(crate) fn replace_blocks(&mut self, parts: &[Arc<Block>], joined: Option<Block>) {
+        let is_first = |block: &Arc<Block>| parts.first().is_some_and(|first| Arc::ptr_eq(block, first));
+        let Some(at) = self.blocks.iter().position(is_first) else {
+            return;
+        };
+        let there = self.blocks.iter().skip(at).zip(parts);
+        let same = there.filter(|(block, part)| Arc::ptr_eq(block, part)).count() == parts.len();
+        if let Some(joined) = joined.filter(|_| same) {
+            self.blocks.drain(at..at + parts.len());
+            self.blocks.insert(at, Arc::new(joined));
+        }
+    }
+
     /// Lets go of what ended before `cutoff`.
     pub(crate) fn expire(&mut self, cutoff: Timestamp) -> Points {
         self.blocks.retain(|block| block.last >= cutoff);
@@ -595,11 +634,6 @@ impl State {
     /// The newest whole round, if the target has been heard in this process and is still there.
     pub(crate) fn shown(&self) -> Option<&Arc<Row>> {
         self.last_whole.as_ref().filter(|_| self.heard && !self.retired)
-    }
-
-    /// Whether its series change so often that their lists take much of what its rows do.
-    pub(crate) fn is_varied(&self) -> bool {
-        self.rows.len() >= VARIED_ROWS && self.shape_bytes() * 2 > self.row_bytes()
     }
 
     /// Bytes that its samples take.

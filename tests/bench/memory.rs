@@ -18,8 +18,11 @@ use crate::write::Written;
 
 /// Rounds in a quarter of an hour.
 const QUARTER: usize = 60;
-/// Where memory is looked at: somewhere between two seals, since right after one it is least.
+/// Where the peer's memory is looked at.
 const INTO_QUARTER: usize = 30;
+/// Where ours is, in rounds after that quarter's begin: it grows until rows are packed, and again until what was packed
+/// becomes one, and all of that is taken together.
+const LOOKS: [usize; 6] = [5, 24, 43, 62, 81, 100];
 
 pub(crate) fn compare(table: &mut Table, program: Option<&Program>, sizes: Sizes) {
     let folder = tempfile::tempdir().unwrap();
@@ -87,8 +90,8 @@ pub(crate) fn ours(folder: &Path, sizes: Sizes) -> Figures {
     let mut values = Values::of(sizes.series);
     let mut figures = Figures::default();
     let (mut committing, mut all) = (0.0, 0.0);
-    let look_at = sizes.quarters.0 * QUARTER + INTO_QUARTER;
-    let rounds = (sizes.quarters.1 * QUARTER).max(look_at);
+    let mut looks = Vec::new();
+    let rounds = (sizes.quarters.1 * QUARTER).max((sizes.quarters.0 + 2) * QUARTER);
     for round in 0..rounds {
         let time = time_of(round);
         clock.set(time);
@@ -125,14 +128,18 @@ pub(crate) fn ours(folder: &Path, sizes: Sizes) -> Figures {
             }
         });
         all += cpu;
-        if round == look_at {
+        if LOOKS
+            .into_iter()
+            .any(|after| round == sizes.quarters.0 * QUARTER + after)
+        {
             give_back();
             let own = (sizes.series * 8) as f64;
-            let bytes = resident_bytes(std::process::id()) - own;
-            figures.set("resident", bytes / sizes.series as f64);
-            figures.set("megabytes", bytes / 1e6);
+            looks.push(resident_bytes(std::process::id()) - own);
         }
     }
+    let bytes = looks.iter().sum::<f64>() / looks.len() as f64;
+    figures.set("resident", bytes / sizes.series as f64);
+    figures.set("megabytes", bytes / 1e6);
     let samples = (rounds * sizes.series) as f64;
     figures.set("commit", committing * 1e9 / samples);
     figures.set("all", all * 1e9 / samples);

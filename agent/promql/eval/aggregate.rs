@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use model::LabelsBuilder;
 use model::labels::METRIC_NAME;
+use model::{Labels, LabelsBuilder};
 
 use super::grid::{Grid, HOLE, Head, Names, is_hole, names_metric};
 use super::key::{Interner, Key};
 use super::merge::{Meeting, merged};
+use super::rows::Rows;
 use super::{Eval, Query, notes};
 use crate::ast::{Aggregate, Aggregation, Grouping, Kind};
 use crate::error::QueryError;
@@ -53,17 +54,49 @@ impl Groups {
         query.seen.groups.find(purpose, labels, fits, find)
     }
 
-    pub(super) fn of(grid: &Grid, grouping: &Grouping, names: Names) -> Self {
+    /// The same of a list of series that come one by one.
+    pub(super) fn of_list(
+        labels: &Arc<[Labels]>,
+        nameless: bool,
+        grouping: &Grouping,
+        query: &Query<'_>,
+    ) -> Arc<Self> {
+        let names = query.names();
+        let asked = Asked {
+            grouping: grouping.clone(),
+            names,
+            nameless: Some(nameless),
+        };
+        let purpose = (&grouping.labels, grouping.without, names.delayed, nameless);
+        let find = || {
+            let heads: Vec<Head> = labels
+                .iter()
+                .map(|labels| Head {
+                    labels: labels.clone(),
+                    nameless,
+                })
+                .collect();
+            Self::of_heads(&heads, grouping, names)
+        };
+        let fits = |known: &Self| known.asked == asked;
+        query.seen.groups.find_list(purpose, labels, fits, find)
+    }
+
+    fn of(grid: &Grid, grouping: &Grouping, names: Names) -> Self {
+        Self::of_heads(grid.heads(), grouping, names)
+    }
+
+    fn of_heads(all: &[Head], grouping: &Grouping, names: Names) -> Self {
         let key = match grouping.without {
             true => Key::without(&grouping.labels),
             false => Key::only(&grouping.labels),
         };
         let mut interner = Interner::new(&key, names);
-        let of_row: Vec<usize> = grid.heads().iter().map(|head| interner.number(head)).collect();
+        let of_row: Vec<usize> = all.iter().map(|head| interner.number(head)).collect();
         let first = interner.first().iter();
         let mut heads: Vec<Head> = first.map(|first| Head::new(key.labels(names, first))).collect();
         // A group loses its name when any of its rows does.
-        for (head, group) in grid.heads().iter().zip(&of_row) {
+        for (head, group) in all.iter().zip(&of_row) {
             if let Some(result) = heads.get_mut(*group) {
                 result.nameless |= head.nameless && key.sees_name();
             }
@@ -71,7 +104,7 @@ impl Groups {
         let asked = Asked {
             grouping: grouping.clone(),
             names,
-            nameless: one_of(grid.heads()),
+            nameless: one_of(all),
         };
         Self { asked, of_row, heads }
     }
@@ -105,72 +138,83 @@ impl Eval<'_> {
             Some(param) if aggregate.op != Aggregation::CountValues => self.scalar(param)?,
             _ => Vec::new(),
         };
-        let grid = self.vector(&aggregate.expr)?;
-        self.aggregated(aggregate, grid, &numbers)
+        match aggregate.op {
+            Aggregation::Topk
+            | Aggregation::Bottomk
+            | Aggregation::Limitk
+            | Aggregation::LimitRatio
+            | Aggregation::CountValues
+            | Aggregation::Quantile => {
+                let grid = self.vector(&aggregate.expr)?;
+                self.aggregated(aggregate, grid, &numbers)
+            }
+            op => {
+                let rows = self.rows(&aggregate.expr)?;
+                self.folded(op, &rows, &aggregate.grouping)
+            }
+        }
     }
 
     fn aggregated(self, aggregate: &Aggregate, grid: Grid, numbers: &[f64]) -> Result<Grid, QueryError> {
         match aggregate.op {
-            Aggregation::Topk | Aggregation::Bottomk | Aggregation::Limitk => {
-                self.ranked(aggregate, grid, numbers)
-            }
             Aggregation::LimitRatio => {
                 let param = aggregate.param.as_ref().unwrap_or(&aggregate.expr);
                 self.share(&grid, numbers, param.span)
             }
             Aggregation::CountValues => self.counted_values(aggregate, &grid),
             Aggregation::Quantile => self.quantiles(aggregate, &grid, numbers),
-            op => self.folded(op, &grid, &aggregate.grouping),
+            _ => self.ranked(aggregate, grid, numbers),
         }
     }
 
-    fn folded(self, op: Aggregation, grid: &Grid, grouping: &Grouping) -> Result<Grid, QueryError> {
+    fn folded(self, op: Aggregation, rows: &Rows<'_>, grouping: &Grouping) -> Result<Grid, QueryError> {
         match op {
-            Aggregation::Sum => self.fold(grid, grouping, Sum::add, Sum::value),
-            Aggregation::Avg => self.fold(grid, grouping, Mean::add, Mean::value),
+            Aggregation::Sum => self.fold(rows, grouping, Sum::add, Sum::value),
+            Aggregation::Avg => self.fold(rows, grouping, Mean::add, Mean::value),
             Aggregation::Count => {
-                self.fold(grid, grouping, |count: &mut f64, _| *count += 1.0, |count| count)
+                self.fold(rows, grouping, |count: &mut f64, _| *count += 1.0, |count| count)
             }
             Aggregation::Min => self.fold(
-                grid,
+                rows,
                 grouping,
                 |best: &mut Best, value| best.keep(value, value < best.0),
                 Best::value,
             ),
             Aggregation::Max => self.fold(
-                grid,
+                rows,
                 grouping,
                 |best: &mut Best, value| best.keep(value, value > best.0),
                 Best::value,
             ),
-            Aggregation::Stdvar => self.fold(grid, grouping, Spread::add, Spread::variance),
-            Aggregation::Stddev => self.fold(grid, grouping, Spread::add, |spread| spread.variance().sqrt()),
-            _ => self.fold(grid, grouping, |_: &mut (), _| (), |()| 1.0),
+            Aggregation::Stdvar => self.fold(rows, grouping, Spread::add, Spread::variance),
+            Aggregation::Stddev => self.fold(rows, grouping, Spread::add, |spread| spread.variance().sqrt()),
+            _ => self.fold(rows, grouping, |_: &mut (), _| (), |()| 1.0),
         }
     }
 
     /// Feeds each group's values, step by step, to a state of its own.
     fn fold<S: Default + Clone>(
         self,
-        grid: &Grid,
+        rows: &Rows<'_>,
         grouping: &Grouping,
         add: impl Fn(&mut S, f64),
         value: impl Fn(S) -> f64,
     ) -> Result<Grid, QueryError> {
         let steps = self.steps.count;
-        let groups = Groups::seen(grid, grouping, self.query);
+        let groups = self.groups(rows, grouping);
         self.query.hold(groups.heads.len().saturating_mul(steps))?;
         let mut states: Vec<Option<S>> = vec![None; groups.heads.len() * steps];
-        for ((_, cells), group) in grid.rows().zip(&groups.of_row) {
-            self.query.worked(steps)?;
-            let start = group * steps;
-            let slots = states.get_mut(start..start + steps).unwrap_or_default();
+        self.each_row(rows, |row, cells| {
+            let start = groups.of_row.get(row).map_or(usize::MAX, |group| group * steps);
+            let slots = states
+                .get_mut(start..start.saturating_add(steps))
+                .unwrap_or_default();
             for (slot, cell) in slots.iter_mut().zip(cells).filter(|(_, cell)| !is_hole(**cell)) {
                 add(slot.get_or_insert_default(), *cell);
             }
-        }
+        })?;
         let mut result = Grid::with_capacity(steps, groups.heads.len());
-        result.one_name = grid.one_name || groups.are_nameless();
+        result.one_name = rows.one_name() || groups.are_nameless();
         let mut states = states.into_iter();
         for head in groups.heads.iter().cloned() {
             let cells = states.by_ref().take(steps);

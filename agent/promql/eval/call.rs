@@ -4,22 +4,22 @@ use model::labels::METRIC_NAME;
 use model::{Labels, LabelsBuilder, MatchOp, Matcher};
 
 use super::grid::{Grid, HOLE, Head, is_hole};
-use super::range::{Ranged, Scalars};
+use super::range::{Over, Ranged, Scalars};
 use super::{Eval, Value};
 use crate::ast::{Expr, Kind, Type};
 use crate::error::QueryError;
 use crate::functions::{Date, Function, Run};
 
 /// An argument's value.
-enum Arg {
+enum Arg<'q> {
     Scalar(Vec<f64>),
     Vector(Grid),
-    Ranged(Ranged),
+    Ranged(Ranged<'q>),
     /// Taken from the expression itself.
     Text,
 }
 
-impl Eval<'_> {
+impl<'q> Eval<'q> {
     // What calls itself again holds little, so that deep expressions need little stack.
 
     pub(super) fn call(self, function: &Function, args: &[Expr]) -> Result<Value, QueryError> {
@@ -34,7 +34,7 @@ impl Eval<'_> {
         self.run(function, args, values)
     }
 
-    fn argument(self, function: &Function, arg: &Expr) -> Result<Arg, QueryError> {
+    fn argument(self, function: &Function, arg: &Expr) -> Result<Arg<'q>, QueryError> {
         match (arg.returns(), &arg.kind) {
             (Type::Matrix, _) => self.ranged(arg).map(Arg::Ranged),
             (Type::Text, _) => Ok(Arg::Text),
@@ -47,7 +47,7 @@ impl Eval<'_> {
         }
     }
 
-    fn run(self, function: &Function, args: &[Expr], values: Vec<Arg>) -> Result<Value, QueryError> {
+    fn run(self, function: &Function, args: &[Expr], values: Vec<Arg<'q>>) -> Result<Value, QueryError> {
         let (mut scalars, mut grids, mut ranges) = (Vec::new(), Vec::new(), Vec::new());
         for value in values {
             match value {
@@ -81,7 +81,13 @@ impl Eval<'_> {
                 Ok(Grid::of(nobody(), now.collect()))
             }
             (Run::OverTime(run, kind), _, Some(ranged), [first, ..]) => {
-                self.over_time((ranged.runs(function, run)?, kind), &ranged, scalars, first.span)
+                let over = Over {
+                    run: ranged.runs(function, run)?,
+                    kind,
+                    scalars: Scalars::new(&scalars, self.steps.count),
+                    span: first.span,
+                };
+                self.over_time(&over, &ranged)
             }
             (Run::AbsentOverTime, _, Some(ranged), [arg]) => {
                 ranged.runs(function, |_, _| None)?;

@@ -19,6 +19,7 @@ mod range;
 mod rank;
 mod ratio;
 mod relabel;
+mod rows;
 mod select;
 mod sets;
 mod sort;
@@ -121,7 +122,11 @@ impl<'q> Eval<'q> {
                 steps: self.steps.first(),
                 ..self
             };
-            return self.spread(once.value(expr)?);
+            let (value, samples) = self.query.tally.aside(|| once.value(expr));
+            if self.query.tally.is_wanted() {
+                (0..self.steps.count).for_each(|step| self.query.tally.add(step, samples));
+            }
+            return self.spread(value?);
         }
         match &expr.kind {
             Kind::Number(number) => Ok(Value::Scalar(vec![*number; self.steps.count])),

@@ -5,7 +5,8 @@ use std::fmt::Display;
 use std::rc::Rc;
 use std::time::Instant;
 
-use model::{Matcher, Select, Series, TimeRange};
+use model::selection::Scan;
+use model::{Matcher, Select, Selection, TimeRange};
 
 use super::aggregate::Groups;
 use super::grid::Names;
@@ -15,6 +16,7 @@ use crate::engine::Options;
 use crate::error::QueryError;
 use crate::seen::Seen;
 use crate::span::Span;
+use crate::statistics::Tally;
 
 /// Values worked on between two looks at the clock.
 const WORK_BETWEEN_LOOKS: usize = 16 * 1024;
@@ -32,6 +34,9 @@ pub(crate) struct Query<'q> {
     read: Cell<usize>,
     /// Cells computed and still held.
     held: Cell<usize>,
+    /// Most of both at a time.
+    peak: Cell<usize>,
+    pub(crate) tally: Tally,
     work: Cell<usize>,
     /// Equal selectors over equal ranges are read once.
     loaded: RefCell<Vec<Loaded>>,
@@ -48,7 +53,7 @@ pub(crate) struct Found {
 struct Loaded {
     matchers: Vec<Matcher>,
     range: TimeRange,
-    series: Rc<Vec<Series>>,
+    series: Rc<Selection>,
 }
 
 impl<'q> Query<'q> {
@@ -69,6 +74,8 @@ impl<'q> Query<'q> {
             notes: RefCell::default(),
             read: Cell::new(0),
             held: Cell::new(0),
+            peak: Cell::new(0),
+            tally: Tally::new(options.count),
             work: Cell::new(0),
             loaded: RefCell::default(),
         }
@@ -80,11 +87,7 @@ impl<'q> Query<'q> {
         }
     }
 
-    pub(crate) fn load(
-        &self,
-        matchers: Vec<Matcher>,
-        range: TimeRange,
-    ) -> Result<Rc<Vec<Series>>, QueryError> {
+    pub(crate) fn load(&self, matchers: Vec<Matcher>, range: TimeRange) -> Result<Rc<Selection>, QueryError> {
         let known = self
             .loaded
             .borrow()
@@ -96,9 +99,8 @@ impl<'q> Query<'q> {
         }
         let taken = self.read.get().saturating_add(self.held.get());
         let left = self.options.samples_max.saturating_sub(taken);
-        let series = Rc::new(self.select.select(&matchers, range, left)?);
-        let samples: usize = series.iter().map(|series| series.values.len()).sum();
-        self.read.set(self.read.get().saturating_add(samples));
+        let series = Rc::new(self.select.selection(&matchers, range, left)?);
+        self.read.set(self.read.get().saturating_add(series.samples()));
         self.hold(0)?;
         self.look()?;
         self.loaded.borrow_mut().push(Loaded {
@@ -109,12 +111,27 @@ impl<'q> Query<'q> {
         Ok(series)
     }
 
+    /// The same series, for who reads them only once.
+    pub(crate) fn scan(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<Box<dyn Scan + 'q>, QueryError> {
+        let taken = self.read.get().saturating_add(self.held.get());
+        let left = self.options.samples_max.saturating_sub(taken);
+        let scan = self.select.scan(matchers, range, left)?;
+        self.look()?;
+        Ok(scan)
+    }
+
     /// Takes `cells` into account before they are made.
     pub(crate) fn hold(&self, cells: usize) -> Result<(), QueryError> {
         let held = self.held.get().saturating_add(cells);
-        if held.saturating_add(self.read.get()) > self.options.samples_max {
+        let all = held.saturating_add(self.read.get());
+        if all > self.options.samples_max {
             return Err(QueryError::TooManySamples);
         }
+        self.peak.set(self.peak.get().max(all));
         self.held.set(held);
         Ok(())
     }
@@ -159,7 +176,8 @@ impl<'q> Query<'q> {
         self.notes.borrow_mut().inform(self.text, span, what);
     }
 
-    pub(crate) fn into_notes(self) -> Notes {
-        self.notes.into_inner()
+    /// What is to be said, the samples seen by steps, and the most held at a time.
+    pub(crate) fn ended(self) -> (Notes, Vec<u64>, usize) {
+        (self.notes.into_inner(), self.tally.into_steps(), self.peak.get())
     }
 }

@@ -1,13 +1,11 @@
 //! Functions of range vectors: a window of each series at each step, from samples or from a subquery.
 
-use std::rc::Rc;
-
-use model::{Labels, Series, Timestamp, is_stale};
+use model::{Labels, Timestamp, is_stale};
 
 use super::grid::{Grid, HOLE, Head, is_hole, unnamed};
 use super::merge::{Meeting, merged};
 use super::notes;
-use super::select::Cursor;
+use super::select::{Cursor, Found, Visit};
 use super::{Eval, Steps};
 use crate::ast::{Edges, Expr, Kind as ExprKind, Subquery};
 use crate::error::QueryError;
@@ -18,8 +16,8 @@ use crate::span::Span;
 pub(crate) type Samples = (Labels, Vec<Timestamp>, Vec<f64>);
 
 /// A range vector: samples, and where the windows over them lie.
-pub(super) struct Ranged {
-    source: Source,
+pub(super) struct Ranged<'q> {
+    source: Source<'q>,
     /// The windows' ends.
     looks: Steps,
     /// Their length in milliseconds.
@@ -27,44 +25,105 @@ pub(super) struct Ranged {
     edges: Edges,
     /// How far beyond them samples are seen: before the start, and behind the end.
     beyond: (i64, i64),
-    one_name: bool,
+    pub(super) one_name: bool,
+    /// Samples that the answers of a subquery were made of.
+    made_of: usize,
 }
 
-enum Source {
-    Read(Rc<Vec<Series>>),
+/// A series of a range vector.
+#[derive(Clone, Copy)]
+struct Sampled<'s> {
+    /// Its place among the candidates, or the rows of a subquery.
+    candidate: usize,
+    labels: &'s Labels,
+    nameless: bool,
+    /// Two series with the same column have the same times.
+    column: Option<usize>,
+    times: &'s [Timestamp],
+    values: &'s [f64],
+}
+
+/// A function of a range vector with all it needs besides.
+pub(super) struct Over {
+    pub(super) run: OverTime,
+    pub(super) kind: Kind,
+    pub(super) scalars: Scalars,
+    /// Of its first argument.
+    pub(super) span: Span,
+}
+
+enum Source<'q> {
+    Read(Found<'q>),
     /// The rows of a subquery, and the times of its steps.
     Answers(Grid, Vec<Timestamp>),
 }
 
-impl Ranged {
-    /// Calls `visit` with each series' labels, times and values; stale markers are left out.
+impl<'q> Ranged<'q> {
+    /// Calls `visit` with each series, in any order; stale markers are left out.
     fn each_series(
         &self,
-        mut visit: impl FnMut(Head, &[Timestamp], &[f64]) -> Result<(), QueryError>,
+        mut visit: impl FnMut(Sampled<'_>) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
+        let (mut times, mut values) = (Vec::new(), Vec::new());
         match &self.source {
-            Source::Read(all) => all.iter().try_for_each(|series| {
-                let head = Head::new(series.labels.clone());
-                if !series.values.iter().any(|value| is_stale(*value)) {
-                    return visit(head, &series.times, &series.values);
-                }
-                let samples = series.times.iter().zip(series.values.iter());
-                let (times, values): (Vec<_>, Vec<_>) =
-                    samples.filter(|(_, value)| !is_stale(**value)).unzip();
-                visit(head, &times, &values)
-            }),
-            Source::Answers(grid, steps) => {
-                let (mut times, mut values) = (Vec::new(), Vec::new());
-                grid.rows().try_for_each(|(head, cells)| {
+            Source::Read(all) => all.each(|one| {
+                let mut sampled = Sampled {
+                    candidate: one.candidate,
+                    labels: one.labels,
+                    nameless: false,
+                    column: Some(one.column),
+                    times: one.times,
+                    values: one.values,
+                };
+                if one.values.iter().any(|value| is_stale(*value)) {
                     times.clear();
                     values.clear();
-                    for (time, cell) in steps.iter().zip(cells).filter(|(_, cell)| !is_hole(**cell)) {
-                        times.push(*time);
-                        values.push(*cell);
+                    for (time, value) in one.times.iter().zip(one.values) {
+                        if !is_stale(*value) {
+                            times.push(*time);
+                            values.push(*value);
+                        }
                     }
-                    visit(head.clone(), &times, &values)
-                })
+                    (sampled.column, sampled.times, sampled.values) = (None, &times, &values);
+                }
+                visit(sampled)
+            }),
+            Source::Answers(grid, steps) => {
+                grid.rows()
+                    .enumerate()
+                    .try_for_each(|(candidate, (head, cells))| {
+                        times.clear();
+                        values.clear();
+                        for (time, cell) in steps.iter().zip(cells).filter(|(_, cell)| !is_hole(**cell)) {
+                            times.push(*time);
+                            values.push(*cell);
+                        }
+                        visit(Sampled {
+                            candidate,
+                            labels: &head.labels,
+                            nameless: head.nameless,
+                            column: None,
+                            times: &times,
+                            values: &values,
+                        })
+                    })
             }
+        }
+    }
+
+    /// What a row of it is called.
+    fn head(&self, row: usize) -> Option<Head> {
+        match &self.source {
+            Source::Read(all) => all.candidates().get(row).cloned().map(Head::new),
+            Source::Answers(grid, _) => grid.heads().get(row).cloned(),
+        }
+    }
+
+    /// Its series, where they are read as they are.
+    pub(super) fn found(&self) -> Option<&Found<'q>> {
+        match &self.source {
+            Source::Read(all) => Some(all),
+            Source::Answers(..) => None,
         }
     }
 
@@ -115,18 +174,21 @@ impl Ranged {
     }
 }
 
-impl Eval<'_> {
-    pub(super) fn ranged(self, expr: &Expr) -> Result<Ranged, QueryError> {
+impl<'q> Eval<'q> {
+    pub(super) fn ranged(self, expr: &Expr) -> Result<Ranged<'q>, QueryError> {
+        let mut made_of = 0;
         let (source, when, range, edges, one_name) = match &expr.kind {
             ExprKind::Range { selector, range } => {
                 let (before, behind) = self.beyond(selector.edges);
                 let before = model::time::millis(*range).saturating_add(before);
-                let all = self.read_around(selector, before, behind)?;
-                let one_name = self.has_one_name(selector, &all);
+                let all = self.find(selector, before, behind)?;
+                let one_name = self.has_one_name(selector, all.candidates());
                 (Source::Read(all), selector.when, *range, selector.edges, one_name)
             }
             ExprKind::Subquery(subquery) => {
-                let source = self.answers(subquery)?;
+                let (source, samples) = self.query.tally.aside(|| self.answers(subquery));
+                let source = source?;
+                made_of = samples;
                 (source, subquery.when, subquery.range, Edges::Plain, false)
             }
             _ => return Err(QueryError::Execution("range vector expected".to_owned())),
@@ -138,6 +200,7 @@ impl Eval<'_> {
             edges,
             beyond: self.beyond(edges),
             one_name,
+            made_of,
         })
     }
 
@@ -150,7 +213,7 @@ impl Eval<'_> {
         }
     }
 
-    fn answers(self, subquery: &Subquery) -> Result<Source, QueryError> {
+    fn answers(self, subquery: &Subquery) -> Result<Source<'q>, QueryError> {
         let steps = self.inner_steps(subquery);
         if steps.count == 0 {
             return Ok(Source::Answers(Grid::new(0), Vec::new()));
@@ -175,55 +238,88 @@ impl Eval<'_> {
         Steps::between(first, looks.last(), interval)
     }
 
-    pub(super) fn over_time(
-        self,
-        (run, kind): (OverTime, Kind),
-        ranged: &Ranged,
-        scalars: Vec<Vec<f64>>,
-        span: Span,
-    ) -> Result<Grid, QueryError> {
-        let scalars = Scalars::new(&scalars, self.steps.count);
+    pub(super) fn over_time(self, over: &Over, ranged: &Ranged<'_>) -> Result<Grid, QueryError> {
         let mut grid = Grid::new(self.steps.count);
         grid.one_name = ranged.one_name;
-        let mut counters = Counters::default();
-        let mut cells = Vec::with_capacity(self.steps.count);
-        ranged.each_series(|head, times, values| {
+        let nameless = over.kind != Kind::KeepsName;
+        self.each_over_time(over, ranged, |row, cells| {
             self.query.hold(self.steps.count)?;
-            self.query.worked(values.len() + self.steps.count)?;
+            if let Some(mut head) = ranged.head(row) {
+                head.nameless |= nameless;
+                grid.push(head, cells.iter().copied());
+            }
+            Ok(())
+        })?;
+        if self.query.names().delayed || (grid.one_name && nameless) {
+            return Ok(grid);
+        }
+        merged(grid, self.query.names(), Meeting::Forbidden)
+    }
+
+    /// Calls `visit` with the place of each series that has any value, and its values at each step.
+    pub(super) fn each_over_time(
+        self,
+        over: &Over,
+        ranged: &Ranged<'_>,
+        mut visit: impl FnMut(usize, &[f64]) -> Result<(), QueryError>,
+    ) -> Result<(), QueryError> {
+        match ranged.found() {
+            Some(found) => self.in_order(found, visit, |visit| self.each_window(over, ranged, visit)),
+            None => self.each_window(over, ranged, &mut visit),
+        }
+    }
+
+    fn each_window(self, over: &Over, ranged: &Ranged<'_>, visit: &mut Visit<'_>) -> Result<(), QueryError> {
+        let mut counters = Counters::default();
+        let mut checked = false;
+        let counts = self.query.tally.is_wanted();
+        let mut cells: Vec<f64> = Vec::with_capacity(self.steps.count);
+        // The windows of the series before, which are those of the next where its times are the same.
+        let (mut windows, mut column) = (Vec::with_capacity(self.steps.count), None);
+        ranged.each_series(|sampled| {
+            self.query.worked(sampled.values.len() + self.steps.count)?;
+            if column != sampled.column || column.is_none() {
+                windows.clear();
+                ranged.windows(sampled.times, |until, samples| windows.push((until, samples)));
+                column = sampled.column;
+            }
             cells.clear();
-            let mut any = false;
-            ranged.windows(times, |until, samples| {
-                let step = cells.len();
+            let (mut any, mut told) = (false, false);
+            for (step, (until, samples)) in windows.iter().enumerate() {
                 let window = Window {
-                    times: times.get(samples.clone()).unwrap_or_default(),
-                    values: values.get(samples).unwrap_or_default(),
+                    times: sampled.times.get(samples.clone()).unwrap_or_default(),
+                    values: sampled.values.get(samples.clone()).unwrap_or_default(),
                     from: until.saturating_sub(ranged.range),
-                    until,
+                    until: *until,
                     now: self.steps.time(step),
                 };
                 let there = !window.values.is_empty();
                 any |= there;
-                let value = there.then(|| run(&window, scalars.at(step))).flatten();
+                if counts {
+                    self.query.tally.add(step, window.values.len());
+                }
+                let value = there
+                    .then(|| (over.run)(&window, over.scalars.at(step)))
+                    .flatten();
+                told |= value.is_some();
                 cells.push(value.unwrap_or(HOLE));
-            });
-            if any {
-                self.check_arguments(kind, &scalars, span)?;
             }
-            let rows = grid.len();
-            let named = !self.query.names().hides(&head);
-            let nameless = head.nameless || kind != Kind::KeepsName;
-            grid.push(Head { nameless, ..head }, cells.iter().copied());
+            if any && !checked {
+                checked = true;
+                self.check_arguments(over.kind, &over.scalars, over.span)?;
+            }
+            if !told {
+                return Ok(());
+            }
+            visit(sampled.candidate, &cells)?;
             // Of one metric, one series says it.
             let is_told = ranged.one_name && counters.last.is_some();
-            if kind == Kind::Counter && named && grid.len() > rows && !is_told {
-                counters.check(self, grid.heads().last(), span);
+            let named = !sampled.nameless || self.query.names().delayed;
+            if over.kind == Kind::Counter && named && !is_told {
+                counters.check(self, sampled.labels, over.span);
             }
             Ok(())
-        })?;
-        if self.query.names().delayed || (grid.one_name && kind != Kind::KeepsName) {
-            return Ok(grid);
-        }
-        merged(grid, self.query.names(), Meeting::Forbidden)
+        })
     }
 
     fn check_arguments(self, kind: Kind, scalars: &Scalars, span: Span) -> Result<(), QueryError> {
@@ -247,13 +343,14 @@ impl Eval<'_> {
     }
 
     /// For each step, whether any series has a sample in its window.
-    pub(super) fn present_over_time(self, ranged: &Ranged) -> Result<Vec<bool>, QueryError> {
+    pub(super) fn present_over_time(self, ranged: &Ranged<'_>) -> Result<Vec<bool>, QueryError> {
         let mut present = vec![false; self.steps.count];
-        ranged.each_series(|_, times, _| {
-            self.query.worked(times.len())?;
-            let mut slots = present.iter_mut();
-            ranged.windows(times, |_, samples| {
-                if let Some(slot) = slots.next() {
+        ranged.each_series(|sampled| {
+            self.query.worked(sampled.times.len())?;
+            let mut slots = present.iter_mut().enumerate();
+            ranged.windows(sampled.times, |_, samples| {
+                if let Some((step, slot)) = slots.next() {
+                    self.query.tally.add(step, samples.len());
                     *slot |= !samples.is_empty();
                 }
             });
@@ -266,24 +363,32 @@ impl Eval<'_> {
     pub(crate) fn samples(self, expr: &Expr) -> Result<Vec<Samples>, QueryError> {
         let ranged = self.ranged(expr.bare())?;
         let mut rows = Vec::new();
-        ranged.each_series(|head, times, values| {
-            ranged.windows(times, |until, samples| {
-                let (times, values) = (times.get(samples.clone()), values.get(samples));
+        let is_read = matches!(ranged.source, Source::Read(_));
+        self.query.tally.add(0, ranged.made_of);
+        ranged.each_series(|sampled| {
+            self.query.hold(sampled.values.len())?;
+            ranged.windows(sampled.times, |until, samples| {
+                if is_read {
+                    self.query.tally.add(0, samples.len());
+                }
+                let times = sampled.times.get(samples.clone());
+                let values = sampled.values.get(samples);
                 let (Some(times @ [_, ..]), Some(values)) = (times, values) else {
                     return;
                 };
                 let found = ranged.at_edges(times, values, until);
                 if let Some((times, values)) = found.filter(|(times, _)| !times.is_empty()) {
-                    let labels = match head.nameless {
-                        true => unnamed(&head.labels),
-                        false => head.labels.clone(),
+                    let labels = match sampled.nameless {
+                        true => unnamed(sampled.labels),
+                        false => sampled.labels.clone(),
                     };
-                    rows.push((labels, times, values));
+                    rows.push((sampled.candidate, (labels, times, values)));
                 }
             });
             Ok(())
         })?;
-        Ok(rows)
+        rows.sort_by_key(|(row, _)| *row);
+        Ok(rows.into_iter().map(|(_, samples)| samples).collect())
     }
 }
 
@@ -317,10 +422,7 @@ struct Counters {
 }
 
 impl Counters {
-    fn check(&mut self, eval: Eval<'_>, head: Option<&Head>, span: Span) {
-        let Some(labels) = head.map(|head| &head.labels) else {
-            return;
-        };
+    fn check(&mut self, eval: Eval<'_>, labels: &Labels, span: Span) {
         if self
             .last
             .as_ref()

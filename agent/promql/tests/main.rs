@@ -13,6 +13,7 @@ mod prometheus;
 mod promtool;
 mod samples;
 mod shrink;
+mod statistics;
 
 /// How many, here or in a long run.
 pub(crate) fn count(short: usize, long: usize) -> usize {

@@ -226,7 +226,7 @@ fn read(body: &str) -> Answer {
 }
 
 /// As one block from the epoch on.
-fn store(folder: &Path, samples: &Samples) {
+pub(crate) fn store(folder: &Path, samples: &Samples) {
     let limits = Limits {
         retention: Duration::from_hours(24 * 365),
         bytes_max: None,

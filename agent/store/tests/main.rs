@@ -14,6 +14,7 @@ mod forgetting;
 mod full;
 mod harness;
 mod killing;
+mod looking;
 mod naive;
 mod provisional;
 mod reading;

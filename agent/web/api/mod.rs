@@ -10,6 +10,7 @@ mod param;
 mod query;
 mod rules;
 mod series;
+mod statistics;
 mod status;
 mod targets;
 mod tree;

@@ -1,17 +1,18 @@
 //! `/api/v1/query`, `/query_range`, `/format_query`, `/parse_query`: questions in PromQL.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
-use promql::{Engine, MatrixSeries, Options, Outcome, QueryError, Stop, Type, Value, VectorPoint};
+use promql::{Count, Engine, MatrixSeries, Options, Outcome, QueryError, Stop, Type, Value, VectorPoint};
 
 use super::answer::{
     Failure, Remarks, Wrong, bad_data, bad_parameter, json, success, success_list, truncate,
 };
 use super::param;
+use super::statistics;
 use super::tree::tree;
 use crate::Rooms;
 use crate::desk::Desk;
@@ -30,12 +31,14 @@ pub(super) async fn instant(
     let time = param::time_or(&form, "time", rooms.clock.now())?;
     let (options, _leash) = options(&form, &rooms.engine, &desk)?;
     let query = form.first("query").to_owned();
-    let outcome = desk
+    let asked = Instant::now();
+    let (waited, outcome) = desk
         .ask(options.timeout, move || {
-            rooms.engine.instant_with(&query, time, &options)
+            let waited = asked.elapsed();
+            (waited, rooms.engine.instant_with(&query, time, &options))
         })
-        .await??;
-    Ok(written(outcome, limit))
+        .await?;
+    Ok(written(outcome?, waited, limit))
 }
 
 pub(super) async fn range(
@@ -71,12 +74,17 @@ pub(super) async fn range(
     }
     // Samples are a millisecond apart at least, and so are steps.
     let step = Duration::from_millis(step.max(1.0) as u64);
-    let outcome = desk
+    let asked = Instant::now();
+    let (waited, outcome) = desk
         .ask(options.timeout, move || {
-            rooms.engine.range_with(&query, (start, end), step, &options)
+            let waited = asked.elapsed();
+            (
+                waited,
+                rooms.engine.range_with(&query, (start, end), step, &options),
+            )
         })
-        .await??;
-    Ok(written(outcome, limit))
+        .await?;
+    Ok(written(outcome?, waited, limit))
 }
 
 /// No exemplars are kept; the question is checked all the same.
@@ -128,17 +136,25 @@ fn options(form: &Form, engine: &Engine, desk: &Desk) -> Result<(Options, Leash)
             options.lookback = Duration::from_millis(millis as u64);
         }
     }
+    options.count = match form.first("stats") {
+        "" => Count::Nothing,
+        "all" => Count::Steps,
+        _ => Count::Whole,
+    };
     let stop = Stop::default();
     options.stop = Some(stop.clone());
     Ok((options, Leash(stop)))
 }
 
-fn written(outcome: Outcome, limit: usize) -> Response {
+/// `waited` for its turn.
+fn written(outcome: Outcome, waited: Duration, limit: usize) -> Response {
     let Outcome {
         value,
         warnings,
         infos,
+        statistics,
     } = outcome;
+    let stats = statistics.map_or_else(String::new, |took| statistics::member(&took, waited));
     let mut remarks = Remarks { warnings, infos };
     let body = match value {
         Value::Scalar { time, value } => {
@@ -146,7 +162,7 @@ fn written(outcome: Outcome, limit: usize) -> Response {
             seconds(&mut text, time);
             text.push(',');
             string(&mut text, &model::text::float::api(value));
-            text.push_str(&tail(&remarks));
+            text.push_str(&tail(&stats, &remarks));
             text.into()
         }
         Value::String { time, text: value } => {
@@ -154,16 +170,16 @@ fn written(outcome: Outcome, limit: usize) -> Response {
             seconds(&mut text, time);
             text.push(',');
             string(&mut text, &value);
-            text.push_str(&tail(&remarks));
+            text.push_str(&tail(&stats, &remarks));
             text.into()
         }
         Value::Vector(mut points) => {
             truncate(&mut points, limit, &mut remarks);
-            list(head("vector"), points, vector_point, tail(&remarks))
+            list(head("vector"), points, vector_point, tail(&stats, &remarks))
         }
         Value::Matrix(mut series) => {
             truncate(&mut series, limit, &mut remarks);
-            list(head("matrix"), series, matrix_series, tail(&remarks))
+            list(head("matrix"), series, matrix_series, tail(&stats, &remarks))
         }
     };
     json(body)
@@ -173,8 +189,8 @@ fn head(kind: &str) -> String {
     format!("{{\"status\":\"success\",\"data\":{{\"resultType\":\"{kind}\",\"result\":[")
 }
 
-fn tail(remarks: &Remarks) -> String {
-    format!("]}}{}", remarks.tail())
+fn tail(stats: &str, remarks: &Remarks) -> String {
+    format!("]{stats}}}{}", remarks.tail())
 }
 
 fn vector_point(text: &mut String, element: &VectorPoint) {

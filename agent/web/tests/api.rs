@@ -79,6 +79,45 @@ async fn runtime_info_has_what_prometheus_has() {
     }
 }
 
+#[tokio::test]
+async fn statistics_come_with_an_answer_where_they_are_asked_for() {
+    let house = House::open();
+    let stats = async |question: &str| {
+        let answer = house.get(question).await;
+        assert_eq!(answer.status, 200, "{question}: {}", answer.body);
+        serde_json::from_str::<Value>(&answer.body).unwrap()["data"]["stats"].clone()
+    };
+    let range = "/api/v1/query_range?query=up&start=1435781400&end=1435781430&step=15";
+    assert!(stats(range).await.is_null());
+    let whole = stats(&format!("{range}&stats=true")).await;
+    assert!(
+        whole["samples"]["totalQueryableSamplesPerStep"].is_null(),
+        "{whole}"
+    );
+    let samples = whole["samples"]["totalQueryableSamples"].as_u64().unwrap();
+    assert!(samples > 0, "{whole}");
+    let all = stats(&format!("{range}&stats=all")).await;
+    let steps = all["samples"]["totalQueryableSamplesPerStep"].as_array().unwrap();
+    assert_eq!(steps.len(), 3, "{all}");
+    let sum: u64 = steps.iter().map(|step| step[1].as_u64().unwrap()).sum();
+    assert_eq!(
+        (sum, all["samples"]["totalQueryableSamples"].as_u64()),
+        (samples, Some(samples))
+    );
+    for timing in [
+        "evalTotalTime",
+        "resultSortTime",
+        "queryPreparationTime",
+        "innerEvalTime",
+        "execQueueTime",
+        "execTotalTime",
+    ] {
+        assert!(all["timings"][timing].is_f64(), "{timing} in {all}");
+    }
+    let text = stats("/api/v1/query?query=%22text%22&stats=all").await;
+    assert_eq!(text["samples"]["totalQueryableSamples"], 0, "{text}");
+}
+
 /// Asks what stands in the file and compares the answers with those that stand there.
 async fn golden(name: &str) {
     let house = House::open();
