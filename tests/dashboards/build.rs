@@ -369,7 +369,7 @@ fn store() -> Value {
                     "{{instance}} samples: {{reason}}",
                 ),
                 (
-                    "rate(skopos_store_exemplars_refused_total[$__rate_interval])",
+                    "rate(skopos_store_exemplars_refused_total{reason!=\"duplicate\"}[$__rate_interval])",
                     "{{instance}} exemplars: {{reason}}",
                 ),
             ],
