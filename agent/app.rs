@@ -369,6 +369,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     let rooms = web::Rooms {
         clock: clock.clone(),
         select: store.clone(),
+        exemplars: store.clone(),
         engine: engine.clone(),
         registry: registry.clone(),
         targets: targets.clone(),

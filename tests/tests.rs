@@ -17,6 +17,8 @@ mod abuse;
 mod check;
 /// Grafana dashboards: generated, and every panel answered by a running Skopos.
 mod dashboards;
+/// Exemplars of scrapes and of remote write, beside a real Prometheus.
+mod exemplars;
 /// The house shows itself: in ARCHITECTURE.md, on a terminal, on the page.
 mod house;
 /// Every line once, through rotation and `kill -9`.

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Kind, Labels, Timestamp};
+use crate::{Exemplar, Kind, Labels, NoExemplar, Timestamp};
 
 /// What a provisional stale marker claims: no sample for so long before it.
 pub const GAP: Duration = Duration::from_secs(20);
@@ -99,6 +99,14 @@ pub trait Keep: Send + Sync {
     /// filled that gap.
     fn commit(&self, column: Column) -> Kept;
 
+    /// One of the events that a sample of this series counts. Of each series they come in the order of their times.
+    ///
+    /// # Errors
+    /// It is not kept; where exemplars are kept, that is counted.
+    fn exemplar(&self, _series: SeriesRef, _exemplar: Exemplar) -> Result<(), NoExemplar> {
+        Err(NoExemplar::Off)
+    }
+
     /// The target is gone: all of its series end at `time`.
     fn retire(&self, target: TargetRef, time: Timestamp);
 }
@@ -111,6 +119,18 @@ pub enum KeepError {
     TargetLimit { limit: usize },
     /// The labels cannot be kept: empty name, too many, too long.
     BadLabels(String),
+}
+
+impl KeepError {
+    /// Out of a closed set, for counting.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::SeriesLimit { .. } => "series_limit",
+            Self::TargetLimit { .. } => "target_limit",
+            Self::BadLabels(_) => "bad_labels",
+        }
+    }
 }
 
 impl std::fmt::Display for KeepError {

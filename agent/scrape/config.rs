@@ -9,6 +9,8 @@ use net::Secret;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use crate::text::Format;
+
 /// What holds for every target unless its section says otherwise; the hall fills it from `global`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Global {
@@ -117,7 +119,7 @@ pub struct Authorization {
     pub credentials_file: Option<PathBuf>,
 }
 
-/// Formats by Prometheus' names. Only text is read so far.
+/// Formats by Prometheus' names. Its protobuf is not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum Protocol {
     #[serde(rename = "PrometheusText0.0.4")]
@@ -130,6 +132,15 @@ pub enum Protocol {
     OpenMetrics100,
     #[serde(rename = "PrometheusProto")]
     Proto,
+}
+
+impl Protocol {
+    pub(crate) fn format(self) -> Format {
+        match self {
+            Self::OpenMetrics001 | Self::OpenMetrics100 => Format::OpenMetrics,
+            Self::Text004 | Self::Text100 | Self::Proto => Format::Text,
+        }
+    }
 }
 
 /// `10MB`, `512KiB` or a number of bytes; both spellings of a unit count in 1024s, as in Prometheus.

@@ -9,8 +9,8 @@ use model::column::Kept;
 use model::outside::{Client, ClientError, Request, Response};
 use model::text::float;
 use model::{
-    BoxFuture, Column, Keep, KeepError, Labels, Round, SeriesDesc, SeriesRef, TargetDesc, TargetRef,
-    Timestamp,
+    BoxFuture, Column, Exemplar, Keep, KeepError, Labels, NoExemplar, Round, SeriesDesc, SeriesRef,
+    TargetDesc, TargetRef, Timestamp,
 };
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -151,6 +151,7 @@ struct Inner {
     by_labels: HashMap<Labels, u64>,
     columns: Vec<Column>,
     retired: Vec<TargetRef>,
+    exemplars: Vec<(Labels, Exemplar)>,
     asked: usize,
     limit: Option<usize>,
     /// Refs below are forgotten.
@@ -237,6 +238,15 @@ impl Recorder {
             .collect()
     }
 
+    pub(crate) fn exemplars(&self) -> Vec<(Labels, Exemplar)> {
+        self.inner.lock().exemplars.clone()
+    }
+
+    /// All series as they were described last.
+    pub(crate) fn told(&self) -> Vec<SeriesDesc> {
+        self.inner.lock().series.clone()
+    }
+
     pub(crate) fn described(&self, name: &str) -> (&'static str, String) {
         let inner = self.inner.lock();
         let desc = inner
@@ -285,6 +295,13 @@ impl Keep for Recorder {
         inner.series.push(series.clone());
         inner.by_labels.insert(series.labels.clone(), at as u64);
         Ok(SeriesRef(at as u64))
+    }
+
+    fn exemplar(&self, series: SeriesRef, exemplar: Exemplar) -> Result<(), NoExemplar> {
+        let mut inner = self.inner.lock();
+        let labels = inner.series[series.0 as usize].labels.clone();
+        inner.exemplars.push((labels, exemplar));
+        Ok(())
     }
 
     fn commit(&self, column: Column) -> Kept {

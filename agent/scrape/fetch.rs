@@ -9,15 +9,25 @@ use tokio::io::AsyncReadExt;
 
 use crate::intake::Refusal;
 use crate::plan::{Auth, Password, Plan};
+use crate::text::Format;
 
-/// Asks for what can be read, the newest first, and takes what there is.
-const ACCEPT: &str =
-    "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+/// Asks for what can be read, in Prometheus' order, and takes what there is. Not for its protobuf, the only one that has
+/// native histograms.
+const ACCEPT: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.8,\
+     application/openmetrics-text;version=0.0.1;q=0.7,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.6,\
+     text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
 /// Longest secret read from a file.
 const SECRET_BYTES_MAX: u64 = 64 << 10;
 
+/// What a target says, and in which language.
+#[derive(Debug)]
+pub(crate) struct Body {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) format: Format,
+}
+
 /// The body, or why there is none. Takes no longer than the plan's timeout.
-pub(crate) async fn fetch(client: &dyn Client, clock: &dyn Clock, plan: &Plan) -> Result<Vec<u8>, Refusal> {
+pub(crate) async fn fetch(client: &dyn Client, clock: &dyn Clock, plan: &Plan) -> Result<Body, Refusal> {
     let asked = async {
         let request = request(plan).await?;
         let answer = client
@@ -92,7 +102,7 @@ async fn read(path: &Path) -> std::io::Result<String> {
     Ok(text.trim().to_owned())
 }
 
-fn accepted(answer: Response, plan: &Plan) -> Result<Vec<u8>, Refusal> {
+fn accepted(answer: Response, plan: &Plan) -> Result<Body, Refusal> {
     if answer.status != 200 {
         return Err(refusal(
             "status",
@@ -100,14 +110,16 @@ fn accepted(answer: Response, plan: &Plan) -> Result<Vec<u8>, Refusal> {
         ));
     }
     let kind = answer.header("content-type");
-    if is_text(kind) || (plan.fallback && !is_other_format(kind)) {
-        return Ok(answer.body);
+    let format = format(kind).or_else(|| plan.fallback.filter(|_| !is_protobuf(kind)));
+    if let Some(format) = format {
+        let bytes = answer.body;
+        return Ok(Body { bytes, format });
     }
     let what = match kind {
         None => "no Content-Type".to_owned(),
         Some(kind) => format!("Content-Type {:?}", kind.chars().take(80).collect::<String>()),
     };
-    let hint = if plan.fallback {
+    let hint = if plan.fallback.is_some() {
         ""
     } else {
         "; fallback_scrape_protocol can say how to read it"
@@ -122,14 +134,17 @@ fn media(kind: &str) -> &str {
     kind.split(';').next().unwrap_or_default().trim()
 }
 
-fn is_text(kind: Option<&str>) -> bool {
-    kind.is_some_and(|kind| media(kind).eq_ignore_ascii_case("text/plain"))
+fn format(kind: Option<&str>) -> Option<Format> {
+    let is = |known: &str| kind.is_some_and(|kind| media(kind).eq_ignore_ascii_case(known));
+    if is("application/openmetrics-text") {
+        return Some(Format::OpenMetrics);
+    }
+    is("text/plain").then_some(Format::Text)
 }
 
-/// A format that says what it is cannot be read as another one.
-fn is_other_format(kind: Option<&str>) -> bool {
-    let known = ["application/openmetrics-text", "application/vnd.google.protobuf"];
-    kind.is_some_and(|kind| known.iter().any(|known| media(kind).eq_ignore_ascii_case(known)))
+/// It says what it is, and cannot be read as text.
+fn is_protobuf(kind: Option<&str>) -> bool {
+    kind.is_some_and(|kind| media(kind).eq_ignore_ascii_case("application/vnd.google.protobuf"))
 }
 
 #[cfg(test)]
@@ -137,25 +152,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_told_from_other_formats() {
-        for kind in [
-            "text/plain",
-            "text/plain; version=0.0.4; charset=utf-8",
-            "Text/Plain;version=1.0.0",
+    fn formats_are_told_by_what_they_say_they_are() {
+        for (kind, wanted) in [
+            ("text/plain", Some(Format::Text)),
+            ("text/plain; version=0.0.4; charset=utf-8", Some(Format::Text)),
+            ("Text/Plain;version=1.0.0", Some(Format::Text)),
+            (
+                "application/openmetrics-text; version=1.0.0; charset=utf-8",
+                Some(Format::OpenMetrics),
+            ),
+            ("", None),
+            ("text/html", None),
+            ("text", None),
+            (
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily",
+                None,
+            ),
         ] {
-            assert!(is_text(Some(kind)), "{kind}");
+            assert_eq!(format(Some(kind)), wanted, "{kind}");
         }
-        for kind in [
-            "",
-            "text/html",
-            "text",
-            "application/openmetrics-text; version=1.0.0",
-        ] {
-            assert!(!is_text(Some(kind)), "{kind}");
-        }
-        assert!(!is_text(None));
-        assert!(is_other_format(Some(
-            "application/openmetrics-text; version=1.0.0"
+        assert_eq!(format(None), None);
+        assert!(is_protobuf(Some(
+            "application/vnd.google.protobuf; encoding=delimited"
         )));
     }
 }

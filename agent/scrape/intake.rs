@@ -4,13 +4,11 @@
 
 mod families;
 
-use std::sync::Arc;
-
-use model::{Keep, KeepError, Labels, SeriesDesc, SeriesRef, TargetRef, Timestamp};
+use model::{Exemplar, Keep, KeepError, Labels, SeriesDesc, SeriesRef, TargetRef, Timestamp};
 
 use crate::labels::{self, Limits};
-use crate::shapes::{Place, Shapes};
-use crate::text::{self, Cursor, Pairs, ParseError, Start};
+use crate::shapes::{Place, Shape, Shapes};
+use crate::text::{self, Cursor, Example, Format, Pairs, ParseError, Start};
 use families::Families;
 
 /// Samples with a time of their own further ahead than this are dropped, as in Prometheus.
@@ -40,7 +38,10 @@ pub(crate) struct Intake {
     families: Families,
     scrape: u32,
     refused: bool,
+    /// Of the body before.
+    format: Format,
     rows: Vec<Row>,
+    examples: Vec<(Place, Exemplar)>,
     told: Vec<(Place, SeriesDesc)>,
 }
 
@@ -94,7 +95,9 @@ impl Intake {
             families: Families::default(),
             scrape: 1,
             refused: false,
+            format: Format::Text,
             rows: Vec::new(),
+            examples: Vec::new(),
             told: Vec::new(),
         }
     }
@@ -110,7 +113,17 @@ impl Intake {
         self.families.turn();
     }
 
-    pub(crate) fn take(&mut self, body: &[u8], now: Timestamp, keep: &dyn Keep) -> Result<Taken, Refusal> {
+    pub(crate) fn take(
+        &mut self,
+        (body, format): (&[u8], Format),
+        now: Timestamp,
+        keep: &dyn Keep,
+    ) -> Result<Taken, Refusal> {
+        if std::mem::replace(&mut self.format, format) != format {
+            // The same comments say something else.
+            self.families.forget();
+            self.families.turn();
+        }
         let known = self.shapes.len();
         self.scrape += 1;
         self.rows.reserve_exact(known);
@@ -125,7 +138,7 @@ impl Intake {
             }
         };
         // Most of the time a target is not being read, and there are many: none keeps what only reading needs.
-        (self.rows, self.told) = (Vec::new(), Vec::new());
+        (self.rows, self.told, self.examples) = (Vec::new(), Vec::new(), Vec::new());
         self.shapes.shrink();
         taken
     }
@@ -138,22 +151,32 @@ impl Intake {
             samples: counts.samples,
         };
         let text = text::body(body).map_err(|error| unread(error, &counts))?;
-        let mut cursor = Cursor::new(text);
+        let mut cursor = Cursor::new(text, self.format);
+        let mut is_over = false;
         let mut pairs = Pairs::new();
         let mut last = None;
         self.families.begin();
         loop {
             match cursor.start().map_err(|error| unread(error, &counts))? {
                 Start::End => break,
+                _ if is_over => {
+                    return Err(unread(
+                        cursor.mistake_here("something comes after # EOF"),
+                        &counts,
+                    ));
+                }
                 Start::Comment => {
                     let comment = cursor.comment();
+                    is_over = comment.is_end();
                     self.families
                         .comment(&comment)
                         .map_err(|error| unread(error, &counts))?;
                 }
                 Start::Sample => {
                     if let Some((place, value, time)) = self.warm(&mut cursor, last) {
+                        let example = cursor.example().map_err(|error| unread(error, &counts))?;
                         self.row(place, value, time, now, &mut counts);
+                        self.example(place, example, time, now);
                         last = Some(place);
                         continue;
                     }
@@ -161,8 +184,9 @@ impl Intake {
                         .series(&mut pairs)
                         .map_err(|error| unread(error, &counts))?;
                     let (value, time) = cursor.value().map_err(|error| unread(error, &counts))?;
+                    let example = cursor.example().map_err(|error| unread(error, &counts))?;
                     let place = self
-                        .cold(&series, &pairs, &counts)
+                        .cold(&series, &mut pairs, &counts)
                         .map_err(|(reason, sentence)| Refusal {
                             reason,
                             sentence,
@@ -175,9 +199,16 @@ impl Intake {
                     };
                     self.shapes.follow(last, place);
                     self.row(place, value, time, now, &mut counts);
+                    self.example(place, example, time, now);
                     last = Some(place);
                 }
             }
+        }
+        if self.format == Format::OpenMetrics && !is_over {
+            return Err(unread(
+                cursor.mistake_here("the body ends without # EOF"),
+                &counts,
+            ));
         }
         self.families.end();
         let limit = self.rules.sample_limit;
@@ -216,7 +247,7 @@ impl Intake {
     fn cold(
         &mut self,
         series: &text::Series<'_>,
-        pairs: &Pairs<'_>,
+        pairs: &mut Pairs<'_>,
         counts: &Counts,
     ) -> Result<Option<Place>, (&'static str, String)> {
         let edition = self.families.edition();
@@ -232,16 +263,17 @@ impl Intake {
         if known.is_none() && self.is_full(counts) {
             return Ok(None);
         }
+        let family = self.families.of(&series.name);
+        labels::normalise(family.kind, pairs);
         let (labels, renamed) = self.labels(series, pairs);
         self.rules.limits.check(&labels)?;
         let place = known.unwrap_or_else(|| self.shapes.add(series.key));
-        let family = self.families.of(&series.name);
         let desc = SeriesDesc {
             labels,
             kind: family.kind,
             family: family.name,
             help: family.help,
-            unit: Arc::from(""),
+            unit: family.unit,
         };
         self.told.push((place, desc));
         if let Some(shape) = self.shapes.get_mut(place) {
@@ -281,6 +313,20 @@ impl Intake {
         self.rows.push(Row { place, value, time });
     }
 
+    /// Remembers an event until the store has been asked for its series.
+    fn example(&mut self, place: Place, example: Option<Example<'_>>, sample: Option<i64>, now: Timestamp) {
+        let Some(Example { pairs, value, time }) = example else {
+            return;
+        };
+        let exemplar = Exemplar {
+            labels: Labels::from_pairs(pairs),
+            value,
+            time: time.or(sample).map_or(now, Timestamp),
+            timed: time.is_some(),
+        };
+        self.examples.push((place, exemplar));
+    }
+
     /// Whether a line that is not known would be one too many.
     fn is_full(&self, counts: &Counts) -> bool {
         self.rules.sample_limit > 0 && counts.samples - counts.repeated >= self.rules.sample_limit
@@ -289,6 +335,12 @@ impl Intake {
     /// Asks the store for what is new, and hands over the rows.
     fn settle(&mut self, mut counts: Counts, keep: &dyn Keep) -> Taken {
         self.tell(keep);
+        for (place, exemplar) in std::mem::take(&mut self.examples) {
+            if let Some(series) = self.shapes.get(place).and_then(Shape::series) {
+                // The store counts what it does not keep, and no scrape fails for it.
+                _ = keep.exemplar(series, exemplar);
+            }
+        }
         let mut taken = Taken {
             series: Vec::with_capacity(self.rows.len()),
             values: Vec::with_capacity(self.rows.len()),

@@ -1,6 +1,7 @@
 //! Whose label stands when a target and its body both have it, and how many labels may be.
 
-use model::{Labels, LabelsBuilder};
+use model::text::float;
+use model::{Kind, Labels, LabelsBuilder};
 
 use crate::text::Pairs;
 
@@ -47,6 +48,27 @@ fn exported(labels: &mut LabelsBuilder, target: &Labels) {
             name.insert_str(0, EXPORTED);
         }
         labels.set(&name, &value);
+    }
+}
+
+/// Bounds of buckets and quantiles as OpenMetrics writes them, `1.0` for `1`, in whichever way they come: as Prometheus
+/// does since its version 3, so that one question finds them all.
+pub(crate) fn normalise(kind: Kind, pairs: &mut Pairs<'_>) {
+    let bound = match kind {
+        Kind::Histogram => model::labels::BUCKET,
+        Kind::Summary => "quantile",
+        Kind::Counter | Kind::Gauge | Kind::Unknown => return,
+    };
+    for (_, value) in pairs.iter_mut().filter(|(name, _)| name == bound) {
+        if let Some(number) = float::parse(value) {
+            let mut text = float::go(number);
+            if number.is_finite() && !text.contains(['.', 'e']) {
+                text.push_str(".0");
+            }
+            if text != **value {
+                *value = text.into();
+            }
+        }
     }
 }
 

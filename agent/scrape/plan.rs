@@ -15,6 +15,7 @@ use net::Secret;
 use crate::config::{Global, Protocol, ScrapeConfig, StaticConfig};
 use crate::intake::Rules;
 use crate::labels::Limits;
+use crate::text::Format;
 
 /// Longest body when nothing is said.
 const BODY_BYTES_MAX: usize = 64 << 20;
@@ -32,7 +33,8 @@ pub(crate) struct Plan {
     pub(crate) auth: Auth,
     pub(crate) body_bytes_max: usize,
     /// Whether a body of unknown type is read as text.
-    pub(crate) fallback: bool,
+    /// How a body is read that does not say what it is.
+    pub(crate) fallback: Option<Format>,
     pub(crate) rules: Rules,
 }
 
@@ -154,11 +156,9 @@ impl<'a> Section<'a> {
                 "{place}.metrics_path: what follows the \"?\" belongs into params"
             ));
         }
-        if let Some(Protocol::OpenMetrics001 | Protocol::OpenMetrics100 | Protocol::Proto) =
-            config.fallback_scrape_protocol
-        {
+        if config.fallback_scrape_protocol == Some(Protocol::Proto) {
             wrong.push(format!(
-                "{place}.fallback_scrape_protocol: only PrometheusText0.0.4 and PrometheusText1.0.0 can be read"
+                "{place}.fallback_scrape_protocol: protobuf is not read; PrometheusText0.0.4 or OpenMetricsText1.0.0 is"
             ));
         }
         let auth = auth(config).unwrap_or_else(|(key, mistake)| {
@@ -212,7 +212,7 @@ impl<'a> Section<'a> {
             } else {
                 config.body_size_limit
             },
-            fallback: config.fallback_scrape_protocol.is_some(),
+            fallback: config.fallback_scrape_protocol.map(Protocol::format),
             rules: Rules {
                 target: target_labels,
                 honor_labels: config.honor_labels,

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::fetch;
+use crate::fetch::{self, Body};
 use crate::intake::{Intake, Refusal, Taken};
 use crate::ledger::Account;
 use crate::metrics::Metrics;
@@ -123,7 +123,9 @@ impl Target {
     async fn scrape(self: &Arc<Self>, time: Timestamp) {
         let began = Instant::now();
         let answer = fetch::fetch(&*self.house.client, &*self.house.clock, &self.plan).await;
-        let is_long = answer.as_ref().is_ok_and(|body| body.len() > BODY_BYTES_INLINE);
+        let is_long = answer
+            .as_ref()
+            .is_ok_and(|body| body.bytes.len() > BODY_BYTES_INLINE);
         if is_long {
             let target = Arc::clone(self);
             let settled = tokio::task::spawn_blocking(move || target.settle(answer, time, began)).await;
@@ -135,7 +137,7 @@ impl Target {
         }
     }
 
-    fn settle(&self, answer: Result<Vec<u8>, Refusal>, time: Timestamp, began: Instant) {
+    fn settle(&self, answer: Result<Body, Refusal>, time: Timestamp, began: Instant) {
         let read = self.read(answer, time);
         let House { metrics, account, .. } = &*self.house;
         let mut state = self.state.lock();
@@ -172,10 +174,10 @@ impl Target {
         }
     }
 
-    fn read(&self, answer: Result<Vec<u8>, Refusal>, time: Timestamp) -> Result<Taken, Refusal> {
+    fn read(&self, answer: Result<Body, Refusal>, time: Timestamp) -> Result<Taken, Refusal> {
         let mut intake = self.intake.lock();
         match answer {
-            Ok(body) => intake.take(&body, time, &*self.house.keep),
+            Ok(Body { bytes, format }) => intake.take((&bytes, format), time, &*self.house.keep),
             Err(refusal) => {
                 intake.missed();
                 Err(refusal)

@@ -243,13 +243,22 @@ async fn the_content_type_must_say_that_it_is_text() {
         Some("application/openmetrics-text; version=1.0.0"),
         "a 1\n# EOF\n",
     );
+    let protobuf = Reply::typed(Some("application/vnd.google.protobuf"), "a 1\n");
     let room = Room::new(
         &shop("  fallback_scrape_protocol: PrometheusText0.0.4\n"),
-        &[html, Reply::typed(None, "a 1\n"), open_metrics],
+        &[html.clone(), Reply::typed(None, "a 1\n"), open_metrics, protobuf],
     );
-    assert_eq!(room.round(SHOP, 0).await.len(), 5);
-    assert_eq!(room.round(SHOP, 1).await.len(), 5);
-    assert_eq!(room.round(SHOP, 2).await, report(0, 0, 0));
+    for round in 0..3 {
+        assert_eq!(room.round(SHOP, round).await.len(), 5, "{round}");
+    }
+    assert_eq!(room.round(SHOP, 3).await, report(0, 0, 0));
+
+    let room = Room::new(
+        &shop("  fallback_scrape_protocol: OpenMetricsText1.0.0\n"),
+        &[html, Reply::typed(None, "a 1 0.5\n# EOF\n")],
+    );
+    assert_eq!(room.round(SHOP, 0).await, report(0, 1, 0), "no # EOF");
+    assert_eq!(room.round(SHOP, 1).await.len(), 4, "with a time of its own");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! The text exposition format, 0.0.4 and its successor with quoted names: borrowed, without copies.
+//! The text exposition format, 0.0.4 and its successor with quoted names, and OpenMetrics: borrowed, without copies.
 //!
 //! Stricter than Prometheus where that lets a broken body through: a NUL byte and blanks before a name are
 //! mistakes, with line and column like all others.
@@ -25,6 +25,24 @@ pub struct Series<'a> {
     pub key: &'a str,
 }
 
+/// In which language a body is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    #[default]
+    Text,
+    /// Times are in seconds, exemplars stand behind values, and the last line says that it is the last.
+    OpenMetrics,
+}
+
+/// An event that a sample counts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Example<'a> {
+    pub pairs: Pairs<'a>,
+    pub value: f64,
+    /// In milliseconds, if it has one.
+    pub time: Option<i64>,
+}
+
 /// What a comment says about a family.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Meta<'a> {
@@ -35,6 +53,12 @@ pub enum Meta<'a> {
     Type {
         family: Cow<'a, str>,
         kind: Kind,
+        /// What the name of a series has behind the family's, where all of the family have that.
+        suffix: Option<&'static str>,
+    },
+    Unit {
+        family: Cow<'a, str>,
+        unit: &'a str,
     },
 }
 

@@ -25,6 +25,9 @@ pub struct Config {
     pub label_name_bytes_max: usize,
     /// Longest label value, in bytes; longer help texts are cut to it.
     pub label_value_bytes_max: usize,
+    /// Most exemplars held at a time, in memory only, about 150 bytes each; the oldest give way, and 0 keeps none.
+    /// Without history none are kept.
+    pub exemplars_max: usize,
     /// How long a commit may wait until it is safe from a power failure.
     #[serde(deserialize_with = "model::text::duration::deserialize")]
     pub wal_sync_interval: Duration, // wal_sync_interval: 1s
@@ -76,6 +79,7 @@ impl Default for Config {
             labels_max: 64,
             label_name_bytes_max: 512,
             label_value_bytes_max: 4096,
+            exemplars_max: 20_000,
             wal_sync_interval: Duration::from_secs(1),
             wal_bytes_max: 1 << 30,
         }
@@ -83,6 +87,13 @@ impl Default for Config {
 }
 
 impl Config {
+    pub(crate) fn exemplars_max(&self) -> usize {
+        match self.history {
+            History::Full => self.exemplars_max,
+            History::None => 0,
+        }
+    }
+
     /// How long a series without samples is remembered.
     pub(crate) fn memory(&self) -> Duration {
         const LAST_VALUES: Duration = Duration::from_hours(1);

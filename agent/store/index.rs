@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 use crate::config::History;
 use crate::finding;
 use crate::lean::Lean;
+use crate::picked::Pick;
 use crate::postings::Postings;
-use crate::selection::Pick;
 
 #[derive(Debug)]
 pub(crate) struct Index {
@@ -51,6 +51,10 @@ impl Index {
         self.lean.find(labels, target)
     }
 
+    pub(crate) fn series(&self, id: u32) -> Option<SeriesRef> {
+        self.lean.series(id)
+    }
+
     /// The labels of a series.
     pub(crate) fn labels(&self, id: u32) -> Option<Labels> {
         self.lean.series(id)?;
@@ -63,6 +67,7 @@ impl Index {
         Some(Pick {
             series: self.lean.series(id)?,
             labels: self.labels(id)?,
+            id,
             repeats: false,
         })
     }
@@ -80,6 +85,7 @@ impl Index {
         Some(Pick {
             labels,
             series,
+            id,
             repeats: false,
         })
     }

@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
-use model::{Column, Keep, KeepError, Labels, SeriesDesc, SeriesRef, TargetDesc, TargetRef, Timestamp};
+use model::{
+    Column, Exemplar, Keep, KeepError, Labels, NoExemplar, SeriesDesc, SeriesRef, TargetDesc, TargetRef,
+    Timestamp,
+};
 
 use model::column::Kept;
 
 use crate::families;
+use crate::reference;
 use crate::slots::{About, Born};
 use crate::store::Store;
 use crate::target::{Points, Target, Written};
@@ -36,12 +40,7 @@ impl Keep for Store {
             )),
         };
         if let Err(why) = &placed {
-            let reason = match why {
-                KeepError::SeriesLimit { .. } => "series_limit",
-                KeepError::TargetLimit { .. } => "target_limit",
-                KeepError::BadLabels(_) => "bad_labels",
-            };
-            self.accounts.refused.with_label_values(&[reason]).inc();
+            self.accounts.refused.with_label_values(&[why.reason()]).inc();
         }
         placed
     }
@@ -64,6 +63,15 @@ impl Keep for Store {
         let kept = self.hand_on(&target, written);
         drop(state);
         kept
+    }
+
+    fn exemplar(&self, series: SeriesRef, exemplar: Exemplar) -> Result<(), NoExemplar> {
+        let labels = || {
+            let target = self.target_of(reference::target(series))?;
+            let found = target.look_up(&[series], &self.index).pop()??;
+            Some(found.1)
+        };
+        self.exemplars.add(labels, exemplar, self.clock.now())
     }
 
     fn retire(&self, target: TargetRef, time: Timestamp) {

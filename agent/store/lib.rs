@@ -17,6 +17,7 @@
 //!   readers see behind the memory, for `retention.time` and `retention.size`.
 //! * **Forgetting**: a series without a sample in memory is forgotten with its ref once what it had is in a block, or
 //!   past the retention where there are no blocks; a commit then counts it `unknown` and the source asks for it again.
+//! * **Exemplars** are in memory only, `exemplars_max` at most of all series together; the oldest give way.
 //! * **The log** lags by at most `wal_sync_interval`. A commit does not wait for the disk; only when a
 //!   million samples wait for it already, a commit waits 20 ms before its samples go without the log, counted.
 //!   When the disk is full or broken, what does not fit in that million is missing in the log, oldest first.
@@ -25,6 +26,7 @@ mod accounts;
 mod block;
 mod cardinality;
 mod config;
+mod exemplars;
 mod families;
 mod feed;
 mod finding;
@@ -38,6 +40,7 @@ mod maintain;
 mod packed;
 mod pairs;
 mod parts;
+mod picked;
 mod postings;
 mod provisional;
 mod read;

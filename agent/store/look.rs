@@ -120,6 +120,7 @@ fn unbounded() -> Config {
         labels_max: usize::MAX,
         label_name_bytes_max: usize::MAX,
         label_value_bytes_max: usize::MAX,
+        exemplars_max: 0,
         ..Config::default()
     }
 }

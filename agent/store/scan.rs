@@ -4,10 +4,10 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use model::selection::{One, Scan};
-use model::{Labels, SelectError, SeriesRef};
+use model::{Labels, SelectError};
 
+use crate::picked::{Picked, Spot};
 use crate::read::{Reader, View};
-use crate::selection::Picked;
 
 /// What of a question is in memory, where no two targets have a series of the same labels.
 pub(crate) struct Scanned {
@@ -34,7 +34,7 @@ impl Scan for Scanned {
 
     fn each(&mut self, visit: &mut dyn FnMut(One<'_>) -> ControlFlow<()>) -> Result<(), SelectError> {
         let mut left = self.samples_max;
-        let mut rest: &[(SeriesRef, u32)] = &self.picked.series;
+        let mut rest: &[Spot] = &self.picked.series;
         let mut values = Vec::new();
         let mut columns = 0;
         for (view, count) in &self.views {
@@ -42,19 +42,19 @@ impl Scan for Scanned {
             rest = others;
             let Some(view) = view else { continue };
             let mut reader = Reader::new(view);
-            for (series, place) in series {
+            for spot in series {
                 values.clear();
-                let Some(column) = reader.read(*series, &mut values) else {
+                let Some(column) = reader.read(spot.series, &mut values) else {
                     continue;
                 };
-                let Some(labels) = self.picked.labels.get(*place as usize) else {
+                let Some(labels) = self.picked.labels.get(spot.place as usize) else {
                     continue;
                 };
                 left = left.checked_sub(values.len()).ok_or(SelectError::TooMany {
                     limit: self.samples_max,
                 })?;
                 let one = One {
-                    candidate: *place as usize,
+                    candidate: spot.place as usize,
                     labels,
                     column: columns + column,
                     times: reader.times(column),

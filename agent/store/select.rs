@@ -14,10 +14,10 @@ use model::{
 
 use crate::config::History;
 use crate::latest::Rounds;
+use crate::picked::{Pick, Picked, Spot};
 use crate::read::{Reader, Times, Values, View, join};
 use crate::reference;
 use crate::scan::Scanned;
-use crate::selection::{Pick, Picked};
 use crate::store::Store;
 use crate::target::{LOOKUP, Target};
 
@@ -81,11 +81,11 @@ impl Select for Store {
             let Some(target) = target else { return Ok(()) };
             let view = View::new(target, range);
             let mut reader = Reader::new(&view);
-            for (series, place) in series {
-                if let Some(there) = there.get_mut(*place as usize).filter(|there| !**there) {
+            for spot in series {
+                if let Some(there) = there.get_mut(spot.place as usize).filter(|there| !**there) {
                     *there = match self.config.history {
-                        History::Full => reader.any(*series),
-                        History::None => last(target, &view, *series).next().is_some(),
+                        History::Full => reader.any(spot.series),
+                        History::None => last(target, &view, spot.series).next().is_some(),
                     };
                 }
             }
@@ -178,14 +178,14 @@ impl Store {
     fn each_target(
         &self,
         picked: &Picked,
-        mut visit: impl FnMut(Option<&Target>, &[(SeriesRef, u32)]) -> Result<(), SelectError>,
+        mut visit: impl FnMut(Option<&Target>, &[Spot]) -> Result<(), SelectError>,
     ) -> Result<(), SelectError> {
-        let of = |(series, _): &(SeriesRef, u32)| reference::target(*series);
+        let of = |spot: &Spot| reference::target(spot.series);
         let runs = || picked.series.chunk_by(|one, next| of(one) == of(next));
         // Together, so that nobody waits for the list while samples are read.
         let targets: Vec<Option<Arc<Target>>> = {
             let known = self.targets.read();
-            let find = |run: &[(SeriesRef, u32)]| known.by_id.get(&of(run.first()?)).cloned();
+            let find = |run: &[Spot]| known.by_id.get(&of(run.first()?)).cloned();
             runs().map(find).collect()
         };
         let mut known = targets.iter().zip(runs());
@@ -194,15 +194,15 @@ impl Store {
 }
 
 /// Adds the samples of some series of a target.
-fn read(view: &View, series: &[(SeriesRef, u32)], filling: &mut Filling) {
+fn read(view: &View, series: &[Spot], filling: &mut Filling) {
     let mut reader = Reader::new(view);
     // The numbers by which the selection names the reader's columns.
     let mut columns: Vec<usize> = Vec::new();
-    for (series, place) in series {
-        let place = *place as usize;
+    for spot in series {
+        let place = spot.place as usize;
         if let Some(known) = filling.known(place) {
             let mut values = Vec::new();
-            if let Some(column) = reader.read(*series, &mut values) {
+            if let Some(column) = reader.read(spot.series, &mut values) {
                 join_into(
                     filling,
                     place,
@@ -213,7 +213,7 @@ fn read(view: &View, series: &[(SeriesRef, u32)], filling: &mut Filling) {
             }
             continue;
         }
-        let Some(column) = reader.read(*series, filling.values()) else {
+        let Some(column) = reader.read(spot.series, filling.values()) else {
             continue;
         };
         while columns.len() <= column {
@@ -227,10 +227,10 @@ fn read(view: &View, series: &[(SeriesRef, u32)], filling: &mut Filling) {
 }
 
 /// The same where no history is kept: the last values of a target are all there is.
-fn read_last(target: &Target, view: &View, series: &[(SeriesRef, u32)], filling: &mut Filling) {
-    for (series, place) in series {
-        let place = *place as usize;
-        let (times, values): (Vec<_>, Vec<_>) = last(target, view, *series).unzip();
+fn read_last(target: &Target, view: &View, series: &[Spot], filling: &mut Filling) {
+    for spot in series {
+        let place = spot.place as usize;
+        let (times, values): (Vec<_>, Vec<_>) = last(target, view, spot.series).unzip();
         if times.is_empty() {
             continue;
         }

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use blocks::matching::Ready;
 use hashbrown::HashMap;
-use model::{Labels, Matcher, SelectError, SeriesRef};
+use model::{Labels, Matcher, SelectError};
 use parking_lot::{Mutex, RwLock};
 
 use crate::config::History;
 use crate::index::Index;
-use crate::reference;
+use crate::picked::{Change, Pick, Picked, sort};
 use crate::target::LOOKUP;
 
 /// Questions remembered at a time, and series in all of their answers.
@@ -20,44 +20,6 @@ const QUESTIONS_MAX: usize = 4096;
 const PICKS_MAX: usize = 1 << 18;
 /// Where only last values are kept, label sets are made for each answer, and memory is short.
 const PICKS_MAX_LEAN: usize = 1 << 12;
-
-#[derive(Clone, Debug)]
-pub(crate) struct Pick {
-    pub(crate) labels: Labels,
-    pub(crate) series: SeriesRef,
-    /// In a sorted list: it says the same labels as the one before, so that nobody has to look at them again.
-    pub(crate) repeats: bool,
-}
-
-/// The series that answer a question.
-#[derive(Debug)]
-pub(crate) struct Picked {
-    /// Sorted, each once.
-    pub(crate) labels: Arc<[Labels]>,
-    /// Each series with the place of its labels. Those of one target follow each other in the order in which the target
-    /// has them, since labels are in quite another order, and samples would be gathered from all over the memory.
-    pub(crate) series: Box<[(SeriesRef, u32)]>,
-}
-
-impl Picked {
-    fn of(mut picks: Vec<Pick>) -> Self {
-        sort(&mut picks);
-        let mut labels: Vec<Labels> = Vec::with_capacity(picks.len());
-        let mut series = Vec::with_capacity(picks.len());
-        for pick in picks {
-            if !pick.repeats {
-                labels.push(pick.labels);
-            }
-            let place = labels.len().saturating_sub(1);
-            series.push((pick.series, u32::try_from(place).unwrap_or(u32::MAX)));
-        }
-        series.sort_unstable_by_key(|(series, _)| (reference::target(*series), reference::slot(*series)));
-        Self {
-            labels: labels.into(),
-            series: series.into(),
-        }
-    }
-}
 
 #[derive(Debug)]
 pub(crate) struct Selections {
@@ -119,19 +81,26 @@ impl Selections {
         index: &RwLock<Index>,
         matchers: &[Matcher],
     ) -> Result<Arc<Picked>, SelectError> {
-        let ready = self.known.lock().ready(matchers);
-        let ready = match ready {
-            Some(ready) => ready,
+        let known = self.known.lock().answer(matchers);
+        let ready = match &known {
+            Some((ready, ..)) => ready.clone(),
             None => matchers.iter().map(Ready::new).collect::<Result<_, _>>()?,
         };
-        let (generation, picks) = {
+        let (generation, change) = {
             let index = index.read();
-            if let Some(picked) = self.known.lock().picked(matchers, index.generation) {
-                return Ok(picked);
+            if let Some((_, of, picked)) = &known
+                && *of == index.generation
+            {
+                return Ok(picked.clone());
             }
-            (index.generation, collect(&index, &ready))
+            let ids = index.ids(&ready);
+            let change = match known {
+                Some((.., old)) => Change::since(old, &ids, &index),
+                None => Change::all(&ids, &index),
+            };
+            (index.generation, change)
         };
-        let picked = Arc::new(Picked::of(picks));
+        let picked = change.made();
         self.known
             .lock()
             .remember(matchers, ready, generation, picked.clone());
@@ -140,16 +109,12 @@ impl Selections {
 }
 
 impl Known {
-    fn ready(&mut self, matchers: &[Matcher]) -> Option<Arc<[Ready]>> {
+    /// What was found the last time, and of which generation that is.
+    fn answer(&mut self, matchers: &[Matcher]) -> Option<(Arc<[Ready]>, u64, Arc<Picked>)> {
         self.turn += 1;
         let answer = self.answers.get_mut(matchers)?;
         answer.turn = self.turn;
-        Some(answer.ready.clone())
-    }
-
-    fn picked(&self, matchers: &[Matcher], generation: u64) -> Option<Arc<Picked>> {
-        let answer = self.answers.get(matchers)?;
-        (answer.generation == generation).then(|| answer.picked.clone())
+        Some((answer.ready.clone(), answer.generation, answer.picked.clone()))
     }
 
     fn remember(&mut self, matchers: &[Matcher], ready: Arc<[Ready]>, generation: u64, picked: Arc<Picked>) {
@@ -182,18 +147,4 @@ impl Known {
             self.picks -= answer.picked.series.len();
         }
     }
-}
-
-fn sort(picks: &mut [Pick]) {
-    picks.sort_unstable_by(|a, b| a.labels.cmp(&b.labels).then(a.series.cmp(&b.series)));
-    let mut before: Option<&Labels> = None;
-    for pick in picks {
-        pick.repeats = before == Some(&pick.labels);
-        before = Some(&pick.labels);
-    }
-}
-
-fn collect(index: &Index, ready: &[Ready]) -> Vec<Pick> {
-    let ids = index.ids(ready);
-    ids.into_iter().filter_map(|id| index.pick(id)).collect()
 }

@@ -15,6 +15,7 @@ use prometheus::Registry;
 
 use crate::accounts::Accounts;
 use crate::config::{Config, History};
+use crate::exemplars::Ring;
 use crate::families::Families;
 use crate::index::Index;
 use crate::lock;
@@ -34,6 +35,7 @@ pub struct Store {
     pub(crate) families: Mutex<Families>,
     pub(crate) selections: Selections,
     pub(crate) accounts: Accounts,
+    pub(crate) exemplars: Ring,
     /// None where no history is kept.
     pub(crate) wal: Option<Wal>,
     /// None where nothing is kept but what is in memory, and its log.
@@ -156,6 +158,7 @@ impl Store {
             index: Arc::new(RwLock::new(Index::new(config.history))),
             families: Mutex::default(),
             selections: Selections::new(config.history),
+            exemplars: Ring::new(config.exemplars_max(), registry),
             config,
             wal: None,
             sealing,

@@ -104,17 +104,24 @@ pub(crate) fn labels(text: &mut String, labels: &Labels) {
     text.push('}');
 }
 
-/// `[1435781430.781,"1"]`: the time in seconds, whole or with three digits, as Prometheus prints it.
-pub(crate) fn point(text: &mut String, time: Timestamp, value: f64) {
+/// `[1435781430.781,"1"]`
+pub(crate) fn point(text: &mut String, at: Timestamp, value: f64) {
+    text.push('[');
+    time(text, at);
+    // Writing to a string cannot fail.
+    _ = write!(text, ",\"{}\"]", float::api(value));
+}
+
+/// In seconds, whole or with three digits, as Prometheus prints the times of samples.
+pub(crate) fn time(text: &mut String, time: Timestamp) {
     let magnitude = time.millis().unsigned_abs();
     let sign = if time.millis() < 0 { "-" } else { "" };
     let (seconds, millis) = (magnitude / 1000, magnitude % 1000);
     // Writing to a string cannot fail.
-    _ = write!(text, "[{sign}{seconds}");
+    _ = write!(text, "{sign}{seconds}");
     if millis > 0 {
         _ = write!(text, ".{millis:03}");
     }
-    _ = write!(text, ",\"{}\"]", float::api(value));
 }
 
 /// A time as scalars and strings carry it: shortest digits.

@@ -22,13 +22,14 @@ use model::view::{
     Cardinality, ConfigState, Destination, Graph, LogPage, LogQuery, LogState, Own, Pair, RuleGroup, Sender,
     Source, Target, Telling, View, Why,
 };
-use model::{BoxFuture, Clock, Select};
+use model::{BoxFuture, Clock, Exemplars, Select};
 
 /// Everything pages and API show. Cloning is cheap.
 #[derive(Clone)]
 pub struct Rooms {
     pub clock: Arc<dyn Clock>,
     pub select: Arc<dyn Select>,
+    pub exemplars: Arc<dyn Exemplars>,
     pub engine: Arc<promql::Engine>,
     pub registry: prometheus::Registry,
     pub targets: View<Vec<Target>>,

@@ -29,7 +29,6 @@ mod peer;
 mod process;
 mod rules;
 mod table;
-mod write;
 
 use std::path::Path;
 

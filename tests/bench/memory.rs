@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use model::column::Keep;
 use model::{Column, Labels, Round, SeriesRef, TargetDesc, TargetRef, Timestamp};
+use programs::write::Written;
 use prometheus::Registry;
 use store::Store;
 
@@ -14,7 +15,6 @@ use crate::hand_clock::{HandClock, now};
 use crate::peer::{Peer, Program};
 use crate::process::{Figures, give_back, own_cpu_seconds, resident_bytes, rest, timed};
 use crate::table::{Better, Table};
-use crate::write::Written;
 
 /// Rounds in a quarter of an hour.
 const QUARTER: usize = 60;

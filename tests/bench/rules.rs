@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use model::column::Keep;
 use model::{AllHere, Clock, Column, Leadership, Round, SeriesRef, TargetDesc, TargetRef, Timestamp};
+use programs::write::Written;
 use prometheus::Registry;
 use rules::{Manager, Neighbours};
 use store::Store;
@@ -21,7 +22,6 @@ use crate::data::{INTERVAL_MS, NAMESPACE_PODS, POD_SERIES, described, requests, 
 use crate::peer::{Peer, Program};
 use crate::process::{Figures, own_cpu_seconds};
 use crate::table::{Better, Table};
-use crate::write::Written;
 
 /// Rounds before now, and after it.
 const BEFORE: i64 = 24;

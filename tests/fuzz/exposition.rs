@@ -1,6 +1,6 @@
 //! Metrics pages: what is read of a line is in it, and the place of a mistake is in the page.
 
-use scrape::text::{Cursor, Keys, Pairs, ParseError, Start, body};
+use scrape::text::{Cursor, Format, Keys, Pairs, ParseError, Start, body};
 
 pub(crate) const WORDS: &[&str] = &[
     "# HELP ",
@@ -39,6 +39,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let pages = [
         "# HELP x What \\\\ it \\n is.\n# TYPE x counter\nx{a=\"b\",c=\"d\\\"\\n\"} 1 1700000000000\nx 2\n\n# a comment\n",
         "# TYPE \"x.y\" histogram\n{\"x.y_bucket\",le=\"+Inf\"} 3\n{\"x.y_sum\"} 1.5e-3\nx:y{} NaN -5\n",
+        "# TYPE x counter\n# UNIT x y\nx_total{a=\"b\"} 1 1.5 # {trace_id=\"1\"} 0.5 1.25\nx_total 2 # {} 1\n# EOF\n",
         "a{b=\"é\",\"c d\"=\"\"}  +Inf\nb 0x1f\nb{,} -0\n  \n",
     ];
     pages.map(|text| text.as_bytes().to_vec()).to_vec()
@@ -47,8 +48,10 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
 pub(crate) fn run(bytes: &[u8]) {
     match body(bytes) {
         Ok(text) => {
-            if let Err(error) = read(text) {
-                placed(text.as_bytes(), &error);
+            for format in [Format::Text, Format::OpenMetrics] {
+                if let Err(error) = read(text, format) {
+                    placed(text.as_bytes(), &error);
+                }
             }
         }
         Err(error) => placed(bytes, &error),
@@ -62,9 +65,9 @@ fn placed(bytes: &[u8], error: &ParseError) {
     assert!(error.column <= length + 2, "{error}");
 }
 
-fn read(text: &str) -> Result<(), ParseError> {
+fn read(text: &str, format: Format) -> Result<(), ParseError> {
     let keys = Keys::default();
-    let mut cursor = Cursor::new(text);
+    let mut cursor = Cursor::new(text, format);
     let mut pairs = Pairs::new();
     loop {
         match cursor.start()? {
@@ -83,6 +86,8 @@ fn read(text: &str) -> Result<(), ParseError> {
                     let (value, time) = warm?;
                     assert_eq!((value.to_bits(), time), (cold.0.to_bits(), cold.1));
                 }
+                let example = cursor.example()?;
+                assert!(example.is_none() || format == Format::OpenMetrics);
             }
         }
     }

@@ -1,12 +1,12 @@
 //! Runs the real program in a folder of its own and asks it things as a user would.
 
 pub mod browser;
-pub mod components;
 pub mod estate;
 pub mod generator;
 pub mod skopos;
 pub mod write;
 
+pub use programs as components;
 pub use skopos::Skopos;
 
 /// Whether the long run was asked for (`SKOPOS_TEST_LONG=1`).

@@ -9,7 +9,7 @@ use blocks::Meta;
 use model::text::is_legacy_label_name;
 use model::{Series, TimeRange};
 
-use crate::components::{Running, find, run};
+use crate::components::{Prometheus, find, query, run, start};
 use crate::harness::{HOUR, House, counters, equal, everything, hours, labels, series, write};
 
 /// The first hour of 2026.
@@ -213,24 +213,27 @@ fn a_prometheus_works_on_our_folder() {
         write(&blocks, start..=start + 2, estate(start));
     }
     let before = everything(&blocks);
-    let Some(prometheus) = Running::start(house.path()) else {
+    let Some(prometheus) = start(house.path()) else {
         return;
     };
     let seconds = |hour: i64, more: i64| hour * 3600 + more;
 
     let at = seconds(START + 1, 0);
     let sum: f64 = (1..=40).map(|nth| (at / 15 * nth) as f64).sum();
-    let answer = prometheus.query(&format!("query=sum(requests_total)&time={at}"));
+    let answer = query(&prometheus, &format!("query=sum(requests_total)&time={at}"));
     let number: f64 = answer[0]["value"][1]
         .as_str()
         .expect("a value")
         .parse()
         .expect("a number");
     assert!((number - sum).abs() < 1e-9 * sum, "{number} is not {sum}");
-    let answer = prometheus.query(&format!(
-        "query=count_over_time(requests_total%7Bjob%3D~%22w.*%22%7D%5B4h%5D)&time={}",
-        seconds(START + 4, 0)
-    ));
+    let answer = query(
+        &prometheus,
+        &format!(
+            "query=count_over_time(requests_total%7Bjob%3D~%22w.*%22%7D%5B4h%5D)&time={}",
+            seconds(START + 4, 0)
+        ),
+    );
     let counts = answer.as_array().expect("a vector");
     assert_eq!(counts.len(), 20);
     // The first sample of the four hours lies at their open end.
@@ -240,7 +243,7 @@ fn a_prometheus_works_on_our_folder() {
     deleted(&prometheus, &house, &before);
 }
 
-fn made_from_rules(promtool: &Path, prometheus: &Running) {
+fn made_from_rules(promtool: &Path, prometheus: &Prometheus) {
     let output = House::new();
     let rules = tempfile::NamedTempFile::new().expect("a file");
     let text = "groups: [{ name: g, rules: [{ record: 'job:requests:sum', expr: 'sum by (job) (requests_total)' }] }]";
@@ -271,13 +274,13 @@ fn made_from_rules(promtool: &Path, prometheus: &Running) {
     assert!(all[0].times.len() >= 120, "{}", all[0].times.len());
 }
 
-fn deleted(prometheus: &Running, house: &House, before: &crate::harness::Plain) {
+fn deleted(prometheus: &Prometheus, house: &House, before: &crate::harness::Plain) {
     let path = format!(
         "/api/v1/admin/tsdb/delete_series?match[]=requests_total%7Bpod%3D%22pod-00003%22%7D&start={}&end={}",
         START * 3600 + 600,
         START * 3600 + 1200
     );
-    assert_eq!(prometheus.ask("POST", &path).expect("an answer").0, 204);
+    assert_eq!(prometheus.ask("POST", &path, &[]).expect("an answer").0, 204);
     let blocks = house.open();
     let after = everything(&blocks);
     let name = "requests_total{job=\"db\", pod=\"pod-00003\"}".to_owned();

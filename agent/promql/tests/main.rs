@@ -6,7 +6,6 @@
 #![expect(clippy::expect_used, reason = "a test that cannot go on says so by failing")]
 
 mod answer;
-mod components;
 mod differences;
 mod generate;
 mod prometheus;

@@ -1,18 +1,18 @@
-//! Range answers, held against a real Prometheus over the same samples in a block, with what it wants to have said.
+//! Range answers, held against a real Prometheus that got the same samples by remote write, with what it wants to have
+//! said.
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use blocks::{Blocks, Limits, Span};
 use fastrand::Rng;
-use model::{BoxFuture, Clock, Labels, Timestamp};
+use model::{Labels, Timestamp};
+use programs::write::Written;
+use programs::{Prometheus, find_kept, percent};
 use promql::{Engine, Options};
 use tempfile::TempDir;
 
 use crate::answer::Answer;
-use crate::components::{Running, find, percent};
 use crate::samples::Samples;
 use crate::{count, differences, generate, seed, shrink};
 
@@ -69,7 +69,7 @@ impl Case {
         Answer::ours(engine.range_with(expr, span, step, &options), true)
     }
 
-    fn theirs(&self, prometheus: &Running, expr: &str) -> Answer {
+    fn theirs(&self, prometheus: &Prometheus, expr: &str) -> Answer {
         let seconds = |millis: i64| millis as f64 / 1000.0;
         let path = format!(
             "/api/v1/query_range?query={}&start={}&end={}&step={}",
@@ -78,25 +78,24 @@ impl Case {
             seconds(self.end),
             seconds(self.step)
         );
-        let (_, body) = prometheus.get(&path).expect("an answer");
+        let (_, body) = prometheus.ask("GET", &path, &[]).expect("an answer");
         read(&body)
     }
 }
 
 /// With names that go at once, and with names that go at the end.
-struct Both([(Running, TempDir); 2]);
+struct Both([(Prometheus, TempDir); 2]);
 
 impl Both {
     fn start(program: &Path, samples: &Samples) -> Self {
         let start = |features| {
             let folder = tempfile::tempdir().expect("a folder");
-            store(folder.path(), samples);
-            (Running::start(program, folder.path(), features), folder)
+            (fed(program, folder.path(), features, samples), folder)
         };
         Self([start(EARLY), start(LATE)])
     }
 
-    fn of(&self, case: &Case) -> &Running {
+    fn of(&self, case: &Case) -> &Prometheus {
         let [early, late] = &self.0;
         if case.late { &late.0 } else { &early.0 }
     }
@@ -104,7 +103,9 @@ impl Both {
 
 #[test]
 fn range_answers_are_those_of_prometheus() {
-    let Some(program) = find("prometheus") else { return };
+    let Some(program) = find_kept("prometheus") else {
+        return;
+    };
     let (first, rounds) = (seed(), count(CASES, 5100) / CASES);
     println!("seeds from {first}, {rounds} of {CASES} range queries");
     let mut tally = differences::Tally::default();
@@ -138,7 +139,12 @@ fn range_answers_are_those_of_prometheus() {
 }
 
 /// What differs of an expression, and their answer, or none.
-fn difference(prometheus: &Running, samples: &Samples, case: &Case, expr: &str) -> Option<(String, Answer)> {
+fn difference(
+    prometheus: &Prometheus,
+    samples: &Samples,
+    case: &Case,
+    expr: &str,
+) -> Option<(String, Answer)> {
     let engine = Engine::new(samples.memory(), Options::default());
     let (ours, theirs) = (case.ours(&engine, expr), case.theirs(prometheus, expr));
     let why = differences::Tally::default().judge(expr, &ours, &theirs)?;
@@ -156,8 +162,12 @@ fn shrunk(program: &Path, both: &Both, samples: &Samples, case: &Case) -> String
     };
     let mut still = |samples: &Samples| {
         let folder = tempfile::tempdir().expect("a folder");
-        store(folder.path(), samples);
-        let prometheus = Running::start(program, folder.path(), if case.late { LATE } else { EARLY });
+        let prometheus = fed(
+            program,
+            folder.path(),
+            if case.late { LATE } else { EARLY },
+            samples,
+        );
         let Some(different) = difference(&prometheus, samples, case, &part) else {
             return false;
         };
@@ -225,41 +235,26 @@ fn read(body: &str) -> Answer {
     }
 }
 
-/// As one block from the epoch on.
-pub(crate) fn store(folder: &Path, samples: &Samples) {
-    let limits = Limits {
-        retention: Duration::from_hours(24 * 365),
-        bytes_max: None,
-    };
-    let blocks = Blocks::open(folder, limits, Arc::new(Epoch)).expect("the folder opens");
-    let span = Span {
-        start: Timestamp(0),
-        end: Timestamp(2 * 3_600_000),
-    };
-    let written = blocks.write(
-        span,
-        samples.stored().into_iter().filter(|one| !one.times.is_empty()),
-    );
-    written.expect("written");
-}
-
-/// A clock that stands still at the beginning.
-struct Epoch;
-
-impl Clock for Epoch {
-    fn now(&self) -> Timestamp {
-        Timestamp(0)
+/// A Prometheus that got these samples.
+pub(crate) fn fed(program: &Path, folder: &Path, features: &str, samples: &Samples) -> Prometheus {
+    /// Whatever is an hour older than the newest sample is too old for it.
+    const AT_ONCE: i64 = 30 * 60_000;
+    let features = format!("--enable-feature={features}");
+    let args = [features.as_str(), "--web.enable-remote-write-receiver"];
+    let prometheus = Prometheus::start(program, folder, "global: {}\n", &args);
+    let stored = samples.stored();
+    let last = stored.iter().filter_map(|one| one.times.last()).max();
+    let parts = last.map_or(0, |last| last.0 / AT_ONCE + 1);
+    for part in 0..parts {
+        let of_part = |time: &Timestamp| time.0 / AT_ONCE == part;
+        let all = stored.iter().map(|one| {
+            let samples = one.times.iter().copied().zip(one.values.iter().copied());
+            Written {
+                labels: &one.labels,
+                samples: samples.filter(|(time, _)| of_part(time)).collect(),
+            }
+        });
+        prometheus.write(&all.filter(|one| !one.samples.is_empty()).collect::<Vec<_>>());
     }
-
-    fn running(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(std::future::ready(()))
-    }
-
-    fn sleep_until(&self, _: Timestamp) -> BoxFuture<'static, ()> {
-        Box::pin(std::future::ready(()))
-    }
+    prometheus
 }

@@ -12,7 +12,7 @@ use promql::{Engine, Options};
 
 use crate::answer::Answer;
 use crate::samples::{Samples, written};
-use crate::{components, count, differences, generate, seed, shrink};
+use crate::{count, differences, generate, seed, shrink};
 
 const FEATURES: &str = "--enable-feature=promql-delayed-name-removal,promql-experimental-functions";
 
@@ -55,7 +55,7 @@ impl Group {
 
 #[test]
 fn instant_answers_are_those_of_promtool() {
-    let Some(promtool) = components::find("promtool") else {
+    let Some(promtool) = programs::find_kept("promtool") else {
         return;
     };
     let (first, groups) = (seed(), count(400, 20_000) / CASES);

@@ -1,13 +1,13 @@
-//! Samples counted as Prometheus counts them, held against a real one over the same block.
+//! Samples counted as Prometheus counts them, held against a real one that got the same samples.
 
 use std::time::Duration;
 
 use fastrand::Rng;
 use model::Timestamp;
+use programs::{find_kept, percent};
 use promql::{Count, Engine, Options};
 
-use crate::components::{Running, find, percent};
-use crate::prometheus::store;
+use crate::prometheus::fed;
 use crate::samples::Samples;
 use crate::{count, generate, seed};
 
@@ -18,12 +18,13 @@ type Counted = (u64, Vec<(f64, u64)>);
 
 #[test]
 fn samples_are_counted_as_by_prometheus() {
-    let Some(program) = find("prometheus") else { return };
+    let Some(program) = find_kept("prometheus") else {
+        return;
+    };
     let mut rng = Rng::with_seed(seed());
     let samples = Samples::random(&mut rng);
     let folder = tempfile::tempdir().expect("a folder");
-    store(folder.path(), &samples);
-    let prometheus = Running::start(&program, folder.path(), FEATURES);
+    let prometheus = fed(&program, folder.path(), FEATURES, &samples);
     let options = Options {
         count: Count::Steps,
         ..Options::default()
@@ -32,6 +33,10 @@ fn samples_are_counted_as_by_prometheus() {
     let (mut compared, mut different) = (0, 0);
     for case in 0..count(600, 5_000) {
         let expr = generate::expression(&mut rng);
+        // Which info series are read is ours to choose, and so how many samples.
+        if expr.contains("info(") {
+            continue;
+        }
         let start = generate::time(&mut rng, samples.end());
         let step = Duration::from_secs(rng.u64(1..90));
         let steps = rng.i64(0..30);
@@ -44,8 +49,8 @@ fn samples_are_counted_as_by_prometheus() {
                 format!("query_range?start={start}&end={end}&step={step}"),
                 engine.range(
                     &expr,
-                    Timestamp((start * 1000.0) as i64),
-                    Timestamp((end * 1000.0) as i64),
+                    Timestamp((start * 1000.0).round() as i64),
+                    Timestamp((end * 1000.0).round() as i64),
                     Duration::from_secs(step),
                 ),
             )
@@ -63,7 +68,7 @@ fn samples_are_counted_as_by_prometheus() {
             .map(|(time, samples)| (time.seconds(), *samples));
         let ours: Counted = (statistics.samples, by_step.collect());
         let path = format!("/api/v1/{path}&stats=all&query={}", percent(&expr));
-        let (_, body) = prometheus.get(&path).expect("an answer");
+        let (_, body) = prometheus.ask("GET", &path, &[]).expect("an answer");
         let Some(theirs) = read(&body) else { continue };
         compared += 1;
         if ours != theirs {

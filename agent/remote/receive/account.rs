@@ -22,6 +22,7 @@ pub(crate) struct Account {
     samples: IntCounter,
     dropped: IntCounterVec,
     exemplars: IntCounter,
+    exemplars_dropped: IntCounterVec,
     renamed: IntCounter,
     resolved: IntCounter,
 }
@@ -90,8 +91,14 @@ impl Account {
             ),
             exemplars: counter(
                 registry,
+                "skopos_remote_received_exemplars_total",
+                "Exemplars received.",
+            ),
+            exemplars_dropped: counters(
+                registry,
                 "skopos_remote_received_exemplars_dropped_total",
-                "Exemplars received, of which none are kept.",
+                "Exemplars received that were not kept.",
+                &["reason"],
             ),
             renamed: counter(
                 registry,
@@ -112,6 +119,11 @@ impl Account {
 
     pub(crate) fn request(&self, counts: &Counts) {
         self.exemplars.inc_by(counts.exemplars as u64);
+        for (reason, count) in &counts.exemplars_dropped {
+            self.exemplars_dropped
+                .with_label_values(&[*reason])
+                .inc_by(*count as u64);
+        }
         self.renamed.inc_by(counts.renamed as u64);
         self.resolved.inc_by(counts.resolved as u64);
         let fixed = [

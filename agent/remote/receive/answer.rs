@@ -1,5 +1,6 @@
 //! What a sender is told.
 
+use model::NoExemplar;
 use model::outside::{Call, Response, Role};
 
 use super::intake::{Counts, Protocol};
@@ -107,10 +108,12 @@ pub(crate) fn written(counts: &Counts, protocol: Protocol, role: Role) -> Respon
     let mut headers = Vec::new();
     if protocol == Protocol::Two {
         // A duplicate is here, however it came.
+        let here = NoExemplar::Duplicate.reason();
+        let here = counts.exemplars_dropped.get(here).copied().unwrap_or(0);
         for (thing, count) in [
             ("samples", kept.kept + kept.duplicate),
             ("histograms", 0),
-            ("exemplars", 0),
+            ("exemplars", counts.exemplars_kept + here),
         ] {
             headers.push((
                 format!("x-prometheus-remote-write-{thing}-written"),

@@ -8,7 +8,8 @@ use model::column::Kept;
 use model::outside::{Call, Identity, Response, Role};
 use model::text::float;
 use model::{
-    Clock, Column, Keep, KeepError, Round, SeriesDesc, SeriesRef, TargetDesc, TargetRef, Timestamp, is_stale,
+    Clock, Column, Exemplar, Keep, KeepError, Labels, NoExemplar, Round, SeriesDesc, SeriesRef, TargetDesc,
+    TargetRef, Timestamp, is_stale,
 };
 use parking_lot::Mutex;
 use prometheus::Registry;
@@ -26,6 +27,7 @@ struct Inner {
     series: Vec<Known>,
     columns: Vec<Column>,
     retired: Vec<(String, i64)>,
+    exemplars: Vec<(Labels, Exemplar)>,
     asked: usize,
     limit: Option<usize>,
 }
@@ -45,6 +47,10 @@ impl Recorder {
 
     pub(crate) fn limit(&self, series: usize) {
         self.0.lock().limit = Some(series);
+    }
+
+    pub(crate) fn exemplars(&self) -> Vec<(Labels, Exemplar)> {
+        self.0.lock().exemplars.clone()
     }
 
     /// As after the retention: refs to series whose name is this are no longer good.
@@ -136,6 +142,16 @@ impl Keep for Recorder {
             forgotten: false,
         });
         Ok(SeriesRef(inner.series.len() as u64 - 1))
+    }
+
+    fn exemplar(&self, series: SeriesRef, exemplar: Exemplar) -> Result<(), NoExemplar> {
+        let mut inner = self.0.lock();
+        if inner.exemplars.last().is_some_and(|(_, last)| *last == exemplar) {
+            return Err(NoExemplar::Duplicate);
+        }
+        let labels = inner.series[series.0 as usize].desc.labels.clone();
+        inner.exemplars.push((labels, exemplar));
+        Ok(())
     }
 
     fn commit(&self, column: Column) -> Kept {
@@ -235,11 +251,21 @@ impl Bench {
     }
 
     pub(crate) fn counter(&self, name: &str) -> f64 {
+        self.sum(name, |_| true)
+    }
+
+    /// Of a counter by reasons.
+    pub(crate) fn reason(&self, name: &str, reason: &str) -> f64 {
+        self.sum(name, |value| value == reason)
+    }
+
+    fn sum(&self, name: &str, fits: impl Fn(&str) -> bool) -> f64 {
         let families = self.registry.gather();
         let family = families.iter().find(|family| family.name() == name);
         let metrics = family.map(|family| family.get_metric()).unwrap_or_default();
         metrics
             .iter()
+            .filter(|metric| metric.get_label().iter().all(|label| fits(label.value())))
             .map(|metric| metric.get_counter().get_value())
             .sum()
     }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::column::Kept;
-use model::{Keep, KeepError, SeriesDesc, SeriesRef, Timestamp};
+use model::{Exemplar, Keep, Labels, NoExemplar, SeriesDesc, SeriesRef, Timestamp};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::cache::{AGAIN, About, Cache, NONE};
@@ -19,6 +19,8 @@ use crate::wire::decode::{BadLabels, Malformed, Sample, one, two};
 /// A sample takes at least so many bytes, where it says anything.
 const SAMPLE_BYTES_MIN: usize = 8;
 const SAMPLES_MAX: usize = 1 << 20;
+/// Exemplars kept of one request: labels are long, and what a few bytes ask for must not take many.
+const EXEMPLARS_MAX: usize = 1 << 13;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
@@ -46,8 +48,11 @@ pub(crate) struct Counts {
     pub(crate) native_histograms: usize,
     /// Of refused series, by reason.
     pub(crate) refused: BTreeMap<&'static str, usize>,
-    /// Not samples, and so not among them.
+    /// Not samples, and so not among them: how many there were, and how many of them are here now.
     pub(crate) exemplars: usize,
+    pub(crate) exemplars_kept: usize,
+    /// Of the others, by reason; those that were here before among them.
+    pub(crate) exemplars_dropped: BTreeMap<&'static str, usize>,
     /// Series whose label `node` claimed another sender's name.
     pub(crate) renamed: usize,
     /// Series whose labels had to be read.
@@ -62,6 +67,7 @@ pub(crate) struct Room {
     pub(crate) body: Vec<u8>,
     columns: Columns,
     samples: Vec<Sample>,
+    exemplars: Vec<(SeriesRef, Exemplar)>,
     symbols: two::Symbols,
     refs: Vec<u32>,
     key: Vec<u8>,
@@ -75,6 +81,7 @@ impl Room {
     pub(crate) fn bytes(&self) -> usize {
         self.body.capacity()
             + self.samples.capacity() * size_of::<Sample>()
+            + self.exemplars.capacity() * size_of::<(SeriesRef, Exemplar)>()
             + self.symbols.len() * size_of::<u64>()
             + self.columns.bytes()
             + self.key.capacity()
@@ -120,6 +127,7 @@ impl Intake<'_> {
         room: &mut Room,
     ) -> Result<Counts, Failure> {
         room.columns.clear();
+        room.exemplars.clear();
         match protocol {
             Protocol::Two => self.two(request, room)?,
             Protocol::One => self.one(request, room)?,
@@ -131,6 +139,7 @@ impl Intake<'_> {
         if !committed.damaged.is_empty() {
             self.repair(protocol, request, room, committed.damaged)?;
         }
+        self.keep_exemplars(room);
         Ok(self.counts)
     }
 
@@ -182,7 +191,7 @@ impl Intake<'_> {
             let known = expected.and_then(|place| self.touch(place));
             let way = match known {
                 Some(way) => Some(way),
-                None if room.samples.is_empty() => None,
+                None if room.samples.is_empty() && series.exemplars == 0 => None,
                 None => {
                     if !symbols_read {
                         room.symbols.read(request)?;
@@ -202,6 +211,16 @@ impl Intake<'_> {
                 }
             };
             room.trace.push(way.map_or(NONE, |way| way.place));
+            if series.exemplars > 0 {
+                if !symbols_read {
+                    room.symbols.read(request)?;
+                    symbols_read = true;
+                }
+                let exemplars = &mut room.exemplars;
+                series.each_exemplar((request, &room.symbols), |sample, labels| {
+                    self.exemplar(way, sample, labels, exemplars);
+                })?;
+            }
             self.push(way, room)?;
         }
         Ok(walk)
@@ -237,7 +256,7 @@ impl Intake<'_> {
             };
             let series = one::Series::read(message, &mut room.samples)?;
             self.count(&room.samples, series.histograms, series.exemplars, samples_max)?;
-            if room.samples.is_empty() {
+            if room.samples.is_empty() && series.exemplars == 0 {
                 continue;
             }
             let known = series
@@ -256,6 +275,10 @@ impl Intake<'_> {
                     way
                 }
             };
+            if series.exemplars > 0 {
+                let exemplars = &mut room.exemplars;
+                series.each_exemplar(|sample, labels| self.exemplar(way, sample, labels, exemplars))?;
+            }
             self.push(way, room)?;
         }
         Ok(())
@@ -322,6 +345,40 @@ impl Intake<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Remembers an exemplar until the samples of its request are in.
+    fn exemplar(
+        &mut self,
+        way: Option<Way>,
+        Sample { time, value, .. }: Sample,
+        labels: Result<&[(&str, &str)], BadLabels>,
+        exemplars: &mut Vec<(SeriesRef, Exemplar)>,
+    ) {
+        let why = match (way, labels) {
+            (_, Err(why)) => why.reason(),
+            (None, Ok(_)) => NoExemplar::UnknownSeries.reason(),
+            (Some(_), Ok(_)) if exemplars.len() >= EXEMPLARS_MAX => "too_many",
+            (Some(way), Ok(labels)) => {
+                let exemplar = Exemplar {
+                    labels: Labels::from_pairs(labels.iter().copied()),
+                    value,
+                    time: Timestamp(time),
+                    timed: true,
+                };
+                return exemplars.push((way.series, exemplar));
+            }
+        };
+        *self.counts.exemplars_dropped.entry(why).or_default() += 1;
+    }
+
+    fn keep_exemplars(&mut self, room: &mut Room) {
+        for (series, exemplar) in room.exemplars.drain(..) {
+            match self.keep.exemplar(series, exemplar) {
+                Ok(()) => self.counts.exemplars_kept += 1,
+                Err(why) => *self.counts.exemplars_dropped.entry(why.reason()).or_default() += 1,
+            }
+        }
     }
 
     /// The way of a series whose labels had to be read; none when it is refused.
@@ -399,14 +456,7 @@ impl Intake<'_> {
             self.cache.introduce(target, self.keep);
             self.keep.series(self.cache.id(target), &desc)
         });
-        let series = asked.map_err(|why| {
-            let reason = match why {
-                KeepError::SeriesLimit { .. } => "series_limit",
-                KeepError::TargetLimit { .. } => "target_limit",
-                KeepError::BadLabels(_) => "bad_labels",
-            };
-            (reason, format!("{}: {why}", desc.labels))
-        })?;
+        let series = asked.map_err(|why| (why.reason(), format!("{}: {why}", desc.labels)))?;
         let place = self.cache.remember(key, series, target, about, self.series_max);
         Ok(Way {
             place: place.unwrap_or(NONE),

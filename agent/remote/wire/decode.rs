@@ -90,6 +90,32 @@ impl Sample {
     }
 }
 
+/// An exemplar: its value and time, and each of its labels as the message has them.
+fn exemplar<'a>(
+    message: &'a [u8],
+    mut label: impl FnMut(Value<'a>) -> Result<(), Malformed>,
+) -> Result<Sample, Malformed> {
+    const LABELS: u32 = 1;
+    const VALUE: u32 = 2;
+    const TIME: u32 = 3;
+    let mut sample = Sample {
+        time: 0,
+        value: 0.0,
+        start: 0,
+    };
+    let mut fields = Fields::new(message);
+    while let Some(field) = fields.step()? {
+        match (field.number, field.value) {
+            (LABELS, value) => label(value)?,
+            (VALUE, Value::Fixed64(bits)) => sample.value = f64::from_bits(bits),
+            (TIME, Value::Varint(time)) => sample.time = time.cast_signed(),
+            (VALUE..=TIME, _) => return Err(Malformed("an exemplar's field has another type")),
+            _ => {}
+        }
+    }
+    Ok(sample)
+}
+
 /// Both messages number types alike. What the text format has no word for becomes the nearest that it has.
 fn kind(number: u64) -> Kind {
     const COUNTER: u64 = 1;

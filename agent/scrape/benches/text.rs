@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
-use scrape::text::{Cursor, Key, Keys, Pairs, ParseError, Start, body};
+use scrape::text::{Cursor, Format, Key, Keys, Pairs, ParseError, Start, body};
 
 const SAMPLES: usize = 10_000;
 const ROUNDS: u32 = 200;
@@ -68,7 +68,7 @@ fn text(series: impl Fn(usize) -> String) -> String {
 
 /// Labels of every line, as when a target is new.
 fn cold(text: &str) -> Result<f64, ParseError> {
-    let mut cursor = Cursor::new(body(text.as_bytes())?);
+    let mut cursor = Cursor::new(body(text.as_bytes())?, Format::Text);
     let (mut pairs, mut sum) = (Pairs::new(), 0.0);
     loop {
         match cursor.start()? {
@@ -84,7 +84,7 @@ fn cold(text: &str) -> Result<f64, ParseError> {
 
 /// Lines that are what they were, in the order in which they were.
 fn warm(text: &str, keys: &[Key], secret: &Keys) -> Result<f64, ParseError> {
-    let mut cursor = Cursor::new(body(text.as_bytes())?);
+    let mut cursor = Cursor::new(body(text.as_bytes())?, Format::Text);
     let (mut keys, mut sum) = (keys.iter(), 0.0);
     loop {
         match cursor.start()? {
@@ -102,7 +102,7 @@ fn warm(text: &str, keys: &[Key], secret: &Keys) -> Result<f64, ParseError> {
 }
 
 fn keys(text: &str, secret: &Keys) -> Result<Vec<Key>, ParseError> {
-    let mut cursor = Cursor::new(text);
+    let mut cursor = Cursor::new(text, Format::Text);
     let (mut pairs, mut keys) = (Pairs::new(), Vec::new());
     loop {
         match cursor.start()? {

@@ -32,6 +32,9 @@ pub(super) struct Family {
     pub(super) name: Arc<str>,
     pub(super) kind: Kind,
     pub(super) help: Arc<str>,
+    pub(super) unit: Arc<str>,
+    /// What all of its series have behind its name.
+    suffix: Option<&'static str>,
 }
 
 impl Default for Families {
@@ -102,10 +105,17 @@ impl Families {
                     self.changed = true;
                 }
             }
-            Some(Meta::Type { family, kind }) => {
+            Some(Meta::Type { family, kind, suffix }) => {
                 let family = self.named(&family);
-                if family.kind != kind {
-                    family.kind = kind;
+                if (family.kind, family.suffix) != (kind, suffix) {
+                    (family.kind, family.suffix) = (kind, suffix);
+                    self.changed = true;
+                }
+            }
+            Some(Meta::Unit { family, unit }) => {
+                let family = self.named(&family);
+                if *family.unit != *unit {
+                    family.unit = Arc::from(unit);
                     self.changed = true;
                 }
             }
@@ -126,15 +136,23 @@ impl Families {
         if let Some(family) = self.known.get(name) {
             return family.clone();
         }
-        let part = name.rsplit_once('_').and_then(|(base, part)| {
-            let is_part = |family: &&Family| match part {
-                "bucket" => family.kind == Kind::Histogram,
-                "sum" | "count" => matches!(family.kind, Kind::Histogram | Kind::Summary),
-                _ => false,
+        let (base, part) = name.rsplit_once('_').unwrap_or((name, ""));
+        let known = self.known.get(base);
+        if let Some(family) = known.filter(|family| family.suffix == Some(part)) {
+            // Everybody else calls the family as its series are called.
+            return Family {
+                name: Arc::from(name),
+                ..family.clone()
             };
-            self.known.get(base).filter(is_part)
-        });
-        part.cloned()
+        }
+        let is_part = |family: &&Family| match part {
+            "bucket" => family.kind == Kind::Histogram,
+            "sum" | "count" => matches!(family.kind, Kind::Histogram | Kind::Summary),
+            _ => false,
+        };
+        known
+            .filter(is_part)
+            .cloned()
             .unwrap_or_else(|| Family::undescribed(Arc::from(name)))
     }
 }
@@ -145,6 +163,8 @@ impl Family {
             name,
             kind: Kind::Unknown,
             help: Arc::from(""),
+            unit: Arc::from(""),
+            suffix: None,
         }
     }
 }

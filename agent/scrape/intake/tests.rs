@@ -36,7 +36,7 @@ fn lines_that_are_gone_are_forgotten() {
     let mut intake = intake(&keep);
     for scrape in 0..50 {
         let text = body((0..1_000).map(|nth| format!("a{{pod=\"{scrape}\",nth=\"{nth}\"}} 1")));
-        let taken = intake.take(&text, NOW, &keep).unwrap();
+        let taken = intake.take((&text, Format::Text), NOW, &keep).unwrap();
         assert_eq!((taken.series.len(), taken.counts.added), (1_000, 1_000));
         assert!(intake.lines_known() <= 4_000, "{}", intake.lines_known());
     }
@@ -46,13 +46,19 @@ fn lines_that_are_gone_are_forgotten() {
 fn a_line_that_comes_in_between_is_learned_at_once() {
     let keep = Recorder::default();
     let mut intake = intake(&keep);
-    intake.take(b"a 1\nc 3\n", NOW, &keep).unwrap();
+    intake.take((b"a 1\nc 3\n", Format::Text), NOW, &keep).unwrap();
     assert_eq!(
-        intake.take(b"a 1\nb 2\nc 3\n", NOW, &keep).unwrap().counts.added,
+        intake
+            .take((b"a 1\nb 2\nc 3\n", Format::Text), NOW, &keep)
+            .unwrap()
+            .counts
+            .added,
         1
     );
     let asked = keep.asked();
-    let taken = intake.take(b"a 1\nb 2\nc 3\n", NOW, &keep).unwrap();
+    let taken = intake
+        .take((b"a 1\nb 2\nc 3\n", Format::Text), NOW, &keep)
+        .unwrap();
     assert_eq!(
         (taken.values, taken.counts.added, keep.asked()),
         (vec![1.0, 2.0, 3.0], 0, asked)
@@ -63,15 +69,21 @@ fn a_line_that_comes_in_between_is_learned_at_once() {
 fn a_family_that_is_described_late_is_told_then() {
     let keep = Recorder::default();
     let mut intake = intake(&keep);
-    intake.take(b"a 1\n", NOW, &keep).unwrap();
+    intake.take((b"a 1\n", Format::Text), NOW, &keep).unwrap();
     assert_eq!(keep.family("a"), ("a".to_owned(), "untyped"));
     for _ in 0..2 {
-        intake.take(b"# TYPE a counter\na 1\n", NOW, &keep).unwrap();
+        intake
+            .take((b"# TYPE a counter\na 1\n", Format::Text), NOW, &keep)
+            .unwrap();
     }
     assert_eq!(keep.family("a"), ("a".to_owned(), "counter"));
     let asked = keep.asked();
     intake
-        .take(b"# made at noon\n# TYPE a counter\na 1\n", NOW, &keep)
+        .take(
+            (b"# made at noon\n# TYPE a counter\na 1\n", Format::Text),
+            NOW,
+            &keep,
+        )
         .unwrap();
     assert_eq!(keep.asked(), asked, "a comment that says nothing changes nothing");
 }
@@ -80,8 +92,15 @@ fn a_family_that_is_described_late_is_told_then() {
 fn a_series_that_turns_to_its_own_time_leaves_the_round() {
     let keep = Recorder::default();
     let mut intake = intake(&keep);
-    assert_eq!(intake.take(b"a 1\n", NOW, &keep).unwrap().series.len(), 1);
-    let taken = intake.take(b"a 1 999000\n", NOW, &keep).unwrap();
+    assert_eq!(
+        intake
+            .take((b"a 1\n", Format::Text), NOW, &keep)
+            .unwrap()
+            .series
+            .len(),
+        1
+    );
+    let taken = intake.take((b"a 1 999000\n", Format::Text), NOW, &keep).unwrap();
     assert_eq!(
         (taken.series.len(), taken.stamped.len(), taken.counts.added),
         (0, 1, 0)
@@ -123,8 +142,8 @@ proptest! {
         let mut before = BTreeSet::new();
         for lines in bodies {
             let text = body(lines);
-            let expected = intake(&keep).take(&text, NOW, &keep);
-            let taken = warm.take(&text, NOW, &keep);
+            let expected = intake(&keep).take((&text, Format::Text), NOW, &keep);
+            let taken = warm.take((&text, Format::Text), NOW, &keep);
             match (taken, expected) {
                 (Ok(taken), Ok(expected)) => {
                     prop_assert_eq!(&taken.series, &expected.series);
@@ -148,4 +167,96 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn openmetrics_is_kept_under_the_names_and_with_the_exemplars_that_it_says() {
+    let keep = Recorder::default();
+    let mut intake = intake(&keep);
+    let text = |total: u32, trace: &str| {
+        format!(
+            "# TYPE a counter\n# HELP a Of a.\n# TYPE b histogram\n# UNIT b seconds\n\
+             a_total {total} # {{trace_id=\"{trace}\"}} 1.5 999.5\na_created 1\n\
+             b_bucket{{le=\"1\"}} 2 # {{trace_id=\"{trace}\"}} 0.5\nb_count 2\n# EOF\n"
+        )
+    };
+    let mut take = |text: &str| {
+        let taken = intake.take((text.as_bytes(), Format::OpenMetrics), NOW, &keep);
+        taken
+            .map(|taken| taken.values.len())
+            .map_err(|refusal| refusal.sentence)
+    };
+    // The first time labels are read, the second time lines are known.
+    assert_eq!(take(&text(1, "x")), Ok(4));
+    assert_eq!(take(&text(2, "y")), Ok(4));
+    let exemplars: Vec<String> = keep
+        .exemplars()
+        .iter()
+        .map(|(series, one)| {
+            format!(
+                "{series} {} {} @{} {}",
+                one.labels, one.value, one.time.0, one.timed
+            )
+        })
+        .collect();
+    assert_eq!(
+        exemplars,
+        [
+            r#"a_total{job="shop"} {trace_id="x"} 1.5 @999500 true"#,
+            r#"b_bucket{job="shop", le="1.0"} {trace_id="x"} 0.5 @1000000 false"#,
+            r#"a_total{job="shop"} {trace_id="y"} 1.5 @999500 true"#,
+            r#"b_bucket{job="shop", le="1.0"} {trace_id="y"} 0.5 @1000000 false"#,
+        ]
+    );
+    let told: Vec<String> = keep
+        .told()
+        .iter()
+        .map(|one| {
+            format!(
+                "{} {} {} {:?} {}",
+                one.labels.name(),
+                one.family,
+                one.kind.text(),
+                one.help,
+                one.unit
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            r#"a_total a_total counter "Of a." "#,
+            r#"a_created a_created untyped "" "#,
+            r#"b_bucket b histogram "" seconds"#,
+            r#"b_count b histogram "" seconds"#,
+        ]
+    );
+    assert_eq!(
+        take("a_total 1\n"),
+        Err("line 2, column 1: the body ends without # EOF".to_owned())
+    );
+    assert_eq!(
+        take("# EOF\na_total 1\n"),
+        Err("line 2, column 1: something comes after # EOF".to_owned())
+    );
+    let broken = take("a_total 1 # oops\n# EOF\n").unwrap_err();
+    assert!(broken.contains("an exemplar begins"), "{broken}");
+}
+
+#[test]
+fn a_target_that_changes_its_language_is_told_anew() {
+    let keep = Recorder::default();
+    let mut intake = intake(&keep);
+    let comments = "# TYPE a counter\n# TYPE q summary\n";
+    let plain = format!("{comments}a_total 1\nq{{quantile=\"1\"}} 2\n");
+    intake.take((plain.as_bytes(), Format::Text), NOW, &keep).unwrap();
+    assert_eq!(keep.told()[0].kind.text(), "untyped");
+    // Bounds are written alike in both.
+    assert_eq!(keep.told()[1].labels.value("quantile"), "1.0");
+    let open = format!("{comments}a_total 1\nq{{quantile=\"1.0\"}} 2\n# EOF\n");
+    let taken = intake
+        .take((open.as_bytes(), Format::OpenMetrics), NOW, &keep)
+        .unwrap();
+    assert_eq!((keep.told().len(), keep.told()[0].kind.text()), (2, "counter"));
+    assert_eq!(taken.series.len(), 2);
 }

@@ -123,8 +123,8 @@ fn mistakes_are_sentences_with_their_place() {
             "scrape_configs[2].job_name: is empty",
             "scrape_configs[2].static_configs[1].targets[1]: \"http://a:1\" is more than host:port; the rest \
              belongs into scheme and metrics_path",
-            "scrape_configs[3].fallback_scrape_protocol: only PrometheusText0.0.4 and PrometheusText1.0.0 can be \
-             read",
+            "scrape_configs[3].fallback_scrape_protocol: protobuf is not read; PrometheusText0.0.4 or \
+             OpenMetricsText1.0.0 is",
             "scrape_configs[3].authorization: stands beside basic_auth, and only one can be sent",
             "scrape_configs[4].authorization.type: for basic write basic_auth",
             "scrape_configs[5].basic_auth: password stands beside password_file, and only one can be sent",

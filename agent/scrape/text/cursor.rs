@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use memchr::{memchr, memchr2};
 use model::Kind;
 
-use super::{Key, Keys, Meta, Pairs, ParseError, Series, number};
+use super::{Example, Format, Key, Keys, Meta, Pairs, ParseError, Series, number};
 
 /// What begins at the cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,13 +19,21 @@ pub enum Start {
 pub struct Cursor<'a> {
     text: &'a str,
     at: usize,
+    format: Format,
+    /// Where the exemplar of the value begins that was read last, and where its line ends.
+    example: Option<(usize, usize)>,
 }
 
 impl<'a> Cursor<'a> {
     /// `text` as [`super::body`] gives it.
     #[must_use]
-    pub fn new(text: &'a str) -> Self {
-        Self { text, at: 0 }
+    pub fn new(text: &'a str, format: Format) -> Self {
+        Self {
+            text,
+            at: 0,
+            format,
+            example: None,
+        }
     }
 
     /// Skips empty lines.
@@ -54,6 +62,7 @@ impl<'a> Cursor<'a> {
             text: self.text,
             at,
             end: self.at,
+            format: self.format,
         }
     }
 
@@ -119,18 +128,74 @@ impl<'a> Cursor<'a> {
             None => return Err(self.mistake(begin, format!("{:?} is no value", clipped(word)))),
         };
         self.blanks();
-        if self.newline() {
+        self.example = None;
+        if self.ends() {
             return Ok((value, None));
         }
-        let (begin, word) = self.token();
-        let time = word
-            .parse()
-            .map_err(|_| self.mistake(begin, format!("{:?} is no time in milliseconds", clipped(word))))?;
+        let time = self.time()?;
         self.blanks();
-        if self.newline() {
+        if self.ends() {
             return Ok((value, Some(time)));
         }
         Err(self.mistake(self.at, "more than a value and a time"))
+    }
+
+    /// The exemplar of the value that was read last, if it has one.
+    ///
+    /// # Errors
+    /// What stands there is none.
+    pub fn example(&self) -> Result<Option<Example<'a>>, ParseError> {
+        let Some((at, end)) = self.example else {
+            return Ok(None);
+        };
+        let mut rest = Self {
+            text: self.text.get(..end).unwrap_or_default(),
+            at,
+            format: self.format,
+            example: None,
+        };
+        rest.blanks();
+        if rest.byte() != Some(b'{') {
+            return Err(rest.mistake(rest.at, "an exemplar begins with its labels in braces"));
+        }
+        rest.at += 1;
+        // Taken already, so that a quoted word alone is a mistake.
+        let (mut name, mut pairs) = (Some(Cow::Borrowed("")), Pairs::new());
+        rest.pairs(&mut name, &mut pairs)?;
+        rest.blanks();
+        let (begin, word) = rest.token();
+        let value = number::parse(word)
+            .ok_or_else(|| rest.mistake(begin, format!("{:?} is no value of an exemplar", clipped(word))))?;
+        rest.blanks();
+        let time = if rest.newline() { None } else { Some(rest.time()?) };
+        rest.blanks();
+        if time.is_some() && !rest.newline() {
+            return Err(rest.mistake(rest.at, "more than labels, a value and a time"));
+        }
+        Ok(Some(Example { pairs, value, time }))
+    }
+
+    /// In milliseconds.
+    fn time(&mut self) -> Result<i64, ParseError> {
+        let (begin, word) = self.token();
+        let (time, unit) = match self.format {
+            Format::Text => (word.parse().ok(), "milliseconds"),
+            Format::OpenMetrics => {
+                let seconds = number::parse(word).filter(|seconds| seconds.is_finite());
+                (seconds.map(|seconds| (seconds * 1000.0) as i64), "seconds")
+            }
+        };
+        time.ok_or_else(|| self.mistake(begin, format!("{:?} is no time in {unit}", clipped(word))))
+    }
+
+    /// Steps over the line's end, and an exemplar in front of it.
+    fn ends(&mut self) -> bool {
+        if self.format == Format::OpenMetrics && self.byte() == Some(b'#') {
+            let end = self.line_end();
+            self.example = Some((self.at + 1, end));
+            self.at = end;
+        }
+        self.newline()
     }
 
     /// The pairs up to the closing brace, the metric's name among them when it is quoted.
@@ -253,6 +318,12 @@ impl<'a> Cursor<'a> {
         self.at + memchr(b'\n', rest).unwrap_or(rest.len())
     }
 
+    /// Something is wrong at the cursor.
+    #[must_use]
+    pub fn mistake_here(&self, message: &str) -> ParseError {
+        self.mistake(self.at, message)
+    }
+
     #[cold]
     fn mistake(&self, at: usize, message: impl Into<String>) -> ParseError {
         ParseError::at(self.text.as_bytes(), at, message)
@@ -265,6 +336,7 @@ pub struct Comment<'a> {
     text: &'a str,
     at: usize,
     end: usize,
+    format: Format,
 }
 
 impl<'a> Comment<'a> {
@@ -273,19 +345,30 @@ impl<'a> Comment<'a> {
         self.text.get(self.at..self.end).unwrap_or_default()
     }
 
+    /// Whether it says that nothing comes after it.
+    #[must_use]
+    pub fn is_end(&self) -> bool {
+        self.format == Format::OpenMetrics && self.line() == "# EOF"
+    }
+
     /// What it says about a family; most comments say nothing.
     ///
     /// # Errors
-    /// It begins like a `HELP` or `TYPE` and is none.
+    /// It begins like a `HELP`, `TYPE` or `UNIT` and is none.
     pub fn meta(&self) -> Result<Option<Meta<'a>>, ParseError> {
         let mut rest = Cursor {
             text: self.text.get(..self.end).unwrap_or_default(),
             at: self.at + 1,
+            format: self.format,
+            example: None,
         };
         rest.blanks();
         let word = rest.token().1;
-        if !matches!(word, "HELP" | "TYPE") {
-            return Ok(None);
+        let is_open = self.format == Format::OpenMetrics;
+        match word {
+            "HELP" | "TYPE" => {}
+            "UNIT" if is_open => {}
+            _ => return Ok(None),
         }
         rest.blanks();
         let at = rest.at;
@@ -303,28 +386,39 @@ impl<'a> Comment<'a> {
             let help = rest.text.get(rest.at + 1..).unwrap_or_default();
             return Ok(Some(Meta::Help {
                 family,
-                help: unescaped(help, false),
+                help: unescaped(help, is_open),
             }));
+        }
+        if word == "UNIT" {
+            rest.blanks();
+            let unit = rest.token().1;
+            return Ok(Some(Meta::Unit { family, unit }));
         }
         rest.blanks();
         let (at, kind) = rest.token();
-        let kind =
-            kind_of(kind).ok_or_else(|| rest.mistake(at, format!("{:?} is no type", clipped(kind))))?;
+        let (kind, suffix) = kind_of(kind, self.format)
+            .ok_or_else(|| rest.mistake(at, format!("{:?} is no type", clipped(kind))))?;
         rest.blanks();
         match rest.byte() {
-            None => Ok(Some(Meta::Type { family, kind })),
+            None => Ok(Some(Meta::Type { family, kind, suffix })),
             Some(_) => Err(rest.mistake(rest.at, "more than a type")),
         }
     }
 }
 
-fn kind_of(word: &str) -> Option<Kind> {
+/// What text format 0.0.4 has no word for becomes the nearest that it has.
+fn kind_of(word: &str, format: Format) -> Option<(Kind, Option<&'static str>)> {
+    let is_open = format == Format::OpenMetrics;
     Some(match word {
-        "counter" => Kind::Counter,
-        "gauge" => Kind::Gauge,
-        "histogram" => Kind::Histogram,
-        "summary" => Kind::Summary,
-        "untyped" => Kind::Unknown,
+        "counter" if is_open => (Kind::Counter, Some("total")),
+        "counter" => (Kind::Counter, None),
+        "gauge" => (Kind::Gauge, None),
+        "histogram" => (Kind::Histogram, None),
+        "summary" => (Kind::Summary, None),
+        "untyped" if !is_open => (Kind::Unknown, None),
+        "info" if is_open => (Kind::Gauge, Some("info")),
+        "stateset" if is_open => (Kind::Gauge, None),
+        "unknown" | "gaugehistogram" if is_open => (Kind::Unknown, None),
         _ => return None,
     })
 }

@@ -6,8 +6,12 @@ use super::*;
 
 /// All samples as `name{labels} value @time`, or the mistake.
 fn read(text: &[u8]) -> Result<Vec<String>, String> {
+    read_as(text, Format::Text)
+}
+
+fn read_as(text: &[u8], format: Format) -> Result<Vec<String>, String> {
     let run = || -> Result<Vec<String>, ParseError> {
-        let mut cursor = Cursor::new(body(text)?);
+        let mut cursor = Cursor::new(body(text)?, format);
         let (mut seen, mut pairs) = (Vec::new(), Pairs::new());
         loop {
             match cursor.start()? {
@@ -15,9 +19,11 @@ fn read(text: &[u8]) -> Result<Vec<String>, String> {
                 Start::Comment => match cursor.comment().meta()? {
                     None => {}
                     Some(Meta::Help { family, help }) => seen.push(format!("HELP {family:?} {help:?}")),
-                    Some(Meta::Type { family, kind }) => {
-                        seen.push(format!("TYPE {family:?} {}", kind.text()))
+                    Some(Meta::Type { family, kind, suffix }) => {
+                        let suffix = suffix.map_or(String::new(), |suffix| format!(" _{suffix}"));
+                        seen.push(format!("TYPE {family:?} {}{suffix}", kind.text()));
                     }
+                    Some(Meta::Unit { family, unit }) => seen.push(format!("UNIT {family:?} {unit}")),
                 },
                 Start::Sample => {
                     let series = cursor.series(&mut pairs)?;
@@ -27,7 +33,12 @@ fn read(text: &[u8]) -> Result<Vec<String>, String> {
                         .map(|(name, value)| format!("{name}={value:?}"))
                         .collect();
                     let time = time.map_or(String::new(), |time| format!(" @{time}"));
-                    seen.push(format!("{}{{{}}} {value}{time}", series.name, labels.join(",")));
+                    let example = cursor.example()?.map_or(String::new(), |example| {
+                        let time = example.time.map_or(String::new(), |time| format!(" @{time}"));
+                        format!(" # {:?} {}{time}", example.pairs, example.value)
+                    });
+                    let labels = labels.join(",");
+                    seen.push(format!("{}{{{labels}}} {value}{time}{example}", series.name));
                 }
             }
         }
@@ -172,7 +183,7 @@ fn mistakes_have_their_place() {
 #[test]
 fn a_known_series_is_taken_only_where_it_ends() {
     let keys = Keys::new();
-    let take = |text: &'static str, key: &str| Cursor::new(text).take(&keys.of(key), &keys);
+    let take = |text: &'static str, key: &str| Cursor::new(text, Format::Text).take(&keys.of(key), &keys);
     assert!(take("a 1\n", "a"));
     assert!(!take("ab 1\n", "a"));
     assert!(!take("a{} 1\n", "a"));
@@ -199,11 +210,63 @@ proptest! {
         let escaped = label.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
         let text = format!("{name}{{x=\"{escaped}\"}} {}\n", model::text::float::go(value));
         let mut pairs = Pairs::new();
-        let mut cursor = Cursor::new(&text);
+        let mut cursor = Cursor::new(&text, Format::Text);
         let series = cursor.series(&mut pairs).unwrap();
         prop_assert_eq!(&*series.name, name.as_str());
         prop_assert_eq!(&*pairs[0].1, label.as_str());
         let (read, time) = cursor.value().unwrap();
         prop_assert_eq!((read.to_bits(), time), (if value.is_nan() { f64::NAN } else { value }.to_bits(), None));
     }
+}
+
+#[test]
+fn openmetrics_has_seconds_units_and_exemplars() {
+    let text = concat!(
+        "# HELP a_seconds A \\\"quoted\\\" word.\n# TYPE a_seconds histogram\n# UNIT a_seconds seconds\n",
+        "a_seconds_bucket{le=\"1.0\"} 5 # {trace_id=\"x\",span=\"y\\n\"} 0.5 1520879607.7891\n",
+        "a_seconds_bucket{le=\"+Inf\"} 6 12.5 # {} 7\n",
+        "# TYPE b counter\nb_total 3.0 12\nb_created 1.5\n",
+        "# TYPE c info\n# TYPE d stateset\n# TYPE e unknown\n# TYPE f gaugehistogram\n# EOF\n",
+    );
+    let seen = [
+        r#"HELP "a_seconds" "A \"quoted\" word.""#,
+        r#"TYPE "a_seconds" histogram"#,
+        r#"UNIT "a_seconds" seconds"#,
+        r#"a_seconds_bucket{le="1.0"} 5 # [("trace_id", "x"), ("span", "y\n")] 0.5 @1520879607789"#,
+        r#"a_seconds_bucket{le="+Inf"} 6 @12500 # [] 7"#,
+        r#"TYPE "b" counter _total"#,
+        "b_total{} 3 @12000",
+        "b_created{} 1.5",
+        r#"TYPE "c" gauge _info"#,
+        r#"TYPE "d" gauge"#,
+        r#"TYPE "e" untyped"#,
+        r#"TYPE "f" untyped"#,
+    ];
+    let read = |text: &str| read_as(text.as_bytes(), Format::OpenMetrics);
+    assert_eq!(read(text).unwrap(), seen);
+    for (text, mistake) in [
+        (
+            "a 1 # 5\n",
+            "column 7: an exemplar begins with its labels in braces",
+        ),
+        ("a 1 # {\"x\"} 5\n", "a label has no value"),
+        ("a 1 # {x=\"y\"} five\n", "\"five\" is no value of an exemplar"),
+        ("a 1 # {x=\"y\"} 5 now\n", "\"now\" is no time in seconds"),
+        ("a 1 # {x=\"y\"} 5 6 7\n", "more than labels, a value and a time"),
+        (
+            "a 1 # {x=\"y\nb 2 # {x=\"z\"} 1\n",
+            "line 1, column 10: a quote is not closed",
+        ),
+        ("a 1 NaN\n", "\"NaN\" is no time in seconds"),
+        ("# TYPE a untyped\n", "\"untyped\" is no type"),
+    ] {
+        let found = read(text).unwrap_err();
+        assert!(found.contains(mistake), "{text:?}: {found}");
+    }
+    // In the plain format nothing of this is said.
+    bad(
+        "a 1 # {} 5\n",
+        "line 1, column 5: \"#\" is no time in milliseconds",
+    );
+    good("# UNIT a seconds\n# EOF\na 1\n", &["a{} 1"]);
 }

@@ -4,6 +4,7 @@
 //! an error instead of a lost parameter, and errors may end in a suggestion.
 
 mod answer;
+mod exemplars;
 mod matching;
 mod metadata;
 mod param;
@@ -32,7 +33,7 @@ pub(crate) fn routes() -> Router<Rooms> {
         .route("/api/v1/query_range", get(query::range).post(query::range))
         .route(
             "/api/v1/query_exemplars",
-            get(query::exemplars).post(query::exemplars),
+            get(exemplars::exemplars).post(exemplars::exemplars),
         )
         .route("/api/v1/format_query", get(query::format).post(query::format))
         .route("/api/v1/parse_query", get(query::parse).post(query::parse))

@@ -8,9 +8,7 @@ use axum::extract::State;
 use axum::response::Response;
 use promql::{Count, Engine, MatrixSeries, Options, Outcome, QueryError, Stop, Type, Value, VectorPoint};
 
-use super::answer::{
-    Failure, Remarks, Wrong, bad_data, bad_parameter, json, success, success_list, truncate,
-};
+use super::answer::{Failure, Remarks, Wrong, bad_data, bad_parameter, json, success, truncate};
 use super::param;
 use super::statistics;
 use super::tree::tree;
@@ -85,13 +83,6 @@ pub(super) async fn range(
         })
         .await?;
     Ok(written(outcome?, waited, limit))
-}
-
-/// No exemplars are kept; the question is checked all the same.
-pub(super) async fn exemplars(form: Form) -> Result<Response, Failure> {
-    param::range(&form)?;
-    promql::parse(form.first("query")).map_err(|error| bad_data(error.to_string()))?;
-    Ok(success_list(Vec::<()>::new(), 0, |_, ()| {}))
 }
 
 pub(super) async fn format(form: Form) -> Result<Response, Failure> {

@@ -64,6 +64,7 @@ pub(crate) fn rooms(story: Story, clock: Arc<dyn Clock>, started: Timestamp) -> 
         clock,
         engine: Arc::new(engine(Arc::clone(&select))),
         select,
+        exemplars: Arc::new(NoExemplars),
         registry: prometheus::Registry::new(),
         targets: view!(targets),
         sources: view!(sources),
@@ -90,6 +91,19 @@ pub(crate) fn rooms(story: Story, clock: Arc<dyn Clock>, started: Timestamp) -> 
         pair: view!(pair),
         senders: view!(senders),
         destinations: view!(destinations),
+    }
+}
+
+struct NoExemplars;
+
+impl model::Exemplars for NoExemplars {
+    fn exemplars(
+        &self,
+        _: &[Vec<model::Matcher>],
+        _: Timestamp,
+        _: Timestamp,
+    ) -> Result<Vec<(Labels, Vec<model::Exemplar>)>, model::SelectError> {
+        Ok(Vec::new())
     }
 }
 

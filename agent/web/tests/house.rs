@@ -225,6 +225,7 @@ fn rooms(select: Arc<dyn Select>) -> (Rooms, Knobs) {
         clock: Arc::new(StillClock),
         engine: super::api::engine(select.clone()),
         select,
+        exemplars: Arc::new(memory::Requests),
         registry: knobs.registry.clone(),
         targets: Arc::new(targets),
         sources: Arc::new(Vec::new),

@@ -2,7 +2,10 @@
 
 use model::labels::METRIC_NAME;
 use model::select::Last;
-use model::{Kind, Labels, Matcher, Metadata, Sample, Select, SelectError, Series, TimeRange, Timestamp};
+use model::{
+    Exemplar, Exemplars, Kind, Labels, Matcher, Metadata, Sample, Select, SelectError, Series, TimeRange,
+    Timestamp,
+};
 use promql::script;
 
 type Pairs = Vec<(&'static str, &'static str)>;
@@ -57,6 +60,34 @@ pub(super) fn metadata(family: &str, kind: Kind, help: &str) -> Metadata {
         kind,
         help: help.into(),
         unit: "".into(),
+    }
+}
+
+/// Two requests to the shop.
+pub(super) struct Requests;
+
+impl Exemplars for Requests {
+    fn exemplars(
+        &self,
+        selectors: &[Vec<Matcher>],
+        start: Timestamp,
+        end: Timestamp,
+    ) -> Result<Vec<(Labels, Vec<Exemplar>)>, SelectError> {
+        let series = Labels::from_pairs([(METRIC_NAME, "shop_requests_total"), ("job", "shop")]);
+        let one = |trace: &str, value, time| Exemplar {
+            labels: Labels::from_pairs([("trace_id", trace)]),
+            value,
+            time: Timestamp(time),
+            timed: true,
+        };
+        let all = [one("a", 0.25, 1_000), one("\"b\"", f64::INFINITY, 2_500)];
+        let within = all.into_iter().filter(|one| start <= one.time && one.time <= end);
+        let fits = |all: &Vec<Matcher>| all.iter().all(|one| *one.value == *series.value(&one.name));
+        let asked = selectors.iter().any(fits);
+        Ok(asked
+            .then(|| (series.clone(), within.collect()))
+            .into_iter()
+            .collect())
     }
 }
 

@@ -166,26 +166,64 @@ fn a_series_refused_does_not_keep_the_others_out() {
 }
 
 #[test]
-fn histograms_and_exemplars_are_refused_and_counted() {
+fn native_histograms_are_refused_counted_and_said() {
     for protocol in PROTOCOLS {
         let bench = Bench::new();
-        let plain = Written::new("a", &[(START, 1.0)]);
-        let exemplars = Written {
-            exemplars: 3,
-            ..plain.clone()
-        };
-        assert_eq!(bench.send(&writer(), protocol, &[exemplars]).status, 204);
-        assert_eq!(
-            bench.counter("skopos_remote_received_exemplars_dropped_total"),
-            3.0
-        );
         let histograms = Written {
             histograms: 2,
             ..Written::new("b", &[])
         };
-        assert_eq!(bench.send(&writer(), protocol, &[histograms]).status, 400);
+        let answer = bench.send(&writer(), protocol, &[histograms]);
+        assert_eq!(answer.status, 400);
+        let body = String::from_utf8(answer.body).unwrap();
+        assert_eq!(body, "not all samples are kept: native_histogram 2\n");
         assert_eq!(bench.dropped()["native_histogram"], 2);
-        assert_eq!(bench.receiver.ledger().taken, 3);
+        assert_eq!(bench.receiver.ledger().taken, 2);
+    }
+}
+
+#[test]
+fn exemplars_go_with_their_series_and_what_is_dropped_of_them_is_counted() {
+    for protocol in PROTOCOLS {
+        let bench = Bench::new();
+        let exemplars = |traces: &[&str]| {
+            let one = |(nth, trace): (usize, &&str)| ((*trace).to_owned(), START + nth as i64, 0.5);
+            traces.iter().enumerate().map(one).collect::<Vec<_>>()
+        };
+        let first = Written {
+            exemplars: exemplars(&["x"]),
+            ..Written::new("a", &[(START, 1.0)])
+        };
+        // A Prometheus sends them by themselves.
+        let alone = Written {
+            exemplars: exemplars(&["x", "y"]),
+            ..Written::new("a", &[])
+        };
+        let mut bad = alone.clone();
+        bad.labels = vec![("name".to_owned(), "none".to_owned())];
+        let answer = bench.send(&writer(), protocol, &[first, alone, bad]);
+        assert_eq!(answer.status, 400, "a series without a name is told");
+        let kept: Vec<String> = bench
+            .keep
+            .exemplars()
+            .iter()
+            .map(|(series, one)| format!("{series} {} {} @{}", one.labels, one.value, one.time.0 - START))
+            .collect();
+        assert_eq!(
+            kept,
+            [r#"a{} {trace_id="x"} 0.5 @0"#, r#"a{} {trace_id="y"} 0.5 @1"#]
+                .map(|text| text.replace("{} ", " "))
+        );
+        let dropped = |reason| bench.reason("skopos_remote_received_exemplars_dropped_total", reason);
+        assert_eq!((dropped("duplicate"), dropped("unknown_series")), (1.0, 2.0));
+        assert_eq!(bench.counter("skopos_remote_received_exemplars_total"), 5.0);
+        assert_eq!(bench.receiver.ledger().taken, 1);
+        if protocol == "2.0" {
+            assert_eq!(
+                answer.header("x-prometheus-remote-write-exemplars-written"),
+                Some("3")
+            );
+        }
     }
 }
 

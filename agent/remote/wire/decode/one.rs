@@ -3,7 +3,7 @@
 use model::Kind;
 
 use super::labels::{BadLabels, check, text};
-use super::{Fields, Malformed, Sample, Value, kind};
+use super::{Fields, Malformed, Sample, Value, exemplar, kind};
 
 const SERIES: u32 = 1;
 const METADATA: u32 = 3;
@@ -140,6 +140,38 @@ impl<'a> Series<'a> {
         }
         series.labels = message.get(start..end).filter(|_| together);
         Ok(series)
+    }
+
+    /// Calls `visit` with each of its exemplars and its labels, or why those cannot be read.
+    ///
+    /// # Errors
+    /// The bytes are not the message.
+    pub fn each_exemplar(
+        &self,
+        mut visit: impl FnMut(Sample, Result<&[(&'a str, &'a str)], BadLabels>),
+    ) -> Result<(), Malformed> {
+        let mut labels: Vec<(&str, &str)> = Vec::new();
+        let mut fields = Fields::new(self.message);
+        while let Some(field) = fields.step()? {
+            let (Self::EXEMPLARS, Value::Bytes(message)) = (field.number, field.value) else {
+                continue;
+            };
+            labels.clear();
+            let mut readable = Ok(());
+            let sample = exemplar(message, |value| {
+                let Value::Bytes(label) = value else {
+                    return Err(Malformed("an exemplar's label has another type"));
+                };
+                let (name, value) = pair(label)?;
+                match (text(name), text(value)) {
+                    (Ok(name), Ok(value)) => labels.push((name, value)),
+                    (Err(why), _) | (_, Err(why)) => readable = Err(why),
+                }
+                Ok(())
+            })?;
+            visit(sample, readable.map(|()| labels.as_slice()));
+        }
+        Ok(())
     }
 
     /// Puts its labels into `labels`, sorted and checked. The outer error is the request's, the inner the series'.

@@ -3,7 +3,7 @@
 use model::Kind;
 
 use super::labels::{BadLabels, check, text};
-use super::{Fields, Malformed, Sample, Value, kind};
+use super::{Fields, Malformed, Sample, Value, exemplar, kind};
 
 const SYMBOLS: u32 = 4;
 const SERIES: u32 = 5;
@@ -76,6 +76,17 @@ impl Symbols {
         labels: &mut Vec<(&'a str, &'a str)>,
     ) -> Result<(), BadLabels> {
         labels.clear();
+        self.pairs(request, refs, labels)?;
+        check(labels)
+    }
+
+    /// Adds what `refs` stand for to `labels`.
+    fn pairs<'a>(
+        &self,
+        request: &'a [u8],
+        refs: &[u32],
+        labels: &mut Vec<(&'a str, &'a str)>,
+    ) -> Result<(), BadLabels> {
         let (pairs, odd) = refs.as_chunks::<2>();
         if !odd.is_empty() {
             return Err(BadLabels::BadSymbol);
@@ -83,7 +94,7 @@ impl Symbols {
         for [name, value] in pairs {
             labels.push((self.text(request, *name)?, self.text(request, *value)?));
         }
-        check(labels)
+        Ok(())
     }
 
     /// Help and unit of a series. A reference that leads nowhere, or to what is not text, is nothing said.
@@ -239,6 +250,30 @@ impl<'a> Series<'a> {
         Ok(series)
     }
 
+    /// Calls `visit` with each of its exemplars and its labels, or why those cannot be read.
+    ///
+    /// # Errors
+    /// The bytes are not the message.
+    pub fn each_exemplar<'r>(
+        &self,
+        (request, symbols): (&'r [u8], &Symbols),
+        mut visit: impl FnMut(Sample, Result<&[(&'r str, &'r str)], BadLabels>),
+    ) -> Result<(), Malformed> {
+        let (mut refs, mut labels) = (Vec::new(), Vec::new());
+        let mut fields = Fields::new(self.message);
+        while let Some(field) = fields.step()? {
+            let (Self::EXEMPLARS, Value::Bytes(message)) = (field.number, field.value) else {
+                continue;
+            };
+            refs.clear();
+            labels.clear();
+            let sample = exemplar(message, |value| numbers(value, &mut refs))?;
+            let readable = symbols.pairs(request, &refs, &mut labels);
+            visit(sample, readable.map(|()| labels.as_slice()));
+        }
+        Ok(())
+    }
+
     /// The numbers of its labels' symbols, name and value in turn, however they were written.
     ///
     /// # Errors
@@ -247,17 +282,25 @@ impl<'a> Series<'a> {
         refs.clear();
         let mut fields = Fields::new(self.message);
         while let Some(field) = fields.step()? {
-            match (field.number, field.value) {
-                (Self::LABELS, Value::Varint(number)) => refs.push(symbol(number)),
-                (Self::LABELS, Value::Bytes(packed)) => {
-                    let mut numbers = Fields::new(packed);
-                    while !numbers.rest().is_empty() {
-                        refs.push(symbol(numbers.varint()?));
-                    }
-                }
-                _ => {}
+            if field.number == Self::LABELS {
+                numbers(field.value, refs)?;
             }
         }
         Ok(())
     }
+}
+
+/// One symbol's number, or several packed.
+fn numbers(value: Value<'_>, refs: &mut Vec<u32>) -> Result<(), Malformed> {
+    match value {
+        Value::Varint(number) => refs.push(symbol(number)),
+        Value::Bytes(packed) => {
+            let mut numbers = Fields::new(packed);
+            while !numbers.rest().is_empty() {
+                refs.push(symbol(numbers.varint()?));
+            }
+        }
+        _ => return Err(Malformed("a label's symbol has another type")),
+    }
+    Ok(())
 }

@@ -10,7 +10,8 @@ pub(crate) struct Written {
     /// Number of the type, help, unit.
     pub(crate) metadata: Option<(u64, &'static str, &'static str)>,
     pub(crate) histograms: usize,
-    pub(crate) exemplars: usize,
+    /// Trace, time and value.
+    pub(crate) exemplars: Vec<(String, i64, f64)>,
 }
 
 impl Written {
@@ -57,6 +58,12 @@ fn sample(time: i64, value: f64) -> Vec<u8> {
     out
 }
 
+fn exemplar_tail(time: i64, value: f64, out: &mut Vec<u8>) {
+    out.push(2 << 3 | 1);
+    out.extend(value.to_bits().to_le_bytes());
+    number(3, time.cast_unsigned(), out);
+}
+
 pub(crate) fn one(series: &[Written]) -> Vec<u8> {
     let mut out = Vec::new();
     for one in series {
@@ -70,8 +77,13 @@ pub(crate) fn one(series: &[Written]) -> Vec<u8> {
         for (time, value) in &one.samples {
             bytes(2, &sample(*time, *value), &mut message);
         }
-        for _ in 0..one.exemplars {
-            bytes(3, &[], &mut message);
+        for (trace, time, value) in &one.exemplars {
+            let (mut label, mut exemplar) = (Vec::new(), Vec::new());
+            bytes(1, b"trace_id", &mut label);
+            bytes(2, trace.as_bytes(), &mut label);
+            bytes(1, &label, &mut exemplar);
+            exemplar_tail(*time, *value, &mut exemplar);
+            bytes(3, &exemplar, &mut message);
         }
         for _ in 0..one.histograms {
             bytes(4, &[], &mut message);
@@ -112,8 +124,13 @@ pub(crate) fn two(series: &[Written]) -> Vec<u8> {
         for _ in 0..one.histograms {
             bytes(3, &[], &mut message);
         }
-        for _ in 0..one.exemplars {
-            bytes(4, &[], &mut message);
+        for (trace, time, value) in &one.exemplars {
+            let (mut refs, mut exemplar) = (Vec::new(), Vec::new());
+            varint(symbol("trace_id"), &mut refs);
+            varint(symbol(trace), &mut refs);
+            bytes(1, &refs, &mut exemplar);
+            exemplar_tail(*time, *value, &mut exemplar);
+            bytes(4, &exemplar, &mut message);
         }
         if let Some((kind, help, unit)) = one.metadata {
             let mut metadata = Vec::new();

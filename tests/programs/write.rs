@@ -1,15 +1,20 @@
-//! Remote write 1.0, written plainly: how a Prometheus gets the data that ours gets by its own hand.
+//! Remote write 1.0, written plainly and apart from the product's own encoder: how a Prometheus gets what ours gets by its
+//! own hand.
 
 use model::{Labels, Timestamp};
 
 /// One series of a request and its samples.
-pub(crate) struct Written<'a> {
-    pub(crate) labels: &'a Labels,
-    pub(crate) samples: Vec<(Timestamp, f64)>,
+pub struct Written<'a> {
+    pub labels: &'a Labels,
+    pub samples: Vec<(Timestamp, f64)>,
 }
 
 /// A request's body.
-pub(crate) fn body(all: &[Written<'_>]) -> Vec<u8> {
+///
+/// # Panics
+/// It is too long for snappy.
+#[must_use]
+pub fn body(all: &[Written<'_>]) -> Vec<u8> {
     let (mut request, mut one, mut inner) = (Vec::new(), Vec::new(), Vec::new());
     for series in all {
         one.clear();
@@ -29,7 +34,9 @@ pub(crate) fn body(all: &[Written<'_>]) -> Vec<u8> {
         }
         field(&mut request, 1, &one);
     }
-    snap::raw::Encoder::new().compress_vec(&request).unwrap()
+    snap::raw::Encoder::new()
+        .compress_vec(&request)
+        .expect("snappy takes any bytes")
 }
 
 fn varint(out: &mut Vec<u8>, mut number: u64) {
