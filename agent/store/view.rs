@@ -12,11 +12,15 @@ impl Store {
         let all = self.blocks();
         let counts = all.map(blocks::Blocks::counts).unwrap_or_default();
         let blocks = all.map(blocks::Blocks::all).unwrap_or_default();
+        let targets = self.all_targets();
         let refused =
             |reason: &'static str| (reason, self.accounts.refused.with_label_values(&[reason]).get());
         Kept {
             series: self.series_count() as u64,
-            samples_bytes: self.accounts.memory_bytes.get() as u64,
+            samples_bytes: targets
+                .iter()
+                .map(|target| target.state.lock().bytes() as u64)
+                .sum(),
             oldest: self.oldest(),
             log_bytes: self.accounts.wal.bytes.get() as u64,
             exemplars: self.exemplars.len() as u64,

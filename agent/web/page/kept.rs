@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use model::text::{self, duration};
 use model::view::{Block, Health, Kept};
 
-use super::frame::{empty, section};
+use super::frame::section;
 use super::visit::Visit;
 use super::{shape, words};
 
@@ -55,12 +55,23 @@ fn summary(visit: &Visit, kept: &Kept) -> Markup {
                     div {
                         p { (words::count(kept.blocks.len(), "block")) " on disk, " (text::bytes(bytes(kept) as f64)) }
                         p.small {
+                            @if kept.blocks.is_empty() { "two hours go to the disk together, an hour after they are over; " }
                             "kept for " (duration::spoken(kept.retention))
                             @if kept.retention_bytes > 0 { ", and no more than " (text::bytes(kept.retention_bytes as f64)) }
                             @if kept.broken > 0 {
                                 "; " span.wrong { (words::count(kept.broken as usize, "block")) " cannot be read" }
                             }
                         }
+                    }
+                    span.age {}
+                }
+            }
+            @if !kept.has_blocks {
+                li data-row {
+                    (shape::works(Health::Unknown))
+                    div {
+                        p { "Nothing on disk" }
+                        p.small { "this process holds last values only" }
                     }
                     span.age {}
                 }
@@ -105,13 +116,8 @@ fn bytes(kept: &Kept) -> u64 {
 }
 
 fn blocks(visit: &Visit, kept: &Kept) -> Markup {
-    if !kept.has_blocks {
-        return empty("Nothing is kept on disk: this process holds last values only.");
-    }
     if kept.blocks.is_empty() {
-        return empty(
-            "There is no block yet: two hours go to the disk together, an hour after they are over.",
-        );
+        return html! {};
     }
     html! {
         div.panel.cut.next {
@@ -234,7 +240,7 @@ mod tests {
             "New series were refused 12 times",
             "12 memory",
             "beyond 64.0 MiB",
-            "There is no block yet",
+            "two hours go to the disk together",
         ] {
             assert!(text.contains(wanted), "{wanted} in {text}");
         }
