@@ -36,8 +36,12 @@ pub(crate) fn take(folder: &Path) -> anyhow::Result<Lock> {
             "the data directory {shown} is in use by another skopos (process {holder}); stop it, or {advice}"
         );
     }
-    file.set_len(0)
-        .and_then(|()| writeln!(file, "{}", std::process::id()))
-        .with_context(|| format!("writing to the data directory {shown}; free some space, or {advice}"))?;
+    // Who holds it is for people to read. A full disk is no reason not to start: everything else is kept in memory then.
+    let said = file
+        .set_len(0)
+        .and_then(|()| writeln!(file, "{}", std::process::id()));
+    if let Err(error) = said {
+        tracing::warn!(%error, folder = %shown, "the data directory cannot be written to; free some space");
+    }
     Ok(Lock { _file: file })
 }

@@ -163,6 +163,40 @@ async fn samples_survive_kill_9() {
 }
 
 #[tokio::test]
+async fn a_full_disk_is_no_reason_not_to_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut skopos = Skopos::start(folder.path(), "node: { interval: 1s }\nlogs: { files: [] }\n");
+    let rounds = "count_over_time(node_time_seconds[5m])";
+    let patience = Duration::from_secs(30);
+    skopos
+        .wait_for("three rounds", patience, async |skopos| {
+            skopos.value(rounds).await.is_some_and(|count| count >= 3.0)
+        })
+        .await;
+    // It stays the one that tells people that the disk is full.
+    skopos.kill_and_restart_on_a_full_disk();
+    let before = skopos.value(rounds).await.unwrap_or_default();
+    skopos
+        .wait_for("more of them, in memory", patience, async |skopos| {
+            skopos
+                .value(rounds)
+                .await
+                .is_some_and(|count| count >= before + 3.0)
+        })
+        .await;
+    assert!(skopos.log().contains("free some space"), "{}", skopos.log());
+    let failures = skopos.get("/metrics").await.1;
+    let failures = failures
+        .lines()
+        .find(|line| line.starts_with("skopos_store_wal_failures_total"));
+    assert!(failures.is_some_and(|line| !line.ends_with(" 0")), "{failures:?}");
+    // There is room again.
+    skopos.kill_and_restart();
+    assert!(skopos.value(rounds).await.is_some());
+    assert_eq!(skopos.stop().await, 0);
+}
+
+#[tokio::test]
 async fn foreign_hosts_and_origins_are_turned_away_from_loopback() {
     let folder = tempfile::tempdir().unwrap();
     let skopos = Skopos::start(folder.path(), QUIET);

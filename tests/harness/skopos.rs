@@ -28,7 +28,7 @@ impl Skopos {
 
     pub fn start_with(folder: &Path, arguments: &[&str]) -> Self {
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let (child, address, log) = spawn(folder, &arguments);
+        let (child, address, log) = spawn(command(folder), &arguments);
         Self {
             child,
             address,
@@ -40,12 +40,27 @@ impl Skopos {
 
     /// SIGKILL, then the same command again on the same data; it listens where it listened.
     pub fn kill_and_restart(&mut self) {
+        self.restart_by(command(&self.folder));
+    }
+
+    /// The same where no file can grow, as on a full disk.
+    pub fn kill_and_restart_on_a_full_disk(&mut self) {
+        let mut full = Command::new("sh");
+        full.args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$@\"", "sh"])
+            .arg(program())
+            .current_dir(&self.folder)
+            .env_remove("SKOPOS_LOG")
+            .stdin(Stdio::null());
+        self.restart_by(full);
+    }
+
+    fn restart_by(&mut self, command: Command) {
         self.kill();
         let listen = self.arguments.iter().position(|argument| argument == "--listen");
         if let Some(listen) = listen {
             self.arguments[listen + 1] = self.address.clone();
         }
-        let (child, address, log) = spawn(&self.folder, &self.arguments);
+        let (child, address, log) = spawn(command, &self.arguments);
         (self.child, self.address, self.log) = (child, address, log);
     }
 
@@ -233,8 +248,8 @@ pub fn command(folder: &Path) -> Command {
     command
 }
 
-fn spawn(folder: &Path, arguments: &[String]) -> (Child, String, Arc<Mutex<String>>) {
-    let mut child = command(folder)
+fn spawn(mut command: Command, arguments: &[String]) -> (Child, String, Arc<Mutex<String>>) {
+    let mut child = command
         .args(arguments)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -365,7 +365,9 @@ fn settle(folder: &Path, next: i64) {
     assert_eq!(samples, read as u64, "no sample is there twice, on disk neither");
     let count = all.len();
     drop((all, store));
-    let Some(promtool) = promtool() else { return };
+    let Some(promtool) = programs::find("promtool") else {
+        return;
+    };
     let run = |command: &str| {
         let output = Command::new(&promtool)
             .args(["tsdb", command])
@@ -378,23 +380,6 @@ fn settle(folder: &Path, next: i64) {
     };
     assert_eq!(run("list"), count + 1, "a line for each, and one above");
     assert_eq!(run("dump"), read);
-}
-
-fn promtool() -> Option<PathBuf> {
-    let from = |name: &str| std::env::var_os(name).map(PathBuf::from);
-    let home = || from("HOME").unwrap_or_default().join(".cache");
-    let cache = from("SKOPOS_TEST_CACHE")
-        .unwrap_or_else(|| from("XDG_CACHE_HOME").unwrap_or_else(home).join("skopos-tests"));
-    let found = Some(cache.join("debian/usr/bin/promtool")).filter(|path| path.is_file());
-    if found.is_none() {
-        let what = "store: promtool (run tests/setup)";
-        _ = writeln!(std::io::stderr(), "SKIPPED: {what}");
-        if let Some(list) = from("SKOPOS_TEST_SKIPPED") {
-            let list = fs::OpenOptions::new().append(true).create(true).open(list);
-            _ = list.and_then(|mut list| writeln!(list, "{what}"));
-        }
-    }
-    found
 }
 
 #[test]
