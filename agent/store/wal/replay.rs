@@ -164,6 +164,15 @@ struct Shape {
     refs: Vec<SeriesRef>,
     /// The same series in the store, once they are needed.
     placed: Option<Vec<Option<SeriesRef>>>,
+    /// Those of which the log has no labels: they were forgotten before it came to them, with all they had on disk.
+    forgotten: usize,
+}
+
+/// A shape in the store.
+struct Placed<'a> {
+    target: Arc<Target>,
+    series: &'a [Option<SeriesRef>],
+    forgotten: usize,
 }
 
 impl Segment<'_> {
@@ -217,6 +226,7 @@ impl Segment<'_> {
                         target,
                         refs,
                         placed: None,
+                        forgotten: 0,
                     },
                 );
             }
@@ -249,24 +259,25 @@ impl Segment<'_> {
             return None;
         }
         let refused = &self.store.accounts.wal.refused;
-        let Some((target, placed)) = self.known.place(self.store, shape) else {
+        let Some(placed) = self.known.place(self.store, shape) else {
             refused.inc_by(values.len() as u64);
             return None;
         };
         let pairs = placed
+            .series
             .iter()
             .zip(values)
             .filter_map(|(series, value)| Some(((*series)?, *value)));
         let (series, taken): (Vec<_>, Vec<_>) = pairs.unzip();
-        refused.inc_by((values.len() - taken.len()) as u64);
+        refused.inc_by((values.len() - taken.len()).saturating_sub(placed.forgotten) as u64);
         let column = Column {
-            target: target.id,
+            target: placed.target.id,
             time,
             round,
             series,
             values: taken,
         };
-        Some((target, column))
+        Some((placed.target, column))
     }
 
     fn said(&mut self, shape: u64, time: Timestamp, values: &[f64]) {
@@ -281,7 +292,7 @@ impl Segment<'_> {
         };
         let live: Option<Vec<SeriesRef>> = live
             .and_then(|live| self.known.place(self.store, live))
-            .map(|(_, placed)| placed.iter().flatten().copied().collect());
+            .map(|placed| placed.series.iter().flatten().copied().collect());
         let kept = target.state.lock().restore(column, live.as_deref());
         self.store.accounts.wal.restored.inc_by(kept as u64);
     }
@@ -296,8 +307,8 @@ impl Known {
         Some(target.clone())
     }
 
-    /// The series of a shape in the store; those it refuses are none.
-    fn place(&mut self, store: &Store, id: u64) -> Option<(Arc<Target>, &[Option<SeriesRef>])> {
+    /// The series of a shape in the store, and how many are forgotten; these, and those that the store refuses, are none.
+    fn place(&mut self, store: &Store, id: u64) -> Option<Placed<'_>> {
         let target = self.shapes.get(&id)?.target;
         let target = self.target(store, target)?;
         let Self {
@@ -309,13 +320,19 @@ impl Known {
         let shape = shapes.get_mut(&id)?;
         let placed = shape.placed.get_or_insert_with(|| {
             let refs = std::mem::take(&mut shape.refs);
+            let is_forgotten = |reference: &&SeriesRef| !series.contains_key(*reference);
+            shape.forgotten = refs.iter().filter(is_forgotten).count();
             let place = |reference: &SeriesRef| {
                 let (labels, family) = series.get(reference)?;
                 store.restore_series(&target, &desc(labels, families.get(family)?))
             };
             refs.iter().map(place).collect()
         });
-        Some((target, placed))
+        Some(Placed {
+            target,
+            series: placed,
+            forgotten: shape.forgotten,
+        })
     }
 }
 
