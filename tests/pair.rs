@@ -420,7 +420,8 @@ fn longest_step(node: usize, times: &BTreeSet<i64>, asked: &[i64], downs: &[Span
         let window = from - INTERVAL / 20..to - INTERVAL / 20;
         let requests = asked.iter().filter(|at| window.contains(at)).count();
         // A scrape that a node's end or its timeout cuts off has been asked for, and was never a sample.
-        let cut_off = usize::from(down > 0) + usize::from(stalled > TIMEOUT / 2);
+        let cut = within(downs, window.start, to) > 0;
+        let cut_off = usize::from(cut) + usize::from(stalled > TIMEOUT / 2);
         assert!(
             requests <= 1 + cut_off,
             "web-{node}: {requests} scrapes from {from} to {to}, and one sample"
