@@ -8,6 +8,7 @@ use model::{SeriesRef, Timestamp};
 use crate::block::Block;
 use crate::store::Store;
 use crate::target::{BLOCK_ROWS, Target};
+use crate::wal::Cutoff;
 
 /// Series forgotten in one call, and samples sealed.
 const FORGET_MAX: usize = 20_000;
@@ -16,6 +17,8 @@ const SEAL_MAX: usize = 16 << 20;
 impl Store {
     /// Call it about once a minute, from any one thread that may work for a few milliseconds.
     pub fn maintain(&self) {
+        // First: what is committed from now on, however late it is, may not be in what `cutoff` has seen.
+        let pushed = self.wal.as_ref().map_or(0, |wal| wal.queue.pushed());
         let (kept, cutoff) = (self.clock.now() - self.config.memory(), self.cutoff());
         let targets = self.all_targets();
         let (mut to_forget, mut to_seal) = (FORGET_MAX, SEAL_MAX);
@@ -34,7 +37,7 @@ impl Store {
         self.index.read().let_go();
         self.evict(&targets);
         if let Some(wal) = &self.wal {
-            wal.queue.set_cutoff(cutoff);
+            wal.queue.set_cutoff(Cutoff { time: cutoff, pushed });
         }
         self.show();
     }
@@ -141,3 +144,6 @@ fn join(target: &Target) -> usize {
     target.state.lock().replace_blocks(&parts, joined);
     parts.iter().map(|part| part.series() * part.rows()).sum()
 }
+
+#[cfg(test)]
+mod tests;

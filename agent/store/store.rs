@@ -118,7 +118,7 @@ impl Store {
         Self::start(disk, folder, None, config, clock, registry)
     }
 
-    fn start(
+    pub(crate) fn start(
         disk: Arc<dyn Disk>,
         folder: &Path,
         sealing: Option<Sealing>,

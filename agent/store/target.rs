@@ -591,11 +591,19 @@ impl State {
         }
     }
 
-    /// Series whose newest sample, or first mention, is before `cutoff`, and that have nothing provisional.
+    /// Series whose newest sample, or first mention, is before `cutoff`, and of which nothing is in memory, provisional
+    /// points neither: something late may have come since `cutoff` was found.
     pub(crate) fn idle(&self, cutoff: Timestamp) -> impl Iterator<Item = (SeriesRef, u32)> {
+        let held = match self.history {
+            History::Full => self.oldest().unwrap_or(Timestamp::MAX),
+            History::None => Timestamp::MAX,
+        };
         self.slots
             .iter(self.id)
-            .filter(move |(series, about)| self.slots.last(*series).0.max(about.born.time()) < cutoff)
+            .filter(move |(series, about)| {
+                let last = self.slots.last(*series).0;
+                last < held && last.max(about.born.time()) < cutoff
+            })
             .filter(|(series, _)| !self.tail.holds(*series))
             .map(|(series, about)| (series, about.entry))
     }

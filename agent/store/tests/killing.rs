@@ -170,19 +170,41 @@ fn end(child: &mut Child) {
     assert_eq!(status.signal(), Some(9), "the child ended by itself: {text}");
 }
 
-/// Which rounds of each target are there, in spans.
-type Survived = [Vec<(i64, i64)>; TARGETS.len()];
+/// What is there of each target.
+type Survived = [Life; TARGETS.len()];
+
+#[derive(Debug, Default)]
+struct Life {
+    /// Whole rounds, from one to another.
+    spans: Vec<(i64, i64)>,
+    /// Rounds of which only the ends of series are there: the log has them first, and was cut off behind them.
+    cut: Vec<i64>,
+}
+
+impl Life {
+    /// Rounds in their order, from `oldest` on, and whether each is whole.
+    fn rounds(&self, oldest: i64) -> Vec<(i64, bool)> {
+        let whole = self
+            .spans
+            .iter()
+            .flat_map(|(first, last)| (*first).max(oldest)..=*last);
+        let cut = self.cut.iter().copied().filter(|nth| *nth >= oldest);
+        let mut rounds: Vec<(i64, bool)> = whole
+            .map(|nth| (nth, true))
+            .chain(cut.map(|nth| (nth, false)))
+            .collect();
+        rounds.sort_unstable();
+        rounds
+    }
+}
 
 /// All that must be there later than `after`, by the text of the labels.
 fn wanted(survived: &Survived, after: i64) -> BTreeMap<String, Vec<(i64, u64)>> {
     let mut wanted: BTreeMap<String, Vec<(i64, u64)>> = BTreeMap::new();
-    for (of, spans) in survived.iter().enumerate() {
+    for (of, life) in survived.iter().enumerate() {
         let mut before: Vec<String> = Vec::new();
         let oldest = (after - BEGUN) / STEP - 2;
-        for nth in spans
-            .iter()
-            .flat_map(|(first, last)| (*first).max(oldest)..=*last)
-        {
+        for (nth, is_whole) in life.rounds(oldest) {
             let (round, time, values) = said(of, nth);
             let names: Vec<String> = values.iter().map(|(text, _)| text.clone()).collect();
             // A series that a whole round leaves out has ended.
@@ -193,9 +215,13 @@ fn wanted(survived: &Survived, after: i64) -> BTreeMap<String, Vec<(i64, u64)>> 
                         .or_default()
                         .push((time, STALE.to_bits()));
                 }
-                before = names;
+                before = if is_whole {
+                    names
+                } else {
+                    before.into_iter().filter(|name| names.contains(name)).collect()
+                };
             }
-            for (text, value) in values {
+            for (text, value) in values.into_iter().filter(|_| is_whole) {
                 wanted.entry(text).or_default().push((time, value.to_bits()));
             }
         }
@@ -225,16 +251,18 @@ fn found(store: &Store, range: TimeRange) -> BTreeMap<String, Vec<(i64, u64)>> {
     all.iter().map(one).collect()
 }
 
-/// The newest round of each target in what was found.
-fn newest(found: &BTreeMap<String, Vec<(i64, u64)>>) -> [Option<i64>; TARGETS.len()] {
+/// The newest round of each target in what was found, and that of the newest end of a series.
+fn newest(found: &BTreeMap<String, Vec<(i64, u64)>>) -> [(Option<i64>, Option<i64>); TARGETS.len()] {
     TARGETS.map(|of| {
         let series = found.iter().filter(|(text, _)| text.starts_with(of));
-        let time = series
-            .filter_map(|(_, samples)| samples.last())
-            .map(|(time, _)| *time)
-            .max()?;
+        let samples = || series.clone().flat_map(|(_, samples)| samples);
         let late = if of == "late" { LATE } else { 0 };
-        Some((time + late - BEGUN) / STEP)
+        let round = |(time, _): &(i64, u64)| (time + late - BEGUN) / STEP;
+        let is_end = |(_, bits): &&(i64, u64)| *bits == STALE.to_bits();
+        (
+            samples().filter(|one| !is_end(one)).map(round).max(),
+            samples().filter(is_end).map(round).max(),
+        )
     })
 }
 
@@ -247,6 +275,8 @@ struct Figures {
     half_written: usize,
     half_deleted: usize,
     torn_logs: usize,
+    /// Kills between the ends of series and the round that ended them.
+    cut_rounds: usize,
     blocks_most: usize,
     compacted: usize,
     expired_to: i64,
@@ -294,16 +324,19 @@ fn check(
 
     let all = found(&store, TimeRange::ALL);
     let newest = newest(&all);
-    for (of, (spans, newest)) in survived.iter_mut().zip(newest).enumerate() {
+    for (of, (life, (newest, ended))) in survived.iter_mut().zip(newest).enumerate() {
         let newest = newest.unwrap_or(-1);
         // The last round before a kill may be there of some targets only.
-        let before = spans.last().map_or(-1, |(_, last)| *last);
+        let before = life.spans.last().map_or(-1, |(_, last)| *last);
         let must = written.unwrap_or(before);
         assert!(newest >= must, "{} has {newest} of {must}", TARGETS[of]);
         if newest >= first {
-            spans.push((first, newest));
+            life.spans.push((first, newest));
         }
+        life.cut
+            .extend(ended.filter(|nth| *nth > newest && *nth >= first));
     }
+    figures.cut_rounds = survived.iter().map(|life| life.cut.len()).sum();
     let kept_since = blocks
         .span()
         .map_or(BEGUN - LATE, |span| (span.end - RETENTION).0);
@@ -331,7 +364,7 @@ fn check(
     figures.expired_to = (kept_since - BEGUN) / HOUR;
     newest
         .into_iter()
-        .flatten()
+        .filter_map(|(newest, _)| newest)
         .max()
         .map_or(first, |newest| newest + 1)
         .max(first)

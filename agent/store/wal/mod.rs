@@ -20,7 +20,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 
 use self::disk::Disk;
-pub(crate) use self::queue::{Entry, Queue, What};
+pub(crate) use self::queue::{Cutoff, Entry, Queue, What};
 use self::segment::Closed;
 use self::writer::{Settings, Writer};
 use crate::accounts::WalAccounts;

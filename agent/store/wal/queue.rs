@@ -32,6 +32,15 @@ pub(crate) enum What {
     Retired,
 }
 
+/// What the log need not keep.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cutoff {
+    /// Older samples are in blocks, or past the retention,
+    pub(crate) time: Timestamp,
+    /// as long as they are of the first so many entries ever pushed.
+    pub(crate) pushed: u64,
+}
+
 impl Entry {
     /// Samples in it; at least one, so that every entry counts.
     pub(crate) fn weight(&self) -> usize {
@@ -57,9 +66,8 @@ pub(crate) struct Queue {
 struct State {
     entries: Vec<Entry>,
     weight: usize,
-    /// Nothing older need be kept.
-    cutoff: Timestamp,
-    cutoff_moved: bool,
+    /// Since the writer last asked.
+    cutoff: Option<Cutoff>,
     stop: bool,
     syncs_asked: u64,
     syncs_done: u64,
@@ -76,7 +84,7 @@ struct State {
 #[derive(Debug, Default)]
 pub(crate) struct Work {
     pub(crate) entries: Vec<Entry>,
-    pub(crate) cutoff: Option<Timestamp>,
+    pub(crate) cutoff: Option<Cutoff>,
     /// Somebody waits for this sync.
     pub(crate) sync: Option<u64>,
     pub(crate) stop: bool,
@@ -87,8 +95,7 @@ impl Queue {
         let state = State {
             entries: Vec::new(),
             weight: 0,
-            cutoff: Timestamp::MIN,
-            cutoff_moved: false,
+            cutoff: None,
             stop: false,
             syncs_asked: 0,
             syncs_done: 0,
@@ -133,12 +140,14 @@ impl Queue {
         Ok(())
     }
 
-    pub(crate) fn set_cutoff(&self, cutoff: Timestamp) {
-        let mut state = self.state.lock();
-        state.cutoff = cutoff;
-        state.cutoff_moved = true;
-        drop(state);
+    pub(crate) fn set_cutoff(&self, cutoff: Cutoff) {
+        self.state.lock().cutoff = Some(cutoff);
         self.work.notify_one();
+    }
+
+    /// Entries ever pushed.
+    pub(crate) fn pushed(&self) -> u64 {
+        self.state.lock().pushed
     }
 
     /// Samples that wait to be written.
@@ -186,7 +195,7 @@ impl Queue {
         let idle = |state: &mut State| {
             state.entries.is_empty()
                 && !state.stop
-                && !state.cutoff_moved
+                && state.cutoff.is_none()
                 && state.syncs_asked == state.syncs_done
         };
         match deadline {
@@ -196,7 +205,7 @@ impl Queue {
         state.weight = 0;
         let work = Work {
             entries: std::mem::take(&mut state.entries),
-            cutoff: std::mem::take(&mut state.cutoff_moved).then_some(state.cutoff),
+            cutoff: state.cutoff.take(),
             sync: (state.syncs_asked > state.syncs_done).then_some(state.syncs_asked),
             stop: state.stop,
         };

@@ -68,7 +68,12 @@ fn one(
     };
     let read = segment.read(disk, &path, bytes);
     let newest = segment.newest;
-    let closed = |path, bytes| Closed { path, bytes, newest };
+    let closed = |path, bytes| Closed {
+        path,
+        bytes,
+        newest,
+        last: 0,
+    };
     let (why, good_bytes) = match read {
         Ok(Stop::Whole) => return Ok(Some(closed(path, bytes))),
         Ok(Stop::Newer(format)) => return Err(OpenError::Newer { path, format }),

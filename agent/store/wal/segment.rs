@@ -9,7 +9,7 @@ use model::{Labels, SeriesRef, Timestamp};
 use parking_lot::RwLock;
 
 use super::disk::{Append, Disk};
-use super::queue::{Entry, What};
+use super::queue::{Cutoff, Entry, What};
 use super::record;
 use crate::families::Family;
 use crate::index::Index;
@@ -45,6 +45,14 @@ pub(crate) struct Closed {
     pub(crate) bytes: u64,
     /// Time of its newest sample.
     pub(crate) newest: Timestamp,
+    /// The number of its last entry, of all ever pushed by this process.
+    pub(crate) last: u64,
+}
+
+impl Closed {
+    pub(crate) fn is_past(&self, cutoff: Cutoff) -> bool {
+        self.newest < cutoff.time && self.last <= cutoff.pushed
+    }
 }
 
 pub(crate) struct Segment {
@@ -60,6 +68,8 @@ pub(crate) struct Segment {
     /// Time of its first row.
     pub(crate) first: Option<Timestamp>,
     pub(crate) newest: Timestamp,
+    /// The number of its last entry.
+    last: u64,
     targets: HashSet<u32>,
     families: HashSet<u32>,
     series: HashSet<SeriesRef>,
@@ -78,6 +88,7 @@ impl Segment {
             defined_bytes: 0,
             first: None,
             newest: Timestamp::MIN,
+            last: 0,
             targets: HashSet::new(),
             families: HashSet::new(),
             series: HashSet::new(),
@@ -89,9 +100,10 @@ impl Segment {
         self.file_bytes + self.buffer.len() as u64
     }
 
-    /// False when the row is too long for a record, and so is not in the log.
-    pub(crate) fn write(&mut self, entry: &Entry, index: &RwLock<Index>) -> io::Result<bool> {
+    /// Writes the entry of this number. False when its row is too long for a record, and so is not in the log.
+    pub(crate) fn write(&mut self, entry: &Entry, number: u64, index: &RwLock<Index>) -> io::Result<bool> {
         let before = self.bytes();
+        self.last = number;
         let row = match &entry.what {
             What::Row(row) | What::Said(row) => row,
             What::Retired => {
@@ -197,7 +209,13 @@ impl Segment {
             path: self.path,
             bytes: self.file_bytes,
             newest: self.newest,
+            last: self.last,
         }
+    }
+
+    /// Whether nothing that is in it so far need be kept.
+    pub(crate) fn is_past(&self, cutoff: Cutoff) -> bool {
+        self.newest < cutoff.time && self.last <= cutoff.pushed
     }
 
     /// After a failure: the file keeps what is safe and loses the rest, which is written elsewhere.
@@ -207,6 +225,7 @@ impl Segment {
             file,
             synced_bytes,
             newest,
+            last,
             ..
         } = self;
         drop(file);
@@ -223,6 +242,7 @@ impl Segment {
                 path,
                 bytes: synced_bytes,
                 newest,
+                last,
             }),
             Ok(()) => Left::Nothing,
             Err(_) => Left::Scrap,

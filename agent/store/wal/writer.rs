@@ -10,11 +10,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use model::Timestamp;
 use parking_lot::RwLock;
 
 use super::disk::Disk;
-use super::queue::{Entry, Queue, VALUES_MAX, What, Work};
+use super::queue::{Cutoff, Entry, Queue, VALUES_MAX, What, Work};
 use super::segment::{Closed, Left, Segment};
 use crate::accounts::WalAccounts;
 use crate::index::Index;
@@ -55,6 +54,8 @@ struct State {
     /// When the first of what is written must be safe.
     sync_at: Option<Instant>,
     failing: Option<Failing>,
+    /// Entries ever taken from the queue.
+    taken: u64,
 }
 
 struct Failing {
@@ -157,6 +158,7 @@ impl Writer {
     }
 
     fn take(&mut self, entries: Vec<Entry>) {
+        self.state.taken += entries.len() as u64;
         self.state.pending_weight += entries.iter().map(Entry::weight).sum::<usize>();
         self.state.pending.extend(entries);
         let Some(failing) = &mut self.state.failing else {
@@ -194,6 +196,8 @@ impl Writer {
             self.sync_open()?;
             self.close_open();
         }
+        let waiting = self.state.pending.len() - self.state.written;
+        let number = self.state.taken - waiting as u64 + 1;
         let segment = match &mut self.state.open {
             Some(segment) => segment,
             none => {
@@ -202,7 +206,7 @@ impl Writer {
                 none.insert(segment)
             }
         };
-        if !segment.write(entry, &self.settings.index)? {
+        if !segment.write(entry, number, &self.settings.index)? {
             self.settings
                 .accounts
                 .dropped
@@ -304,12 +308,12 @@ impl Writer {
         }
     }
 
-    fn remove_older(&mut self, cutoff: Timestamp) {
-        while self.closed.front().is_some_and(|oldest| oldest.newest < cutoff) {
+    fn remove_older(&mut self, cutoff: Cutoff) {
+        while self.closed.front().is_some_and(|oldest| oldest.is_past(cutoff)) {
             self.remove_oldest("age");
         }
-        if self.state.open.as_ref().is_some_and(|open| open.newest < cutoff) && self.state.pending.is_empty()
-        {
+        let is_past = |open: &Segment| open.is_past(cutoff);
+        if self.state.open.as_ref().is_some_and(is_past) && self.state.pending.is_empty() {
             self.close_open();
             self.remove_older(cutoff);
         }
