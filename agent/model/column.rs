@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Exemplar, Kind, Labels, NoExemplar, Timestamp};
+use crate::{Exemplar, Histogram, Kind, Labels, NoExemplar, Timestamp};
 
 /// What a provisional stale marker claims: no sample for so long before it.
 pub const GAP: Duration = Duration::from_secs(20);
@@ -96,6 +96,14 @@ pub struct Column {
     pub values: Vec<f64>,
 }
 
+/// Some of a target's series at one time that have native histograms then; of each series one.
+#[derive(Clone, Debug)]
+pub struct Histograms {
+    pub target: TargetRef,
+    pub time: Timestamp,
+    pub histograms: Vec<(SeriesRef, Arc<Histogram>)>,
+}
+
 /// What became of a column: `kept + out_of_order + duplicate + unknown + refused` is its length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
@@ -108,7 +116,7 @@ pub struct Kept {
     pub duplicate: usize,
     /// Refs that this store never gave out.
     pub unknown: usize,
-    /// Provisional points beyond what is held of them for one series.
+    /// Provisional points beyond what is held of them for one series, and native histograms where none are kept.
     pub refused: usize,
 }
 
@@ -127,6 +135,15 @@ pub trait Keep: Send + Sync {
     /// if the gap that it claims is there (no sample proper for [`GAP`] before it), and is gone if late samples have
     /// filled that gap.
     fn commit(&self, column: Column) -> Kept;
+
+    /// Native histograms of some of a target's series at one time: a part of a round, as [`Round::Part`] is. Where none
+    /// are kept all of them are `refused`.
+    fn histograms(&self, column: Histograms) -> Kept {
+        Kept {
+            refused: column.histograms.len(),
+            ..Kept::default()
+        }
+    }
 
     /// One of the events that a sample of this series counts. Of each series they come in the order of their times.
     ///

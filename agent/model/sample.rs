@@ -1,13 +1,22 @@
 //! One value at one time, and what kind of thing it measures.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use crate::Timestamp;
+use crate::{Histogram, Timestamp};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sample {
     pub time: Timestamp,
     pub value: f64,
+}
+
+/// What a sample of a series that has native histograms may be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    Float(f64),
+    Histogram(Arc<Histogram>),
 }
 
 /// The NaN that says "this series has ended here"; its bits are Prometheus' and must survive every copy.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::selection::Scan;
-use crate::{Kind, Labels, Matcher, Selection, Timestamp, is_stale};
+use crate::{Kind, Labels, Matcher, Selection, Timestamp, Value, is_stale};
 
 /// Samples with `after < time <= until`: left-open, as PromQL has been since Prometheus 3.0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,16 @@ pub struct Series {
     pub times: Arc<[Timestamp]>,
     pub values: Arc<[f64]>,
     /// How long after a sample this series still answers, when its source says so.
+    pub staleness: Option<Duration>,
+}
+
+/// One series in which there are native histograms, with all of its samples, oldest first. Its end is a float, the
+/// stale marker.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mixed {
+    pub labels: Labels,
+    pub samples: Vec<(Timestamp, Value)>,
+    /// As [`Series::staleness`].
     pub staleness: Option<Duration>,
 }
 
@@ -71,7 +81,8 @@ impl std::error::Error for SelectError {}
 
 /// Reads what was kept. Results are sorted by labels.
 pub trait Select: Send + Sync {
-    /// Series that match and have at least one sample in `range`; other samples are left out.
+    /// Series that match and have at least one sample in `range`; other samples are left out, and native histograms,
+    /// which only [`Select::mixed`] gives.
     /// For a series with a staleness of its own the range begins that much earlier, so that what still
     /// answers at its start is there.
     /// `samples_max` bounds what is read in all.
@@ -109,6 +120,25 @@ pub trait Select: Send + Sync {
         samples_max: usize,
     ) -> Result<Box<dyn Scan + '_>, SelectError> {
         Ok(Box::new(self.selection(matchers, range, samples_max)?))
+    }
+
+    /// Series that match and have at least one native histogram in `range`, with all that they have there. Each bucket
+    /// that holds something counts as a sample.
+    ///
+    /// # Errors
+    /// See [`SelectError`].
+    fn mixed(
+        &self,
+        _matchers: &[Matcher],
+        _range: TimeRange,
+        _samples_max: usize,
+    ) -> Result<Vec<Mixed>, SelectError> {
+        Ok(Vec::new())
+    }
+
+    /// Whether there may be any native histogram at all: mostly there is none, and nobody need look.
+    fn has_histograms(&self) -> bool {
+        false
     }
 
     /// Label sets only. No matchers is everything.
