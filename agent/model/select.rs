@@ -122,8 +122,8 @@ pub trait Select: Send + Sync {
         Ok(Box::new(self.selection(matchers, range, samples_max)?))
     }
 
-    /// Series that match and have at least one native histogram in `range`, with all that they have there. Each bucket
-    /// that holds something counts as a sample.
+    /// Series that match and have at least one native histogram in `range`, with all that they have there. Of
+    /// histograms each bucket counts as a sample.
     ///
     /// # Errors
     /// See [`SelectError`].

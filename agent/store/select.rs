@@ -2,14 +2,15 @@
 
 use std::cmp::Ordering;
 use std::sync::Arc;
+use std::sync::atomic::Ordering as Memory;
 
 use blocks::Blocks;
 use hashbrown::HashMap;
 use model::select::{Last, Latest};
 use model::selection::{Filling, Scan};
 use model::{
-    Labels, Matcher, Metadata, Select, SelectError, Selection, Series, SeriesRef, TargetRef, TimeRange,
-    Timestamp, is_stale,
+    Labels, Matcher, Metadata, Mixed, Select, SelectError, Selection, Series, SeriesRef, TargetRef,
+    TimeRange, Timestamp, is_stale,
 };
 
 use crate::config::History;
@@ -72,6 +73,27 @@ impl Select for Store {
             }
         }
         Ok(Box::new(self.selection(matchers, range, samples_max)?))
+    }
+
+    fn mixed(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        samples_max: usize,
+    ) -> Result<Vec<Mixed>, SelectError> {
+        if !self.has_histograms() {
+            return Ok(Vec::new());
+        }
+        self.mixed_of(matchers, range, samples_max)
+    }
+
+    fn has_histograms(&self) -> bool {
+        let sealed = || {
+            self.sealing
+                .as_ref()
+                .is_some_and(|sealing| sealing.blocks.counts().blocks > u64::MAX - 1)
+        };
+        self.any_histograms.load(Memory::Relaxed) || sealed()
     }
 
     fn labels(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<Labels>, SelectError> {
@@ -145,7 +167,7 @@ impl Store {
     }
 
     /// Blocks, if there are any in the range.
-    fn blocks_behind(&self, range: TimeRange) -> Option<&Blocks> {
+    pub(crate) fn blocks_behind(&self, range: TimeRange) -> Option<&Blocks> {
         let blocks = &self.sealing.as_ref()?.blocks;
         blocks.span().filter(|span| span.meets(range)).map(|_| blocks)
     }
@@ -175,7 +197,7 @@ impl Store {
     }
 
     /// Calls `visit` with each target, if it is still there, and the series of it that were picked.
-    fn each_target(
+    pub(crate) fn each_target(
         &self,
         picked: &Picked,
         mut visit: impl FnMut(Option<&Target>, &[Spot]) -> Result<(), SelectError>,
