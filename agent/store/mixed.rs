@@ -8,20 +8,26 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use blocks::Blocks;
 use model::column::Kept;
 use model::{
-    Histogram, Histograms, Labels, Matcher, Mixed, Select, SelectError, SeriesRef, TimeRange, Timestamp,
-    Value,
+    Histogram, Histograms, Labels, Matcher, Mixed, STALE, Select, SelectError, SeriesRef, TimeRange,
+    Timestamp, Value,
 };
 
 use crate::config::History;
 use crate::histograms::{HistogramRow, Packed};
 use crate::read::View;
+use crate::row::Row;
 use crate::store::Store;
 use crate::target::{State, Written};
 
-/// What stands as the last value of a series whose last sample is a histogram: it lives, and no float is so said.
-const LIVES: f64 = 0.0;
+/// What stands as the last value of a series whose last sample is a histogram: it lives, and is no float.
+const HISTOGRAM: f64 = f64::from_bits(0x7ffc_0000_0000_0001);
+
+fn is_histogram(last: f64) -> bool {
+    last.to_bits() == HISTOGRAM.to_bits()
+}
 
 impl State {
     pub(crate) fn commit_histograms(&mut self, column: Histograms) -> Written {
@@ -104,7 +110,7 @@ impl State {
             if time > self.slots.last(series).0 {
                 later.push((series, histogram));
             } else {
-                self.count_late(series, time, LIVES, kept);
+                self.count_late(series, time, HISTOGRAM, kept);
             }
         }
         later
@@ -116,12 +122,29 @@ impl State {
         refs: &[SeriesRef],
         packed: Packed,
     ) -> (Arc<HistogramRow>, usize) {
+        self.end_floats(time, refs);
         let shape = self.shape(refs);
-        let added = self.slots.advance(&shape, time, &vec![LIVES; refs.len()]);
+        let added = self.slots.advance(&shape, time, &vec![HISTOGRAM; refs.len()]);
         self.newest = self.newest.max(time);
         let row = Arc::new(HistogramRow { time, shape, packed });
         self.histograms.push_back(row.clone());
         (row, added)
+    }
+
+    /// For those who read floats only, a series that has gone over to histograms has ended; who reads both finds the
+    /// histogram in this marker's place. The log need not have it: it follows from the histogram.
+    fn end_floats(&mut self, time: Timestamp, refs: &[SeriesRef]) {
+        let is_float = |series: &SeriesRef| self.lives(*series) && !is_histogram(self.slots.last(*series).1);
+        let floats: Vec<SeriesRef> = refs.iter().copied().filter(is_float).collect();
+        if !floats.is_empty() {
+            let (shape, values) = (self.shape(&floats), vec![STALE; floats.len()].into());
+            self.push(Row {
+                time,
+                shape,
+                live: None,
+                values,
+            });
+        }
     }
 }
 
@@ -191,6 +214,35 @@ impl Store {
             staleness: own.staleness,
         };
         Ok(found.into_iter().map(mixed).collect())
+    }
+
+    /// False where there was never any, neither in memory nor in the blocks of the range.
+    pub(crate) fn may_have_histograms(&self, range: TimeRange) -> bool {
+        let sealed = || self.blocks_behind(range).is_some_and(Blocks::has_histograms);
+        self.any_histograms.load(Ordering::Relaxed) || sealed()
+    }
+
+    pub(crate) fn any_mixed(&self, matchers: &[Matcher], range: TimeRange) -> Result<bool, SelectError> {
+        let picked = self.selections.pick(&self.index, matchers)?;
+        let mut found = false;
+        self.each_target(&picked, |target, series| {
+            let view = target.filter(|_| !found).map(|target| View::new(target, range));
+            let has = |view: &View| {
+                series
+                    .iter()
+                    .any(|spot| view.histograms(spot.series).next().is_some())
+            };
+            found |= view.is_some_and(|view| !view.histograms.is_empty() && has(&view));
+            Ok(())
+        })?;
+        match self.blocks_behind(range).filter(|_| !found) {
+            // The first one is more than nothing; nobody reads on.
+            Some(blocks) => match blocks.mixed(matchers, range, 0) {
+                Err(SelectError::TooMany { .. }) => Ok(true),
+                other => other.map(|all| !all.is_empty()),
+            },
+            None => Ok(found),
+        }
     }
 
     fn histograms_in_memory(

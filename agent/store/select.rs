@@ -2,7 +2,6 @@
 
 use std::cmp::Ordering;
 use std::sync::Arc;
-use std::sync::atomic::Ordering as Memory;
 
 use blocks::Blocks;
 use hashbrown::HashMap;
@@ -81,19 +80,15 @@ impl Select for Store {
         range: TimeRange,
         samples_max: usize,
     ) -> Result<Vec<Mixed>, SelectError> {
-        if !self.has_histograms() {
-            return Ok(Vec::new());
+        if self.may_have_histograms(range) {
+            self.mixed_of(matchers, range, samples_max)
+        } else {
+            Ok(Vec::new())
         }
-        self.mixed_of(matchers, range, samples_max)
     }
 
-    fn has_histograms(&self) -> bool {
-        let sealed = || {
-            self.sealing
-                .as_ref()
-                .is_some_and(|sealing| sealing.blocks.counts().blocks > u64::MAX - 1)
-        };
-        self.any_histograms.load(Memory::Relaxed) || sealed()
+    fn has_histograms(&self, matchers: &[Matcher], range: TimeRange) -> Result<bool, SelectError> {
+        Ok(self.may_have_histograms(range) && self.any_mixed(matchers, range)?)
     }
 
     fn labels(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<Labels>, SelectError> {
