@@ -33,6 +33,7 @@ mod finding;
 mod guard;
 mod histograms;
 mod index;
+mod joined;
 mod keep;
 mod latest;
 mod lean;

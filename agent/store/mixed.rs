@@ -54,7 +54,14 @@ impl State {
         }
         self.heard = true;
         let mut kept = Kept::default();
-        let sorted = self.later(column.time, column.histograms, &mut kept);
+        // No block would have one that contradicts itself, nor the rest of its window with it.
+        let good = column
+            .histograms
+            .into_iter()
+            .filter(|(_, one)| one.check().is_ok());
+        let good: Vec<_> = good.collect();
+        kept.refused = length - good.len();
+        let sorted = self.later(column.time, good, &mut kept);
         if sorted.is_empty() {
             return Written {
                 kept,
