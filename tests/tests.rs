@@ -25,6 +25,8 @@ mod house;
 mod lines;
 /// The page in a real browser.
 mod page;
+/// Native histograms of remote write, beside a real Prometheus.
+mod native;
 /// Two replicas and their nodes, killed and stopped at random.
 mod pair;
 /// Prometheus, promtool and node_exporter agree with us.
