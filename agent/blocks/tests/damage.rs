@@ -26,6 +26,7 @@ fn ask(block: &Block) {
         for range in [TimeRange::ALL, range(60_000, 900_000)] {
             // Whether it is an error depends on what was hit.
             drop(block.select(&matchers, range, 1_000_000));
+            drop(block.mixed(&matchers, range, 1_000_000));
             drop(block.labels(&matchers, range));
         }
     }

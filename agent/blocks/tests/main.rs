@@ -13,6 +13,7 @@ mod copying;
 mod crashing;
 mod damage;
 mod harness;
+mod histograms;
 mod keeping;
 mod prometheus;
 mod reading;
