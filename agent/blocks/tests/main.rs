@@ -15,6 +15,7 @@ mod damage;
 mod harness;
 mod histograms;
 mod keeping;
+mod native;
 mod prometheus;
 mod reading;
 mod size;
