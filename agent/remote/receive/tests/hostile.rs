@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use crate::receive::Config;
 use crate::receive::fakes::{Bench, START, call, node, writer};
-use crate::wire::decode::written::{self, Written, bytes, varint};
+use crate::wire::decode::written::{self, Native, Written, bytes, varint};
 
 fn send(bench: &Bench, protocol: &str, request: &[u8]) -> u16 {
     let call = call(&node("w1"), protocol, written::packed(request));
@@ -127,11 +127,27 @@ fn requests_beyond_the_memory_wait_but_one_alone_never() {
     assert_eq!(send(&bench, "2.0", &request), 204);
 }
 
+fn any_histogram(time: i64) -> impl Strategy<Value = Native> {
+    let broken = Native {
+        schema: 99,
+        ..Native::whole(time)
+    };
+    prop_oneof![
+        Just(Native::whole(time)),
+        Just(Native::float(time)),
+        Just(Native::custom(time)),
+        Just(Native::empty(time)),
+        Just(Native::end(time)),
+        Just(broken),
+    ]
+}
+
 fn any_series() -> impl Strategy<Value = Written> {
     let label = ("[a-d]{0,2}", "[a-c]{0,2}");
     let labels = prop::collection::vec(label, 0..4);
     let samples = prop::collection::vec((START - 5..START + 5, prop::num::f64::ANY), 0..3);
-    (labels, samples, any::<bool>(), 0_usize..2).prop_map(|(mut labels, samples, sorted, histograms)| {
+    let histograms = prop::collection::vec((START - 5..START + 5).prop_flat_map(any_histogram), 0..3);
+    (labels, samples, any::<bool>(), histograms).prop_map(|(mut labels, samples, sorted, histograms)| {
         labels.push(("__name__".to_owned(), "m".to_owned()));
         if sorted {
             labels.sort();
@@ -168,6 +184,7 @@ proptest! {
         for nth in 0..4_i64 {
             let later: Vec<Written> = request.iter().cloned().map(|mut one| {
                 one.samples.iter_mut().for_each(|sample| sample.0 += nth * 1_000);
+                one.histograms.iter_mut().for_each(|histogram| histogram.time += nth * 1_000);
                 one
             }).collect();
             let answer = bench.send(&writer(), "2.0", &later);
