@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use model::Histogram;
+
 use super::{Failure, Intake, Repair, Room, Way};
 use crate::receive::cache::Entry;
 use crate::wire::decode::histogram::{Histograms, Unfit};
 use crate::wire::decode::{BadLabels, Malformed};
 
-/// What of a histogram counts as one sample more. The smallest that anybody sends takes 24 bytes in a request, the
-/// count of a bucket one: there is room for all that are honest.
+/// So much of what a histogram holds counts as one sample more, and the rest of it as another. The smallest that anybody
+/// sends take 15 bytes in a request, the count of a bucket one: there is room for all that are honest.
 const SAMPLE_BYTES: usize = 64;
 
 impl Intake<'_> {
@@ -38,8 +40,7 @@ impl Intake<'_> {
                     continue;
                 }
             };
-            let bytes = histogram.as_ref().map_or(0, |histogram| histogram.bytes());
-            self.counts.weight += bytes / SAMPLE_BYTES;
+            self.counts.weight += histogram.as_ref().map_or(0, weight);
             if self.counts.samples + self.counts.weight > samples_max {
                 return Err(Failure::TooMuch);
             }
@@ -83,4 +84,8 @@ impl Intake<'_> {
         }
         Ok(())
     }
+}
+
+fn weight(histogram: &Histogram) -> usize {
+    1 + (histogram.bytes() - size_of::<Histogram>()) / SAMPLE_BYTES
 }
