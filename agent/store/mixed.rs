@@ -194,7 +194,7 @@ impl Store {
     ) -> Result<Vec<Mixed>, SelectError> {
         let mut found = self.histograms_in_memory(matchers, range, samples_max)?;
         if let Some(blocks) = self.blocks_behind(range) {
-            for mixed in Vec::<Mixed>::with_capacity(blocks.all().len().min(0)) {
+            for mixed in blocks.mixed(matchers, range, samples_max)? {
                 let own = found.entry(mixed.labels).or_default();
                 let histograms = mixed.samples.into_iter();
                 // What goes from memory to a block meanwhile is seen twice.

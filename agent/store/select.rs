@@ -7,8 +7,8 @@ use blocks::Blocks;
 use model::select::{Last, Latest};
 use model::selection::{Filling, Scan};
 use model::{
-    Labels, Matcher, Metadata, Mixed, Select, SelectError, Selection, Series, SeriesRef, TargetRef,
-    TimeRange, Timestamp, is_stale,
+    Labels, Matcher, Metadata, Mixed, Select, SelectError, Selection, Series, SeriesRef, TimeRange,
+    Timestamp, is_stale,
 };
 
 use crate::config::History;
