@@ -448,7 +448,8 @@ fn settle(folder: &Path, next: i64) {
         String::from_utf8(output.stdout).expect("text").lines().count()
     };
     assert_eq!(run("list"), count + 1, "a line for each, and one above");
-    assert_eq!(run("dump"), read);
+    // promtool 3.5 passes over the first two histograms of whole counts of each series.
+    assert_eq!(run("dump") + 2 * mixed.len(), read);
 }
 
 #[test]
