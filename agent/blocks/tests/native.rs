@@ -251,7 +251,8 @@ fn written_again(read: &[Mixed], wanted: Answer) {
 
 fn over(house: &House) -> Option<Prometheus> {
     let program = find("prometheus")?;
-    Some(Prometheus::start(&program, house.path(), "global: {}\n", &[]))
+    let args = ["--web.enable-admin-api"];
+    Some(Prometheus::start(&program, house.path(), "global: {}\n", &args))
 }
 
 /// Of every kind there is: all that a chunk may end for.
@@ -398,4 +399,50 @@ fn a_prometheus_reads_what_we_wrote() {
     let path = house.path().join(made.ulid.to_string());
     Block::open(&path).expect("opens").verify().expect("whole");
     ask(&wanted, (START + 2) * 3600);
+}
+
+#[test]
+fn what_a_prometheus_deleted_of_ours_stays_deleted() {
+    let house = House::new();
+    let blocks = house.open();
+    blocks
+        .write(hours(START, START + 2), estate(START))
+        .expect("written");
+    let Some(prometheus) = over(&house) else { return };
+    let (from, to) = (START * 3600 + 600, START * 3600 + 1200);
+    let selector = percent("{__name__=~\"counted|between\"}");
+    let path = format!("/api/v1/admin/tsdb/delete_series?match[]={selector}&start={from}&end={to}");
+    assert_eq!(prometheus.ask("POST", &path, &[]).expect("an answer").0, 204);
+    let mut wanted = ours(&as_mixed(estate(START)));
+    let mut lost = 0;
+    for name in ["counted", "between"] {
+        let samples = wanted.get_mut(name).expect("there");
+        let before = samples.len();
+        samples.retain(|time, _| !(from * 1000..=to * 1000).contains(time));
+        lost += before - samples.len();
+    }
+    assert_eq!(lost, 2 * 41, "both ends are deleted");
+    let blocks = house.open();
+    let read = |range| ours(&blocks.mixed(&[], range, usize::MAX).expect("read"));
+    same(&read(TimeRange::ALL), &wanted);
+    for start in [START + 2, START + 4, START + 6] {
+        blocks
+            .write(hours(start, start + 2), estate(start))
+            .expect("written");
+    }
+    let made = blocks
+        .maintain()
+        .compacted
+        .expect("planned")
+        .made
+        .expect("a block");
+    assert_eq!(
+        (made.span(), made.stats.num_tombstones),
+        (hours(START, START + 6), 0)
+    );
+    let first = TimeRange {
+        until: model::Timestamp((START + 2) * HOUR - 1),
+        ..TimeRange::ALL
+    };
+    same(&read(first), &wanted);
 }
