@@ -22,12 +22,14 @@ const START: i64 = 490_896;
 const SCRAPES: usize = 5;
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A sample as the API tells it: a float by its bits, or count, sum and the buckets that hold something, each with the
-/// number that says which of its bounds are part of it.
+/// Bounds and count of a bucket, behind the number that says which of the bounds are part of it.
+type Bucket = (u8, [f64; 3]);
+
+/// A sample as the API tells it: a float, or count, sum and the buckets that hold something.
 #[derive(Clone, Debug)]
 enum Told {
     Float(f64),
-    Histogram(f64, f64, Vec<(u8, [f64; 3])>),
+    Histogram(f64, f64, Vec<Bucket>),
 }
 
 impl PartialEq for Told {
@@ -38,7 +40,7 @@ impl PartialEq for Told {
         match (self, other) {
             (Self::Float(a), Self::Float(b)) => same(*a, *b),
             (Self::Histogram(count, sum, all), Self::Histogram(others, other_sum, other)) => {
-                let bucket = |((rule, a), (other, b)): (&(u8, [f64; 3]), &(u8, [f64; 3]))| {
+                let bucket = |((rule, a), (other, b)): (&Bucket, &Bucket)| {
                     rule == other && near(a[0], b[0]) && near(a[1], b[1]) && a[2] == b[2]
                 };
                 same(*count, *others)
