@@ -104,6 +104,11 @@ fn as_read(value: &Value) -> Value {
     Value::Histogram(Arc::new(read))
 }
 
+fn cases() -> u32 {
+    let long = std::env::var_os("SKOPOS_TEST_LONG").is_some();
+    if long { 2_000 } else { 100 }
+}
+
 /// It is no reset: each bucket by its bounds.
 fn grows(before: &Histogram, after: &Histogram) -> bool {
     let by_bounds = |histogram: &Histogram| -> BTreeMap<(u64, u64), f64> {
@@ -118,7 +123,7 @@ fn grows(before: &Histogram, after: &Histogram) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if std::env::var_os("SKOPOS_TEST_LONG").is_some() { 20_000 } else { 100 }))]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     #[test]
     fn any_histograms_come_back(
