@@ -3,6 +3,7 @@
 mod aside;
 mod look;
 mod maintain;
+mod mixed;
 mod start;
 
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use hashbrown::HashSet;
 use model::time::millis;
-use model::{Clock, Labels, Matcher, Mixed, SelectError, Series, TimeRange, Timestamp};
+use model::{Clock, Labels, Matcher, SelectError, Series, TimeRange, Timestamp};
 use parking_lot::{Mutex, RwLock};
 
 pub use self::maintain::{Compacted, Done};
@@ -24,7 +25,6 @@ use crate::pack::Samples;
 use crate::plan::SPAN;
 use crate::read::answer::Budget;
 use crate::read::block::Block;
-use crate::read::mixed;
 use crate::ulid::Ulid;
 use crate::write::Writer;
 use crate::write::chunks::FILE_BYTES_MAX;
@@ -181,30 +181,6 @@ impl Blocks {
             all.extend(join(group?));
         }
         Ok(all)
-    }
-
-    /// As [`model::Select::mixed`], across all blocks. Of what several blocks say of one time a histogram goes before a
-    /// float, a float before a stale marker, and among the same what is in the block that begins first. A histogram that
-    /// takes more memory than its buckets should counts for more of `samples_max`.
-    ///
-    /// # Errors
-    /// As [`Self::select`].
-    pub fn mixed(
-        &self,
-        matchers: &[Matcher],
-        range: TimeRange,
-        samples_max: usize,
-    ) -> Result<Vec<Mixed>, SelectError> {
-        let blocks = self.meeting(range);
-        let blocks: Vec<&Block> = blocks.iter().map(|block| &**block).collect();
-        mixed::read(&blocks, matchers, range, samples_max)
-    }
-
-    /// False when no block holds a native histogram, as their `meta.json` say. Blocks of a Prometheus before 3.6 do not
-    /// say it, and may.
-    #[must_use]
-    pub fn has_histograms(&self) -> bool {
-        self.all.read().iter().any(|block| block.has_histograms())
     }
 
     /// As [`model::Select::labels`], across all blocks.

@@ -19,4 +19,5 @@ mod native;
 mod prometheus;
 mod reading;
 mod size;
+mod steps;
 mod writing;

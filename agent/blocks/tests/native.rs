@@ -22,12 +22,14 @@ const START: i64 = 490_896;
 const SCRAPES: usize = 5;
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A sample as the API tells it: a float by its bits, or count, sum and the buckets that hold something, each with the
-/// number that says which of its bounds are part of it.
+/// Bounds and count of a bucket, behind the number that says which of the bounds are part of it.
+type Bucket = (u8, [f64; 3]);
+
+/// A sample as the API tells it: a float, or count, sum and the buckets that hold something.
 #[derive(Clone, Debug)]
 enum Told {
     Float(f64),
-    Histogram(f64, f64, Vec<(u8, [f64; 3])>),
+    Histogram(f64, f64, Vec<Bucket>),
 }
 
 impl PartialEq for Told {
@@ -38,7 +40,7 @@ impl PartialEq for Told {
         match (self, other) {
             (Self::Float(a), Self::Float(b)) => same(*a, *b),
             (Self::Histogram(count, sum, all), Self::Histogram(others, other_sum, other)) => {
-                let bucket = |((rule, a), (other, b)): (&(u8, [f64; 3]), &(u8, [f64; 3]))| {
+                let bucket = |((rule, a), (other, b)): (&Bucket, &Bucket)| {
                     rule == other && near(a[0], b[0]) && near(a[1], b[1]) && a[2] == b[2]
                 };
                 same(*count, *others)
@@ -251,7 +253,8 @@ fn written_again(read: &[Mixed], wanted: Answer) {
 
 fn over(house: &House) -> Option<Prometheus> {
     let program = find("prometheus")?;
-    Some(Prometheus::start(&program, house.path(), "global: {}\n", &[]))
+    let args = ["--web.enable-admin-api"];
+    Some(Prometheus::start(&program, house.path(), "global: {}\n", &args))
 }
 
 /// Of every kind there is: all that a chunk may end for.
@@ -398,4 +401,50 @@ fn a_prometheus_reads_what_we_wrote() {
     let path = house.path().join(made.ulid.to_string());
     Block::open(&path).expect("opens").verify().expect("whole");
     ask(&wanted, (START + 2) * 3600);
+}
+
+#[test]
+fn what_a_prometheus_deleted_of_ours_stays_deleted() {
+    let house = House::new();
+    let blocks = house.open();
+    blocks
+        .write(hours(START, START + 2), estate(START))
+        .expect("written");
+    let Some(prometheus) = over(&house) else { return };
+    let (from, to) = (START * 3600 + 600, START * 3600 + 1200);
+    let selector = percent("{__name__=~\"counted|between\"}");
+    let path = format!("/api/v1/admin/tsdb/delete_series?match[]={selector}&start={from}&end={to}");
+    assert_eq!(prometheus.ask("POST", &path, &[]).expect("an answer").0, 204);
+    let mut wanted = ours(&as_mixed(estate(START)));
+    let mut lost = 0;
+    for name in ["counted", "between"] {
+        let samples = wanted.get_mut(name).expect("there");
+        let before = samples.len();
+        samples.retain(|time, _| !(from * 1000..=to * 1000).contains(time));
+        lost += before - samples.len();
+    }
+    assert_eq!(lost, 2 * 41, "both ends are deleted");
+    let blocks = house.open();
+    let read = |range| ours(&blocks.mixed(&[], range, usize::MAX).expect("read"));
+    same(&read(TimeRange::ALL), &wanted);
+    for start in [START + 2, START + 4, START + 6] {
+        blocks
+            .write(hours(start, start + 2), estate(start))
+            .expect("written");
+    }
+    let made = blocks
+        .maintain()
+        .compacted
+        .expect("planned")
+        .made
+        .expect("a block");
+    assert_eq!(
+        (made.span(), made.stats.num_tombstones),
+        (hours(START, START + 6), 0)
+    );
+    let first = TimeRange {
+        until: model::Timestamp((START + 2) * HOUR - 1),
+        ..TimeRange::ALL
+    };
+    same(&read(first), &wanted);
 }
