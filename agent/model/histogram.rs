@@ -4,6 +4,7 @@
 //! were when they came; `integers` says that they were whole, so that they are written down as they came.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 /// Buckets whose bounds are given and do not follow from the schema: those of a classic histogram.
 pub const CUSTOM: i32 = -53;
@@ -175,9 +176,14 @@ impl Histogram {
     /// All that hold anything, from the lowest up: negative ones, the one around zero, positive ones.
     #[must_use]
     pub fn buckets(&self) -> Vec<Bucket> {
+        // What is around zero has its own bucket, and no other reaches into it.
+        let outside = |bound: f64| match self.zero_threshold {
+            threshold if bound > 0.0 && bound < threshold => threshold,
+            _ => bound,
+        };
         let negative = self.negative.indexed().map(|(index, count)| Bucket {
             lower: -self.bound(index),
-            upper: -self.bound(index - 1),
+            upper: -outside(self.bound(index - 1)),
             lower_inclusive: true,
             upper_inclusive: false,
             count,
@@ -195,7 +201,7 @@ impl Histogram {
             });
         }
         all.extend(self.positive.indexed().map(|(index, count)| Bucket {
-            lower: self.bound(index - 1),
+            lower: outside(self.bound(index - 1)),
             upper: self.bound(index),
             // What is below every bound is in the first of the given ones.
             lower_inclusive: is_custom && index == 0,
@@ -226,11 +232,39 @@ impl Histogram {
             return f64::MAX;
         }
         // In two, for those that are too small to be written at once.
-        let part = (part as f64 / steps as f64).exp2();
+        let part = PARTS
+            .get((part << (FINEST - self.schema)) as usize)
+            .copied()
+            .unwrap_or(1.0);
         let half = power / 2;
         part * whole(half) * whole(power - half)
     }
 }
+
+/// The finest schema.
+const FINEST: i32 = 8;
+
+/// The bounds from 1 to 2 of the finest schema, those of all others among them: powers of 2^(1/256), with just the last
+/// digits of Prometheus' own table, which are sometimes a few off. Each is the one before times a root of two; the first
+/// of these roots is a digit smaller than a float could have it.
+static PARTS: LazyLock<[f64; 1 << FINEST]> = LazyLock::new(|| {
+    const SQUARE_ROOT: f64 = 1.414_213_562_373_095;
+    let mut parts = [1.0; 1 << FINEST];
+    for schema in 1..=FINEST {
+        let root = match schema {
+            1 => SQUARE_ROOT,
+            _ => (1.0 / f64::from(1 << schema)).exp2(),
+        };
+        let step = 1_usize << (FINEST - schema);
+        for odd in (step..parts.len()).step_by(2 * step) {
+            let before = parts.get(odd - step).copied().unwrap_or(1.0);
+            if let Some(part) = parts.get_mut(odd) {
+                *part = before * root;
+            }
+        }
+    }
+    parts
+});
 
 impl Buckets {
     /// Each bucket's index and count.
@@ -308,6 +342,16 @@ mod tests {
     }
 
     #[test]
+    fn no_bucket_reaches_into_the_one_around_zero() {
+        let wide = Histogram {
+            zero_threshold: 0.6,
+            ..histogram()
+        };
+        let bounds: Vec<(f64, f64)> = wide.buckets().iter().map(|one| (one.lower, one.upper)).collect();
+        assert_eq!(bounds, [(-0.5, -0.6), (-0.6, 0.6), (0.6, 1.0), (4.0, 8.0)]);
+    }
+
+    #[test]
     fn bounds_reach_from_the_smallest_number_to_the_greatest() {
         let of = |schema, index| {
             Histogram {
@@ -321,7 +365,16 @@ mod tests {
         assert_eq!(of(0, 1024), f64::MAX);
         assert_eq!(of(0, 1025), f64::INFINITY);
         assert_eq!(of(0, -1074), f64::from_bits(1));
-        assert_eq!(of(1, 1), std::f64::consts::SQRT_2);
+        // As Prometheus' API writes them.
+        let written = [
+            (1, 1, 1.414_213_562_373_095),
+            (3, 5, 1.542_210_825_407_940_7),
+            (3, -61, 0.005_065_779_510_355_506),
+            (8, 255, 1.994_592_112_170_939_6),
+        ];
+        for (schema, index, bound) in written {
+            assert_eq!(of(schema, index), bound, "{schema} {index}");
+        }
         assert_eq!(of(8, -256), 0.5);
         assert_eq!(of(8, 256 * 1024), f64::MAX);
         assert_eq!(of(3, -8 * 1074), f64::from_bits(1));
