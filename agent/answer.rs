@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 
 use anyhow::Context;
+use model::text::histogram::Written;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -44,13 +45,38 @@ pub(crate) type Metric = serde_json::Map<String, serde_json::Value>;
 #[derive(Deserialize, Serialize)]
 pub(crate) struct Sample {
     pub(crate) metric: Metric,
-    pub(crate) value: Point,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) value: Option<Point>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) histogram: Option<Distribution>,
 }
+
+/// A native histogram and its time.
+#[derive(Clone, Deserialize, Serialize)]
+pub(crate) struct Distribution(
+    #[serde(serialize_with = "seconds")] pub(crate) f64,
+    pub(crate) Written,
+);
 
 #[derive(Deserialize, Serialize)]
 pub(crate) struct Series {
     pub(crate) metric: Metric,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) values: Vec<Point>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) histograms: Vec<Distribution>,
+}
+
+impl Sample {
+    fn text(&self) -> String {
+        let histogram = || {
+            self.histogram
+                .as_ref()
+                .map(|Distribution(_, one)| one.to_string())
+        };
+        let value = self.value.as_ref().map(|Point(_, value)| value.clone());
+        value.or_else(histogram).unwrap_or_default()
+    }
 }
 
 /// Whole seconds without a point, as Prometheus writes them.
@@ -94,6 +120,8 @@ fn written(data: &Data, shape: Option<Shape>) -> String {
         Data::Vector(samples) => vector(samples),
         Data::Matrix(all) if all.is_empty() => "no series\n".to_owned(),
         Data::Matrix(all) if shape == Some(Shape::Table) => matrix(all),
+        // There is no line through histograms.
+        Data::Matrix(all) if all.iter().any(|series| !series.histograms.is_empty()) => matrix(all),
         Data::Matrix(all) => plotted(all),
     }
 }
@@ -103,23 +131,33 @@ fn vector(samples: &[Sample]) -> String {
     if samples.is_empty() {
         return "no series\n".to_owned();
     }
-    let wide = samples
+    let texts: Vec<String> = samples.iter().map(Sample::text).collect();
+    let wide = texts.iter().map(String::len).max().unwrap_or(0);
+    samples
         .iter()
-        .map(|sample| sample.value.1.len())
-        .max()
-        .unwrap_or(0);
-    samples.iter().fold(String::new(), |mut text, sample| {
-        _ = writeln!(text, "{:>wide$}  {}", sample.value.1, name(&sample.metric));
-        text
-    })
+        .zip(&texts)
+        .fold(String::new(), |mut text, (sample, value)| {
+            _ = writeln!(text, "{value:>wide$}  {}", name(&sample.metric));
+            text
+        })
 }
 
 fn matrix(all: &[Series]) -> String {
     let mut text = String::new();
     for series in all {
         _ = writeln!(text, "{}", name(&series.metric));
-        for Point(time, value) in &series.values {
-            _ = writeln!(text, "  {}  {value}", clock(*time));
+        let floats = series
+            .values
+            .iter()
+            .map(|Point(time, value)| (*time, value.clone()));
+        let histograms = series
+            .histograms
+            .iter()
+            .map(|Distribution(time, one)| (*time, one.to_string()));
+        let mut all: Vec<(f64, String)> = floats.chain(histograms).collect();
+        all.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+        for (time, value) in all {
+            _ = writeln!(text, "  {}  {value}", clock(time));
         }
     }
     text
@@ -195,6 +233,19 @@ mod tests {
         assert!(
             plot.contains("up") && plot.contains("1970-01-01T00:01:00Z"),
             "{plot}"
+        );
+    }
+
+    #[test]
+    fn native_histograms_are_said_by_their_buckets() {
+        let json = r#"{"resultType":"vector","result":[
+            {"metric":{"__name__":"h"},"histogram":[1,{"count":"3","sum":"2.5","buckets":[[0,"0.5","1","3"]]}]}]}"#;
+        assert_eq!(shown(json, None), "{count:3, sum:2.5, (0.5,1]:3}  h\n");
+        let json = r#"{"resultType":"matrix","result":[{"metric":{"__name__":"h"},"values":[[60,"1"]],
+            "histograms":[[0,{"count":"0","sum":"0"}]]}]}"#;
+        assert_eq!(
+            shown(json, None),
+            "h\n  1970-01-01T00:00:00Z  {count:0, sum:0}\n  1970-01-01T00:01:00Z  1\n"
         );
     }
 

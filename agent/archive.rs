@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use model::text::float;
-use model::{Clock, Labels, Sample as Stored, Timestamp};
-use promql::{Engine, Options, Outcome, Value};
+use model::text::histogram::Written;
+use model::{Clock, Histogram, Labels, Sample as Stored, Timestamp};
+use promql::{Engine, HistogramSeries, Options, Outcome, Value};
 use serde_json::value::to_raw_value;
 use store::{Look, Store};
 use telemetry::clock::RuntimeClock;
 
-use crate::answer::{Answer, Data, Metric, Point, Sample, Series, clock};
+use crate::answer::{Answer, Data, Distribution, Metric, Point, Sample, Series, clock};
 use crate::cli::QueryArgs;
 use crate::query::When;
 
@@ -40,6 +41,7 @@ pub(crate) fn ask(data_dir: &Path, arguments: &QueryArgs, when: &When) -> anyhow
     };
     let Outcome {
         value,
+        histograms,
         warnings,
         infos,
         statistics: _,
@@ -49,9 +51,11 @@ pub(crate) fn ask(data_dir: &Path, arguments: &QueryArgs, when: &When) -> anyhow
         .iter()
         .map(|what| format!("not seen: {what}"))
         .collect();
-    notes.extend(elsewhere(&look, &folder, &value, (first, last)));
+    if histograms.is_empty() {
+        notes.extend(elsewhere(&look, &folder, &value, (first, last)));
+    }
     Ok(Answer {
-        data: Some(to_raw_value(&data(value))?),
+        data: Some(to_raw_value(&data(value, histograms))?),
         error: None,
         warnings,
         infos,
@@ -126,16 +130,23 @@ fn moment(seconds: f64) -> Timestamp {
     Timestamp((seconds * 1000.0).round() as i64)
 }
 
-fn data(value: Value) -> Data {
+fn data(value: Value, histograms: Vec<HistogramSeries>) -> Data {
     match value {
         Value::Scalar { time, value } => Data::Scalar(point(time, value)),
         Value::String { time, text } => Data::String(Point(time.seconds(), text)),
         Value::Vector(points) => {
             let sample = |one: &promql::VectorPoint| Sample {
                 metric: metric(&one.labels),
-                value: point(one.time, one.value),
+                value: Some(point(one.time, one.value)),
+                histogram: None,
             };
-            Data::Vector(points.iter().map(sample).collect())
+            let histogram = |one: &HistogramSeries| Sample {
+                metric: metric(&one.labels),
+                value: None,
+                histogram: one.points.first().map(distribution),
+            };
+            let floats = points.iter().map(sample);
+            Data::Vector(floats.chain(histograms.iter().map(histogram)).collect())
         }
         Value::Matrix(all) => {
             let series = |one: &promql::MatrixSeries| Series {
@@ -145,10 +156,28 @@ fn data(value: Value) -> Data {
                     .iter()
                     .map(|Stored { time, value }| point(*time, *value))
                     .collect(),
+                histograms: Vec::new(),
             };
-            Data::Matrix(all.iter().map(series).collect())
+            let mut all: Vec<Series> = all.iter().map(series).collect();
+            for one in &histograms {
+                let (metric, histograms) =
+                    (metric(&one.labels), one.points.iter().map(distribution).collect());
+                match all.iter_mut().find(|series| series.metric == metric) {
+                    Some(series) => series.histograms = histograms,
+                    None => all.push(Series {
+                        metric,
+                        values: Vec::new(),
+                        histograms,
+                    }),
+                }
+            }
+            Data::Matrix(all)
         }
     }
+}
+
+fn distribution((time, histogram): &(Timestamp, Arc<Histogram>)) -> Distribution {
+    Distribution(time.seconds(), Written::from(&**histogram))
 }
 
 fn point(time: Timestamp, value: f64) -> Point {

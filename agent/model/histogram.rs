@@ -166,6 +166,12 @@ impl Histogram {
         size_of::<Self>() + side(&self.positive) + side(&self.negative) + self.bounds.len() * 8
     }
 
+    /// How much reading it costs: a sample for each of its buckets.
+    #[must_use]
+    pub fn samples(&self) -> usize {
+        (self.positive.counts.len() + self.negative.counts.len()).max(1)
+    }
+
     /// All that hold anything, from the lowest up: negative ones, the one around zero, positive ones.
     #[must_use]
     pub fn buckets(&self) -> Vec<Bucket> {

@@ -19,6 +19,17 @@ pub enum Value {
     Histogram(Arc<Histogram>),
 }
 
+impl Value {
+    /// How much reading it costs.
+    #[must_use]
+    pub fn samples(&self) -> usize {
+        match self {
+            Self::Float(_) => 1,
+            Self::Histogram(histogram) => histogram.samples(),
+        }
+    }
+}
+
 /// The NaN that says "this series has ended here"; its bits are Prometheus' and must survive every copy.
 pub const STALE: f64 = f64::from_bits(STALE_BITS);
 const STALE_BITS: u64 = 0x7ff0_0000_0000_0002;

@@ -82,7 +82,7 @@ impl std::error::Error for SelectError {}
 /// Reads what was kept. Results are sorted by labels.
 pub trait Select: Send + Sync {
     /// Series that match and have at least one sample in `range`; other samples are left out, and native histograms,
-    /// which only [`Select::mixed`] gives.
+    /// which only [`Select::mixed`] gives: a series that goes over to them ends there.
     /// For a series with a staleness of its own the range begins that much earlier, so that what still
     /// answers at its start is there.
     /// `samples_max` bounds what is read in all.
@@ -122,8 +122,8 @@ pub trait Select: Send + Sync {
         Ok(Box::new(self.selection(matchers, range, samples_max)?))
     }
 
-    /// Series that match and have at least one native histogram in `range`, with all that they have there. Each bucket
-    /// that holds something counts as a sample.
+    /// Series that match and have at least one native histogram in `range`, with all that they have there. Of
+    /// histograms each bucket counts as a sample.
     ///
     /// # Errors
     /// See [`SelectError`].
@@ -136,9 +136,12 @@ pub trait Select: Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Whether there may be any native histogram at all: mostly there is none, and nobody need look.
-    fn has_histograms(&self) -> bool {
-        false
+    /// Whether [`Select::mixed`] would give any. Mostly there is no native histogram at all, and this costs nothing.
+    ///
+    /// # Errors
+    /// See [`SelectError`].
+    fn has_histograms(&self, _matchers: &[Matcher], _range: TimeRange) -> Result<bool, SelectError> {
+        Ok(false)
     }
 
     /// Label sets only. No matchers is everything.

@@ -110,7 +110,7 @@ impl Engine {
         let bounds = Bounds::at(time);
         let parsed = self.parsed(expr, bounds)?;
         let steps = Steps::once(time);
-        self.outcome((expr, options, bounds), (began, steps), |query| {
+        self.outcome((expr, &parsed, options, bounds), (began, steps), |query| {
             let eval = Eval::new(query, steps);
             if parsed.returns() == Type::Matrix {
                 return matrix_at(eval, &parsed);
@@ -164,7 +164,7 @@ impl Engine {
             return Err(QueryError::Execution("step must be at least 1 ms".to_owned()));
         }
         let steps = Steps::between(start.0, end.0, model::time::millis(step));
-        self.outcome((expr, options, bounds), (began, steps), |query| {
+        self.outcome((expr, &parsed, options, bounds), (began, steps), |query| {
             if steps.count == 0 {
                 return Ok(Value::Matrix(Vec::new()));
             }
@@ -191,13 +191,19 @@ impl Engine {
 
     fn outcome(
         &self,
-        (expr, options, bounds): (&str, &Options, Bounds),
+        (expr, parsed, options, bounds): (&str, &Expr, &Options, Bounds),
         (began, steps): (Option<Instant>, Steps),
         run: impl FnOnce(&Query<'_>) -> Result<Value, QueryError>,
     ) -> Result<Outcome, QueryError> {
         let prepared = now(options);
-        let query = self.query(expr, options, bounds);
+        let mut query = self.query(expr, options, bounds);
+        query.gives_histograms = eval::gives_histograms(parsed);
         let mut value = run(&query)?;
+        let histograms = if query.gives_histograms {
+            Eval::new(&query, steps).native_histograms(parsed)?
+        } else {
+            Vec::new()
+        };
         let evaluated = now(options);
         if let Value::Matrix(all) = &mut value {
             all.sort_by(|one, two| one.labels.cmp(&two.labels));
@@ -221,6 +227,7 @@ impl Engine {
         let (warnings, infos) = notes.into_sentences();
         Ok(Outcome {
             value,
+            histograms,
             warnings,
             infos,
             statistics,

@@ -40,4 +40,4 @@ pub use lookup::selectors;
 pub use parse::{HEIGHT_MAX, NESTING_MAX, TEXT_BYTES_MAX, parse};
 pub use span::Span;
 pub use statistics::{Count, Statistics};
-pub use value::{MatrixSeries, Outcome, Value, VectorPoint};
+pub use value::{HistogramSeries, MatrixSeries, Outcome, Value, VectorPoint};

@@ -1,6 +1,8 @@
 //! Answers.
 
-use model::{Labels, Sample, Timestamp};
+use std::sync::Arc;
+
+use model::{Histogram, Labels, Sample, Timestamp};
 
 use crate::statistics::Statistics;
 
@@ -8,6 +10,9 @@ use crate::statistics::Statistics;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     pub value: Value,
+    /// Native histograms, where the expression is a selector and nothing more: of an instant vector one of each series.
+    /// Sorted by labels.
+    pub histograms: Vec<HistogramSeries>,
     /// Something is most likely wrong; each with its place in the expression, ` (line:column)`.
     pub warnings: Vec<String>,
     /// Something may be meant otherwise.
@@ -37,6 +42,12 @@ pub struct VectorPoint {
     pub labels: Labels,
     pub time: Timestamp,
     pub value: f64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct HistogramSeries {
+    pub labels: Labels,
+    pub points: Vec<(Timestamp, Arc<Histogram>)>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

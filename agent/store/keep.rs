@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use model::{
-    Column, Exemplar, Keep, KeepError, Labels, NoExemplar, SeriesDesc, SeriesRef, TargetDesc, TargetRef,
-    Timestamp,
+    Column, Exemplar, Histograms, Keep, KeepError, Labels, NoExemplar, SeriesDesc, SeriesRef, TargetDesc,
+    TargetRef, Timestamp,
 };
 
 use model::column::Kept;
@@ -65,6 +65,10 @@ impl Keep for Store {
         kept
     }
 
+    fn histograms(&self, column: Histograms) -> Kept {
+        self.keep_histograms(column)
+    }
+
     fn exemplar(&self, series: SeriesRef, exemplar: Exemplar) -> Result<(), NoExemplar> {
         let labels = || {
             let target = self.target_of(reference::target(series))?;
@@ -106,7 +110,7 @@ impl Store {
 
     /// Gives what was written to the log and the feed and counts it: under the target's lock, so that each has the
     /// target's rows in their order.
-    fn hand_on(&self, target: &Arc<Target>, written: Written) -> Kept {
+    pub(crate) fn hand_on(&self, target: &Arc<Target>, written: Written) -> Kept {
         let Written {
             kept,
             points,
@@ -114,6 +118,7 @@ impl Store {
             ended,
             row,
             said,
+            histograms,
         } = written;
         for row in settled.into_iter().chain(ended).chain(row) {
             self.feed(target, &row);
@@ -121,6 +126,9 @@ impl Store {
         }
         if let Some(said) = said {
             self.log(target, What::Said(said));
+        }
+        if let Some(row) = histograms {
+            self.log(target, What::Histograms(row));
         }
         self.accounts.took(&kept, &points);
         kept

@@ -93,15 +93,13 @@ impl Store {
         while total > self.config.memory_bytes_max {
             let with_blocks = sizes
                 .iter_mut()
-                .filter(|(_, target)| !target.state.lock().blocks.is_empty());
+                .filter(|(_, target)| target.state.lock().can_evict());
             let Some((bytes, target)) = with_blocks.max_by_key(|(bytes, _)| *bytes) else {
                 break;
             };
-            let Some(block) = target.state.lock().blocks.pop_front() else {
-                break;
-            };
-            *bytes = bytes.saturating_sub(block.bytes());
-            total = total.saturating_sub(block.bytes());
+            let freed = target.state.lock().evict();
+            *bytes = bytes.saturating_sub(freed);
+            total = total.saturating_sub(freed);
             self.accounts.evicted_blocks.inc();
         }
         self.accounts.memory_bytes.set(total as f64);

@@ -8,9 +8,10 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use model::{SeriesRef, TimeRange, Timestamp, is_stale};
+use model::{Histogram, SeriesRef, TimeRange, Timestamp, is_stale};
 
 use crate::block::{Block, Column};
+use crate::histograms::HistogramRow;
 use crate::row::{Row, Shaped};
 use crate::tail::Tail;
 use crate::target::Target;
@@ -23,6 +24,7 @@ pub(crate) struct View {
     pub(crate) staleness: Option<Duration>,
     pub(crate) blocks: Vec<Arc<Block>>,
     pub(crate) rows: Vec<Arc<Row>>,
+    pub(crate) histograms: Vec<Arc<HistogramRow>>,
     tail: Arc<Tail>,
 }
 
@@ -50,11 +52,23 @@ impl View {
                 .filter(|row| range.contains(row.time))
                 .cloned()
                 .collect(),
+            histograms: state
+                .histograms
+                .iter()
+                .filter(|row| range.contains(row.time))
+                .cloned()
+                .collect(),
         }
     }
 }
 
 impl View {
+    /// Native histograms of a series, oldest first.
+    pub(crate) fn histograms(&self, series: SeriesRef) -> impl Iterator<Item = (Timestamp, Histogram)> + '_ {
+        let own = move |row: &Arc<HistogramRow>| Some((row.time, row.get(series)?));
+        self.histograms.iter().filter_map(own)
+    }
+
     /// Samples of just this range, and nothing that is still to be decided.
     pub(crate) fn samples(target: &Target, range: TimeRange) -> Self {
         let mut view = Self::within(target, range);
@@ -185,6 +199,7 @@ impl<'a> Reader<'a> {
                     .is_some_and(|column| !inside(&column, self.view.range).is_empty())
             })
             || self.view.provisional(series).next().is_some()
+            || self.view.histograms(series).next().is_some()
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use blocks::Blocks;
@@ -38,6 +39,8 @@ pub struct Store {
     pub(crate) accounts: Accounts,
     pub(crate) exemplars: Ring,
     pub(crate) guard: Guard,
+    /// Whether there was ever a native histogram in memory.
+    pub(crate) any_histograms: AtomicBool,
     /// None where no history is kept.
     pub(crate) wal: Option<Wal>,
     /// None where nothing is kept but what is in memory, and its log.
@@ -163,6 +166,7 @@ impl Store {
             exemplars: Ring::new(config.exemplars_max(), registry),
             guard: Guard::new(config.budget_bytes, registry),
             config,
+            any_histograms: AtomicBool::new(false),
             wal: None,
             sealing,
             feed: OnceLock::new(),

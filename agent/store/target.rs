@@ -16,6 +16,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::block::Block;
 use crate::config::History;
 use crate::families::Family;
+use crate::histograms::HistogramRow;
 use crate::index::Index;
 use crate::parts::Parts;
 use crate::read::View;
@@ -74,7 +75,7 @@ impl Target {
 #[derive(Debug)]
 pub(crate) struct State {
     id: TargetRef,
-    history: History,
+    pub(crate) history: History,
     pub(crate) desc: TargetDesc,
     /// Somebody asked for this target in this process; otherwise it only comes from the log.
     pub(crate) registered: bool,
@@ -82,11 +83,13 @@ pub(crate) struct State {
     /// The store no longer has it under its name.
     pub(crate) forgotten: bool,
     /// A column came in this process.
-    heard: bool,
+    pub(crate) heard: bool,
     pub(crate) slots: Slots,
     /// In the order of their commits.
     pub(crate) rows: VecDeque<Arc<Row>>,
     pub(crate) blocks: VecDeque<Arc<Block>>,
+    /// In the order of their commits; none in most targets.
+    pub(crate) histograms: VecDeque<Arc<HistogramRow>>,
     /// Later than these; readers hold it by its `Arc`, so that a change while one does is a change of a copy.
     pub(crate) tail: Arc<Tail>,
     /// What was in the last whole round.
@@ -112,6 +115,7 @@ pub(crate) struct Written {
     pub(crate) row: Option<Arc<Row>>,
     /// Provisional points said now.
     pub(crate) said: Option<Arc<Row>>,
+    pub(crate) histograms: Option<Arc<HistogramRow>>,
 }
 
 /// What became of provisional points.
@@ -156,6 +160,7 @@ impl State {
             slots: Slots::default(),
             rows: VecDeque::new(),
             blocks: VecDeque::new(),
+            histograms: VecDeque::new(),
             tail: Arc::default(),
             live: None,
             last_whole: None,
@@ -287,7 +292,7 @@ impl State {
             settled,
             ended: ended.into_iter().collect(),
             row: Some(row),
-            said: None,
+            ..Written::default()
         }
     }
 
@@ -525,6 +530,9 @@ impl State {
         let blocks: HashSet<*const Block> = view.blocks.iter().map(Arc::as_ptr).collect();
         self.rows.retain(|row| !rows.contains(&Arc::as_ptr(row)));
         self.blocks.retain(|block| !blocks.contains(&Arc::as_ptr(block)));
+        let histograms: HashSet<*const HistogramRow> = view.histograms.iter().map(Arc::as_ptr).collect();
+        self.histograms
+            .retain(|row| !histograms.contains(&Arc::as_ptr(row)));
     }
 
     /// Puts a block in place of the oldest rows it was made of, unless they changed meanwhile.
@@ -577,10 +585,26 @@ impl State {
         }
     }
 
+    /// Whether there is more than the newest rows.
+    pub(crate) fn can_evict(&self) -> bool {
+        !self.blocks.is_empty() || self.histograms.len() >= BLOCK_ROWS
+    }
+
+    /// Lets go of the oldest block, or of as many rows of histograms where those are older; tells the bytes.
+    pub(crate) fn evict(&mut self) -> usize {
+        let (block, row) = (self.blocks.front(), self.histograms.front());
+        let is_block = row.is_none_or(|row| block.is_some_and(|block| block.first <= row.time));
+        if is_block || self.histograms.len() < BLOCK_ROWS {
+            return self.blocks.pop_front().map_or(0, |block| block.bytes());
+        }
+        self.histograms.drain(..BLOCK_ROWS).map(|row| row.bytes()).sum()
+    }
+
     /// Lets go of what ended before `cutoff`.
     pub(crate) fn expire(&mut self, cutoff: Timestamp) -> Points {
         self.blocks.retain(|block| block.last >= cutoff);
         self.rows.retain(|row| row.time >= cutoff);
+        self.histograms.retain(|row| row.time >= cutoff);
         self.parts.turn();
         let current = self.live.as_ref().map(|live| live.id);
         self.shapes
@@ -635,8 +659,9 @@ impl State {
     pub(crate) fn oldest(&self) -> Option<Timestamp> {
         let blocks = self.blocks.iter().map(|block| block.first);
         let rows = self.rows.iter().map(|row| row.time);
+        let histograms = self.histograms.iter().map(|row| row.time);
         match self.history {
-            History::Full => blocks.chain(rows).min(),
+            History::Full => blocks.chain(rows).chain(histograms).min(),
             History::None => self.slots.oldest(self.id),
         }
     }
@@ -649,7 +674,8 @@ impl State {
     /// Bytes that its samples take.
     pub(crate) fn bytes(&self) -> usize {
         let blocks: usize = self.blocks.iter().map(|block| block.bytes()).sum();
-        blocks + self.row_bytes() + self.shape_bytes() + self.tail.bytes()
+        let histograms: usize = self.histograms.iter().map(|row| row.bytes()).sum();
+        blocks + histograms + self.row_bytes() + self.shape_bytes() + self.tail.bytes()
     }
 
     fn row_bytes(&self) -> usize {

@@ -2,6 +2,7 @@
 
 pub mod duration;
 pub mod float;
+pub mod histogram;
 pub mod size;
 
 /// As Go's `strconv.Quote`, which PromQL prints.

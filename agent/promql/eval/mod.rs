@@ -11,6 +11,7 @@ mod info;
 mod key;
 mod matching;
 mod merge;
+mod native;
 mod notes;
 mod pinned;
 mod quantiles;
@@ -30,6 +31,7 @@ use model::Labels;
 pub(crate) use binary::{compares, computed};
 pub(crate) use grid::{Grid, Head, is_hole};
 pub(crate) use info::wanted as info_matchers;
+pub(crate) use native::gives_histograms;
 pub(crate) use query::{Found, Query};
 pub(crate) use steps::Steps;
 

@@ -31,6 +31,13 @@ impl Notes {
         self.infos.add("info", text, span, &what);
     }
 
+    /// What a selector has is not in the answer, wherever in the expression it stands.
+    pub(crate) fn pass_over(&mut self, selector: &str) {
+        self.infos.keep(format!(
+            "PromQL info: native histograms of {selector} are passed over; only a selector alone gives them"
+        ));
+    }
+
     /// Warnings, then infos.
     pub(crate) fn into_sentences(self) -> (Vec<String>, Vec<String>) {
         (self.warnings.sentences("warning"), self.infos.sentences("info"))
@@ -40,7 +47,10 @@ impl Notes {
 impl Kept {
     fn add(&mut self, kind: &str, text: &str, span: Span, what: &dyn Display) {
         let (line, column) = span.place(text);
-        let note = format!("PromQL {kind}: {what} ({line}:{column})");
+        self.keep(format!("PromQL {kind}: {what} ({line}:{column})"));
+    }
+
+    fn keep(&mut self, note: String) {
         if self.notes.contains(&note) {
             return;
         }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use model::selection::Scan;
-use model::{Matcher, Select, Selection, TimeRange};
+use model::{Matcher, Mixed, Select, Selection, TimeRange};
 
 use super::aggregate::Groups;
 use super::grid::Names;
@@ -28,6 +28,8 @@ pub(crate) struct Query<'q> {
     select: &'q dyn Select,
     /// What queries before have found out about labels.
     pub(crate) seen: &'q Found,
+    /// Whether histograms are the answer, and not passed over.
+    pub(crate) gives_histograms: bool,
     deadline: Option<Instant>,
     notes: RefCell<Notes>,
     /// Samples read, which stay until the end.
@@ -69,6 +71,7 @@ impl<'q> Query<'q> {
             bounds,
             select,
             seen,
+            gives_histograms: false,
             // A timeout beyond all clocks is none.
             deadline: Instant::now().checked_add(options.timeout),
             notes: RefCell::default(),
@@ -124,6 +127,21 @@ impl<'q> Query<'q> {
         Ok(scan)
     }
 
+    /// Series that have native histograms.
+    pub(crate) fn mixed(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<Mixed>, QueryError> {
+        let taken = self.read.get().saturating_add(self.held.get());
+        let left = self.options.samples_max.saturating_sub(taken);
+        let all = self.select.mixed(matchers, range, left)?;
+        let samples = all.iter().flat_map(|series| &series.samples);
+        self.hold(samples.map(|(_, value)| value.samples()).sum())?;
+        self.look()?;
+        Ok(all)
+    }
+
+    pub(crate) fn has_histograms(&self, matchers: &[Matcher], range: TimeRange) -> Result<bool, QueryError> {
+        Ok(self.select.has_histograms(matchers, range)?)
+    }
+
     /// Takes `cells` into account before they are made.
     pub(crate) fn hold(&self, cells: usize) -> Result<(), QueryError> {
         let held = self.held.get().saturating_add(cells);
@@ -174,6 +192,11 @@ impl<'q> Query<'q> {
 
     pub(crate) fn inform(&self, span: Span, what: impl Display) {
         self.notes.borrow_mut().inform(self.text, span, what);
+    }
+
+    /// Native histograms of a selector are there, and nothing is made of them.
+    pub(crate) fn pass_over(&self, selector: &str) {
+        self.notes.borrow_mut().pass_over(selector);
     }
 
     /// What is to be said, the samples seen by steps, and the most held at a time.

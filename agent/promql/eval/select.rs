@@ -176,6 +176,7 @@ impl<'q> Eval<'q> {
             return self.read_around(selector, before, behind).map(Found::Kept);
         }
         let range = self.seen_around(selector.when, before, behind);
+        self.passes_over(selector, range)?;
         let scan = self.query.scan(&selector.all_matchers(), range)?;
         let candidates = scan.candidates().clone();
         Ok(Found::Passing(RefCell::new(scan), candidates))
@@ -222,10 +223,11 @@ impl<'q> Eval<'q> {
     /// behind each step.
     fn read_around(self, selector: &Selector, before: i64, behind: i64) -> Result<Rc<Selection>, QueryError> {
         let range = self.seen_around(selector.when, before, behind);
+        self.passes_over(selector, range)?;
         self.query.load(selector.all_matchers(), range)
     }
 
-    fn seen_around(self, when: When, before: i64, behind: i64) -> TimeRange {
+    pub(super) fn seen_around(self, when: When, before: i64, behind: i64) -> TimeRange {
         let looks = self.steps.looks(when, self.query);
         TimeRange {
             after: Timestamp(looks.start.saturating_sub(before)),
@@ -277,7 +279,7 @@ impl Cursor {
         self.passed
     }
 
-    fn newest(&mut self, times: &[Timestamp], look: i64) -> Option<usize> {
+    pub(super) fn newest(&mut self, times: &[Timestamp], look: i64) -> Option<usize> {
         self.passed(times, look).checked_sub(1)
     }
 }

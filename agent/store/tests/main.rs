@@ -13,6 +13,7 @@ mod feeding;
 mod forgetting;
 mod full;
 mod harness;
+mod histograms;
 mod killing;
 mod letting_go;
 mod looking;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use model::Timestamp;
 use parking_lot::{Condvar, Mutex};
 
+use crate::histograms::HistogramRow;
 use crate::row::Row;
 use crate::target::Target;
 
@@ -29,6 +30,7 @@ pub(crate) enum What {
     Row(Arc<Row>),
     /// Provisional points.
     Said(Arc<Row>),
+    Histograms(Arc<HistogramRow>),
     Retired,
 }
 
@@ -42,11 +44,21 @@ pub(crate) struct Cutoff {
 }
 
 impl Entry {
-    /// Samples in it; at least one, so that every entry counts.
+    /// Samples in it, and of histograms what takes as much memory; at least one, so that every entry counts.
     pub(crate) fn weight(&self) -> usize {
         match &self.what {
             What::Row(row) | What::Said(row) => row.values.len().max(1),
+            What::Histograms(row) => (row.bytes() / 8).max(1),
             What::Retired => 1,
+        }
+    }
+
+    /// None where it has no samples.
+    pub(crate) fn time(&self) -> Option<Timestamp> {
+        match &self.what {
+            What::Row(row) | What::Said(row) => Some(row.time),
+            What::Histograms(row) => Some(row.time),
+            What::Retired => None,
         }
     }
 }

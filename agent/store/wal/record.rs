@@ -9,6 +9,7 @@ use std::io::{self, Read};
 use model::{Labels, LabelsBuilder, Metadata, SeriesRef, Timestamp};
 
 use crate::families::{kind_code, kind_of};
+use crate::histograms::Packed;
 
 pub(crate) const MAGIC: &[u8; 8] = b"SKOPSWAL";
 /// Format 1 had no provisional points, and before format 3 there was no checksum of the header; both are read as well.
@@ -56,6 +57,11 @@ pub(crate) enum Record {
         shape: u64,
         time: Timestamp,
         values: Vec<f64>,
+    },
+    Histograms {
+        shape: u64,
+        time: Timestamp,
+        packed: Packed,
     },
 }
 
@@ -188,6 +194,14 @@ pub(crate) fn said(out: &mut Vec<u8>, shape: u64, time: Timestamp, values: &[f64
         .u64(time.0.cast_unsigned())
         .values(values)
         .end();
+}
+
+pub(crate) fn histograms(out: &mut Vec<u8>, shape: u64, time: Timestamp, packed: &Packed) {
+    let mut writing = Writing::new(out, 8);
+    writing.u64(shape).u64(time.0.cast_unsigned());
+    writing.u32(u32::try_from(packed.len()).unwrap_or(u32::MAX));
+    writing.out.extend_from_slice(packed.bytes());
+    writing.end();
 }
 
 /// Why reading stops.
@@ -394,6 +408,15 @@ fn parse(body: &[u8]) -> Option<Option<Record>> {
             time: Timestamp(parse.u64()?.cast_signed()),
             values: parse.words(f64::from_bits)?,
         },
+        8 => {
+            let (shape, time) = (parse.u64()?, Timestamp(parse.u64()?.cast_signed()));
+            let count = parse.u32()? as usize;
+            Record::Histograms {
+                shape,
+                time,
+                packed: Packed::read(parse.0, count)?,
+            }
+        }
         _ => return Some(None),
     }))
 }
@@ -401,7 +424,21 @@ fn parse(body: &[u8]) -> Option<Option<Record>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::{Kind, STALE};
+    use model::{Histogram, Kind, STALE};
+
+    fn packed() -> Packed {
+        let one = Histogram {
+            count: 3.0,
+            sum: 0.5,
+            integers: true,
+            ..Histogram::default()
+        };
+        let other = Histogram {
+            count: 0.25,
+            ..Histogram::default()
+        };
+        Packed::of([&one, &other].into_iter())
+    }
 
     fn segment() -> Vec<u8> {
         let mut out = header().to_vec();
@@ -423,6 +460,7 @@ mod tests {
         row(&mut out, 4, Some(4), Timestamp(-5), &[STALE, f64::NAN]);
         retired(&mut out, 3);
         said(&mut out, 4, Timestamp(7), &[1.5, STALE]);
+        histograms(&mut out, 4, Timestamp(8), &packed());
         out
     }
 
@@ -443,13 +481,16 @@ mod tests {
     fn records_come_back_as_they_were_written() {
         let bytes = segment();
         let (records, end, good) = read(&bytes);
-        assert_eq!((records.len(), end, good), (7, End::Whole, bytes.len() as u64));
+        assert_eq!((records.len(), end, good), (8, End::Whole, bytes.len() as u64));
         let Some(Record::Row { values, time, .. }) = records.get(4) else {
             panic!("{records:?}")
         };
         assert!(model::is_stale(values[0]) && values[1].is_nan() && *time == Timestamp(-5));
         assert!(
             matches!(&records[6], Record::Said { shape: 4, time: Timestamp(7), values } if model::is_stale(values[1]))
+        );
+        assert!(
+            matches!(&records[7], Record::Histograms { time: Timestamp(8), packed: read, .. } if *read == packed())
         );
         assert!(matches!(&records[2], Record::Series { labels, .. } if labels.value("é") == "ü\n"));
     }
@@ -460,7 +501,7 @@ mod tests {
             let mut bytes = segment();
             bytes[MAGIC.len()] = format;
             bytes.drain(BARE_BYTES..HEADER_BYTES);
-            assert_eq!(read(&bytes).0.len(), 7);
+            assert_eq!(read(&bytes).0.len(), 8);
         }
     }
 
@@ -489,7 +530,7 @@ mod tests {
             broken[at] ^= 0x10;
             let (records, end, good) = read(&broken);
             assert!(matches!(end, End::Broken(_) | End::Torn), "at {at}");
-            assert!(records.len() < 7 && good as usize <= at, "at {at}");
+            assert!(records.len() < 8 && good as usize <= at, "at {at}");
         }
     }
 

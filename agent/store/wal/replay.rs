@@ -8,6 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use model::{Column, Labels, Metadata, Round, SeriesDesc, SeriesRef, TargetDesc, Timestamp};
@@ -16,6 +17,7 @@ use super::disk::Disk;
 use super::record::{End, HeaderError, Reading, Record};
 use super::segment::Closed;
 use super::{Found, find};
+use crate::histograms::Packed;
 use crate::store::{OpenError, Store};
 use crate::target::Target;
 
@@ -242,6 +244,7 @@ impl Segment<'_> {
                 values,
             } => self.row(shape, live, time, &values),
             Record::Said { shape, time, values } => self.said(shape, time, &values),
+            Record::Histograms { shape, time, packed } => self.histograms(shape, time, &packed),
             Record::Retired { target } => {
                 if let Some(target) = self.known.target(self.store, target) {
                     target.state.lock().restore_retired();
@@ -288,6 +291,29 @@ impl Segment<'_> {
     fn said(&mut self, shape: u64, time: Timestamp, values: &[f64]) {
         if let Some((target, column)) = self.column(shape, time, Round::Provisional, values) {
             target.state.lock().commit_provisional(column);
+        }
+    }
+
+    fn histograms(&mut self, shape: u64, time: Timestamp, packed: &Packed) {
+        self.newest = self.newest.max(time);
+        if time < self.cutoff {
+            return;
+        }
+        let accounts = &self.store.accounts.wal;
+        let Some(placed) = self.known.place(self.store, shape) else {
+            accounts.refused.inc_by(packed.len() as u64);
+            return;
+        };
+        let pairs = placed.series.iter().zip(packed.iter());
+        let taken: Vec<_> = pairs
+            .filter_map(|(series, histogram)| (*series).zip(histogram))
+            .collect();
+        let refused = (packed.len() - taken.len()).saturating_sub(placed.forgotten);
+        accounts.refused.inc_by(refused as u64);
+        let kept = placed.target.state.lock().restore_histograms(time, taken);
+        accounts.restored.inc_by(kept as u64);
+        if kept > 0 {
+            self.store.any_histograms.store(true, Ordering::Relaxed);
         }
     }
 

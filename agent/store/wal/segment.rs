@@ -12,6 +12,7 @@ use super::disk::{Append, Disk};
 use super::queue::{Cutoff, Entry, What};
 use super::record;
 use crate::families::Family;
+use crate::histograms::HistogramRow;
 use crate::index::Index;
 use crate::row::{Row, Shape};
 use crate::target::{LOOKUP, Target};
@@ -106,6 +107,7 @@ impl Segment {
         self.last = number;
         let row = match &entry.what {
             What::Row(row) | What::Said(row) => row,
+            What::Histograms(row) => return self.write_histograms(&entry.target, row, index),
             What::Retired => {
                 self.define_target(&entry.target);
                 record::retired(&mut self.buffer, entry.target.id.0);
@@ -137,6 +139,25 @@ impl Segment {
             let live = row.live.as_ref().map(|live| live.id);
             record::row(&mut self.buffer, shape.id, live, *time, values);
         }
+        self.flush_when_full()?;
+        Ok(true)
+    }
+
+    fn write_histograms(
+        &mut self,
+        target: &Target,
+        row: &HistogramRow,
+        index: &RwLock<Index>,
+    ) -> io::Result<bool> {
+        let before = self.bytes();
+        if row.bytes() > record::RECORD_BYTES_MAX - 64 {
+            return Ok(false);
+        }
+        self.define_shape(target, &row.shape, index)?;
+        self.defined_bytes += self.bytes() - before;
+        self.first.get_or_insert(row.time);
+        self.newest = self.newest.max(row.time);
+        record::histograms(&mut self.buffer, row.shape.id, row.time, &row.packed);
         self.flush_when_full()?;
         Ok(true)
     }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use parking_lot::RwLock;
 
 use super::disk::Disk;
-use super::queue::{Cutoff, Entry, Queue, VALUES_MAX, What, Work};
+use super::queue::{Cutoff, Entry, Queue, VALUES_MAX, Work};
 use super::segment::{Closed, Left, Segment};
 use crate::accounts::WalAccounts;
 use crate::index::Index;
@@ -227,11 +227,9 @@ impl Writer {
         // Definitions are said again in each segment; they must not be most of it.
         let most = self.settings.bytes_max / 4;
         let long = open.bytes() >= SEGMENT_BYTES.max(open.defined_bytes.saturating_mul(4)).min(most);
-        let (What::Row(row) | What::Said(row)) = &entry.what else {
-            return long;
-        };
+        let Some(time) = entry.time() else { return long };
         // Not from its oldest row: one source that is late would end a segment with each of its rounds.
-        let spans = |first| first < row.time && row.time.since(first) > self.settings.span;
+        let spans = |first| first < time && time.since(first) > self.settings.span;
         long || open.first.is_some_and(spans)
     }
 

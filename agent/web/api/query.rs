@@ -1,12 +1,18 @@
 //! `/api/v1/query`, `/query_range`, `/format_query`, `/parse_query`: questions in PromQL.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
-use promql::{Count, Engine, MatrixSeries, Options, Outcome, QueryError, Stop, Type, Value, VectorPoint};
+use model::text::histogram::Written;
+use model::{Histogram, Labels, Sample, Timestamp};
+use promql::{
+    Count, Engine, HistogramSeries, MatrixSeries, Options, Outcome, QueryError, Stop, Type, Value,
+    VectorPoint,
+};
 
 use super::answer::{Failure, Remarks, Wrong, bad_data, bad_parameter, json, success, truncate};
 use super::param;
@@ -16,6 +22,9 @@ use crate::Rooms;
 use crate::desk::Desk;
 use crate::form::Form;
 use crate::json::{labels, list, point, seconds, string};
+
+/// Native histograms of one series.
+type HistogramPoints = Vec<(Timestamp, Arc<Histogram>)>;
 
 /// More steps than a screen has pixels help nobody.
 const STEPS_MAX: f64 = 11_000.0;
@@ -141,6 +150,7 @@ fn options(form: &Form, engine: &Engine, desk: &Desk) -> Result<(Options, Leash)
 fn written(outcome: Outcome, waited: Duration, limit: usize) -> Response {
     let Outcome {
         value,
+        histograms,
         warnings,
         infos,
         statistics,
@@ -164,13 +174,18 @@ fn written(outcome: Outcome, waited: Duration, limit: usize) -> Response {
             text.push_str(&tail(&stats, &remarks));
             text.into()
         }
-        Value::Vector(mut points) => {
-            truncate(&mut points, limit, &mut remarks);
-            list(head("vector"), points, vector_point, tail(&stats, &remarks))
+        Value::Vector(points) => {
+            let floats = points.into_iter().map(Element::Float);
+            let mut all: Vec<Element> = floats
+                .chain(histograms.into_iter().map(Element::Histogram))
+                .collect();
+            truncate(&mut all, limit, &mut remarks);
+            list(head("vector"), all, vector_element, tail(&stats, &remarks))
         }
-        Value::Matrix(mut series) => {
-            truncate(&mut series, limit, &mut remarks);
-            list(head("matrix"), series, matrix_series, tail(&stats, &remarks))
+        Value::Matrix(series) => {
+            let mut all = together(series, histograms);
+            truncate(&mut all, limit, &mut remarks);
+            list(head("matrix"), all, matrix_series, tail(&stats, &remarks))
         }
     };
     json(body)
@@ -184,25 +199,84 @@ fn tail(stats: &str, remarks: &Remarks) -> String {
     format!("]{stats}}}{}", remarks.tail())
 }
 
-fn vector_point(text: &mut String, element: &VectorPoint) {
+/// One series of an instant vector.
+enum Element {
+    Float(VectorPoint),
+    Histogram(HistogramSeries),
+}
+
+fn vector_element(text: &mut String, element: &Element) {
     text.push_str("{\"metric\":");
-    labels(text, &element.labels);
-    text.push_str(",\"value\":");
-    point(text, element.time, element.value);
+    match element {
+        Element::Float(found) => {
+            labels(text, &found.labels);
+            text.push_str(",\"value\":");
+            point(text, found.time, found.value);
+        }
+        Element::Histogram(found) => {
+            labels(text, &found.labels);
+            text.push_str(",\"histogram\":");
+            match found.points.first() {
+                Some((time, one)) => histogram(text, *time, one),
+                None => text.push_str("null"),
+            }
+        }
+    }
     text.push('}');
 }
 
-fn matrix_series(text: &mut String, series: &MatrixSeries) {
+/// Floats and native histograms of each series; both are sorted by labels.
+fn together(
+    floats: Vec<MatrixSeries>,
+    histograms: Vec<HistogramSeries>,
+) -> Vec<(MatrixSeries, HistogramPoints)> {
+    if histograms.is_empty() {
+        return floats.into_iter().map(|series| (series, Vec::new())).collect();
+    }
+    let mut all: BTreeMap<Labels, (Vec<Sample>, HistogramPoints)> = BTreeMap::new();
+    for series in floats {
+        all.entry(series.labels).or_default().0 = series.points;
+    }
+    for series in histograms {
+        all.entry(series.labels).or_default().1 = series.points;
+    }
+    let series = |(labels, (points, histograms))| (MatrixSeries { labels, points }, histograms);
+    all.into_iter().map(series).collect()
+}
+
+fn matrix_series(text: &mut String, (series, histograms): &(MatrixSeries, HistogramPoints)) {
     text.push_str("{\"metric\":");
     labels(text, &series.labels);
-    text.push_str(",\"values\":[");
-    for (nth, sample) in series.points.iter().enumerate() {
-        if nth > 0 {
-            text.push(',');
+    if !series.points.is_empty() || histograms.is_empty() {
+        text.push_str(",\"values\":[");
+        for (nth, sample) in series.points.iter().enumerate() {
+            if nth > 0 {
+                text.push(',');
+            }
+            point(text, sample.time, sample.value);
         }
-        point(text, sample.time, sample.value);
+        text.push(']');
     }
-    text.push_str("]}");
+    if !histograms.is_empty() {
+        text.push_str(",\"histograms\":[");
+        for (nth, (time, one)) in histograms.iter().enumerate() {
+            if nth > 0 {
+                text.push(',');
+            }
+            histogram(text, *time, one);
+        }
+        text.push(']');
+    }
+    text.push('}');
+}
+
+fn histogram(text: &mut String, at: Timestamp, histogram: &Histogram) {
+    text.push('[');
+    seconds(text, at);
+    text.push(',');
+    // Numbers as texts and nothing else: it can be written.
+    text.push_str(&serde_json::to_string(&Written::from(histogram)).unwrap_or_default());
+    text.push(']');
 }
 
 impl From<QueryError> for Failure {

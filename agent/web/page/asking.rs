@@ -1,7 +1,7 @@
 //! Questions of the pages to the engine; the one place that knows it.
 
 use model::{Labels, Timestamp};
-use promql::{MatrixSeries, QueryError, Value, VectorPoint};
+use promql::{HistogramSeries, MatrixSeries, QueryError, Value, VectorPoint};
 
 use super::visit::Visit;
 
@@ -15,6 +15,8 @@ pub(super) enum Answer {
 
 pub(super) struct Asked {
     pub(super) answer: Answer,
+    /// Native histograms beside it.
+    pub(super) histograms: Vec<HistogramSeries>,
     /// What the engine wants to have said.
     pub(super) remarks: Vec<String>,
 }
@@ -36,6 +38,7 @@ pub(super) fn instant(visit: &Visit, expr: &str, at: Timestamp) -> Result<Asked,
     };
     Ok(Asked {
         answer,
+        histograms: outcome.histograms,
         remarks: outcome.warnings.into_iter().chain(outcome.infos).collect(),
     })
 }

@@ -3,8 +3,9 @@
 use maud::{Markup, html};
 use model::Labels;
 use model::text;
+use model::text::histogram::Written;
 use model::view::Health;
-use promql::VectorPoint;
+use promql::{HistogramSeries, VectorPoint};
 
 use super::asking::{self, Answer, Wrong};
 use super::frame::{Place, Sheet, empty, section};
@@ -48,7 +49,7 @@ pub(super) fn view(visit: &Visit) -> Sheet {
         @match &answer {
             None => (examples()),
             Some(Err(_)) => {},
-            Some(Ok(asked)) => (shown(visit, &range, expr, &asked.answer)),
+            Some(Ok(asked)) => (shown(visit, &range, expr, asked)),
         }
     };
     Sheet {
@@ -68,15 +69,17 @@ fn sentence(answer: Option<&Asked>) -> (Health, String) {
         }
         Some(Err(_)) => (Health::Pending, "There is no answer".to_owned()),
         Some(Ok(asked)) => match &asked.answer {
-            Answer::Points(points) if points.is_empty() => (
-                Health::Unknown,
-                "Nothing answers: no series matches now".to_owned(),
-            ),
-            Answer::Points(points) if points.len() == 1 => (Health::Good, "1 series answers".to_owned()),
-            Answer::Points(points) => (
-                Health::Good,
-                format!("{} series answer", text::count(points.len() as u64)),
-            ),
+            Answer::Points(points) => match points.len() + asked.histograms.len() {
+                0 => (
+                    Health::Unknown,
+                    "Nothing answers: no series matches now".to_owned(),
+                ),
+                1 => (Health::Good, "1 series answers".to_owned()),
+                many => (
+                    Health::Good,
+                    format!("{} series answer", text::count(many as u64)),
+                ),
+            },
             Answer::Scalar(value) => (Health::Good, format!("The answer is {}", words::plain(*value))),
             Answer::Text(_) => (Health::Good, "The answer is a text".to_owned()),
             Answer::Lines(lines) => (
@@ -154,7 +157,8 @@ fn examples() -> Markup {
     section("examples", "To begin with", &html! {}, &html! {}, &body)
 }
 
-fn shown(visit: &Visit, range: &Range, expr: &str, answer: &Answer) -> Markup {
+fn shown(visit: &Visit, range: &Range, expr: &str, asked: &asking::Asked) -> Markup {
+    let answer = &asked.answer;
     let graph = serde_json::json!({
         "title": "", "kind": "plain", "many": true,
         "lines": [{ "label": "", "expr": expr }],
@@ -175,11 +179,51 @@ fn shown(visit: &Visit, range: &Range, expr: &str, answer: &Answer) -> Markup {
     };
     html! {
         (section("graph", "Over time", &html! {}, &html! {}, &graph))
-        (section("table", "Values", &html! { "at " (visit.wall.second(range.to)) }, &html! {}, &values(visit, answer)))
+        (section("table", "Values", &html! { "at " (visit.wall.second(range.to)) }, &html! {}, &values(visit, asked)))
     }
 }
 
-fn values(visit: &Visit, answer: &Answer) -> Markup {
+fn values(visit: &Visit, asked: &asking::Asked) -> Markup {
+    if asked.histograms.is_empty() {
+        return floats(visit, &asked.answer);
+    }
+    let alone = match &asked.answer {
+        Answer::Points(points) => points.is_empty(),
+        Answer::Lines(lines) => lines.is_empty(),
+        Answer::Scalar(_) | Answer::Text(_) => false,
+    };
+    html! {
+        @if !alone { (floats(visit, &asked.answer)) }
+        (histograms(visit, &asked.histograms))
+    }
+}
+
+/// The newest of each series.
+fn histograms(visit: &Visit, all: &[HistogramSeries]) -> Markup {
+    html! {
+        div.panel.cut {
+            table.cards.answers {
+                caption.unseen { "Native histograms" }
+                thead { tr { th scope="col" { "Series" } th scope="col" { "Native histogram" } } }
+                tbody {
+                    @for one in all.iter().take(ROWS_MAX) {
+                        tr data-row {
+                            th.wide.break scope="row" { (series(&one.labels)) }
+                            td.wide.break data-label="Native histogram" {
+                                @if let Some((time, histogram)) = one.points.last() {
+                                    code { (Written::from(&**histogram).to_string()) }
+                                    " " span.dim { (visit.wall.milli(*time)) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn floats(visit: &Visit, answer: &Answer) -> Markup {
     match answer {
         Answer::Scalar(value) => html! { p.panel.empty { b { (text::float::api(*value)) } } },
         Answer::Text(text) => html! { pre.panel.pad { (text) } },

@@ -1,10 +1,13 @@
 //! A store of a few series, held in memory, with families and pages.
 
+use std::sync::Arc;
+
+use model::histogram::{Buckets, Span};
 use model::labels::METRIC_NAME;
 use model::select::Last;
 use model::{
-    Exemplar, Exemplars, Kind, Labels, Matcher, Metadata, Sample, Select, SelectError, Series, TimeRange,
-    Timestamp,
+    Exemplar, Exemplars, Histogram, Kind, Labels, Matcher, Metadata, Mixed, Sample, Select, SelectError,
+    Series, TimeRange, Timestamp, Value,
 };
 use promql::script;
 
@@ -15,9 +18,35 @@ pub(super) struct Memory {
     samples: script::Memory,
     metadata: Vec<Metadata>,
     last: Vec<Last>,
+    mixed: Vec<Mixed>,
 }
 
 impl Memory {
+    /// Native histograms a second apart, the last of them at `end`: each of two durations more.
+    pub(super) fn histograms(mut self, labels: &[(&str, &str)], end: Timestamp, count: u32) -> Self {
+        let one = |nth: u32| Histogram {
+            count: f64::from(nth) * 2.0,
+            sum: f64::from(nth) * 0.9,
+            zero_threshold: 0.001,
+            zero_count: f64::from(nth),
+            positive: Buckets {
+                spans: vec![Span { offset: 0, length: 1 }],
+                counts: vec![f64::from(nth)],
+            },
+            ..Histogram::default()
+        };
+        let sample = |nth: u32| {
+            let time = Timestamp(end.0 - 1000 * i64::from(count - nth));
+            (time, Value::Histogram(Arc::new(one(nth))))
+        };
+        self.mixed.push(Mixed {
+            labels: Labels::from_pairs(labels.iter().copied()),
+            samples: (1..=count).map(sample).collect(),
+            staleness: None,
+        });
+        self
+    }
+
     /// Values a second apart, the last of them at `end`.
     pub(super) fn series(self, labels: &[(&str, &str)], end: Timestamp, values: &[f64]) -> Self {
         let first = end.0 - 1000 * (values.len() as i64 - 1);
@@ -101,6 +130,25 @@ impl Select for Memory {
         self.samples.select(matchers, range, samples_max)
     }
 
+    fn mixed(&self, matchers: &[Matcher], range: TimeRange, _: usize) -> Result<Vec<Mixed>, SelectError> {
+        let fits = |labels: &Labels| matchers.iter().all(|one| *one.value == *labels.value(&one.name));
+        let mut all: Vec<Mixed> = self
+            .mixed
+            .iter()
+            .filter(|one| fits(&one.labels))
+            .cloned()
+            .collect();
+        for one in &mut all {
+            one.samples.retain(|(time, _)| range.contains(*time));
+        }
+        all.retain(|one| !one.samples.is_empty());
+        Ok(all)
+    }
+
+    fn has_histograms(&self, matchers: &[Matcher], range: TimeRange) -> Result<bool, SelectError> {
+        self.mixed(matchers, range, usize::MAX).map(|all| !all.is_empty())
+    }
+
     fn labels(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<Labels>, SelectError> {
         self.samples.labels(matchers, range)
     }
@@ -138,6 +186,7 @@ pub(super) fn estate(now: Timestamp) -> Memory {
         .series(&cpu("user"), now, &[10.0, 10.5, 11.0])
         .series(&cpu("idle"), now, &[100.0, 101.0, 102.0])
         .series(&odd, now, &[f64::INFINITY, 0.25, 1e-7])
+        .histograms(&named("shop_duration_seconds", &shop), now, 3)
         .family("node_cpu_seconds_total", Kind::Counter, help)
         .family(
             "shop_latency",
