@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use model::outside::{Client, ClientError, Identity, Method, Request, Response, Role};
 use model::presence::NODE;
-use model::{Clock, Labels, Select, SelectError, Series, TimeRange, Timestamp};
+use model::select::Mixed;
+use model::{Clock, Labels, Select, SelectError, Series, TimeRange, Timestamp, Value};
 
 use crate::receive::{Counts, Families, Protocol, Receiver, Said};
 use crate::wire::decode::one;
 use crate::wire::encode::{SampleField, put_bytes, put_number, put_varint, tag, type_number};
+use crate::wire::encode_histogram::put_histogram;
 use crate::wire::encode_template::Symbols;
 
 const MAGIC: &[u8; 8] = b"SKOPHEAD";
@@ -40,6 +42,8 @@ impl Limits {
 const SLICE_MILLIS_MIN: i64 = 1_000;
 const BLOCK_SERIES_MAX: usize = 5_000;
 const BLOCK_SAMPLES_MAX: usize = 50_000;
+/// A histogram may be long, and a block is a request: 32 MiB by default.
+const BLOCK_BYTES_MAX: usize = 8 << 20;
 
 const SLICE_MILLIS_FIRST: i64 = 60_000;
 const SLICE_MILLIS_MAX: i64 = 3_600_000;
@@ -131,11 +135,15 @@ impl Slice {
             } else {
                 limits
             };
-            let found = match select.select(&[], range, limits.samples) {
+            let mixed = select.mixed(&[], range, limits.samples);
+            let found = mixed.and_then(|mixed| Ok((select.select(&[], range, limits.samples)?, mixed)));
+            let found = match found {
                 Err(SelectError::TooMany { .. }) => None,
                 found => Some(found?),
             };
-            let write = |found: Vec<Series>| Self::write(&found, &range, &families, &ends, limits.bytes);
+            let write = |(found, mixed): (Vec<Series>, Vec<Mixed>)| {
+                Self::write((&found, &mixed), &range, &families, &ends, limits.bytes)
+            };
             if let Some(body) = found.and_then(write) {
                 return Ok(body);
             }
@@ -145,7 +153,7 @@ impl Slice {
 
     /// None when it would be too long.
     fn write(
-        found: &[Series],
+        (found, mixed): (&[Series], &[Mixed]),
         range: &TimeRange,
         families: &Families,
         ends: impl Fn(&Labels) -> Timestamp,
@@ -164,14 +172,26 @@ impl Slice {
         slice.body.extend(MAGIC);
         slice.body.extend(FORMAT.to_le_bytes());
         slice.body.extend(range.until.0.to_le_bytes());
-        for series in found {
-            slice.add(
-                series,
-                range,
-                &families.of(series.labels.name()),
-                ends(&series.labels),
-            );
-            if slice.series >= BLOCK_SERIES_MAX || slice.samples >= BLOCK_SAMPLES_MAX {
+        let floats = found
+            .iter()
+            // What is said of those among the floats is said with the histograms, too.
+            .filter(|series| {
+                mixed
+                    .binary_search_by(|one| one.labels.cmp(&series.labels))
+                    .is_err()
+            })
+            .map(|series| {
+                let values = series.values.iter().copied().map(Value::Float);
+                let samples = series.times.iter().copied().zip(values);
+                (&series.labels, samples.collect::<Vec<_>>())
+            });
+        let mixed = mixed.iter().map(|one| (&one.labels, one.samples.clone()));
+        for (labels, samples) in floats.chain(mixed) {
+            slice.add(labels, &samples, range, &families.of(labels.name()), ends(labels));
+            if slice.series >= BLOCK_SERIES_MAX
+                || slice.samples >= BLOCK_SAMPLES_MAX
+                || slice.messages.len() >= BLOCK_BYTES_MAX
+            {
                 slice.close();
             }
             if slice.body.len() > bytes_max {
@@ -182,22 +202,31 @@ impl Slice {
         (slice.body.len() <= bytes_max).then_some(slice.body)
     }
 
-    fn add(&mut self, series: &Series, range: &TimeRange, said: &Said<'_>, end: Timestamp) {
+    fn add(
+        &mut self,
+        labels: &Labels,
+        samples: &[(Timestamp, Value)],
+        range: &TimeRange,
+        said: &Said<'_>,
+        end: Timestamp,
+    ) {
         self.message.clear();
         self.refs.clear();
         let before = self.samples;
-        for (time, value) in series.times.iter().zip(series.values.iter()) {
-            // A series with a staleness of its own begins earlier than was asked.
-            if range.contains(*time) && *time < end {
-                SampleField::at(*time).put(&mut self.message, *value);
-                self.samples += 1;
+        // A series with a staleness of its own begins earlier than was asked.
+        let asked = |(time, _): &&(Timestamp, Value)| range.contains(*time) && *time < end;
+        for (time, value) in samples.iter().filter(asked) {
+            match value {
+                Value::Float(value) => SampleField::at(*time).put(&mut self.message, *value),
+                Value::Histogram(histogram) => put_histogram(&mut self.message, *time, histogram),
             }
+            self.samples += 1;
         }
         if self.samples == before {
             return;
         }
         self.series += 1;
-        for (name, value) in series.labels.iter() {
+        for (name, value) in labels.iter() {
             for text in [name, value] {
                 put_varint(&mut self.refs, u64::from(self.symbols.of(text.as_bytes())));
             }

@@ -263,8 +263,9 @@ impl Intake<'_> {
                     symbols_read = true;
                 }
                 series.refs(&mut room.refs)?;
-                let readable = room.symbols.labels(request, &room.refs, &mut labels);
-                self.complain(readable.map(|()| labels.as_slice()), why);
+                // It has a way, so that its labels were found good before.
+                _ = room.symbols.labels(request, &room.refs, &mut labels);
+                self.counts.complaint = Some(format!("{}: {why}", name_of(&labels)));
             }
         }
         Ok(walk)
@@ -329,8 +330,9 @@ impl Intake<'_> {
                 && let Some(why) = self.histograms(way, series.each_histogram(), samples_max, room)?
                 && self.counts.complaint.is_none()
             {
-                let readable = series.labels(&mut labels)?;
-                self.complain(readable.map(|()| labels.as_slice()), why);
+                // It has a way, so that its labels were found good before.
+                _ = series.labels(&mut labels)?;
+                self.counts.complaint = Some(format!("{}: {why}", name_of(&labels)));
             }
         }
         Ok(())
@@ -443,9 +445,7 @@ impl Intake<'_> {
     ) -> Option<Way> {
         self.counts.resolved += 1;
         if let Err(why) = good {
-            let name = labels.iter().find(|(name, _)| *name == "__name__");
-            let name = name.map_or("a series", |(_, value)| value);
-            self.refuse(why.reason(), samples, || format!("{name}: {why}"));
+            self.refuse(why.reason(), samples, || format!("{}: {why}", name_of(labels)));
             return None;
         }
         let key = key(labels, &mut room.key);
@@ -653,6 +653,12 @@ fn symbols_bytes(request: &[u8]) -> Result<usize, Malformed> {
 
 fn samples_max(request: &[u8]) -> usize {
     (request.len() / SAMPLE_BYTES_MIN + 1_000).min(SAMPLES_MAX)
+}
+
+/// What to call a series that is refused.
+fn name_of<'a>(labels: &[(&str, &'a str)]) -> &'a str {
+    let name = labels.iter().find(|(name, _)| *name == "__name__");
+    name.map_or("a series", |(_, value)| value)
 }
 
 /// Hash of labels as they lie in a request of 1.0, so that a sender's series are the same in both.

@@ -2,6 +2,7 @@
 
 pub mod decode;
 pub(crate) mod encode;
+pub(crate) mod encode_histogram;
 #[cfg(test)]
 pub(crate) mod encode_plain;
 pub(crate) mod encode_template;

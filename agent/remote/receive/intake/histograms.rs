@@ -6,8 +6,8 @@ use model::Histogram;
 
 use super::{Failure, Intake, Repair, Room, Way};
 use crate::receive::cache::Entry;
+use crate::wire::decode::Malformed;
 use crate::wire::decode::histogram::{Histograms, Unfit};
-use crate::wire::decode::{BadLabels, Malformed};
 
 /// So much of what a histogram holds counts as one sample more, and the rest of it as another. The smallest that anybody
 /// sends take 15 bytes in a request, the count of a bucket one: there is room for all that are honest.
@@ -50,14 +50,6 @@ impl Intake<'_> {
             }
         }
         Ok(first)
-    }
-
-    /// Says why a histogram of the series with these labels is not taken.
-    pub(super) fn complain(&mut self, labels: Result<&[(&str, &str)], BadLabels>, why: Unfit) {
-        let named = |(name, _): &&(&str, &str)| *name == "__name__";
-        let name = labels.ok().and_then(|labels| labels.iter().find(named));
-        let name = name.map_or("a series", |(_, value)| value);
-        self.counts.complaint = Some(format!("{name}: {why}"));
     }
 
     /// As [`Self::mend`] does with samples.

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use crate::copy::{Copied, CopyError, Limits, copy};
 use crate::receive::fakes::{START, node, writer};
 use crate::receive::tests::world::World;
-use crate::wire::decode::written::Written;
+use crate::wire::decode::written::{self, Native, Written};
 
 /// The peer, over a line that may be disturbed: each trouble takes the place of one answer.
 struct Line<'a> {
@@ -136,6 +136,57 @@ async fn a_fresh_replica_has_what_its_peer_has() {
     let again = copied(&line, &fresh, START + 700_000).await.unwrap();
     assert_eq!((again.samples, again.refused), (0, samples - 4));
     assert_eq!(all(&fresh), all(&peer));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fresh_replica_has_the_histograms_of_its_peer() {
+    let peer = World::new();
+    for nth in 0..300 {
+        let time = START + nth * 1_000;
+        let series = |labels: &str, histogram: Native| Written {
+            histograms: vec![histogram],
+            ..Written::new(labels, &[])
+        };
+        let mut growing = Native::whole(time);
+        growing.positive.deltas[2] += nth;
+        growing.count = written::Number::Whole(12 + nth.unsigned_abs());
+        let sent = [
+            series("whole job=a", growing),
+            series("float job=a", Native::float(time)),
+            series("custom job=b", Native::custom(time)),
+            // It is a number first, then a histogram, then it ends.
+            match nth {
+                0..90 => Written::new("turns job=b", &[(time, 0.5)]),
+                90..200 => series("turns job=b", Native::whole(time)),
+                _ => series("turns job=b", Native::end(time)),
+            },
+            Written::new("x job=b", &[(time, nth as f64)]),
+        ];
+        let sent = &sent[..if nth > 200 { 3 } else { 5 }];
+        assert_eq!(peer.send(&node("w1"), sent), 204, "round {nth}");
+    }
+    let mixed = |world: &World| {
+        let all = world.store.mixed(&[], TimeRange::ALL, usize::MAX).unwrap();
+        let lines = all.into_iter().flat_map(|one| {
+            let labels = one.labels.to_string();
+            let samples = one.samples.into_iter();
+            samples.map(move |(time, value)| format!("{labels} @{} {value:?}", time.0))
+        });
+        lines.collect::<Vec<String>>()
+    };
+    let peers = mixed(&peer);
+    assert_eq!(peers.len(), 3 * 300 + 201);
+    for limits in [(1 << 20, 1 << 16), (1 << 20, 2_000), (5_000, 1 << 16)] {
+        let fresh = World::new();
+        let mut line = Line::new(&peer, []);
+        (line.limits.bytes, line.limits.samples) = limits;
+        let done = copied(&line, &fresh, START + 300_000).await.unwrap();
+        let copies = mixed(&fresh);
+        let other = copies.iter().zip(&peers).find(|(copy, peer)| copy != peer);
+        assert_eq!((other, copies.len()), (None, peers.len()));
+        assert_eq!(all(&fresh), all(&peer));
+        assert_eq!((done.samples, done.refused), (3 * 300 + 201 * 2, 0));
+    }
 }
 
 #[tokio::test(start_paused = true)]

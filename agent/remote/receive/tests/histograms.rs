@@ -203,11 +203,9 @@ fn of_one_series_at_one_time_there_is_one() {
     for protocol in PROTOCOLS {
         let bench = Bench::new();
         let sent = [
-            series(
-                "h",
-                &[Native::whole(START), Native::whole(START), Native::float(START)],
-            ),
+            series("h", &[Native::whole(START)]),
             series("i", &[Native::whole(START)]),
+            series("h", &[Native::whole(START), Native::float(START)]),
         ];
         let answer = bench.send(&node("w1"), protocol, &sent);
         assert_eq!(answer.status, 204);
