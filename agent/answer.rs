@@ -79,13 +79,16 @@ impl Sample {
     }
 }
 
-/// Whole seconds without a point, as Prometheus writes them.
+/// Whole seconds without a point, others with three digits behind it, as Prometheus writes them.
 fn seconds<S: Serializer>(seconds: &f64, to: S) -> Result<S::Ok, S::Error> {
-    if seconds.fract() == 0.0 {
-        to.serialize_i64(*seconds as i64)
+    let text = if seconds.fract() == 0.0 {
+        format!("{seconds:.0}")
     } else {
-        to.serialize_f64(*seconds)
-    }
+        format!("{seconds:.3}")
+    };
+    RawValue::from_string(text)
+        .map_err(serde::ser::Error::custom)?
+        .serialize(to)
 }
 
 pub(crate) fn show(answer: &Answer, shape: Option<Shape>) -> anyhow::Result<()> {
@@ -251,7 +254,7 @@ mod tests {
 
     #[test]
     fn an_answer_reads_back_as_it_was_written() {
-        let json = r#"{"resultType":"vector","result":[{"metric":{"__name__":"up"},"value":[1435781430.781,"1"]},{"metric":{},"value":[5,"NaN"]}]}"#;
+        let json = r#"{"resultType":"vector","result":[{"metric":{"__name__":"up"},"value":[1435781430.780,"1"]},{"metric":{},"value":[5,"NaN"]}]}"#;
         let data: Data = serde_json::from_str(json).unwrap();
         assert_eq!(serde_json::to_string(&data).unwrap(), json);
     }

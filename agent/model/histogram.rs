@@ -3,6 +3,8 @@
 //! As Prometheus has them: <https://prometheus.io/docs/specs/native_histograms/>. Counts are floats here whatever they
 //! were when they came; `integers` says that they were whole, so that they are written down as they came.
 
+use std::cmp::Ordering;
+use std::f64::consts::SQRT_2;
 use std::fmt;
 use std::sync::LazyLock;
 
@@ -85,6 +87,8 @@ pub enum BadHistogram {
     Negative,
     /// The buckets hold more than the whole.
     CountTooSmall,
+    /// The buckets do not hold all, and nothing observed was no number.
+    CountTooGreat,
     /// Bounds do not rise, or are infinite or no number, or there are too few.
     Bounds,
     /// What only the other kind of schema may have.
@@ -104,6 +108,7 @@ impl fmt::Display for BadHistogram {
             Self::TooManyBuckets => write!(f, "it has more than {BUCKETS_MAX} buckets"),
             Self::Negative => f.write_str("a count is below zero"),
             Self::CountTooSmall => f.write_str("its buckets hold more than its count"),
+            Self::CountTooGreat => f.write_str("its count is more than its buckets hold"),
             Self::Bounds => f.write_str("its bounds do not rise, or are too few"),
             Self::Mixed => f.write_str("custom bounds go with schema -53 and with positive buckets only"),
             Self::ZeroThreshold => f.write_str("its zero threshold is no width"),
@@ -132,14 +137,23 @@ impl Histogram {
         if self.zero_count < 0.0 || self.count < 0.0 {
             return Err(BadHistogram::Negative);
         }
+        self.check_count()
+    }
+
+    /// What is no number is counted without a bucket; then the sum is no number either. Counts that are floats, or too
+    /// great for one, are not added exactly.
+    fn check_count(&self) -> Result<(), BadHistogram> {
+        const EXACT: f64 = (1_u64 << f64::MANTISSA_DIGITS) as f64;
+        if !self.integers || self.count >= EXACT {
+            return Ok(());
+        }
         let all = self.positive.counts.iter().chain(&self.negative.counts);
         let inside = self.zero_count + all.sum::<f64>();
-        // What is no number is counted without a bucket; then the sum is no number either. Floats are not added exactly.
-        let slack = if self.integers { 0.0 } else { 1e-9 * inside.abs() };
-        if inside > self.count + slack {
-            return Err(BadHistogram::CountTooSmall);
+        match inside.total_cmp(&self.count) {
+            Ordering::Greater => Err(BadHistogram::CountTooSmall),
+            Ordering::Less if !self.sum.is_nan() => Err(BadHistogram::CountTooGreat),
+            Ordering::Less | Ordering::Equal => Ok(()),
         }
-        Ok(())
     }
 
     fn check_custom(&self) -> Result<(), BadHistogram> {
@@ -248,11 +262,10 @@ const FINEST: i32 = 8;
 /// digits of Prometheus' own table, which are sometimes a few off. Each is the one before times a root of two; the first
 /// of these roots is a digit smaller than a float could have it.
 static PARTS: LazyLock<[f64; 1 << FINEST]> = LazyLock::new(|| {
-    const SQUARE_ROOT: f64 = 1.414_213_562_373_095;
     let mut parts = [1.0; 1 << FINEST];
     for schema in 1..=FINEST {
         let root = match schema {
-            1 => SQUARE_ROOT,
+            1 => SQRT_2.next_down(),
             _ => (1.0 / f64::from(1 << schema)).exp2(),
         };
         let step = 1_usize << (FINEST - schema);
@@ -367,7 +380,7 @@ mod tests {
         assert_eq!(of(0, -1074), f64::from_bits(1));
         // As Prometheus' API writes them.
         let written = [
-            (1, 1, 1.414_213_562_373_095),
+            (1, 1, SQRT_2.next_down()),
             (3, 5, 1.542_210_825_407_940_7),
             (3, -61, 0.005_065_779_510_355_506),
             (8, 255, 1.994_592_112_170_939_6),
@@ -430,6 +443,13 @@ mod tests {
         };
         assert_eq!(wrong(&|one| one.schema = 9), BadHistogram::Schema(9));
         assert_eq!(wrong(&|one| one.count = 11.0), BadHistogram::CountTooSmall);
+        assert_eq!(wrong(&|one| one.count = 13.0), BadHistogram::CountTooGreat);
+        let with_no_number = Histogram {
+            count: 13.0,
+            sum: f64::NAN,
+            ..good.clone()
+        };
+        assert_eq!(with_no_number.check(), Ok(()));
         assert_eq!(
             wrong(&|one| one.positive.counts[0] = -1.0),
             BadHistogram::Negative

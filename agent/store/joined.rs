@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use blocks::Samples;
 use hashbrown::HashMap;
-use model::{Histogram, Series, SeriesRef, TargetRef, Timestamp};
+use model::{Histogram, Labels, Series, SeriesRef, TargetRef, Timestamp};
 
 use crate::picked::Pick;
 use crate::read::{Reader, Times, Values, View, join};
@@ -24,14 +24,9 @@ pub(crate) fn joined<'a>(
             while let Some(pick) = picks.next_if(|pick| pick.repeats) {
                 found.add(readers.read(pick.series));
             }
-            if let Some(((times, values), histograms)) = found.done() {
-                let series = Series {
-                    labels: first.labels,
-                    times,
-                    values,
-                    staleness: None,
-                };
-                return Some(Samples { series, histograms });
+            let samples = found.samples(first.labels);
+            if samples.is_some() {
+                return samples;
             }
         }
     })
@@ -55,19 +50,28 @@ impl Found {
     }
 
     /// None where there is nothing. A float gives way to a histogram of the same time, which says more.
-    fn done(self) -> Option<((Times, Values), Vec<(Timestamp, Arc<Histogram>)>)> {
+    fn samples(self, labels: Labels) -> Option<Samples> {
         let Self {
-            mut floats,
+            floats: (mut times, mut values),
             histograms,
         } = self;
-        if histograms.is_empty() {
-            return (!floats.0.is_empty()).then_some((floats, Vec::new()));
+        if times.is_empty() && histograms.is_empty() {
+            return None;
         }
-        let pairs = floats.0.iter().copied().zip(floats.1.iter().copied());
-        let (times, values): (Vec<_>, Vec<_>) =
-            pairs.filter(|(time, _)| !histograms.contains_key(time)).unzip();
-        floats = (times.into(), values.into());
-        Some((floats, histograms.into_iter().collect()))
+        if !histograms.is_empty() {
+            let floats = times.iter().copied().zip(values.iter().copied());
+            let own: (Vec<_>, Vec<_>) = floats.filter(|(time, _)| !histograms.contains_key(time)).unzip();
+            (times, values) = (own.0.into(), own.1.into());
+        }
+        Some(Samples {
+            series: Series {
+                labels,
+                times,
+                values,
+                staleness: None,
+            },
+            histograms: histograms.into_iter().collect(),
+        })
     }
 }
 

@@ -98,7 +98,7 @@ mod tests {
         let mut gauge = Native::float(-5);
         (gauge.reset, gauge.sum) = (3, -0.0);
         let mut fine = Native::whole(i64::MAX);
-        (fine.schema, fine.count, fine.reset) = (-4, Number::Whole(1 << 52), 2);
+        (fine.schema, fine.count, fine.reset) = (-4, Number::Whole(1 << 54), 2);
         for native in [
             Native::whole(1),
             Native::custom(1_790_000_000_000),

@@ -185,9 +185,11 @@ impl Kept {
         for one in mixed {
             let mut wanted = self.histograms[&one.labels].iter();
             for (time, value) in &one.samples {
-                let Value::Histogram(found) = value else {
-                    panic!("{} has a float", one.labels)
+                let found = match value {
+                    Value::Histogram(found) => Some(found),
+                    Value::Float(_) => None,
                 };
+                let found = found.expect("no floats are written to it");
                 let (at, count) = wanted.next().unwrap();
                 // A block knows whether one begins anew.
                 let found = Histogram {

@@ -77,30 +77,11 @@ fn tell(mut stream: &TcpStream, answer: &Response) -> std::io::Result<()> {
     stream.write_all(&answer.body)
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Plain {
     count: f64,
     sum: f64,
     buckets: Vec<Bucket>,
-}
-
-impl PartialEq for Plain {
-    fn eq(&self, other: &Self) -> bool {
-        let buckets = || self.buckets.iter().zip(&other.buckets);
-        self.count == other.count
-            && self.sum == other.sum
-            && self.buckets.len() == other.buckets.len()
-            && buckets().all(|(a, b)| {
-                let inclusive = |one: &Bucket| (one.lower_inclusive, one.upper_inclusive);
-                let bounds = near(a.lower, b.lower) && near(a.upper, b.upper);
-                bounds && inclusive(a) == inclusive(b) && a.count == b.count
-            })
-    }
-}
-
-/// The bounds in its table are up to four units in the last place below the powers of two that they stand for.
-fn near(a: f64, b: f64) -> bool {
-    a == b || (a - b).abs() <= 1e-15 * b.abs()
 }
 
 type Plains = BTreeMap<(String, i64), Plain>;

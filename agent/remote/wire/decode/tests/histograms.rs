@@ -218,6 +218,8 @@ fn what_contradicts_itself_is_said() {
     assert_eq!(why(&|one| one.schema = 9), BadHistogram::Schema(9).into());
     let small = why(&|one| one.count = Number::Whole(11));
     assert_eq!(small, BadHistogram::CountTooSmall.into());
+    let great = why(&|one| one.count = Number::Whole(13));
+    assert_eq!(great, BadHistogram::CountTooGreat.into());
     // Counts of the other kind are none.
     let other = why(&|one| one.count = Number::Float(12.0));
     assert!(matches!(
@@ -234,7 +236,7 @@ fn what_contradicts_itself_is_said() {
 #[test]
 fn no_list_outgrows_what_anybody_has() {
     let most = Native {
-        count: Number::Whole(1 << 40),
+        count: Number::Whole(1 << 54),
         positive: Side {
             spans: vec![(0, BUCKETS_MAX as u32)],
             deltas: vec![0; BUCKETS_MAX],
