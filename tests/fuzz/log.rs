@@ -7,7 +7,11 @@ use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use model::{Column, Keep, Kind, Labels, Round, Select, SeriesDesc, TargetDesc, TimeRange, Timestamp};
+use model::histogram::{Buckets, CUSTOM, Span};
+use model::{
+    Column, Histogram, Histograms, Keep, Kind, Labels, Round, Select, SeriesDesc, SeriesRef, TargetDesc,
+    TargetRef, TimeRange, Timestamp, Value,
+};
 use prometheus::Registry;
 use store::{Append, Config, Disk, OpenError, Store};
 
@@ -115,7 +119,8 @@ fn open(disk: &Shelf) -> Result<Arc<Store>, OpenError> {
     )
 }
 
-type Shown = BTreeMap<String, Vec<(i64, u64)>>;
+/// Floats, and native histograms as a text.
+type Shown = (BTreeMap<String, Vec<(i64, u64)>>, String);
 
 fn shown(store: &Store) -> Shown {
     let all = store
@@ -130,10 +135,19 @@ fn shown(store: &Store) -> Shown {
             samples.map(|(time, value)| (time.0, value.to_bits())).collect(),
         )
     };
-    all.iter().map(one).collect()
+    let mixed = store
+        .mixed(&[], TimeRange::ALL, usize::MAX)
+        .expect("no matcher is wrong");
+    for (_, value) in mixed.iter().flat_map(|one| &one.samples) {
+        if let Value::Histogram(histogram) = value {
+            assert_eq!(histogram.check(), Ok(()), "no block would have it");
+        }
+    }
+    (all.iter().map(one).collect(), format!("{mixed:?}"))
 }
 
-fn commit(store: &Store, name: &str, round: Round, time: i64) -> usize {
+/// A series of the target that commits.
+fn series(store: &Store, name: &str) -> Option<(TargetRef, SeriesRef)> {
     let target = store.target(&TargetDesc {
         name: "ours".into(),
         page: None,
@@ -146,7 +160,21 @@ fn commit(store: &Store, name: &str, round: Round, time: i64) -> usize {
         help: "".into(),
         unit: "".into(),
     };
-    let Ok(series) = store.series(target, &desc) else {
+    Some((target, store.series(target, &desc).ok()?))
+}
+
+fn commit_histogram(store: &Store, name: &str, histogram: Histogram, time: i64) {
+    if let Some((target, series)) = series(store, name) {
+        store.histograms(Histograms {
+            target,
+            time: Timestamp(time),
+            histograms: vec![(series, Arc::new(histogram))],
+        });
+    }
+}
+
+fn commit(store: &Store, name: &str, round: Round, time: i64) -> usize {
+    let Some((target, series)) = series(store, name) else {
         return 0;
     };
     let column = Column {
@@ -157,6 +185,27 @@ fn commit(store: &Store, name: &str, round: Round, time: i64) -> usize {
         values: vec![1.5],
     };
     store.commit(column).kept
+}
+
+fn distribution(integers: bool) -> Histogram {
+    Histogram {
+        count: 7.0,
+        sum: 2.5,
+        zero_threshold: 0.001,
+        zero_count: 2.0,
+        positive: Buckets {
+            spans: vec![
+                Span {
+                    offset: -3,
+                    length: 2,
+                },
+                Span { offset: 4, length: 1 },
+            ],
+            counts: vec![1.0, 0.0, 4.0],
+        },
+        integers,
+        ..Histogram::default()
+    }
 }
 
 pub(crate) fn run(bytes: &[u8]) {
@@ -172,6 +221,7 @@ pub(crate) fn run(bytes: &[u8]) {
     store.maintain();
     assert_eq!(shown(&store), before, "packed, it is the same");
     commit(&store, "ours_alone", Round::Whole, NOW);
+    commit_histogram(&store, "ours_whole", distribution(true), NOW);
     let with = shown(&store);
     assert!(store.ledger().balances(), "{:?}", store.ledger());
     assert!(store.close());
@@ -191,6 +241,23 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let disk = Shelf::default();
     let store = open(&disk).expect("an empty folder");
     for nth in 0..4 {
+        commit_histogram(
+            &store,
+            "h",
+            distribution(nth % 2 == 0),
+            NOW - 55_000 + nth * 1_000,
+        );
+        let classic = Histogram {
+            count: 3.0,
+            schema: CUSTOM,
+            bounds: vec![0.1, 1.0],
+            positive: Buckets {
+                spans: vec![Span { offset: 1, length: 2 }],
+                counts: vec![1.0, 2.0],
+            },
+            ..Histogram::default()
+        };
+        commit_histogram(&store, "k", classic, NOW - 54_000 + nth * 1_000);
         commit(&store, "a", Round::Whole, NOW - 60_000 + nth * 1_000);
         commit(
             &store,

@@ -307,6 +307,7 @@ impl Segment<'_> {
         let pairs = placed.series.iter().zip(packed.iter());
         let taken: Vec<_> = pairs
             .filter_map(|(series, histogram)| (*series).zip(histogram))
+            .filter(|(_, histogram)| histogram.check().is_ok())
             .collect();
         let refused = (packed.len() - taken.len()).saturating_sub(placed.forgotten);
         accounts.refused.inc_by(refused as u64);
