@@ -122,7 +122,10 @@ mod tests {
             range: TimeRange,
             _: usize,
         ) -> Result<Vec<Series>, SelectError> {
-            let all = [("f", vec![(0, 1.0)]), ("h", vec![(3, 9.0), (4, STALE), (5, STALE)])];
+            let all = [
+                ("f", vec![(0, 1.0)]),
+                ("h", vec![(3, 9.0), (4, STALE), (5, STALE)]),
+            ];
             let wanted = |name: &str| matchers.iter().any(|matcher| *matcher.value == *name);
             let series = all.into_iter().filter(|(name, _)| wanted(name));
             let series = series.map(|(name, samples)| {

@@ -46,6 +46,18 @@ impl Memory {
         });
     }
 
+    /// Adds a sample behind all others of its series. Returns whether it is newer than they are; if not, it is left out.
+    pub fn append(&self, labels: &Labels, sample: Sample) -> bool {
+        let mut is_newer = false;
+        self.change(labels, |held| {
+            is_newer = held.samples.last().is_none_or(|last| last.time < sample.time);
+            if is_newer {
+                held.samples.push(sample);
+            }
+        });
+        is_newer
+    }
+
     /// Adds a sequence whose first item is at `start`.
     pub fn add_items(&self, labels: &Labels, items: &[Item], start: Timestamp, step: Duration) {
         let times = (0u32..).map(|nth| start + step.saturating_mul(nth));
