@@ -23,6 +23,8 @@ mod exemplars;
 mod house;
 /// Every line once, through rotation and `kill -9`.
 mod lines;
+/// Native histograms of remote write, beside a real Prometheus.
+mod native;
 /// The page in a real browser.
 mod page;
 /// Two replicas and their nodes, killed and stopped at random.

@@ -1,8 +1,9 @@
-//! A piece of one series as it is stored, and how samples are cut into such pieces.
+//! A piece of one series as it is stored.
 
-use model::{Series, Timestamp};
+use model::{TimeRange, Timestamp, Value};
 
-use crate::xor::{self, CHUNK_SAMPLES, Encoder};
+use crate::histogram;
+use crate::xor::{self, BadChunk, Decoder};
 
 /// Magic and version of a file of chunks, and zeros up to the first: prometheus/prometheus
 /// tsdb/docs/format/chunks.md.
@@ -20,9 +21,28 @@ pub(crate) struct Chunk {
     pub(crate) data: Vec<u8>,
 }
 
+/// By its encoding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Floats,
+    Histograms,
+    /// None that is known here; it can only be copied.
+    Foreign,
+}
+
+impl Kind {
+    pub(crate) fn of(encoding: u8) -> Self {
+        match encoding {
+            xor::ENCODING => Self::Floats,
+            histogram::INTEGERS | histogram::FLOATS => Self::Histograms,
+            _ => Self::Foreign,
+        }
+    }
+}
+
 impl Chunk {
-    pub(crate) fn is_float(&self) -> bool {
-        self.encoding == xor::ENCODING
+    pub(crate) fn kind(&self) -> Kind {
+        Kind::of(self.encoding)
     }
 
     pub(crate) fn samples(&self) -> u16 {
@@ -40,6 +60,11 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// Whether it may have a sample there.
+    pub(crate) fn meets(self, range: TimeRange) -> bool {
+        self.max > range.after && self.min <= range.until
+    }
+
     pub(crate) fn file(self) -> usize {
         (self.reference >> 32) as usize
     }
@@ -49,24 +74,21 @@ impl Place {
     }
 }
 
-/// Packs samples that are in order.
-pub(crate) fn pack(series: &Series) -> Vec<Chunk> {
-    let pieces = series
-        .times
-        .chunks(CHUNK_SAMPLES)
-        .zip(series.values.chunks(CHUNK_SAMPLES));
-    pieces
-        .filter_map(|(times, values)| {
-            let mut encoder = Encoder::default();
-            for (time, value) in times.iter().zip(values) {
-                encoder.append(time.0, *value);
-            }
-            Some(Chunk {
-                min: *times.first()?,
-                max: *times.last()?,
-                encoding: xor::ENCODING,
-                data: encoder.finish(),
-            })
-        })
-        .collect()
+/// Gives the samples of a chunk, none of a foreign one, until one is refused.
+pub(crate) fn decode<E: From<BadChunk>>(
+    encoding: u8,
+    data: &[u8],
+    mut take: impl FnMut(Timestamp, Value) -> Result<(), E>,
+) -> Result<(), E> {
+    match Kind::of(encoding) {
+        Kind::Floats => Decoder::new(data).try_for_each(|sample| {
+            let (time, value) = sample?;
+            take(Timestamp(time), Value::Float(value))
+        }),
+        Kind::Histograms => histogram::Decoder::new(encoding, data).try_for_each(|sample| {
+            let (time, value) = sample?;
+            take(time, value)
+        }),
+        Kind::Foreign => Ok(()),
+    }
 }

@@ -23,7 +23,7 @@ pub enum Error {
     #[error("cannot make a block: {0}")]
     Unfit(String),
     /// What is to be packed anew holds chunks that can only be copied.
-    #[error("{}: chunks of another kind than floats overlap or are deleted in part", path.display())]
+    #[error("{}: chunks of unknown encodings overlap or are deleted in part", path.display())]
     Foreign { path: PathBuf },
     /// Half-open ranges of blocks begin and end at whole multiples of two hours.
     #[error("the range from {} to {} is not of whole two hours", start.0, end.0)]

@@ -12,18 +12,19 @@ use std::time::Duration;
 
 use hashbrown::HashSet;
 use model::time::millis;
-use model::{Clock, Labels, Matcher, SelectError, Series, TimeRange, Timestamp};
+use model::{Clock, Labels, Matcher, Mixed, SelectError, Series, TimeRange, Timestamp};
 use parking_lot::{Mutex, RwLock};
 
 pub use self::maintain::{Compacted, Done};
-use crate::chunk::pack;
 use crate::error::Error;
 use crate::matching::Ready;
 use crate::merge::{Groups, join};
 use crate::meta::{Meta, Span};
+use crate::pack::Samples;
 use crate::plan::SPAN;
 use crate::read::answer::Budget;
 use crate::read::block::Block;
+use crate::read::mixed;
 use crate::ulid::Ulid;
 use crate::write::Writer;
 use crate::write::chunks::FILE_BYTES_MAX;
@@ -52,7 +53,7 @@ pub struct Counts {
     pub aside_removed: u64,
     /// Blocks left out because the disk would not read them when the folder was opened.
     pub unreadable: u64,
-    /// Chunks of native histograms, and of other encodings than ours, that readers passed over.
+    /// Chunks of unknown encodings that readers passed over.
     pub foreign_chunks: u64,
     pub written: u64,
     pub compacted: u64,
@@ -127,14 +128,18 @@ impl Blocks {
     /// before that nothing is. None when there was no sample, and no block then. Memory is bounded as the room
     /// promises; `series` is asked for one after the other.
     ///
-    /// Series come in the order of their labels, each once, with samples in the order of their times, all of them in
-    /// `span`, whose ends are multiples of [`SPAN`]. What was written before may be written again: readers see each
+    /// Series come in the order of their labels, each once, with samples in the order of their times, floats and native
+    /// histograms at times of their own, all of them in `span`, whose ends are multiples of [`SPAN`]. What was written before may be written again: readers see each
     /// time once, and `maintain` puts the two together.
     ///
     /// # Errors
     /// [`Error::Unaligned`] and [`Error::Unfit`] when what is given is not as it must be; [`Error::Io`] is the
     /// disk's own. Nothing is seen of the block then; when only the very last step failed, the next start may find it.
-    pub fn write(&self, span: Span, series: impl IntoIterator<Item = Series>) -> Result<Option<Meta>, Error> {
+    pub fn write(
+        &self,
+        span: Span,
+        series: impl IntoIterator<Item = impl Into<Samples>>,
+    ) -> Result<Option<Meta>, Error> {
         let Span { start, end } = span;
         let aligned = |time: Timestamp| time.0.rem_euclid(millis(SPAN)) == 0;
         if start >= end || !aligned(start) || !aligned(end) {
@@ -142,11 +147,8 @@ impl Blocks {
         }
         let mut writer = Writer::create(&self.folder, Meta::new(self.new_ulid(), span), FILE_BYTES_MAX)?;
         for one in series {
-            let ordered = one.times.is_sorted_by(|a, b| a < b) && one.times.len() == one.values.len();
-            if !ordered {
-                return Err(Error::Unfit(format!("{} has samples out of order", one.labels)));
-            }
-            writer.put(&one.labels, &pack(&one))?;
+            let one: Samples = one.into();
+            writer.put(&one.series.labels, &one.pack()?)?;
         }
         let Some((folder, meta)) = writer.finish()? else {
             return Ok(None);
@@ -179,6 +181,30 @@ impl Blocks {
             all.extend(join(group?));
         }
         Ok(all)
+    }
+
+    /// As [`model::Select::mixed`], across all blocks. Of what several blocks say of one time a histogram goes before a
+    /// float, a float before a stale marker, and among the same what is in the block that begins first. A histogram that
+    /// takes more memory than its buckets should counts for more of `samples_max`.
+    ///
+    /// # Errors
+    /// As [`Self::select`].
+    pub fn mixed(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        samples_max: usize,
+    ) -> Result<Vec<Mixed>, SelectError> {
+        let blocks = self.meeting(range);
+        let blocks: Vec<&Block> = blocks.iter().map(|block| &**block).collect();
+        mixed::read(&blocks, matchers, range, samples_max)
+    }
+
+    /// False when no block holds a native histogram, as their `meta.json` say. Blocks of a Prometheus before 3.6 do not
+    /// say it, and may.
+    #[must_use]
+    pub fn has_histograms(&self) -> bool {
+        self.all.read().iter().any(|block| block.has_histograms())
     }
 
     /// As [`model::Select::labels`], across all blocks.

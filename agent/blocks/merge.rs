@@ -1,6 +1,9 @@
 //! Several streams that are each in the order of labels, as one in which every label set comes once.
 
-use model::{Labels, Series, Timestamp, is_stale};
+use std::sync::Arc;
+
+use model::histogram::Reset;
+use model::{Labels, Series, Timestamp, Value, is_stale};
 
 use crate::error::Error;
 
@@ -95,6 +98,49 @@ pub(crate) fn in_order(mut samples: Vec<(Timestamp, f64)>) -> Vec<(Timestamp, f6
         samples.dedup_by_key(|(time, _)| *time);
     }
     samples
+}
+
+/// Samples of one series from several chunks that may lie across each other.
+#[derive(Default)]
+pub(crate) struct MixedIn {
+    chunk: u32,
+    all: Vec<(Timestamp, Value, u32)>,
+}
+
+impl MixedIn {
+    /// What follows is from another chunk.
+    pub(crate) fn next_chunk(&mut self) {
+        self.chunk += 1;
+    }
+
+    pub(crate) fn push(&mut self, time: Timestamp, value: Value) {
+        self.all.push((time, value, self.chunk));
+    }
+
+    /// Each time once: a histogram goes before a float, a float before a stale marker, and otherwise what came first.
+    /// That a histogram is no reset stays said only behind the one of which its chunk says it.
+    pub(crate) fn in_order(mut self) -> Vec<(Timestamp, Value)> {
+        let rank = |value: &Value| match value {
+            Value::Histogram(_) => 0,
+            Value::Float(value) => 1 + u8::from(is_stale(*value)),
+        };
+        if !self.all.is_sorted_by(|(a, ..), (b, ..)| a < b) {
+            self.all.sort_by_key(|(time, value, _)| (*time, rank(value)));
+            self.all.dedup_by_key(|(time, ..)| *time);
+        }
+        let mut before = None;
+        let samples = self.all.into_iter().map(|(time, mut value, chunk)| {
+            if let Value::Histogram(histogram) = &mut value
+                && histogram.reset == Reset::No
+                && before != Some(chunk)
+            {
+                Arc::make_mut(histogram).reset = Reset::Unknown;
+            }
+            before = Some(chunk);
+            (time, value)
+        });
+        samples.collect()
+    }
 }
 
 #[cfg(test)]

@@ -6,27 +6,16 @@
 
 use crate::bits::{BitReader, BitWriter};
 use crate::bytes::{put_uvarint, put_varint};
+use crate::differing::{DifferingReader, DifferingWriter};
+use crate::varbit;
 
 /// Samples that we put in a chunk, as Prometheus does; others may have put in more.
 pub(crate) const CHUNK_SAMPLES: usize = 120;
 /// What the chunks file calls this encoding.
 pub(crate) const ENCODING: u8 = 1;
 
-/// Widths of the difference of differences, behind one, two and three ones and a zero.
+/// Widths of the difference of differences.
 const WIDTHS: [u32; 3] = [14, 17, 20];
-
-/// Which bits of a difference are written: all but so many zeros at both ends.
-#[derive(Clone, Copy)]
-struct Middle {
-    leading: u32,
-    trailing: u32,
-}
-
-impl Middle {
-    fn width(self) -> u32 {
-        64 - self.leading - self.trailing
-    }
-}
 
 /// Takes samples in the order of their times.
 #[derive(Default)]
@@ -34,14 +23,12 @@ pub(crate) struct Encoder {
     bits: BitWriter,
     count: u16,
     time: i64,
-    value: u64,
     step: u64,
-    middle: Option<Middle>,
+    value: DifferingWriter,
 }
 
 impl Encoder {
     pub(crate) fn append(&mut self, time: i64, value: f64) {
-        let value = value.to_bits();
         let step = time.wrapping_sub(self.time).cast_unsigned();
         match self.count {
             0 => {
@@ -49,65 +36,29 @@ impl Encoder {
                 put_varint(&mut bytes, time);
                 self.bits.bytes = vec![0, 0];
                 self.bits.bytes.append(&mut bytes);
-                self.bits.put(value, 64);
+                self.value.begin(&mut self.bits, value);
             }
             1 => {
                 let mut bytes = Vec::with_capacity(10);
                 put_uvarint(&mut bytes, step);
                 bytes.iter().for_each(|byte| self.bits.put(u64::from(*byte), 8));
-                self.put_value(value);
+                self.value.put(&mut self.bits, value);
             }
             _ => {
-                self.put_step(step.wrapping_sub(self.step).cast_signed());
-                self.put_value(value);
+                let change = step.wrapping_sub(self.step).cast_signed();
+                varbit::put(&mut self.bits, &WIDTHS, change);
+                self.value.put(&mut self.bits, value);
             }
         }
         if self.count > 0 {
             self.step = step;
         }
-        (self.time, self.value) = (time, value);
+        self.time = time;
         self.count += 1;
     }
 
-    fn put_step(&mut self, change: i64) {
-        if change == 0 {
-            return self.bits.put(0, 1);
-        }
-        // Signed numbers that begin one above the least that the bits could say.
-        let fits = |width: u32| (-(1 << (width - 1)) + 1..=1 << (width - 1)).contains(&change);
-        match (1..).zip(WIDTHS).find(|(_, width)| fits(*width)) {
-            Some((ones, width)) => {
-                self.bits.put((1 << (ones + 1)) - 2, ones + 1);
-                self.bits.put(change.cast_unsigned(), width);
-            }
-            None => {
-                self.bits.put(0b1111, 4);
-                self.bits.put(change.cast_unsigned(), 64);
-            }
-        }
-    }
-
-    fn put_value(&mut self, value: u64) {
-        let change = value ^ self.value;
-        if change == 0 {
-            return self.bits.put(0, 1);
-        }
-        let new = Middle {
-            // Five bits say it.
-            leading: change.leading_zeros().min(31),
-            trailing: change.trailing_zeros(),
-        };
-        let fits = |old: &Middle| new.leading >= old.leading && new.trailing >= old.trailing;
-        if let Some(old) = self.middle.filter(fits) {
-            self.bits.put(0b10, 2);
-            return self.bits.put(change >> old.trailing, old.width());
-        }
-        self.bits.put(0b11, 2);
-        self.bits.put(u64::from(new.leading), 5);
-        // Of six bits; a width of 64 is written as 0, which is otherwise never needed.
-        self.bits.put(u64::from(new.width()), 6);
-        self.bits.put(change >> new.trailing, new.width());
-        self.middle = Some(new);
+    pub(crate) fn count(&self) -> u16 {
+        self.count
     }
 
     /// The chunk's data, its number of samples in front.
@@ -137,9 +88,8 @@ pub(crate) struct Decoder<'a> {
     left: u16,
     read: u16,
     time: i64,
-    value: u64,
     step: u64,
-    middle: Middle,
+    value: DifferingReader,
 }
 
 impl<'a> Decoder<'a> {
@@ -149,35 +99,28 @@ impl<'a> Decoder<'a> {
             left: count(data),
             read: 0,
             time: 0,
-            value: 0,
             step: 0,
-            middle: Middle {
-                leading: 0,
-                trailing: 0,
-            },
+            value: DifferingReader::default(),
         }
     }
 
     fn sample(&mut self) -> Option<(i64, f64)> {
         match self.read {
-            0 => {
-                self.time = self.varint()?;
-                self.value = self.bits.take(64)?;
-            }
-            1 => {
-                self.step = self.uvarint()?;
-                self.time = self.time.wrapping_add(self.step.cast_signed());
-                self.read_value()?;
-            }
+            0 => self.time = self.varint()?,
+            1 => self.step = self.uvarint()?,
             _ => {
-                let change = self.read_step()?;
+                let change = varbit::take(&mut self.bits, &WIDTHS)?;
                 self.step = self.step.wrapping_add(change.cast_unsigned());
-                self.time = self.time.wrapping_add(self.step.cast_signed());
-                self.read_value()?;
             }
         }
+        let value = if self.read == 0 {
+            self.value.begin(&mut self.bits)?
+        } else {
+            self.time = self.time.wrapping_add(self.step.cast_signed());
+            self.value.take(&mut self.bits)?
+        };
         self.read = self.read.saturating_add(1).min(2);
-        Some((self.time, f64::from_bits(self.value)))
+        Some((self.time, value))
     }
 
     fn uvarint(&mut self) -> Option<u64> {
@@ -195,41 +138,6 @@ impl<'a> Decoder<'a> {
     fn varint(&mut self) -> Option<i64> {
         let number = self.uvarint()?;
         Some((number >> 1).cast_signed() ^ -(number & 1).cast_signed())
-    }
-
-    fn read_step(&mut self) -> Option<i64> {
-        let ones = self.bits.peek().leading_ones();
-        if ones == 0 {
-            return self.bits.skip(1).then_some(0);
-        }
-        let Some(width) = WIDTHS.get(ones as usize - 1).copied() else {
-            self.bits.skip(4);
-            return self.bits.take(64).map(u64::cast_signed);
-        };
-        self.bits.skip(ones + 1);
-        let number = self.bits.take(width)?.cast_signed();
-        let negative = number > 1 << (width - 1);
-        Some(if negative { number - (1 << width) } else { number })
-    }
-
-    fn read_value(&mut self) -> Option<()> {
-        let next = self.bits.peek();
-        match next >> 62 {
-            0b00 | 0b01 => return self.bits.skip(1).then_some(()),
-            0b10 => {
-                self.bits.skip(2);
-            }
-            _ => {
-                self.bits.skip(13);
-                let (leading, width) = ((next >> 57) & 0x1f, (next >> 51) & 0x3f);
-                let (leading, width) = (leading as u32, if width == 0 { 64 } else { width as u32 });
-                let trailing = 64u32.checked_sub(leading + width)?;
-                self.middle = Middle { leading, trailing };
-            }
-        }
-        let change = self.bits.take(self.middle.width())?;
-        self.value ^= change << self.middle.trailing;
-        Some(())
     }
 }
 

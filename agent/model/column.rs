@@ -136,8 +136,8 @@ pub trait Keep: Send + Sync {
     /// filled that gap.
     fn commit(&self, column: Column) -> Kept;
 
-    /// Native histograms of some of a target's series at one time: a part of a round, as [`Round::Part`] is. Where none
-    /// are kept all of them are `refused`.
+    /// Native histograms of some of a target's series at one time: a part of a round, as [`Round::Part`] is. One that
+    /// contradicts itself is `refused`, and where none are kept all of them are.
     fn histograms(&self, column: Histograms) -> Kept {
         Kept {
             refused: column.histograms.len(),

@@ -10,7 +10,7 @@ pub const CUSTOM: i32 = -53;
 /// Of schemas with bounds that follow: each is 2^(2^-schema) times the one before.
 pub const SCHEMAS: std::ops::RangeInclusive<i32> = -4..=8;
 /// More buckets than anybody has, on one side.
-const BUCKETS_MAX: usize = 100_000;
+pub const BUCKETS_MAX: usize = 100_000;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Histogram {

@@ -289,9 +289,10 @@ pub async fn copy(
         }
         while let Some(block) = next(&mut rest)? {
             let counts = take(receiver, block).await?;
-            copied.samples += counts.kept.kept;
-            copied.duplicates += counts.kept.duplicate;
-            copied.refused += counts.samples - counts.kept.kept - counts.kept.duplicate;
+            let kept = counts.all();
+            copied.samples += kept.kept;
+            copied.duplicates += kept.duplicate;
+            copied.refused += counts.samples - kept.kept - kept.duplicate;
             // A block takes milliseconds; others wait for this thread.
             tokio::task::yield_now().await;
         }

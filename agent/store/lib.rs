@@ -17,6 +17,8 @@
 //!   readers see behind the memory, for `retention.time` and `retention.size`.
 //! * **Forgetting**: a series without a sample in memory is forgotten with its ref once what it had is in a block, or
 //!   past the retention where there are no blocks; a commit then counts it `unknown` and the source asks for it again.
+//! * **Native histograms** stand in rows of their own, packed to about a hundred bytes each, and only [`model::Select::mixed`]
+//!   gives them; for who reads floats, a series that goes over to them has ended.
 //! * **Exemplars** are in memory only, `exemplars_max` at most of all series together; the oldest give way.
 //! * **The log** lags by at most `wal_sync_interval`. A commit does not wait for the disk; only when a
 //!   million samples wait for it already, a commit waits 20 ms before its samples go without the log, counted.
@@ -33,6 +35,7 @@ mod finding;
 mod guard;
 mod histograms;
 mod index;
+mod joined;
 mod keep;
 mod latest;
 mod lean;

@@ -54,7 +54,14 @@ impl State {
         }
         self.heard = true;
         let mut kept = Kept::default();
-        let sorted = self.later(column.time, column.histograms, &mut kept);
+        // No block would have one that contradicts itself, nor the rest of its window with it.
+        let good = column
+            .histograms
+            .into_iter()
+            .filter(|(_, one)| one.check().is_ok());
+        let good: Vec<_> = good.collect();
+        kept.refused = length - good.len();
+        let sorted = self.later(column.time, good, &mut kept);
         if sorted.is_empty() {
             return Written {
                 kept,
@@ -187,7 +194,7 @@ impl Store {
     ) -> Result<Vec<Mixed>, SelectError> {
         let mut found = self.histograms_in_memory(matchers, range, samples_max)?;
         if let Some(blocks) = self.blocks_behind(range) {
-            for mixed in Vec::<Mixed>::with_capacity(blocks.all().len().min(0)) {
+            for mixed in blocks.mixed(matchers, range, samples_max)? {
                 let own = found.entry(mixed.labels).or_default();
                 let histograms = mixed.samples.into_iter();
                 // What goes from memory to a block meanwhile is seen twice.

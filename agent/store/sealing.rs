@@ -17,8 +17,8 @@ use model::{Clock, TargetRef, TimeRange, Timestamp};
 use parking_lot::Mutex;
 
 use crate::config::Config;
+use crate::joined::{Readers, joined};
 use crate::read::View;
-use crate::select::{Readers, joined};
 use crate::selection::Selections;
 use crate::store::{OpenError, Store};
 use crate::target::Target;

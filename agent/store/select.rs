@@ -4,17 +4,16 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use blocks::Blocks;
-use hashbrown::HashMap;
 use model::select::{Last, Latest};
 use model::selection::{Filling, Scan};
 use model::{
-    Labels, Matcher, Metadata, Mixed, Select, SelectError, Selection, Series, SeriesRef, TargetRef,
-    TimeRange, Timestamp, is_stale,
+    Labels, Matcher, Metadata, Mixed, Select, SelectError, Selection, Series, SeriesRef, TimeRange,
+    Timestamp, is_stale,
 };
 
 use crate::config::History;
 use crate::latest::Rounds;
-use crate::picked::{Pick, Picked, Spot};
+use crate::picked::{Picked, Spot};
 use crate::read::{Reader, Times, Values, View, join};
 use crate::reference;
 use crate::scan::Scanned;
@@ -328,60 +327,5 @@ fn continued(older: Series, newer: Series) -> Series {
         times,
         values,
         ..newer
-    }
-}
-
-/// The series of picks that have samples; those of several targets that say the same labels are one.
-pub(crate) fn joined<'a>(
-    picks: impl Iterator<Item = Pick> + 'a,
-    readers: &'a mut Readers<'_>,
-) -> impl Iterator<Item = Series> {
-    let mut picks = picks.peekable();
-    std::iter::from_fn(move || {
-        let mut found: Option<Series> = None;
-        loop {
-            let same = |pick: &Pick| found.is_none() || pick.repeats;
-            let Some(pick) = picks.next_if(same) else {
-                return found;
-            };
-            let Some((times, values)) = readers.read(pick.series) else {
-                continue;
-            };
-            found = Some(match found {
-                Some(one) => {
-                    let (times, values) = join(&(one.times, one.values), &(times, values));
-                    Series { times, values, ..one }
-                }
-                None => Series {
-                    labels: pick.labels,
-                    times,
-                    values,
-                    staleness: None,
-                },
-            });
-        }
-    })
-}
-
-/// A reader for each target, for whoever reads series in the order of their labels.
-pub(crate) struct Readers<'a> {
-    by_target: HashMap<TargetRef, Reader<'a>>,
-    values: Vec<f64>,
-}
-
-impl<'a> Readers<'a> {
-    pub(crate) fn new(views: &'a HashMap<TargetRef, View>) -> Self {
-        let readers = views.iter().map(|(id, view)| (*id, Reader::new(view)));
-        Self {
-            by_target: readers.collect(),
-            values: Vec::new(),
-        }
-    }
-
-    fn read(&mut self, series: SeriesRef) -> Option<(Times, Values)> {
-        let reader = self.by_target.get_mut(&reference::target(series))?;
-        self.values.clear();
-        let column = reader.read(series, &mut self.values)?;
-        Some((reader.times(column).clone(), self.values.as_slice().into()))
     }
 }

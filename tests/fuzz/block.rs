@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use blocks::{Block, Blocks, Limits, SPAN, Span};
+use blocks::{Block, Blocks, Limits, SPAN, Samples, Span};
+use model::histogram::{Buckets, CUSTOM, Histogram};
 use model::time::millis;
-use model::{Labels, MatchOp, Matcher, Series, TimeRange, Timestamp};
+use model::{Labels, MatchOp, Matcher, Series, TimeRange, Timestamp, Value};
 use tempfile::TempDir;
 
 use crate::clock::{NOW, Standing};
@@ -49,6 +50,8 @@ fn sound() -> Sound {
     };
     let mut all: Vec<Series> = (0..4).map(one).collect();
     all.sort_by(|one, other| one.labels.cmp(&other.labels));
+    let mut all: Vec<Samples> = all.into_iter().map(Samples::from).collect();
+    all.extend(histograms(start));
     let meta = blocks.write(span, all).expect("written").expect("a block");
     let path = folder.path().join(meta.ulid.to_string());
     let files = FILES.map(|name| fs::read(path.join(name)).expect("there"));
@@ -57,6 +60,49 @@ fn sound() -> Sound {
         path,
         files,
     }
+}
+
+/// Of whole and of other counts, with bounds that follow and with given ones; behind the others, whose places stay as
+/// they were.
+fn histograms(start: i64) -> Vec<Samples> {
+    let side = |offset: i32, counts: &[f64]| Buckets {
+        spans: vec![model::histogram::Span {
+            offset,
+            length: counts.len() as u32,
+        }],
+        counts: counts.to_vec(),
+    };
+    let one = |nth: i64| {
+        let samples = (0..10).map(move |at| {
+            let count = (at * nth) as f64 / if nth % 2 == 0 { 1.0 } else { 3.0 };
+            let custom = nth > 1;
+            let histogram = Histogram {
+                count: count * 4.0,
+                sum: count / 7.0,
+                schema: if custom { CUSTOM } else { 2 },
+                positive: side(if custom { 0 } else { -3 }, &[count, 0.0, count]),
+                negative: if custom {
+                    Buckets::default()
+                } else {
+                    side(1, &[count])
+                },
+                bounds: if custom { vec![0.1, 0.25, 1e9] } else { Vec::new() },
+                integers: nth % 2 == 0,
+                ..Histogram::default()
+            };
+            (Timestamp(start + at * 15_000), Arc::new(histogram))
+        });
+        Samples {
+            series: Series {
+                labels: Labels::from_pairs([("__name__", "z"), ("n", &nth.to_string())]),
+                times: Arc::default(),
+                values: Arc::default(),
+                staleness: None,
+            },
+            histograms: samples.collect(),
+        }
+    };
+    (0..4).map(one).collect()
 }
 
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
@@ -109,6 +155,12 @@ fn ask(block: &Block) {
             if let Ok(found) = block.select(&matchers, range, 100_000) {
                 for series in found {
                     assert_eq!(series.times.len(), series.values.len());
+                }
+            }
+            if let Ok(found) = block.mixed(&matchers, range, 100_000) {
+                for mixed in found {
+                    let is_histogram = |(_, value): &(_, Value)| matches!(value, Value::Histogram(_));
+                    assert!(mixed.samples.iter().any(is_histogram));
                 }
             }
             drop(block.labels(&matchers, range));

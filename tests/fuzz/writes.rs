@@ -150,6 +150,59 @@ fn sample(number: u64, value: f64, time: i64) -> Vec<u8> {
     field(number, &out)
 }
 
+/// A native histogram of 3 and 4 above zero and 2 below, in buckets or with bounds of its own.
+fn histogram(number: u64, time: i64, custom: bool) -> Vec<u8> {
+    let whole = |number: u64, value: u64| {
+        let mut out = Vec::new();
+        varint(number << 3, &mut out);
+        varint(value, &mut out);
+        out
+    };
+    let float = |number: u64, value: f64| {
+        let mut out = Vec::new();
+        varint(number << 3 | 1, &mut out);
+        out.extend(value.to_bits().to_le_bytes());
+        out
+    };
+    let span = [whole(1, 0), whole(2, 2)].concat();
+    let message = if custom {
+        let bounds: Vec<u8> = [0.1_f64, 1.0]
+            .iter()
+            .flat_map(|bound| bound.to_le_bytes())
+            .collect();
+        let counts: Vec<u8> = [3.5_f64, 4.5]
+            .iter()
+            .flat_map(|count| count.to_le_bytes())
+            .collect();
+        [
+            float(2, 8.0),
+            float(3, 5.5),
+            whole(4, 105),
+            field(11, &span),
+            field(13, &counts),
+            whole(14, 3),
+            whole(15, time.cast_unsigned()),
+            field(16, &bounds),
+        ]
+        .concat()
+    } else {
+        [
+            whole(1, 9),
+            float(3, 5.5),
+            whole(4, 6),
+            float(5, 0.001),
+            whole(6, 0),
+            field(8, &whole(2, 1)),
+            field(9, &[4]),
+            field(11, &span),
+            field(12, &[6, 2]),
+            whole(15, time.cast_unsigned()),
+        ]
+        .concat()
+    };
+    field(number, &message)
+}
+
 fn both(request: &[u8]) -> Vec<Vec<u8>> {
     let packed = snap::raw::Encoder::new()
         .compress_vec(request)
@@ -176,7 +229,13 @@ pub(crate) fn seeds_one() -> Vec<Vec<u8>> {
         ]
         .concat();
         let samples = [sample(2, 1.5, NOW + nth), sample(2, f64::NAN, NOW + nth + 1)].concat();
-        field(1, &[labels, samples, field(4, &[])].concat())
+        let histograms = [
+            field(4, &[]),
+            histogram(4, NOW + nth, false),
+            histogram(4, NOW + nth, true),
+        ]
+        .concat();
+        field(1, &[labels, samples, histograms].concat())
     };
     let mut about = vec![1 << 3, 1];
     about.extend([field(2, b"x"), field(4, b"What it is."), field(5, b"s")].concat());
@@ -193,7 +252,13 @@ pub(crate) fn seeds_two() -> Vec<Vec<u8>> {
         let labels = field(1, &[1, name, 3, 4]);
         let samples = [sample(2, 1.5, NOW + nth), sample(2, -0.0, NOW + nth + 1)].concat();
         let about = field(5, &[1 << 3, 1, 3 << 3, 5, 4 << 3, 0]);
-        field(5, &[labels, samples, field(3, &[]), about].concat())
+        let histograms = [
+            field(3, &[]),
+            histogram(3, NOW + nth, false),
+            histogram(3, NOW + nth, true),
+        ]
+        .concat();
+        field(5, &[labels, samples, histograms, about].concat())
     };
     both(&[symbols, series(2, 0), series(6, 7), series(2, 5)].concat())
 }

@@ -26,6 +26,14 @@ impl Prometheus {
     /// It does not become ready.
     pub fn start(program: &Path, data: &Path, config: &str, args: &[&str]) -> Self {
         let address = format!("127.0.0.1:{}", free_port());
+        Self::start_at(address, program, data, config, args)
+    }
+
+    /// The same at an address, which its configuration may name.
+    ///
+    /// # Panics
+    /// It does not become ready.
+    pub fn start_at(address: String, program: &Path, data: &Path, config: &str, args: &[&str]) -> Self {
         let file = data.join("prometheus.yml");
         std::fs::write(&file, config).expect("its configuration is written");
         let running = start(

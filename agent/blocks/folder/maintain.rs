@@ -39,7 +39,7 @@ impl Blocks {
     /// nothing.
     ///
     /// Blocks that were made one go once the new one is safe. A compaction that fails changes nothing; blocks it
-    /// cannot read, or cannot make one (native histograms that overlap), are left as they are until the next start,
+    /// cannot read, or cannot make one (chunks of unknown encodings that overlap), are left as they are until the next start,
     /// and after a failure of the disk it is not tried again for ten minutes.
     pub fn maintain(&self) -> Done {
         let Some(mut care) = self.care.try_lock() else {

@@ -6,15 +6,15 @@ use std::sync::atomic::Ordering;
 
 use model::{Labels, Series, TimeRange, Timestamp};
 
-use crate::chunk::{Chunk, Place};
+use crate::chunk::{Kind, Place, decode};
 use crate::error::Error;
 use crate::matching::Ready;
 use crate::read::block::Block;
 use crate::read::chunks::ChunkReader;
 use crate::read::finding::Found;
 use crate::read::series::SeriesReader;
-use crate::read::tombstones::{covers, touches};
-use crate::xor::{BadChunk, Decoder, ENCODING};
+use crate::read::tombstones::covers;
+use crate::xor::{BadChunk, Decoder};
 
 /// Samples that one question may still read, of all blocks together.
 pub(crate) struct Budget {
@@ -30,7 +30,7 @@ impl Budget {
         }
     }
 
-    fn take(&self, samples: usize) -> Result<(), Error> {
+    pub(crate) fn take(&self, samples: usize) -> Result<(), Error> {
         let left = self.left.get().checked_sub(samples);
         self.left.set(left.ok_or(Error::TooMany { limit: self.limit })?);
         Ok(())
@@ -85,7 +85,7 @@ impl<'a> Answer<'a> {
         let Some(labels) = self.look(id)? else {
             return Ok(None);
         };
-        Ok((self.is_sure(id) || self.read(id)? > 0).then_some(labels))
+        Ok((self.is_sure(id) || self.has_any(id)?).then_some(labels))
     }
 
     fn series_of(&mut self, id: u32) -> Result<Option<Series>, Error> {
@@ -106,14 +106,10 @@ impl<'a> Answer<'a> {
         }))
     }
 
-    fn wanted(&self, place: &Place) -> bool {
-        place.max > self.range.after && place.min <= self.range.until
-    }
-
     /// The labels of a series, if it matches and may have samples in the range.
     fn look(&mut self, id: u32) -> Result<Option<Labels>, Error> {
         self.series.read(id)?;
-        if !self.series.places.iter().any(|place| self.wanted(place)) {
+        if !self.series.places.iter().any(|place| place.meets(self.range)) {
             return Ok(None);
         }
         let labels = self.series.labels()?;
@@ -123,34 +119,65 @@ impl<'a> Answer<'a> {
 
     /// Whether the index alone says that there is a sample: the first and the last of a chunk are at its ends.
     fn is_sure(&self, id: u32) -> bool {
-        let plain = self.block.meta.stats.num_histogram_samples == 0
-            && self.block.meta.stats.num_float_samples > 0
-            && self.block.tombstones.of(id).is_empty();
+        let stats = &self.block.meta.stats;
+        let known = stats.num_float_samples + stats.num_histogram_samples;
+        let plain = known > 0 && known == stats.num_samples && self.block.tombstones.of(id).is_empty();
         let inside = |place: &Place| self.range.contains(place.min) || self.range.contains(place.max);
         plain && self.series.places.iter().any(inside)
     }
 
-    /// Reads the samples of the series that was looked at, and tells how many there are in the range.
+    /// Whether the series that was looked at has a sample of any kind in the range.
+    fn has_any(&mut self, id: u32) -> Result<bool, Error> {
+        let deleted = self.block.tombstones.of(id);
+        for place in &self.series.places {
+            if !place.meets(self.range) {
+                continue;
+            }
+            let (encoding, data) = self.chunks.read(*place)?;
+            if Kind::of(encoding) == Kind::Foreign {
+                self.block.foreign.fetch_add(1, Ordering::Relaxed);
+            }
+            let mut found = false;
+            let decoded: Result<(), BadChunk> = decode(encoding, data, |time, _| {
+                found |= self.range.contains(time) && !covers(deleted, time);
+                Ok(())
+            });
+            decoded.map_err(|BadChunk| self.chunks.broken(*place))?;
+            if found {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Reads the floats of the series that was looked at, and tells how many there are in the range.
     fn read(&mut self, id: u32) -> Result<usize, Error> {
         self.times.clear();
         self.values.clear();
         let deleted = self.block.tombstones.of(id);
         for place in &self.series.places {
-            if !self.wanted(place) {
+            if !place.meets(self.range) {
                 continue;
             }
             let (encoding, data) = self.chunks.read(*place)?;
-            if encoding != ENCODING {
-                self.block.foreign.fetch_add(1, Ordering::Relaxed);
-                continue;
+            match Kind::of(encoding) {
+                Kind::Floats => {}
+                Kind::Histograms => continue,
+                Kind::Foreign => {
+                    self.block.foreign.fetch_add(1, Ordering::Relaxed);
+                    continue;
+                }
             }
             let before = self.times.len();
             let range = self.range;
-            let decoded = decode(data, |time, value| {
+            let decoded = Decoder::new(data).try_for_each(|sample| {
+                let (time, value) = sample?;
+                let time = Timestamp(time);
                 if range.contains(time) && !covers(deleted, time) {
                     self.times.push(time);
                     self.values.push(value);
                 }
+                Ok(())
             });
             decoded.map_err(|BadChunk| self.chunks.broken(*place))?;
             self.budget.take(self.times.len() - before)?;
@@ -188,70 +215,5 @@ impl Iterator for Answer<'_> {
                 Err(error) => return Some(Err(self.stop(error))),
             }
         }
-    }
-}
-
-pub(crate) fn decode(data: &[u8], mut take: impl FnMut(Timestamp, f64)) -> Result<(), BadChunk> {
-    for sample in Decoder::new(data) {
-        let (time, value) = sample?;
-        take(Timestamp(time), value);
-    }
-    Ok(())
-}
-
-/// A series as it is stored.
-#[derive(Debug)]
-pub(crate) struct Whole {
-    pub(crate) labels: Labels,
-    /// Of which nothing is deleted, or some is as `deleted` says.
-    pub(crate) chunks: Vec<Chunk>,
-    pub(crate) deleted: Vec<(Timestamp, Timestamp)>,
-}
-
-/// All series of a block, chunks and all.
-pub(crate) struct Wholes<'a> {
-    block: &'a Block,
-    ids: std::vec::IntoIter<u32>,
-    series: SeriesReader<'a>,
-    chunks: ChunkReader<'a>,
-}
-
-impl<'a> Wholes<'a> {
-    pub(crate) fn new(block: &'a Block, ids: Vec<u32>) -> Self {
-        Self {
-            block,
-            ids: ids.into_iter(),
-            series: SeriesReader::new(&block.index),
-            chunks: ChunkReader::new(&block.chunks),
-        }
-    }
-
-    fn whole(&mut self, id: u32) -> Result<Whole, Error> {
-        self.series.read(id)?;
-        let deleted = self.block.tombstones.of(id);
-        let left = |place: &&Place| {
-            let all = |(min, max): &(Timestamp, Timestamp)| *min <= place.min && place.max <= *max;
-            !touches(deleted, place.min, place.max) || !deleted.iter().any(all)
-        };
-        let places: Vec<Place> = self.series.places.iter().filter(left).copied().collect();
-        let chunks: Result<Vec<_>, _> = places.iter().map(|place| self.chunks.take(*place)).collect();
-        Ok(Whole {
-            labels: self.series.labels()?,
-            chunks: chunks?,
-            deleted: deleted.to_vec(),
-        })
-    }
-}
-
-impl Iterator for Wholes<'_> {
-    type Item = Result<Whole, Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let id = self.ids.next()?;
-        let whole = self.whole(id);
-        if whole.is_err() {
-            self.ids = Vec::new().into_iter();
-        }
-        Some(whole)
     }
 }

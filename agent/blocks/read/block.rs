@@ -3,17 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use model::{Labels, Matcher, SelectError, Series, TimeRange};
+use model::{Labels, Matcher, Mixed, SelectError, Series, TimeRange};
 
 use crate::error::Error;
 use crate::matching::Ready;
 use crate::meta::Meta;
-use crate::read::answer::{Answer, Budget, Whole, Wholes};
+use crate::read::answer::{Answer, Budget};
 use crate::read::chunks;
 use crate::read::finding::find;
 use crate::read::index::Index;
+use crate::read::mixed;
 use crate::read::source::Source;
 use crate::read::tombstones::Tombstones;
+use crate::read::whole::Wholes;
 
 /// A block of samples, ours or a Prometheus'. Nothing in it changes, and it can be read by many at once. Its files
 /// stay open: who holds it reads it to the end, even when its folder has gone meanwhile.
@@ -24,7 +26,7 @@ pub struct Block {
     pub(crate) chunks: Vec<Source>,
     pub(crate) tombstones: Tombstones,
     bytes: u64,
-    /// Chunks met that hold no floats as we know them.
+    /// Chunks met whose encoding is not known.
     pub(crate) foreign: AtomicU64,
 }
 
@@ -77,7 +79,7 @@ impl Block {
         size_of::<Self>() + self.index.memory_bytes()
     }
 
-    /// How many chunks of native histograms, or of encodings that are not ours, were passed over by its readers.
+    /// How many chunks of unknown encodings were passed over by its readers.
     #[must_use]
     pub fn foreign_chunks(&self) -> u64 {
         self.foreign.load(Ordering::Relaxed)
@@ -98,6 +100,26 @@ impl Block {
         let budget = Budget::new(samples_max);
         let answer: Result<Vec<_>, Error> = self.answer(&ready, range, &budget)?.collect();
         Ok(answer?)
+    }
+
+    /// As [`model::Select::mixed`]; see [`crate::Blocks::mixed`].
+    ///
+    /// # Errors
+    /// See [`SelectError`].
+    pub fn mixed(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        samples_max: usize,
+    ) -> Result<Vec<Mixed>, SelectError> {
+        mixed::read(&[self], matchers, range, samples_max)
+    }
+
+    /// False when its `meta.json` says that all of its samples are floats.
+    #[must_use]
+    pub fn has_histograms(&self) -> bool {
+        let stats = &self.meta.stats;
+        stats.num_samples == 0 || stats.num_float_samples != stats.num_samples
     }
 
     /// As [`model::Select::labels`].
@@ -121,8 +143,9 @@ impl Block {
         Ok(Answer::new(self, found, range, budget))
     }
 
-    /// All series as they are stored, in order.
-    pub(crate) fn wholes(&self) -> Result<impl Iterator<Item = Result<Whole, Error>> + '_, Error> {
-        Ok(Wholes::new(self, self.index.all()?))
+    /// Series as they are stored, in order.
+    pub(crate) fn wholes<'a>(&'a self, ready: &'a [Ready], range: TimeRange) -> Result<Wholes<'a>, Error> {
+        let found = find(&self.index, ready)?;
+        Ok(Wholes::new(self, found, range))
     }
 }

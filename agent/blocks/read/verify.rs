@@ -1,13 +1,13 @@
 //! Reads everything in a block once, for one that came from elsewhere.
 
+use crate::chunk::{Kind, decode};
 use crate::error::Error;
-use crate::read::answer::decode;
 use crate::read::block::Block;
 use crate::read::chunks::ChunkReader;
 use crate::read::index::read_list;
 use crate::read::series::SeriesReader;
 use crate::read::source::Window;
-use crate::xor::ENCODING;
+use crate::xor::BadChunk;
 
 impl Block {
     /// Holds every checksum against its bytes and every chunk against what the index says of it.
@@ -40,13 +40,14 @@ impl Block {
             last = Some(labels);
             for place in &series.places {
                 let (encoding, data) = chunks.read(*place)?;
-                if encoding != ENCODING {
+                if Kind::of(encoding) == Kind::Foreign {
                     continue;
                 }
                 let (mut first, mut newest) = (None, None);
-                let decoded = decode(data, |time, _| {
+                let decoded: Result<(), BadChunk> = decode(encoding, data, |time, _| {
                     first.get_or_insert(time);
                     newest = Some(time);
+                    Ok(())
                 });
                 if decoded.is_err() || (first, newest) != (Some(place.min), Some(place.max)) {
                     return Err(chunks.broken(*place));

@@ -2,11 +2,12 @@
 
 use std::fs;
 
-use blocks::Block;
+use blocks::{Block, Samples};
 use model::{MatchOp, Matcher, TimeRange};
 use proptest::prelude::*;
 
-use crate::harness::{House, counters, equal, hours, range, write};
+use crate::harness::{House, counters, equal, hours, labels, range, write};
+use crate::histograms::{counted, value, with};
 
 const FILES: [&str; 4] = ["index", "chunks/000001", "meta.json", "tombstones"];
 
@@ -26,6 +27,7 @@ fn ask(block: &Block) {
         for range in [TimeRange::ALL, range(60_000, 900_000)] {
             // Whether it is an error depends on what was hit.
             drop(block.select(&matchers, range, 1_000_000));
+            drop(block.mixed(&matchers, range, 1_000_000));
             drop(block.labels(&matchers, range));
         }
     }
@@ -85,6 +87,24 @@ fn mend(bytes: &mut [u8]) {
     }
 }
 
+/// The same for chunks as long as their lengths are right.
+fn mend_chunks(bytes: &mut [u8]) {
+    let mut at = 8;
+    while let Some([low, high]) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
+        let (length, start) = match (usize::from(*low), usize::from(*high)) {
+            (low @ 0..0x80, _) => (low, at + 1),
+            (low, high @ 0..0x80) => (low - 0x80 + (high << 7), at + 2),
+            _ => return,
+        };
+        let Some(chunk) = bytes.get_mut(start..start + 1 + length + 4) else {
+            return;
+        };
+        let (chunk, crc) = chunk.split_at_mut(1 + length);
+        crc.copy_from_slice(&crc32c::crc32c(chunk).to_be_bytes());
+        at = start + 1 + length + 4;
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
@@ -97,7 +117,10 @@ proptest! {
         thread_local! {
             static WHOLE: (House, std::path::PathBuf) = {
                 let house = House::new();
-                let meta = write(&house.open(), 0..=2, counters(70, hours(0, 2), 60_000));
+                let mut all: Vec<Samples> = counters(70, hours(0, 2), 60_000).into_iter().map(Samples::from).collect();
+                let counted = |nth: u32| (i64::from(nth) * 60_000, value(counted(nth)));
+                all.push(with(labels(&[("__name__", "z")]), (0..100).map(counted)));
+                let meta = house.open().write(hours(0, 2), all).expect("written").expect("a block");
                 let path = house.path().join(meta.ulid.to_string());
                 (house, path)
             };
@@ -109,6 +132,8 @@ proptest! {
             harms.iter().for_each(|harm| apply(&mut bytes, harm));
             if mended && FILES[file] == "index" {
                 mend(&mut bytes);
+            } else if mended && file == 1 {
+                mend_chunks(&mut bytes);
             }
             fs::write(&path, &bytes).expect("harmed");
             if let Ok(block) = Block::open(folder) {

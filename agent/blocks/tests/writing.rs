@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use blocks::{Error, Span};
-use model::{Labels, STALE, TimeRange, Timestamp};
+use model::{Labels, STALE, Series, TimeRange, Timestamp};
 use proptest::prelude::*;
 
 use crate::harness::{House, counters, everything, hours, labels, plain, series, write};
@@ -56,7 +56,12 @@ fn the_same_series_make_the_same_bytes() {
 fn nothing_is_no_block() {
     let house = House::new();
     let blocks = house.open();
-    assert!(blocks.write(hours(0, 2), []).expect("no error").is_none());
+    assert!(
+        blocks
+            .write(hours(0, 2), Vec::<Series>::new())
+            .expect("no error")
+            .is_none()
+    );
     let empty = series(labels(&[("a", "b")]), []);
     assert!(blocks.write(hours(0, 2), [empty]).expect("no error").is_none());
     assert!(house.names().is_empty(), "{:?}", house.names());

@@ -13,7 +13,7 @@ use model::Labels;
 
 use self::chunks::ChunkWriter;
 use self::spool::Spool;
-use crate::chunk::Chunk;
+use crate::chunk::{Chunk, Kind};
 use crate::durable::{self, sync_folder};
 use crate::error::{At, Error};
 use crate::meta::{self, Meta, Span, Stats};
@@ -133,10 +133,10 @@ fn count(stats: &mut Stats, chunks: &[Chunk]) {
     for chunk in chunks {
         let samples = u64::from(chunk.samples());
         stats.num_samples += samples;
-        if chunk.is_float() {
-            stats.num_float_samples += samples;
-        } else {
-            stats.num_histogram_samples += samples;
+        match chunk.kind() {
+            Kind::Floats => stats.num_float_samples += samples,
+            Kind::Histograms => stats.num_histogram_samples += samples,
+            Kind::Foreign => {}
         }
     }
 }
@@ -144,7 +144,7 @@ fn count(stats: &mut Stats, chunks: &[Chunk]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chunk::pack;
+    use crate::pack::Samples;
     use crate::read::block::Block;
     use crate::ulid::Ulid;
     use model::{Series, TimeRange, Timestamp};
@@ -169,7 +169,8 @@ mod tests {
         let mut writer = Writer::create(folder.path(), meta, 2000).expect("begun");
         for nth in 0..50 {
             let series = series(nth);
-            writer.put(&series.labels, &pack(&series)).expect("written");
+            let chunks = Samples::from(series.clone()).pack().expect("packed");
+            writer.put(&series.labels, &chunks).expect("written");
         }
         let (path, _) = writer.finish().expect("finished").expect("a block");
         let block = Block::open(&path).expect("opened");

@@ -128,10 +128,14 @@ impl Account {
         self.resolved.inc_by(counts.resolved as u64);
         let fixed = [
             ("out_of_bounds", counts.out_of_bounds),
-            ("native_histogram", counts.native_histograms),
+            ("native_histogram", counts.histograms.refused),
         ];
         let refused = counts.refused.iter().map(|(reason, samples)| (*reason, *samples));
-        self.book(counts.samples, &counts.kept, fixed.into_iter().chain(refused));
+        let kept = Kept {
+            refused: counts.kept.refused,
+            ..counts.all()
+        };
+        self.book(counts.samples, &kept, fixed.into_iter().chain(refused));
     }
 
     /// What this process says itself: about senders, and in their place.

@@ -83,7 +83,7 @@ const PROTOBUF: &str = "application/x-protobuf";
 
 /// 204, or 400 when something is missing that a repeat would not bring either.
 pub(crate) fn written(counts: &Counts, protocol: Protocol, role: Role) -> Response {
-    let kept = &counts.kept;
+    let (kept, histograms) = (&counts.kept, &counts.histograms);
     let mut missing: Vec<(&'static str, usize)> = counts
         .refused
         .iter()
@@ -91,15 +91,15 @@ pub(crate) fn written(counts: &Counts, protocol: Protocol, role: Role) -> Respon
         .collect();
     // Of a node's backlog a part may have arrived by another way; a writer should hear of its mistake.
     let late = if role == Role::Writer {
-        kept.out_of_order
+        kept.out_of_order + histograms.out_of_order
     } else {
         0
     };
     for (reason, samples) in [
         ("out_of_order", late),
         ("out_of_bounds", counts.out_of_bounds),
-        ("native_histogram", counts.native_histograms),
-        ("unknown", kept.unknown),
+        ("native_histogram", histograms.refused),
+        ("unknown", kept.unknown + histograms.unknown),
     ] {
         if samples > 0 {
             missing.push((reason, samples));
@@ -112,7 +112,7 @@ pub(crate) fn written(counts: &Counts, protocol: Protocol, role: Role) -> Respon
         let here = counts.exemplars_dropped.get(here).copied().unwrap_or(0);
         for (thing, count) in [
             ("samples", kept.kept + kept.duplicate),
-            ("histograms", 0),
+            ("histograms", histograms.kept + histograms.duplicate),
             ("exemplars", counts.exemplars_kept + here),
         ] {
             headers.push((

@@ -1,10 +1,11 @@
 //! A request's samples, put together by target and time.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use hashbrown::HashMap;
 use model::column::Kept;
-use model::{Column, Keep, Round, SeriesRef, TargetRef, Timestamp};
+use model::{Column, Histogram, Histograms, Keep, Round, STALE, SeriesRef, TargetRef, Timestamp};
 
 /// More targets and times than any honest request has; each takes some 200 bytes.
 const COLUMNS_MAX: usize = 100_000;
@@ -23,16 +24,32 @@ struct Open {
     time: i64,
     series: Vec<SeriesRef>,
     values: Vec<f64>,
+    /// None is the end of its series.
+    histograms: Vec<(SeriesRef, Option<Arc<Histogram>>)>,
 }
 
 /// What became of all columns.
 #[derive(Default)]
 pub(crate) struct Committed {
     pub(crate) kept: Kept,
+    pub(crate) histograms: Kept,
     /// Time of the newest sample.
     pub(crate) newest: Option<Timestamp>,
-    /// Targets and times with series that the store has forgotten.
-    pub(crate) damaged: BTreeMap<(u32, i64), Damage>,
+    pub(crate) damaged: Damaged,
+}
+
+/// Targets and times with series that the store has forgotten.
+#[derive(Default)]
+pub(crate) struct Damaged {
+    pub(crate) samples: BTreeMap<(u32, i64), Damage>,
+    pub(crate) histograms: BTreeMap<(u32, i64), Damage>,
+}
+
+impl Damaged {
+    pub(crate) fn targets(&self) -> impl Iterator<Item = u32> {
+        let all = self.samples.keys().chain(self.histograms.keys());
+        all.map(|(target, _)| *target)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +58,17 @@ pub(crate) enum Damage {
     Some,
     /// The target itself was retired or forgotten.
     Whole,
+}
+
+impl Damage {
+    fn of(kept: &Kept, length: usize) -> Option<Self> {
+        let damage = if kept.unknown == length {
+            Self::Whole
+        } else {
+            Self::Some
+        };
+        (kept.unknown > 0).then_some(damage)
+    }
 }
 
 impl Columns {
@@ -57,15 +85,36 @@ impl Columns {
     /// False when there are too many targets and times.
     #[inline]
     pub(crate) fn push(&mut self, target: u32, series: SeriesRef, time: i64, value: f64) -> bool {
-        let fits = |open: &Open| open.time == time && open.target == target;
-        if !self.open.get(self.current).is_some_and(fits) && !self.turn(target, time) {
-            return false;
-        }
-        if let Some(open) = self.open.get_mut(self.current) {
+        if let Some(open) = self.at(target, time) {
             open.series.push(series);
             open.values.push(value);
+            return true;
         }
-        true
+        false
+    }
+
+    /// The same of a histogram, or of the end of a series that has them.
+    pub(crate) fn push_histogram(
+        &mut self,
+        target: u32,
+        series: SeriesRef,
+        time: i64,
+        histogram: Option<Arc<Histogram>>,
+    ) -> bool {
+        let open = self.at(target, time);
+        open.is_some_and(|open| {
+            open.histograms.push((series, histogram));
+            true
+        })
+    }
+
+    #[inline]
+    fn at(&mut self, target: u32, time: i64) -> Option<&mut Open> {
+        let fits = |open: &Open| open.time == time && open.target == target;
+        if !self.open.get(self.current).is_some_and(fits) && !self.turn(target, time) {
+            return None;
+        }
+        self.open.get_mut(self.current)
     }
 
     fn turn(&mut self, target: u32, time: i64) -> bool {
@@ -84,6 +133,7 @@ impl Columns {
             time,
             series: Vec::with_capacity(room),
             values: Vec::with_capacity(room),
+            histograms: Vec::new(),
         });
         true
     }
@@ -95,24 +145,80 @@ impl Columns {
         self.open.sort_by_key(|open| open.time);
         all.newest = self.open.last().map(|open| Timestamp(open.time));
         for open in self.open.drain(..) {
-            let length = open.series.len();
-            let kept = keep.commit(Column {
-                target: id(open.target),
-                time: Timestamp(open.time),
-                round: Round::Part,
-                series: open.series,
-                values: open.values,
-            });
-            if kept.unknown > 0 {
-                let whole = kept.unknown == length;
-                let damage = if whole { Damage::Whole } else { Damage::Some };
-                all.damaged.insert((open.target, open.time), damage);
+            let (target, time) = (id(open.target), Timestamp(open.time));
+            if !open.series.is_empty() {
+                let length = open.series.len();
+                let kept = keep.commit(Column {
+                    target,
+                    time,
+                    round: Round::Part,
+                    series: open.series,
+                    values: open.values,
+                });
+                let damage = Damage::of(&kept, length);
+                let place = (open.target, open.time);
+                all.damaged.samples.extend(damage.map(|damage| (place, damage)));
+                all.kept = sum(&all.kept, &kept);
             }
-            all.kept = sum(&all.kept, &kept);
+            if !open.histograms.is_empty() {
+                let length = open.histograms.len();
+                let kept = commit_histograms(keep, target, time, open.histograms);
+                let damage = Damage::of(&kept, length);
+                let place = (open.target, open.time);
+                all.damaged
+                    .histograms
+                    .extend(damage.map(|damage| (place, damage)));
+                all.histograms = sum(&all.histograms, &kept);
+            }
         }
         self.clear();
         all
     }
+}
+
+/// Ends go in as the stale markers that they are, the others as a column with one of each series. Where a series has
+/// several at one time, which is no honest request, each of the later ones goes in by itself.
+fn commit_histograms(
+    keep: &dyn Keep,
+    target: TargetRef,
+    time: Timestamp,
+    mut all: Vec<(SeriesRef, Option<Arc<Histogram>>)>,
+) -> Kept {
+    all.sort_by_key(|(series, _)| *series);
+    let (mut ended, mut later) = (Vec::new(), Vec::new());
+    let mut histograms: Vec<(SeriesRef, Arc<Histogram>)> = Vec::with_capacity(all.len());
+    for (series, histogram) in all {
+        match histogram {
+            None => ended.push(series),
+            Some(again) if histograms.last().is_some_and(|(last, _)| *last == series) => {
+                later.push((series, again));
+            }
+            Some(histogram) => histograms.push((series, histogram)),
+        }
+    }
+    let mut kept = Kept::default();
+    if !ended.is_empty() {
+        kept = keep.commit(Column {
+            target,
+            time,
+            round: Round::Part,
+            values: vec![STALE; ended.len()],
+            series: ended,
+        });
+    }
+    let later = later.into_iter().map(|one| vec![one]);
+    for histograms in std::iter::once(histograms).chain(later) {
+        if histograms.is_empty() {
+            continue;
+        }
+        let column = Histograms {
+            target,
+            time,
+            histograms,
+        };
+        kept = sum(&kept, &keep.histograms(column));
+    }
+    kept
 }
 
 pub(crate) fn sum(a: &Kept, b: &Kept) -> Kept {

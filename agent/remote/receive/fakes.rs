@@ -1,6 +1,6 @@
 //! A store that remembers what it was told, a clock that runs by hand, and senders.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use journal::{Disk, Journal};
@@ -8,8 +8,8 @@ use model::column::Kept;
 use model::outside::{Call, Identity, Response, Role};
 use model::text::float;
 use model::{
-    Clock, Column, Exemplar, Keep, KeepError, Labels, NoExemplar, Round, SeriesDesc, SeriesRef, TargetDesc,
-    TargetRef, Timestamp, is_stale,
+    Clock, Column, Exemplar, Histogram, Histograms, Keep, KeepError, Labels, NoExemplar, Round, SeriesDesc,
+    SeriesRef, TargetDesc, TargetRef, Timestamp, Value, is_stale,
 };
 use parking_lot::Mutex;
 use prometheus::Registry;
@@ -25,7 +25,10 @@ pub(crate) struct Recorder(Mutex<Inner>);
 struct Inner {
     targets: Vec<TargetDesc>,
     series: Vec<Known>,
-    columns: Vec<Column>,
+    lines: Vec<String>,
+    histograms: Vec<(Labels, i64, Arc<Histogram>)>,
+    /// As a store does that keeps no history.
+    without_histograms: bool,
     retired: Vec<(String, i64)>,
     exemplars: Vec<(Labels, Exemplar)>,
     asked: usize,
@@ -35,8 +38,26 @@ struct Inner {
 struct Known {
     target: TargetRef,
     desc: SeriesDesc,
-    last: Option<(i64, f64)>,
+    last: Option<(i64, Value)>,
     forgotten: bool,
+}
+
+impl Known {
+    /// Whether it goes in, counted either way.
+    fn takes(&self, target: TargetRef, time: i64, value: &Value, kept: &mut Kept) -> bool {
+        let same = |last: &Value| match (last, value) {
+            (Value::Float(last), Value::Float(value)) => last.to_bits() == value.to_bits(),
+            (last, value) => last == value,
+        };
+        let (takes, count) = match &self.last {
+            _ if self.forgotten || self.target != target => (false, &mut kept.unknown),
+            Some((last, before)) if *last == time && same(before) => (false, &mut kept.duplicate),
+            Some((last, _)) if *last >= time => (false, &mut kept.out_of_order),
+            _ => (true, &mut kept.kept),
+        };
+        *count += 1;
+        takes
+    }
 }
 
 impl Recorder {
@@ -65,9 +86,24 @@ impl Recorder {
 
     /// What was committed since the last call: `target @time: series value, …`.
     pub(crate) fn lines(&self) -> Vec<String> {
-        let mut inner = self.0.lock();
-        let columns = std::mem::take(&mut inner.columns);
-        columns.iter().map(|column| inner.line(column)).collect()
+        std::mem::take(&mut self.0.lock().lines)
+    }
+
+    pub(crate) fn keep_no_histograms(&self) {
+        self.0.lock().without_histograms = true;
+    }
+
+    /// Series whose last sample is their end.
+    pub(crate) fn ended(&self) -> BTreeSet<String> {
+        let inner = self.0.lock();
+        let ended = |known: &&Known| matches!(known.last, Some((_, Value::Float(value))) if is_stale(value));
+        let ended = inner.series.iter().filter(ended);
+        ended.map(|known| known.desc.labels.to_string()).collect()
+    }
+
+    /// All that were kept, with their series and times.
+    pub(crate) fn histograms(&self) -> Vec<(Labels, i64, Arc<Histogram>)> {
+        self.0.lock().histograms.clone()
     }
 
     pub(crate) fn retired(&self) -> Vec<(String, i64)> {
@@ -90,15 +126,13 @@ impl Recorder {
 
 impl Inner {
     fn line(&self, column: &Column) -> String {
-        let target = &self.targets[column.target.0 as usize].name;
         let sample = |(series, value): (&SeriesRef, &f64)| {
-            let labels = &self.series[series.0 as usize].desc.labels;
             let value = if is_stale(*value) {
                 "stale".to_owned()
             } else {
                 float::go(*value)
             };
-            format!("{labels} {value}")
+            format!("{} {value}", self.labels(*series))
         };
         let samples: Vec<String> = column.series.iter().zip(&column.values).map(sample).collect();
         let word = match column.round {
@@ -106,7 +140,26 @@ impl Inner {
             Round::Part => "",
             Round::Provisional => "provisional ",
         };
-        format!("{word}{target} @{}: {}", column.time.0, samples.join(", "))
+        let target = self.place(column.target, column.time);
+        format!("{word}{target}: {}", samples.join(", "))
+    }
+
+    fn histograms_line(&self, column: &Histograms) -> String {
+        let histogram = |(series, histogram): &(SeriesRef, Arc<Histogram>)| {
+            let (count, sum) = (float::go(histogram.count), float::go(histogram.sum));
+            format!("{} {count}/{sum}", self.labels(*series))
+        };
+        let histograms: Vec<String> = column.histograms.iter().map(histogram).collect();
+        let target = self.place(column.target, column.time);
+        format!("histograms {target}: {}", histograms.join(", "))
+    }
+
+    fn labels(&self, series: SeriesRef) -> &Labels {
+        &self.series[series.0 as usize].desc.labels
+    }
+
+    fn place(&self, target: TargetRef, time: Timestamp) -> String {
+        format!("{} @{}", self.targets[target.0 as usize].name, time.0)
     }
 }
 
@@ -165,30 +218,49 @@ impl Keep for Recorder {
         };
         for (series, value) in column.series.iter().zip(&column.values) {
             let known = &mut inner.series[series.0 as usize];
-            let time = column.time.0;
-            match known.last {
-                _ if known.forgotten || known.target != column.target => {
-                    kept.unknown += 1;
-                    continue;
-                }
-                Some((last, before)) if last == time && before.to_bits() == value.to_bits() => {
-                    kept.duplicate += 1;
-                    continue;
-                }
-                Some((last, _)) if last >= time => {
-                    kept.out_of_order += 1;
-                    continue;
-                }
-                _ => kept.kept += 1,
+            if !known.takes(column.target, column.time.0, &Value::Float(*value), &mut kept) {
+                continue;
             }
             if column.round != Round::Provisional {
-                known.last = Some((time, *value));
+                known.last = Some((column.time.0, Value::Float(*value)));
             }
             taken.series.push(*series);
             taken.values.push(*value);
         }
         if !taken.series.is_empty() {
-            inner.columns.push(taken);
+            let line = inner.line(&taken);
+            inner.lines.push(line);
+        }
+        kept
+    }
+
+    fn histograms(&self, column: Histograms) -> Kept {
+        let mut inner = self.0.lock();
+        let mut kept = Kept::default();
+        if inner.without_histograms {
+            kept.refused = column.histograms.len();
+            return kept;
+        }
+        let alone: BTreeSet<SeriesRef> = column.histograms.iter().map(|(series, _)| *series).collect();
+        assert_eq!(alone.len(), column.histograms.len(), "of each series one");
+        let mut taken = Histograms {
+            histograms: Vec::new(),
+            ..column
+        };
+        for (series, histogram) in column.histograms {
+            assert_eq!(histogram.check(), Ok(()));
+            let known = &mut inner.series[series.0 as usize];
+            let value = Value::Histogram(histogram.clone());
+            if known.takes(column.target, column.time.0, &value, &mut kept) {
+                known.last = Some((column.time.0, value));
+                let labels = known.desc.labels.clone();
+                inner.histograms.push((labels, column.time.0, histogram.clone()));
+                taken.histograms.push((series, histogram));
+            }
+        }
+        if !taken.histograms.is_empty() {
+            let line = inner.histograms_line(&taken);
+            inner.lines.push(line);
         }
         kept
     }
@@ -234,6 +306,12 @@ impl Bench {
             folder,
             config,
         }
+    }
+
+    /// At a time of its own.
+    pub(crate) fn at(now: Timestamp) -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        Self::begin(Config::default(), folder, RuntimeClock::starting_at(now))
     }
 
     /// Another process on the same disk.

@@ -3,6 +3,8 @@
 //! A request is walked over whole before anything is committed: of one that breaks off nothing is kept. A series
 //! that is bad by itself is counted, and the others go in.
 
+mod histograms;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::column::Kept;
@@ -10,10 +12,11 @@ use model::{Exemplar, Keep, Labels, NoExemplar, SeriesDesc, SeriesRef, Timestamp
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::cache::{AGAIN, About, Cache, NONE};
-use super::columns::{Columns, Damage, sum};
+use super::columns::{Columns, Damage, Damaged, sum};
 use super::families::{Said, family, stem};
 use super::lists::{At, List, Section};
 use super::naming::{self, Naming};
+use crate::wire::decode::histogram::{Histograms, Reader};
 use crate::wire::decode::{BadLabels, Malformed, Sample, one, two};
 
 /// A sample takes at least so many bytes, where it says anything.
@@ -37,16 +40,20 @@ pub(crate) enum Failure {
     TooMuch,
 }
 
-/// What became of a request's samples: `samples` is all the others together.
+/// What became of a request's samples, histograms among them: `samples` is all the others together.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) samples: usize,
+    /// Of floats.
     pub(crate) kept: Kept,
+    /// Of histograms, and of ends that were said as one.
+    pub(crate) histograms: Kept,
+    /// How many samples more the histograms count for by what they hold.
+    pub(crate) weight: usize,
     pub(crate) newest: Option<Timestamp>,
     /// Further ahead than the clocks of two machines may be apart.
     pub(crate) out_of_bounds: usize,
-    pub(crate) native_histograms: usize,
-    /// Of refused series, by reason.
+    /// Of refused series and histograms, by reason.
     pub(crate) refused: BTreeMap<&'static str, usize>,
     /// Not samples, and so not among them: how many there were, and how many of them are here now.
     pub(crate) exemplars: usize,
@@ -57,8 +64,15 @@ pub(crate) struct Counts {
     pub(crate) renamed: usize,
     /// Series whose labels had to be read.
     pub(crate) resolved: usize,
-    /// A sentence about the first series that was refused.
+    /// A sentence about the first of them.
     pub(crate) complaint: Option<String>,
+}
+
+impl Counts {
+    /// Of both kinds.
+    pub(crate) fn all(&self) -> Kept {
+        sum(&self.kept, &self.histograms)
+    }
 }
 
 /// Room that is used for one request after the other.
@@ -67,6 +81,7 @@ pub(crate) struct Room {
     pub(crate) body: Vec<u8>,
     columns: Columns,
     samples: Vec<Sample>,
+    histograms: Reader,
     exemplars: Vec<(SeriesRef, Exemplar)>,
     symbols: two::Symbols,
     refs: Vec<u32>,
@@ -84,6 +99,7 @@ impl Room {
             + self.exemplars.capacity() * size_of::<(SeriesRef, Exemplar)>()
             + self.symbols.len() * size_of::<u64>()
             + self.columns.bytes()
+            + self.histograms.bytes()
             + self.key.capacity()
             + self.trace.capacity() * size_of::<u32>()
     }
@@ -113,10 +129,24 @@ struct Way {
 /// Series that the store has forgotten, being asked for again.
 #[derive(Default)]
 struct Repair {
-    damaged: BTreeMap<(u32, i64), Damage>,
+    damaged: Damaged,
     targets: BTreeSet<u32>,
     asked: BTreeSet<u32>,
     changed: BTreeSet<u32>,
+    /// How many are to be committed again.
+    samples: usize,
+    histograms: usize,
+}
+
+impl Repair {
+    /// Whether what a series had at that time did not get in, by what was damaged there.
+    fn lost(&self, damage: Option<&Damage>, place: u32) -> bool {
+        match damage {
+            Some(Damage::Whole) => true,
+            Some(Damage::Some) => self.changed.contains(&place),
+            None => false,
+        }
+    }
 }
 
 impl Intake<'_> {
@@ -135,8 +165,9 @@ impl Intake<'_> {
         let cache = &*self.cache;
         let committed = room.columns.commit(self.keep, |target| cache.id(target));
         self.counts.kept = committed.kept;
+        self.counts.histograms = committed.histograms;
         self.counts.newest = committed.newest;
-        if !committed.damaged.is_empty() {
+        if committed.damaged.targets().next().is_some() {
             self.repair(protocol, request, room, committed.damaged)?;
         }
         self.keep_exemplars(room);
@@ -191,7 +222,7 @@ impl Intake<'_> {
             let known = expected.and_then(|place| self.touch(place));
             let way = match known {
                 Some(way) => Some(way),
-                None if room.samples.is_empty() && series.exemplars == 0 => None,
+                None if room.samples.is_empty() && series.exemplars + series.histograms == 0 => None,
                 None => {
                     if !symbols_read {
                         room.symbols.read(request)?;
@@ -207,7 +238,8 @@ impl Intake<'_> {
                         help,
                         unit,
                     };
-                    self.known_or_new(good, &labels, Some(said), room)
+                    let samples = room.samples.len() + series.histograms;
+                    self.known_or_new(good, &labels, samples, Some(said), room)
                 }
             };
             room.trace.push(way.map_or(NONE, |way| way.place));
@@ -222,6 +254,18 @@ impl Intake<'_> {
                 })?;
             }
             self.push(way, room)?;
+            if series.histograms > 0
+                && let Some(why) = self.histograms(way, series.each_histogram(), samples_max, room)?
+                && self.counts.complaint.is_none()
+            {
+                if !symbols_read {
+                    room.symbols.read(request)?;
+                    symbols_read = true;
+                }
+                series.refs(&mut room.refs)?;
+                let readable = room.symbols.labels(request, &room.refs, &mut labels);
+                self.complain(readable.map(|()| labels.as_slice()), why);
+            }
         }
         Ok(walk)
     }
@@ -256,7 +300,7 @@ impl Intake<'_> {
             };
             let series = one::Series::read(message, &mut room.samples)?;
             self.count(&room.samples, series.histograms, series.exemplars, samples_max)?;
-            if room.samples.is_empty() && series.exemplars == 0 {
+            if room.samples.is_empty() && series.exemplars + series.histograms == 0 {
                 continue;
             }
             let known = series
@@ -268,7 +312,8 @@ impl Intake<'_> {
                 Some(way) => Some(way),
                 None => {
                     let good = series.labels(&mut labels)?;
-                    let way = self.known_or_new(good, &labels, None, room);
+                    let samples = room.samples.len() + series.histograms;
+                    let way = self.known_or_new(good, &labels, samples, None, room);
                     if let Some(way) = way.filter(|way| way.place != NONE) {
                         self.cache.came(way.place);
                     }
@@ -280,6 +325,13 @@ impl Intake<'_> {
                 series.each_exemplar(|sample, labels| self.exemplar(way, sample, labels, exemplars))?;
             }
             self.push(way, room)?;
+            if series.histograms > 0
+                && let Some(why) = self.histograms(way, series.each_histogram(), samples_max, room)?
+                && self.counts.complaint.is_none()
+            {
+                let readable = series.labels(&mut labels)?;
+                self.complain(readable.map(|()| labels.as_slice()), why);
+            }
         }
         Ok(())
     }
@@ -313,9 +365,8 @@ impl Intake<'_> {
     ) -> Result<(), Failure> {
         let counts = &mut self.counts;
         counts.samples += samples.len() + histograms;
-        counts.native_histograms += histograms;
         counts.exemplars += exemplars;
-        if counts.samples > samples_max {
+        if counts.samples + counts.weight > samples_max {
             return Err(Failure::TooMuch);
         }
         Ok(())
@@ -386,6 +437,7 @@ impl Intake<'_> {
         &mut self,
         good: Result<(), BadLabels>,
         labels: &[(&str, &str)],
+        samples: usize,
         said: Option<Said<'_>>,
         room: &mut Room,
     ) -> Option<Way> {
@@ -393,7 +445,7 @@ impl Intake<'_> {
         if let Err(why) = good {
             let name = labels.iter().find(|(name, _)| *name == "__name__");
             let name = name.map_or("a series", |(_, value)| value);
-            self.refuse(why.reason(), room.samples.len(), || format!("{name}: {why}"));
+            self.refuse(why.reason(), samples, || format!("{name}: {why}"));
             return None;
         }
         let key = key(labels, &mut room.key);
@@ -408,7 +460,7 @@ impl Intake<'_> {
         match self.resolve(key, labels, said, &mut room.name) {
             Ok(way) => Some(way),
             Err((reason, why)) => {
-                self.refuse(reason, room.samples.len(), || why);
+                self.refuse(reason, samples, || why);
                 None
             }
         }
@@ -472,10 +524,10 @@ impl Intake<'_> {
         protocol: Protocol,
         request: &[u8],
         room: &mut Room,
-        damaged: BTreeMap<(u32, i64), Damage>,
+        damaged: Damaged,
     ) -> Result<(), Failure> {
         let mut repair = Repair {
-            targets: damaged.keys().map(|(target, _)| *target).collect(),
+            targets: damaged.targets().collect(),
             damaged,
             ..Repair::default()
         };
@@ -483,7 +535,6 @@ impl Intake<'_> {
             self.cache.introduce(*target, self.keep);
         }
         let mut labels = Vec::new();
-        let mut pushed = 0;
         match protocol {
             Protocol::Two => {
                 room.symbols.read(request)?;
@@ -499,7 +550,7 @@ impl Intake<'_> {
                     let kind = metadata.kind;
                     let said = Some(Said { kind, help, unit });
                     if room.symbols.labels(request, &room.refs, &mut labels).is_ok() {
-                        pushed += self.mend(&mut repair, &labels, said, room);
+                        self.mend(&mut repair, &labels, said, series.each_histogram(), room)?;
                     }
                 }
             }
@@ -511,36 +562,42 @@ impl Intake<'_> {
                     };
                     let series = one::Series::read(message, &mut room.samples)?;
                     if series.labels(&mut labels)?.is_ok() {
-                        pushed += self.mend(&mut repair, &labels, None, room);
+                        self.mend(&mut repair, &labels, None, series.each_histogram(), room)?;
                     }
                 }
             }
         }
         let cache = &*self.cache;
-        let again = room.columns.commit(self.keep, |target| cache.id(target)).kept;
-        let kept = &mut self.counts.kept;
-        kept.unknown = kept.unknown.saturating_sub(pushed);
-        *kept = sum(kept, &again);
+        let again = room.columns.commit(self.keep, |target| cache.id(target));
+        let counts = &mut self.counts;
+        for (kept, pushed, again) in [
+            (&mut counts.kept, repair.samples, again.kept),
+            (&mut counts.histograms, repair.histograms, again.histograms),
+        ] {
+            kept.unknown = kept.unknown.saturating_sub(pushed);
+            *kept = sum(kept, &again);
+        }
         Ok(())
     }
 
-    /// Tells how many samples of a series are to be committed again.
+    /// Puts together what of a series is to be committed again.
     fn mend(
         &mut self,
         repair: &mut Repair,
         labels: &[(&str, &str)],
         said: Option<Said<'_>>,
+        histograms: Histograms<'_>,
         room: &mut Room,
-    ) -> usize {
+    ) -> Result<(), Malformed> {
         let key = key(labels, &mut room.key);
         let Some(place) = self.cache.find(key) else {
-            return 0;
+            return Ok(());
         };
         let Some(entry) = self.cache.entry(place).copied() else {
-            return 0;
+            return Ok(());
         };
         if !repair.targets.contains(&entry.target) {
-            return 0;
+            return Ok(());
         }
         if repair.asked.insert(place) {
             self.counts.resolved += 1;
@@ -550,22 +607,18 @@ impl Intake<'_> {
             }
         }
         let Some(entry) = self.cache.entry(place).copied() else {
-            return 0;
+            return Ok(());
         };
-        let changed = repair.changed.contains(&place);
-        let mut pushed = 0;
         for sample in &room.samples {
-            let lost = match repair.damaged.get(&(entry.target, sample.time)) {
-                Some(Damage::Whole) => true,
-                Some(Damage::Some) => changed,
-                None => false,
-            };
+            let damage = repair.damaged.samples.get(&(entry.target, sample.time));
             let columns = &mut room.columns;
-            if lost && columns.push(entry.target, entry.series, sample.time, sample.value) {
-                pushed += 1;
+            if repair.lost(damage, place)
+                && columns.push(entry.target, entry.series, sample.time, sample.value)
+            {
+                repair.samples += 1;
             }
         }
-        pushed
+        Self::mend_histograms(repair, place, &entry, histograms, room)
     }
 }
 

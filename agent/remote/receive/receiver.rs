@@ -20,8 +20,9 @@ use super::sender::{Key, Sender, key};
 use super::senders::Watch;
 use crate::wire::decode::{UnpackError, unpack, unpacked_bytes};
 
-/// Memory that a request takes while it is read, by its length unpacked: samples that take 8 bytes there take 40.
-const MEMORY_FACTOR: usize = 6;
+/// Memory that a request takes while it is read, by its length unpacked: samples that take 8 bytes there take 40, and
+/// native histograms that take 16 take 200.
+const MEMORY_FACTOR: usize = 14;
 /// Samples may be so much ahead of this machine's clock, as in Prometheus.
 const AHEAD_MILLIS: i64 = 10 * 60 * 1000;
 const ROOMS_MAX: usize = 4;

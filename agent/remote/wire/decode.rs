@@ -4,6 +4,7 @@
 //! not known are passed over. `two` is `io.prometheus.write.v2.Request`, `one` is `prometheus.WriteRequest`.
 
 mod fields;
+pub mod histogram;
 pub mod labels;
 pub mod one;
 pub mod two;

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use model::column::Kept;
+use model::histogram::{Buckets, Span};
 use model::{
-    BoxFuture, Clock, Column, Keep, Kind, Labels, MatchOp, Matcher, Round, Select, Series, SeriesDesc,
-    SeriesRef, TargetDesc, TargetRef, TimeRange, Timestamp,
+    BoxFuture, Clock, Column, Histogram, Keep, Kind, Labels, MatchOp, Matcher, Round, Select, Series,
+    SeriesDesc, SeriesRef, TargetDesc, TargetRef, TimeRange, Timestamp,
 };
 use prometheus::Registry;
 use store::{Config, Retention, Store};
@@ -194,6 +195,22 @@ impl Drop for House {
 /// Whether small numbers are to be the long run's.
 pub(crate) fn long() -> bool {
     std::env::var_os("SKOPOS_TEST_LONG").is_some()
+}
+
+/// One that has seen `count` values between 0.5 and 1, and two of zero.
+pub(crate) fn histogram(count: u32) -> Histogram {
+    Histogram {
+        count: f64::from(count) + 2.0,
+        sum: f64::from(count) * 0.75,
+        zero_threshold: 0.001,
+        zero_count: 2.0,
+        positive: Buckets {
+            spans: vec![Span { offset: 0, length: 1 }],
+            counts: vec![f64::from(count)],
+        },
+        integers: true,
+        ..Histogram::default()
+    }
 }
 
 /// Where segments lie on a fake disk.

@@ -4,30 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::column::Kept;
-use model::histogram::{Buckets, Span};
 use model::{
     Histogram, Histograms, Keep, Matcher, Mixed, Select, SelectError, TargetRef, TimeRange, Timestamp, Value,
     is_stale,
 };
 use store::{Config, History, Retention};
 
-use crate::harness::{House, map, name_is};
-
-/// One that has seen `count` values between 0.5 and 1, and two of zero.
-fn histogram(count: u32) -> Histogram {
-    Histogram {
-        count: f64::from(count) + 2.0,
-        sum: f64::from(count) * 0.75,
-        zero_threshold: 0.001,
-        zero_count: 2.0,
-        positive: Buckets {
-            spans: vec![Span { offset: 0, length: 1 }],
-            counts: vec![f64::from(count)],
-        },
-        integers: true,
-        ..Histogram::default()
-    }
-}
+use crate::harness::{House, histogram, map, name_is};
 
 fn put(house: &House, of: TargetRef, time: i64, values: &[(&str, u32)]) -> Kept {
     let histograms = values
@@ -233,6 +216,24 @@ fn where_only_last_values_are_kept_they_are_refused() {
     let kept = put(&house, app, 10, &[("a", 1)]);
     assert_eq!((kept.kept, kept.refused), (0, 1));
     assert!(!has(&house));
+}
+
+#[test]
+fn one_that_contradicts_itself_is_refused() {
+    let house = House::new();
+    let app = house.target("app");
+    let broken = Histogram {
+        count: 1.0,
+        ..histogram(5)
+    };
+    let series = house.series(app, "a");
+    let kept = house.store.histograms(Histograms {
+        target: app,
+        time: Timestamp(10),
+        histograms: vec![(series, Arc::new(broken))],
+    });
+    assert_eq!((kept.kept, kept.refused), (0, 1));
+    assert_eq!(all(&house), []);
 }
 
 #[test]

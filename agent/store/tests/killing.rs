@@ -14,11 +14,13 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use model::{Clock, Column, Keep, Round, STALE, Select, TargetRef, TimeRange, Timestamp};
+use model::{
+    Clock, Column, Histograms, Keep, Labels, Round, STALE, Select, TargetRef, TimeRange, Timestamp, Value,
+};
 use prometheus::Registry;
 use store::{Config, Retention, Store};
 
-use crate::harness::{desc, long, metric, target};
+use crate::harness::{desc, histogram, long, metric, target};
 use crate::sealing::{BEGUN, HOUR, MINUTE, TwoClocks};
 
 const TEST: &str = "killing::what_was_written_survives_kill_9_and_is_there_once";
@@ -28,7 +30,9 @@ const FIRST_ROUND: &str = "SKOPOS_STORE_CHILD_ROUND";
 const STEP: i64 = 30_000;
 /// Long enough for blocks of six hours, short enough to be outlived within a second or two.
 const RETENTION: Duration = Duration::from_hours(60);
-const TARGETS: [&str; 3] = ["steady", "coming", "late"];
+/// The last has native histograms.
+const TARGETS: [&str; 4] = ["steady", "coming", "late", "whole"];
+const HISTOGRAMS: usize = 3;
 /// Behind its end a window has been sealed already.
 const LATE: i64 = 250 * MINUTE;
 
@@ -63,6 +67,14 @@ fn said(of: usize, nth: i64) -> (Round, i64, Vec<(String, f64)>) {
             let coming = (first..first + 3).map(|series| named("coming", series % 40));
             (Round::Whole, time, coming.collect())
         }
+        HISTOGRAMS => (
+            Round::Part,
+            time,
+            // Each begins anew after some hours.
+            (0..2)
+                .map(|nth_series| (format!("whole x={nth_series}"), (nth % 997) as f64))
+                .collect(),
+        ),
         _ => (
             Round::Part,
             time - LATE,
@@ -120,14 +132,22 @@ fn commit(store: &Store, of: usize, nth: i64) {
     let series = values
         .iter()
         .map(|(text, _)| store.series(id, &desc(text)).expect("within the limits"));
-    let column = Column {
-        target: id,
-        time: Timestamp(time),
-        round,
-        series: series.collect(),
-        values: values.iter().map(|(_, value)| *value).collect(),
+    let kept = if of == HISTOGRAMS {
+        let counts = values.iter().map(|(_, count)| Arc::new(histogram(*count as u32)));
+        store.histograms(Histograms {
+            target: id,
+            time: Timestamp(time),
+            histograms: series.zip(counts).collect(),
+        })
+    } else {
+        store.commit(Column {
+            target: id,
+            time: Timestamp(time),
+            round,
+            series: series.collect(),
+            values: values.iter().map(|(_, value)| *value).collect(),
+        })
     };
-    let kept = store.commit(column);
     assert_eq!(
         kept.kept,
         values.len(),
@@ -233,22 +253,35 @@ fn wanted(survived: &Survived, after: i64) -> BTreeMap<String, Vec<(i64, u64)>> 
     wanted
 }
 
+/// What there is; of a histogram what it has counted.
 fn found(store: &Store, range: TimeRange) -> BTreeMap<String, Vec<(i64, u64)>> {
-    let all = store.select(&[], range, usize::MAX).expect("reads");
-    let one = |series: &model::Series| {
-        assert!(
-            series.times.is_sorted_by(|a, b| a < b),
-            "{}: each time once",
-            series.labels
-        );
-        let text = format!("{} x={}", series.labels.name(), series.labels.value("x"));
+    let text = |labels: &Labels| format!("{} x={}", labels.name(), labels.value("x"));
+    let floats = store.select(&[], range, usize::MAX).expect("reads");
+    let floats = floats.iter().map(|series| {
         let samples = series.times.iter().zip(series.values.iter());
-        (
-            text,
-            samples.map(|(time, value)| (time.0, value.to_bits())).collect(),
-        )
-    };
-    all.iter().map(one).collect()
+        let samples: Vec<(i64, u64)> = samples.map(|(time, value)| (time.0, value.to_bits())).collect();
+        (text(&series.labels), samples)
+    });
+    let mixed = store.mixed(&[], range, usize::MAX).expect("reads");
+    let mixed = mixed.iter().map(|series| {
+        let count = |value: &Value| match value {
+            Value::Histogram(found) => found.positive.counts[0],
+            Value::Float(value) => panic!("{} has the float {value}", series.labels),
+        };
+        let samples = series.samples.iter();
+        let samples: Vec<(i64, u64)> = samples
+            .map(|(time, value)| (time.0, count(value).to_bits()))
+            .collect();
+        (text(&series.labels), samples)
+    });
+    let all: BTreeMap<String, Vec<(i64, u64)>> = floats.chain(mixed).collect();
+    for (text, samples) in &all {
+        assert!(
+            samples.is_sorted_by(|(a, _), (b, _)| a < b),
+            "{text}: each time once"
+        );
+    }
+    all
 }
 
 /// The newest round of each target in what was found, and that of the newest end of a series.
@@ -394,7 +427,10 @@ fn settle(folder: &Path, next: i64) {
     assert!(apart, "blocks that overlap have become one");
     let samples = blocks.counts().samples;
     let read = blocks.select(&[], TimeRange::ALL, usize::MAX).expect("reads");
-    let read: usize = read.iter().map(|series| series.values.len()).sum();
+    let mixed = blocks.mixed(&[], TimeRange::ALL, usize::MAX).expect("reads");
+    let histograms = mixed.iter().map(|series| series.samples.len()).sum::<usize>();
+    assert!(histograms > 0);
+    let read = histograms + read.iter().map(|series| series.values.len()).sum::<usize>();
     assert_eq!(samples, read as u64, "no sample is there twice, on disk neither");
     let count = all.len();
     drop((all, store));

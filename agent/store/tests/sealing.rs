@@ -1,20 +1,21 @@
 //! What goes from memory to blocks on disk, and that readers cannot tell.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use blocks::Span;
+use model::histogram::Reset;
 use model::{
-    BoxFuture, Clock, Column, Keep, Labels, MatchOp, Matcher, Round, Select, SelectError, TimeRange,
-    Timestamp, column,
+    BoxFuture, Clock, Column, Histogram, Histograms, Keep, Labels, MatchOp, Matcher, Round, Select,
+    SelectError, TimeRange, Timestamp, Value, column,
 };
 use prometheus::Registry;
 use store::{Config, Retention, Store};
 
-use crate::harness::{desc, labels, samples, target};
+use crate::harness::{desc, histogram, labels, samples, target};
 
 pub(crate) const MINUTE: i64 = 60_000;
 pub(crate) const HOUR: i64 = 60 * MINUTE;
@@ -69,6 +70,8 @@ pub(crate) struct Kept {
     pub(crate) clock: Arc<TwoClocks>,
     pub(crate) store: Arc<Store>,
     all: BTreeMap<Labels, BTreeMap<i64, f64>>,
+    /// How much each native histogram has counted.
+    histograms: BTreeMap<Labels, BTreeMap<i64, u32>>,
     windows: usize,
 }
 
@@ -81,6 +84,7 @@ impl Kept {
             folder,
             clock,
             all: BTreeMap::new(),
+            histograms: BTreeMap::new(),
             windows: 0,
         }
     }
@@ -120,6 +124,21 @@ impl Kept {
         kept
     }
 
+    fn commit_histogram(&mut self, of: &str, time: i64, name: &str, count: u32) {
+        let id = self.store.target(&target(of));
+        let series = self.store.series(id, &desc(name)).unwrap();
+        let kept = self.store.histograms(Histograms {
+            target: id,
+            time: Timestamp(time),
+            histograms: vec![(series, Arc::new(histogram(count)))],
+        });
+        assert_eq!(kept.kept, 1, "{of} at {time}: {kept:?}");
+        self.histograms
+            .entry(labels(name))
+            .or_default()
+            .insert(time, count);
+    }
+
     /// A minute goes by.
     fn minute(&mut self) -> i64 {
         self.clock.pass(MINUTE);
@@ -155,7 +174,30 @@ impl Kept {
         }
         assert_eq!(found.len(), self.all.len());
         let names = self.store.labels(&[], TimeRange::ALL).unwrap();
-        assert!(names.iter().eq(self.all.keys()));
+        let wanted: BTreeSet<&Labels> = self.all.keys().chain(self.histograms.keys()).collect();
+        assert!(names.iter().eq(wanted));
+        self.check_histograms();
+    }
+
+    fn check_histograms(&self) {
+        let mixed = self.store.mixed(&[], TimeRange::ALL, usize::MAX).unwrap();
+        assert!(mixed.iter().map(|one| &one.labels).eq(self.histograms.keys()));
+        for one in mixed {
+            let mut wanted = self.histograms[&one.labels].iter();
+            for (time, value) in &one.samples {
+                let Value::Histogram(found) = value else {
+                    panic!("{} has a float", one.labels)
+                };
+                let (at, count) = wanted.next().unwrap();
+                // A block knows whether one begins anew.
+                let found = Histogram {
+                    reset: Reset::Unknown,
+                    ..(**found).clone()
+                };
+                assert_eq!((time.0, found), (*at, histogram(*count)));
+            }
+            assert_eq!(wanted.next(), None, "{} has all of them", one.labels);
+        }
     }
 
     /// Samples of one series between two times.
@@ -194,6 +236,8 @@ fn hours(kept: &mut Kept, count: i64) {
         let now = kept.minute();
         let value = nth as f64;
         kept.commit("steady", now, &[("a x=1", value), ("b", value / 3.0)]);
+        // Now and then it begins anew.
+        kept.commit_histogram("steady", now, "h", nth as u32 % 100);
         if nth % 200 < 20 {
             kept.commit("other", now - 13, &[("a x=2", -value), ("c", 7.0)]);
         }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use crate::receive::Config;
 use crate::receive::fakes::{Bench, START, call, node, writer};
-use crate::wire::decode::written::{self, Written, bytes, varint};
+use crate::wire::decode::written::{self, Native, Written, bytes, number, varint};
 
 fn send(bench: &Bench, protocol: &str, request: &[u8]) -> u16 {
     let call = call(&node("w1"), protocol, written::packed(request));
@@ -86,11 +86,104 @@ fn millions_of_nothing_take_no_memory() {
     assert_eq!(send(&bench, "2.0", &samples), 413);
     let bad = b"\x2a\x02\x12\x00".repeat(2 << 20);
     assert_eq!(send(&bench, "2.0", &bad), 413);
+    let mut histograms = Vec::new();
+    bytes(5, &b"\x1a\x00".repeat(4 << 20), &mut histograms);
+    assert_eq!(send(&bench, "2.0", &histograms), 413);
     assert_eq!(bench.receiver.ledger().taken, 0);
     assert!(bench.keep.lines().is_empty());
     let grown = memory().saturating_sub(before);
     // Bodies of 8 MB, their samples, and what other tests hold.
     assert!(grown < 150 << 20, "{grown}");
+}
+
+/// A request of 2.0 with one series, which has each of these at a time of its own.
+fn with_histograms(messages: &[Vec<u8>]) -> Vec<u8> {
+    let (mut request, mut series) = (Vec::new(), Vec::new());
+    for symbol in ["", "__name__", "x"] {
+        bytes(4, symbol.as_bytes(), &mut request);
+    }
+    bytes(1, &[1, 2], &mut series);
+    for (message, time) in messages.iter().zip(1..) {
+        let mut message = message.clone();
+        number(15, time, &mut message);
+        bytes(3, &message, &mut series);
+    }
+    bytes(5, &series, &mut request);
+    request
+}
+
+#[test]
+fn a_small_request_does_not_become_much_by_its_histograms() {
+    let mut zeroes = Vec::new();
+    bytes(11, &[2 << 3, 0xc8, 1], &mut zeroes);
+    bytes(12, &[0; 200], &mut zeroes);
+    // Nothing, spans of nothing, which take little more here than there, and buckets of nothing.
+    for (message, too_much) in [
+        (Vec::new(), true),
+        (b"\x5a\x00".repeat(40), false),
+        (zeroes, true),
+    ] {
+        let mut refused = false;
+        for count in [500, 1_000, 10_000, 60_000] {
+            let bench = Bench::new();
+            let request = with_histograms(&vec![message.clone(); count]);
+            let status = send(&bench, "2.0", &request);
+            refused |= status == 413;
+            let kept = bench.keep.histograms();
+            assert_eq!(kept.len(), if status == 204 { count } else { 0 });
+            // The first thousand samples are free.
+            let taken: usize = kept.iter().map(|(.., histogram)| histogram.bytes() + 40).sum();
+            assert!(
+                taken < 13 * request.len() + 100_000,
+                "{taken} of {} bytes",
+                request.len()
+            );
+        }
+        assert_eq!(refused, too_much);
+    }
+    // Millions of buckets that are not there.
+    let mut claimed = Vec::new();
+    let mut span = vec![2 << 3];
+    varint(u64::from(u32::MAX), &mut span);
+    (0..100).for_each(|_| bytes(11, &span, &mut claimed));
+    let bench = Bench::new();
+    let requests = with_histograms(&vec![claimed; 100]);
+    assert_eq!(send(&bench, "2.0", &requests), 400);
+    assert_eq!(bench.dropped()["bad_histogram"], 100);
+}
+
+#[test]
+fn honest_histograms_are_never_too_much() {
+    // As small as they are, as fine as they are, and both as many as a backlog may hold.
+    let fine = |time| Native {
+        count: written::Number::Whole(160),
+        sum: 17.5,
+        positive: written::Side {
+            spans: vec![(-30, 160)],
+            deltas: std::iter::once(1).chain([0; 159]).collect(),
+            ..written::Side::default()
+        },
+        ..Native::empty(time)
+    };
+    for native in [&Native::empty as &dyn Fn(i64) -> Native, &fine] {
+        let times = 0..10_000_i64;
+        let backlog = [Written {
+            histograms: times.map(|nth| native(START - 10_000 + nth)).collect(),
+            ..Written::new("x", &[])
+        }];
+        let one = native(START);
+        let many: Vec<Written> = (0..10_000)
+            .map(|nth| Written {
+                histograms: vec![one.clone()],
+                ..Written::new(&format!("x a={nth}"), &[])
+            })
+            .collect();
+        for series in [&backlog[..], &many] {
+            let bench = Bench::new();
+            assert_eq!(bench.send(&writer(), "2.0", series).status, 204);
+            assert_eq!(bench.keep.histograms().len(), 10_000);
+        }
+    }
 }
 
 #[test]
@@ -127,11 +220,27 @@ fn requests_beyond_the_memory_wait_but_one_alone_never() {
     assert_eq!(send(&bench, "2.0", &request), 204);
 }
 
+fn any_histogram(time: i64) -> impl Strategy<Value = Native> {
+    let broken = Native {
+        schema: 99,
+        ..Native::whole(time)
+    };
+    prop_oneof![
+        Just(Native::whole(time)),
+        Just(Native::float(time)),
+        Just(Native::custom(time)),
+        Just(Native::empty(time)),
+        Just(Native::end(time)),
+        Just(broken),
+    ]
+}
+
 fn any_series() -> impl Strategy<Value = Written> {
     let label = ("[a-d]{0,2}", "[a-c]{0,2}");
     let labels = prop::collection::vec(label, 0..4);
     let samples = prop::collection::vec((START - 5..START + 5, prop::num::f64::ANY), 0..3);
-    (labels, samples, any::<bool>(), 0_usize..2).prop_map(|(mut labels, samples, sorted, histograms)| {
+    let histograms = prop::collection::vec((START - 5..START + 5).prop_flat_map(any_histogram), 0..3);
+    (labels, samples, any::<bool>(), histograms).prop_map(|(mut labels, samples, sorted, histograms)| {
         labels.push(("__name__".to_owned(), "m".to_owned()));
         if sorted {
             labels.sort();
@@ -168,6 +277,7 @@ proptest! {
         for nth in 0..4_i64 {
             let later: Vec<Written> = request.iter().cloned().map(|mut one| {
                 one.samples.iter_mut().for_each(|sample| sample.0 += nth * 1_000);
+                one.histograms.iter_mut().for_each(|histogram| histogram.time += nth * 1_000);
                 one
             }).collect();
             let answer = bench.send(&writer(), "2.0", &later);

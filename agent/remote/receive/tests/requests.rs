@@ -166,23 +166,6 @@ fn a_series_refused_does_not_keep_the_others_out() {
 }
 
 #[test]
-fn native_histograms_are_refused_counted_and_said() {
-    for protocol in PROTOCOLS {
-        let bench = Bench::new();
-        let histograms = Written {
-            histograms: 2,
-            ..Written::new("b", &[])
-        };
-        let answer = bench.send(&writer(), protocol, &[histograms]);
-        assert_eq!(answer.status, 400);
-        let body = String::from_utf8(answer.body).unwrap();
-        assert_eq!(body, "not all samples are kept: native_histogram 2\n");
-        assert_eq!(bench.dropped()["native_histogram"], 2);
-        assert_eq!(bench.receiver.ledger().taken, 2);
-    }
-}
-
-#[test]
 fn exemplars_go_with_their_series_and_what_is_dropped_of_them_is_counted() {
     for protocol in PROTOCOLS {
         let bench = Bench::new();

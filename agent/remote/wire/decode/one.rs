@@ -2,6 +2,7 @@
 
 use model::Kind;
 
+use super::histogram::Histograms;
 use super::labels::{BadLabels, check, text};
 use super::{Fields, Malformed, Sample, Value, exemplar, kind};
 
@@ -172,6 +173,12 @@ impl<'a> Series<'a> {
             visit(sample, readable.map(|()| labels.as_slice()));
         }
         Ok(())
+    }
+
+    /// Walks over its histograms.
+    #[must_use]
+    pub fn each_histogram(&self) -> Histograms<'a> {
+        Histograms::new(self.message, Self::HISTOGRAMS)
     }
 
     /// Puts its labels into `labels`, sorted and checked. The outer error is the request's, the inner the series'.

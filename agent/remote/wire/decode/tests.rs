@@ -1,9 +1,11 @@
 //! Requests written by others are read; what is not a request never is, and never panics.
 
+mod histograms;
+
 use model::{Kind, STALE};
 use proptest::prelude::*;
 
-use super::written::{Written, bytes, metadata_one, number, packed, varint};
+use super::written::{Native, Written, bytes, metadata_one, number, packed, varint};
 use super::*;
 
 /// Each series as `labels samples`, or why it is refused.
@@ -19,6 +21,10 @@ fn read_two(request: &[u8]) -> Result<Vec<String>, Malformed> {
         };
         let series = two::Series::read(message, &mut samples)?;
         series.refs(&mut refs)?;
+        assert_eq!(
+            histograms::read(series.each_histogram())?.len(),
+            series.histograms
+        );
         let metadata = two::Metadata::read(series.metadata)?;
         let (help, unit) = symbols.metadata(request, &metadata);
         let said = format!("{} {help:?} {unit:?}", metadata.kind.text());
@@ -38,6 +44,10 @@ fn read_one(request: &[u8]) -> Result<Vec<String>, Malformed> {
         match part {
             one::Part::Series(message) => {
                 let series = one::Series::read(message, &mut samples)?;
+                assert_eq!(
+                    histograms::read(series.each_histogram())?.len(),
+                    series.histograms
+                );
                 read.push(match series.labels(&mut labels)? {
                     Ok(()) => line(&labels, &samples, ""),
                     Err(why) => why.reason().to_owned(),
@@ -74,6 +84,7 @@ fn some() -> Vec<Written> {
         },
         Written {
             metadata: Some((2, "Size.", "bytes")),
+            histograms: vec![Native::whole(5), Native::float(6), Native::custom(7)],
             ..Written::new("b job=x", &[(-5, f64::INFINITY)])
         },
     ]

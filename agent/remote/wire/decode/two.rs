@@ -2,6 +2,7 @@
 
 use model::Kind;
 
+use super::histogram::Histograms;
 use super::labels::{BadLabels, check, text};
 use super::{Fields, Malformed, Sample, Value, exemplar, kind};
 
@@ -272,6 +273,12 @@ impl<'a> Series<'a> {
             visit(sample, readable.map(|()| labels.as_slice()));
         }
         Ok(())
+    }
+
+    /// Walks over its histograms.
+    #[must_use]
+    pub fn each_histogram(&self) -> Histograms<'a> {
+        Histograms::new(self.message, Self::HISTOGRAMS)
     }
 
     /// The numbers of its labels' symbols, name and value in turn, however they were written.

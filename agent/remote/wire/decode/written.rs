@@ -1,6 +1,10 @@
 //! Requests as others write them, put together plainly, for tests.
 
+pub(crate) mod histogram;
+
 use std::collections::BTreeMap;
+
+pub(crate) use histogram::{Native, Number, Side};
 
 /// Labels, samples of (time, value), and what is said about it.
 #[derive(Clone, Debug, Default)]
@@ -9,7 +13,7 @@ pub(crate) struct Written {
     pub(crate) samples: Vec<(i64, f64)>,
     /// Number of the type, help, unit.
     pub(crate) metadata: Option<(u64, &'static str, &'static str)>,
-    pub(crate) histograms: usize,
+    pub(crate) histograms: Vec<Native>,
     /// Trace, time and value.
     pub(crate) exemplars: Vec<(String, i64, f64)>,
 }
@@ -85,8 +89,8 @@ pub(crate) fn one(series: &[Written]) -> Vec<u8> {
             exemplar_tail(*time, *value, &mut exemplar);
             bytes(3, &exemplar, &mut message);
         }
-        for _ in 0..one.histograms {
-            bytes(4, &[], &mut message);
+        for histogram in &one.histograms {
+            bytes(4, &histogram.message(), &mut message);
         }
         bytes(1, &message, &mut out);
     }
@@ -121,8 +125,8 @@ pub(crate) fn two(series: &[Written]) -> Vec<u8> {
         for (time, value) in &one.samples {
             bytes(2, &sample(*time, *value), &mut message);
         }
-        for _ in 0..one.histograms {
-            bytes(3, &[], &mut message);
+        for histogram in &one.histograms {
+            bytes(3, &histogram.message(), &mut message);
         }
         for (trace, time, value) in &one.exemplars {
             let (mut refs, mut exemplar) = (Vec::new(), Vec::new());
