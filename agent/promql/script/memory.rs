@@ -46,16 +46,17 @@ impl Memory {
         });
     }
 
-    /// Adds a sample behind all others of its series. Returns whether it is newer than they are; if not, it is left out.
-    pub fn append(&self, labels: &Labels, sample: Sample) -> bool {
-        let mut is_newer = false;
-        self.change(labels, |held| {
-            is_newer = held.samples.last().is_none_or(|last| last.time < sample.time);
-            if is_newer {
-                held.samples.push(sample);
-            }
+    /// Adds a sample behind all others of its series.
+    ///
+    /// # Errors
+    /// The last one, which is as new or newer; nothing is added.
+    pub fn append(&self, labels: &Labels, sample: Sample) -> Result<(), Sample> {
+        let mut kept = Ok(());
+        self.change(labels, |held| match held.samples.last() {
+            Some(last) if last.time >= sample.time => kept = Err(*last),
+            _ => held.samples.push(sample),
         });
-        is_newer
+        kept
     }
 
     /// Adds a sequence whose first item is at `start`.

@@ -93,10 +93,15 @@ impl Bench {
         let mut wrong = Vec::new();
         for running in self.groups.iter().filter(|group| is_due(group.interval)) {
             running.evaluate(&self.world, at).await;
+            let group = &running.group.name;
+            let clashes = self.store.take_clashes().into_iter();
+            wrong.extend(
+                clashes
+                    .map(|labels| format!("group {group}: {labels} has another value at this time already")),
+            );
             for (rule, state) in running.group.rules.iter().zip(&running.states) {
                 let state = state.lock();
                 if !state.last_error.is_empty() {
-                    let group = &running.group.name;
                     wrong.push(format!(
                         "rule {} of group {group}: {}",
                         rule.name, state.last_error

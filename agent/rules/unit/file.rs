@@ -1,5 +1,6 @@
 //! A test file as it is written, key by key as promtool reads it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use model::Timestamp;
@@ -8,7 +9,10 @@ use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 use yaml::{Spanned, null_default};
 
-use crate::file::{Pairs, Span};
+use crate::file::Span;
+
+/// Names and values; a value that is left out is the empty one.
+pub(super) type Pairs = BTreeMap<String, Option<String>>;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -108,9 +112,61 @@ pub(super) struct Sample {
     #[serde(deserialize_with = "null_default")]
     pub(super) labels: String,
     #[serde(deserialize_with = "null_default")]
-    pub(super) value: f64,
+    pub(super) value: Number,
     #[serde(deserialize_with = "null_default")]
     pub(super) histogram: Option<Spanned<String>>,
+}
+
+/// A number as YAML 1.1 writes it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Number(pub(super) f64);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Number;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number, .inf or .nan")
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Number, E> {
+                number(text).map(Number).ok_or_else(|| {
+                    E::custom(format!(
+                        "not a number: {text:?}; write for example 1.5, .inf or .nan"
+                    ))
+                })
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+fn number(text: &str) -> Option<f64> {
+    let plain = text.replace('_', "");
+    let digits = plain.trim_start_matches(['+', '-']);
+    let sign = if plain.starts_with('-') { -1.0 } else { 1.0 };
+    if plain.len() > digits.len() + 1 {
+        return None;
+    }
+    match digits {
+        ".inf" | ".Inf" | ".INF" => return Some(sign * f64::INFINITY),
+        ".nan" | ".NaN" | ".NAN" => return Some(f64::NAN),
+        _ => {}
+    }
+    let bases = [("0x", 16), ("0X", 16), ("0b", 2), ("0o", 8), ("0", 8)];
+    let whole = bases.iter().find_map(|(prefix, base)| {
+        let rest = digits.strip_prefix(prefix)?;
+        u64::from_str_radix(rest, *base).ok()
+    });
+    if let Some(whole) = whole {
+        return Some(sign * whole as f64);
+    }
+    // Rust reads words, too, which YAML does not.
+    let is_number = digits.contains(|letter: char| letter.is_ascii_digit())
+        && digits
+            .chars()
+            .all(|letter| letter.is_ascii_digit() || ".eE+-".contains(letter));
+    is_number.then(|| plain.parse().ok()).flatten()
 }
 
 /// Seconds since 1970, or a time in RFC 3339.
@@ -146,4 +202,31 @@ fn start(text: &str) -> Option<Start> {
     // jiff reads more than RFC 3339, and this is the letter that others leave out.
     let time = text.contains('T').then(|| text.parse::<jiff::Timestamp>().ok());
     Some(Start(Timestamp(time.flatten()?.as_millisecond())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number;
+
+    #[test]
+    fn numbers_are_yamls() {
+        for (text, value) in [
+            ("2", 2.0),
+            ("-.5e1", -5.0),
+            ("+1_000.", 1000.0),
+            ("0x1F", 31.0),
+            ("-0o17", -15.0),
+            ("010", 8.0),
+            ("09", 9.0),
+            ("0", 0.0),
+            ("1e-3", 0.001),
+            ("-.inf", f64::NEG_INFINITY),
+        ] {
+            assert_eq!(number(text), Some(value), "{text}");
+        }
+        for text in ["Inf", "nan", "", ".", "--1", "1x", "e5"] {
+            assert_eq!(number(text), None, "{text}");
+        }
+        assert!(number(".nan").is_some_and(f64::is_nan));
+    }
 }

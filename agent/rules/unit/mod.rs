@@ -25,6 +25,7 @@ use yaml::{Spanned, complain_at};
 
 pub use report::{Failure, GroupReport, Report, junit};
 
+use crate::file::first_document;
 use crate::group::Group;
 use crate::load::load;
 
@@ -68,7 +69,11 @@ pub fn run(path: &Path, is_wanted: impl Fn(&str) -> bool) -> Report {
 fn read(path: &Path, warnings: &mut Vec<String>) -> Result<Read, Vec<Complaint>> {
     let name = path.display().to_string();
     let text = read_text(path).map_err(|complaint| vec![complaint])?;
-    let file: file::File = yaml::read(&name, &text).map_err(|complaint| vec![complaint])?;
+    let (document, more) = first_document(&text);
+    if more {
+        warnings.push(format!("{name}: only the first document of the file is read"));
+    }
+    let file: file::File = yaml::read(&name, document).map_err(|complaint| vec![complaint])?;
     let mut mistakes = Vec::new();
     for (nth, group) in file.group_eval_order.iter().enumerate() {
         let earlier = file.group_eval_order.iter().take(nth);

@@ -12,7 +12,7 @@ use yaml::{Spanned, complain_at};
 
 use super::alerts::{self, Wanted};
 use super::bench::Bench;
-use super::file::{AlertTest, Expected, ExprTest, Input, Test};
+use super::file::{AlertTest, Expected, ExprTest, Input, Pairs, Test};
 use super::report::{Failure, GroupReport};
 use super::{Read, samples};
 use crate::alert::State;
@@ -95,10 +95,10 @@ impl<'a> Run<'a> {
     }
 
     fn bench(&self) -> Result<Bench, String> {
-        let external = self.test.external_labels.0.iter();
+        let external = written(&self.test.external_labels);
         let options = Options {
             evaluation_interval: self.evaluation_interval,
-            external_labels: Labels::from_pairs(external.map(|(name, value)| (&name.value, &value.value))),
+            external_labels: Labels::from_pairs(external),
             external_url: self.test.external_url.clone(),
             ..Options::default()
         };
@@ -132,6 +132,10 @@ impl<'a> Run<'a> {
             return None;
         };
         let labels = match labels(&series.value) {
+            Ok(labels) if labels.is_empty() => {
+                self.complain(series, "an input series needs a name, or a label");
+                return None;
+            }
             Ok(labels) => labels,
             Err(message) => {
                 self.complain(series, message);
@@ -229,7 +233,8 @@ impl<'a> Run<'a> {
                 if let Some(Item::Value(value)) = feed.items.get(nth) {
                     let after = interval.saturating_mul(i64::try_from(nth).unwrap_or(i64::MAX));
                     let time = Timestamp(self.start.millis().saturating_add(after));
-                    bench.store.memory.append(labels, Sample { time, value: *value });
+                    // A rule cannot have been here before: what it gives is of an earlier time.
+                    _ = bench.store.memory.append(labels, Sample { time, value: *value });
                 }
             }
             feed.given = until.max(feed.given);
@@ -272,7 +277,7 @@ impl<'a> Run<'a> {
                 return self.complain(histogram, NO_HISTOGRAMS);
             }
             match labels(&sample.value.labels) {
-                Ok(labels) => expected.push((labels, sample.value.value)),
+                Ok(labels) => expected.push((labels, sample.value.value.0)),
                 Err(message) => return self.complain(sample, message),
             }
         }
@@ -294,12 +299,6 @@ fn eval_time(test: &AlertTest) -> Duration {
 }
 
 fn wanted(alertname: &str, expected: &Expected) -> Wanted {
-    let written = |pairs: &crate::file::Pairs| -> BTreeMap<String, String> {
-        let pairs = pairs.0.iter();
-        pairs
-            .map(|(name, value)| (name.value.clone(), value.value.clone()))
-            .collect()
-    };
     let mut labels = written(&expected.exp_labels);
     labels.insert(model::labels::ALERT_NAME.to_owned(), alertname.to_owned());
     Wanted {
@@ -307,6 +306,13 @@ fn wanted(alertname: &str, expected: &Expected) -> Wanted {
         annotations: written(&expected.exp_annotations),
         partial: expected.partial,
     }
+}
+
+fn written(pairs: &Pairs) -> BTreeMap<String, String> {
+    let pairs = pairs.iter();
+    pairs
+        .map(|(name, value)| (name.clone(), value.clone().unwrap_or_default()))
+        .collect()
 }
 
 /// # Errors

@@ -23,6 +23,8 @@ struct Given {
     series: Vec<Labels>,
     refs: HashMap<Labels, SeriesRef>,
     rounds: HashMap<TargetRef, BTreeSet<SeriesRef>>,
+    /// Series that got two values for one time.
+    clashes: Vec<Labels>,
 }
 
 impl Store {
@@ -33,12 +35,17 @@ impl Store {
         }
     }
 
-    /// Whether it was kept: of a series that is there twice, as input and from a rule, the first sample of a time stands.
-    fn append(&self, given: &Given, series: SeriesRef, time: Timestamp, value: f64) -> bool {
-        let labels = usize::try_from(series.0)
-            .ok()
-            .and_then(|nth| given.series.get(nth));
-        labels.is_some_and(|labels| self.memory.append(labels, Sample { time, value }))
+    /// Series that got a second value for one time since the last call: as input and from a rule, or from two rules.
+    /// The first value stands.
+    pub(super) fn take_clashes(&self) -> Vec<Labels> {
+        std::mem::take(&mut self.given.lock().clashes)
+    }
+
+    fn append(&self, labels: &Labels, sample: Sample) -> Result<(), Sample> {
+        match self.memory.append(labels, sample) {
+            Err(last) if last.time == sample.time && last.value.to_bits() == sample.value.to_bits() => Ok(()),
+            appended => appended,
+        }
     }
 }
 
@@ -64,23 +71,35 @@ impl Keep for Store {
     }
 
     fn commit(&self, column: Column) -> Kept {
-        let given = &mut *self.given.lock();
+        let Given {
+            series: all,
+            rounds,
+            clashes,
+            ..
+        } = &mut *self.given.lock();
         let mut kept = Kept::default();
+        let time = column.time;
+        let labels = |series: &SeriesRef| all.get(usize::try_from(series.0).ok()?);
         for (series, value) in column.series.iter().zip(&column.values) {
-            if self.append(given, *series, column.time, *value) {
-                kept.kept += 1;
-            } else {
-                kept.duplicate += 1;
+            let Some(labels) = labels(series) else {
+                kept.unknown += 1;
+                continue;
+            };
+            match self.append(labels, Sample { time, value: *value }) {
+                Ok(()) => kept.kept += 1,
+                Err(_) => {
+                    kept.duplicate += 1;
+                    clashes.push(labels.clone());
+                }
             }
         }
         if column.round == Round::Whole {
             let now: BTreeSet<SeriesRef> = column.series.into_iter().collect();
-            let before = given
-                .rounds
-                .insert(column.target, now.clone())
-                .unwrap_or_default();
-            for ended in before.difference(&now) {
-                kept.ended += usize::from(self.append(given, *ended, column.time, STALE));
+            let before = rounds.insert(column.target, now.clone()).unwrap_or_default();
+            // What somebody else gives at this time has not ended.
+            for labels in before.difference(&now).filter_map(labels) {
+                let ended = self.append(labels, Sample { time, value: STALE });
+                kept.ended += usize::from(ended.is_ok());
             }
         }
         kept

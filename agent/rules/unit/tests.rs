@@ -337,6 +337,23 @@ tests:
 }
 
 #[test]
+fn a_series_that_gets_two_values_at_once_ends_its_test_group() {
+    let report = test(
+        "
+rule_files: [rules.yml]
+tests:
+  - input_series: [{series: up, values: 1x5}, {series: 'up:sum', values: _ 1 7}]
+    promql_expr_test: [{expr: '1', eval_time: 5m, exp_samples: [{value: 1}]}]
+",
+    );
+    // At one minute both say the same.
+    assert_eq!(
+        said(&report),
+        "at 2m, group sums: up:sum has another value at this time already"
+    );
+}
+
+#[test]
 fn groups_are_chosen_by_their_names() {
     let text = "
 tests:

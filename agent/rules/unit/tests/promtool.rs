@@ -101,3 +101,67 @@ fn the_verdict_on_the_tests_of_shipped_rules_is_promtools() {
         assert!(compared(&promtool, &test), "{} fails", test.display());
     }
 }
+
+/// Small files, each about one thing: `### name`, then its text.
+const CASES: &str = include_str!("cases.txt");
+
+/// Where our verdict is another, and why.
+const OTHERWISE: [(&str, &str); 9] = [
+    ("experimental", "functions need no flag"),
+    ("bool_str", "a quoted yes is a yes"),
+    ("lab_02", "a blank may stand in front of a series' labels"),
+    ("lab_20", "a series may bear a comment"),
+    ("lab_21", "words that PromQL reserves are names of series, too"),
+    ("lab_22", "the same"),
+    ("lab_23", "the same"),
+    ("lab_24", "the same"),
+    ("val_str", "and a quoted number a number"),
+];
+
+#[test]
+fn the_verdict_on_small_files_is_promtools() {
+    let Some(promtool) = find_kept("promtool") else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mut names = Vec::new();
+    for case in CASES.split("### ").skip(1) {
+        let (name, text) = case.split_once('\n').unwrap();
+        fs::write(folder.path().join(name), text).unwrap();
+        if !["rules.yml", "d.yml", "ext.yml", "q.yml", "t.yml"].contains(&name) {
+            names.push(name);
+        }
+    }
+    let mut all = Command::new(promtool);
+    all.current_dir(folder.path())
+        .args(["test", "--junit=verdicts.xml", "rules"])
+        .args(&names);
+    programs::run(&mut all);
+    let verdicts = fs::read_to_string(folder.path().join("verdicts.xml")).unwrap();
+    let theirs = |name: &str| {
+        let suite = verdicts
+            .split(&format!("<testsuite name=\"{name}\" "))
+            .nth(1)
+            .unwrap();
+        let head = suite.split('>').next().unwrap();
+        head.contains("failures=\"0\"") && head.contains("errors=\"0\"")
+    };
+    let (mut passed, mut failed, mut differ) = (0, 0, Vec::new());
+    for name in names {
+        let ours = run(&folder.path().join(name), |_| true);
+        match (ours.has_passed(), theirs(name)) {
+            (true, true) => passed += 1,
+            (false, false) => failed += 1,
+            _ => differ.push((name.trim_end_matches(".yml"), super::said(&ours))),
+        }
+    }
+    println!(
+        "{passed} pass and {failed} fail with both, {} differ",
+        differ.len()
+    );
+    assert!(passed >= 70 && failed >= 100, "{passed} pass, {failed} fail");
+    let mut known: Vec<&str> = OTHERWISE.iter().map(|(name, _)| *name).collect();
+    known.sort_unstable();
+    let found: Vec<&str> = differ.iter().map(|(name, _)| *name).collect();
+    assert_eq!(found, known, "{differ:#?}");
+}
