@@ -1,5 +1,6 @@
 //! Samples in memory, for tests of expressions and rules.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use crate::filter::Filter;
 #[derive(Default)]
 pub struct Memory {
     series: RwLock<Vec<Held>>,
+    /// Of all matchers that were asked for: a test asks the same at each step, and compiling takes longer than selecting.
+    filters: Mutex<HashMap<Matcher, Arc<Filter>>>,
     /// A series that was asked for and should have native histograms.
     histogram_met: Mutex<Option<Labels>>,
 }
@@ -87,6 +90,20 @@ impl Memory {
         self.histogram_met.lock().take()
     }
 
+    fn filter(&self, matcher: &Matcher) -> Result<Arc<Filter>, SelectError> {
+        let mut known = self.filters.lock();
+        if let Some(filter) = known.get(matcher) {
+            return Ok(Arc::clone(filter));
+        }
+        let filter = Filter::new(matcher).map_err(|why| SelectError::BadRegex {
+            pattern: matcher.value.to_string(),
+            why,
+        })?;
+        let filter = Arc::new(filter);
+        known.insert(matcher.clone(), Arc::clone(&filter));
+        Ok(filter)
+    }
+
     /// All label sets.
     pub(super) fn all(&self) -> Vec<Labels> {
         self.series
@@ -129,16 +146,6 @@ impl Held {
     }
 }
 
-fn filters(matchers: &[Matcher]) -> Result<Vec<Filter>, SelectError> {
-    let filter = |matcher: &Matcher| {
-        Filter::new(matcher).map_err(|why| SelectError::BadRegex {
-            pattern: matcher.value.to_string(),
-            why,
-        })
-    };
-    matchers.iter().map(filter).collect()
-}
-
 impl Select for Memory {
     fn select(
         &self,
@@ -146,7 +153,8 @@ impl Select for Memory {
         range: TimeRange,
         samples_max: usize,
     ) -> Result<Vec<Series>, SelectError> {
-        let filters = filters(matchers)?;
+        let filters = matchers.iter().map(|matcher| self.filter(matcher));
+        let filters: Vec<_> = filters.collect::<Result<_, _>>()?;
         let mut left = samples_max;
         let mut found = Vec::new();
         for held in self.series.read().iter() {

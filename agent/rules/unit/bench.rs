@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use journal::Journal;
 use model::outside::Files;
-use model::{AllHere, Ask, Keep, Labels, Leadership, Select, Timestamp};
+use model::{AllHere, Ask, Keep, Labels, Leadership, Timestamp};
 use parking_lot::Mutex;
 use prometheus::Registry;
 use promql::{Engine, Outcome, QueryError};
@@ -16,6 +16,7 @@ use telemetry::clock::RuntimeClock;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::Read;
 use super::store::Store;
 use crate::alert::State;
 use crate::config::Options;
@@ -46,17 +47,10 @@ impl Bench {
     ///
     /// # Errors
     /// A sentence; nothing on the bench can fail but by our own mistake.
-    pub(super) fn new(groups: &[Group], options: Options, start: Timestamp) -> Result<Self, String> {
-        let store = Arc::new(Store::new());
-        let engine = Arc::new(Engine::new(
-            Arc::clone(&store.memory) as Arc<dyn Select>,
-            promql::Options {
-                step_default: options.evaluation_interval,
-                ..promql::Options::default()
-            },
-        ));
+    pub(super) fn new(read: &Read, options: Options, start: Timestamp) -> Result<Self, String> {
+        let store = Arc::new(Store::new(&read.memory));
         let near = Neighbours {
-            ask: Arc::clone(&engine) as Arc<dyn Ask>,
+            ask: Arc::clone(&read.engine) as Arc<dyn Ask>,
             keep: Arc::clone(&store) as Arc<dyn Keep>,
             journal: Journal::open(Arc::new(NoDisk), Path::new("")).map_err(|error| error.to_string())?,
             events: mpsc::channel(1).0,
@@ -75,9 +69,9 @@ impl Bench {
             ended: CancellationToken::new(),
         };
         Ok(Self {
-            groups: groups.iter().map(running).collect(),
+            groups: read.groups.iter().map(running).collect(),
             store,
-            engine,
+            engine: Arc::clone(&read.engine),
             world,
             notes: BTreeMap::new(),
         })

@@ -18,8 +18,11 @@ mod tests;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use model::Complaint;
+use model::{Complaint, Select};
+use promql::Engine;
+use promql::script::Memory;
 use tokio::runtime::Builder;
 use yaml::{Spanned, complain_at};
 
@@ -29,6 +32,8 @@ use crate::file::first_document;
 use crate::group::Group;
 use crate::load::load;
 
+const MINUTE: Duration = Duration::from_secs(60);
+
 /// A test file and everything it names, read.
 struct Read {
     /// As the person gave it.
@@ -36,6 +41,10 @@ struct Read {
     text: String,
     file: file::File,
     groups: Vec<Group>,
+    evaluation_interval: Duration,
+    /// The samples of one test group after the other; what the engine knows of the expressions stays.
+    memory: Arc<Memory>,
+    engine: Arc<Engine>,
 }
 
 /// Reads a test file and the rule files it names, and runs those of its test groups whose name `is_wanted`; a group
@@ -115,7 +124,17 @@ fn read(path: &Path, warnings: &mut Vec<String>) -> Result<Read, Vec<Complaint>>
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
+    let interval = file.evaluation_interval.map(|span| span.0);
+    let evaluation_interval = interval.filter(|span| !span.is_zero()).unwrap_or(MINUTE);
+    let memory = Memory::shared();
+    let options = promql::Options {
+        step_default: evaluation_interval,
+        ..promql::Options::default()
+    };
     Ok(Read {
+        engine: Arc::new(Engine::new(Arc::clone(&memory) as Arc<dyn Select>, options)),
+        memory,
+        evaluation_interval,
         groups: in_order(groups, &file.group_eval_order),
         name: name.into(),
         text,

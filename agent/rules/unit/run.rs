@@ -18,8 +18,6 @@ use super::{Read, samples};
 use crate::alert::State;
 use crate::config::Options;
 
-const MINUTE: Duration = Duration::from_secs(60);
-
 /// What native histograms in a test file are answered with.
 const NO_HISTOGRAMS: &str = "native histograms are not evaluated in unit tests of rules";
 
@@ -56,7 +54,6 @@ pub(super) async fn group(read: &Read, nth: usize, test: &Spanned<Test>) -> Grou
 struct Run<'a> {
     read: &'a Read,
     test: &'a Test,
-    evaluation_interval: Duration,
     start: Timestamp,
     failures: Vec<Failure>,
 }
@@ -69,11 +66,9 @@ struct Feed {
 
 impl<'a> Run<'a> {
     fn new(read: &'a Read, test: &'a Test) -> Self {
-        let interval = read.file.evaluation_interval.map(|span| span.0);
         Self {
             read,
             test,
-            evaluation_interval: interval.filter(|span| !span.is_zero()).unwrap_or(MINUTE),
             start: test.start_timestamp.map(|start| start.0).unwrap_or_default(),
             failures: Vec::new(),
         }
@@ -97,12 +92,12 @@ impl<'a> Run<'a> {
     fn bench(&self) -> Result<Bench, String> {
         let external = written(&self.test.external_labels);
         let options = Options {
-            evaluation_interval: self.evaluation_interval,
+            evaluation_interval: self.read.evaluation_interval,
             external_labels: Labels::from_pairs(external),
             external_url: self.test.external_url.clone(),
             ..Options::default()
         };
-        Bench::new(&self.read.groups, options, self.start)
+        Bench::new(self.read, options, self.start)
     }
 
     /// Of a series that is there twice the last stands, as in promtool, but not without a word.
@@ -213,7 +208,7 @@ impl<'a> Run<'a> {
         let own = bench.intervals().filter(|_| self.read.file.use_group_interval);
         let nexts = own.map(after);
         nexts
-            .chain([after(self.evaluation_interval)])
+            .chain([after(self.read.evaluation_interval)])
             .min()
             .unwrap_or_default()
     }
@@ -225,7 +220,7 @@ impl<'a> Run<'a> {
             .interval
             .map(|span| span.0)
             .filter(|span| !span.is_zero());
-        let interval = millis(interval.unwrap_or(self.evaluation_interval)).max(1);
+        let interval = millis(interval.unwrap_or(self.read.evaluation_interval)).max(1);
         let count = usize::try_from(millis(passed) / interval).unwrap_or(usize::MAX);
         for (labels, feed) in inputs {
             let until = count.saturating_add(1).min(feed.items.len());

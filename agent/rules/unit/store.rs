@@ -28,9 +28,11 @@ struct Given {
 }
 
 impl Store {
-    pub(super) fn new() -> Self {
+    /// Over a memory whose samples of before go.
+    pub(super) fn new(memory: &Arc<Memory>) -> Self {
+        memory.clear();
         Self {
-            memory: Memory::shared(),
+            memory: Arc::clone(memory),
             given: Mutex::default(),
         }
     }
