@@ -114,6 +114,29 @@ pub enum TestCommand {
     /// Prints a verdict for each evaluation and a count at the end; ends with 1 when one fails. An evaluation of series
     /// that hold native histograms is skipped, and the reason printed.
     Promql(ScriptsArgs),
+    /// Unit tests of rules, in the format of `promtool test rules`.
+    ///
+    /// Prints a verdict for each test group, with what was expected and what was got, and a count at the end; ends with 1
+    /// when one fails or a file cannot be read. Tests that promtool can read have its verdicts; beyond it, alerts may be
+    /// named in part (`partial`) or while they are pending (`exp_pending`), and groups may run at their own interval
+    /// (`use_group_interval`). Native histograms are not evaluated: a test of them fails, and says so.
+    Rules(UnitArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct UnitArgs {
+    /// Unit tests, which name their rule files.
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Only test groups whose name matches; with several, any of them.
+    #[arg(long, value_name = "REGEX")]
+    pub run: Vec<regex::Regex>,
+    /// Write the verdicts to a file, in JUnit's XML.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Print failures and the count only.
+    #[arg(long)]
+    pub failures: bool,
 }
 
 #[derive(Debug, Args)]

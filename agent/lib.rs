@@ -24,5 +24,6 @@ mod shipped;
 mod sizing;
 mod stages;
 mod stock;
+pub mod unit;
 pub mod used;
 mod views;

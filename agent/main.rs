@@ -7,7 +7,7 @@ use clap::CommandFactory;
 use model::outside::Role;
 use skopos::cli::{self, Cli, Command, RunArgs, TestCommand};
 use skopos::config::Config;
-use skopos::{app, check, graph, lines, memory, query, scripts};
+use skopos::{app, check, graph, lines, memory, query, scripts, unit};
 
 /// `EX_USAGE` of sysexits.h: what was asked for cannot be right, starting again will not help.
 const BAD_CONFIGURATION: u8 = 64;
@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         Some(Command::Logs(arguments)) => lines::run(&cli.run.data_dir, &arguments),
         Some(Command::Graph(arguments)) => graph::run(&arguments),
         Some(Command::Test(TestCommand::Promql(arguments))) => scripts::run(&arguments),
+        Some(Command::Test(TestCommand::Rules(arguments))) => unit::run(&arguments),
         Some(Command::Token { role, name }) => token(&role, &name),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();

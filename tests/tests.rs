@@ -37,6 +37,8 @@ mod process;
 mod query;
 /// Remote write to and from real ones, and who may write what.
 mod remote;
+/// `skopos test rules`: verdicts, exit codes, JUnit.
+mod rules;
 /// Silences by amtool, on one process and on a pair.
 mod silences;
 /// Two replicas and their nodes on virtual time, with every fault that a seed can name.

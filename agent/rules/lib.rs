@@ -27,6 +27,7 @@ mod runner;
 mod schedule;
 mod silence;
 mod state;
+pub mod unit;
 mod view;
 mod world;
 

@@ -89,7 +89,7 @@ impl Running {
     }
 
     /// Returns how long the rules took in all, and how many samples came out.
-    async fn evaluate(&self, world: &World, at: Timestamp) -> (Duration, usize) {
+    pub(crate) async fn evaluate(&self, world: &World, at: Timestamp) -> (Duration, usize) {
         let (mut rules_took, mut samples) = (Duration::ZERO, 0);
         let label = self.group.label();
         for (rule, state) in self.group.rules.iter().zip(&self.states) {

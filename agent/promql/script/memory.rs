@@ -1,5 +1,6 @@
 //! Samples in memory, for tests of expressions and rules.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use crate::filter::Filter;
 #[derive(Default)]
 pub struct Memory {
     series: RwLock<Vec<Held>>,
+    /// Of all matchers that were asked for: a test asks the same at each step, and compiling takes longer than selecting.
+    filters: Mutex<HashMap<Matcher, Arc<Filter>>>,
     /// A series that was asked for and should have native histograms.
     histogram_met: Mutex<Option<Labels>>,
 }
@@ -46,6 +49,19 @@ impl Memory {
         });
     }
 
+    /// Adds a sample behind all others of its series.
+    ///
+    /// # Errors
+    /// The last one, which is as new or newer; nothing is added.
+    pub fn append(&self, labels: &Labels, sample: Sample) -> Result<(), Sample> {
+        let mut kept = Ok(());
+        self.change(labels, |held| match held.samples.last() {
+            Some(last) if last.time >= sample.time => kept = Err(*last),
+            _ => held.samples.push(sample),
+        });
+        kept
+    }
+
     /// Adds a sequence whose first item is at `start`.
     pub fn add_items(&self, labels: &Labels, items: &[Item], start: Timestamp, step: Duration) {
         let times = (0u32..).map(|nth| start + step.saturating_mul(nth));
@@ -72,6 +88,20 @@ impl Memory {
     /// The first series selected since the last call that should have had native histograms.
     pub(super) fn take_histogram_met(&self) -> Option<Labels> {
         self.histogram_met.lock().take()
+    }
+
+    fn filter(&self, matcher: &Matcher) -> Result<Arc<Filter>, SelectError> {
+        let mut known = self.filters.lock();
+        if let Some(filter) = known.get(matcher) {
+            return Ok(Arc::clone(filter));
+        }
+        let filter = Filter::new(matcher).map_err(|why| SelectError::BadRegex {
+            pattern: matcher.value.to_string(),
+            why,
+        })?;
+        let filter = Arc::new(filter);
+        known.insert(matcher.clone(), Arc::clone(&filter));
+        Ok(filter)
     }
 
     /// All label sets.
@@ -116,16 +146,6 @@ impl Held {
     }
 }
 
-fn filters(matchers: &[Matcher]) -> Result<Vec<Filter>, SelectError> {
-    let filter = |matcher: &Matcher| {
-        Filter::new(matcher).map_err(|why| SelectError::BadRegex {
-            pattern: matcher.value.to_string(),
-            why,
-        })
-    };
-    matchers.iter().map(filter).collect()
-}
-
 impl Select for Memory {
     fn select(
         &self,
@@ -133,7 +153,8 @@ impl Select for Memory {
         range: TimeRange,
         samples_max: usize,
     ) -> Result<Vec<Series>, SelectError> {
-        let filters = filters(matchers)?;
+        let filters = matchers.iter().map(|matcher| self.filter(matcher));
+        let filters: Vec<_> = filters.collect::<Result<_, _>>()?;
         let mut left = samples_max;
         let mut found = Vec::new();
         for held in self.series.read().iter() {

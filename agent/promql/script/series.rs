@@ -82,7 +82,11 @@ pub fn labels(metric: &str) -> Result<Labels, String> {
             (Kind::Sign("="), Kind::Text { value, .. }) => labels.set(name, value),
             _ => return Err(wrong()),
         };
-        tokens.next_if(|token| token.kind == Kind::Sign(","));
+        let comma = tokens.next_if(|token| token.kind == Kind::Sign(","));
+        let ends = tokens.peek().is_some_and(|token| token.kind == Kind::Sign("}"));
+        if comma.is_none() && !ends {
+            return Err(wrong());
+        }
     }
     match tokens.next() {
         Some(Token { kind: Kind::End, .. }) => Ok(labels.build()),
@@ -161,7 +165,8 @@ fn item<'t>(text: &'t str, items: &mut Vec<Item>) -> Result<&'t str, String> {
     let (step, times) = match tail.strip_prefix(['+', '-']) {
         None => (0.0, tail),
         Some(change) => {
-            let (step, times) = number(change).ok_or_else(wrong)?;
+            let unsigned = Some(change).filter(|change| !change.starts_with(['+', '-']));
+            let (step, times) = unsigned.and_then(number).ok_or_else(wrong)?;
             (if tail.starts_with('-') { -step } else { step }, times)
         }
     };
@@ -193,15 +198,25 @@ fn number(text: &str) -> Option<(f64, &str)> {
             && end > signed
             && matches!(bytes.get(end - 1), Some(b'e' | b'E'))
             && bytes.get(signed).is_some_and(u8::is_ascii_digit);
-        let part = byte.is_ascii_digit() || *byte == b'.' || (byte.is_ascii_alphabetic() && *byte != b'x');
+        // `1_000`.
+        let between = *byte == b'_'
+            && bytes
+                .get(signed..end)
+                .is_some_and(|before| before.last().is_some_and(u8::is_ascii_digit))
+            && bytes.get(end + 1).is_some_and(u8::is_ascii_digit);
+        let part = between
+            || byte.is_ascii_digit()
+            || *byte == b'.'
+            || (byte.is_ascii_alphabetic() && *byte != b'x');
         if !part && !exponent {
             break;
         }
         end += 1;
     }
     let (number, rest) = text.split_at(end);
+    let plain = number.replace('_', "");
     let value =
-        text::float::parse(number).or_else(|| number.eq_ignore_ascii_case("nan").then_some(f64::NAN))?;
+        text::float::parse(&plain).or_else(|| plain.eq_ignore_ascii_case("nan").then_some(f64::NAN))?;
     Some((value, rest))
 }
 
@@ -250,8 +265,8 @@ mod tests {
             [1.0, 2.0, 5.0, 8.0, 5.0, 4.0, -1.0, -1.0, 100.0, 0.0, 0.0]
         );
         assert_eq!(
-            numbers("-1+-2x1 Inf -Inf .5"),
-            [-1.0, -3.0, f64::INFINITY, f64::NEG_INFINITY, 0.5]
+            numbers("-1-2x1 Inf -Inf .5 1_000"),
+            [-1.0, -3.0, f64::INFINITY, f64::NEG_INFINITY, 0.5, 1000.0]
         );
         assert!(
             matches!(values("stale NaN").as_deref(), Ok([Item::Value(stale), Item::Value(_)]) if model::is_stale(*stale))
@@ -265,7 +280,7 @@ mod tests {
                 Item::Missing
             ])
         );
-        assert!(values("1x").is_err());
+        assert!(values("1x").is_err() && values("1+-2x1").is_err() && values("1_").is_err());
         assert!(values("1x99999999999").is_err());
     }
 
@@ -280,6 +295,7 @@ mod tests {
             read(r#"{"my.metric", "l.n"="v"} 1"#),
             Ok((r#"{"my.metric", "l.n"="v"}"#.to_owned(), 1))
         );
+        assert!(read(r#"up{a="b" c="d"} 1"#).is_err());
         assert_eq!(read("{} 1"), Ok(("{}".to_owned(), 1)));
         assert_eq!(read("up {{sum:1}}"), Ok(("up".to_owned(), 1)));
     }

@@ -1,0 +1,79 @@
+//! `skopos test rules`: exit codes, counts, what is printed and what is written for machines.
+
+use std::fs;
+
+use crate::harness::components::run;
+use crate::harness::{root, skopos::command};
+
+const TESTS: &str = "
+rule_files: [rules.yml]
+tests:
+  - {name: good, promql_expr_test: [{expr: 'one', exp_samples: [{labels: 'one', value: 1}]}]}
+  - {name: bad, promql_expr_test: [{expr: 'one', exp_samples: [{labels: 'one', value: 2}]}]}
+";
+const RULES: &str = "groups: [{name: a, rules: [{record: one, expr: vector(1)}]}]";
+
+#[test]
+fn the_tests_of_the_shipped_rules_pass() {
+    let mut test = command(root());
+    test.args(["test", "rules", "--failures"]);
+    for entry in fs::read_dir(root().join("rules/tests")).unwrap().flatten() {
+        test.arg(entry.path());
+    }
+    let (code, text) = run(&mut test);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.ends_with(" test groups passed, 0 failed\n"), "{text}");
+}
+
+#[test]
+fn a_failure_is_told_and_ends_with_one() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("rules.yml"), RULES).unwrap();
+    fs::write(folder.path().join("test.yml"), TESTS).unwrap();
+    let test = |arguments: &[&str]| run(command(folder.path()).args(["test", "rules"]).args(arguments));
+
+    let (code, text) = test(&["test.yml", "--junit", "junit.xml"]);
+    let failed =
+        "FAILED  test.yml: bad\n    test.yml:5:36: expression one at 0s\n      one: expected 2, got 1\n";
+    assert_eq!(code, 1, "{text}");
+    assert_eq!(
+        text,
+        format!("SUCCESS test.yml: good\n{failed}1 test group passed, 1 failed\n")
+    );
+    let written = fs::read_to_string(folder.path().join("junit.xml")).unwrap();
+    assert!(
+        written.contains("tests=\"2\" failures=\"1\" errors=\"0\""),
+        "{written}"
+    );
+
+    let (code, text) = test(&["--failures", "test.yml"]);
+    assert_eq!(
+        (code, text),
+        (1, format!("{failed}1 test group passed, 1 failed\n"))
+    );
+    let (code, text) = test(&["--run", "none", "--run", "^go", "test.yml"]);
+    assert_eq!(
+        (code, text.as_str()),
+        (0, "SUCCESS test.yml: good\n1 test group passed, 0 failed\n")
+    );
+}
+
+#[test]
+fn what_cannot_be_read_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("bad.yml"), "test: []\n").unwrap();
+    let test = |arguments: &[&str]| run(command(folder.path()).args(["test", "rules"]).args(arguments));
+    let (code, text) = test(&["bad.yml", "none.yml"]);
+    assert_eq!(code, 1, "{text}");
+    assert!(
+        text.starts_with("0 test groups passed, 0 failed, 2 of 2 files not readable\n")
+            && text.contains("bad.yml:1:1: unknown key \"test\"")
+            && text.contains("did you mean \"tests\"?")
+            && text.contains("none.yml: cannot be read: "),
+        "{text}"
+    );
+    let (code, text) = test(&["--run", "(", "bad.yml"]);
+    assert_eq!(code, 64, "{text}");
+    let (code, text) = test(&[]);
+    assert_eq!(code, 64, "{text}");
+}
