@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use model::{Histogram, Mixed, TimeRange, Timestamp, Value};
+use model::{Histogram, Matcher, Mixed, TimeRange, Timestamp, Value};
 
 use super::Eval;
 use super::select::Cursor;
@@ -63,9 +63,14 @@ impl Eval<'_> {
     }
 
     /// Says so where a selector has histograms that nothing is made of.
-    pub(super) fn passes_over(self, selector: &Selector, range: TimeRange) -> Result<(), QueryError> {
+    pub(super) fn passes_over(
+        self,
+        selector: &Selector,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<(), QueryError> {
         let query = self.query;
-        if !query.gives_histograms && query.has_histograms(&selector.all_matchers(), range)? {
+        if !query.gives_histograms && query.has_histograms(matchers, range)? {
             let mut shown = String::new();
             // Writing to a text does not fail.
             _ = selector.bare(&mut shown);
@@ -98,7 +103,7 @@ mod tests {
     use std::time::Duration;
 
     use model::select::Last;
-    use model::{Labels, Matcher, Metadata, STALE, Select, SelectError, Series};
+    use model::{Labels, Metadata, STALE, Select, SelectError, Series};
 
     use super::*;
     use crate::{Engine, Options, Outcome};

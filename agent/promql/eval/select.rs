@@ -176,8 +176,9 @@ impl<'q> Eval<'q> {
             return self.read_around(selector, before, behind).map(Found::Kept);
         }
         let range = self.seen_around(selector.when, before, behind);
-        self.passes_over(selector, range)?;
-        let scan = self.query.scan(&selector.all_matchers(), range)?;
+        let matchers = selector.all_matchers();
+        self.passes_over(selector, &matchers, range)?;
+        let scan = self.query.scan(&matchers, range)?;
         let candidates = scan.candidates().clone();
         Ok(Found::Passing(RefCell::new(scan), candidates))
     }
@@ -223,8 +224,9 @@ impl<'q> Eval<'q> {
     /// behind each step.
     fn read_around(self, selector: &Selector, before: i64, behind: i64) -> Result<Rc<Selection>, QueryError> {
         let range = self.seen_around(selector.when, before, behind);
-        self.passes_over(selector, range)?;
-        self.query.load(selector.all_matchers(), range)
+        let matchers = selector.all_matchers();
+        self.passes_over(selector, &matchers, range)?;
+        self.query.load(matchers, range)
     }
 
     pub(super) fn seen_around(self, when: When, before: i64, behind: i64) -> TimeRange {
