@@ -1,3 +1,5 @@
+//! Histograms packed and unpacked, whatever they hold.
+
 use std::sync::Arc;
 
 use model::histogram::{Buckets, CUSTOM, Histogram, Reset, Span};
