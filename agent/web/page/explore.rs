@@ -1,10 +1,9 @@
 //! `/explore`: asks a question in PromQL, and shows the answer as a graph and a table, or where it is wrong.
 
 use maud::{Markup, html};
-use model::Labels;
 use model::text;
-use model::text::histogram::Written;
 use model::view::Health;
+use model::{Histogram, Labels};
 use promql::{HistogramSeries, VectorPoint};
 
 use super::asking::{self, Answer, Wrong};
@@ -165,7 +164,12 @@ fn shown(visit: &Visit, range: &Range, expr: &str, asked: &asking::Asked) -> Mar
         "from": range.from.millis(), "to": range.to.millis(), "live": range.live,
         "step": super::graph::step(range).as_secs_f64(),
     });
-    let drawable = matches!(answer, Answer::Points(_) | Answer::Scalar(_));
+    let drawable = match answer {
+        // There is no line through histograms.
+        Answer::Points(points) => !points.is_empty() || asked.histograms.is_empty(),
+        Answer::Scalar(_) => true,
+        Answer::Text(_) | Answer::Lines(_) => false,
+    };
     let graph = html! {
         @if drawable {
             div.panel.one {
@@ -211,8 +215,7 @@ fn histograms(visit: &Visit, all: &[HistogramSeries]) -> Markup {
                             th.wide.break scope="row" { (series(&one.labels)) }
                             td.wide.break data-label="Native histogram" {
                                 @if let Some((time, histogram)) = one.points.last() {
-                                    code { (Written::from(&**histogram).to_string()) }
-                                    " " span.dim { (visit.wall.milli(*time)) }
+                                    (distribution(histogram)) span.dim { (visit.wall.milli(*time)) }
                                 }
                             }
                         }
@@ -220,6 +223,21 @@ fn histograms(visit: &Visit, all: &[HistogramSeries]) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// How many there were, and in which bounds; three digits of each are enough for people.
+fn distribution(histogram: &Histogram) -> Markup {
+    let short = |value: f64| text::float::go(format!("{value:.2e}").parse().unwrap_or(value));
+    let buckets = histogram.buckets().into_iter().map(|bucket| {
+        let left = if bucket.lower_inclusive { '[' } else { '(' };
+        let right = if bucket.upper_inclusive { ']' } else { ')' };
+        let (lower, upper) = (short(bucket.lower), short(bucket.upper));
+        format!("{left}{lower}, {upper}{right} {}", words::plain(bucket.count))
+    });
+    html! {
+        b { (words::plain(histogram.count)) } " observed, their sum " (short(histogram.sum))
+        ": " code { (buckets.collect::<Vec<_>>().join(" · ")) } " "
     }
 }
 

@@ -118,6 +118,18 @@ async fn statistics_come_with_an_answer_where_they_are_asked_for() {
     assert_eq!(text["samples"]["totalQueryableSamples"], 0, "{text}");
 }
 
+#[tokio::test]
+async fn the_page_shows_native_histograms_and_draws_no_line_through_them() {
+    let house = House::open();
+    let page = house.get("/explore?expr=shop_duration_seconds").await;
+    assert_eq!(page.status, 200);
+    let shown = "<b>6</b> observed, their sum 2.7: <code>[-0.001, 0.001] 3 · (0.5, 1] 3</code>";
+    assert!(page.body.contains(shown), "{}", page.body);
+    assert!(page.body.contains("1 series answers") && !page.body.contains("data-graph"));
+    let made = house.get("/explore?expr=rate(shop_duration_seconds[5m])").await;
+    assert!(made.body.contains("are passed over"), "{}", made.body);
+}
+
 /// Asks what stands in the file and compares the answers with those that stand there.
 async fn golden(name: &str) {
     let house = House::open();
