@@ -171,18 +171,16 @@ fn shown(visit: &Visit, range: &Range, expr: &str, asked: &asking::Asked) -> Mar
         Answer::Text(_) | Answer::Lines(_) => false,
     };
     let graph = html! {
-        @if drawable {
-            div.panel.one {
-                figure.g.tall data-graph=(graph.to_string()) {
-                    div.plot data-keep role="img" aria-label="The answer over time; the table below holds its values" {
-                        noscript { p { "The graph is drawn with JavaScript; the table below holds the values at its end." } }
-                    }
+        div.panel.one {
+            figure.g.tall data-graph=(graph.to_string()) {
+                div.plot data-keep role="img" aria-label="The answer over time; the table below holds its values" {
+                    noscript { p { "The graph is drawn with JavaScript; the table below holds the values at its end." } }
                 }
             }
         }
     };
     html! {
-        (section("graph", "Over time", &html! {}, &html! {}, &graph))
+        @if drawable { (section("graph", "Over time", &html! {}, &html! {}, &graph)) }
         (section("table", "Values", &html! { "at " (visit.wall.second(range.to)) }, &html! {}, &values(visit, asked)))
     }
 }
