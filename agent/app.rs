@@ -25,8 +25,8 @@ use crate::accounts;
 use crate::cli::{Role, RunArgs};
 use crate::config::Config;
 use crate::daemon::{
-    Aside, asked_again, asked_to_stop, build_info, external_url, first_look, follow, hostname, maintain,
-    own_target, reachable, serve,
+    Aside, Wishes, asked_again, build_info, external_url, first_look, follow, hostname, maintain, own_target,
+    reachable, serve,
 };
 use crate::looks::look_around;
 use crate::reload::{self, Reloader};
@@ -565,6 +565,8 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     if let Some(log_files) = log_files {
         first_look(&log_files).await;
     }
+    // Whoever reads the line may ask for the end in the next moment.
+    let mut wishes = Wishes::listen();
     // The one line on standard output; nobody may be reading it.
     _ = writeln!(
         std::io::stdout(),
@@ -579,7 +581,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     serving.store(true, Ordering::Relaxed);
     let ended = tokio::select! {
         ended = stages.any_ended() => Some(ended),
-        signal = asked_to_stop() => {
+        signal = wishes.one() => {
             tracing::info!("{signal} received, stopping");
             None
         }

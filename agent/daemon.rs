@@ -8,7 +8,7 @@ use model::{Answer, Ask, AskError, BoxFuture, Timestamp};
 use prometheus::Registry;
 use telemetry::clock::RuntimeClock;
 use tokio::runtime::Handle;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Evaluates on a thread that may be busy for long, so that no timer of the runtime waits for an expression.
@@ -46,16 +46,28 @@ pub(crate) fn serve(
     thread.context("starting the server's thread")
 }
 
-pub(crate) async fn asked_to_stop() -> &'static str {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals cannot be heard; only SIGKILL will stop this process");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
+/// Wishes that the process should stop; none where signals cannot be heard.
+pub(crate) struct Wishes(Option<(Signal, Signal)>);
+
+impl Wishes {
+    /// From now on a signal waits here, and no longer ends the process by itself.
+    pub(crate) fn listen() -> Self {
+        let both = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+        let (Ok(terminate), Ok(interrupt)) = both else {
+            tracing::error!("signals cannot be heard; only SIGKILL will stop this process");
+            return Self(None);
+        };
+        Self(Some((terminate, interrupt)))
+    }
+
+    pub(crate) async fn one(&mut self) -> &'static str {
+        let Some((terminate, interrupt)) = &mut self.0 else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        }
     }
 }
 
@@ -75,7 +87,7 @@ pub(crate) async fn first_look(logs: &logs::Handle) {
 /// A second wish, not the echo of the first: `timeout` and terminals signal a process and its group at once.
 pub(crate) async fn asked_again() -> &'static str {
     tokio::time::sleep(Duration::from_secs(1)).await;
-    asked_to_stop().await
+    Wishes::listen().one().await
 }
 
 pub(crate) async fn maintain(store: Arc<store::Store>, stop: CancellationToken) {

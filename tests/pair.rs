@@ -424,7 +424,12 @@ fn longest_step(node: usize, times: &BTreeSet<i64>, asked: &[i64], downs: &[Span
         let cut_off = usize::from(cut) + usize::from(stalled > TIMEOUT / 2);
         assert!(
             requests <= 1 + cut_off,
-            "web-{node}: {requests} scrapes from {from} to {to}, and one sample"
+            "web-{node}: {requests} scrapes from {from} to {to}, and one sample; asked {:?}, down {downs:?}, stalls \
+             {stalls:?}, samples {times:?}",
+            asked
+                .iter()
+                .filter(|at| (from - INTERVAL..to + INTERVAL).contains(at))
+                .collect::<Vec<_>>()
         );
         longest = longest.max(step);
     }
