@@ -306,6 +306,8 @@ async fn killed_and_stopped_at_random_nothing_is_lost_and_nothing_told_twice() {
 /// Interval and timeout of the nodes' targets, in milliseconds.
 const INTERVAL: i64 = 2_000;
 const TIMEOUT: i64 = 1_000;
+/// Two clocks of one machine are not quite the same.
+const CLOCKS: i64 = INTERVAL / 20;
 
 /// From when to when, in milliseconds.
 type Span = (i64, i64);
@@ -406,8 +408,9 @@ fn within(times: &[Span], from: i64, to: i64) -> i64 {
 /// on a busy one, and nobody else scrapes its targets meanwhile.
 fn longest_step(node: usize, times: &BTreeSet<i64>, asked: &[i64], downs: &[Span], stalls: &[Span]) -> i64 {
     let times: Vec<i64> = times.iter().copied().collect();
+    let answers = requests_of(&times, asked);
     let mut longest = 0;
-    for pair in times.windows(2) {
+    for (nth, pair) in times.windows(2).enumerate() {
         let (from, to) = (pair[0], pair[1]);
         let (down, stalled) = (within(downs, from, to), within(stalls, from, to));
         let step = to - from;
@@ -416,11 +419,9 @@ fn longest_step(node: usize, times: &BTreeSet<i64>, asked: &[i64], downs: &[Span
             "web-{node}: no sample for {step} ms from {from}, though it was down for {down} ms only and the machine \
              stood still for {stalled} ms"
         );
-        // Two clocks of one machine are not quite the same.
-        let window = from - INTERVAL / 20..to - INTERVAL / 20;
-        let requests = asked.iter().filter(|at| window.contains(at)).count();
+        let requests = answers[nth + 1] - answers[nth];
         // A scrape that a node's end or its timeout cuts off has been asked for, and was never a sample.
-        let cut = within(downs, window.start, to) > 0;
+        let cut = within(downs, from - CLOCKS, to) > 0;
         let cut_off = usize::from(cut) + usize::from(stalled > TIMEOUT / 2);
         assert!(
             requests <= 1 + cut_off,
@@ -436,6 +437,19 @@ fn longest_step(node: usize, times: &BTreeSet<i64>, asked: &[i64], downs: &[Span
     longest
 }
 
+/// Which request each sample answers, by its place: the first that no earlier sample has, for a node that starts asks
+/// at once and then at its target's time, which may be a few milliseconds later.
+fn requests_of(times: &[i64], asked: &[i64]) -> Vec<usize> {
+    let mut next = 0;
+    let answered = times.iter().map(|time| {
+        let waiting = &asked[next.min(asked.len())..];
+        let place = next + waiting.partition_point(|at| *at < time - CLOCKS);
+        next = place + 1;
+        place
+    });
+    answered.collect()
+}
+
 /// Scrapes at 0, 2, 4, 6 and 8 s, of which the pair has all but these.
 fn judged_without(missing: &[i64], downs: &[Span]) -> i64 {
     let asked: Vec<i64> = (0..5).map(|nth| nth * INTERVAL + 3).collect();
@@ -448,6 +462,14 @@ fn judged_without(missing: &[i64], downs: &[Span]) -> i64 {
 fn a_step_is_as_long_as_the_machine_made_it() {
     assert_eq!(judged_without(&[], &[]), 2_000);
     assert_eq!(judged_without(&[4_000], &[(3_900, 4_100)]), 4_000);
+}
+
+/// A node that starts just before its target's time asks twice, and has two samples.
+#[test]
+fn two_scrapes_close_together_are_two_samples() {
+    let times = BTreeSet::from([0, 1_960, 2_000, 4_000]);
+    let asked = [3, 1_963, 2_001, 4_003];
+    assert_eq!(longest_step(0, &times, &asked, &[(1_700, 1_850)], &[]), 2_000);
 }
 
 #[test]

@@ -33,6 +33,14 @@ pub fn write_go(text: &mut String, value: f64) {
     write(text, value, |exponent| !(-4..6).contains(&exponent));
 }
 
+/// Never with an exponent (`strconv.FormatFloat(v, 'f', -1, 64)`).
+#[must_use]
+pub fn plain(value: f64) -> String {
+    let mut text = String::new();
+    write(&mut text, value, |_| false);
+    text
+}
+
 /// As the HTTP API prints a value: no exponent from 1e-6 up to 1e21 (`util/jsonutil` in Prometheus).
 #[must_use]
 pub fn api(value: f64) -> String {
@@ -59,16 +67,47 @@ fn write(text: &mut String, value: f64, scientific: impl Fn(i32) -> bool) {
         _ = write!(text, "{}", magnitude as u64);
         return;
     }
-    // `{:e}` gives the shortest digits that read back: `1.631329e6`.
-    let shortest = format!("{magnitude:e}");
-    let (digits, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let (digits, exponent) = shortest(magnitude);
+    let (first, rest) = digits.split_at(1);
     if scientific(exponent) {
+        let point = if rest.is_empty() { "" } else { "." };
         let sign = if exponent < 0 { '-' } else { '+' };
-        _ = write!(text, "{digits}e{sign}{:02}", exponent.unsigned_abs());
-    } else {
-        _ = write!(text, "{magnitude}");
+        _ = write!(text, "{first}{point}{rest}e{sign}{:02}", exponent.unsigned_abs());
+        return;
     }
+    let Ok(before) = usize::try_from(exponent + 1) else {
+        _ = write!(
+            text,
+            "0.{:0<1$}{digits}",
+            "",
+            (-exponent - 1).unsigned_abs() as usize
+        );
+        return;
+    };
+    match digits.split_at_checked(before) {
+        Some((whole, "")) => text.push_str(whole),
+        Some(("", part)) => _ = write!(text, "0.{part}"),
+        Some((whole, part)) => _ = write!(text, "{whole}.{part}"),
+        None => _ = write!(text, "{digits:0<before$}"),
+    }
+}
+
+/// The shortest digits that read back, and the power of ten of the first of them: 1234.5 is 12345 and 3.
+///
+/// Where two are as short and as near the even one is taken, as in Go; the standard library takes the higher.
+fn shortest(magnitude: f64) -> (String, i32) {
+    let mut buffer = zmij::Buffer::new();
+    let text = buffer.format_finite(magnitude);
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
+    let (whole, part) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let mut digits = whole.to_owned();
+    digits.push_str(part);
+    digits.truncate(digits.trim_end_matches('0').len().max(1));
+    let zeros = digits.len() - digits.trim_start_matches('0').len();
+    digits.drain(..zeros.min(digits.len() - 1));
+    let exponent = exponent.parse().unwrap_or(0);
+    let places = i32::try_from(whole.len()).unwrap_or(0) - 1 - i32::try_from(zeros).unwrap_or(0);
+    (digits, exponent + places)
 }
 
 /// Reads what Go's `ParseFloat` reads in exposition text and PromQL: decimal, `Inf`, `NaN`, any case.
@@ -125,6 +164,24 @@ mod tests {
             (1.5, "1.5"),
         ] {
             assert_eq!(api(value), text);
+        }
+    }
+
+    #[test]
+    fn of_two_as_near_the_even_one_is_written() {
+        for (value, text) in [
+            (1_000_000_000_000_104.25, "1000000000000104.2"),
+            (1_444_254_984.725_581_25e4, "14442549847255.812"),
+            (0.000_123_456_789, "0.000123456789"),
+            (0.75, "0.75"),
+            (123_456_789.0, "123456789"),
+            (1e22, "10000000000000000000000"),
+            (f64::MAX, &format!("17976931348623157{}", "0".repeat(292))),
+            (-5e-324, &format!("-0.{}5", "0".repeat(323))),
+            (0.0, "0"),
+        ] {
+            assert_eq!(plain(value), text);
+            assert_eq!(parse(text), Some(value));
         }
     }
 

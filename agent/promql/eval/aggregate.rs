@@ -228,8 +228,8 @@ impl Eval<'_> {
             .param
             .as_ref()
             .map_or(aggregate.expr.span, |param| param.span);
-        for q in numbers.iter().filter(|q| !(0.0..=1.0).contains(*q)) {
-            self.query.warn(span, notes::bad_quantile(*q));
+        for q in out_of_bounds(numbers) {
+            self.query.warn(span, notes::bad_quantile(q));
         }
         let groups = Groups::seen(grid, &aggregate.grouping, self.query);
         let mut result = Grid::with_capacity(self.steps.count, groups.heads.len());
@@ -310,12 +310,18 @@ impl Eval<'_> {
 
 /// A number as the value of a label: `1`, `0.5`, `+Inf`.
 fn set_value(labels: &mut LabelsBuilder, label: &str, value: f64) {
-    let text = if value.is_finite() {
-        value.to_string()
-    } else {
-        model::text::float::go(value)
-    };
-    labels.set(label, &text);
+    labels.set(label, &model::text::float::plain(value));
+}
+
+/// Of a quantile's parameters at all steps those that are worth a note: NaN, or the highest and the lowest.
+fn out_of_bounds(numbers: &[f64]) -> Vec<f64> {
+    if numbers.iter().any(|q| q.is_nan()) {
+        return vec![f64::NAN];
+    }
+    let most = numbers.iter().copied().fold(f64::MIN, f64::max);
+    let least = numbers.iter().copied().fold(f64::MAX, f64::min);
+    let told = [(most, most > 1.0), (least, least < 0.0)];
+    told.into_iter().filter_map(|(q, out)| out.then_some(q)).collect()
 }
 
 /// The best value so far; anything is better than NaN.

@@ -8,6 +8,7 @@ use super::range::{Over, Ranged, Scalars};
 use super::{Eval, Value};
 use crate::ast::{Expr, Kind, Type};
 use crate::error::QueryError;
+use crate::filter::accepts_nothing;
 use crate::functions::{Date, Function, Run};
 
 /// An argument's value.
@@ -206,10 +207,25 @@ fn absent(expr: &Expr, present: &[bool]) -> Grid {
 }
 
 /// Labels that an `=` matcher sets and no later one takes back.
+///
+/// Later as Prometheus has them by then: its store puts those last that only take away (`PostingsForMatchers`).
 fn demanded(matchers: &[Matcher]) -> Labels {
     let mut labels = LabelsBuilder::default();
     let mut seen: Vec<&str> = Vec::new();
-    for matcher in matchers.iter().filter(|matcher| &*matcher.name != METRIC_NAME) {
+    let of_labels = || matchers.iter().filter(|matcher| &*matcher.name != METRIC_NAME);
+    let mut ordered: Vec<&Matcher> = of_labels().collect();
+    let alone = |matcher: &Matcher| of_labels().filter(|other| other.name == matcher.name).count() == 1;
+    if !of_labels().all(alone) {
+        let optional = |name: &str| {
+            let mut same = of_labels().filter(|matcher| *matcher.name == *name);
+            same.all(accepts_nothing)
+        };
+        ordered.sort_by_cached_key(|matcher| {
+            let refuses = matches!(matcher.op, MatchOp::NotEqual | MatchOp::NotMatches);
+            (refuses && accepts_nothing(matcher)) || optional(&matcher.name)
+        });
+    }
+    for matcher in ordered {
         if matcher.op == MatchOp::Equal && !seen.contains(&&*matcher.name) {
             labels.set(&matcher.name, &matcher.value);
             seen.push(&matcher.name);
