@@ -207,7 +207,7 @@ fn shrunk(program: &Path, both: &Both, samples: &Samples, case: &Case) -> String
 fn read(body: &str) -> Answer {
     let answer: serde_json::Value = serde_json::from_str(body).expect("JSON");
     if answer["status"] != "success" {
-        return Answer::Error(answer["error"].to_string());
+        return Answer::Error(answer["error"].as_str().unwrap_or_default().to_owned());
     }
     let texts = |of: &str| {
         let all = answer[of].as_array().into_iter().flatten();
