@@ -474,6 +474,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         }),
         identify: tokens,
         silences: notifier_handle.as_ref().map(relay::silences),
+        alerting: notifier_handle.as_ref().map(relay::alerting),
         forward: {
             let (handle, main) = (pair_handle.clone(), main.clone());
             Arc::new(move |call| relay::forward(handle.clone(), &main, call))

@@ -46,7 +46,7 @@ fn check_config(file: &Path, data_dir: &Path) -> Result<String, Vec<Complaint>> 
         .iter()
         .flat_map(|section| &section.static_configs);
     let targets: usize = sections.map(|section| section.targets.len()).sum();
-    let told = match config.document.receivers() {
+    let told = match config.document.notifier.receivers() {
         receivers if receivers.is_empty() => "nobody is told".to_owned(),
         receivers => format!("alerts go to {}", receivers.join(", ")),
     };
@@ -56,7 +56,9 @@ fn check_config(file: &Path, data_dir: &Path) -> Result<String, Vec<Complaint>> 
         describe(&config.groups)
     );
     let kept = stock::lines(data_dir, &config.document.store);
-    for line in sizing::lines(&config).into_iter().chain(kept) {
+    let notes = config.document.notifier.notes().iter();
+    let notes = notes.map(|note| format!("{}:{}: {}", note.file, note.line, note.message));
+    for line in sizing::lines(&config).into_iter().chain(kept).chain(notes) {
         verdict.push_str("\n  ");
         verdict.push_str(&line);
     }

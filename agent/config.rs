@@ -143,6 +143,16 @@ impl Config {
             .map(|mistake| place(&name, text, mistake))
             .collect();
         let mut read_files: Vec<PathBuf> = file.map(Path::to_owned).into_iter().collect();
+        if let Some(path) = document.notifier.config_file.clone() {
+            let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+            let taken = read(&path).map_err(|complaint| vec![complaint]).and_then(|text| {
+                document
+                    .notifier
+                    .read_file(&path.display().to_string(), &text, &folder)
+            });
+            complaints.extend(taken.err().into_iter().flatten());
+            read_files.push(path);
+        }
         let mut sources: Vec<(String, String)> = Vec::new();
         if document.rules.shipped {
             sources.extend(
@@ -223,6 +233,7 @@ impl Document {
 
     /// Paths in a file are meant from where the file lies.
     fn relative_to(&mut self, base: &Path) {
+        let routing = self.notifier.config_file.iter_mut();
         let slack = self
             .notifier
             .slack
@@ -262,27 +273,14 @@ impl Document {
             .chain(&mut self.pair.lease_file)
             .chain(&mut self.remote.ca_file)
             .chain(&mut self.web.tokens_file);
-        let all = slack.chain(pagerduty).chain(webhooks).chain(scraped);
+        let all = routing
+            .chain(slack)
+            .chain(pagerduty)
+            .chain(webhooks)
+            .chain(scraped);
         for path in all.chain(written).chain(tls).chain(own) {
             *path = base.join(&*path);
         }
-    }
-
-    /// Names of those who are told.
-    #[must_use]
-    pub fn receivers(&self) -> Vec<String> {
-        let slack = self.notifier.slack.iter().map(|_| "slack".to_owned());
-        let pagerduty = self.notifier.pagerduty.iter().map(|_| "pagerduty".to_owned());
-        let webhooks = self.notifier.webhook.iter().enumerate();
-        slack
-            .chain(pagerduty)
-            .chain(webhooks.map(|(nth, webhook)| {
-                webhook
-                    .name
-                    .clone()
-                    .unwrap_or_else(|| format!("webhook {}", nth + 1))
-            }))
-            .collect()
     }
 
     #[must_use]

@@ -14,7 +14,7 @@ use prometheus::proto::MetricFamily;
 use serde::Deserialize;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use web::{SilenceError, Silences};
+use web::{Alerting, SilenceError, Silences};
 
 use crate::history;
 
@@ -266,6 +266,10 @@ struct Writes(notifier::Handle);
 
 impl Serve for Writes {
     fn serve(&self, call: Call) -> BoxFuture<'static, Response> {
+        if (call.method.as_str(), call.path.as_str()) == ("POST", "/api/v2/alerts") {
+            let done = self.0.post_alerts(call.body);
+            return Box::pin(async move { spoken(done.await.map(|()| String::new())) });
+        }
         let done = match (call.method.as_str(), call.path.as_str()) {
             ("POST", "/api/v2/silences") => {
                 let id = self.0.put_silence(&call.body);
@@ -277,16 +281,19 @@ impl Serve for Writes {
             }
             _ => Err((404, "no such write is passed on".to_owned())),
         };
-        let (status, body) = match done {
-            Ok(body) => (200, body),
-            Err((status, sentence)) => (status, serde_json::Value::String(sentence).to_string()),
-        };
-        let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-        Box::pin(std::future::ready(Response {
-            status,
-            headers,
-            body: body.into_bytes(),
-        }))
+        Box::pin(std::future::ready(spoken(done)))
+    }
+}
+
+fn spoken(done: Result<String, (u16, String)>) -> Response {
+    let (status, body) = match done {
+        Ok(body) => (200, body),
+        Err((status, sentence)) => (status, serde_json::Value::String(sentence).to_string()),
+    };
+    Response {
+        status,
+        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+        body: body.into_bytes(),
     }
 }
 
@@ -302,6 +309,15 @@ pub(crate) fn forward(
             Box::pin(async move { Some(passed.await.unwrap_or_else(|error| broken(&error))) })
         }
         None => Box::pin(std::future::ready(None)),
+    }
+}
+
+/// What the notifier is about to tell, in the form the server wants it.
+pub(crate) fn alerting(notifier: &notifier::Handle) -> Alerting {
+    let [list, post] = [notifier; 2].map(Clone::clone);
+    Alerting {
+        list: Arc::new(move |name, parameters| list.alerting_json(name, parameters)),
+        post: Arc::new(move |body| post.post_alerts(body)),
     }
 }
 

@@ -13,6 +13,7 @@ mod harness;
 
 /// Garbage, endless answers, long lines, deep brackets, a full disk.
 mod abuse;
+mod alerting;
 /// `skopos check` and reload: bad input gets place, excerpt and suggestion, and changes nothing.
 mod check;
 /// Grafana dashboards: generated, and every panel answered by a running Skopos.

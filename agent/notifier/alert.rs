@@ -22,6 +22,9 @@ pub(crate) struct Alert {
     pub(crate) heard_until: Timestamp,
     pub(crate) generator_url: String,
     pub(crate) epoch: u64,
+    /// Somebody posts it; it ends at `heard_until` unless it is said again.
+    #[serde(default)]
+    pub(crate) is_posted: bool,
     /// When rules last spoke of it here; none if it is only known from the journal.
     #[serde(skip)]
     pub(crate) heard_at: Option<Timestamp>,
@@ -43,6 +46,7 @@ impl Alert {
             heard_until: event.ends_at,
             generator_url: event.generator_url,
             epoch: event.epoch,
+            is_posted: false,
             heard_at: Some(now),
             is_shared: false,
         }

@@ -2,20 +2,27 @@
 //!
 //! Works when left empty: nobody is told, alerts are on the page and each change is a line in the log.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use model::Complaint;
 use model::text::is_legacy_label_name;
 use net::Secret;
 use serde::Deserialize;
 
+use crate::alertmanager;
+use crate::plan::Plan;
+
 /// Groups by every label: each alert is a group of its own.
 pub(crate) const ALL_LABELS: &str = "...";
 
-/// Whom to tell, and when. One route leads to all receivers.
+/// Whom to tell, and when: one route to the receivers named here, or those of an Alertmanager's file.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// Alertmanager's configuration file, in place of receivers, `group_by` and waits here; secrets in it are not shown.
+    pub config_file: Option<PathBuf>,
     /// A Slack channel, by its incoming webhook.
     pub slack: Option<Slack>,
     /// A PagerDuty service, by the key of its Events API v2 integration.
@@ -38,11 +45,15 @@ pub struct Config {
     pub resolve_wait: Duration,
     /// Where people reach the page, for links. Empty: the address that the page listens on.
     pub external_url: String,
+    /// What `config_file` holds, once it has been read.
+    #[serde(skip)]
+    pub(crate) file: Option<Arc<alertmanager::Read>>,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
+            config_file: None,
             slack: None,
             pagerduty: None,
             webhook: Vec::new(),
@@ -52,6 +63,7 @@ impl Default for Config {
             repeat_interval: Duration::from_secs(4 * 3600),
             resolve_wait: Duration::from_secs(15),
             external_url: String::new(),
+            file: None,
         }
     }
 }
@@ -157,10 +169,35 @@ impl Default for Webhook {
 }
 
 impl Config {
+    /// Takes in the text of `config_file`; `name` is the file as the person gave it, and paths in it are meant from
+    /// `base`.
+    ///
+    /// # Errors
+    /// Every mistake, with its place.
+    pub fn read_file(&mut self, name: &str, text: &str, base: &Path) -> Result<(), Vec<Complaint>> {
+        let read = alertmanager::read(name, text, base, self.resolve_wait)?;
+        self.file = Some(Arc::new(read));
+        Ok(())
+    }
+
+    /// What of `config_file` has no effect, each with its place.
+    #[must_use]
+    pub fn notes(&self) -> &[Complaint] {
+        self.file.as_ref().map_or(&[], |file| &file.notes)
+    }
+
+    /// Names of those who are told, as on the page.
+    #[must_use]
+    pub fn receivers(&self) -> Vec<String> {
+        let receivers = Plan::of(self).receivers;
+        receivers.iter().map(|receiver| receiver.title()).collect()
+    }
+
     /// What is wrong with it, each a sentence that begins with the path in the file. Empty: nothing.
     #[must_use]
     pub fn complaints(&self) -> Vec<String> {
         let mut wrong = Vec::new();
+        self.complain_of_both(&mut wrong);
         if let Some(slack) = &self.slack {
             slack.complain(&mut wrong);
         }
@@ -185,6 +222,29 @@ impl Config {
             wrong.push("notifier.external_url: not an http:// or https:// URL".to_owned());
         }
         wrong
+    }
+
+    /// What a file says stands nowhere else.
+    fn complain_of_both(&self, wrong: &mut Vec<String>) {
+        if self.config_file.is_none() {
+            return;
+        }
+        let usual = Self::default();
+        for (key, is_there) in [
+            ("slack", self.slack.is_some()),
+            ("pagerduty", self.pagerduty.is_some()),
+            ("webhook", !self.webhook.is_empty()),
+            ("group_by", self.group_by != usual.group_by),
+            ("group_wait", self.group_wait != usual.group_wait),
+            ("group_interval", self.group_interval != usual.group_interval),
+            ("repeat_interval", self.repeat_interval != usual.repeat_interval),
+        ] {
+            if is_there {
+                wrong.push(format!(
+                    "notifier.{key}: notifier.config_file says this as well; keep one of them"
+                ));
+            }
+        }
     }
 
     fn complain_of_grouping(&self, wrong: &mut Vec<String>) {
@@ -303,7 +363,7 @@ fn patience(path: &str, timeout: Duration, wrong: &mut Vec<String>) {
     }
 }
 
-fn is_http(url: &str) -> bool {
+pub(crate) fn is_http(url: &str) -> bool {
     url.strip_prefix("https://")
         .or_else(|| url.strip_prefix("http://"))
         .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))

@@ -10,54 +10,17 @@ use std::time::Duration;
 use model::{Labels, Timestamp};
 
 use crate::alert::Alert;
-use crate::config::{ALL_LABELS, Config};
 use crate::delivered::Delivered;
+use crate::receiver::Receiver;
+use crate::route::{Route, Timing};
 
-/// `{}:{alertname="X"}`, as Alertmanager prints a group of the root route.
+/// `{}/{team="db"}:{alertname="X"}`, as Alertmanager prints a group of a route.
 pub(crate) type Key = Arc<str>;
-
-/// The waits of the one route.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Timing {
-    pub(crate) group_wait: Duration,
-    pub(crate) group_interval: Duration,
-    pub(crate) repeat_interval: Duration,
-    pub(crate) resolve_wait: Duration,
-}
-
-/// Which alerts go together, and when they are told.
-#[derive(Clone, Debug)]
-pub(crate) struct Route {
-    group_by: Option<Vec<String>>,
-    pub(crate) timing: Timing,
-}
-
-impl Route {
-    pub(crate) fn new(config: &Config) -> Self {
-        let all = config.group_by.iter().any(|name| name == ALL_LABELS);
-        Self {
-            group_by: (!all).then(|| config.group_by.clone()),
-            timing: Timing {
-                group_wait: config.group_wait,
-                group_interval: config.group_interval,
-                repeat_interval: config.repeat_interval,
-                resolve_wait: config.resolve_wait,
-            },
-        }
-    }
-
-    pub(crate) fn group_of(&self, labels: &Labels) -> (Key, Labels) {
-        let labels = match &self.group_by {
-            Some(names) => labels.retain(|name| names.iter().any(|known| known == name)),
-            None => labels.clone(),
-        };
-        (format!("{{}}:{labels}").into(), labels)
-    }
-}
 
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) labels: Labels,
+    pub(crate) route: Arc<Route>,
     /// By fingerprint; a resolved alert stays until everybody who knows of it has been told.
     pub(crate) alerts: BTreeMap<u64, Alert>,
     firing: usize,
@@ -69,22 +32,26 @@ pub(crate) struct Group {
     /// Kept in the journal; none while the group waits for its first flush.
     pub(crate) first_flush: Option<Timestamp>,
     pub(crate) flush_due: Timestamp,
+    /// Its route's hours are such that nobody is told now.
+    pub(crate) is_muted: bool,
     /// When resolves are due, ahead of the tick.
     pub(crate) resolve_due: Option<Timestamp>,
-    /// One per receiver, in the order of the lanes.
+    /// One per receiver, in the order of the lanes; of those that the route does not lead to it stays empty.
     pub(crate) delivered: Vec<Delivered>,
 }
 
 impl Group {
-    pub(crate) fn new(labels: Labels, receivers: usize, now: Timestamp, timing: &Timing) -> Self {
+    pub(crate) fn new(labels: Labels, receivers: usize, now: Timestamp, route: &Arc<Route>) -> Self {
         Self {
             labels,
+            route: Arc::clone(route),
             alerts: BTreeMap::new(),
             firing: 0,
             silenced: BTreeSet::new(),
             doubted: BTreeSet::new(),
             first_flush: None,
-            flush_due: now + timing.group_wait,
+            flush_due: now + route.timing.group_wait,
+            is_muted: route.is_muted(now),
             resolve_due: None,
             delivered: vec![Delivered::default(); receivers],
         }
@@ -92,6 +59,15 @@ impl Group {
 
     pub(crate) fn firing(&self) -> usize {
         self.firing
+    }
+
+    pub(crate) fn timing(&self) -> Timing {
+        self.route.timing
+    }
+
+    /// Whether a receiver is told of this group.
+    pub(crate) fn is_for(&self, receiver: &Receiver) -> bool {
+        receiver.team == self.route.receiver
     }
 
     /// How many fire of which people are told.
@@ -125,15 +101,16 @@ impl Group {
     }
 
     /// Is due as it would have been, had this alert been told in its time.
-    pub(crate) fn catch_up(&mut self, fingerprint: u64, now: Timestamp, timing: &Timing) {
+    pub(crate) fn catch_up(&mut self, fingerprint: u64, now: Timestamp) {
         let Some(alert) = self.alerts.get(&fingerprint) else {
             return;
         };
-        self.flush_due = self.flush_due.min(self.time_of(alert, timing).max(now));
+        self.flush_due = self.flush_due.min(self.time_of(alert).max(now));
     }
 
     /// When it was, or will be, this alert's turn to be told.
-    pub(crate) fn time_of(&self, alert: &Alert, timing: &Timing) -> Timestamp {
+    pub(crate) fn time_of(&self, alert: &Alert) -> Timestamp {
+        let timing = self.timing();
         match self.first_flush {
             None => alert.opened + timing.group_wait,
             Some(first) if alert.opened <= first => first,
@@ -180,25 +157,25 @@ impl Group {
     }
 
     /// Waits for company again, as a new group does.
-    pub(crate) fn begin(&mut self, now: Timestamp, timing: &Timing) {
+    pub(crate) fn begin(&mut self, now: Timestamp) {
         self.first_flush = None;
-        self.flush_due = now + timing.group_wait;
+        self.flush_due = now + self.timing().group_wait;
     }
 
     /// A group whose alert has fired for longer than `group_wait` (we were away) speaks at once.
-    pub(crate) fn hasten(&mut self, starts_at: Timestamp, now: Timestamp, timing: &Timing) {
-        if self.first_flush.is_none() && starts_at + timing.group_wait < now {
+    pub(crate) fn hasten(&mut self, starts_at: Timestamp, now: Timestamp) {
+        if self.first_flush.is_none() && starts_at + self.timing().group_wait < now {
             self.flush_due = self.flush_due.min(now);
         }
     }
 
     /// When to look at it next; `open` says which receivers have nothing of this group on the way.
-    pub(crate) fn due(&self, timing: &Timing, open: impl Fn(usize) -> bool) -> Timestamp {
+    pub(crate) fn due(&self, open: impl Fn(usize) -> bool) -> Timestamp {
         let mut due = self.flush_due.min(self.resolve_due.unwrap_or(Timestamp::MAX));
-        if self.loud() > 0 {
+        if self.loud() > 0 && !self.is_muted {
             for (lane, delivered) in self.delivered.iter().enumerate() {
                 if let Some(at) = delivered.at.filter(|_| open(lane)) {
-                    due = due.min(at + timing.repeat_interval);
+                    due = due.min(at + self.timing().repeat_interval);
                 }
             }
         }
@@ -206,13 +183,14 @@ impl Group {
     }
 
     /// Says that it was looked at. Returns whether this was the first flush.
-    pub(crate) fn flushed(&mut self, now: Timestamp, timing: &Timing) -> bool {
+    pub(crate) fn flushed(&mut self, now: Timestamp) -> bool {
         self.resolve_due = None;
         if self.flush_due > now {
             return false;
         }
         let is_first = self.first_flush.is_none();
-        self.flush_due = next_tick(*self.first_flush.get_or_insert(now), now, timing.group_interval);
+        let interval = self.timing().group_interval;
+        self.flush_due = next_tick(*self.first_flush.get_or_insert(now), now, interval);
         is_first
     }
 
@@ -249,29 +227,5 @@ mod tests {
         );
         // A wall clock that was set back by a day must not silence the group for a day.
         assert_eq!(tick(10), 310);
-    }
-
-    #[test]
-    fn groups_are_named_as_alertmanager_names_them() {
-        let labels = Labels::from_pairs([("alertname", "Down"), ("job", "a"), ("instance", "x")]);
-        let route = |by: &[&str]| {
-            let group_by = by.iter().map(|&name| name.to_owned()).collect();
-            Route::new(&Config {
-                group_by,
-                ..Config::default()
-            })
-            .group_of(&labels)
-            .0
-        };
-        assert_eq!(&*route(&["alertname"]), r#"{}:{alertname="Down"}"#);
-        assert_eq!(
-            &*route(&["job", "alertname", "absent"]),
-            r#"{}:{alertname="Down", job="a"}"#
-        );
-        assert_eq!(&*route(&[]), "{}:{}");
-        assert_eq!(
-            &*route(&["..."]),
-            r#"{}:{alertname="Down", instance="x", job="a"}"#
-        );
     }
 }

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::board::Board;
 use crate::config::Config;
+use crate::shown::Wanted;
 use crate::silences::Silences;
 
 /// Orders at once; beyond, whoever gives one waits.
@@ -17,6 +18,15 @@ const STOPPED: &str = "the notifier has stopped";
 pub(crate) enum Order {
     Apply(Box<Config>, oneshot::Sender<()>),
     Test(oneshot::Sender<Result<String, String>>),
+    Show(Show, oneshot::Sender<String>),
+    Post(Vec<u8>, oneshot::Sender<Result<(), (u16, String)>>),
+}
+
+/// What somebody wants to see.
+pub(crate) enum Show {
+    Alerts(Wanted),
+    Groups(Wanted),
+    Receivers,
 }
 
 /// Cheap to clone; all clones speak of the same notifier.
@@ -69,6 +79,50 @@ impl Handle {
     /// As [`Self::get_silence`]; 500: the journal cannot be written.
     pub fn delete_silence(&self, id: &str) -> Result<(), (u16, String)> {
         self.silences.delete(id)
+    }
+
+    /// The body of `GET /api/v2/alerts`, of `/alerts/groups` or of `/receivers`, named by what follows `/api/v2/`, with
+    /// the parameters of the request.
+    ///
+    /// # Errors
+    /// 400 and 422: a parameter is none. 404: there is no such list. 503: the notifier has stopped.
+    #[must_use]
+    pub fn alerting_json(
+        &self,
+        list: &str,
+        parameters: &[(String, String)],
+    ) -> BoxFuture<'static, Result<String, (u16, String)>> {
+        let show = match list {
+            "alerts" => Wanted::read(parameters).map(Show::Alerts),
+            "alerts/groups" => Wanted::read(parameters).map(Show::Groups),
+            "receivers" => Ok(Show::Receivers),
+            other => Err((404, format!("path /api/v2/{other} was not found"))),
+        };
+        let orders = self.orders.clone();
+        Box::pin(async move {
+            let (answer, answered) = oneshot::channel();
+            let stopped = || (503, STOPPED.to_owned());
+            let order = orders.send(Order::Show(show?, answer)).await;
+            order.map_err(|_| stopped())?;
+            answered.await.map_err(|_| stopped())
+        })
+    }
+
+    /// Takes the body of `POST /api/v2/alerts`.
+    ///
+    /// # Errors
+    /// 400: it cannot be read, or some of its alerts are not right; the others are taken. 413: it is too long. 503: the
+    /// notifier has stopped.
+    #[must_use]
+    pub fn post_alerts(&self, body: Vec<u8>) -> BoxFuture<'static, Result<(), (u16, String)>> {
+        let orders = self.orders.clone();
+        Box::pin(async move {
+            let (answer, answered) = oneshot::channel();
+            let stopped = || (503, STOPPED.to_owned());
+            let order = orders.send(Order::Post(body, answer)).await;
+            order.map_err(|_| stopped())?;
+            answered.await.map_err(|_| stopped())?
+        })
     }
 
     /// Sends a test message to every receiver, past the queue. The answer says what each of them said.

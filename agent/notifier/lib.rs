@@ -7,6 +7,7 @@
 //! still may; the other one takes over what the journal says is owed.
 
 mod alert;
+mod alertmanager;
 mod board;
 mod bucket;
 mod config;
@@ -15,13 +16,21 @@ mod delivered;
 mod group;
 mod handle;
 mod history;
+mod inhibit;
+mod interval;
 mod lane;
+mod matchers;
+mod matching;
 mod message;
 mod metrics;
 mod notifier;
 mod pagerduty;
+mod plan;
+mod posted;
 mod receiver;
 mod records;
+mod route;
+mod shown;
 mod silences;
 mod slack;
 mod verdict;

@@ -70,6 +70,7 @@ impl Message {
             heard_until: time,
             generator_url: String::new(),
             epoch: 0,
+            is_posted: false,
             heard_at: None,
             is_shared: false,
             labels: labels.clone(),

@@ -16,11 +16,12 @@ use tracing::info;
 use crate::board::Board;
 use crate::config::Config;
 use crate::core::{Core, Launch, Sent};
-use crate::handle::{Handle, ORDERS, Order};
+use crate::handle::{Handle, ORDERS, Order, Show};
 use crate::message::Message;
 use crate::metrics::Metrics;
 use crate::silences::Silences;
 use crate::verdict::{Verdict, judge};
+use crate::{posted, shown};
 
 /// Events taken in at once: they share one write to the journal.
 const BATCH: usize = 256;
@@ -214,6 +215,29 @@ impl Notifier {
         match order {
             Order::Apply(config, done) => self.next = Some((config, done)),
             Order::Test(answer) => self.test(answer),
+            // Whoever asked may have gone away, here and below.
+            Order::Show(show, answer) => _ = answer.send(self.show(&show)),
+            Order::Post(body, answer) => _ = answer.send(self.post(&body)),
+        }
+    }
+
+    fn show(&self, show: &Show) -> String {
+        let now = self.clock.now();
+        match show {
+            Show::Alerts(wanted) => self.core.alerts_json(wanted, now),
+            Show::Groups(wanted) => self.core.groups_json(wanted, now),
+            Show::Receivers => shown::receivers(&self.core.plan().names),
+        }
+    }
+
+    fn post(&mut self, body: &[u8]) -> Result<(), (u16, String)> {
+        let now = self.clock.now();
+        let (events, wrong) = posted::read(body, self.core.plan().resolve_timeout, now)?;
+        self.core.take_posted(events, now);
+        if wrong.is_empty() {
+            Ok(())
+        } else {
+            Err((400, wrong.join("\n")))
         }
     }
 

@@ -20,15 +20,17 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 pub(crate) struct Receiver {
     /// Unique; a label in metrics and a part of journal keys.
     pub(crate) name: Arc<str>,
+    /// As routes name it, with others perhaps that are told the same.
+    pub(crate) team: Arc<str>,
     kind: Kind,
     url: Place,
-    bearer: Option<Place>,
+    auth: Option<Auth>,
     pub(crate) send_resolved: bool,
     timeout: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum Kind {
+pub(crate) enum Kind {
     Slack {
         channel: Option<String>,
     },
@@ -38,71 +40,122 @@ enum Kind {
     },
     Webhook {
         max_alerts: usize,
+        /// As its messages call it.
+        called: Arc<str>,
     },
 }
 
 /// Where a secret is.
 #[derive(Clone, Debug, PartialEq)]
-enum Place {
+pub(crate) enum Place {
     Here(Secret),
     File(PathBuf),
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self::Here(Secret::default())
+    }
+}
+
+/// Who we say we are.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Auth {
+    Token { scheme: String, credentials: Place },
+    Basic { username: String, password: Place },
+}
+
+impl Auth {
+    async fn header(&self) -> Result<String, String> {
+        match self {
+            Self::Token { scheme, credentials } => {
+                let credentials = credentials.read().await?;
+                Ok(format!("{scheme} {}", credentials.expose()))
+            }
+            Self::Basic { username, password } => {
+                let password = password.read().await?;
+                Ok(net::basic(username, password.expose()))
+            }
+        }
+    }
 }
 
 /// Two receivers are equal if the same message would go to the same place.
 impl PartialEq for Receiver {
     fn eq(&self, other: &Self) -> bool {
-        (&self.name, &self.kind, &self.url, &self.bearer)
-            == (&other.name, &other.kind, &other.url, &other.bearer)
+        (&self.name, &self.kind, &self.url, &self.auth) == (&other.name, &other.kind, &other.url, &other.auth)
     }
 }
 
 impl Receiver {
-    /// All that the configuration names; one without an address was complained of and is left out.
-    pub(crate) fn all(config: &Config) -> Vec<Arc<Self>> {
-        let slack = config.slack.iter().filter_map(Self::slack);
-        let pagerduty = config.pagerduty.iter().filter_map(Self::pagerduty);
+    pub(crate) fn new(name: Arc<str>, team: Arc<str>, kind: Kind, url: Place, auth: Option<Auth>) -> Self {
+        Self {
+            name,
+            team,
+            kind,
+            url,
+            auth,
+            send_resolved: true,
+            timeout: Duration::from_secs(10),
+        }
+    }
+
+    pub(crate) fn with(self, send_resolved: bool, timeout: Duration) -> Self {
+        Self {
+            send_resolved,
+            timeout,
+            ..self
+        }
+    }
+
+    /// All that our own configuration names; one without an address was complained of and is left out.
+    pub(crate) fn all(config: &Config, team: &str) -> Vec<Arc<Self>> {
+        let team: Arc<str> = team.into();
+        let slack = config.slack.iter().filter_map(|slack| Self::slack(slack, &team));
+        let pagerduty = config.pagerduty.iter();
+        let pagerduty = pagerduty.filter_map(|pagerduty| Self::pagerduty(pagerduty, &team));
         let webhooks = config.webhook.iter().enumerate();
-        let webhooks = webhooks.filter_map(|(nth, webhook)| Self::webhook(webhook.name(nth), webhook));
+        let webhooks = webhooks.filter_map(|(nth, webhook)| Self::webhook(webhook.name(nth), webhook, &team));
         slack.chain(pagerduty).chain(webhooks).map(Arc::new).collect()
     }
 
-    fn slack(config: &config::Slack) -> Option<Self> {
+    fn slack(config: &config::Slack, team: &Arc<str>) -> Option<Self> {
         let channel = config.channel.clone();
-        Some(Self {
-            name: "slack".into(),
-            kind: Kind::Slack { channel },
-            url: place(config.webhook_url.as_ref(), config.webhook_file.as_ref())?,
-            bearer: None,
-            send_resolved: config.send_resolved,
-            timeout: config.timeout,
-        })
+        let url = place(config.webhook_url.as_ref(), config.webhook_file.as_ref())?;
+        let slack = Self::new(
+            "slack".into(),
+            Arc::clone(team),
+            Kind::Slack { channel },
+            url,
+            None,
+        );
+        Some(slack.with(config.send_resolved, config.timeout))
     }
 
-    fn pagerduty(config: &config::PagerDuty) -> Option<Self> {
-        let routing_key = place(config.routing_key.as_ref(), config.routing_key_file.as_ref())?;
-        Some(Self {
-            name: "pagerduty".into(),
-            kind: Kind::PagerDuty {
-                routing_key,
-                severity_label: config.severity_label.clone(),
-            },
-            url: Place::Here(Secret::plain(&config.url)),
-            bearer: None,
-            send_resolved: config.send_resolved,
-            timeout: config.timeout,
-        })
+    fn pagerduty(config: &config::PagerDuty, team: &Arc<str>) -> Option<Self> {
+        let kind = Kind::PagerDuty {
+            routing_key: place(config.routing_key.as_ref(), config.routing_key_file.as_ref())?,
+            severity_label: config.severity_label.clone(),
+        };
+        let url = Place::Here(Secret::plain(&config.url));
+        let pagerduty = Self::new("pagerduty".into(), Arc::clone(team), kind, url, None);
+        Some(pagerduty.with(config.send_resolved, config.timeout))
     }
 
-    fn webhook(name: String, config: &config::Webhook) -> Option<Self> {
-        let max_alerts = config.max_alerts;
-        Some(Self {
-            name: name.into(),
-            kind: Kind::Webhook { max_alerts },
-            url: place(config.url.as_ref(), config.url_file.as_ref())?,
-            bearer: place(config.bearer_token.as_ref(), config.bearer_token_file.as_ref()),
-            send_resolved: config.send_resolved,
-            timeout: config.timeout,
-        })
+    fn webhook(name: String, config: &config::Webhook, team: &Arc<str>) -> Option<Self> {
+        let name: Arc<str> = name.into();
+        let kind = Kind::Webhook {
+            max_alerts: config.max_alerts,
+            called: Arc::clone(&name),
+        };
+        let url = place(config.url.as_ref(), config.url_file.as_ref())?;
+        let bearer = place(config.bearer_token.as_ref(), config.bearer_token_file.as_ref());
+        let auth = bearer.map(|credentials| Auth::Token {
+            scheme: "Bearer".to_owned(),
+            credentials,
+        });
+        let webhook = Self::new(name, Arc::clone(team), kind, url, auth);
+        Some(webhook.with(config.send_resolved, config.timeout))
     }
 
     /// For people: `slack #ops`, `webhook ops`.
@@ -111,7 +164,7 @@ impl Receiver {
             Kind::Slack {
                 channel: Some(channel),
             } => format!("{} {channel}", self.name),
-            Kind::Webhook { .. } if !self.name.starts_with("webhook") => format!("webhook {}", self.name),
+            Kind::Webhook { .. } if !self.name.contains("webhook") => format!("webhook {}", self.name),
             _ => self.name.to_string(),
         }
     }
@@ -158,15 +211,14 @@ impl Receiver {
                 let key = routing_key.read().await?;
                 pagerduty::payload(message, key.expose(), severity_label)
             }
-            Kind::Webhook { max_alerts } => webhook::payload(message, &self.name, *max_alerts),
+            Kind::Webhook { max_alerts, called } => webhook::payload(message, called, *max_alerts),
         })
     }
 
     async fn request(&self, message: &Message) -> Result<Request, String> {
         let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-        if let Some(bearer) = &self.bearer {
-            let token = bearer.read().await?;
-            headers.push(("authorization".to_owned(), format!("Bearer {}", token.expose())));
+        if let Some(auth) = &self.auth {
+            headers.push(("authorization".to_owned(), auth.header().await?));
         }
         Ok(Request {
             method: Method::Post,

@@ -36,6 +36,11 @@ impl Form {
         let named = self.0.iter().filter(move |(known, _)| known == name);
         named.map(|(_, value)| value.as_str())
     }
+
+    /// All of it, in order.
+    pub(crate) fn pairs(self) -> impl Iterator<Item = (String, String)> {
+        self.0.into_iter()
+    }
 }
 
 impl<S: Sync> FromRequest<S> for Form {

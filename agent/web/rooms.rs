@@ -10,6 +10,7 @@
 //! | `peer: Option<Arc<dyn Serve>>` | `None` |
 //! | `identify: Arc<dyn Identify>` | `net::Tokens::none()` |
 //! | `silences: Option<Silences>` | the notifier's |
+//! | `alerting: Option<Alerting>` | the notifier's |
 //! | `forward: Arc<dyn Fn(Call) -> BoxFuture<'static, Option<Response>> + Send + Sync>` | `Arc::new(\|_\| Box::pin(async { None }))` |
 //! | `graph: View<Graph>` | the house |
 //! | `pair: View<Option<Pair>>` | `Arc::new(\|\| None)` |
@@ -62,6 +63,7 @@ pub struct Rooms {
     /// Finds out who calls on these two; asked before a body is read, with a call that has none.
     pub identify: Arc<dyn Identify>,
     pub silences: Option<Silences>,
+    pub alerting: Option<Alerting>,
     /// Passes what a person writes to the replica that holds the lease and gives its answer, also when that is that it
     /// cannot be reached. None: this is the holder, do it here.
     pub forward: Arc<dyn Fn(Call) -> BoxFuture<'static, Option<Response>> + Send + Sync>,
@@ -85,6 +87,17 @@ pub struct Silences {
     /// Ends the one with this id.
     pub delete: Arc<dyn Fn(String) -> BoxFuture<'static, Result<(), SilenceError>> + Send + Sync>,
 }
+
+/// What the notifier is about to tell, as JSON in the form of Alertmanager's API; a refusal is a status and a sentence.
+#[derive(Clone)]
+pub struct Alerting {
+    /// `alerts`, `alerts/groups` or `receivers`, with the parameters of the request.
+    pub list: Arc<dyn Fn(&str, &[(String, String)]) -> Answered<String> + Send + Sync>,
+    /// Takes alerts that others post.
+    pub post: Arc<dyn Fn(Vec<u8>) -> Answered<()> + Send + Sync>,
+}
+
+pub type Answered<T> = BoxFuture<'static, Result<T, (u16, String)>>;
 
 /// Why a silence was not taken or not ended.
 #[derive(Clone, Debug, PartialEq, Eq)]

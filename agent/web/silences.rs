@@ -1,4 +1,4 @@
-//! Silences as Alertmanager's API v2 has them, so that `amtool` and Grafana can make, list and end them.
+//! Alerts and silences as Alertmanager's API v2 has them, for `amtool`, Grafana and whoever posts alerts.
 //!
 //! Only what needs no knowledge of alerts is decided here; on a follower a change is passed to the holder.
 
@@ -15,11 +15,13 @@ use crate::api::moment;
 use crate::form::Form;
 use crate::guard::BODY_BYTES_MAX;
 use crate::intake::{call, said};
-use crate::{Rooms, SilenceError, Silences};
+use crate::{Alerting, Rooms, SilenceError, Silences};
 
 const JSON: &str = "application/json";
 /// The release whose API this is: `amtool` warns of any other than its own. Our own version stands beside it.
 const API_VERSION: &str = "0.33.1";
+/// Longest body of alerts: some thousand of them.
+const ALERTS_BYTES_MAX: usize = 4 << 20;
 /// In the order in which Alertmanager misses them.
 const REQUIRED: [&str; 5] = ["comment", "createdBy", "endsAt", "matchers", "startsAt"];
 /// go-openapi's own numbers, beside the status.
@@ -31,6 +33,9 @@ pub(crate) fn routes() -> Router<Rooms> {
         .route("/api/v2/status", get(status))
         .route("/api/v2/silences", get(list).post(put))
         .route("/api/v2/silence/{id}", get(one).delete(end))
+        .route("/api/v2/alerts", get(alerts).post(post))
+        .route("/api/v2/alerts/groups", get(groups))
+        .route("/api/v2/receivers", get(receivers))
         .route("/api/v2/{*rest}", any(no_such_door))
 }
 
@@ -125,6 +130,60 @@ async fn end(
         SilenceError::Failed(why) => Wrong::words(StatusCode::INTERNAL_SERVER_ERROR, why),
     })?;
     Ok(StatusCode::OK.into_response())
+}
+
+async fn alerts(rooms: State<Rooms>, uri: Uri) -> Result<Response, Wrong> {
+    listed(rooms, "alerts", &uri).await
+}
+
+async fn groups(rooms: State<Rooms>, uri: Uri) -> Result<Response, Wrong> {
+    listed(rooms, "alerts/groups", &uri).await
+}
+
+async fn receivers(rooms: State<Rooms>, uri: Uri) -> Result<Response, Wrong> {
+    listed(rooms, "receivers", &uri).await
+}
+
+async fn listed(State(rooms): State<Rooms>, list: &str, uri: &Uri) -> Result<Response, Wrong> {
+    let alerting = told(&rooms)?;
+    let form = Form::parse(uri.query().unwrap_or_default()).map_err(Wrong::bad)?;
+    let parameters: Vec<(String, String)> = form.pairs().collect();
+    (alerting.list)(list, &parameters)
+        .await
+        .map(written)
+        .map_err(refused)
+}
+
+/// Alerts from a Prometheus or from `amtool`.
+async fn post(State(rooms): State<Rooms>, request: Request) -> Result<Response, Wrong> {
+    let alerting = told(&rooms)?;
+    let (parts, body) = request.into_parts();
+    is_json(&parts.headers)?;
+    let body = to_bytes(body, ALERTS_BYTES_MAX).await;
+    let body = body
+        .map_err(|error| Wrong::words(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()))?
+        .to_vec();
+    let asked = Call {
+        body: body.clone(),
+        ..call(&parts)
+    };
+    if let Some(elsewhere) = (rooms.forward)(asked).await {
+        return Ok(said(elsewhere));
+    }
+    (alerting.post)(body).await.map_err(refused)?;
+    Ok(StatusCode::OK.into_response())
+}
+
+fn refused((status, why): (u16, String)) -> Wrong {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    Wrong::words(status, why)
+}
+
+fn told(rooms: &Rooms) -> Result<&Alerting, Wrong> {
+    rooms.alerting.as_ref().ok_or_else(|| {
+        let text = format!("nobody is told here: role {}", (rooms.own)().role);
+        Wrong::numbered(StatusCode::NOT_FOUND, 404, &text)
+    })
 }
 
 /// The silence somebody posted, as a call to pass on and as text; well-formed and whole, but not known to be valid.

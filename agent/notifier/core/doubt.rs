@@ -43,9 +43,8 @@ impl Core {
 
     /// It is told as it would have been in its time, but may be a repeat.
     pub(super) fn catch_up(&mut self, key: &Key, fingerprint: u64, now: Timestamp) {
-        let timing = self.route.timing;
         if let Some(group) = self.groups.get_mut(key) {
-            group.catch_up(fingerprint, now, &timing);
+            group.catch_up(fingerprint, now);
         }
         self.suspect_group(key);
     }

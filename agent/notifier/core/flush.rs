@@ -10,10 +10,9 @@ use crate::lane::content;
 
 impl Core {
     pub(super) fn flush(&mut self, now: Timestamp) {
-        let timing = self.route.timing;
         let due = self.groups.iter().filter(|(key, group)| {
             let open = |lane: usize| self.lanes.get(lane).is_some_and(|lane| lane.is_open(key));
-            group.due(&timing, open) <= now
+            group.due(open) <= now
         });
         let due: Vec<Key> = due.map(|(key, _)| Arc::clone(key)).collect();
         for key in due {
@@ -22,9 +21,8 @@ impl Core {
     }
 
     fn flush_group(&mut self, key: &Key, now: Timestamp) {
-        let timing = self.route.timing;
         if let Some(group) = self.groups.get_mut(key)
-            && group.flushed(now, &timing)
+            && group.flushed(now)
             && let Some(first_flush) = group.first_flush
         {
             self.records.group(key, first_flush);
@@ -40,14 +38,16 @@ impl Core {
 
     /// Whether this receiver has to be told something, and has not refused just that.
     pub(super) fn owes(&self, nth: usize, key: &Key, now: Timestamp) -> bool {
-        let repeat_interval = self.route.timing.repeat_interval;
         let (Some(lane), Some(group)) = (self.lanes.get(nth), self.groups.get(key)) else {
             return false;
         };
         let Some(delivered) = group.delivered.get(nth) else {
             return false;
         };
-        delivered.owed(group, repeat_interval, now).is_some()
+        let repeat_interval = group.timing().repeat_interval;
+        group.is_for(&lane.receiver)
+            && !group.is_muted
+            && delivered.owed(group, repeat_interval, now).is_some()
             && !(lane.dead.contains_key(key)
                 && lane.refused(key, content(group, delivered), repeat_interval, now))
     }

@@ -11,15 +11,20 @@ use tracing::{info, warn};
 use super::{ALERTS_MAX, Core, GROUPS_MAX};
 use crate::alert::Alert;
 use crate::group::{Group, Key};
+use crate::route::Route;
 
 impl Core {
     pub(crate) fn hear(&mut self, event: AlertEvent, now: Timestamp) {
-        let outcome = self.take_in(event, now);
+        self.hear_from(event, false, now);
+    }
+
+    pub(super) fn hear_from(&mut self, event: AlertEvent, is_posted: bool, now: Timestamp) {
+        let outcome = self.take_in(event, is_posted, now);
         self.metrics.events.with_label_values(&[outcome]).inc();
     }
 
     /// Returns what became of it, one of `metrics::OUTCOMES`.
-    fn take_in(&mut self, event: AlertEvent, now: Timestamp) -> &'static str {
+    fn take_in(&mut self, event: AlertEvent, is_posted: bool, now: Timestamp) -> &'static str {
         if event.state == AlertState::Pending {
             return "pending";
         }
@@ -27,7 +32,25 @@ impl Core {
             // Nobody has seen it: such a word neither fires nor resolves, nor is it a sign of life.
             return "unconfirmed";
         }
-        let (key, labels) = self.route.group_of(&event.labels);
+        let routes = self.plan.tree.routes_of(&event.labels);
+        let routes: Vec<Arc<Route>> = routes.into_iter().cloned().collect();
+        let mut outcome = None;
+        for route in routes {
+            let told = self.take_in_at(&route, event.clone(), is_posted, now);
+            outcome.get_or_insert(told);
+        }
+        outcome.unwrap_or("unknown")
+    }
+
+    /// The same for one of the routes that it takes.
+    fn take_in_at(
+        &mut self,
+        route: &Arc<Route>,
+        event: AlertEvent,
+        is_posted: bool,
+        now: Timestamp,
+    ) -> &'static str {
+        let (key, labels) = route.group_of(&event.labels);
         let group = self.groups.get(&key);
         let known = group.and_then(|group| group.alerts.get(&event.fingerprint));
         let Some(known) = known else {
@@ -40,16 +63,19 @@ impl Core {
                 return "unknown";
             }
             let has_room = self.groups.contains_key(&key) || self.make_room(now);
-            if !has_room || self.alerts >= ALERTS_MAX {
+            if !has_room || self.alerts.count() >= ALERTS_MAX {
                 return "full";
             }
             let receivers = self.lanes.len();
-            let timing = self.route.timing;
             self.groups
                 .entry(Arc::clone(&key))
-                .or_insert_with(|| Group::new(labels, receivers, now, &timing));
-            self.alerts += 1;
-            self.change(&key, Alert::new(event, now), now);
+                .or_insert_with(|| Group::new(labels, receivers, now, route));
+            self.alerts.hold(event.fingerprint);
+            let alert = Alert {
+                is_posted,
+                ..Alert::new(event, now)
+            };
+            self.change(&key, alert, now);
             return "new";
         };
         // Both: one alone can come from a clock set back, or from a rule that was made to wait longer.
@@ -67,6 +93,7 @@ impl Core {
                 event.starts_at
             },
             is_shared: known.is_shared,
+            is_posted,
             ..Alert::new(event, now)
         };
         if alert.firing() != was_firing {
@@ -75,6 +102,7 @@ impl Core {
         }
         // Not worth a write to the disk: after a restart it is heard again within a minute.
         let fingerprint = alert.fingerprint;
+        self.expects(&alert);
         if was_firing && let Some(group) = self.groups.get_mut(&key) {
             group.put(alert);
             if group.believe(fingerprint) {
@@ -86,19 +114,20 @@ impl Core {
 
     pub(super) fn change(&mut self, key: &Key, alert: Alert, now: Timestamp) {
         self.say(&alert);
+        self.expects(&alert);
         self.records.alert(&alert);
-        let timing = self.route.timing;
+        self.is_stirred |= self.inhibitions.concern(&alert.labels);
         let Some(group) = self.groups.get_mut(key) else {
             return;
         };
         if alert.firing() {
             if group.is_over() {
                 // Kept for a receiver that is behind; for the others this is a new group.
-                group.begin(now, &timing);
+                group.begin(now);
                 self.records.no_group(key);
             }
-            group.hasten(alert.starts_at, now, &timing);
-            let is_silenced = self.quiet.covers(&alert.labels);
+            group.hasten(alert.starts_at, now);
+            let is_silenced = self.quiet.covers(&alert.labels) || self.inhibitions.mute(&alert.labels);
             let fingerprint = alert.fingerprint;
             // It fired before we spoke, and we hear of it only now: whoever spoke then may have told it.
             let is_old = self.since.is_some_and(|since| alert.starts_at < since);
@@ -110,7 +139,7 @@ impl Core {
             return;
         }
         group.put(alert);
-        let due = now + timing.resolve_wait;
+        let due = now + group.timing().resolve_wait;
         group.resolve_due = Some(group.resolve_due.unwrap_or(due).min(due));
         self.ended.insert(Arc::clone(key));
     }

@@ -129,7 +129,7 @@ impl Core {
             self.suspect(now);
             info!(
                 epoch = self.epoch,
-                alerts = self.alerts,
+                alerts = self.alerts.count(),
                 "tells people from now on"
             );
         }
@@ -144,8 +144,10 @@ impl Core {
                 .resolved_at
                 .map(|ended| ended.since(alert.opened.min(alert.starts_at)));
             lived.is_some_and(|lived| {
-                let (key, _) = self.route.group_of(&alert.labels);
-                lived >= self.route.timing.group_wait || spoken.contains(&*key)
+                self.plan.tree.routes_of(&alert.labels).iter().any(|route| {
+                    let (key, _) = route.group_of(&alert.labels);
+                    lived >= route.timing.group_wait || spoken.contains(&*key)
+                })
             })
         };
         let alerts = left.alerts.iter().filter(may_be_told);
@@ -158,7 +160,8 @@ impl Core {
             let ended = group.alerts.values().filter(|alert| !alert.firing());
             let ended = ended.map(|alert| alert.fingerprint);
             let ended: Vec<u64> = ended.filter(|fingerprint| unseen.contains(fingerprint)).collect();
-            for (lane, delivered) in self.lanes.iter().zip(&mut group.delivered) {
+            let told = self.lanes.iter().zip(&mut group.delivered);
+            for (lane, delivered) in told.filter(|(lane, _)| lane.receiver.team == group.route.receiver) {
                 let before = delivered.maybe.len();
                 let unknown = ended
                     .iter()
@@ -194,14 +197,14 @@ impl Core {
 
     /// Whatever is owed now may be a repeat; what was due already is due at once.
     fn suspect(&mut self, now: Timestamp) {
-        let timing = self.route.timing;
         for group in self.groups.values_mut() {
             let is_owed = |alert: &&Alert| {
-                let mut told = group.delivered.iter();
-                alert.firing() && told.any(|told| !told.firing.contains(&alert.fingerprint))
+                let told = self.lanes.iter().zip(&group.delivered);
+                let mut told = told.filter(|(lane, _)| group.is_for(&lane.receiver));
+                alert.firing() && told.any(|(_, told)| !told.firing.contains(&alert.fingerprint))
             };
             let owed = group.alerts.values().filter(is_owed);
-            let first = owed.map(|alert| group.time_of(alert, &timing)).min();
+            let first = owed.map(|alert| group.time_of(alert)).min();
             group.flush_due = first.unwrap_or(group.flush_due).max(now).min(group.flush_due);
         }
         let keys: Vec<Key> = self.groups.keys().cloned().collect();
@@ -241,7 +244,7 @@ impl Core {
                 }
                 for fingerprint in over {
                     group.remove(fingerprint);
-                    self.alerts -= 1;
+                    self.alerts.let_go(fingerprint);
                 }
             }
         }

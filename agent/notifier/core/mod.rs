@@ -12,25 +12,28 @@ mod flush;
 mod hear;
 mod lead;
 mod peer;
+mod posted;
 mod reconcile;
 mod restore;
 mod send;
 mod silence;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use journal::Journal;
-use model::{Leadership, Timestamp};
+use model::{Labels, Leadership, Timestamp};
 
 use crate::alert::Alert;
 use crate::board::Board;
 use crate::config::Config;
 use crate::delivered::Delivered;
-use crate::group::{Group, Key, Route};
+use crate::group::{Group, Key};
+use crate::inhibit::Inhibitions;
 use crate::lane::Lane;
 use crate::metrics::Metrics;
+use crate::plan::Plan;
 use crate::receiver::Receiver;
 use crate::records::Records;
 use crate::silences::{Quiet, State};
@@ -51,12 +54,18 @@ const LOOK_AGAIN: Duration = Duration::from_secs(60);
 const LOOK_AT_PEER: Duration = Duration::from_secs(1);
 
 pub(crate) struct Core {
-    route: Route,
+    plan: Plan,
+    inhibitions: Inhibitions,
+    /// Whether alerts that mute others began or ended since that was last looked at.
+    is_stirred: bool,
+    /// The minute in which routes' hours were last looked at.
+    minute: i64,
+    /// When the next of those ends that others posted, unless it is said again.
+    expiry: Timestamp,
     external_url: Arc<str>,
     groups: BTreeMap<Key, Group>,
     lanes: Vec<Lane>,
-    /// Over all groups.
-    alerts: usize,
+    alerts: Holders,
     /// Groups in which something ended since the last step.
     ended: BTreeSet<Key>,
     leadership: Leadership,
@@ -89,6 +98,38 @@ struct Over {
     is_done: bool,
 }
 
+/// Alerts over all groups: one that several routes take is in a group of each.
+#[derive(Debug, Default)]
+struct Holders {
+    by_alert: HashMap<u64, usize>,
+    count: usize,
+}
+
+impl Holders {
+    fn count(&self) -> usize {
+        self.count
+    }
+
+    fn hold(&mut self, fingerprint: u64) {
+        *self.by_alert.entry(fingerprint).or_default() += 1;
+        self.count += 1;
+    }
+
+    /// Whether no group holds it any more.
+    fn let_go(&mut self, fingerprint: u64) -> bool {
+        let Some(held) = self.by_alert.get_mut(&fingerprint) else {
+            return true;
+        };
+        self.count -= 1;
+        *held -= 1;
+        let is_last = *held == 0;
+        if is_last {
+            self.by_alert.remove(&fingerprint);
+        }
+        is_last
+    }
+}
+
 /// What is to be done after a step.
 pub(crate) struct Step {
     pub(crate) launches: Vec<Launch>,
@@ -105,12 +146,17 @@ impl Core {
         board: Arc<Board>,
         (now, running): (Timestamp, Duration),
     ) -> Self {
+        let plan = Plan::of(config);
         let mut core = Self {
-            route: Route::new(config),
+            inhibitions: Inhibitions::new(plan.inhibitions.clone()),
+            plan,
+            is_stirred: false,
+            minute: 0,
+            expiry: Timestamp::MAX,
             external_url: config.external_url.trim_end_matches('/').into(),
             groups: BTreeMap::new(),
             lanes: Vec::new(),
-            alerts: 0,
+            alerts: Holders::default(),
             ended: BTreeSet::new(),
             speaks: false,
             epoch: leadership.epoch,
@@ -127,7 +173,7 @@ impl Core {
             last: now,
         };
         core.lead(leadership);
-        core.restore(config, now, running);
+        core.restore(now, running);
         core.show();
         core
     }
@@ -136,6 +182,8 @@ impl Core {
     pub(crate) fn step(&mut self, now: Timestamp, running: Duration, launch: bool) -> Step {
         self.notice_clock(now);
         self.notice_silences(now);
+        self.notice_hours(now);
+        self.expire(now);
         self.notice_leadership(now, running);
         for key in std::mem::take(&mut self.ended) {
             self.settle(&key);
@@ -166,11 +214,11 @@ impl Core {
     }
 
     fn wait(&self, now: Timestamp, launch: bool) -> Duration {
-        let mut due = self.quiet.turn().min(now + LOOK_AGAIN);
+        let mut due = self.quiet.turn().min(now + LOOK_AGAIN).min(self.expiry);
         due = due.min(self.doubts_until.unwrap_or(due));
         for (key, group) in &self.groups {
             let open = |lane: usize| self.lanes.get(lane).is_some_and(|lane| lane.is_open(key));
-            due = due.min(group.due(&self.route.timing, open));
+            due = due.min(group.due(open));
         }
         if launch {
             due = self.lanes.iter().filter_map(Lane::due).fold(due, Timestamp::min);
@@ -197,6 +245,28 @@ impl Core {
 
     pub(crate) fn external_url(&self) -> &Arc<str> {
         &self.external_url
+    }
+
+    pub(crate) fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.groups.values()
+    }
+
+    /// Whom routes lead an alert with these labels to.
+    pub(crate) fn receivers_of(&self, labels: &Labels) -> Vec<&str> {
+        let routes = self.plan.tree.routes_of(labels).into_iter();
+        routes.map(|route| &*route.receiver).collect()
+    }
+
+    pub(crate) fn silences_of(&self, labels: &Labels) -> Vec<String> {
+        self.quiet.covering(labels)
+    }
+
+    pub(crate) fn inhibited_by(&self, labels: &Labels) -> Vec<u64> {
+        self.inhibitions.muted_by(labels).collect()
+    }
+
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// Whether a message is on its way.
@@ -255,8 +325,9 @@ impl Core {
         let over: Vec<u64> = over.map(|alert| alert.fingerprint).collect();
         for fingerprint in &over {
             group.remove(*fingerprint);
-            self.alerts -= 1;
-            self.records.no_alert(*fingerprint);
+            if self.alerts.let_go(*fingerprint) {
+                self.records.no_alert(*fingerprint);
+            }
         }
         if group.alerts.is_empty() {
             self.drop_group(key, "overtaken");
@@ -273,14 +344,26 @@ impl Core {
         }
     }
 
+    /// Hours have begun or ended for some routes; their ticks go on meanwhile.
+    fn notice_hours(&mut self, now: Timestamp) {
+        const MINUTE: i64 = 60_000;
+        if std::mem::replace(&mut self.minute, now.0.div_euclid(MINUTE)) == self.minute {
+            return;
+        }
+        for group in self.groups.values_mut().filter(|group| group.route.has_hours()) {
+            group.is_muted = group.route.is_muted(now);
+        }
+    }
+
     /// Forgets a group and everything about it; what still waited to be told is counted under `reason`.
     fn drop_group(&mut self, key: &Key, reason: &'static str) {
         let Some(group) = self.groups.remove(key) else {
             return;
         };
         for fingerprint in group.alerts.keys() {
-            self.alerts -= 1;
-            self.records.no_alert(*fingerprint);
+            if self.alerts.let_go(*fingerprint) {
+                self.records.no_alert(*fingerprint);
+            }
         }
         self.records.no_group(key);
         for (nth, delivered) in group.delivered.iter().enumerate() {
@@ -313,8 +396,10 @@ impl Core {
         let in_flight = self.in_flight();
         self.metrics.queue_groups.set(in_flight as f64);
         self.metrics.groups.set(self.groups.len() as f64);
-        let silenced: usize = self.groups.values().map(|group| group.silenced().len()).sum();
-        for (state, count) in [("active", self.alerts - silenced), ("suppressed", silenced)] {
+        let suppressed = self.groups.values().flat_map(Group::silenced);
+        let suppressed = suppressed.collect::<BTreeSet<_>>().len();
+        let active = self.alerts.by_alert.len() - suppressed;
+        for (state, count) in [("active", active), ("suppressed", suppressed)] {
             self.metrics.alerts.with_label_values(&[state]).set(count as f64);
         }
         for state in State::ALL {

@@ -15,6 +15,7 @@ use crate::alert::Alert;
 use crate::delivered::Delivered;
 use crate::group::{Group, Key};
 use crate::records::{QueueRecord, ToldRecord};
+use crate::route::Route;
 
 impl Core {
     pub(super) fn hear_peer(&mut self, now: Timestamp) {
@@ -23,7 +24,11 @@ impl Core {
         let mut adopted: BTreeSet<Key> = BTreeSet::new();
         for alert in left.alerts {
             stood.insert(alert.fingerprint, state(&alert));
-            adopted.extend(self.adopt(alert, now));
+            let routes = self.plan.tree.routes_of(&alert.labels);
+            let routes: Vec<Arc<Route>> = routes.into_iter().cloned().collect();
+            for route in routes {
+                adopted.extend(self.adopt(&route, alert.clone(), now));
+            }
         }
         for alert in self.groups.values().flat_map(|group| group.alerts.values()) {
             if stood.get(&alert.fingerprint) != Some(&state(alert)) {
@@ -53,8 +58,8 @@ impl Core {
     }
 
     /// Takes in an alert that only the other one has heard of, and returns its group; of one that we know, its end.
-    fn adopt(&mut self, mut alert: Alert, now: Timestamp) -> Option<Key> {
-        let (key, labels) = self.route.group_of(&alert.labels);
+    fn adopt(&mut self, route: &Arc<Route>, mut alert: Alert, now: Timestamp) -> Option<Key> {
+        let (key, labels) = route.group_of(&alert.labels);
         let ours = self.groups.get(&key);
         if let Some(ours) = ours.and_then(|group| group.alerts.get(&alert.fingerprint)) {
             if is_end_of(&alert, ours, now) {
@@ -64,17 +69,17 @@ impl Core {
         }
         let over = self.over.get(&alert.fingerprint);
         let over = over.filter(|over| alert.starts_at <= over.at).copied();
-        if over.is_some_and(|over| over.is_done) || self.alerts >= ALERTS_MAX {
+        if over.is_some_and(|over| over.is_done) || self.alerts.count() >= ALERTS_MAX {
             self.records.no_alert(alert.fingerprint);
             return None;
         }
         if let Some(over) = over.filter(|_| alert.firing()) {
             alert.resolved_at = Some(over.at);
         }
-        let (receivers, timing) = (self.lanes.len(), self.route.timing);
+        let receivers = self.lanes.len();
         let group = self.groups.entry(Arc::clone(&key));
-        group.or_insert_with(|| Group::new(labels, receivers, now, &timing));
-        self.alerts += 1;
+        group.or_insert_with(|| Group::new(labels, receivers, now, route));
+        self.alerts.hold(alert.fingerprint);
         let (fingerprint, fires) = (alert.fingerprint, alert.firing());
         self.change(&key, alert, now);
         if let Some(group) = self.groups.get_mut(&key).filter(|_| fires) {
@@ -87,11 +92,12 @@ impl Core {
     /// Adds what the other one has told, or may have told. Returns what the journal says was told.
     fn believe(&mut self, told: &[ToldRecord], queue: &[QueueRecord]) -> BTreeMap<(usize, Key), Delivered> {
         let mut knows = BTreeMap::new();
-        let places: HashMap<u64, Key> = self
-            .groups
-            .iter()
-            .flat_map(|(key, group)| group.alerts.keys().map(|alert| (*alert, Arc::clone(key))))
-            .collect();
+        let mut places: HashMap<u64, Vec<Key>> = HashMap::new();
+        for (key, group) in &self.groups {
+            for alert in group.alerts.keys() {
+                places.entry(*alert).or_default().push(Arc::clone(key));
+            }
+        }
         for record in told {
             let Some(nth) = self.lane(&record.receiver) else {
                 self.records.not_told(&record.receiver, &record.group);
@@ -99,22 +105,21 @@ impl Core {
             };
             let theirs = &record.delivered;
             knows.insert((nth, Key::from(record.group.as_str())), theirs.clone());
-            let mut last: BTreeMap<&Key, Option<Timestamp>> = BTreeMap::new();
+            let mut last: BTreeMap<Key, Option<Timestamp>> = BTreeMap::new();
             for fingerprint in theirs.firing.iter().chain(&theirs.maybe) {
-                let Some(key) = places.get(fingerprint) else {
-                    continue;
-                };
-                let Some(ours) = self.delivered(nth, key) else {
-                    continue;
-                };
-                let at = *last.entry(key).or_insert(ours.at);
-                if theirs.firing.contains(fingerprint) && theirs.at > at {
-                    ours.maybe.remove(fingerprint);
-                    ours.firing.insert(*fingerprint);
-                } else if !ours.firing.contains(fingerprint) {
-                    ours.maybe.insert(*fingerprint);
+                for key in self.meant(nth, &record.group, places.get(fingerprint)) {
+                    let Some(ours) = self.delivered(nth, &key) else {
+                        continue;
+                    };
+                    let at = *last.entry(key).or_insert(ours.at);
+                    if theirs.firing.contains(fingerprint) && theirs.at > at {
+                        ours.maybe.remove(fingerprint);
+                        ours.firing.insert(*fingerprint);
+                    } else if !ours.firing.contains(fingerprint) {
+                        ours.maybe.insert(*fingerprint);
+                    }
+                    ours.at = ours.at.max(theirs.at);
                 }
-                ours.at = ours.at.max(theirs.at);
             }
         }
         for record in queue {
@@ -125,19 +130,38 @@ impl Core {
                 continue;
             };
             for fingerprint in &intent.resolved {
-                let ours = places.get(fingerprint).and_then(|key| self.delivered(nth, key));
-                if let Some(ours) = ours.filter(|ours| ours.at.is_none_or(|at| at < intent.at)) {
-                    ours.hush(*fingerprint);
+                for key in self.meant(nth, &record.group, places.get(fingerprint)) {
+                    let ours = self.delivered(nth, &key);
+                    if let Some(ours) = ours.filter(|ours| ours.at.is_none_or(|at| at < intent.at)) {
+                        ours.hush(*fingerprint);
+                    }
                 }
             }
             for fingerprint in &intent.firing {
-                let ours = places.get(fingerprint).and_then(|key| self.delivered(nth, key));
-                if let Some(ours) = ours.filter(|ours| !ours.firing.contains(fingerprint)) {
-                    ours.maybe.insert(*fingerprint);
+                for key in self.meant(nth, &record.group, places.get(fingerprint)) {
+                    let ours = self.delivered(nth, &key);
+                    if let Some(ours) = ours.filter(|ours| !ours.firing.contains(fingerprint)) {
+                        ours.maybe.insert(*fingerprint);
+                    }
                 }
             }
         }
         knows
+    }
+
+    /// Of the groups that hold an alert those that a record is about: the one it names, else, where groups are made
+    /// otherwise by now, all that this receiver is told of.
+    fn meant(&self, nth: usize, group: &str, holding: Option<&Vec<Key>>) -> Vec<Key> {
+        let holding = holding.map_or(&[][..], Vec::as_slice);
+        if let Some(named) = holding.iter().find(|key| ***key == *group) {
+            return vec![Arc::clone(named)];
+        }
+        let is_told = |key: &&Key| {
+            let (lane, group) = (self.lanes.get(nth), self.groups.get(*key));
+            lane.zip(group)
+                .is_some_and(|(lane, group)| group.is_for(&lane.receiver))
+        };
+        holding.iter().filter(is_told).cloned().collect()
     }
 
     /// We began to speak without having heard the other one. What was told as firing before that, and stands no more

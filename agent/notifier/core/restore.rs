@@ -10,13 +10,15 @@ use std::time::Duration;
 use model::Timestamp;
 use tracing::info;
 
-use super::Core;
+use super::{Core, Holders};
 use crate::alert::Alert;
 use crate::config::Config;
 use crate::delivered::Delivered;
-use crate::group::{Group, Key, Route, next_tick};
+use crate::group::{Group, Key, next_tick};
 use crate::history::History;
+use crate::inhibit::Inhibitions;
 use crate::lane::Lane;
+use crate::plan::Plan;
 use crate::receiver::Receiver;
 use crate::records::{Intent, Left, QueueRecord};
 
@@ -24,10 +26,10 @@ use crate::records::{Intent, Left, QueueRecord};
 type Knowledge = Vec<(Key, Delivered)>;
 
 impl Core {
-    pub(super) fn restore(&mut self, config: &Config, now: Timestamp, running: Duration) {
+    pub(super) fn restore(&mut self, now: Timestamp, running: Duration) {
         let left = self.records.left();
         self.board.remembers(History::restored(left.said.clone()));
-        self.lanes = Receiver::all(config).into_iter().map(Lane::new).collect();
+        self.lanes = self.plan.receivers.iter().cloned().map(Lane::new).collect();
         for lane in &self.lanes {
             self.metrics.add(&lane.receiver);
         }
@@ -36,8 +38,9 @@ impl Core {
         if !self.speaks {
             self.take_up(left, &BTreeSet::new(), now);
         }
-        if self.alerts > 0 {
-            info!(alerts = self.alerts, groups = self.groups.len(), "restored");
+        let alerts = self.alerts.count();
+        if alerts > 0 {
+            info!(alerts, groups = self.groups.len(), "restored");
         }
         self.name_receivers();
     }
@@ -120,24 +123,26 @@ impl Core {
             .filter_map(|(key, group)| Some((Arc::clone(key), group.first_flush?)))
             .collect();
         let mut known: HashMap<Arc<str>, Knowledge> = HashMap::new();
-        let mut alerts = Vec::new();
+        let mut alerts = BTreeMap::new();
         for (key, group) in std::mem::take(&mut self.groups) {
             for (lane, delivered) in self.lanes.iter().zip(group.delivered) {
                 let known = known.entry(Arc::clone(&lane.receiver.name)).or_default();
                 known.push((Arc::clone(&key), delivered));
             }
-            alerts.extend(group.alerts.into_values());
+            for alert in group.alerts.into_values() {
+                alerts.insert(alert.fingerprint, alert);
+            }
         }
-        self.route = Route::new(config);
+        self.plan = Plan::of(config);
+        self.inhibitions = Inhibitions::new(self.plan.inhibitions.clone());
         self.external_url = config.external_url.trim_end_matches('/').into();
-        self.exchange_lanes(Receiver::all(config), &mut known);
+        self.exchange_lanes(self.plan.receivers.clone(), &mut known);
         let knowledge: Vec<Knowledge> = self
             .lanes
             .iter()
             .map(|lane| known.remove(&lane.receiver.name).unwrap_or_default())
             .collect();
-        self.alerts = 0;
-        self.regroup(alerts, &knowledge, &firsts, now);
+        self.regroup(alerts.into_values().collect(), &knowledge, &firsts, now);
         for nth in 0..self.lanes.len() {
             self.drop_strays(nth);
         }
@@ -191,30 +196,37 @@ impl Core {
         firsts: &HashMap<Key, Timestamp>,
         now: Timestamp,
     ) {
-        let timing = self.route.timing;
         self.groups.clear();
-        self.alerts = alerts.len();
+        self.alerts = Holders::default();
         let receivers = self.lanes.len();
-        for alert in alerts {
-            let (key, labels) = self.route.group_of(&alert.labels);
-            let first = firsts.get(&key).copied();
-            let group = self.groups.entry(key).or_insert_with(|| {
-                let mut group = Group::new(labels, receivers, now, &timing);
-                if let Some(first) = first {
-                    group.first_flush = Some(first);
-                    group.flush_due = next_tick(first, now, timing.group_interval);
-                }
-                group
-            });
-            if alert.firing() {
-                group.hasten(alert.opened.min(alert.starts_at), now, &timing);
-                if group.first_flush.is_none() {
-                    group.flush_due = group.flush_due.min(alert.opened + timing.group_wait);
-                }
-            } else {
-                group.resolve_due = Some(now);
+        for mut alert in alerts {
+            if alert.heard_at.is_none() {
+                self.give_grace(&mut alert, now);
             }
-            group.put(alert);
+            self.expects(&alert);
+            for route in self.plan.tree.routes_of(&alert.labels) {
+                let (key, labels) = route.group_of(&alert.labels);
+                let timing = route.timing;
+                let first = firsts.get(&key).copied();
+                let group = self.groups.entry(key).or_insert_with(|| {
+                    let mut group = Group::new(labels, receivers, now, route);
+                    if let Some(first) = first {
+                        group.first_flush = Some(first);
+                        group.flush_due = next_tick(first, now, timing.group_interval);
+                    }
+                    group
+                });
+                if alert.firing() {
+                    group.hasten(alert.opened.min(alert.starts_at), now);
+                    if group.first_flush.is_none() {
+                        group.flush_due = group.flush_due.min(alert.opened + timing.group_wait);
+                    }
+                } else {
+                    group.resolve_due = Some(now);
+                }
+                group.put(alert.clone());
+                self.alerts.hold(alert.fingerprint);
+            }
         }
         for key in firsts.keys().filter(|key| !self.groups.contains_key(*key)) {
             self.records.no_group(key);
@@ -227,21 +239,29 @@ impl Core {
 
     /// Gives each group what the receiver knows of its alerts.
     fn remind(&mut self, nth: usize, known: &Knowledge) {
-        let mut by_alert: HashMap<u64, &Delivered> = HashMap::new();
-        for (_, delivered) in known {
+        let Some(receiver) = self.lanes.get(nth).map(|lane| Arc::clone(&lane.receiver)) else {
+            return;
+        };
+        // Of alerts that are in another group by now.
+        let mut moved: HashMap<u64, &Delivered> = HashMap::new();
+        let mut stayed: HashMap<&Key, &Delivered> = HashMap::new();
+        for (key, delivered) in known {
+            stayed.insert(key, delivered);
+            let group = self.groups.get(key);
             for fingerprint in delivered.firing.iter().chain(&delivered.maybe) {
-                by_alert.insert(*fingerprint, delivered);
+                if !group.is_some_and(|group| group.alerts.contains_key(fingerprint)) {
+                    moved.insert(*fingerprint, delivered);
+                }
             }
         }
-        let name = self
-            .lanes
-            .get(nth)
-            .map(|lane| Arc::clone(&lane.receiver.name))
-            .unwrap_or_default();
+        let name = &receiver.name;
         for (key, group) in &mut self.groups {
             let mut merged = Delivered::default();
-            for fingerprint in group.alerts.keys() {
-                let Some(delivered) = by_alert.get(fingerprint) else {
+            let own = stayed.get(key);
+            let alerts = group.alerts.keys().filter(|_| group.is_for(&receiver));
+            for fingerprint in alerts {
+                let own = own.filter(|own| own.knows(*fingerprint));
+                let Some(delivered) = own.or_else(|| moved.get(fingerprint)) else {
                     continue;
                 };
                 if delivered.firing.contains(fingerprint) {
@@ -254,7 +274,7 @@ impl Core {
             }
             let before = known.iter().find(|(known, _)| known == key);
             if before.is_none_or(|(_, before)| *before != merged) && !merged.is_empty() {
-                self.records.told(&name, key, &merged);
+                self.records.told(name, key, &merged);
             }
             if let Some(place) = group.delivered.get_mut(nth) {
                 *place = merged;
@@ -263,7 +283,7 @@ impl Core {
         for (key, _) in known {
             let kept = self.groups.get(key).and_then(|group| group.delivered.get(nth));
             if kept.is_none_or(Delivered::is_empty) {
-                self.records.not_told(&name, key);
+                self.records.not_told(name, key);
             }
         }
     }
@@ -275,14 +295,18 @@ impl Core {
         };
         let waiting: Vec<Key> = lane.waiting.keys().cloned().collect();
         let dead: Vec<Key> = lane.dead.keys().cloned().collect();
-        for key in dead.iter().filter(|key| !self.groups.contains_key(*key)) {
+        let receiver = Arc::clone(&lane.receiver);
+        let is_told = |key: &Key| {
+            let group = self.groups.get(key);
+            group.is_some_and(|group| group.is_for(&receiver))
+        };
+        for key in dead.iter().filter(|key| !is_told(key)) {
             self.records.not_dead(lane.name(), key);
             lane.dead.remove(key);
         }
-        for key in waiting {
-            if !self.groups.contains_key(&key) {
-                self.unmark(nth, &key, "regrouped");
-            }
+        let strays: Vec<Key> = waiting.into_iter().filter(|key| !is_told(key)).collect();
+        for key in strays {
+            self.unmark(nth, &key, "regrouped");
         }
     }
 

@@ -55,7 +55,7 @@ impl Core {
     fn compose(&self, nth: usize, key: &Key, now: Timestamp) -> Option<Message> {
         let group = self.groups.get(key)?;
         let delivered = group.delivered.get(nth)?;
-        let reason = delivered.owed(group, self.route.timing.repeat_interval, now)?;
+        let reason = delivered.owed(group, group.timing().repeat_interval, now)?;
         let may_repeat = self.lanes.get(nth)?.waiting.get(key)?.may_repeat;
         Some(Message::new(
             reason,

@@ -1,22 +1,28 @@
-//! What nobody wants to hear of: alerts that a silence covers are not told as firing.
+//! What nobody wants to hear of: alerts that a silence covers, or another alert makes plain, are not told as firing.
 //!
 //! Whoever was told before is told the end all the same, and that it still fires once the silence is over.
 
 use model::Timestamp;
 
 use super::Core;
+use crate::alert::Alert;
 
 impl Core {
     pub(super) fn notice_silences(&mut self, now: Timestamp) {
-        if self.quiet.look(now, self.speaks) {
+        let is_stirred = std::mem::take(&mut self.is_stirred);
+        if self.quiet.look(now, self.speaks) || is_stirred {
             self.silence_all(now);
         }
     }
 
     pub(super) fn silence_all(&mut self, now: Timestamp) {
+        let alerts = self.groups.values().flat_map(|group| group.alerts.values());
+        self.inhibitions.look(alerts);
         for (key, group) in &mut self.groups {
             let firing = group.alerts.values().filter(|alert| alert.firing());
-            let covered = firing.map(|alert| (alert.fingerprint, self.quiet.covers(&alert.labels)));
+            let is_covered =
+                |alert: &Alert| self.quiet.covers(&alert.labels) || self.inhibitions.mute(&alert.labels);
+            let covered = firing.map(|alert| (alert.fingerprint, is_covered(alert)));
             let covered: Vec<(u64, bool)> = covered.collect();
             let mut is_louder = false;
             for (fingerprint, is_silenced) in &covered {
@@ -25,7 +31,7 @@ impl Core {
             }
             // The next tick may be minutes away.
             if is_louder && group.first_flush.is_some() {
-                let due = now + self.route.timing.resolve_wait;
+                let due = now + group.timing().resolve_wait;
                 group.resolve_due = Some(group.resolve_due.map_or(due, |known| known.min(due)));
             }
             for (lane, delivered) in self.lanes.iter().zip(&mut group.delivered) {

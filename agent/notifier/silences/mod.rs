@@ -2,7 +2,6 @@
 //!
 //! They lie in the journal below `silences/`, which both replicas share; whichever of them is asked writes there.
 
-mod filter;
 mod posted;
 mod quiet;
 mod shown;
@@ -15,6 +14,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
+use crate::matchers;
 pub(crate) use quiet::Quiet;
 
 /// Kept at once, expired ones among them.
@@ -115,7 +115,7 @@ impl Silences {
 
     /// Alertmanager's list, of those that have each of these matchers.
     pub(crate) fn list(&self, filter: &[String]) -> Result<String, Refusal> {
-        let filter: Result<Vec<_>, String> = filter.iter().map(|text| filter::read(text)).collect();
+        let filter: Result<Vec<_>, String> = filter.iter().map(|text| matchers::one(text)).collect();
         let filter = filter.map_err(|why| sentence(400, &why))?;
         let now = self.clock.now();
         let mut silences: Vec<Silence> = all(&self.journal);

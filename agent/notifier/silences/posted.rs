@@ -4,8 +4,8 @@
 use model::{MatchOp, Matcher, Timestamp};
 use serde::Deserialize;
 
-use super::quiet::Test;
 use super::{Refusal, Silence, sentence};
+use crate::matching::Test;
 
 /// Longest body; a silence is a few lines.
 const BODY_BYTES_MAX: usize = 64 * 1024;

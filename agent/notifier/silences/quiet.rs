@@ -1,14 +1,12 @@
 //! What is silenced now: silences made ready to run, read again when the journal's have changed.
 
 use journal::Journal;
-use model::{Labels, MatchOp, Matcher, Timestamp};
-use regex::{Regex, RegexBuilder};
+use model::{Labels, Timestamp};
 use tracing::warn;
 
 use super::{PREFIX, Silence, State, all, take_forgotten};
+use crate::matching::Tests;
 
-/// Most memory a compiled expression may take.
-const REGEX_BYTES_MAX: usize = 1 << 20;
 /// How often those that expired long ago are looked for.
 const TIDY: std::time::Duration = std::time::Duration::from_secs(15 * 60);
 
@@ -26,59 +24,19 @@ pub(crate) struct Quiet {
 }
 
 struct Ready {
-    tests: Vec<(Box<str>, Test)>,
+    id: String,
+    tests: Tests,
     starts_at: Timestamp,
     ends_at: Timestamp,
     is_active: bool,
 }
 
-/// One matcher, ready to run.
-pub(super) enum Test {
-    Equal(Box<str>),
-    NotEqual(Box<str>),
-    Matches(Regex),
-    NotMatches(Regex),
-}
-
-impl Test {
-    /// What is wrong with it is said as Alertmanager does.
-    pub(super) fn new(matcher: &Matcher) -> Result<Self, String> {
-        let compile = || {
-            let anchored = format!("^(?:{})$", matcher.value);
-            let regex = RegexBuilder::new(&anchored).size_limit(REGEX_BYTES_MAX).build();
-            regex.map_err(|error| {
-                let why = error.to_string();
-                let why = why.lines().last().unwrap_or_default().to_owned();
-                format!("invalid regular expression {:?}: {why}", matcher.value)
-            })
-        };
-        Ok(match matcher.op {
-            MatchOp::Equal => Self::Equal(matcher.value.clone()),
-            MatchOp::NotEqual => Self::NotEqual(matcher.value.clone()),
-            MatchOp::Matches => Self::Matches(compile()?),
-            MatchOp::NotMatches => Self::NotMatches(compile()?),
-        })
-    }
-
-    pub(super) fn accepts(&self, value: &str) -> bool {
-        match self {
-            Self::Equal(wanted) => **wanted == *value,
-            Self::NotEqual(wanted) => **wanted != *value,
-            Self::Matches(regex) => regex.is_match(value),
-            Self::NotMatches(regex) => !regex.is_match(value),
-        }
-    }
-}
-
 impl Ready {
     fn new(silence: &Silence) -> Option<Self> {
-        let tests = silence
-            .matchers
-            .iter()
-            .map(|matcher| Ok((matcher.name.clone(), Test::new(matcher)?)));
-        let tests: Result<Vec<_>, String> = tests.collect();
+        let tests = Tests::new(&silence.matchers);
         let tests = tests.inspect_err(|error| warn!(id = silence.id, error, "a silence is passed over"));
         Some(Self {
+            id: silence.id.clone(),
             tests: tests.ok()?,
             starts_at: silence.starts_at,
             ends_at: silence.ends_at,
@@ -87,11 +45,7 @@ impl Ready {
     }
 
     fn covers(&self, labels: &Labels) -> bool {
-        self.is_active
-            && self
-                .tests
-                .iter()
-                .all(|(name, test)| test.accepts(labels.value(name)))
+        self.is_active && self.tests.accept(labels)
     }
 }
 
@@ -111,6 +65,12 @@ impl Quiet {
     /// Whether an alert with these labels is silenced, as of the last look.
     pub(crate) fn covers(&self, labels: &Labels) -> bool {
         self.known.iter().any(|silence| silence.covers(labels))
+    }
+
+    /// The silences that cover these labels, by their ids.
+    pub(crate) fn covering(&self, labels: &Labels) -> Vec<String> {
+        let known = self.known.iter().filter(|silence| silence.covers(labels));
+        known.map(|silence| silence.id.clone()).collect()
     }
 
     /// When it has to be looked at again, if nobody changes anything.

@@ -4,30 +4,27 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use model::{Labels, Timestamp};
 use serde_json::Value;
 
-use super::world::{START, firing, minutes, resolved, secs};
+use super::world::{START, firing, resolved, secs};
 use crate::alert::Alert;
+use crate::config::Config;
 use crate::delivered::{Delivered, Reason};
-use crate::group::{Group, Timing};
+use crate::group::Group;
 use crate::message::Message;
+use crate::plan::Plan;
 use crate::{pagerduty, slack, webhook};
 
 const NOW: Timestamp = Timestamp(START.0 + 14 * 60_000);
 
 /// A group with these alerts, seen by somebody who knows of `known`.
 pub(super) fn message(reason: Reason, alerts: Vec<Alert>, known: &[u64]) -> Message {
-    let timing = Timing {
-        group_wait: Duration::ZERO,
-        group_interval: minutes(5),
-        repeat_interval: minutes(240),
-        resolve_wait: Duration::ZERO,
-    };
     let labels = Labels::from_pairs([("alertname", alerts[0].name())]);
-    let mut group = Group::new(labels.clone(), 0, NOW, &timing);
+    let plan = Plan::of(&Config::default());
+    let routes = plan.tree.routes_of(&labels);
+    let mut group = Group::new(labels.clone(), 0, NOW, routes[0]);
     for alert in alerts {
         group.put(alert);
     }

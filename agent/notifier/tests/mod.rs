@@ -9,6 +9,8 @@ mod pair;
 mod property;
 mod reload;
 mod restart;
+mod routes;
+mod routing;
 mod silences;
 mod two;
 pub(crate) mod world;

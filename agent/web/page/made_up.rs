@@ -87,6 +87,7 @@ pub(crate) fn rooms(story: Story, clock: Arc<dyn Clock>, started: Timestamp) -> 
         cardinality: Arc::new(|_| model::view::Cardinality::default()),
         identify: net::Tokens::none(),
         silences: None,
+        alerting: None,
         forward: Arc::new(|_| Box::pin(async { None })),
         graph: view!(graph),
         pair: view!(pair),

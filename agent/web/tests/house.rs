@@ -263,6 +263,7 @@ fn rooms(select: Arc<dyn Select>) -> (Rooms, Knobs) {
         cardinality: Arc::new(cardinality),
         identify: net::Tokens::none(),
         silences: None,
+        alerting: None,
         forward: Arc::new(|_| Box::pin(std::future::ready(None))),
         graph: Arc::new(Graph::default),
         pair: Arc::new(|| None),

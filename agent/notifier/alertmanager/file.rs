@@ -1,0 +1,404 @@
+//! The file's shape: every key of Alertmanager 0.34, also those that Skopos has no use for.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use net::Secret;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
+use yaml::Spanned;
+
+use crate::interval::Interval;
+
+/// A key whose value does nothing here; with its place, so that a note can name it.
+pub(super) type Unused = Option<Spanned<IgnoredAny>>;
+
+/// Those that are there.
+fn named<'u>(
+    keys: &[(&'static str, &'u Unused)],
+) -> impl Iterator<Item = (&'static str, &'u Spanned<IgnoredAny>)> + use<'u> {
+    let there: Vec<_> = keys
+        .iter()
+        .filter_map(|(key, found)| Some((*key, found.as_ref()?)))
+        .collect();
+    there.into_iter()
+}
+
+/// A secret as it is written, without the environment's names in it: Alertmanager knows none.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Inline(pub(super) Secret);
+
+impl<'de> Deserialize<'de> for Inline {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(Secret::plain(&String::deserialize(deserializer)?)))
+    }
+}
+
+/// A duration as Prometheus writes it: `5m`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(super) struct Span(#[serde(deserialize_with = "model::text::duration::deserialize")] pub(super) Duration);
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct File {
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub(super) global: Global,
+    pub(super) route: Option<Spanned<Route>>,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub(super) inhibit_rules: Vec<Spanned<Inhibit>>,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub(super) receivers: Vec<Spanned<Receiver>>,
+    pub(super) templates: Unused,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub(super) mute_time_intervals: Vec<Spanned<Named>>,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub(super) time_intervals: Vec<Spanned<Named>>,
+    pub(super) tracing: Unused,
+    pub(super) event_recorder: Unused,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Global {
+    pub(super) resolve_timeout: Option<Span>,
+    pub(super) http_config: Option<Spanned<Http>>,
+    pub(super) slack_api_url: Option<Inline>,
+    pub(super) slack_api_url_file: Option<String>,
+    pub(super) slack_app_token: Option<Inline>,
+    pub(super) slack_app_token_file: Option<String>,
+    pub(super) slack_app_url: Option<String>,
+    pub(super) pagerduty_url: Option<String>,
+    jira_api_url: Unused,
+    smtp_from: Unused,
+    smtp_hello: Unused,
+    smtp_smarthost: Unused,
+    smtp_auth_username: Unused,
+    smtp_auth_password: Unused,
+    smtp_auth_password_file: Unused,
+    smtp_auth_secret: Unused,
+    smtp_auth_secret_file: Unused,
+    smtp_auth_identity: Unused,
+    smtp_require_tls: Unused,
+    smtp_tls_config: Unused,
+    smtp_force_implicit_tls: Unused,
+    opsgenie_api_url: Unused,
+    opsgenie_api_key: Unused,
+    opsgenie_api_key_file: Unused,
+    wechat_api_url: Unused,
+    wechat_api_secret: Unused,
+    wechat_api_secret_file: Unused,
+    wechat_api_corp_id: Unused,
+    victorops_api_url: Unused,
+    victorops_api_key: Unused,
+    victorops_api_key_file: Unused,
+    telegram_api_url: Unused,
+    telegram_bot_token: Unused,
+    telegram_bot_token_file: Unused,
+    webex_api_url: Unused,
+    rocketchat_api_url: Unused,
+    rocketchat_token: Unused,
+    rocketchat_token_file: Unused,
+    rocketchat_token_id: Unused,
+    rocketchat_token_id_file: Unused,
+    mattermost_webhook_url: Unused,
+    mattermost_webhook_url_file: Unused,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Route {
+    pub(super) receiver: Option<Spanned<String>>,
+    pub(super) group_by: Option<Vec<Spanned<String>>>,
+    #[serde(rename = "match", deserialize_with = "yaml::null_default")]
+    pub(super) equal: BTreeMap<String, Spanned<String>>,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub(super) match_re: BTreeMap<String, Spanned<String>>,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub(super) matchers: Vec<Spanned<String>>,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub(super) mute_time_intervals: Vec<Spanned<String>>,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub(super) active_time_intervals: Vec<Spanned<String>>,
+    #[serde(rename = "continue")]
+    pub(super) goes_on: bool,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub(super) routes: Vec<Spanned<Route>>,
+    pub(super) group_wait: Option<Spanned<Span>>,
+    pub(super) group_interval: Option<Spanned<Span>>,
+    pub(super) repeat_interval: Option<Spanned<Span>>,
+    pub(super) labels: Unused,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Inhibit {
+    name: Option<String>,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub(super) source_match: BTreeMap<String, Spanned<String>>,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub(super) source_match_re: BTreeMap<String, Spanned<String>>,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub(super) source_matchers: Vec<Spanned<String>>,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub(super) target_match: BTreeMap<String, Spanned<String>>,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub(super) target_match_re: BTreeMap<String, Spanned<String>>,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub(super) target_matchers: Vec<Spanned<String>>,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub(super) equal: Vec<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Named {
+    pub(super) name: String,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub(super) time_intervals: Vec<Interval>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Receiver {
+    pub(super) name: String,
+    labels: Unused,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub(super) slack_configs: Vec<Spanned<Slack>>,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub(super) pagerduty_configs: Vec<Spanned<PagerDuty>>,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub(super) webhook_configs: Vec<Spanned<Webhook>>,
+    pub(super) discord_configs: Unused,
+    pub(super) email_configs: Unused,
+    pub(super) incidentio_configs: Unused,
+    pub(super) opsgenie_configs: Unused,
+    pub(super) wechat_configs: Unused,
+    pub(super) pushover_configs: Unused,
+    pub(super) victorops_configs: Unused,
+    pub(super) sns_configs: Unused,
+    pub(super) telegram_configs: Unused,
+    pub(super) webex_configs: Unused,
+    pub(super) msteams_configs: Unused,
+    pub(super) msteamsv2_configs: Unused,
+    pub(super) jira_configs: Unused,
+    pub(super) rocketchat_configs: Unused,
+    pub(super) mattermost_configs: Unused,
+}
+
+impl Receiver {
+    /// Kinds that Skopos does not have.
+    pub(super) fn foreign(&self) -> impl Iterator<Item = (&'static str, &Spanned<IgnoredAny>)> {
+        named(&[
+            ("discord_configs", &self.discord_configs),
+            ("email_configs", &self.email_configs),
+            ("incidentio_configs", &self.incidentio_configs),
+            ("opsgenie_configs", &self.opsgenie_configs),
+            ("wechat_configs", &self.wechat_configs),
+            ("pushover_configs", &self.pushover_configs),
+            ("victorops_configs", &self.victorops_configs),
+            ("sns_configs", &self.sns_configs),
+            ("telegram_configs", &self.telegram_configs),
+            ("webex_configs", &self.webex_configs),
+            ("msteams_configs", &self.msteams_configs),
+            ("msteamsv2_configs", &self.msteamsv2_configs),
+            ("jira_configs", &self.jira_configs),
+            ("rocketchat_configs", &self.rocketchat_configs),
+            ("mattermost_configs", &self.mattermost_configs),
+        ])
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Slack {
+    pub(super) send_resolved: bool,
+    pub(super) http_config: Option<Spanned<Http>>,
+    pub(super) api_url: Option<Inline>,
+    pub(super) api_url_file: Option<String>,
+    pub(super) app_token: Option<Inline>,
+    pub(super) app_token_file: Option<String>,
+    pub(super) app_url: Option<String>,
+    pub(super) channel: Option<String>,
+    pub(super) timeout: Option<Span>,
+    pub(super) username: Unused,
+    pub(super) color: Unused,
+    pub(super) title: Unused,
+    pub(super) title_link: Unused,
+    pub(super) pretext: Unused,
+    pub(super) text: Unused,
+    pub(super) message_text: Unused,
+    pub(super) fields: Unused,
+    pub(super) short_fields: Unused,
+    pub(super) footer: Unused,
+    pub(super) fallback: Unused,
+    pub(super) callback_id: Unused,
+    pub(super) icon_emoji: Unused,
+    pub(super) icon_url: Unused,
+    pub(super) image_url: Unused,
+    pub(super) thumb_url: Unused,
+    pub(super) link_names: Unused,
+    pub(super) mrkdwn_in: Unused,
+    pub(super) actions: Unused,
+    pub(super) update_message: Unused,
+}
+
+impl Slack {
+    /// What decides how a message looks: Skopos writes its own.
+    pub(super) fn unused(&self) -> impl Iterator<Item = (&'static str, &Spanned<IgnoredAny>)> {
+        named(&[
+            ("username", &self.username),
+            ("color", &self.color),
+            ("title", &self.title),
+            ("title_link", &self.title_link),
+            ("pretext", &self.pretext),
+            ("text", &self.text),
+            ("message_text", &self.message_text),
+            ("fields", &self.fields),
+            ("short_fields", &self.short_fields),
+            ("footer", &self.footer),
+            ("fallback", &self.fallback),
+            ("callback_id", &self.callback_id),
+            ("icon_emoji", &self.icon_emoji),
+            ("icon_url", &self.icon_url),
+            ("image_url", &self.image_url),
+            ("thumb_url", &self.thumb_url),
+            ("link_names", &self.link_names),
+            ("mrkdwn_in", &self.mrkdwn_in),
+            ("actions", &self.actions),
+            ("update_message", &self.update_message),
+        ])
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct PagerDuty {
+    pub(super) send_resolved: bool,
+    pub(super) http_config: Option<Spanned<Http>>,
+    pub(super) service_key: Option<Inline>,
+    pub(super) service_key_file: Option<String>,
+    pub(super) routing_key: Option<Inline>,
+    pub(super) routing_key_file: Option<String>,
+    pub(super) url: Option<String>,
+    pub(super) timeout: Option<Span>,
+    pub(super) client: Unused,
+    pub(super) client_url: Unused,
+    pub(super) description: Unused,
+    pub(super) details: Unused,
+    pub(super) images: Unused,
+    pub(super) links: Unused,
+    pub(super) source: Unused,
+    pub(super) severity: Unused,
+    pub(super) class: Unused,
+    pub(super) component: Unused,
+    pub(super) group: Unused,
+}
+
+impl PagerDuty {
+    /// What decides how an incident looks: Skopos writes its own.
+    pub(super) fn unused(&self) -> impl Iterator<Item = (&'static str, &Spanned<IgnoredAny>)> {
+        named(&[
+            ("client", &self.client),
+            ("client_url", &self.client_url),
+            ("description", &self.description),
+            ("details", &self.details),
+            ("images", &self.images),
+            ("links", &self.links),
+            ("source", &self.source),
+            ("severity", &self.severity),
+            ("class", &self.class),
+            ("component", &self.component),
+            ("group", &self.group),
+        ])
+    }
+}
+
+impl Default for PagerDuty {
+    fn default() -> Self {
+        Self {
+            send_resolved: true,
+            http_config: None,
+            service_key: None,
+            service_key_file: None,
+            routing_key: None,
+            routing_key_file: None,
+            url: None,
+            timeout: None,
+            client: None,
+            client_url: None,
+            description: None,
+            details: None,
+            images: None,
+            links: None,
+            source: None,
+            severity: None,
+            class: None,
+            component: None,
+            group: None,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Webhook {
+    pub(super) send_resolved: bool,
+    pub(super) http_config: Option<Spanned<Http>>,
+    pub(super) url: Option<Inline>,
+    pub(super) url_file: Option<String>,
+    pub(super) max_alerts: usize,
+    pub(super) timeout: Option<Span>,
+    pub(super) payload: Unused,
+}
+
+impl Default for Webhook {
+    fn default() -> Self {
+        Self {
+            send_resolved: true,
+            http_config: None,
+            url: None,
+            url_file: None,
+            max_alerts: 0,
+            timeout: None,
+            payload: None,
+        }
+    }
+}
+
+/// How a receiver is reached.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Http {
+    pub(super) basic_auth: Option<Basic>,
+    pub(super) authorization: Option<Authorization>,
+    pub(super) bearer_token: Option<Inline>,
+    pub(super) bearer_token_file: Option<String>,
+    pub(super) oauth2: Unused,
+    pub(super) tls_config: Unused,
+    pub(super) proxy_url: Unused,
+    pub(super) no_proxy: Unused,
+    pub(super) proxy_from_environment: Unused,
+    pub(super) proxy_connect_header: Unused,
+    pub(super) http_headers: Unused,
+    /// Neither changes what arrives: redirects are not followed by Skopos, and HTTP/2 is the client's choice.
+    pub(super) follow_redirects: Unused,
+    pub(super) enable_http2: Unused,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Basic {
+    pub(super) username: String,
+    pub(super) username_file: Unused,
+    pub(super) password: Option<Inline>,
+    pub(super) password_file: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Authorization {
+    #[serde(rename = "type")]
+    pub(super) scheme: Option<String>,
+    pub(super) credentials: Option<Inline>,
+    pub(super) credentials_file: Option<String>,
+}

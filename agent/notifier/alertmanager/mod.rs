@@ -1,0 +1,47 @@
+//! Alertmanager's configuration file, as it is: receivers, routes, inhibition, times.
+//!
+//! A file that Alertmanager refuses is refused here. What it accepts and Skopos has no use for is named in a note;
+//! a kind of receiver that Skopos does not have is a mistake, because alerts would go nowhere.
+
+mod file;
+mod http;
+mod plan;
+mod receivers;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use model::Complaint;
+
+use crate::plan::Plan;
+
+/// What a file comes to.
+#[derive(Debug)]
+pub(crate) struct Read {
+    pub(crate) plan: Plan,
+    /// What is read and has no effect, each with its place.
+    pub(crate) notes: Vec<Complaint>,
+}
+
+/// `name` is the file as the person gave it; paths in it are meant from `base`.
+///
+/// # Errors
+/// Every mistake, with its place.
+pub(crate) fn read(
+    name: &str,
+    text: &str,
+    base: &Path,
+    resolve_wait: std::time::Duration,
+) -> Result<Read, Vec<Complaint>> {
+    let file: file::File = yaml::read(name, text).map_err(|complaint| vec![complaint])?;
+    let mut reader = plan::Reader::new(name, text, base, resolve_wait);
+    let plan = reader.read(&file);
+    match plan {
+        Some(plan) if reader.mistakes.is_empty() => Ok(Read {
+            plan,
+            notes: reader.notes,
+        }),
+        _ => Err(reader.mistakes),
+    }
+}

@@ -1,0 +1,176 @@
+//! A file's receivers: one for each entry of each kind, named as Alertmanager counts them.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use net::Secret;
+use yaml::Spanned;
+
+use super::file::{Global, Http, Inline, PagerDuty, Receiver as Written, Slack, Span, Webhook};
+use super::http::{Wrong, auth, one, place};
+use crate::receiver::{Auth, Kind, Place, Receiver};
+
+const PAGERDUTY_URL: &str = "https://events.pagerduty.com/v2/enqueue";
+const SLACK_APP_URL: &str = "https://slack.com/api/chat.postMessage";
+/// Longest wait for an answer where the file does not say.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE_MOST: Duration = Duration::from_secs(300);
+
+/// What is the same for all of a receiver.
+pub(super) struct Common<'a> {
+    pub(super) base: &'a Path,
+    pub(super) global: &'a Global,
+    pub(super) receiver: &'a Written,
+}
+
+impl Common<'_> {
+    fn name(&self, kind: &str, nth: usize) -> Arc<str> {
+        format!("{}/{kind}[{nth}]", self.receiver.name).into()
+    }
+
+    fn auth(&self, own: Option<&Spanned<Http>>) -> Result<Option<Auth>, Wrong> {
+        auth(self.base, own, self.global.http_config.as_ref())
+    }
+
+    fn build(&self, name: Arc<str>, kind: Kind, url: Place, auth: Option<Auth>) -> Receiver {
+        Receiver::new(name, self.receiver.name.as_str().into(), kind, url, auth)
+    }
+
+    pub(super) fn slack(&self, nth: usize, slack: &Slack) -> Result<Receiver, Wrong> {
+        let global = self.global;
+        one(
+            ("api_url", "api_url_file"),
+            slack.api_url.as_ref(),
+            slack.api_url_file.as_ref(),
+        )?;
+        one(
+            ("app_token", "app_token_file"),
+            slack.app_token.as_ref(),
+            slack.app_token_file.as_ref(),
+        )?;
+        let of =
+            |here: &Option<Inline>, file: &Option<String>| place(self.base, here.as_ref(), file.as_ref());
+        let has_auth = slack
+            .http_config
+            .as_ref()
+            .is_some_and(|http| http.value.authorization.is_some());
+        let own_url = of(&slack.api_url, &slack.api_url_file);
+        let own_token = of(&slack.app_token, &slack.app_token_file);
+        let token = own_token.or_else(|| {
+            let is_free = !has_auth && slack.api_url.is_none();
+            of(&global.slack_app_token, &global.slack_app_token_file).filter(|_| is_free)
+        });
+        let webhook = own_url.or_else(|| of(&global.slack_api_url, &global.slack_api_url_file));
+        let (url, auth) = match (token, webhook) {
+            (Some(_), _) if has_auth => {
+                return Err("http authorization can't be set when using Slack App tokens".to_owned());
+            }
+            (Some(token), _) => {
+                let url = slack.app_url.as_deref().or(global.slack_app_url.as_deref());
+                let url = checked(url.unwrap_or(SLACK_APP_URL))?;
+                let scheme = "Bearer".to_owned();
+                let auth = Auth::Token {
+                    scheme,
+                    credentials: token,
+                };
+                (Place::Here(url), Some(auth))
+            }
+            (None, Some(webhook)) => (webhook, self.auth(slack.http_config.as_ref())?),
+            (None, None) => {
+                return Err("no Slack API URL nor App token set either inline or in a file".to_owned());
+            }
+        };
+        check_url(&url)?;
+        let channel = slack.channel.clone().filter(|channel| !channel.is_empty());
+        let receiver = self.build(self.name("slack", nth), Kind::Slack { channel }, url, auth);
+        Ok(receiver.with(slack.send_resolved, patience(slack.timeout)))
+    }
+
+    pub(super) fn pagerduty(&self, nth: usize, pagerduty: &PagerDuty) -> Result<Receiver, Wrong> {
+        one(
+            ("routing_key", "routing_key_file"),
+            pagerduty.routing_key.as_ref(),
+            pagerduty.routing_key_file.as_ref(),
+        )?;
+        let routing_key = place(
+            self.base,
+            pagerduty.routing_key.as_ref(),
+            pagerduty.routing_key_file.as_ref(),
+        );
+        let service_key = place(
+            self.base,
+            pagerduty.service_key.as_ref(),
+            pagerduty.service_key_file.as_ref(),
+        );
+        let routing_key = match (routing_key, service_key) {
+            (Some(key), None) => key,
+            (None, Some(_)) => {
+                return Err(
+                    "service_key is of PagerDuty's first events API; make an Events API v2 integration and write its \
+                     key as routing_key"
+                        .to_owned(),
+                );
+            }
+            (Some(_), Some(_)) => {
+                return Err("at most one of routing_key & service_key must be configured".to_owned());
+            }
+            (None, None) => return Err("missing service or routing key in PagerDuty config".to_owned()),
+        };
+        let url = pagerduty.url.as_deref().or(self.global.pagerduty_url.as_deref());
+        let kind = Kind::PagerDuty {
+            routing_key,
+            severity_label: "severity".to_owned(),
+        };
+        let url = Place::Here(checked(url.unwrap_or(PAGERDUTY_URL))?);
+        let auth = self.auth(pagerduty.http_config.as_ref())?;
+        let receiver = self.build(self.name("pagerduty", nth), kind, url, auth);
+        Ok(receiver.with(pagerduty.send_resolved, patience(pagerduty.timeout)))
+    }
+
+    pub(super) fn webhook(&self, nth: usize, webhook: &Webhook) -> Result<Receiver, Wrong> {
+        one(
+            ("url", "url_file"),
+            webhook.url.as_ref(),
+            webhook.url_file.as_ref(),
+        )?;
+        if webhook.payload.is_some() {
+            return Err("payload is not supported: the body is Alertmanager's own, version 4".to_owned());
+        }
+        let url = place(self.base, webhook.url.as_ref(), webhook.url_file.as_ref());
+        let url = url.ok_or("one of url or url_file must be configured")?;
+        check_url(&url)?;
+        let kind = Kind::Webhook {
+            max_alerts: webhook.max_alerts,
+            called: self.receiver.name.as_str().into(),
+        };
+        let auth = self.auth(webhook.http_config.as_ref())?;
+        let receiver = self.build(self.name("webhook", nth), kind, url, auth);
+        Ok(receiver.with(webhook.send_resolved, patience(webhook.timeout)))
+    }
+}
+
+/// A zero is no limit there, and the longest wait here.
+fn patience(written: Option<Span>) -> Duration {
+    match written {
+        None => PATIENCE,
+        Some(Span(Duration::ZERO)) => PATIENCE_MOST,
+        Some(Span(timeout)) => timeout.min(PATIENCE_MOST),
+    }
+}
+
+fn checked(url: &str) -> Result<Secret, Wrong> {
+    let secret = Secret::plain(url);
+    check_url(&Place::Here(secret.clone()))?;
+    Ok(secret)
+}
+
+/// A URL may hold a secret: it is not quoted.
+fn check_url(url: &Place) -> Result<(), Wrong> {
+    match url {
+        Place::Here(url) if !crate::config::is_http(url.expose()) => {
+            Err("the URL begins with neither http:// nor https://, or names no host".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
