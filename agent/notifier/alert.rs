@@ -1,5 +1,7 @@
 //! An alert as the notifier keeps it, in memory and in the journal.
 
+use std::cmp::Ordering;
+
 use model::{AlertEvent, AlertState, Labels, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -73,16 +75,31 @@ impl Alert {
     }
 
     /// Alertmanager's order: by `job`, then `instance`, then all labels; who lacks one comes last.
-    pub(crate) fn place(&self) -> (bool, &str, bool, &str, &Labels) {
-        let (job, instance) = (self.labels.get("job"), self.labels.get("instance"));
-        (
-            job.is_none(),
-            job.unwrap_or_default(),
-            instance.is_none(),
-            instance.unwrap_or_default(),
-            &self.labels,
-        )
+    pub(crate) fn compare(&self, other: &Self) -> Ordering {
+        let of = |name: &str| {
+            let (left, right) = (self.labels.get(name), other.labels.get(name));
+            (left.is_none(), left).cmp(&(right.is_none(), right))
+        };
+        of("job")
+            .then_with(|| of("instance"))
+            .then_with(|| compare(&self.labels, &other.labels))
     }
+}
+
+/// Alertmanager's order of label sets: the one with fewer labels comes first, then the one that lacks the first name
+/// that not both have, then the one with the lower value.
+pub(crate) fn compare(left: &Labels, right: &Labels) -> Ordering {
+    let length = |labels: &Labels| labels.iter().count();
+    length(left).cmp(&length(right)).then_with(|| {
+        for ((name, value), (others, other)) in left.iter().zip(right.iter()) {
+            // The higher name lacks the lower one.
+            let differs = others.cmp(name).then_with(|| value.cmp(other));
+            if differs.is_ne() {
+                return differs;
+            }
+        }
+        Ordering::Equal
+    })
 }
 
 /// The same annotations, with those that are far too long cut.
@@ -103,6 +120,23 @@ fn bounded(annotations: &Labels) -> Labels {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn label_sets_are_ordered_as_by_alertmanager() {
+        let set = |pairs: &[(&str, &str)]| Labels::from_pairs(pairs.iter().copied());
+        let sorted = [
+            set(&[]),
+            set(&[("z", "z")]),
+            set(&[("a", "1"), ("c", "1")]),
+            set(&[("a", "1"), ("b", "1")]),
+            set(&[("a", "1"), ("b", "2")]),
+            set(&[("a", "0"), ("b", "1"), ("c", "1")]),
+        ];
+        for pair in sorted.windows(2) {
+            assert_eq!(compare(&pair[0], &pair[1]), Ordering::Less, "{pair:?}");
+            assert_eq!(compare(&pair[1], &pair[0]), Ordering::Greater, "{pair:?}");
+        }
+    }
 
     #[test]
     fn an_endless_annotation_is_cut_at_a_letter() {

@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use crate::alertmanager;
 use crate::plan::Plan;
+use crate::route::Timing;
 
 /// Groups by every label: each alert is a group of its own.
 pub(crate) const ALL_LABELS: &str = "...";
@@ -40,9 +41,11 @@ pub struct Config {
     /// How long until an unchanged group is told again, counted from its last message.
     #[serde(deserialize_with = "model::text::duration::deserialize")]
     pub repeat_interval: Duration,
-    /// How long after an alert resolved this is told; it does not wait for `group_interval`.
-    #[serde(deserialize_with = "model::text::duration::deserialize")]
-    pub resolve_wait: Duration,
+    /// How long after an alert resolved this is told; it does not wait for `group_interval`, unless this is `null`.
+    #[serde(deserialize_with = "model::text::duration::deserialize_or_null")]
+    pub resolve_wait: Option<Duration>,
+    /// Whether what is told again waits for `group_interval` as well, as with Alertmanager.
+    pub repeat_on_tick: bool,
     /// Where people reach the page, for links. Empty: the address that the page listens on.
     pub external_url: String,
     /// What `config_file` holds, once it has been read.
@@ -61,7 +64,8 @@ impl Default for Config {
             group_wait: Duration::from_secs(30),
             group_interval: Duration::from_secs(5 * 60),
             repeat_interval: Duration::from_secs(4 * 3600),
-            resolve_wait: Duration::from_secs(15),
+            resolve_wait: Some(Duration::from_secs(15)),
+            repeat_on_tick: false,
             external_url: String::new(),
             file: None,
         }
@@ -175,9 +179,19 @@ impl Config {
     /// # Errors
     /// Every mistake, with its place.
     pub fn read_file(&mut self, name: &str, text: &str, base: &Path) -> Result<(), Vec<Complaint>> {
-        let read = alertmanager::read(name, text, base, self.resolve_wait)?;
+        let read = alertmanager::read(name, text, base, self.timing())?;
         self.file = Some(Arc::new(read));
         Ok(())
+    }
+
+    pub(crate) fn timing(&self) -> Timing {
+        Timing {
+            group_wait: self.group_wait,
+            group_interval: self.group_interval,
+            repeat_interval: self.repeat_interval,
+            resolve_wait: self.resolve_wait,
+            repeats_on_tick: self.repeat_on_tick,
+        }
     }
 
     /// What of `config_file` has no effect, each with its place.

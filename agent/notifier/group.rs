@@ -65,6 +65,12 @@ impl Group {
         self.route.timing
     }
 
+    /// When an end, or whatever cannot wait, is told.
+    pub(crate) fn end_due(&self, now: Timestamp) -> Timestamp {
+        let wait = self.timing().resolve_wait;
+        wait.map_or(self.flush_due, |wait| now + wait)
+    }
+
     /// Whether a receiver is told of this group.
     pub(crate) fn is_for(&self, receiver: &Receiver) -> bool {
         receiver.team == self.route.receiver
@@ -172,7 +178,7 @@ impl Group {
     /// When to look at it next; `open` says which receivers have nothing of this group on the way.
     pub(crate) fn due(&self, open: impl Fn(usize) -> bool) -> Timestamp {
         let mut due = self.flush_due.min(self.resolve_due.unwrap_or(Timestamp::MAX));
-        if self.loud() > 0 && !self.is_muted {
+        if self.loud() > 0 && !self.is_muted && !self.timing().repeats_on_tick {
             for (lane, delivered) in self.delivered.iter().enumerate() {
                 if let Some(at) = delivered.at.filter(|_| open(lane)) {
                     due = due.min(at + self.timing().repeat_interval);

@@ -39,7 +39,7 @@ impl Message {
             group.may_tell(alert, delivered) || !alert.firing() && delivered.knows(alert.fingerprint)
         });
         let mut alerts: Vec<Alert> = told.cloned().collect();
-        alerts.sort_by(|left, right| left.place().cmp(&right.place()));
+        alerts.sort_by(Alert::compare);
         let firing = alerts.iter().filter(|alert| alert.firing());
         let added = firing
             .map(|alert| alert.fingerprint)

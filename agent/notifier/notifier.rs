@@ -226,7 +226,7 @@ impl Notifier {
         match show {
             Show::Alerts(wanted) => self.core.alerts_json(wanted, now),
             Show::Groups(wanted) => self.core.groups_json(wanted, now),
-            Show::Receivers => shown::receivers(&self.core.plan().names),
+            Show::Receivers => shown::receivers(&self.core.plan().teams),
         }
     }
 

@@ -1,19 +1,20 @@
 //! What is in force: whom to tell of what, and when; made of our own configuration or of Alertmanager's file.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{ALL_LABELS, Config};
 use crate::inhibit::Inhibition;
 use crate::receiver::Receiver;
-use crate::route::{Route, Timing, Tree};
+use crate::route::{Route, Tree};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     /// One for each way to tell somebody.
     pub(crate) receivers: Vec<Arc<Receiver>>,
-    /// Of the receivers that routes know, also those that tell nobody.
-    pub(crate) names: Vec<String>,
+    /// The receivers that routes know, also those that tell nobody, with their labels.
+    pub(crate) teams: BTreeMap<String, BTreeMap<String, String>>,
     pub(crate) tree: Tree,
     pub(crate) inhibitions: Vec<Inhibition>,
     /// How long an alert fires that somebody posts without saying when it ends.
@@ -26,6 +27,11 @@ pub(crate) const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// The receiver of the one route that our own configuration has.
 const EVERYBODY: &str = "default";
 
+/// Each has its name among its labels.
+pub(crate) fn named(team: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([("name".to_owned(), team.to_owned())])
+}
+
 impl Plan {
     pub(crate) fn of(config: &Config) -> Self {
         if let Some(file) = &config.file {
@@ -36,18 +42,13 @@ impl Plan {
             key: "".into(),
             receiver: EVERYBODY.into(),
             group_by: (!all).then(|| config.group_by.clone()),
-            timing: Timing {
-                group_wait: config.group_wait,
-                group_interval: config.group_interval,
-                repeat_interval: config.repeat_interval,
-                resolve_wait: config.resolve_wait,
-            },
+            timing: config.timing(),
             mute: Vec::new(),
             active: Vec::new(),
         };
         Self {
             receivers: Receiver::all(config, EVERYBODY),
-            names: vec![EVERYBODY.to_owned()],
+            teams: BTreeMap::from([(EVERYBODY.to_owned(), named(EVERYBODY))]),
             tree: Tree::new(route),
             inhibitions: Vec::new(),
             resolve_timeout: RESOLVE_TIMEOUT,

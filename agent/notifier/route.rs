@@ -17,7 +17,10 @@ pub(crate) struct Timing {
     pub(crate) group_wait: Duration,
     pub(crate) group_interval: Duration,
     pub(crate) repeat_interval: Duration,
-    pub(crate) resolve_wait: Duration,
+    /// None: an end is told with the next tick.
+    pub(crate) resolve_wait: Option<Duration>,
+    /// What repeats waits for the next tick.
+    pub(crate) repeats_on_tick: bool,
 }
 
 /// Who is told of the alerts that come this way.
@@ -216,7 +219,8 @@ mod tests {
                 group_wait: Duration::from_secs(30),
                 group_interval: Duration::from_secs(300),
                 repeat_interval: Duration::from_secs(14_400),
-                resolve_wait: Duration::from_secs(15),
+                resolve_wait: Some(Duration::from_secs(15)),
+                repeats_on_tick: false,
             },
             mute: Vec::new(),
             active: Vec::new(),

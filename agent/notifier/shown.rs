@@ -1,10 +1,12 @@
 //! Alerts, groups and receivers as Alertmanager's API shows them, and its filters.
 
+use std::collections::BTreeMap;
+
 use model::{Labels, Matcher, Timestamp};
 use regex::Regex;
 use serde::Serialize;
 
-use crate::alert::Alert;
+use crate::alert::{Alert, compare};
 use crate::core::Core;
 use crate::group::Group;
 use crate::matchers;
@@ -58,19 +60,24 @@ impl Wanted {
         })
     }
 
+    /// Whether this receiver is meant.
+    fn names(&self, receiver: &str) -> bool {
+        let pattern = self.receiver.as_ref();
+        pattern.is_none_or(|pattern| pattern.is_match(receiver))
+    }
+
     fn wants(&self, alert: &Alert, status: &Status, receivers: &[&str]) -> bool {
         let is_suppressed = status.state == "suppressed";
-        let names = |pattern: &Regex| receivers.iter().any(|name| pattern.is_match(name));
         (self.active || is_suppressed)
             && (self.silenced || status.silenced_by.is_empty())
             && (self.inhibited || status.inhibited_by.is_empty())
             && (self.unprocessed || status.state != "unprocessed")
             && self.filter.accept(&alert.labels)
-            && self.receiver.as_ref().is_none_or(names)
+            && receivers.iter().any(|name| self.names(name))
     }
 }
 
-#[derive(Serialize)]
+#[derive(PartialEq, Eq, PartialOrd, Ord, Serialize)]
 struct Name<'a> {
     name: &'a str,
 }
@@ -135,17 +142,19 @@ impl Core {
     pub(crate) fn groups_json(&self, wanted: &Wanted, now: Timestamp) -> String {
         let mut groups = Vec::new();
         for group in self.groups() {
-            let is_meant = wanted
-                .receiver
-                .as_ref()
-                .is_none_or(|pattern| pattern.is_match(&group.route.receiver));
-            if !is_meant || group.is_muted && !wanted.muted {
+            if !wanted.names(&group.route.receiver) || group.is_muted && !wanted.muted {
                 continue;
             }
-            let firing = group.alerts.values().filter(|alert| alert.firing());
-            let alerts: Vec<_> = firing
+            let mut firing: Vec<&Alert> = group.alerts.values().filter(|alert| alert.firing()).collect();
+            firing.sort_by(|left, right| left.compare(right));
+            let mut alerts: Vec<_> = firing
+                .into_iter()
                 .filter_map(|alert| self.shown(wanted, group, alert, now))
                 .collect();
+            for alert in &mut alerts {
+                alert.receivers.retain(|receiver| wanted.names(receiver.name));
+                alert.receivers.sort();
+            }
             if !alerts.is_empty() {
                 groups.push(ShownGroup {
                     alerts,
@@ -158,7 +167,8 @@ impl Core {
             }
         }
         groups.sort_by(|left, right| {
-            (left.labels, left.receiver.name).cmp(&(right.labels, right.receiver.name))
+            let by_name = || left.receiver.name.cmp(right.receiver.name);
+            compare(left.labels, right.labels).then_with(by_name)
         });
         json(&groups)
     }
@@ -210,8 +220,14 @@ impl Core {
 }
 
 /// The body of `GET /api/v2/receivers`.
-pub(crate) fn receivers(names: &[String]) -> String {
-    json(&names.iter().map(|name| Name { name }).collect::<Vec<_>>())
+pub(crate) fn receivers(teams: &BTreeMap<String, BTreeMap<String, String>>) -> String {
+    #[derive(Serialize)]
+    struct Receiver<'a> {
+        labels: &'a BTreeMap<String, String>,
+        name: &'a str,
+    }
+    let all = teams.iter().map(|(name, labels)| Receiver { labels, name });
+    json(&all.collect::<Vec<_>>())
 }
 
 fn json(value: &impl Serialize) -> String {

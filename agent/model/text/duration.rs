@@ -121,6 +121,17 @@ pub fn deserialize_some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Op
     deserialize(deserializer).map(Some)
 }
 
+/// For durations that may be switched off by `null`.
+///
+/// # Errors
+/// Neither a duration nor null.
+pub fn deserialize_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    #[derive(serde::Deserialize)]
+    struct Written(#[serde(deserialize_with = "deserialize")] Duration);
+    let written: Option<Written> = serde::Deserialize::deserialize(deserializer)?;
+    Ok(written.map(|Written(duration)| duration))
+}
+
 /// # Errors
 /// The serializer's own.
 pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

@@ -161,7 +161,8 @@ pub(super) struct Named {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Receiver {
     pub(super) name: String,
-    labels: Unused,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub(super) labels: BTreeMap<String, String>,
     #[serde(deserialize_with = "yaml::null_default")]
     pub(super) slack_configs: Vec<Spanned<Slack>>,
     #[serde(deserialize_with = "yaml::null_default")]

@@ -15,6 +15,7 @@ use std::path::Path;
 use model::Complaint;
 
 use crate::plan::Plan;
+use crate::route::Timing;
 
 /// What a file comes to.
 #[derive(Debug)]
@@ -24,18 +25,14 @@ pub(crate) struct Read {
     pub(crate) notes: Vec<Complaint>,
 }
 
-/// `name` is the file as the person gave it; paths in it are meant from `base`.
+/// `name` is the file as the person gave it; paths in it are meant from `base`. Of `timing` what Alertmanager does not
+/// know is taken, the rest where the file does not say.
 ///
 /// # Errors
 /// Every mistake, with its place.
-pub(crate) fn read(
-    name: &str,
-    text: &str,
-    base: &Path,
-    resolve_wait: std::time::Duration,
-) -> Result<Read, Vec<Complaint>> {
+pub(crate) fn read(name: &str, text: &str, base: &Path, timing: Timing) -> Result<Read, Vec<Complaint>> {
     let file: file::File = yaml::read(name, text).map_err(|complaint| vec![complaint])?;
-    let mut reader = plan::Reader::new(name, text, base, resolve_wait);
+    let mut reader = plan::Reader::new(name, text, base, timing);
     let plan = reader.read(&file);
     match plan {
         Some(plan) if reader.mistakes.is_empty() => Ok(Read {

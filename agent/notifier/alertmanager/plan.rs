@@ -13,7 +13,7 @@ use super::receivers::Common;
 use crate::config::ALL_LABELS;
 use crate::inhibit::Inhibition;
 use crate::matchers;
-use crate::plan::{Plan, RESOLVE_TIMEOUT};
+use crate::plan::{Plan, RESOLVE_TIMEOUT, named};
 use crate::receiver::Receiver;
 use crate::route::{Hours, Route, Timing, Tree};
 
@@ -21,7 +21,7 @@ pub(super) struct Reader<'a> {
     name: &'a str,
     text: &'a str,
     base: &'a Path,
-    resolve_wait: Duration,
+    timing: Timing,
     pub(super) mistakes: Vec<Complaint>,
     pub(super) notes: Vec<Complaint>,
 }
@@ -29,12 +29,12 @@ pub(super) struct Reader<'a> {
 type HoursByName = BTreeMap<String, Arc<Hours>>;
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(name: &'a str, text: &'a str, base: &'a Path, resolve_wait: Duration) -> Self {
+    pub(super) fn new(name: &'a str, text: &'a str, base: &'a Path, timing: Timing) -> Self {
         Self {
             name,
             text,
             base,
-            resolve_wait,
+            timing,
             mistakes: Vec::new(),
             notes: Vec::new(),
         }
@@ -80,9 +80,16 @@ impl<'a> Reader<'a> {
             .map(|receiver| receiver.value.name.as_str())
             .collect();
         let tree = self.tree(root, &names, &hours)?;
+        let teams = file.receivers.iter().map(|receiver| {
+            let Written { name, labels, .. } = &receiver.value;
+            let mut labels = labels.clone();
+            labels.extend(named(name));
+            (name.clone(), labels)
+        });
+        let teams = teams.collect();
         Some(Plan {
             receivers,
-            names: names.into_iter().map(str::to_owned).collect(),
+            teams,
             tree,
             inhibitions,
             resolve_timeout: file.global.resolve_timeout.map_or(RESOLVE_TIMEOUT, |span| span.0),
@@ -100,6 +107,17 @@ impl<'a> Reader<'a> {
                 self.wrong(
                     written,
                     format!("notification config name {name:?} is not unique"),
+                );
+            }
+            if written
+                .value
+                .labels
+                .get("name")
+                .is_some_and(|label| label != name)
+            {
+                self.wrong(
+                    written,
+                    format!("receiver label \"name\" must match receiver name {name:?}"),
                 );
             }
             for (kind, place) in written.value.foreign() {
@@ -268,7 +286,7 @@ impl<'a> Reader<'a> {
                 group_wait: Duration::from_secs(30),
                 group_interval: Duration::from_secs(5 * 60),
                 repeat_interval: Duration::from_secs(4 * 3600),
-                resolve_wait: self.resolve_wait,
+                ..self.timing
             },
             mute: Vec::new(),
             active: Vec::new(),

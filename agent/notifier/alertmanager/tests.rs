@@ -6,13 +6,14 @@ use std::time::Duration;
 use model::Labels;
 
 use super::{Read, read};
+use crate::Config;
 
 fn good(text: &str) -> Read {
     match read(
         "alertmanager.yml",
         text,
         Path::new("/etc"),
-        Duration::from_secs(15),
+        Config::default().timing(),
     ) {
         Ok(read) => read,
         Err(mistakes) => panic!("{}", lines(&mistakes)),
@@ -24,7 +25,7 @@ fn bad(text: &str) -> String {
         "alertmanager.yml",
         text,
         Path::new("/etc"),
-        Duration::from_secs(15),
+        Config::default().timing(),
     );
     lines(&outcome.expect_err(text))
 }
@@ -97,7 +98,8 @@ fn a_file_becomes_receivers_routes_and_rules() {
             "db/pagerduty[1]"
         ]
     );
-    assert_eq!(read.plan.names, ["db", "everybody", "nobody"]);
+    let teams: Vec<&String> = read.plan.teams.keys().collect();
+    assert_eq!(teams, ["db", "everybody", "nobody"]);
     let resolved: Vec<bool> = read
         .plan
         .receivers

@@ -46,7 +46,7 @@ impl Core {
     fn take_in_at(
         &mut self,
         route: &Arc<Route>,
-        event: AlertEvent,
+        mut event: AlertEvent,
         is_posted: bool,
         now: Timestamp,
     ) -> &'static str {
@@ -80,7 +80,11 @@ impl Core {
         };
         // Both: one alone can come from a clock set back, or from a rule that was made to wait longer.
         let is_past = event.starts_at < known.starts_at && event.ends_at < known.starts_at;
-        if event.epoch < known.epoch || is_past {
+        // Whoever posts means what is now, whatever the time they write.
+        if is_past && is_posted {
+            event.ends_at = known.starts_at;
+        }
+        if event.epoch < known.epoch || is_past && !is_posted {
             // From a leader of the past, or about an earlier time that this alert fired.
             return "stale";
         }
@@ -139,7 +143,7 @@ impl Core {
             return;
         }
         group.put(alert);
-        let due = now + group.timing().resolve_wait;
+        let due = group.end_due(now);
         group.resolve_due = Some(group.resolve_due.unwrap_or(due).min(due));
         self.ended.insert(Arc::clone(key));
     }

@@ -31,7 +31,7 @@ impl Core {
             }
             // The next tick may be minutes away.
             if is_louder && group.first_flush.is_some() {
-                let due = now + group.timing().resolve_wait;
+                let due = group.end_due(now);
                 group.resolve_due = Some(group.resolve_due.map_or(due, |known| known.min(due)));
             }
             for (lane, delivered) in self.lanes.iter().zip(&mut group.delivered) {

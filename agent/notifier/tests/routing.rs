@@ -4,12 +4,11 @@
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
 
 use fastrand::Rng;
 use model::Labels;
 
-use crate::alertmanager;
+use crate::{Config, alertmanager};
 
 /// Trees, and alerts asked of each.
 const TREES: usize = 20;
@@ -109,7 +108,12 @@ fn run(amtool: &Path, arguments: &[&str]) -> Output {
 }
 
 fn read(text: &str) -> Result<alertmanager::Read, String> {
-    let outcome = alertmanager::read("alertmanager.yml", text, Path::new(""), Duration::ZERO);
+    let outcome = alertmanager::read(
+        "alertmanager.yml",
+        text,
+        Path::new(""),
+        Config::default().timing(),
+    );
     outcome.map_err(|mistakes| {
         mistakes
             .iter()
