@@ -64,7 +64,7 @@ pub(crate) fn ask(data_dir: &Path, arguments: &QueryArgs, when: &When) -> anyhow
 }
 
 /// The folder with the samples: of a Skopos, or the very folder named.
-fn samples_in(data_dir: &Path) -> anyhow::Result<PathBuf> {
+pub(crate) fn samples_in(data_dir: &Path) -> anyhow::Result<PathBuf> {
     let shown = data_dir.display();
     if !data_dir.is_dir() {
         bail!(

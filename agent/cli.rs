@@ -8,6 +8,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use model::Level;
+use rules::lint::Severity;
 use telemetry::logs::Format;
 
 /// Reads metrics and log lines where they are made, keeps them, asks them questions, and tells people the
@@ -93,6 +94,9 @@ pub enum Command {
     /// Run test files.
     #[command(subcommand)]
     Test(TestCommand),
+    /// Look in files for what cannot be meant.
+    #[command(subcommand)]
+    Lint(LintCommand),
     /// Print a line with a fresh token for a tokens file (`web.tokens_file`).
     Token {
         /// What its bearer may do: node (send one node's samples), replica (be the other replica), writer (send
@@ -121,6 +125,45 @@ pub enum TestCommand {
     /// named in part (`partial`) or while they are pending (`exp_pending`), and groups may run at their own interval
     /// (`use_group_interval`). Native histograms are not evaluated: a test of them fails, and says so.
     Rules(UnitArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum LintCommand {
+    /// Rules: metrics that nobody has seen, sides that never match, counters without a rate, alerts that always fire.
+    ///
+    /// Says place, gravity, check, what is wrong and what to do. Series are looked for with --url or, on the command line,
+    /// --data-dir; without either that part is left out, and said so. Ends with 0 when nothing is as grave as --fail-on,
+    /// with 1 when something is, and with 2 when a file cannot be read or nobody answers. A comment
+    /// `# skopos: disable CHECK` in or above a rule silences a check.
+    Rules(LintArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct LintArgs {
+    /// Rule files. What one records is known to the others.
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// A running Skopos or any Prometheus, which is asked for series, types and intervals.
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// The data directory that is looked into: --data-dir, when that stands on the command line.
+    #[arg(skip)]
+    pub data_dir: Option<PathBuf>,
+    /// Configuration that the rules are for: intervals, external labels, retention.
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Time between two scrapes, of whatever target; 15s when nobody says so.
+    #[arg(long, value_name = "DURATION", value_parser = model::text::duration::parse)]
+    pub interval: Option<Duration>,
+    /// End with 1 when something is as grave as this: info, warning, bug.
+    #[arg(long, value_name = "SEVERITY", default_value = "bug", value_parser = severity)]
+    pub fail_on: Severity,
+    /// Show what is as grave as this; the rest is counted.
+    #[arg(long, value_name = "SEVERITY", default_value = "info", value_parser = severity)]
+    pub min_severity: Severity,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -239,12 +282,19 @@ impl Cli {
         let mut cli = Self::from_arg_matches(&matches)?;
         // The environment names the data directory of who runs, which is asked as a process.
         let named = matches.value_source("data_dir") == Some(ValueSource::CommandLine);
-        if let Some(Command::Query(arguments)) = cli.command.as_mut().filter(|_| named) {
-            if arguments.url.is_some() {
+        let asked = match cli.command.as_mut() {
+            Some(Command::Query(arguments)) => Some((&arguments.url, &mut arguments.data_dir)),
+            Some(Command::Lint(LintCommand::Rules(arguments))) => {
+                Some((&arguments.url, &mut arguments.data_dir))
+            }
+            _ => None,
+        };
+        if let Some((url, data_dir)) = asked.filter(|_| named) {
+            if url.is_some() {
                 let why = "either a process is asked, with --url, or a directory, with --data-dir";
                 return Err(Self::command().error(ErrorKind::ArgumentConflict, why));
             }
-            arguments.data_dir = Some(cli.run.data_dir.clone());
+            *data_dir = Some(cli.run.data_dir.clone());
         }
         Ok(cli)
     }
@@ -263,6 +313,11 @@ fn level(text: &str) -> Result<Level, String> {
         .into_iter()
         .find(|level| level.word().eq_ignore_ascii_case(text));
     found.ok_or_else(|| format!("{text:?} is no level; use trace, debug, info, warn, error or fatal"))
+}
+
+fn severity(text: &str) -> Result<Severity, String> {
+    let found = Severity::ALL.into_iter().find(|severity| severity.word() == text);
+    found.ok_or_else(|| format!("{text:?} is no severity; use info, warning or bug"))
 }
 
 #[must_use]

@@ -24,6 +24,8 @@ mod exemplars;
 mod house;
 /// Every line once, through rotation and `kill -9`.
 mod lines;
+/// `skopos lint rules`: findings, exit codes, what a running process and a real Prometheus say.
+mod lint;
 /// Native histograms of remote write, beside a real Prometheus.
 mod native;
 /// The page in a real browser.

@@ -436,7 +436,7 @@ impl Expr {
 
 impl Kind {
     /// Operands and arguments, as they stand in the text.
-    pub(crate) fn each_child<'e>(&'e self, visit: &mut dyn FnMut(&'e Expr)) {
+    pub fn each_child<'e>(&'e self, visit: &mut dyn FnMut(&'e Expr)) {
         match self {
             Self::Number(_) | Self::Text(_) | Self::Selector(_) | Self::Range { .. } => {}
             Self::Unary { expr, .. } | Self::Paren(expr) => visit(expr),

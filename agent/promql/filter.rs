@@ -3,7 +3,8 @@
 use model::{Labels, MatchOp, Matcher};
 use regex::Regex;
 
-pub(crate) struct Filter {
+/// A matcher, compiled.
+pub struct Filter {
     name: Box<str>,
     test: Test,
 }
@@ -16,7 +17,7 @@ enum Test {
 impl Filter {
     /// # Errors
     /// A sentence: the regular expression does not compile.
-    pub(crate) fn new(matcher: &Matcher) -> Result<Self, String> {
+    pub fn new(matcher: &Matcher) -> Result<Self, String> {
         let wanted = matches!(matcher.op, MatchOp::Equal | MatchOp::Matches);
         let test = match matcher.op {
             MatchOp::Equal | MatchOp::NotEqual => Test::Equal(matcher.value.clone(), wanted),
@@ -31,11 +32,13 @@ impl Filter {
     }
 
     /// A label that is not there has the empty value.
-    pub(crate) fn accepts(&self, labels: &Labels) -> bool {
+    #[must_use]
+    pub fn accepts(&self, labels: &Labels) -> bool {
         self.accepts_value(labels.value(&self.name))
     }
 
-    pub(crate) fn accepts_value(&self, value: &str) -> bool {
+    #[must_use]
+    pub fn accepts_value(&self, value: &str) -> bool {
         match &self.test {
             Test::Equal(text, wanted) => (**text == *value) == *wanted,
             Test::Regex(regex, wanted) => regex.is_match(value) == *wanted,

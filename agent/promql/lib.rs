@@ -34,6 +34,7 @@ pub use ast::{
 };
 pub use engine::{Engine, Options, Stop};
 pub use error::{ParseError, QueryError};
+pub use filter::Filter;
 pub use formula::{Formula, Formulas};
 pub use functions::{Function, functions};
 pub use lookup::selectors;

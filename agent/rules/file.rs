@@ -23,7 +23,7 @@ pub(crate) struct Group {
     pub(crate) name: Option<Spanned<String>>,
     /// Time between evaluations.
     #[serde(deserialize_with = "null_default")]
-    pub(crate) interval: Option<Span>,
+    pub(crate) interval: Option<Spanned<Span>>,
     /// Data this much older is asked for, for sources that come late.
     #[serde(deserialize_with = "null_default")]
     pub(crate) query_offset: Option<Span>,
@@ -47,9 +47,9 @@ pub(crate) struct Rule {
     #[serde(deserialize_with = "null_default")]
     pub(crate) expr: Option<Spanned<String>>,
     #[serde(rename = "for", deserialize_with = "null_default")]
-    pub(crate) hold: Option<Span>,
+    pub(crate) hold: Option<Spanned<Span>>,
     #[serde(deserialize_with = "null_default")]
-    pub(crate) keep_firing_for: Option<Span>,
+    pub(crate) keep_firing_for: Option<Spanned<Span>>,
     #[serde(deserialize_with = "null_default")]
     pub(crate) labels: Pairs,
     #[serde(deserialize_with = "null_default")]

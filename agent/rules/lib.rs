@@ -14,6 +14,7 @@ mod expr;
 mod file;
 mod group;
 mod heard;
+pub mod lint;
 mod load;
 mod manager;
 mod metrics;

@@ -105,7 +105,8 @@ impl Reader<'_> {
             interval: group
                 .value
                 .interval
-                .map(|span| span.0)
+                .as_ref()
+                .map(|span| span.value.0)
                 .filter(|span| !span.is_zero()),
             query_offset: group.value.query_offset.map(|span| span.0),
             limit: usize::try_from(group.value.limit).unwrap_or(0),
@@ -141,8 +142,12 @@ impl Reader<'_> {
             }
         } else {
             Kind::Alert(Alerting {
-                hold: rule.hold.map(|span| span.0).unwrap_or_default(),
-                keep_firing: rule.keep_firing_for.map(|span| span.0).unwrap_or_default(),
+                hold: rule.hold.as_ref().map(|span| span.value.0).unwrap_or_default(),
+                keep_firing: rule
+                    .keep_firing_for
+                    .as_ref()
+                    .map(|span| span.value.0)
+                    .unwrap_or_default(),
                 labels: self.texts(&[group_labels, &rule.labels]),
                 annotations: self.texts(&[&rule.annotations]),
             })

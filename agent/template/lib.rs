@@ -21,10 +21,12 @@ mod spec;
 mod tests;
 mod time;
 mod tree;
+mod uses;
 mod value;
 
 pub use error::{ParseError, Problem, RenderError};
 pub use functions::table_link;
 pub use language::{Entry, Function, Language};
 pub use render::{Context, Limits, Queries, Template};
+pub use uses::{Use, What};
 pub use value::{List, Map, Methods, Record, Value};

@@ -121,6 +121,14 @@ impl Template {
         &self.source
     }
 
+    pub(crate) fn body(&self) -> &Block {
+        &self.body
+    }
+
+    pub(crate) fn defined(&self) -> &Definitions {
+        &self.defined
+    }
+
     /// # Errors
     /// What failed and where, or a limit that was passed; nothing of the output is given then.
     pub fn render(&self, context: &Context<'_>) -> Result<String, RenderError> {
