@@ -47,7 +47,7 @@ fn the_exit_code_says_how_grave_it_is() {
 
     let (code, text) = lint(&["rules.yml"]);
     assert_eq!(code, 1, "{text}");
-    let place = "rules.yml:6:33: bug promql/impossible: the two sides never match";
+    let place = "rules.yml:6:35: bug promql/impossible: the two sides never match";
     assert!(
         text.starts_with(place) && text.contains("alerts/annotation"),
         "{text}"
@@ -93,7 +93,8 @@ fn the_exit_code_says_how_grave_it_is() {
 #[test]
 fn a_configuration_says_intervals_labels_and_retention() {
     let folder = tempfile::tempdir().unwrap();
-    let config = "global: { scrape_interval: 1m, external_labels: { cluster: a } }\nstore: { retention: { time: 1d } }\n";
+    let config = "global: { scrape_interval: 1m, external_labels: { cluster: a } }\nnode: { interval: 1m }\n\
+                  store: { retention: { time: 1d } }\n";
     fs::write(folder.path().join("skopos.yaml"), config).unwrap();
     let rules = "groups: [{name: g, rules: [{record: 'a:b', expr: 'rate(a_total[1m]) + rate(a_total[2d])', labels: {cluster: b}}]}]";
     fs::write(folder.path().join("rules.yml"), rules).unwrap();
