@@ -56,9 +56,10 @@ fn of_config(path: &Path, world: &mut World) -> anyhow::Result<()> {
         (section.job_name.clone(), interval)
     });
     let mut jobs: BTreeMap<String, Duration> = jobs.collect();
+    let shortest = jobs.values().min().copied();
     jobs.insert(document.node.job.clone(), document.node.interval);
     world.scrape = Intervals {
-        default: document.global.scrape_interval,
+        default: shortest.unwrap_or(document.global.scrape_interval),
         jobs,
         source: name.clone(),
     };
@@ -284,9 +285,12 @@ impl Asked<'_> {
             let known = jobs.entry(job.to_owned()).or_default();
             *known = interval.max(*known);
         }
-        if !jobs.is_empty() {
-            world.scrape.jobs = jobs;
-            world.scrape.source = self.base.to_owned();
+        if let Some(shortest) = jobs.values().min() {
+            world.scrape = Intervals {
+                default: *shortest,
+                jobs,
+                source: self.base.to_owned(),
+            };
         }
     }
 
@@ -307,8 +311,10 @@ impl Asked<'_> {
         let Some(scraped) = global.scrape_interval else {
             return;
         };
-        world.scrape.default = scraped;
-        world.scrape.source = self.base.to_owned();
+        if world.scrape.jobs.is_empty() {
+            world.scrape.default = scraped;
+            world.scrape.source = self.base.to_owned();
+        }
         if let Some(evaluated) = global.evaluation_interval {
             world.evaluation_interval = evaluated;
         }

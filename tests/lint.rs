@@ -93,7 +93,7 @@ fn the_exit_code_says_how_grave_it_is() {
 #[test]
 fn a_configuration_says_intervals_labels_and_retention() {
     let folder = tempfile::tempdir().unwrap();
-    let config = "global: { scrape_interval: 1m, external_labels: { cluster: a } }\nnode: { interval: 1m }\n\
+    let config = "global: { scrape_interval: 1m, external_labels: { cluster: a } }\n\
                   store: { retention: { time: 1d } }\n";
     fs::write(folder.path().join("skopos.yaml"), config).unwrap();
     let rules = "groups: [{name: g, rules: [{record: 'a:b', expr: 'rate(a_total[1m]) + rate(a_total[2d])', labels: {cluster: b}}]}]";

@@ -49,7 +49,7 @@ impl Default for World {
 /// How often targets are scraped.
 #[derive(Clone, Debug)]
 pub struct Intervals {
-    /// Where the job is not known.
+    /// Where the job is not known: of several the shortest, which accuses nobody falsely.
     pub default: Duration,
     pub jobs: BTreeMap<String, Duration>,
     /// Who says so: `--interval`.

@@ -128,9 +128,7 @@ fn interval(desk: &Desk<'_>, look: &Look<'_>, selector: &Selector) -> (Duration,
     if let Some((job, every)) = job(&matchers).and_then(|job| world.scrape.jobs.get_key_value(job)) {
         return (*every, format!("job {job} of {}", world.scrape.source));
     }
-    // Of several the shortest accuses nobody falsely.
-    let jobs = world.scrape.jobs.values().min().copied();
-    (jobs.unwrap_or(world.scrape.default), world.scrape.source.clone())
+    (world.scrape.default, world.scrape.source.clone())
 }
 
 fn job(matchers: &[Matcher]) -> Option<&str> {

@@ -190,6 +190,7 @@ fn the_interval_of_the_job_counts() {
         ("slow".to_owned(), Duration::from_secs(60)),
         ("fast".to_owned(), Duration::from_secs(5)),
     ]);
+    world.scrape.default = Duration::from_secs(5);
     world.scrape.source = "http://a".to_owned();
     let slow = alert("rate(a_total{job=\"slow\"}[1m]) > 1");
     found_in(RATE, &[&slow], &world, Bug, "a_total{job");
@@ -198,7 +199,7 @@ fn the_interval_of_the_job_counts() {
         text.contains("one comes every 1m (job slow of http://a)"),
         "{text}"
     );
-    // Of a job that is not named the shortest.
+    // Of a job that is not named the default.
     for expr in ["rate(a_total{job=\"fast\"}[20s]) > 1", "rate(a_total[20s]) > 1"] {
         clean_in(RATE, &[&alert(expr)], &world);
     }
