@@ -227,9 +227,13 @@ fn blocks_that_overlap_are_read_as_one_and_become_one() {
             .filter(|(_, value)| matches!(value, Value::Histogram(one) if one.reset == kind))
             .count()
     };
+    // Only where a sample is in two blocks does one's chunk hold it and the next; which of the two
+    // is read depends on the names of the blocks.
+    let in_one_chunk = (0..199).filter(|nth| nth % 7 == 0).count();
+    let seen = hints(&blocks, Reset::No);
     assert!(
-        hints(&blocks, Reset::No) < 20,
-        "what lies between is of another chunk"
+        seen <= in_one_chunk,
+        "{seen} of {in_one_chunk}: what lies between is of another chunk"
     );
     let done = blocks.maintain();
     let made = done.compacted.expect("planned").made.expect("a block");
