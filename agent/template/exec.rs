@@ -7,17 +7,18 @@ use std::sync::Arc;
 
 use crate::error::Problem;
 use crate::format;
-use crate::parse::Definitions;
-use crate::render::Context;
+use crate::parse::Source;
+use crate::render::{Context, Template};
 use crate::time;
 use crate::tree::{Branch, Call, Callee, Command, Node, Operand, Pipeline, Term};
 use crate::value::Value;
 
 pub(crate) struct Run<'a> {
     context: &'a Context<'a>,
-    defined: &'a Definitions,
+    template: &'a Template,
     pub(crate) output: String,
-    /// Byte in the source of what is executed, for errors.
+    /// What is executed, and the byte in it, for errors.
+    pub(crate) source: &'a Source,
     pub(crate) at: usize,
     /// The newest of a name stands.
     variables: Vec<(Arc<str>, Value)>,
@@ -35,11 +36,12 @@ enum Flow {
 }
 
 impl<'a> Run<'a> {
-    pub(crate) fn new(context: &'a Context<'a>, defined: &'a Definitions) -> Self {
+    pub(crate) fn new(context: &'a Context<'a>, template: &'a Template) -> Self {
         Self {
             context,
-            defined,
+            template,
             output: String::new(),
+            source: &template.main().source,
             at: 0,
             variables: Vec::new(),
             steps: 0,
@@ -236,15 +238,15 @@ impl<'a> Run<'a> {
             None => Value::Nil,
         };
         self.at = at;
-        let body = self
-            .defined
-            .get(name)
-            .cloned()
-            .ok_or_else(|| format!("template {name:?} not defined"))?;
+        let called = self.template.called(name);
+        let called = called.ok_or_else(|| format!("template {name:?} not defined"))?;
         let outside = std::mem::replace(&mut self.variables, vec![("$".into(), dot.clone())]);
-        let result = self.block(&body, &dot);
+        let caller = std::mem::replace(&mut self.source, &called.source);
+        self.block(&called.body, &dot)?;
+        // After a failure both stay, to say where it was.
+        self.source = caller;
         self.variables = outside;
-        result.map(drop)
+        Ok(())
     }
 
     fn set(&mut self, pipeline: &Pipeline, value: &Value) -> Result<(), Problem> {

@@ -4,6 +4,7 @@
 //! in silence.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use crate::spec::{Arguments, Spec};
 use crate::time;
@@ -187,7 +188,13 @@ impl Sink {
             }
             Value::Duration(nanos) => self.int(*nanos, value, verb, spec),
             Value::Time(at) if matches!(verb, 'v' | 's' | 'q') => {
-                self.text(&time::time_text(*at), value, verb, spec);
+                self.text(&time::time_text(at), value, verb, spec);
+            }
+            Value::List(_) | Value::Map(_) | Value::Record(_)
+                if matches!(verb, 'v' | 's' | 'q' | 'x' | 'X') && own_text(value).is_some() =>
+            {
+                let text = own_text(value).unwrap_or_default();
+                self.text(&text, value, verb, spec);
             }
             Value::List(list) => {
                 self.push("[");
@@ -314,6 +321,14 @@ impl Sink {
             digits
         };
         self.pad_number(spec.sign(negative), &digits, spec, true);
+    }
+}
+
+/// What a method `String` says, which Go's `fmt` asks first.
+fn own_text(value: &Value) -> Option<Arc<str>> {
+    match (value.methods())(value, "String", &[])? {
+        Ok(Value::Text(text)) => Some(text),
+        _ => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The functions Prometheus gives its templates.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use model::Point;
 use model::text::duration;
@@ -14,7 +14,7 @@ use crate::language::Entry;
 use crate::render::Context;
 use crate::value::{List, Map, Value};
 
-/// Maps made by `args` within each other.
+/// Lists and maps made by functions within each other.
 const DEPTH_MAX: u8 = 8;
 /// Memory one compiled pattern of a template may take.
 const PATTERN_BYTES_MAX: usize = 1024 * 1024;
@@ -40,10 +40,10 @@ pub(crate) const TABLE: &[Entry] = &[
         Ok(title(&text(values, 0)?).into())
     }),
     ("toUpper", 1, Some(1), |_, values| {
-        Ok(text(values, 0)?.to_uppercase().into())
+        Ok(upper(&text(values, 0)?).into())
     }),
     ("toLower", 1, Some(1), |_, values| {
-        Ok(text(values, 0)?.to_lowercase().into())
+        Ok(lower(&text(values, 0)?).into())
     }),
     ("graphLink", 1, Some(1), |_, values| {
         Ok(link(&text(values, 0)?, 0).into())
@@ -73,7 +73,7 @@ pub(crate) const TABLE: &[Entry] = &[
         Ok(human::humanize_timestamp(number(values)?)?.into())
     }),
     ("toTime", 1, Some(1), |_, values| {
-        Ok(Value::Time(human::timestamp(number(values)?)?))
+        Ok(human::timestamp(number(values)?)?.into())
     }),
     ("toDuration", 1, Some(1), |_, values| {
         Ok(Value::Duration((number(values)? * 1e9) as i64))
@@ -93,11 +93,11 @@ pub(crate) const TABLE: &[Entry] = &[
     }),
 ];
 
-fn number(values: &[Value]) -> Result<f64, Problem> {
+pub(crate) fn number(values: &[Value]) -> Result<f64, Problem> {
     human::number(first(values)).map_err(Problem::Wrong)
 }
 
-fn text(values: &[Value], nth: usize) -> Result<Arc<str>, Problem> {
+pub(crate) fn text(values: &[Value], nth: usize) -> Result<Arc<str>, Problem> {
     match values.get(nth) {
         Some(Value::Text(text)) => Ok(Arc::clone(text)),
         other => {
@@ -194,15 +194,17 @@ fn sort_by_label(_: &Context<'_>, values: &[Value]) -> Result<Value, Problem> {
     Ok(samples(keyed.into_iter().map(|(_, item)| item).collect()))
 }
 
-fn args(_: &Context<'_>, values: &[Value]) -> Result<Value, Problem> {
-    let depths = values.iter().map(|value| match value {
-        Value::Map(map) => map.depth,
-        _ => 0,
-    });
-    let depth = depths.max().unwrap_or_default() + 1;
+/// Of what is made of these.
+pub(crate) fn deeper(values: &[Value]) -> Result<u8, Problem> {
+    let depth = values.iter().map(Value::depth).max().unwrap_or_default() + 1;
     if depth > DEPTH_MAX {
-        return Err(format!("args within args, more than {DEPTH_MAX} deep").into());
+        return Err(format!("lists and maps within each other, more than {DEPTH_MAX} deep").into());
     }
+    Ok(depth)
+}
+
+fn args(_: &Context<'_>, values: &[Value]) -> Result<Value, Problem> {
+    let depth = deeper(values)?;
     let numbered = values.iter().enumerate();
     Ok(Value::Map(Arc::new(Map {
         entries: numbered
@@ -220,12 +222,12 @@ fn pattern(text: &str) -> Result<Regex, Problem> {
     pattern.map_err(|error| format!("regular expression {text:?}: {error}").into())
 }
 
-fn matches(_: &Context<'_>, values: &[Value]) -> Result<Value, Problem> {
+pub(crate) fn matches(_: &Context<'_>, values: &[Value]) -> Result<Value, Problem> {
     let pattern = pattern(&text(values, 0)?)?;
     Ok(pattern.is_match(&text(values, 1)?).into())
 }
 
-fn replace_all(context: &Context<'_>, values: &[Value]) -> Result<Value, Problem> {
+pub(crate) fn replace_all(context: &Context<'_>, values: &[Value]) -> Result<Value, Problem> {
     let (pattern, by, text) = (pattern(&text(values, 0)?)?, text(values, 1)?, text(values, 2)?);
     // Every place may grow by the replacement, which may repeat the whole text a few times.
     let places = pattern.find_iter(&text).count() + 1;
@@ -235,33 +237,65 @@ fn replace_all(context: &Context<'_>, values: &[Value]) -> Result<Value, Problem
     Ok(pattern.replace_all(&text, &*by).into_owned().into())
 }
 
-/// As Prometheus' `title`: the first letter of every word is raised, the others stay. `it's`, `a.b` and `1,2`
-/// are one word.
-fn title(text: &str) -> String {
+/// Letter by letter, as Go's `strings.ToUpper`: `ß` stays what it is.
+pub(crate) fn upper(text: &str) -> String {
+    let letters = text.chars().map(|letter| {
+        let mut upper = letter.to_uppercase();
+        upper.next().filter(|_| upper.next().is_none()).unwrap_or(letter)
+    });
+    letters.collect()
+}
+
+/// As Go's `strings.ToLower`.
+pub(crate) fn lower(text: &str) -> String {
+    text.chars()
+        .filter_map(|letter| letter.to_lowercase().next())
+        .collect()
+}
+
+/// As Prometheus' `title`: the first letter of every word is raised, the others stay. `it's` and `a.b` are one word,
+/// `a..b` and `a-b` are two.
+pub(crate) fn title(text: &str) -> String {
     let mut titled = String::with_capacity(text.len());
-    let mut raised = false;
-    let mut previous = ' ';
-    let mut letters = text.chars().peekable();
-    while let Some(letter) = letters.next() {
-        if letter.is_alphabetic() && !raised {
+    let mut is_in_word = false;
+    let mut was_mark = false;
+    for letter in text.chars() {
+        let is_mark = MARKS.contains(letter);
+        if was_mark && is_mark {
+            is_in_word = false;
+        }
+        let has_case = letter.is_lowercase() || letter.is_uppercase();
+        if has_case && !is_in_word {
             let mut upper = letter.to_uppercase();
             titled.extend(upper.next());
             titled.extend(upper.flat_map(char::to_lowercase));
         } else {
             titled.push(letter);
         }
-        let next = letters.peek().copied().unwrap_or(' ');
-        let in_word = letter.is_alphanumeric() || letter == '_' || joins(previous, letter, next);
-        raised = in_word && (raised || letter.is_alphabetic());
-        previous = letter;
+        is_in_word = match has_case {
+            true => true,
+            false => is_in_word && (is_mark || is_of_word(letter)),
+        };
+        was_mark = is_mark;
     }
     titled
 }
 
-/// Whether a mark between two characters leaves them one word.
-fn joins(previous: char, mark: char, next: char) -> bool {
-    let both = |is: fn(char) -> bool| is(previous) && is(next);
-    (both(char::is_alphabetic) && "'.:’·".contains(mark)) || (both(char::is_numeric) && "'.,;".contains(mark))
+/// One of these between two letters leaves them one word.
+const MARKS: &str = "'.:\u{b7}\u{387}՟״‘’․‧︓﹒﹕＇．：";
+
+/// Neither has a case nor ends a word, after Unicode's word boundaries.
+fn is_of_word(letter: char) -> bool {
+    static OTHERS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(r"[\p{M}\p{Nd}\p{Pc}\p{Alphabetic}--[\p{Ideographic}\p{Hiragana}]]").ok()
+    });
+    if letter.is_ascii() {
+        return letter.is_ascii_alphanumeric() || letter == '_';
+    }
+    let mut bytes = [0; 4];
+    OTHERS
+        .as_ref()
+        .is_some_and(|others| others.is_match(letter.encode_utf8(&mut bytes)))
 }
 
 /// Where an expression is shown: as a graph (0) or a table (1).
@@ -351,6 +385,10 @@ mod tests {
                 "1Abc Abc1def HELLO It's 'Foo' A''B",
             ),
             ("élan ß a,b a;b 1,2a 1.a", "Élan Ss A,B A;B 1,2A 1.A"),
+            (
+                "a:9é a..b a.'b x²y e\u{301}a b中c a1,2b",
+                "A:9é A..B A.'B X²Y E\u{301}a B中C A1,2B",
+            ),
         ];
         for (text, titled) in cases {
             assert_eq!(title(text), titled);

@@ -97,7 +97,7 @@ pub(crate) fn humanize_timestamp(seconds: f64) -> Result<String, String> {
     if !seconds.is_finite() {
         return Ok(four_digits(seconds));
     }
-    Ok(time::time_text(timestamp(seconds)?))
+    Ok(time::time_text(&timestamp(seconds)?.into()))
 }
 
 pub(crate) fn timestamp(seconds: f64) -> Result<Timestamp, String> {

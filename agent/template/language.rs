@@ -1,9 +1,12 @@
 //! Which functions and variables a template may use: Go's own, and those of whoever expands it.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use model::complaint::nearest;
 
 use crate::error::{ParseError, Problem};
-use crate::parse;
+use crate::parse::{self, Definition, Definitions, Source};
 use crate::render::{Context, Template};
 use crate::tree::{Call, Callee};
 use crate::value::Value;
@@ -19,6 +22,8 @@ pub type Entry = (&'static str, usize, Option<usize>, Function);
 pub struct Language {
     tables: Vec<&'static [Entry]>,
     variables: &'static [&'static str],
+    /// What every template may call by name.
+    library: Arc<Definitions>,
 }
 
 impl Language {
@@ -28,6 +33,7 @@ impl Language {
         Self {
             tables: vec![builtin::TABLE],
             variables: &[],
+            library: Arc::default(),
         }
     }
 
@@ -38,6 +44,7 @@ impl Language {
         Self {
             tables: vec![builtin::TABLE, functions::TABLE],
             variables: &["labels", "externalLabels", "externalURL", "value"],
+            library: Arc::default(),
         }
     }
 
@@ -48,11 +55,45 @@ impl Language {
         self
     }
 
+    /// What a file defines may be called by every template parsed after this. Of one name, what was added last
+    /// stands, unless it is empty. What the file says outside of definitions has the name of the file.
+    ///
+    /// # Errors
+    /// The first mistake, with its place; nothing is added then.
+    pub fn add(&mut self, name: &str, text: &str) -> Result<(), ParseError> {
+        let (source, body, defined) = self.read(name, text)?;
+        let library = Arc::make_mut(&mut self.library);
+        for (name, definition) in defined {
+            parse::define(library, name, definition);
+        }
+        if !parse::is_empty(&body) {
+            let file = Path::new(name)
+                .file_name()
+                .map_or(name.into(), |file| file.to_string_lossy());
+            parse::define(library, file.into(), Definition { body, source });
+        }
+        Ok(())
+    }
+
     /// # Errors
     /// The first mistake, with its place.
     pub fn parse(&self, name: &str, text: &str) -> Result<Template, ParseError> {
-        let (body, defined) = parse::parse(self, text).map_err(|mistake| mistake.into_error(text))?;
-        Ok(Template::new(name, text, body, defined))
+        let (source, body, defined) = self.read(name, text)?;
+        let main = Definition { body, source };
+        Ok(Template::new(main, defined, Arc::clone(&self.library)))
+    }
+
+    fn read(
+        &self,
+        name: &str,
+        text: &str,
+    ) -> Result<(Arc<Source>, crate::tree::Block, Definitions), ParseError> {
+        let source = Arc::new(Source {
+            name: name.into(),
+            text: text.into(),
+        });
+        let (body, defined) = parse::parse(self, &source).map_err(|mistake| mistake.into_error(text))?;
+        Ok((source, body, defined))
     }
 
     pub(crate) fn variables(&self) -> &'static [&'static str] {

@@ -1,9 +1,12 @@
-//! Expands Go `text/template` as Prometheus writes annotations and labels in it.
+//! Expands Go `text/template` as Prometheus writes annotations and labels in it, and Alertmanager its messages.
 //!
 //! A template is parsed once, with the place of every mistake, and rendered any number of times. Rendering
 //! never panics and is bounded in output, steps and depth; a label that is not there is the empty string.
 //! What Go prints is what is printed: `1e+06` for a million, `map[a:b]` for labels.
 
+mod alerting;
+#[cfg(test)]
+mod amtool;
 mod builtin;
 mod compare;
 mod error;
@@ -12,11 +15,13 @@ mod exec;
 mod format;
 mod functions;
 mod human;
+mod json;
 mod language;
 mod lex;
 mod parse;
 mod render;
 mod spec;
+mod stamp;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -24,9 +29,11 @@ mod tree;
 mod uses;
 mod value;
 
+pub use alerting::{Alerted, Told};
 pub use error::{ParseError, Problem, RenderError};
 pub use functions::table_link;
 pub use language::{Entry, Function, Language};
 pub use render::{Context, Limits, Queries, Template};
+pub use time::Moment;
 pub use uses::{Use, What};
 pub use value::{List, Map, Methods, Record, Value};

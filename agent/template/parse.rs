@@ -18,15 +18,44 @@ const KEYWORDS: [&str; 10] = [
     "block", "break", "continue", "define", "else", "end", "if", "range", "template", "with",
 ];
 
-pub(crate) type Definitions = BTreeMap<Arc<str>, Block>;
+pub(crate) type Definitions = BTreeMap<Arc<str>, Definition>;
 
-pub(crate) fn parse(language: &Language, text: &str) -> Result<(Block, Definitions), Mistake> {
+/// A text and what it is called.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) name: Arc<str>,
+    pub(crate) text: Arc<str>,
+}
+
+/// A template by its name, and where it was written, for errors.
+#[derive(Clone, Debug)]
+pub(crate) struct Definition {
+    pub(crate) body: Block,
+    pub(crate) source: Arc<Source>,
+}
+
+/// Among `known`; as in Go, an empty one replaces nothing.
+pub(crate) fn define(known: &mut Definitions, name: Arc<str>, new: Definition) {
+    if !known.contains_key(&name) || !is_empty(&new.body) {
+        known.insert(name, new);
+    }
+}
+
+/// Nothing but blanks.
+pub(crate) fn is_empty(body: &[Node]) -> bool {
+    let mut nodes = body.iter();
+    nodes.all(|node| matches!(node, Node::Text(text) if text.trim().is_empty()))
+}
+
+pub(crate) fn parse(language: &Language, source: &Arc<Source>) -> Result<(Block, Definitions), Mistake> {
+    let text = &*source.text;
     if text.len() > TEXT_BYTES_MAX {
         let message = format!("the template is longer than {TEXT_BYTES_MAX} bytes");
         return Err(Mistake::new(0, message));
     }
     let mut parser = Parser {
         language,
+        source,
         tokens: tokens(text)?,
         next: 0,
         variables: Vec::new(),
@@ -48,6 +77,7 @@ pub(crate) fn parse(language: &Language, text: &str) -> Result<(Block, Definitio
 
 struct Parser<'a> {
     language: &'a Language,
+    source: &'a Arc<Source>,
     tokens: Vec<Token>,
     next: usize,
     variables: Vec<String>,
@@ -311,7 +341,15 @@ impl Parser<'_> {
         self.ranges = ranges;
         match ended.kind {
             Ending::End => {
-                self.defined.insert(name, body.into());
+                let there = self.defined.get(&name);
+                if there.is_some_and(|there| !is_empty(&there.body)) && !is_empty(&body) {
+                    return Err(Mistake::new(at, format!("template {name:?} is defined twice")));
+                }
+                let new = Definition {
+                    body: body.into(),
+                    source: Arc::clone(self.source),
+                };
+                define(&mut self.defined, name, new);
                 Ok(())
             }
             Ending::Text => Err(unclosed(at, word)),

@@ -7,17 +7,16 @@ use model::{Labels, Point, Timestamp};
 use crate::error::{ParseError, Problem, RenderError, line_column};
 use crate::exec::Run;
 use crate::language::Language;
-use crate::parse::Definitions;
+use crate::parse::{Definition, Definitions, is_empty};
 use crate::tree::Block;
 use crate::value::Value;
 
 /// Parsed once, rendered often, shared between threads.
 #[derive(Clone, Debug)]
 pub struct Template {
-    name: Arc<str>,
-    source: Arc<str>,
-    body: Block,
+    main: Definition,
     defined: Arc<Definitions>,
+    library: Arc<Definitions>,
 }
 
 /// Answers `query` in a template. `None`: not known yet, and rendering ends with
@@ -106,40 +105,46 @@ impl Template {
         Language::prometheus().parse(name, text)
     }
 
-    pub(crate) fn new(name: &str, source: &str, body: Block, defined: Definitions) -> Self {
+    pub(crate) fn new(main: Definition, defined: Definitions, library: Arc<Definitions>) -> Self {
         Self {
-            name: name.into(),
-            source: source.into(),
-            body,
+            main,
             defined: Arc::new(defined),
+            library,
         }
     }
 
     /// As it was written.
     #[must_use]
     pub fn source(&self) -> &str {
-        &self.source
+        &self.main.source.text
     }
 
     pub(crate) fn body(&self) -> &Block {
-        &self.body
+        &self.main.body
     }
 
-    pub(crate) fn defined(&self) -> &Definitions {
-        &self.defined
+    pub(crate) fn main(&self) -> &Definition {
+        &self.main
+    }
+
+    /// The template of this name that this one may call: its own before those of its language.
+    pub(crate) fn called(&self, name: &str) -> Option<&Definition> {
+        let own = self.defined.get(name).filter(|own| !is_empty(&own.body));
+        own.or_else(|| self.library.get(name))
+            .or_else(|| self.defined.get(name))
     }
 
     /// # Errors
     /// What failed and where, or a limit that was passed; nothing of the output is given then.
     pub fn render(&self, context: &Context<'_>) -> Result<String, RenderError> {
-        let mut run = Run::new(context, &self.defined);
-        match run.main(&self.body) {
+        let mut run = Run::new(context, self);
+        match run.main(&self.main.body) {
             Ok(()) => Ok(run.output),
             Err(Problem::Unanswered(expr)) => Err(RenderError::Unanswered(expr)),
             Err(Problem::Wrong(message)) => {
-                let (line, column) = line_column(&self.source, run.at);
+                let (line, column) = line_column(&run.source.text, run.at);
                 Err(RenderError::Failed {
-                    template: self.name.to_string(),
+                    template: run.source.name.to_string(),
                     line,
                     column,
                     message,

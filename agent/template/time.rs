@@ -1,13 +1,14 @@
 //! Times and durations as Go's `time` prints them, and the methods templates call on them.
 
-use jiff::civil::{DateTime, Weekday};
+use jiff::Zoned;
+use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 use model::Timestamp;
 
 use crate::error::Problem;
 use crate::value::Value;
 
-const MONTHS: [&str; 12] = [
+pub(crate) const MONTHS: [&str; 12] = [
     "January",
     "February",
     "March",
@@ -22,15 +23,48 @@ const MONTHS: [&str; 12] = [
     "December",
 ];
 const MILLI: i64 = 1_000_000;
+/// Go's zero time, the first second of the year 1.
+pub(crate) const ZERO: Timestamp = Timestamp(-62_135_596_800_000);
 
-/// In UTC; out of a calendar's range, 1970.
-fn civil(at: Timestamp) -> DateTime {
-    let instant = jiff::Timestamp::from_millisecond(at.millis()).unwrap_or_default();
-    instant.to_zoned(TimeZone::UTC).datetime()
+/// A time and the zone it is shown in. Two are equal if they are the same time.
+#[derive(Clone, Debug)]
+pub struct Moment {
+    pub(crate) at: Timestamp,
+    pub(crate) zone: TimeZone,
+}
+
+impl Moment {
+    /// Go's zero time: what an alert ends at that has not ended.
+    #[must_use]
+    pub fn zero() -> Self {
+        ZERO.into()
+    }
+
+    /// Out of a calendar's range, 1970.
+    pub(crate) fn civil(&self) -> Zoned {
+        let instant = jiff::Timestamp::from_millisecond(self.at.millis()).unwrap_or_default();
+        instant.to_zoned(self.zone.clone())
+    }
+}
+
+impl From<Timestamp> for Moment {
+    /// In UTC.
+    fn from(at: Timestamp) -> Self {
+        Self {
+            at,
+            zone: TimeZone::UTC,
+        }
+    }
+}
+
+impl PartialEq for Moment {
+    fn eq(&self, other: &Self) -> bool {
+        self.at == other.at
+    }
 }
 
 /// Go's `time.Time.String`: `2024-01-02 03:04:05.123 +0000 UTC`.
-pub(crate) fn time_text(at: Timestamp) -> String {
+pub(crate) fn time_text(at: &Moment) -> String {
     layout(at, "2006-01-02 15:04:05.999999999 -0700 MST")
 }
 
@@ -62,14 +96,14 @@ pub(crate) fn duration_text(nanos: i64) -> String {
 }
 
 /// Go's layouts: the reference time written as the result should look. Longer names come first.
-const PARTS: [&str; 29] = [
+pub(crate) const PARTS: [&str; 29] = [
     "January", "Monday", "Z07:00", "-07:00", "Z0700", "-0700", "2006", "__2", "002", "Jan", "Mon", "MST",
     "-07", "01", "02", "03", "04", "05", "06", "15", "_2", "PM", "pm", "1", "2", "3", "4", "5", "Z07",
 ];
 
-/// Go's `time.Time.Format`, in UTC.
-pub(crate) fn layout(at: Timestamp, layout: &str) -> String {
-    let time = civil(at);
+/// Go's `time.Time.Format`.
+pub(crate) fn layout(at: &Moment, layout: &str) -> String {
+    let time = &at.civil();
     let mut text = String::with_capacity(layout.len() + 8);
     let mut rest = layout;
     while let Some(first) = rest.chars().next() {
@@ -88,7 +122,7 @@ pub(crate) fn layout(at: Timestamp, layout: &str) -> String {
 }
 
 /// Whether a part of a layout stands here. `Mon` in `Month` is no weekday.
-fn begins(rest: &str, part: &str) -> bool {
+pub(crate) fn begins(rest: &str, part: &str) -> bool {
     let whole_word = matches!(part, "Jan" | "Mon");
     rest.strip_prefix(part)
         .is_some_and(|behind| !(whole_word && behind.starts_with(|next: char| next.is_ascii_lowercase())))
@@ -120,7 +154,7 @@ fn fraction(rest: &str, millisecond: i16) -> Option<(String, usize)> {
     Some((text, count + 1))
 }
 
-fn part(time: DateTime, part: &str) -> String {
+fn part(time: &Zoned, part: &str) -> String {
     let hour = time.hour();
     let twelve = if hour % 12 == 0 { 12 } else { hour % 12 };
     match part {
@@ -146,21 +180,39 @@ fn part(time: DateTime, part: &str) -> String {
         "5" => time.second().to_string(),
         "PM" => if hour < 12 { "AM" } else { "PM" }.to_owned(),
         "pm" => if hour < 12 { "am" } else { "pm" }.to_owned(),
-        "MST" => "UTC".to_owned(),
-        "-0700" => "+0000".to_owned(),
-        "-07:00" => "+00:00".to_owned(),
-        "-07" => "+00".to_owned(),
-        // The forms with a Z.
-        _ => "Z".to_owned(),
+        "MST" => zone_name(time),
+        offset => zone_offset(time, offset),
     }
 }
 
-fn month(time: DateTime) -> &'static str {
+/// `CET`, or where the zone has no name at that time `+03`.
+fn zone_name(time: &Zoned) -> String {
+    let info = time.time_zone().to_offset_info(time.timestamp());
+    info.abbreviation().to_owned()
+}
+
+/// `-07:00` and its like; those with a `Z` write it for UTC.
+fn zone_offset(time: &Zoned, wanted: &str) -> String {
+    let seconds = time.offset().seconds();
+    if wanted.starts_with('Z') && seconds == 0 {
+        return "Z".to_owned();
+    }
+    let sign = if seconds < 0 { '-' } else { '+' };
+    let minutes = seconds.unsigned_abs() / 60;
+    let (hours, minutes) = (minutes / 60, minutes % 60);
+    match wanted.trim_start_matches(['Z', '-']) {
+        "07:00" => format!("{sign}{hours:02}:{minutes:02}"),
+        "07" => format!("{sign}{hours:02}"),
+        _ => format!("{sign}{hours:02}{minutes:02}"),
+    }
+}
+
+fn month(time: &Zoned) -> &'static str {
     let nth = usize::try_from(time.month() - 1).unwrap_or_default();
     MONTHS.get(nth).copied().unwrap_or_default()
 }
 
-fn weekday(time: DateTime) -> &'static str {
+fn weekday(time: &Zoned) -> &'static str {
     match time.weekday() {
         Weekday::Monday => "Monday",
         Weekday::Tuesday => "Tuesday",
@@ -175,21 +227,25 @@ fn weekday(time: DateTime) -> &'static str {
 /// A method of a time or duration; `None` when the value is neither or has none of that name.
 pub(crate) fn method(value: &Value, name: &str, arguments: &[Value]) -> Option<Result<Value, Problem>> {
     match value {
-        Value::Time(at) => time_method(*at, name, arguments),
+        Value::Time(at) => time_method(at, name, arguments),
         Value::Duration(nanos) => duration_method(*nanos, name, arguments),
         _ => None,
     }
 }
 
-fn time_method(at: Timestamp, name: &str, arguments: &[Value]) -> Option<Result<Value, Problem>> {
-    let time = civil(at);
+fn time_method(at: &Moment, name: &str, arguments: &[Value]) -> Option<Result<Value, Problem>> {
+    let time = &at.civil();
+    let millis = at.at.millis();
     let int = |number: i64| Value::Int(number);
     let value = match (name, arguments) {
         ("Format", [Value::Text(wanted)]) => layout(at, wanted).into(),
         ("String", []) => time_text(at).into(),
-        ("UTC" | "Local", []) => Value::Time(at),
-        ("Unix", []) => int(at.millis().div_euclid(1000)),
-        ("UnixMilli", []) => int(at.millis()),
+        ("UTC" | "Local", []) => at.at.into(),
+        ("IsZero", []) => (at.at == ZERO).into(),
+        ("Unix", []) => int(millis.div_euclid(1000)),
+        ("UnixMilli", []) => int(millis),
+        ("UnixNano", []) => int(millis.saturating_mul(MILLI)),
+        ("Nanosecond", []) => int(millis.rem_euclid(1000) * MILLI),
         ("Year", []) => int(time.year().into()),
         ("Month", []) => month(time).into(),
         ("Day", []) => int(time.day().into()),
@@ -198,15 +254,16 @@ fn time_method(at: Timestamp, name: &str, arguments: &[Value]) -> Option<Result<
         ("Second", []) => int(time.second().into()),
         ("YearDay", []) => int(time.day_of_year().into()),
         ("Weekday", []) => weekday(time).into(),
-        ("Before", [Value::Time(other)]) => (at < *other).into(),
-        ("After", [Value::Time(other)]) => (at > *other).into(),
-        ("Equal", [Value::Time(other)]) => (at == *other).into(),
+        ("Before", [Value::Time(other)]) => (at.at < other.at).into(),
+        ("After", [Value::Time(other)]) => (at.at > other.at).into(),
+        ("Equal", [Value::Time(other)]) => (at == other).into(),
         ("Sub", [Value::Time(other)]) => {
-            Value::Duration(at.millis().saturating_sub(other.millis()).saturating_mul(MILLI))
+            Value::Duration(millis.saturating_sub(other.at.millis()).saturating_mul(MILLI))
         }
-        ("Add", [Value::Duration(nanos)]) => {
-            Value::Time(Timestamp(at.millis().saturating_add(nanos / MILLI)))
-        }
+        ("Add", [Value::Duration(nanos)]) => Value::Time(Moment {
+            at: Timestamp(millis.saturating_add(nanos / MILLI)),
+            zone: at.zone.clone(),
+        }),
         ("Format" | "Before" | "After" | "Equal" | "Sub" | "Add", _) => {
             return Some(Err(
                 format!("wrong arguments for method {name} of time.Time").into()
@@ -261,7 +318,7 @@ mod tests {
             ("at 5 o'clock é", "at 5 o'clock é"),
         ];
         for (wanted, text) in cases {
-            assert_eq!(layout(AT, wanted), text, "{wanted}");
+            assert_eq!(layout(&AT.into(), wanted), text, "{wanted}");
         }
     }
 

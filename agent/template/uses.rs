@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::error::line_column;
-use crate::parse::Definitions;
 use crate::render::Template;
 use crate::tree::{Branch, Command, Node, Operand, Pipeline, Term};
 use crate::value::Value;
@@ -45,7 +44,7 @@ impl Template {
     pub fn uses(&self) -> Vec<Use> {
         let mut walk = Walk {
             source: self.source(),
-            defined: self.defined(),
+            template: self,
             within: Vec::new(),
             variables: start(Sort::Data),
             uses: Vec::new(),
@@ -69,7 +68,7 @@ fn start(dot: Sort) -> Vec<(Arc<str>, Sort)> {
 
 struct Walk<'t> {
     source: &'t str,
-    defined: &'t Definitions,
+    template: &'t Template,
     /// Names of the templates being walked: one that calls itself ends here.
     within: Vec<Arc<str>>,
     variables: Vec<(Arc<str>, Sort)>,
@@ -121,7 +120,7 @@ impl Walk<'_> {
     }
 
     fn call(&mut self, name: &Arc<str>, data: Sort) {
-        let Some(body) = self.defined.get(name) else {
+        let Some(called) = self.template.called(name) else {
             return;
         };
         if self.within.contains(name) {
@@ -129,7 +128,7 @@ impl Walk<'_> {
         }
         let outside = std::mem::replace(&mut self.variables, start(data));
         self.within.push(Arc::clone(name));
-        self.block(body, data);
+        self.block(&called.body, data);
         self.within.pop();
         self.variables = outside;
     }

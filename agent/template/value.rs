@@ -7,6 +7,7 @@ use std::sync::Arc;
 use model::{Labels, Timestamp};
 
 use crate::error::Problem;
+use crate::time::Moment;
 
 /// Cheap to clone. Nothing that is asked of a value panics.
 #[derive(Clone, Debug, Default)]
@@ -18,8 +19,7 @@ pub enum Value {
     Int(i64),
     Float(f64),
     Text(Arc<str>),
-    /// UTC.
-    Time(Timestamp),
+    Time(Moment),
     /// Nanoseconds.
     Duration(i64),
     List(Arc<List>),
@@ -37,6 +37,8 @@ fn no_methods(_: &Value, _: &str, _: &[Value]) -> Option<Result<Value, Problem>>
 #[derive(Clone)]
 pub struct List {
     pub items: Vec<Value>,
+    /// How many lists and maps made by functions lie within each other here; bounded, so that none is too deep to drop.
+    pub depth: u8,
     /// Go's name of the type, for messages.
     pub type_name: &'static str,
     pub methods: Methods,
@@ -47,7 +49,7 @@ pub struct Map {
     pub entries: BTreeMap<Arc<str>, Value>,
     /// What a missing key gives: the zero value of Go's element type.
     pub zero: Value,
-    /// How many maps made by functions lie within each other here; bounded, so that none is too deep to drop.
+    /// As a list's.
     pub depth: u8,
     pub type_name: &'static str,
     pub methods: Methods,
@@ -65,6 +67,7 @@ impl Default for List {
     fn default() -> Self {
         Self {
             items: Vec::new(),
+            depth: 0,
             type_name: "[]interface {}",
             methods: no_methods,
         }
@@ -171,6 +174,15 @@ impl Value {
         }
     }
 
+    /// See [`List::depth`].
+    pub(crate) fn depth(&self) -> u8 {
+        match self {
+            Self::List(list) => list.depth,
+            Self::Map(map) => map.depth,
+            _ => 0,
+        }
+    }
+
     pub(crate) fn methods(&self) -> Methods {
         match self {
             Self::List(list) => list.methods,
@@ -178,6 +190,13 @@ impl Value {
             Self::Record(record) => record.methods,
             _ => no_methods,
         }
+    }
+}
+
+impl From<Timestamp> for Value {
+    /// In UTC.
+    fn from(at: Timestamp) -> Self {
+        Self::Time(at.into())
     }
 }
 
