@@ -2,6 +2,7 @@
 //!
 //! Two shapes: [`Document`] is what a person wrote, [`Config`] is what runs: read, checked, rules loaded.
 
+use std::cell::RefCell;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -145,13 +146,24 @@ impl Config {
         let mut read_files: Vec<PathBuf> = file.map(Path::to_owned).into_iter().collect();
         if let Some(path) = document.notifier.config_file.clone() {
             let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+            let templates = RefCell::new(Vec::new());
+            let files = |folder: &Path, pattern: &str| {
+                let paths = glob::files(folder, pattern).map_err(|error| format!("{pattern:?}: {error}"))?;
+                let texts = paths.into_iter().map(|path| {
+                    let text = read(&path).map_err(|complaint| complaint.message)?;
+                    let name = path.display().to_string();
+                    templates.borrow_mut().push(path);
+                    Ok((name, text))
+                });
+                texts.collect::<Result<_, String>>()
+            };
             let taken = read(&path).map_err(|complaint| vec![complaint]).and_then(|text| {
-                document
-                    .notifier
-                    .read_file(&path.display().to_string(), &text, &folder)
+                let name = path.display().to_string();
+                document.notifier.read_file(&name, &text, &folder, &files)
             });
             complaints.extend(taken.err().into_iter().flatten());
             read_files.push(path);
+            read_files.extend(templates.into_inner());
         }
         let mut sources: Vec<(String, String)> = Vec::new();
         if document.rules.shipped {

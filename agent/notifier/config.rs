@@ -11,9 +11,13 @@ use model::text::is_legacy_label_name;
 use net::Secret;
 use serde::Deserialize;
 
+use template::Language;
+
 use crate::alertmanager;
+use crate::look::Text;
 use crate::plan::Plan;
 use crate::route::Timing;
+use crate::slack::POST;
 
 /// Groups by every label: each alert is a group of its own.
 pub(crate) const ALL_LABELS: &str = "...";
@@ -24,7 +28,7 @@ pub(crate) const ALL_LABELS: &str = "...";
 pub struct Config {
     /// Alertmanager's configuration file, in place of receivers, `group_by` and waits here; secrets in it are not shown.
     pub config_file: Option<PathBuf>,
-    /// A Slack channel, by its incoming webhook.
+    /// A Slack channel, by an app's bot token or by an incoming webhook.
     pub slack: Option<Slack>,
     /// A PagerDuty service, by the key of its Events API v2 integration.
     pub pagerduty: Option<PagerDuty>,
@@ -72,7 +76,8 @@ impl Default for Config {
     }
 }
 
-/// A Slack incoming webhook: one URL, one channel.
+/// Slack: an app with a bot token, which keeps one message for each group and replies to it, or an incoming webhook,
+/// which can only add messages.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Slack {
@@ -80,8 +85,16 @@ pub struct Slack {
     pub webhook_file: Option<PathBuf>,
     /// The webhook's URL, for example `${SLACK_WEBHOOK}` from the environment.
     pub webhook_url: Option<Secret>,
-    /// Only old webhooks heed it; those of Slack apps are tied to their channel.
+    /// An app's bot token (`xoxb-…`) with the scope `chat:write`, and `chat:write.public` for channels that it has not
+    /// joined; for example `${SLACK_TOKEN}` from the environment.
+    pub bot_token: Option<Secret>,
+    /// File that holds the bot token; read before each message.
+    pub bot_token_file: Option<PathBuf>,
+    /// Where a bot posts, for example `#ops`; may hold Alertmanager's templates. Of webhooks only old ones heed it: those
+    /// of Slack apps are tied to their channel.
     pub channel: Option<String>,
+    /// Slack's method for posting, used with a bot token; edits go to `chat.update` beside it.
+    pub api_url: String,
     /// Whether to tell that alerts resolved.
     pub send_resolved: bool,
     /// Longest wait for an answer.
@@ -94,14 +107,17 @@ impl Default for Slack {
         Self {
             webhook_file: None,
             webhook_url: None,
+            bot_token: None,
+            bot_token_file: None,
             channel: None,
+            api_url: "https://slack.com/api/chat.postMessage".to_owned(),
             send_resolved: true,
             timeout: Duration::from_secs(10),
         }
     }
 }
 
-/// A PagerDuty service: one incident for each group, which ends with the last of its alerts.
+/// A PagerDuty service: one incident for each group, which ends with the last of its alerts, or one for each alert.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PagerDuty {
@@ -119,6 +135,17 @@ pub struct PagerDuty {
     /// The alerts' label that says how grave they are: `critical`, `error`, `warning` or `info`; other and missing
     /// words are errors. An incident is as grave as the gravest of its alerts.
     pub severity_label: String,
+    /// What is one incident: a `group`, or each `alert` by itself.
+    pub dedup: Dedup,
+}
+
+/// What makes one incident.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dedup {
+    #[default]
+    Group,
+    Alert,
 }
 
 impl Default for PagerDuty {
@@ -130,6 +157,7 @@ impl Default for PagerDuty {
             send_resolved: true,
             timeout: Duration::from_secs(10),
             severity_label: "severity".to_owned(),
+            dedup: Dedup::Group,
         }
     }
 }
@@ -172,14 +200,23 @@ impl Default for Webhook {
     }
 }
 
+/// Names and texts of the files that a pattern means, seen from a folder.
+pub type Files<'a> = dyn Fn(&Path, &str) -> Result<Vec<(String, String)>, String> + 'a;
+
 impl Config {
     /// Takes in the text of `config_file`; `name` is the file as the person gave it, and paths in it are meant from
-    /// `base`.
+    /// `base`. `files` reads those that a pattern in it means.
     ///
     /// # Errors
     /// Every mistake, with its place.
-    pub fn read_file(&mut self, name: &str, text: &str, base: &Path) -> Result<(), Vec<Complaint>> {
-        let read = alertmanager::read(name, text, base, self.timing())?;
+    pub fn read_file(
+        &mut self,
+        name: &str,
+        text: &str,
+        base: &Path,
+        files: &Files<'_>,
+    ) -> Result<(), Vec<Complaint>> {
+        let read = alertmanager::read(name, text, base, self.timing(), files)?;
         self.file = Some(Arc::new(read));
         Ok(())
     }
@@ -285,13 +322,48 @@ impl Config {
 impl Slack {
     fn complain(&self, wrong: &mut Vec<String>) {
         const PATH: &str = "notifier.slack";
-        address(
-            PATH,
-            ("webhook_url", self.webhook_url.as_ref()),
-            ("webhook_file", self.webhook_file.as_ref()),
-            wrong,
-        );
+        let is_bot = self.bot_token.is_some() || self.bot_token_file.is_some();
+        let is_webhook = self.webhook_url.is_some() || self.webhook_file.is_some();
+        match (is_bot, is_webhook) {
+            (false, false) => wrong.push(format!(
+                "{PATH}: set bot_token or bot_token_file, or else webhook_url or webhook_file"
+            )),
+            (true, true) => wrong.push(format!(
+                "{PATH}: a bot token and a webhook are both set; keep one (the bot can edit and reply)"
+            )),
+            (false, true) => address(
+                PATH,
+                ("webhook_url", self.webhook_url.as_ref()),
+                ("webhook_file", self.webhook_file.as_ref()),
+                wrong,
+            ),
+            (true, false) => self.complain_of_bot(PATH, wrong),
+        }
+        let channel = self.channel.as_deref().unwrap_or_default();
+        if let Err(why) = Text::new(&Language::alertmanager(), "channel", channel) {
+            wrong.push(format!("{PATH}.{why}"));
+        }
         patience(PATH, self.timeout, wrong);
+    }
+}
+
+impl Slack {
+    fn complain_of_bot(&self, path: &str, wrong: &mut Vec<String>) {
+        if self.bot_token.is_some() && self.bot_token_file.is_some() {
+            wrong.push(format!(
+                "{path}: bot_token and bot_token_file are both set; keep one"
+            ));
+        }
+        if self.channel.as_deref().unwrap_or_default().is_empty() {
+            wrong.push(format!(
+                "{path}.channel: a bot has to be told where to post, for example '#ops'"
+            ));
+        }
+        if !is_http(&self.api_url) || !self.api_url.ends_with(POST) {
+            wrong.push(format!(
+                "{path}.api_url: not an http:// or https:// URL that ends in {POST}"
+            ));
+        }
     }
 }
 
@@ -425,7 +497,7 @@ mod tests {
         );
         let wrong = config.complaints();
         for sentence in [
-            "notifier.slack: set webhook_url or webhook_file",
+            "notifier.slack: set bot_token or bot_token_file, or else webhook_url or webhook_file",
             "notifier.webhook[0].url: not an http:// or https:// URL",
             "notifier.webhook[0].timeout: must be between 100ms and 5m",
             "notifier.webhook[0].name: \"slack\" is the name of another receiver; give each its own",

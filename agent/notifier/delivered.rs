@@ -9,6 +9,7 @@ use model::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::group::Group;
+use crate::slack::Thread;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Delivered {
@@ -19,6 +20,9 @@ pub(crate) struct Delivered {
     pub(crate) maybe: BTreeSet<u64>,
     /// When the last message was taken.
     pub(crate) at: Option<Timestamp>,
+    /// Where a card about the group stands, at Slack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) thread: Option<Thread>,
 }
 
 /// Why a message is sent; the words are Alertmanager's `notification_reason`.

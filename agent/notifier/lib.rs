@@ -19,6 +19,7 @@ mod history;
 mod inhibit;
 mod interval;
 mod lane;
+mod look;
 mod matchers;
 mod matching;
 mod message;
@@ -39,6 +40,6 @@ mod webhook;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, PagerDuty, Slack, Webhook};
+pub use config::{Config, Dedup, Files, PagerDuty, Slack, Webhook};
 pub use handle::Handle;
 pub use notifier::Notifier;

@@ -8,6 +8,7 @@ use model::{Labels, Timestamp};
 use crate::alert::Alert;
 use crate::delivered::{Delivered, Reason};
 use crate::group::{Group, Key};
+use crate::slack::Thread;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
@@ -20,6 +21,8 @@ pub(crate) struct Message {
     pub(crate) added: BTreeSet<u64>,
     /// An earlier attempt may have arrived after all.
     pub(crate) may_repeat: bool,
+    /// Where a card about this group stands already.
+    pub(crate) thread: Option<Thread>,
     pub(crate) time: Timestamp,
     /// Without a slash at the end; empty when there is no page to link.
     pub(crate) external_url: Arc<str>,
@@ -52,9 +55,46 @@ impl Message {
             alerts,
             added,
             may_repeat,
+            thread: delivered.thread.clone(),
             time,
             external_url: Arc::clone(external_url),
         }
+    }
+
+    /// With at most `most` of what the receiver does not know yet; whether something was left for another message.
+    pub(crate) fn limit_changes(&mut self, most: usize) -> bool {
+        let mut left = most;
+        let before = self.alerts.len();
+        let added = &self.added;
+        self.alerts.retain(|alert| {
+            let is_changed = !alert.firing() || added.contains(&alert.fingerprint);
+            if is_changed && left == 0 {
+                return false;
+            }
+            left -= usize::from(is_changed);
+            true
+        });
+        let kept: BTreeSet<u64> = self.alerts.iter().map(|alert| alert.fingerprint).collect();
+        self.added.retain(|fingerprint| kept.contains(fingerprint));
+        self.alerts.len() < before
+    }
+
+    /// A message for each alert of which the receiver does not know how it stands, or for all when they are told again.
+    pub(crate) fn each_changed(&self) -> impl Iterator<Item = Self> {
+        let is_repeat = self.reason == Reason::Repeat;
+        let changed = self
+            .alerts
+            .iter()
+            .filter(move |alert| is_repeat || !alert.firing() || self.added.contains(&alert.fingerprint));
+        changed.map(|alert| Self {
+            key: format!("{}/{:016x}", self.key, alert.fingerprint).into(),
+            alerts: vec![alert.clone()],
+            ..self.clone()
+        })
+    }
+
+    pub(crate) fn is_test(&self) -> bool {
+        self.reason == Reason::Test
     }
 
     /// Says that messages arrive. Its one alert is resolved already, so that nobody is paged for good.
@@ -82,6 +122,7 @@ impl Message {
             alerts: vec![alert],
             added: BTreeSet::new(),
             may_repeat: false,
+            thread: None,
             time,
             external_url: Arc::clone(external_url),
         }

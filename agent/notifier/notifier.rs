@@ -158,10 +158,11 @@ impl Notifier {
                 let leadership = leadership.borrow();
                 leadership.epoch == epoch && leadership.may_speak(clock.running())
             };
-            let verdict = receiver.send(&*client, &message, may).await;
+            let said = receiver.send(&*client, &message, may).await;
             Done::Sent(Sent {
                 receiver: Arc::clone(&receiver.name),
-                verdict,
+                verdict: said.verdict,
+                thread: said.thread,
                 took: clock.now().since(started),
             })
         });
@@ -192,6 +193,7 @@ impl Notifier {
                 let sent = Sent {
                     receiver,
                     verdict,
+                    thread: None,
                     took,
                 };
                 self.sent(sent);
@@ -251,9 +253,9 @@ impl Notifier {
             .map(|receiver| {
                 let (client, message) = (Arc::clone(&self.client), Arc::clone(&message));
                 let attempt = async move {
-                    let verdict = receiver.send(&*client, &message, || true).await;
+                    let said = receiver.send(&*client, &message, || true).await;
                     let title = receiver.title();
-                    match verdict {
+                    match said.verdict {
                         Verdict::Taken(words) => Ok(format!("{title}: {words}")),
                         Verdict::Later { words, .. } | Verdict::Never { words, .. } => {
                             Err(format!("{title}: {words}"))

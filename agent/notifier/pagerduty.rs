@@ -1,4 +1,4 @@
-//! One incident per group at PagerDuty, by its Events API v2.
+//! One incident per group or per alert at PagerDuty, by its Events API v2.
 //!
 //! The key of an incident is made of the group's and of nothing else, so a repeated trigger is the same incident:
 //! from whichever replica it comes, and however often. What is sent stays within every published limit.
@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::alert::Alert;
+use crate::look::pagerduty::Filled;
 use crate::message::{Message, alerts, common, one_line};
 use crate::webhook::rfc3339;
 
@@ -32,8 +33,10 @@ struct Event<'a> {
     payload: Option<Payload>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     links: Vec<Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    images: Vec<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    client: Option<&'static str>,
+    client: Option<&'a str>,
     #[serde(skip_serializing_if = "str::is_empty")]
     client_url: &'a str,
 }
@@ -54,28 +57,52 @@ struct Payload {
 }
 
 /// The body of the request. An incident opens or changes while anything fires, and ends with the last of it.
-pub(crate) fn payload(message: &Message, routing_key: &str, severity_label: &str) -> Vec<u8> {
+pub(crate) fn payload(
+    message: &Message,
+    routing_key: &str,
+    severity_label: &str,
+    mut said: Filled,
+) -> Vec<u8> {
     let mut room = DETAILS_BYTES;
     loop {
-        let body = body(message, routing_key, severity_label, room);
+        let body = body(message, routing_key, severity_label, room, &said);
         // Letters that JSON writes in six bytes each were counted as two.
-        if body.len() <= limits::BODY_BYTES || room == 0 {
+        if body.len() <= limits::BODY_BYTES {
             return body;
+        }
+        if room == 0 {
+            if said.details.is_empty() {
+                return body;
+            }
+            said.details = Map::from_iter([("error".to_owned(), "left out: too long".into())]);
+            said.images.clear();
+            said.links.clear();
         }
         room /= 2;
     }
 }
 
-fn body(message: &Message, routing_key: &str, severity_label: &str, room: usize) -> Vec<u8> {
+fn body(message: &Message, routing_key: &str, severity_label: &str, room: usize, said: &Filled) -> Vec<u8> {
     let is_firing = message.is_firing();
+    let links = if said.links.is_empty() {
+        links(message)
+    } else {
+        said.links.clone()
+    };
+    let client_url = said.client_url.as_deref().unwrap_or(&message.external_url);
     let event = Event {
         routing_key,
         event_action: if is_firing { "trigger" } else { "resolve" },
         dedup_key: dedup_key(&message.key),
-        payload: is_firing.then(|| trigger(message, severity_label, room)),
-        links: if is_firing { links(message) } else { Vec::new() },
-        client: is_firing.then_some("Skopos"),
-        client_url: if is_firing { &message.external_url } else { "" },
+        payload: is_firing.then(|| trigger(message, severity_label, room, said)),
+        links: if is_firing { links } else { Vec::new() },
+        images: if is_firing {
+            said.images.clone()
+        } else {
+            Vec::new()
+        },
+        client: is_firing.then_some(said.client.as_deref().unwrap_or("Skopos")),
+        client_url: if is_firing { client_url } else { "" },
     };
     // Strings, numbers and maps of them always have a JSON form.
     serde_json::to_vec(&event).unwrap_or_default()
@@ -86,7 +113,7 @@ pub(crate) fn dedup_key(group: &str) -> String {
     format!("skopos-{:032x}", xxh3_128(group.as_bytes()))
 }
 
-fn trigger(message: &Message, severity_label: &str, room: usize) -> Payload {
+fn trigger(message: &Message, severity_label: &str, room: usize, said: &Filled) -> Payload {
     let firing: Vec<&Alert> = message.firing().collect();
     let labels = common(firing.iter().map(|alert| &alert.labels));
     let began = message.firing().map(|alert| alert.starts_at).min();
@@ -97,19 +124,38 @@ fn trigger(message: &Message, severity_label: &str, room: usize) -> Payload {
             .unwrap_or_default()
     };
     let source = of(&["instance", "node", "pod", "namespace", "job"]);
+    let source = if source.is_empty() {
+        "Skopos".to_owned()
+    } else {
+        source
+    };
+    let written = |text: &Option<String>| text.as_deref().map(|text| one_line(text, limits::FIELD));
+    let or = |text: &Option<String>, ours: String| written(text).unwrap_or(ours);
+    let summary = match said
+        .description
+        .as_deref()
+        .map(|text| one_line(text, limits::SUMMARY))
+    {
+        Some(text) if !text.is_empty() => text,
+        _ => summary(message),
+    };
+    let mut custom_details = details(message, room);
+    custom_details.extend(said.details.clone());
     Payload {
-        summary: summary(message),
-        source: if source.is_empty() {
-            "Skopos".to_owned()
-        } else {
-            source
+        summary,
+        // It may not be empty there.
+        source: written(&said.source)
+            .filter(|text| !text.is_empty())
+            .unwrap_or(source),
+        severity: match &said.severity {
+            Some(word) => word_of(rank(word)),
+            None => severity(message, severity_label),
         },
-        severity: severity(message, severity_label),
         timestamp: rfc3339(began.unwrap_or(message.time)),
-        component: of(&["job", "service", "container"]),
-        group: of(&["cluster", "namespace"]),
-        class: one_line(&message.name(), limits::FIELD),
-        custom_details: details(message, room),
+        component: or(&said.component, of(&["job", "service", "container"])),
+        group: or(&said.group, of(&["cluster", "namespace"])),
+        class: or(&said.class, one_line(&message.name(), limits::FIELD)),
+        custom_details,
     }
 }
 
@@ -135,17 +181,24 @@ fn summary(message: &Message) -> String {
 
 /// PagerDuty's word for the gravest of what fires. What says nothing, or something else, is an error.
 fn severity(message: &Message, label: &str) -> &'static str {
-    let rank = |word: &str| match word.to_ascii_lowercase().as_str() {
+    let ranks = message.firing().map(|alert| rank(alert.labels.value(label)));
+    ranks.max().map_or("error", word_of)
+}
+
+fn rank(word: &str) -> u8 {
+    match word.trim().to_ascii_lowercase().as_str() {
         "critical" | "page" | "emergency" | "fatal" | "disaster" => 3,
         "warning" | "warn" | "minor" => 1,
         "info" | "informational" | "none" | "debug" | "low" => 0,
         _ => 2,
-    };
-    let ranks = message.firing().map(|alert| rank(alert.labels.value(label)));
-    match ranks.max() {
-        Some(0) => "info",
-        Some(1) => "warning",
-        Some(3) => "critical",
+    }
+}
+
+fn word_of(rank: u8) -> &'static str {
+    match rank {
+        0 => "info",
+        1 => "warning",
+        3 => "critical",
         _ => "error",
     }
 }

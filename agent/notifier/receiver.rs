@@ -7,10 +7,17 @@ use std::time::Duration;
 use model::outside::{Client, Method, Request};
 use net::Secret;
 
+use serde_json::Value;
+use template::Language;
+use tracing::warn;
+
 use crate::bucket::Bucket;
 use crate::config::{self, Config};
+use crate::look::structure::Structure;
+use crate::look::{self, Seen, Text};
 use crate::message::Message;
-use crate::verdict::{Verdict, judge, no_secret};
+use crate::slack::{Said, talk};
+use crate::verdict::{Tally, Verdict, judge, judge_slack, no_secret};
 use crate::{pagerduty, slack, webhook};
 
 /// Longest answer read; receivers say `ok` or a sentence.
@@ -32,16 +39,24 @@ pub(crate) struct Receiver {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Kind {
     Slack {
-        channel: Option<String>,
+        channel: Option<Text>,
+        look: Option<Box<look::slack::Look>>,
+        /// An app may edit what it said, and reply to it.
+        has_threads: bool,
     },
     PagerDuty {
         routing_key: Place,
         severity_label: String,
+        look: Option<Box<look::pagerduty::Look>>,
+        /// An incident for each alert, not for each group.
+        is_by_alert: bool,
     },
     Webhook {
         max_alerts: usize,
         /// As its messages call it.
         called: Arc<str>,
+        /// In place of Alertmanager's own.
+        payload: Option<Structure>,
     },
 }
 
@@ -120,15 +135,25 @@ impl Receiver {
     }
 
     fn slack(config: &config::Slack, team: &Arc<str>) -> Option<Self> {
-        let channel = config.channel.clone();
-        let url = place(config.webhook_url.as_ref(), config.webhook_file.as_ref())?;
-        let slack = Self::new(
-            "slack".into(),
-            Arc::clone(team),
-            Kind::Slack { channel },
-            url,
-            None,
-        );
+        let channel = config.channel.as_deref().filter(|channel| !channel.is_empty());
+        // One that cannot be read was complained of.
+        let channel = channel.and_then(|text| Text::new(&Language::alertmanager(), "channel", text).ok());
+        let token = place(config.bot_token.as_ref(), config.bot_token_file.as_ref());
+        let kind = Kind::Slack {
+            channel,
+            look: None,
+            has_threads: token.is_some(),
+        };
+        let auth = token.map(|credentials| Auth::Token {
+            scheme: "Bearer".to_owned(),
+            credentials,
+        });
+        let url = if auth.is_some() {
+            Place::Here(Secret::plain(&config.api_url))
+        } else {
+            place(config.webhook_url.as_ref(), config.webhook_file.as_ref())?
+        };
+        let slack = Self::new("slack".into(), Arc::clone(team), kind, url, auth);
         Some(slack.with(config.send_resolved, config.timeout))
     }
 
@@ -136,6 +161,8 @@ impl Receiver {
         let kind = Kind::PagerDuty {
             routing_key: place(config.routing_key.as_ref(), config.routing_key_file.as_ref())?,
             severity_label: config.severity_label.clone(),
+            look: None,
+            is_by_alert: config.dedup == config::Dedup::Alert,
         };
         let url = Place::Here(Secret::plain(&config.url));
         let pagerduty = Self::new("pagerduty".into(), Arc::clone(team), kind, url, None);
@@ -147,6 +174,7 @@ impl Receiver {
         let kind = Kind::Webhook {
             max_alerts: config.max_alerts,
             called: Arc::clone(&name),
+            payload: None,
         };
         let url = place(config.url.as_ref(), config.url_file.as_ref())?;
         let bearer = place(config.bearer_token.as_ref(), config.bearer_token_file.as_ref());
@@ -163,7 +191,8 @@ impl Receiver {
         match &self.kind {
             Kind::Slack {
                 channel: Some(channel),
-            } => format!("{} {channel}", self.name),
+                ..
+            } => format!("{} {}", self.name, channel.source()),
             Kind::Webhook { .. } if !self.name.contains("webhook") => format!("webhook {}", self.name),
             _ => self.name.to_string(),
         }
@@ -187,35 +216,152 @@ impl Receiver {
         }
     }
 
-    /// Asks `may` in the last moment, when all secrets have been read.
-    pub(crate) async fn send(
+    /// The most that may change in one message; the rest is told by the next ones.
+    pub(crate) fn changes_most(&self) -> usize {
+        const EVENTS_AT_ONCE: usize = 20;
+        match self.kind {
+            Kind::PagerDuty {
+                is_by_alert: true, ..
+            } => EVENTS_AT_ONCE,
+            _ => usize::MAX,
+        }
+    }
+
+    /// Asks `may` in the last moment before each request, when all secrets have been read.
+    pub(crate) async fn send(&self, client: &dyn Client, message: &Message, may: impl Fn() -> bool) -> Said {
+        match self.try_send(client, message, may).await {
+            Ok(said) => said,
+            Err(words) => Said::only(no_secret(words)),
+        }
+    }
+
+    async fn try_send(
         &self,
         client: &dyn Client,
         message: &Message,
         may: impl Fn() -> bool,
-    ) -> Verdict {
-        match self.request(message).await {
-            Ok(_) if !may() => Verdict::Held,
-            Ok(request) => judge(&client.send(request).await),
-            Err(words) => no_secret(words),
-        }
-    }
-
-    async fn body(&self, message: &Message) -> Result<Vec<u8>, String> {
-        Ok(match &self.kind {
-            Kind::Slack { channel } => slack::payload(message, channel.as_deref()),
+    ) -> Result<Said, String> {
+        let request = self.request().await?;
+        match &self.kind {
+            Kind::Slack {
+                channel,
+                look,
+                has_threads,
+            } => {
+                let (card, channel) = self.slack_card(message, channel.as_ref(), look.as_deref());
+                if *has_threads {
+                    let channel = channel.unwrap_or_default();
+                    return Ok(talk(client, request, message, card, &channel, may).await);
+                }
+                let card = match channel {
+                    Some(channel) => slack::with(card, "channel", channel),
+                    None => card,
+                };
+                let request = filled(request, card.to_string().into_bytes());
+                Ok(Said::only(self.hand_over(client, request, may).await))
+            }
             Kind::PagerDuty {
                 routing_key,
                 severity_label,
+                look,
+                is_by_alert,
             } => {
                 let key = routing_key.read().await?;
-                pagerduty::payload(message, key.expose(), severity_label)
+                let event = |message: &Message| {
+                    let said = self.templated(message, |seen| {
+                        look.as_ref().map(|look| look.fill(&seen.view())).transpose()
+                    });
+                    pagerduty::payload(
+                        message,
+                        key.expose(),
+                        severity_label,
+                        said.flatten().unwrap_or_default(),
+                    )
+                };
+                if !is_by_alert || message.is_test() {
+                    let request = filled(request, event(message));
+                    return Ok(Said::only(self.hand_over(client, request, may).await));
+                }
+                let mut tally = Tally::default();
+                for part in message.each_changed() {
+                    let request = filled(request.clone(), event(&part));
+                    let verdict = self.hand_over(client, request, &may).await;
+                    if !tally.goes_on(verdict) {
+                        break;
+                    }
+                }
+                Ok(Said::only(tally.verdict()))
             }
-            Kind::Webhook { max_alerts, called } => webhook::payload(message, called, *max_alerts),
-        })
+            Kind::Webhook {
+                max_alerts,
+                called,
+                payload,
+            } => {
+                let own = payload
+                    .as_ref()
+                    .and_then(|payload| self.templated(message, |seen| payload.fill(&seen.view())));
+                let body = match own {
+                    Some(own) => own.to_string().into_bytes(),
+                    None => webhook::payload(message, called, *max_alerts),
+                };
+                Ok(Said::only(
+                    self.hand_over(client, filled(request, body), may).await,
+                ))
+            }
+        }
     }
 
-    async fn request(&self, message: &Message) -> Result<Request, String> {
+    async fn hand_over(&self, client: &dyn Client, request: Request, may: impl Fn() -> bool) -> Verdict {
+        if !may() {
+            return Verdict::Held;
+        }
+        let answer = client.send(request).await;
+        match self.kind {
+            Kind::Slack { .. } => judge_slack(&answer),
+            _ => judge(&answer),
+        }
+    }
+
+    /// What the file's templates make of a message; none where one of them fails, so that the message goes out as we
+    /// write it.
+    fn templated<T>(
+        &self,
+        message: &Message,
+        fill: impl FnOnce(&Seen<'_>) -> Result<T, String>,
+    ) -> Option<T> {
+        match fill(&Seen::new(message, &self.team)) {
+            Ok(filled) => Some(filled),
+            Err(error) => {
+                warn!(receiver = %self.name, group = %message.key, %error,
+                    "a template failed; the message goes out as Skopos writes it");
+                None
+            }
+        }
+    }
+
+    /// The card, and the channel that it is for.
+    fn slack_card(
+        &self,
+        message: &Message,
+        channel: Option<&Text>,
+        look: Option<&look::slack::Look>,
+    ) -> (Value, Option<String>) {
+        let ours = || slack::payload(message);
+        let card = match look {
+            None => ours(),
+            Some(look) => self
+                .templated(message, |seen| look.card(&seen.view(), ours))
+                .unwrap_or_else(|| slack::failed(ours())),
+        };
+        let asked = channel.map(|channel| {
+            self.templated(message, |seen| channel.fill(&seen.view()))
+                .unwrap_or_else(|| channel.source().to_owned())
+        });
+        (card, asked.filter(|channel| !channel.is_empty()))
+    }
+
+    /// Without a body.
+    async fn request(&self) -> Result<Request, String> {
         let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
         if let Some(auth) = &self.auth {
             headers.push(("authorization".to_owned(), auth.header().await?));
@@ -224,11 +370,15 @@ impl Receiver {
             method: Method::Post,
             url: self.url.read().await?.expose().to_owned(),
             headers,
-            body: self.body(message).await?,
+            body: Vec::new(),
             timeout: self.timeout,
             answer_bytes_max: ANSWER_BYTES_MAX,
         })
     }
+}
+
+fn filled(request: Request, body: Vec<u8>) -> Request {
+    Request { body, ..request }
 }
 
 impl Place {

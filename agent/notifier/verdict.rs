@@ -30,6 +30,70 @@ pub(crate) enum Verdict {
     Held,
 }
 
+/// What became of a message that goes out in several parts, each of which may be sent again without harm.
+#[derive(Default)]
+pub(crate) struct Tally {
+    taken: usize,
+    words: String,
+    refused: Option<(&'static str, String)>,
+    end: Option<Verdict>,
+}
+
+impl Tally {
+    /// Takes in a part's; whether the next one is to be tried.
+    pub(crate) fn goes_on(&mut self, verdict: Verdict) -> bool {
+        match verdict {
+            Verdict::Taken(words) => {
+                self.taken += 1;
+                self.words = words;
+                true
+            }
+            // One that is wrong does not hold up the others.
+            Verdict::Never { reason, words } => {
+                tracing::warn!(error = words, "one part of a message was refused");
+                self.refused = Some((reason, words));
+                true
+            }
+            end => {
+                self.end = Some(end);
+                false
+            }
+        }
+    }
+
+    /// Once a part was taken, nobody may believe that nothing arrived.
+    pub(crate) fn verdict(self) -> Verdict {
+        let is_begun = self.taken > 0;
+        match (self.end, self.refused) {
+            (Some(Verdict::Held), _) if is_begun => Verdict::Later {
+                reason: "broken",
+                words: "stopped in the middle: another replica speaks now".to_owned(),
+                after: None,
+                unsure: true,
+            },
+            (
+                Some(Verdict::Later {
+                    reason,
+                    words,
+                    after,
+                    unsure,
+                }),
+                _,
+            ) => Verdict::Later {
+                reason,
+                words,
+                after,
+                unsure: unsure || is_begun,
+            },
+            (Some(end), _) => end,
+            (None, Some((reason, words))) if !is_begun => Verdict::Never { reason, words },
+            (None, Some((_, words))) => Verdict::Taken(format!("{}, but for a part: {words}", self.words)),
+            (None, None) if is_begun => Verdict::Taken(self.words),
+            (None, None) => Verdict::Taken("nothing to change".to_owned()),
+        }
+    }
+}
+
 /// The closed set of `failures_total{reason}`.
 pub(crate) const REASONS: [&str; 9] = [
     "bad_url",
@@ -104,6 +168,34 @@ fn judge_content(answer: &Response, words: String) -> Verdict {
         }
     } else {
         Verdict::Taken(answer.status.to_string())
+    }
+}
+
+/// As [`judge`]; of what Slack's newer methods refuse, some is only for now.
+pub(crate) fn judge_slack(outcome: &Result<Response, ClientError>) -> Verdict {
+    const FOR_NOW: [&str; 6] = [
+        "ratelimited",
+        "rate_limited",
+        "internal_error",
+        "fatal_error",
+        "service_unavailable",
+        "request_timeout",
+    ];
+    let verdict = judge(outcome);
+    let said = outcome.as_ref().ok().and_then(|answer| {
+        let body = serde_json::from_slice::<serde_json::Value>(&answer.body).ok()?;
+        Some((answer, body.get("error")?.as_str()?.to_owned()))
+    });
+    match (verdict, said) {
+        (Verdict::Never { words, .. }, Some((answer, error))) if FOR_NOW.contains(&error.as_str()) => {
+            let reason = if error.contains("limited") {
+                "throttled"
+            } else {
+                "server_error"
+            };
+            later(reason, words, answer, false)
+        }
+        (verdict, _) => verdict,
     }
 }
 

@@ -13,6 +13,9 @@ use crate::interval::Interval;
 /// A key whose value does nothing here; with its place, so that a note can name it.
 pub(super) type Unused = Option<Spanned<IgnoredAny>>;
 
+/// A text that may hold templates.
+pub(super) type Written = Option<Spanned<String>>;
+
 /// Those that are there.
 fn named<'u>(
     keys: &[(&'static str, &'u Unused)],
@@ -48,7 +51,8 @@ pub(super) struct File {
     pub(super) inhibit_rules: Vec<Spanned<Inhibit>>,
     #[serde(deserialize_with = "yaml::null_default")]
     pub(super) receivers: Vec<Spanned<Receiver>>,
-    pub(super) templates: Unused,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub(super) templates: Vec<Spanned<String>>,
     #[serde(deserialize_with = "yaml::null_default")]
     pub(super) mute_time_intervals: Vec<Spanned<Named>>,
     #[serde(deserialize_with = "yaml::null_default")]
@@ -219,56 +223,60 @@ pub(super) struct Slack {
     pub(super) app_token: Option<Inline>,
     pub(super) app_token_file: Option<String>,
     pub(super) app_url: Option<String>,
-    pub(super) channel: Option<String>,
+    pub(super) channel: Written,
     pub(super) timeout: Option<Span>,
-    pub(super) username: Unused,
-    pub(super) color: Unused,
-    pub(super) title: Unused,
-    pub(super) title_link: Unused,
-    pub(super) pretext: Unused,
-    pub(super) text: Unused,
-    pub(super) message_text: Unused,
-    pub(super) fields: Unused,
-    pub(super) short_fields: Unused,
-    pub(super) footer: Unused,
-    pub(super) fallback: Unused,
-    pub(super) callback_id: Unused,
-    pub(super) icon_emoji: Unused,
-    pub(super) icon_url: Unused,
-    pub(super) image_url: Unused,
-    pub(super) thumb_url: Unused,
-    pub(super) link_names: Unused,
-    pub(super) mrkdwn_in: Unused,
-    pub(super) actions: Unused,
-    pub(super) update_message: Unused,
+    pub(super) username: Written,
+    pub(super) color: Written,
+    pub(super) title: Written,
+    pub(super) title_link: Written,
+    pub(super) pretext: Written,
+    pub(super) text: Written,
+    pub(super) message_text: Written,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub(super) fields: Vec<Spanned<SlackField>>,
+    pub(super) short_fields: bool,
+    pub(super) footer: Written,
+    pub(super) fallback: Written,
+    pub(super) callback_id: Written,
+    pub(super) icon_emoji: Written,
+    pub(super) icon_url: Written,
+    pub(super) image_url: Written,
+    pub(super) thumb_url: Written,
+    pub(super) link_names: bool,
+    pub(super) mrkdwn_in: Option<Vec<String>>,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub(super) actions: Vec<Spanned<SlackAction>>,
+    pub(super) update_message: bool,
 }
 
-impl Slack {
-    /// What decides how a message looks: Skopos writes its own.
-    pub(super) fn unused(&self) -> impl Iterator<Item = (&'static str, &Spanned<IgnoredAny>)> {
-        named(&[
-            ("username", &self.username),
-            ("color", &self.color),
-            ("title", &self.title),
-            ("title_link", &self.title_link),
-            ("pretext", &self.pretext),
-            ("text", &self.text),
-            ("message_text", &self.message_text),
-            ("fields", &self.fields),
-            ("short_fields", &self.short_fields),
-            ("footer", &self.footer),
-            ("fallback", &self.fallback),
-            ("callback_id", &self.callback_id),
-            ("icon_emoji", &self.icon_emoji),
-            ("icon_url", &self.icon_url),
-            ("image_url", &self.image_url),
-            ("thumb_url", &self.thumb_url),
-            ("link_names", &self.link_names),
-            ("mrkdwn_in", &self.mrkdwn_in),
-            ("actions", &self.actions),
-            ("update_message", &self.update_message),
-        ])
-    }
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct SlackField {
+    pub(super) title: Written,
+    pub(super) value: Written,
+    pub(super) short: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct SlackAction {
+    #[serde(rename = "type")]
+    pub(super) kind: Written,
+    pub(super) text: Written,
+    pub(super) url: Written,
+    pub(super) style: Written,
+    pub(super) name: Written,
+    pub(super) value: Written,
+    pub(super) confirm: Option<Spanned<SlackConfirm>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct SlackConfirm {
+    pub(super) text: Written,
+    pub(super) title: Written,
+    pub(super) ok_text: Written,
+    pub(super) dismiss_text: Written,
 }
 
 #[derive(Debug, Deserialize)]
@@ -282,36 +290,35 @@ pub(super) struct PagerDuty {
     pub(super) routing_key_file: Option<String>,
     pub(super) url: Option<String>,
     pub(super) timeout: Option<Span>,
-    pub(super) client: Unused,
-    pub(super) client_url: Unused,
-    pub(super) description: Unused,
-    pub(super) details: Unused,
-    pub(super) images: Unused,
-    pub(super) links: Unused,
-    pub(super) source: Unused,
-    pub(super) severity: Unused,
-    pub(super) class: Unused,
-    pub(super) component: Unused,
-    pub(super) group: Unused,
+    pub(super) client: Written,
+    pub(super) client_url: Written,
+    pub(super) description: Written,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub(super) details: BTreeMap<String, Spanned<serde_json::Value>>,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub(super) images: Vec<PagerDutyImage>,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub(super) links: Vec<PagerDutyLink>,
+    pub(super) source: Written,
+    pub(super) severity: Written,
+    pub(super) class: Written,
+    pub(super) component: Written,
+    pub(super) group: Written,
 }
 
-impl PagerDuty {
-    /// What decides how an incident looks: Skopos writes its own.
-    pub(super) fn unused(&self) -> impl Iterator<Item = (&'static str, &Spanned<IgnoredAny>)> {
-        named(&[
-            ("client", &self.client),
-            ("client_url", &self.client_url),
-            ("description", &self.description),
-            ("details", &self.details),
-            ("images", &self.images),
-            ("links", &self.links),
-            ("source", &self.source),
-            ("severity", &self.severity),
-            ("class", &self.class),
-            ("component", &self.component),
-            ("group", &self.group),
-        ])
-    }
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct PagerDutyImage {
+    pub(super) src: Written,
+    pub(super) alt: Written,
+    pub(super) href: Written,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct PagerDutyLink {
+    pub(super) href: Written,
+    pub(super) text: Written,
 }
 
 impl Default for PagerDuty {
@@ -328,9 +335,9 @@ impl Default for PagerDuty {
             client: None,
             client_url: None,
             description: None,
-            details: None,
-            images: None,
-            links: None,
+            details: BTreeMap::new(),
+            images: Vec::new(),
+            links: Vec::new(),
             source: None,
             severity: None,
             class: None,
@@ -349,7 +356,7 @@ pub(super) struct Webhook {
     pub(super) url_file: Option<String>,
     pub(super) max_alerts: usize,
     pub(super) timeout: Option<Span>,
-    pub(super) payload: Unused,
+    pub(super) payload: Option<Spanned<serde_json::Value>>,
 }
 
 impl Default for Webhook {

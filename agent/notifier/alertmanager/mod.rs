@@ -5,15 +5,17 @@
 
 mod file;
 mod http;
+mod looks;
 mod plan;
 mod receivers;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::Path;
 
 use model::Complaint;
 
+use crate::config::Files;
 use crate::plan::Plan;
 use crate::route::Timing;
 
@@ -30,10 +32,16 @@ pub(crate) struct Read {
 ///
 /// # Errors
 /// Every mistake, with its place.
-pub(crate) fn read(name: &str, text: &str, base: &Path, timing: Timing) -> Result<Read, Vec<Complaint>> {
+pub(crate) fn read(
+    name: &str,
+    text: &str,
+    base: &Path,
+    timing: Timing,
+    files: &Files<'_>,
+) -> Result<Read, Vec<Complaint>> {
     let file: file::File = yaml::read(name, text).map_err(|complaint| vec![complaint])?;
     let mut reader = plan::Reader::new(name, text, base, timing);
-    let plan = reader.read(&file);
+    let plan = reader.read(&file, files);
     match plan {
         Some(plan) if reader.mistakes.is_empty() => Ok(Read {
             plan,

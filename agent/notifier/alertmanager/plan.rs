@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Complaint, MatchOp, Matcher};
+use template::Language;
 use yaml::{Spanned, complain_at};
 
 use super::file::{File, Inhibit, Named, Receiver as Written, Route as WrittenRoute, Span};
 use super::receivers::Common;
-use crate::config::ALL_LABELS;
+use crate::config::{ALL_LABELS, Files};
 use crate::inhibit::Inhibition;
 use crate::matchers;
 use crate::plan::{Plan, RESOLVE_TIMEOUT, named};
@@ -49,23 +50,17 @@ impl<'a> Reader<'a> {
     }
 
     /// None where something is wrong.
-    pub(super) fn read(&mut self, file: &File) -> Option<Plan> {
-        let why = "has no effect: Skopos writes its own messages";
+    pub(super) fn read(&mut self, file: &File, files: &Files<'_>) -> Option<Plan> {
         for (key, found) in [
-            ("templates", &file.templates),
             ("tracing", &file.tracing),
             ("event_recorder", &file.event_recorder),
         ] {
             if let Some(found) = found {
-                let why = if key == "templates" {
-                    why
-                } else {
-                    "has no effect here"
-                };
-                self.note(found, format!("{key} {why}"));
+                self.note(found, format!("{key} has no effect here"));
             }
         }
-        let receivers = self.receivers(file);
+        let language = self.language(file, files);
+        let receivers = self.receivers(file, &language);
         let hours = self.hours(file);
         let inhibitions = file.inhibit_rules.iter();
         let inhibitions: Vec<_> = inhibitions.filter_map(|rule| self.inhibition(rule)).collect();
@@ -96,7 +91,31 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn receivers(&mut self, file: &File) -> Vec<Arc<Receiver>> {
+    /// What templates may call: Alertmanager's own, and those of the file's files.
+    fn language(&mut self, file: &File, files: &Files<'_>) -> Language {
+        let mut language = Language::alertmanager();
+        for pattern in &file.templates {
+            let found = match files(self.base, &pattern.value) {
+                Ok(found) => found,
+                Err(why) => {
+                    self.wrong(pattern, format!("templates: {why}"));
+                    continue;
+                }
+            };
+            for (name, text) in found {
+                if let Err(error) = language.add(&name, &text) {
+                    let complaint = Complaint::at(&name, &text, error.line, error.column, error.message);
+                    self.mistakes.push(match error.suggestion {
+                        Some(suggestion) => complaint.suggest(suggestion),
+                        None => complaint,
+                    });
+                }
+            }
+        }
+        language
+    }
+
+    fn receivers(&mut self, file: &File, language: &Language) -> Vec<Arc<Receiver>> {
         let mut names = BTreeSet::new();
         let mut receivers = Vec::new();
         for written in &file.receivers {
@@ -123,34 +142,29 @@ impl<'a> Reader<'a> {
             for (kind, place) in written.value.foreign() {
                 self.wrong(place, foreign(kind));
             }
-            self.integrations(file, written, &mut receivers);
+            self.integrations(file, written, language, &mut receivers);
         }
         receivers
     }
 
-    fn integrations(&mut self, file: &File, written: &Spanned<Written>, receivers: &mut Vec<Arc<Receiver>>) {
+    fn integrations(
+        &mut self,
+        file: &File,
+        written: &Spanned<Written>,
+        language: &Language,
+        receivers: &mut Vec<Arc<Receiver>>,
+    ) {
         let common = Common {
             base: self.base,
+            language,
             global: &file.global,
             receiver: &written.value,
         };
         let receiver = &written.value;
         for (nth, slack) in receiver.slack_configs.iter().enumerate() {
-            for (key, place) in slack.value.unused() {
-                self.note(
-                    place,
-                    format!("{key} has no effect: Skopos writes its own messages"),
-                );
-            }
             self.keep(slack, common.slack(nth, &slack.value), receivers);
         }
         for (nth, pagerduty) in receiver.pagerduty_configs.iter().enumerate() {
-            for (key, place) in pagerduty.value.unused() {
-                self.note(
-                    place,
-                    format!("{key} has no effect: Skopos describes incidents itself"),
-                );
-            }
             self.keep(pagerduty, common.pagerduty(nth, &pagerduty.value), receivers);
         }
         for (nth, webhook) in receiver.webhook_configs.iter().enumerate() {

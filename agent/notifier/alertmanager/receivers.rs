@@ -5,11 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use net::Secret;
+use template::Language;
 use yaml::Spanned;
 
 use super::file::{Global, Http, Inline, PagerDuty, Receiver as Written, Slack, Span, Webhook};
 use super::http::{Wrong, auth, one, place};
+use super::looks;
+use crate::look::structure::Structure;
 use crate::receiver::{Auth, Kind, Place, Receiver};
+use crate::slack::POST;
 
 const PAGERDUTY_URL: &str = "https://events.pagerduty.com/v2/enqueue";
 const SLACK_APP_URL: &str = "https://slack.com/api/chat.postMessage";
@@ -20,6 +24,7 @@ const PATIENCE_MOST: Duration = Duration::from_secs(300);
 /// What is the same for all of a receiver.
 pub(super) struct Common<'a> {
     pub(super) base: &'a Path,
+    pub(super) language: &'a Language,
     pub(super) global: &'a Global,
     pub(super) receiver: &'a Written,
 }
@@ -82,8 +87,22 @@ impl Common<'_> {
             }
         };
         check_url(&url)?;
-        let channel = slack.channel.clone().filter(|channel| !channel.is_empty());
-        let receiver = self.build(self.name("slack", nth), Kind::Slack { channel }, url, auth);
+        let is_app = auth.is_some() && matches!(&url, Place::Here(url) if url.expose().ends_with(POST));
+        if slack.update_message && !is_app {
+            return Err(format!(
+                "update_message needs a bot token: set app_token, or api_url to {SLACK_APP_URL} with \
+                 http_config.authorization"
+            ));
+        }
+        let look = looks::slack(self.language, slack)?.map(Box::new);
+        // Who writes messages of their own has a new one each time, as with Alertmanager, unless they ask for edits.
+        let is_own = look.as_ref().is_some_and(|look| look.is_whole);
+        let kind = Kind::Slack {
+            channel: looks::text(self.language, "channel", slack.channel.as_ref())?,
+            has_threads: is_app && (slack.update_message || !is_own),
+            look,
+        };
+        let receiver = self.build(self.name("slack", nth), kind, url, auth);
         Ok(receiver.with(slack.send_resolved, patience(slack.timeout)))
     }
 
@@ -121,6 +140,8 @@ impl Common<'_> {
         let kind = Kind::PagerDuty {
             routing_key,
             severity_label: "severity".to_owned(),
+            look: looks::pagerduty(self.language, pagerduty)?.map(Box::new),
+            is_by_alert: false,
         };
         let url = Place::Here(checked(url.unwrap_or(PAGERDUTY_URL))?);
         let auth = self.auth(pagerduty.http_config.as_ref())?;
@@ -134,15 +155,15 @@ impl Common<'_> {
             webhook.url.as_ref(),
             webhook.url_file.as_ref(),
         )?;
-        if webhook.payload.is_some() {
-            return Err("payload is not supported: the body is Alertmanager's own, version 4".to_owned());
-        }
+        let payload = webhook.payload.as_ref();
+        let payload = payload.map(|payload| Structure::new(self.language, "payload", &payload.value));
         let url = place(self.base, webhook.url.as_ref(), webhook.url_file.as_ref());
         let url = url.ok_or("one of url or url_file must be configured")?;
         check_url(&url)?;
         let kind = Kind::Webhook {
             max_alerts: webhook.max_alerts,
             called: self.receiver.name.as_str().into(),
+            payload: payload.transpose()?,
         };
         let auth = self.auth(webhook.http_config.as_ref())?;
         let receiver = self.build(self.name("webhook", nth), kind, url, auth);

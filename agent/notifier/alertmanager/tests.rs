@@ -8,12 +8,18 @@ use model::Labels;
 use super::{Read, read};
 use crate::Config;
 
+/// The file names none.
+pub(crate) fn no_files(_: &Path, pattern: &str) -> Result<Vec<(String, String)>, String> {
+    Err(format!("{pattern:?} is not there"))
+}
+
 fn good(text: &str) -> Read {
     match read(
         "alertmanager.yml",
         text,
         Path::new("/etc"),
         Config::default().timing(),
+        &no_files,
     ) {
         Ok(read) => read,
         Err(mistakes) => panic!("{}", lines(&mistakes)),
@@ -26,6 +32,7 @@ fn bad(text: &str) -> String {
         text,
         Path::new("/etc"),
         Config::default().timing(),
+        &no_files,
     );
     lines(&outcome.expect_err(text))
 }
@@ -78,6 +85,7 @@ time_intervals:
 - name: night
   time_intervals:
   - times: [ { start_time: '22:00', end_time: '24:00' } ]
+event_recorder: {}
 ";
 
 #[test]
@@ -147,8 +155,8 @@ fn a_file_becomes_receivers_routes_and_rules() {
     assert!(!child.has_hours());
     assert_eq!(
         lines(&read.notes),
-        "alertmanager.yml:25:12: title has no effect: Skopos writes its own messages\n  \
-         25 |     title: '{{ .CommonLabels.alertname }}'\n     |            ^"
+        "alertmanager.yml:44:17: event_recorder has no effect here\n  \
+         44 | event_recorder: {}\n     |                 ^"
     );
     assert!(!format!("{read:?}").contains("$ecret"), "{read:?}");
 }

@@ -16,6 +16,7 @@ use crate::lane::{Sending, Waiting, content};
 use crate::message::Message;
 use crate::receiver::Receiver;
 use crate::records::{Dead, Intent};
+use crate::slack::Thread;
 use crate::verdict::Verdict;
 
 /// A message to be handed over now.
@@ -30,6 +31,8 @@ pub(crate) struct Launch {
 pub(crate) struct Sent {
     pub(crate) receiver: Arc<str>,
     pub(crate) verdict: Verdict,
+    /// Where a card about the group stands now.
+    pub(crate) thread: Option<Thread>,
     pub(crate) took: Duration,
 }
 
@@ -47,7 +50,14 @@ impl Core {
                 self.unmark(nth, &key, "overtaken");
                 continue;
             };
-            return self.start(nth, message, now);
+            let mut message = message;
+            let most = self.lanes.get(nth)?.receiver.changes_most();
+            let is_part = message.limit_changes(most);
+            let launch = self.start(nth, message, now);
+            if let Some(sending) = self.lanes.get_mut(nth)?.sending.as_mut() {
+                sending.again |= is_part;
+            }
+            return launch;
         }
         None
     }
@@ -162,7 +172,10 @@ impl Core {
         }
         match sent.verdict {
             Verdict::Held => {}
-            Verdict::Taken(answer) => self.taken(nth, sending, &answer, sent.took, now),
+            Verdict::Taken(answer) => {
+                self.stands(nth, &key, sent.thread);
+                self.taken(nth, sending, &answer, sent.took, now);
+            }
             Verdict::Later {
                 words, after, unsure, ..
             } => {
@@ -171,6 +184,15 @@ impl Core {
             Verdict::Never { words, .. } => self.never(nth, sending, words, sent.took, now),
         }
         self.settle(&key);
+    }
+
+    /// A card that was written in this attempt is edited by the next one; it is made durable with what was told.
+    fn stands(&mut self, nth: usize, key: &Key, thread: Option<Thread>) {
+        if let Some(delivered) = self.delivered(nth, key)
+            && thread.is_some()
+        {
+            delivered.thread = thread;
+        }
     }
 
     /// It never left, so it waits for its turn, or for whoever speaks now.

@@ -209,6 +209,10 @@ fn is_place(name: &str) -> bool {
     name != model::labels::ALERT_NAME && name != "severity"
 }
 
+pub(super) fn remark(text: &str) -> Value {
+    context(&[text.to_owned()])
+}
+
 fn context(texts: &[String]) -> Value {
     let elements: Vec<Value> = texts.iter().map(|text| mrkdwn(text)).collect();
     json!({ "type": "context", "elements": elements })

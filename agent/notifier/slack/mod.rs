@@ -1,10 +1,15 @@
-//! One compact card per message for a Slack incoming webhook.
+//! One compact card per message for Slack, by an incoming webhook or by an app.
 //!
+//! An app edits the card of a group in place and tells what happens as replies to it; a webhook can do neither.
 //! The title stands above, everything else beside the colour bar; `text` is what a phone shows of it.
 //! Whatever an alert contains, the card stays within every limit of [`limits`].
 
 mod card;
+mod reply;
+mod talk;
 mod text;
+
+pub(crate) use talk::{POST, Said, Thread, talk};
 
 use serde_json::{Value, json};
 
@@ -21,22 +26,40 @@ pub(crate) mod limits {
     pub(crate) const TOTAL: usize = 12_000;
     /// Alerts in one message; more were met with 400.
     pub(crate) const ALERTS: usize = 20;
+    /// What is longer Slack cuts.
+    pub(crate) const TEXT: usize = 40_000;
 }
 
 /// Characters of the fallback text: two lines on a phone.
 const HEADLINE: usize = 300;
 
-/// The body of the request.
-pub(crate) fn payload(message: &Message, channel: Option<&str>) -> Vec<u8> {
-    let mut payload = json!({
+/// The card as a request has it, as yet for no channel.
+pub(crate) fn payload(message: &Message) -> Value {
+    json!({
         "text": headline(message),
         "blocks": [card::header(&title(message))],
         "attachments": [{ "color": colour(message), "blocks": card::blocks(message) }],
-    });
-    if let (Some(channel), Some(map)) = (channel, payload.as_object_mut()) {
-        map.insert("channel".to_owned(), Value::from(channel));
+    })
+}
+
+/// The card, in place of what the file's templates should have made.
+pub(crate) fn failed(mut card: Value) -> Value {
+    let remark = card::remark("a template of this receiver failed: see the log; Skopos wrote this itself");
+    let blocks = card
+        .pointer_mut("/attachments/0/blocks")
+        .and_then(Value::as_array_mut);
+    if let Some(blocks) = blocks {
+        blocks.push(remark);
     }
-    payload.to_string().into_bytes()
+    card
+}
+
+/// One key more.
+pub(crate) fn with(mut payload: Value, key: &str, value: impl Into<Value>) -> Value {
+    if let Some(map) = payload.as_object_mut() {
+        map.insert(key.to_owned(), value.into());
+    }
+    payload
 }
 
 /// `▲ Firing: DiskFilling`, `● Resolved after 14 min: DiskFilling`.

@@ -13,6 +13,7 @@ use crate::alert::Alert;
 use crate::config::Config;
 use crate::delivered::{Delivered, Reason};
 use crate::group::Group;
+use crate::look::pagerduty::Filled;
 use crate::message::Message;
 use crate::plan::Plan;
 use crate::{pagerduty, slack, webhook};
@@ -146,15 +147,24 @@ fn golden(name: &str, body: &[u8]) {
 #[test]
 fn slack_cards_are_as_kept() {
     for (name, message) in kinds() {
-        let channel = (name == "bare").then_some("#ops");
-        golden(&format!("slack_{name}.json"), &slack::payload(&message, channel));
+        let card = slack::payload(&message);
+        let card = match name {
+            "bare" => slack::with(card, "channel", "#ops"),
+            _ => card,
+        };
+        golden(&format!("slack_{name}.json"), card.to_string().as_bytes());
     }
 }
 
 #[test]
 fn pagerduty_events_are_as_kept_and_taken() {
     for (name, message) in kinds() {
-        let body = pagerduty::payload(&message, super::fake::pagerduty::ROUTING_KEY, "severity");
+        let body = pagerduty::payload(
+            &message,
+            super::fake::pagerduty::ROUTING_KEY,
+            "severity",
+            Filled::default(),
+        );
         super::fake::pagerduty::judge(&body).unwrap();
         golden(&format!("pagerduty_{name}.json"), &body);
     }

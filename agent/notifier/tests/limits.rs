@@ -9,6 +9,7 @@ use super::world::{BOTH, HOOK, Manner, START, World, firing, minutes, rounds, se
 use crate::alert::Alert;
 use crate::core::GROUPS_MAX;
 use crate::delivered::Reason;
+use crate::look::pagerduty::Filled;
 use crate::pagerduty;
 use crate::slack;
 use crate::slack::limits::{ALERTS, FIELD, FIELDS, HEADER, SECTION, TOTAL};
@@ -124,8 +125,17 @@ fn no_alert_whatever_it_contains_passes_the_limits_of_slack_and_pagerduty() {
             }
         });
         let message = cards::message(Reason::First, alerts.collect(), &[]);
-        check(&slack::payload(&message, Some("#x")));
-        let event = pagerduty::payload(&message, super::fake::pagerduty::ROUTING_KEY, "severity");
+        check(
+            slack::with(slack::payload(&message), "channel", "#x")
+                .to_string()
+                .as_bytes(),
+        );
+        let event = pagerduty::payload(
+            &message,
+            super::fake::pagerduty::ROUTING_KEY,
+            "severity",
+            Filled::default(),
+        );
         super::fake::pagerduty::judge(&event).unwrap();
     }
 }
@@ -140,7 +150,12 @@ fn an_event_far_too_long_is_cut_to_what_pagerduty_takes() {
         }
     });
     let message = cards::message(Reason::First, alerts.collect(), &[]);
-    let event = pagerduty::payload(&message, super::fake::pagerduty::ROUTING_KEY, "severity");
+    let event = pagerduty::payload(
+        &message,
+        super::fake::pagerduty::ROUTING_KEY,
+        "severity",
+        Filled::default(),
+    );
     let event = super::fake::pagerduty::judge(&event).unwrap();
     let details = &event["payload"]["custom_details"];
     let shown = details["firing"].as_array().unwrap().len() as u64;
@@ -151,7 +166,11 @@ fn an_event_far_too_long_is_cut_to_what_pagerduty_takes() {
 #[test]
 fn alerts_that_do_not_fit_are_counted() {
     let alerts = (0..57).map(cards::alert).collect();
-    let payload = check(&slack::payload(&cards::message(Reason::First, alerts, &[]), None));
+    let payload = check(
+        slack::payload(&cards::message(Reason::First, alerts, &[]))
+            .to_string()
+            .as_bytes(),
+    );
     assert!(payload.to_string().contains("+37 more"), "{payload}");
 }
 

@@ -84,7 +84,10 @@ async fn a_wrong_configuration_leaves_the_old_one_in_force() {
     let world = World::new(HOOK);
     let wrong: Config = yaml::read("x", "slack: {}").unwrap();
     let error = world.handle.apply(wrong).await.unwrap_err();
-    assert_eq!(error, "notifier.slack: set webhook_url or webhook_file");
+    assert_eq!(
+        error,
+        "notifier.slack: set bot_token or bot_token_file, or else webhook_url or webhook_file"
+    );
     assert_eq!(world.handle.view().receivers, ["webhook"]);
 }
 

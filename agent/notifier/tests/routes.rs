@@ -7,13 +7,16 @@ use model::{AlertEvent, Labels};
 
 use super::world::{Attempt, Manner, START, World, firing, minutes, resolved, secs};
 use crate::Config;
+use crate::alertmanager::tests::no_files;
 
 fn of_file(text: &str) -> Config {
     let mut config = Config {
         config_file: Some("alertmanager.yml".into()),
         ..Config::default()
     };
-    config.read_file("alertmanager.yml", text, Path::new("")).unwrap();
+    config
+        .read_file("alertmanager.yml", text, Path::new(""), &no_files)
+        .unwrap();
     assert_eq!(config.complaints(), Vec::<String>::new());
     config
 }

@@ -8,6 +8,7 @@ use std::process::{Command, Output, Stdio};
 use fastrand::Rng;
 use model::Labels;
 
+use crate::alertmanager::tests::no_files;
 use crate::{Config, alertmanager};
 
 /// Trees, and alerts asked of each.
@@ -113,6 +114,7 @@ fn read(text: &str) -> Result<alertmanager::Read, String> {
         text,
         Path::new(""),
         Config::default().timing(),
+        &no_files,
     );
     outcome.map_err(|mistakes| {
         mistakes

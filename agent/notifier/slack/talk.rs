@@ -1,0 +1,162 @@
+//! The talk of an app with Slack about one group: a card once, then edits of it and replies to it.
+//!
+//! The edit comes before the reply, since it may be repeated without harm. Where the card is gone, or too old to be
+//! edited, there is a new one.
+
+use model::outside::{Client, ClientError, Method, Request, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{reply, with};
+use crate::message::Message;
+use crate::verdict::{Verdict, judge_slack};
+
+/// The end of the address by which messages are posted.
+pub(crate) const POST: &str = "chat.postMessage";
+const EDIT: &str = "chat.update";
+
+/// Where a group's card stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Thread {
+    /// The channel as it was asked for; another one gets a card of its own.
+    pub(crate) asked: String,
+    /// As Slack calls it.
+    pub(crate) channel: String,
+    /// Slack's name of the card.
+    pub(crate) ts: String,
+}
+
+/// What became of it, and where the card stands now.
+pub(crate) struct Said {
+    pub(crate) verdict: Verdict,
+    pub(crate) thread: Option<Thread>,
+}
+
+/// What Slack answers to a message that was taken.
+#[derive(Deserialize)]
+struct Posted {
+    channel: String,
+    ts: String,
+}
+
+/// `request` has no body yet; `card` no channel. Asks `may` before each request.
+pub(crate) async fn talk(
+    client: &dyn Client,
+    request: Request,
+    message: &Message,
+    card: Value,
+    asked: &str,
+    may: impl Fn() -> bool,
+) -> Said {
+    let send = async |method: &str, body: Value| -> Option<Result<Response, ClientError>> {
+        if !may() {
+            return None;
+        }
+        let mut request = request.clone();
+        if method != POST {
+            request.url = request.url.replace(POST, method);
+        }
+        request.method = Method::Post;
+        request.body = body.to_string().into_bytes();
+        Some(client.send(request).await)
+    };
+    let known = message.thread.clone().filter(|thread| thread.asked == asked);
+    if let Some(thread) = known {
+        let body = with(
+            with(card.clone(), "channel", thread.channel.as_str()),
+            "ts",
+            thread.ts.as_str(),
+        );
+        let Some(answer) = send(EDIT, body).await else {
+            return Said::held(Some(thread));
+        };
+        if !is_gone(&answer) {
+            let verdict = judge_slack(&answer);
+            if !matches!(verdict, Verdict::Taken(_)) {
+                return Said {
+                    verdict: sure(verdict),
+                    thread: Some(thread),
+                };
+            }
+            let body = with(
+                with(reply::payload(message), "channel", thread.channel.as_str()),
+                "thread_ts",
+                thread.ts.as_str(),
+            );
+            let verdict = match send(POST, body).await {
+                Some(answer) => judge_slack(&answer),
+                None => Verdict::Held,
+            };
+            return Said {
+                verdict,
+                thread: Some(thread),
+            };
+        }
+    }
+    let Some(answer) = send(POST, with(card, "channel", asked)).await else {
+        return Said::held(None);
+    };
+    let verdict = judge_slack(&answer);
+    let posted = answer.ok().filter(|_| matches!(verdict, Verdict::Taken(_)));
+    let posted = posted.and_then(|answer| serde_json::from_slice::<Posted>(&answer.body).ok());
+    let thread = posted.map(|posted| Thread {
+        asked: asked.to_owned(),
+        channel: posted.channel,
+        ts: posted.ts,
+    });
+    Said { verdict, thread }
+}
+
+impl Said {
+    /// Of what has no threads.
+    pub(crate) fn only(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            thread: None,
+        }
+    }
+
+    fn held(thread: Option<Thread>) -> Self {
+        Self {
+            verdict: Verdict::Held,
+            thread,
+        }
+    }
+}
+
+/// Slack says that there is no such message, or none that may still be edited.
+fn is_gone(answer: &Result<Response, ClientError>) -> bool {
+    const GONE: [&str; 5] = [
+        "message_not_found",
+        "edit_window_closed",
+        "cant_update_message",
+        "channel_not_found",
+        "thread_not_found",
+    ];
+    #[derive(Deserialize)]
+    struct Refused {
+        ok: bool,
+        #[serde(default)]
+        error: String,
+    }
+    let Ok(answer) = answer else {
+        return false;
+    };
+    let refused = serde_json::from_slice::<Refused>(&answer.body);
+    refused.is_ok_and(|refused| !refused.ok && GONE.contains(&refused.error.as_str()))
+}
+
+/// An edit that may have arrived has told nobody.
+fn sure(verdict: Verdict) -> Verdict {
+    match verdict {
+        Verdict::Later {
+            reason, words, after, ..
+        } => Verdict::Later {
+            reason,
+            words,
+            after,
+            unsure: false,
+        },
+        other => other,
+    }
+}
