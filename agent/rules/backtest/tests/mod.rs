@@ -2,6 +2,7 @@
 
 mod fake;
 pub(crate) mod generate;
+mod peer;
 mod remote;
 
 use std::sync::Arc;
