@@ -107,7 +107,8 @@ async fn go_through(arguments: &BacktestArgs, groups: &[Group]) -> anyhow::Resul
         Err(Wrong::NoAlerts) if arguments.run.is_empty() => bail!("there are no alerts in these files"),
         Err(Wrong::NoAlerts) => bail!("no alert in these files has a name that matches --run"),
         Err(Wrong::NoHistory) => Err(source.nothing((from, until))),
-        Err(Wrong::TooMuch(why)) => bail!("{why} (--samples-max)"),
+        Err(Wrong::TooMuch(why)) => bail!("{why} (--run, --samples-max)"),
+        Err(Wrong::Unanswered(why)) => bail!("{} does not answer: {why}", source.name),
         Err(Wrong::Away(why)) => Err(anyhow!(
             "{why}; name a running Skopos or a Prometheus with --url, or a data directory with --data-dir"
         )),

@@ -266,7 +266,7 @@ pub struct BacktestArgs {
     #[arg(long)]
     pub json: bool,
     /// Interval of groups that name none, `global.evaluation_interval` of the configuration.
-    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = model::text::duration::parse)]
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = interval)]
     pub evaluation_interval: Duration,
     /// Offset of groups that name none, `global.rule_query_offset` of the configuration.
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = model::text::duration::parse)]
@@ -355,6 +355,14 @@ impl Cli {
         }
         Ok(cli)
     }
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let found = model::text::duration::parse(text)?;
+    if found.is_zero() {
+        return Err("an interval is longer than nothing; write for example 15s or 1m".to_owned());
+    }
+    Ok(found)
 }
 
 fn level(text: &str) -> Result<Level, String> {

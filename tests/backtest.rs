@@ -174,6 +174,11 @@ fn what_cannot_be_gone_through_is_said() {
     said(64, &[], "FILE");
     said(64, &["rules.yaml", "--run", "("], "regex");
     said(
+        64,
+        &["rules.yaml", "--evaluation-interval", "0s"],
+        "an interval is longer than nothing",
+    );
+    said(
         1,
         &["records.yaml", "--url", "http://127.0.0.1:1"],
         "there are no alerts in these files",

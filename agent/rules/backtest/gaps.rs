@@ -1,5 +1,6 @@
 //! When nothing was kept: whoever evaluates there finds everything absent, which alive nobody would have.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use model::{TimeRange, Timestamp};
@@ -33,13 +34,12 @@ pub(super) async fn gaps(
         step,
         count: u32::try_from(count).unwrap_or(u32::MAX),
     };
-    let answers = past.answers(PROBE, steps).await?;
-    let mut there = answers.iter().flat_map(|series| &series.points).peekable();
+    let there = there(past, steps).await?;
     // Looks that found nothing, from the first to the last of each row of them.
     let mut rows: Vec<(Timestamp, Timestamp)> = Vec::new();
     let mut is_blank = false;
     for time in steps.times() {
-        let is_there = there.next_if(|sample| sample.time == time).is_some();
+        let is_there = there.contains(&time);
         match rows.last_mut().filter(|_| is_blank) {
             _ if is_there => {}
             Some((_, last)) => *last = time,
@@ -68,6 +68,25 @@ pub(super) async fn gaps(
         }
     }
     Ok(gaps)
+}
+
+/// At which steps there was something. Asked in parts where there is no answer for all at once.
+async fn there(past: &dyn Past, steps: Steps) -> Result<HashSet<Timestamp>, PastError> {
+    let (mut found, mut left) = (HashSet::new(), vec![steps]);
+    while let Some(steps) = left.pop() {
+        match past.answers(PROBE, steps).await {
+            Err(PastError::Unanswered(_)) if steps.count > 1 => {
+                let (early, late) = steps.halves();
+                left.extend([late, early]);
+            }
+            answers => {
+                let answers = answers?;
+                let points = answers.iter().flat_map(|series| &series.points);
+                found.extend(points.map(|point| point.time));
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Just after the last sample that was there at `time`.

@@ -63,6 +63,8 @@ pub enum Wrong {
     NoHistory,
     /// More than may be held; a sentence.
     TooMuch(String),
+    /// Of a single moment, what has to be known for all else; a sentence of whoever was asked.
+    Unanswered(String),
     /// The past cannot be asked; a sentence.
     Away(String),
 }

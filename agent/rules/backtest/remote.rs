@@ -4,7 +4,7 @@
 //! rules record, too. A range of samples does not say when a series has ended, so where an instant selector looks, the
 //! API is asked which series it sees there, and those it does not see have ended.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +29,10 @@ const TRIES: u32 = 4;
 const PAUSE: Duration = Duration::from_secs(1);
 /// Failures of single steps of an expression in a row, after which it is not asked for any more.
 const FAILURES_MAX: u32 = 1_000;
+/// Expressions of which failures are counted: those of templates have no end.
+const FAILING_MAX: usize = 1_000;
+/// Warnings in answers that are told.
+const WARNINGS_MAX: usize = 10;
 
 pub struct Remote {
     client: Arc<dyn Client>,
@@ -38,6 +42,8 @@ pub struct Remote {
     samples_max: usize,
     /// How often in a row single steps of an expression have failed, and with what.
     failures: Mutex<HashMap<String, (u32, String)>>,
+    /// What answers warned of, as who asks several stores does when one is away.
+    warnings: Mutex<BTreeSet<String>>,
     /// Whether there is any `up`.
     has_up: Mutex<Option<bool>>,
 }
@@ -46,6 +52,7 @@ pub struct Remote {
 struct Answer<D> {
     data: Option<D>,
     error: Option<String>,
+    warnings: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -72,6 +79,7 @@ impl Remote {
             timeout,
             samples_max,
             failures: Mutex::default(),
+            warnings: Mutex::default(),
             has_up: Mutex::default(),
         }
     }
@@ -96,8 +104,10 @@ impl Remote {
             }
             Err(PastError::Unanswered(why)) if steps.count == 1 => {
                 let mut failures = self.failures.lock();
-                let known = failures.entry(expr.to_owned()).or_insert((0, why.clone()));
-                *known = (known.0 + 1, why.clone());
+                if failures.len() < FAILING_MAX || failures.contains_key(expr) {
+                    let known = failures.entry(expr.to_owned()).or_default();
+                    *known = (known.0 + 1, why.clone());
+                }
                 Err(PastError::Unanswered(why))
             }
             Err(other) => Err(other),
@@ -206,6 +216,12 @@ impl Remote {
             let status = response.status;
             self.away(&format!("{url} answers {status} and no JSON of Prometheus' API"))
         })?;
+        for warning in answer.warnings.into_iter().flatten() {
+            let mut warnings = self.warnings.lock();
+            if warnings.len() < WARNINGS_MAX {
+                warnings.insert(warning);
+            }
+        }
         match (answer.data, answer.error) {
             (Some(data), None) => Ok(data),
             (_, Some(error)) => Err(PastError::Unanswered(error)),
@@ -293,7 +309,11 @@ impl Past for Remote {
         let say = |(expr, (times, _)): (&String, &(u32, String))| {
             format!("{expr:?} failed {times} times in a row, and was not asked for any more")
         };
-        given_up.map(say).collect()
+        let warnings = self.warnings.lock();
+        let warned = warnings
+            .iter()
+            .map(|warning| format!("{} warned: {warning}", self.base));
+        given_up.map(say).chain(warned).collect()
     }
 
     /// Whatever a Prometheus keeps, it has an `up` beside it.

@@ -407,6 +407,6 @@ impl Slots {
 fn wrong(error: PastError) -> Wrong {
     match error {
         PastError::Away(why) => Wrong::Away(why),
-        PastError::Unanswered(why) => Wrong::TooMuch(why),
+        PastError::Unanswered(why) => Wrong::Unanswered(why),
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Fake {
     engine: Engine,
     /// Answers that are given first, in place of one's own.
     pub(super) first: Mutex<Vec<Result<Response, ClientError>>>,
+    /// What it warns of when it answers.
+    pub(super) warnings: Mutex<Vec<String>>,
     /// Expressions that were asked.
     pub(super) asked: Mutex<Vec<String>>,
 }
@@ -29,6 +31,7 @@ impl Fake {
         Arc::new(Self {
             engine: Engine::new(samples, Options::default()),
             first: Mutex::default(),
+            warnings: Mutex::default(),
             asked: Mutex::default(),
         })
     }
@@ -43,7 +46,13 @@ impl Fake {
             "http://fake/api/v1/query_range" => {
                 let step: f64 = form["step"].parse().unwrap();
                 let (start, end) = (time("start"), time("end"));
-                assert!(end.since(start).as_secs_f64() / step <= POINTS_MAX);
+                if end.since(start).as_secs_f64() / step > POINTS_MAX {
+                    let why = "exceeded maximum resolution of 11,000 points per timeseries";
+                    return json_response(
+                        400,
+                        &json!({"status": "error", "errorType": "bad_data", "error": why}),
+                    );
+                }
                 self.engine
                     .range(&form["query"], start, end, Duration::from_secs_f64(step))
             }
@@ -57,7 +66,11 @@ impl Fake {
         match outcome.map(|outcome| outcome.value) {
             Ok(Value::Matrix(all)) => {
                 let data = json!({"resultType": "matrix", "result": rows(all)});
-                json_response(200, &json!({"status": "success", "data": data}))
+                let warnings = self.warnings.lock().clone();
+                json_response(
+                    200,
+                    &json!({"status": "success", "data": data, "warnings": warnings}),
+                )
             }
             Ok(other) => panic!("{other:?} was not asked for"),
             Err(error) => json_response(

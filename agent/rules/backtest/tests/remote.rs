@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
+use model::Sample;
 use model::outside::{Client, ClientError, Response};
 use promql::script::Memory;
 use serde_json::json;
 
 use super::fake::{Fake, json_response};
-use super::{at, compare, end, fill, generate, history, kept, said, settings, through};
+use super::{BEGIN, STEP, at, compare, end, fill, generate, history, kept, said, series, settings, through};
 use crate::backtest::{Past, Remote, Wrong};
 
 fn remote(fake: &Arc<Fake>) -> Arc<dyn Past> {
@@ -124,9 +125,9 @@ async fn an_expression_that_always_fails_is_not_asked_for_ever() {
     let memory = Memory::shared();
     fill(&memory, "up", 0..600, 1.0);
     memory.add(
-        &super::series("up", "y"),
-        (0..2400).map(|nth| model::Sample {
-            time: super::BEGIN + super::STEP * nth,
+        &series("up", "y"),
+        (0..2400).map(|nth| Sample {
+            time: BEGIN + STEP * nth,
             value: 1.0,
         }),
     );
@@ -144,11 +145,42 @@ async fn an_expression_that_always_fails_is_not_asked_for_ever() {
     );
     let asked = fake.asked.lock().len();
     assert!(asked < 2_500, "{asked} requests");
-    // What the answer says is what is told.
-    *fake.first.lock() = vec![Ok(json_response(
-        400,
-        &json!({"status": "error", "error": "no such thing"}),
-    ))];
-    let wrong = through(RULES, remote(&fake), &settings(at(0), at(60))).await;
-    assert_eq!(wrong, Err(Wrong::TooMuch("no such thing".to_owned())));
+}
+
+#[tokio::test]
+async fn what_an_answer_says_is_told() {
+    let memory = Memory::shared();
+    fill(&memory, "up", 0..60, 1.0);
+    let fake = Fake::new(&memory);
+    let settings = settings(at(0), at(60));
+    // Also about a single step.
+    let no = json!({"status": "error", "error": "no such thing"});
+    *fake.first.lock() = (0..20).map(|_| Ok(json_response(400, &no))).collect();
+    let wrong = through(RULES, remote(&fake), &settings).await;
+    assert_eq!(wrong, Err(Wrong::Unanswered("no such thing".to_owned())));
+
+    fake.first.lock().clear();
+    *fake.warnings.lock() = vec!["a store is away".to_owned()];
+    let report = through(RULES, remote(&fake), &settings).await.unwrap();
+    assert_eq!(report.notes, ["http://fake warned: a store is away"]);
+}
+
+#[tokio::test]
+async fn a_long_time_is_asked_about_in_parts() {
+    let minutes = 30 * 24 * 60;
+    let memory = Memory::shared();
+    memory.add(
+        &series("up", "x"),
+        (0..minutes).map(|minute| Sample {
+            time: at(minute),
+            value: 1.0,
+        }),
+    );
+    let fake = Fake::new(&memory);
+    let rules = "groups: [{name: g, interval: 1h, rules: [{alert: A, expr: up > 0}]}]";
+    let report = through(rules, remote(&fake), &settings(at(0), at(minutes)))
+        .await
+        .unwrap();
+    assert_eq!((report.alerts[0].fired, report.evaluations), (1, 720));
+    assert_eq!(report.gaps, []);
 }
