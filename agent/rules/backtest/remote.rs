@@ -41,7 +41,7 @@ pub struct Remote {
     timeout: Duration,
     samples_max: usize,
     /// How often in a row single steps of an expression have failed, and with what.
-    failures: Mutex<HashMap<String, (u32, String)>>,
+    failures: Mutex<BTreeMap<String, (u32, String)>>,
     /// What answers warned of, as who asks several stores does when one is away.
     warnings: Mutex<BTreeSet<String>>,
     /// Whether there is any `up`.
