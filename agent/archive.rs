@@ -16,15 +16,32 @@ use crate::answer::{Answer, Data, Distribution, Metric, Point, Sample, Series, c
 use crate::cli::QueryArgs;
 use crate::query::When;
 
-pub(crate) fn ask(data_dir: &Path, arguments: &QueryArgs, when: &When) -> anyhow::Result<Answer> {
+/// The samples of a data directory, and the folder where they are.
+///
+/// # Errors
+/// A sentence: there are none, or they cannot be read.
+pub(crate) fn open(data_dir: &Path, time: Arc<dyn Clock>) -> anyhow::Result<(PathBuf, Look)> {
     let folder = samples_in(data_dir)?;
+    let look = Store::look(&folder, time).with_context(|| format!("reading {}", folder.display()))?;
+    Ok((folder, look))
+}
+
+/// What there is and is not in the samples.
+pub(crate) fn unseen(look: &Look) -> Vec<String> {
+    look.unseen
+        .iter()
+        .map(|what| format!("not seen: {what}"))
+        .collect()
+}
+
+pub(crate) fn ask(data_dir: &Path, arguments: &QueryArgs, when: &When) -> anyhow::Result<Answer> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()?;
     let _time = runtime.enter();
     let time: Arc<dyn Clock> = RuntimeClock::system();
     let now = time.now();
-    let look = Store::look(&folder, time).with_context(|| format!("reading {}", folder.display()))?;
+    let (folder, look) = open(data_dir, time)?;
     let options = Options {
         timeout: arguments.timeout,
         ..Options::default()
@@ -46,11 +63,7 @@ pub(crate) fn ask(data_dir: &Path, arguments: &QueryArgs, when: &When) -> anyhow
         infos,
         statistics: _,
     } = outcome.map_err(|error| anyhow::anyhow!("{error}"))?;
-    let mut notes: Vec<String> = look
-        .unseen
-        .iter()
-        .map(|what| format!("not seen: {what}"))
-        .collect();
+    let mut notes = unseen(&look);
     if histograms.is_empty() {
         notes.extend(elsewhere(&look, &folder, &value, (first, last)));
     }
@@ -126,7 +139,7 @@ fn elsewhere(look: &Look, folder: &Path, value: &Value, asked: (Timestamp, Times
     })
 }
 
-fn moment(seconds: f64) -> Timestamp {
+pub(crate) fn moment(seconds: f64) -> Timestamp {
     Timestamp((seconds * 1000.0).round() as i64)
 }
 

@@ -87,6 +87,12 @@ pub enum Command {
     /// not yet written to its log; what `history: none` keeps in memory only; what a Prometheus has in its own log, its
     /// last two to three hours.
     Query(QueryArgs),
+    /// Say how often, when and for how long the alerts of rule files would have fired.
+    ///
+    /// Goes through what a running Skopos, any Prometheus or a data directory (--data-dir on the command line) has kept,
+    /// with the same evaluation as alive: groups in their slots, recorded series for those that read them, `for`,
+    /// `keep_firing_for`. Ends with 1 when there is no history, and with 64 when a rule file is wrong.
+    Backtest(BacktestArgs),
     /// Search the kept log lines, also while Skopos runs.
     Logs(LogsArgs),
     /// Show the rooms of a running Skopos and the queues between them, with what is in them right now.
@@ -230,6 +236,56 @@ pub struct QueryArgs {
     pub timeout: Duration,
 }
 
+#[derive(Debug, Args)]
+pub struct BacktestArgs {
+    /// Rule files. What they record stands in the place of what history has under the same name.
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Where it serves its API; http://127.0.0.1:9464 when left out.
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// The data directory that is gone through instead: --data-dir, when that stands on the command line.
+    #[arg(skip)]
+    pub data_dir: Option<PathBuf>,
+    /// The last 6h, 7d, 30d.
+    #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = model::text::duration::parse, conflicts_with = "start")]
+    pub since: Duration,
+    /// From then: seconds since 1970 or RFC 3339.
+    #[arg(long, value_name = "TIME")]
+    pub start: Option<String>,
+    /// Until then; now when left out.
+    #[arg(long, value_name = "TIME")]
+    pub end: Option<String>,
+    /// Only alerts whose name matches, and what they need; with several, any of them.
+    #[arg(long, value_name = "REGEX")]
+    pub run: Vec<regex::Regex>,
+    /// Print each time an alert was pending or fired, with its labels.
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// As JSON, with all of these.
+    #[arg(long)]
+    pub json: bool,
+    /// Interval of groups that name none, `global.evaluation_interval` of the configuration.
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = interval)]
+    pub evaluation_interval: Duration,
+    /// Offset of groups that name none, `global.rule_query_offset` of the configuration.
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = model::text::duration::parse)]
+    pub query_offset: Duration,
+    /// Evaluated before the start, so that what began earlier is known; as much as the rules need, and a day at most, when
+    /// left out.
+    #[arg(long, value_name = "DURATION", value_parser = model::text::duration::parse)]
+    pub warm_up: Option<Duration>,
+    /// Samples that are held at a time, about 16 bytes each; what is more is asked for in parts.
+    #[arg(long, value_name = "COUNT", default_value_t = 20_000_000)]
+    pub samples_max: usize,
+    /// How long to wait for one answer.
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = model::text::duration::parse)]
+    pub timeout: Duration,
+    /// Ask at every slot by itself: much slower, and the same comes out.
+    #[arg(long, hide = true)]
+    pub one_by_one: bool,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Shape {
     Table,
@@ -287,6 +343,7 @@ impl Cli {
             Some(Command::Lint(LintCommand::Rules(arguments))) => {
                 Some((&arguments.url, &mut arguments.data_dir))
             }
+            Some(Command::Backtest(arguments)) => Some((&arguments.url, &mut arguments.data_dir)),
             _ => None,
         };
         if let Some((url, data_dir)) = asked.filter(|_| named) {
@@ -298,6 +355,14 @@ impl Cli {
         }
         Ok(cli)
     }
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let found = model::text::duration::parse(text)?;
+    if found.is_zero() {
+        return Err("an interval is longer than nothing; write for example 15s or 1m".to_owned());
+    }
+    Ok(found)
 }
 
 fn level(text: &str) -> Result<Level, String> {

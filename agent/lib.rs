@@ -4,6 +4,7 @@ pub mod accounts;
 mod answer;
 pub mod app;
 mod archive;
+pub mod backtest;
 pub mod check;
 pub mod cli;
 pub mod config;

@@ -16,7 +16,7 @@ use crate::cli::QueryArgs;
 /// Longer answers are for programs, not for eyes.
 const ANSWER_BYTES_MAX: usize = 256 << 20;
 /// Where a Skopos serves when nobody has said otherwise.
-const URL: &str = "http://127.0.0.1:9464";
+pub(crate) const URL: &str = "http://127.0.0.1:9464";
 /// Steps of a range for which none is named.
 const STEPS: u32 = 250;
 const STEP_MIN: Duration = Duration::from_secs(1);
@@ -136,7 +136,7 @@ fn whole_seconds(duration: Duration) -> Duration {
 }
 
 /// Seconds since 1970, from such a number or from RFC 3339.
-fn moment(text: &str) -> anyhow::Result<f64> {
+pub(crate) fn moment(text: &str) -> anyhow::Result<f64> {
     if let Some(seconds) = model::text::float::parse(text) {
         return Ok(seconds);
     }

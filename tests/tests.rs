@@ -14,6 +14,8 @@ mod harness;
 /// Garbage, endless answers, long lines, deep brackets, a full disk.
 mod abuse;
 mod alerting;
+/// `skopos backtest`, of blocks and of a process.
+mod backtest;
 /// `skopos check` and reload: bad input gets place, excerpt and suggestion, and changes nothing.
 mod check;
 /// Grafana dashboards: generated, and every panel answered by a running Skopos.

@@ -37,7 +37,7 @@ pub use error::{ParseError, QueryError};
 pub use filter::Filter;
 pub use formula::{Formula, Formulas};
 pub use functions::{Function, functions};
-pub use lookup::selectors;
+pub use lookup::{differs_in_range, selectors};
 pub use parse::{HEIGHT_MAX, NESTING_MAX, TEXT_BYTES_MAX, parse};
 pub use span::Span;
 pub use statistics::{Count, Statistics};

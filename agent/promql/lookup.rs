@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use model::Matcher;
 
-use crate::ast::{Expr, Kind};
+use crate::ast::{Aggregation, At, Expr, Kind, When};
 use crate::eval::info_matchers;
 use crate::functions::Run;
 
@@ -29,6 +29,38 @@ fn collect(expr: &Expr, found: &mut Vec<(Vec<Matcher>, Option<Duration>)>) {
     }
 }
 
+/// Whether an answer may be another as a step of a range than alone: where an expression speaks of the query as a whole,
+/// or where something is added up in the order in which an instant answer is ranked.
+#[must_use]
+pub fn differs_in_range(expr: &Expr) -> bool {
+    let mut differs = expr.has_durations_of_query();
+    let is_of_query = |when: &When| matches!(when.at, Some(At::Start | At::End));
+    expr.walk(&mut |part| {
+        differs |= match &part.kind {
+            Kind::Selector(selector) | Kind::Range { selector, .. } => is_of_query(&selector.when),
+            Kind::Subquery(subquery) => is_of_query(&subquery.when),
+            Kind::Call { function, .. } => matches!(function.run, Run::OfQuery(_)),
+            Kind::Aggregate(aggregate) => is_ranked(&aggregate.expr),
+            _ => false,
+        };
+    });
+    differs
+}
+
+fn is_ranked(expr: &Expr) -> bool {
+    let mut ranked = false;
+    expr.walk(&mut |part| {
+        ranked |= match &part.kind {
+            Kind::Call { function, .. } => matches!(function.run, Run::Sort { .. } | Run::SortByLabel { .. }),
+            Kind::Aggregate(aggregate) => {
+                matches!(aggregate.op, Aggregation::Topk | Aggregation::Bottomk)
+            }
+            _ => false,
+        };
+    });
+    ranked
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +83,17 @@ mod tests {
             ]
         );
     }
+
+    #[test]
+    fn what_differs_in_a_range_is_known() {
+        let differs = |text| differs_in_range(&crate::parse(text).unwrap());
+        assert!(differs("up @ end()") && differs("rate(up[range()])") && differs("up > start()"));
+        assert!(differs("sum(topk(3, up))") && differs("topk(2, sort(up) * 2)"));
+        assert!(!differs(
+            "topk(3, sum by (job) (rate(up[5m] @ 7))) > 1 or sort(up offset 1m)"
+        ));
+    }
+
     #[test]
     fn info_reads_info_series() {
         let expr = crate::parse(r#"info(up, {version=~".+"})"#).unwrap();

@@ -135,6 +135,11 @@ impl Alert {
             .is_some_and(|resolved| at.since(resolved) > RESOLVED_RETENTION)
     }
 
+    /// It was pending when somebody last looked, and that is too long ago to go on from there.
+    pub(crate) fn is_outdated(&self, at: Timestamp, outage_tolerance: Duration) -> bool {
+        self.state == State::Pending && at.since(self.seen_at) > outage_tolerance
+    }
+
     /// Nothing is known of it now. Whoever was told that it fires is told so at once.
     fn doubt(&mut self) {
         let known = self.is_known();

@@ -38,7 +38,7 @@ struct Missing {
 
 impl Evaluation<'_> {
     /// Returns how many samples came out.
-    pub(crate) async fn run(&self) -> Result<usize, String> {
+    pub(crate) async fn run(self) -> Result<usize, String> {
         // Looked at before the question and after the answer: whoever is silent in between has no part in it.
         self.world.doubted();
         let answer = self.world.ask(self.rule.expr.written(), self.data_at()).await?;

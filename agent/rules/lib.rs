@@ -7,6 +7,8 @@
 //! `limit` cuts instead of resolving everything; see [`Manager`].
 
 mod alert;
+mod alone;
+pub mod backtest;
 mod config;
 mod evaluate;
 mod expand;

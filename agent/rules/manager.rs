@@ -23,8 +23,8 @@ use crate::metrics::Metrics;
 use crate::output::Output;
 use crate::pool::Pool;
 use crate::record::{self, Identity, Record};
-use crate::runner::{Last, Running};
-use crate::state::{RuleState, identities};
+use crate::runner::Running;
+use crate::state::RuleState;
 use crate::view::of_group;
 use crate::world::{Neighbours, World};
 
@@ -153,7 +153,7 @@ impl Inner {
         for group in wanted {
             match same.iter().find(|old| old.group == *group) {
                 Some(old) => groups.push((Arc::clone(old), false)),
-                None => groups.push((Arc::new(self.prepare(group)), true)),
+                None => groups.push((Arc::new(Running::new(group, &self.world)), true)),
             }
         }
         let states = groups.iter_mut().filter(|(_, new)| *new);
@@ -207,22 +207,6 @@ impl Inner {
         self.retired.lock().extend(lost.retire(at));
         self.world.save(lost.changes).await;
         self.tell_retired().await;
-    }
-
-    fn prepare(&self, group: &Group) -> Running {
-        let keep = &*self.world.near.keep;
-        let states = group.rules.iter().zip(identities(group)).map(|(rule, identity)| {
-            let generator_url = self.world.generator_url(rule.expr.canonical());
-            Mutex::new(RuleState::new(identity, generator_url, keep))
-        });
-        Running {
-            states: states.collect(),
-            interval: group.interval.unwrap_or(self.world.options.evaluation_interval),
-            group: group.clone(),
-            last: Mutex::new(Last::default()),
-            stop: CancellationToken::new(),
-            ended: CancellationToken::new(),
-        }
     }
 
     /// The series of rules that are gone end now; those of groups that are gone leave the metrics.

@@ -31,6 +31,11 @@ impl Output {
         }
     }
 
+    /// The last column had nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.series.is_empty()
+    }
+
     pub(crate) fn commit(
         &mut self,
         keep: &dyn Keep,

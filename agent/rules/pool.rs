@@ -31,8 +31,7 @@ impl Pool {
     /// `outage_tolerance` begins anew.
     pub(crate) fn restore(&mut self, journal: &Journal, at: Timestamp, outage_tolerance: Duration) {
         for mut record in record::all(journal) {
-            let old = at.since(record.alert.seen_at) > outage_tolerance;
-            if record.alert.state == State::Pending && old {
+            if record.alert.is_outdated(at, outage_tolerance) {
                 self.changes.push(record.remove());
                 continue;
             }

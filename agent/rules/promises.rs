@@ -1,6 +1,7 @@
 //! What the room promises, in virtual time: the real manager, journal and evaluator, over data that a test
 //! writes as a function of time.
 
+mod backtest;
 mod house;
 mod inherit;
 mod load;

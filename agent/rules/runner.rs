@@ -10,10 +10,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::evaluate::Evaluation;
-use crate::group::Group;
+use crate::group::{Group, Rule};
 use crate::metrics::Iteration;
 use crate::schedule::Schedule;
-use crate::state::RuleState;
+use crate::state::{RuleState, identities};
 use crate::world::World;
 
 /// A group that runs. Its rules' states are its own; others only look.
@@ -34,6 +34,22 @@ pub(crate) struct Last {
 }
 
 impl Running {
+    pub(crate) fn new(group: &Group, world: &World) -> Self {
+        let keep = &*world.near.keep;
+        let states = group.rules.iter().zip(identities(group)).map(|(rule, identity)| {
+            let generator_url = world.generator_url(rule.expr.canonical());
+            Mutex::new(RuleState::new(identity, generator_url, keep))
+        });
+        Self {
+            states: states.collect(),
+            interval: group.interval.unwrap_or(world.options.evaluation_interval),
+            group: group.clone(),
+            last: Mutex::new(Last::default()),
+            stop: CancellationToken::new(),
+            ended: CancellationToken::new(),
+        }
+    }
+
     pub(crate) async fn run(self: Arc<Self>, world: Arc<World>) {
         let _ended = self.ended.clone().drop_guard();
         let label = self.group.label();
@@ -94,40 +110,42 @@ impl Running {
         let label = self.group.label();
         for (rule, state) in self.group.rules.iter().zip(&self.states) {
             let begun = Instant::now();
-            let evaluation = Evaluation {
-                world,
-                group: &self.group,
-                rule,
-                state,
-                at,
-                offset: self.group.query_offset.unwrap_or(world.options.query_offset),
-            };
             let result = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break,
-                result = evaluation.run() => result,
+                result = self.evaluation(world, (rule, state), at).run() => result,
             };
             let took = begun.elapsed();
             rules_took += took;
             world.metrics.rule(&label, took, result.is_err());
+            samples += result.as_ref().copied().unwrap_or_default();
             let mut state = state.lock();
-            state.last_evaluation = Some(at);
-            state.last_duration = took;
-            match result {
-                Ok(count) => {
-                    samples += count;
-                    state.last_error.clear();
-                }
-                Err(error) => {
-                    // Said once for each change, not at every evaluation; the page and the API have it all along.
-                    if error != state.last_error {
-                        tracing::warn!(rule = %rule.name, group = %self.group.name, %error, "evaluating a rule");
-                    }
-                    state.last_error = error;
-                }
+            if let Err(error) = &result
+                && *error != state.last_error
+            {
+                // Said once for each change, not at every evaluation; the page and the API have it all along.
+                tracing::warn!(rule = %rule.name, group = %self.group.name, %error, "evaluating a rule");
             }
+            state.ended(at, took, result.err());
         }
         (rules_took, samples)
+    }
+
+    /// One evaluation of one of its rules, to be run.
+    pub(crate) fn evaluation<'r>(
+        &'r self,
+        world: &'r World,
+        (rule, state): (&'r Rule, &'r Mutex<RuleState>),
+        at: Timestamp,
+    ) -> Evaluation<'r> {
+        Evaluation {
+            world,
+            group: &self.group,
+            rule,
+            state,
+            at,
+            offset: self.group.query_offset.unwrap_or(world.options.query_offset),
+        }
     }
 
     /// State is durable before anybody is told of it, so that a crash in between repeats and never forgets.

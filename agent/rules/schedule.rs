@@ -56,6 +56,15 @@ impl Schedule {
         Timestamp(slot.millis().saturating_add(self.interval_millis))
     }
 
+    /// Whether both may have a slot at the same moment.
+    pub(crate) fn meets(&self, other: &Self) -> bool {
+        let (mut one, mut two) = (self.interval_millis, other.interval_millis);
+        while two != 0 {
+            (one, two) = (two, one % two);
+        }
+        (self.offset_millis - other.offset_millis) % one == 0
+    }
+
     /// Whether `slot` is farther away than a slot can be: the clock went back, and the slots of the new
     /// time count.
     pub(crate) fn is_lost(&self, slot: Timestamp, now: Timestamp) -> bool {
@@ -102,6 +111,20 @@ mod tests {
     fn a_clock_that_went_back_is_noticed() {
         assert!(schedule().is_lost(Timestamp(3_600_004_000), Timestamp(10_000)));
         assert!(!schedule().is_lost(Timestamp(19_000), Timestamp(4_000)));
+    }
+
+    #[test]
+    fn schedules_meet_where_their_slots_can_be_the_same() {
+        let meets = |interval, offset| {
+            let other = Schedule {
+                interval_millis: interval,
+                offset_millis: offset,
+            };
+            assert_eq!(schedule().meets(&other), other.meets(&schedule()));
+            schedule().meets(&other)
+        };
+        assert!(meets(15_000, 4_000) && meets(10_000, 9_000) && meets(60_000, 34_000));
+        assert!(!meets(15_000, 5_000) && !meets(10_000, 5_000));
     }
 
     #[test]

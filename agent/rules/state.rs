@@ -90,6 +90,28 @@ impl RuleState {
         true
     }
 
+    /// Goes on at `at` after an outage that ended at `since`, as if all had come from the journal.
+    pub(crate) fn resume(&mut self, since: Timestamp, at: Timestamp, outage_tolerance: Duration) {
+        let is_old = |alert: &Alert| alert.is_outdated(at, outage_tolerance);
+        self.alerts.alerts.retain(|_, alert| !is_old(alert));
+        self.all_mut().for_each(|alert| alert.restored = Some(since));
+    }
+
+    /// An evaluation without an answer would change nothing.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.alerts.alerts.is_empty()
+            && self.overflow.alerts.is_empty()
+            && self.output.is_empty()
+            && self.last_error.is_empty()
+    }
+
+    /// Notes how an evaluation went.
+    pub(crate) fn ended(&mut self, at: Timestamp, took: Duration, error: Option<String>) {
+        self.last_evaluation = Some(at);
+        self.last_duration = took;
+        self.last_error = error.unwrap_or_default();
+    }
+
     pub(crate) fn health(&self) -> &'static str {
         match (self.last_evaluation, self.last_error.is_empty()) {
             (None, _) => "unknown",

@@ -38,6 +38,21 @@ impl Memory {
         self.series.write().clear();
     }
 
+    /// Lets go of samples that are older, and of series that have no others.
+    pub fn forget(&self, before: Timestamp) {
+        self.series.write().retain_mut(|held| {
+            let old = held.samples.partition_point(|sample| sample.time < before);
+            held.samples.drain(..old);
+            !held.samples.is_empty()
+        });
+    }
+
+    /// How many samples there are.
+    #[must_use]
+    pub fn samples(&self) -> usize {
+        self.series.read().iter().map(|held| held.samples.len()).sum()
+    }
+
     /// Adds samples to a series, later ones replacing those of the same time.
     pub fn add(&self, labels: &Labels, samples: impl IntoIterator<Item = Sample>) {
         self.change(labels, |held| {

@@ -13,6 +13,7 @@ mod promtool;
 mod samples;
 mod shrink;
 mod statistics;
+mod steps;
 
 /// How many, here or in a long run.
 pub(crate) fn count(short: usize, long: usize) -> usize {

@@ -1,30 +1,18 @@
 //! Rules on the bench: the room's own groups over a memory, moved by hand, with nobody around.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use journal::Journal;
-use model::outside::Files;
-use model::{AllHere, Ask, Keep, Labels, Leadership, Timestamp};
-use parking_lot::Mutex;
-use prometheus::Registry;
+use model::{Ask, Keep, Labels, Timestamp};
 use promql::{Engine, Outcome, QueryError};
-use telemetry::clock::RuntimeClock;
-use tokio::sync::{mpsc, watch};
-use tokio_util::sync::CancellationToken;
 
 use super::Read;
 use super::store::Store;
 use crate::alert::State;
 use crate::config::Options;
-use crate::group::Group;
-use crate::metrics::Metrics;
-use crate::runner::{Last, Running};
-use crate::state::{RuleState, identities};
-use crate::world::{Neighbours, World};
+use crate::runner::Running;
+use crate::world::World;
 
 pub(super) struct Bench {
     pub(super) store: Arc<Store>,
@@ -49,27 +37,15 @@ impl Bench {
     /// A sentence; nothing on the bench can fail but by our own mistake.
     pub(super) fn new(read: &Read, options: Options, start: Timestamp) -> Result<Self, String> {
         let store = Arc::new(Store::new(&read.memory));
-        let near = Neighbours {
-            ask: Arc::clone(&read.engine) as Arc<dyn Ask>,
-            keep: Arc::clone(&store) as Arc<dyn Keep>,
-            journal: Journal::open(Arc::new(NoDisk), Path::new("")).map_err(|error| error.to_string())?,
-            events: mpsc::channel(1).0,
-            leadership: watch::channel(Leadership::standalone()).1,
-            clock: RuntimeClock::starting_at(start),
-            presence: Arc::new(AllHere),
-        };
-        let interval = options.evaluation_interval;
-        let world = World::new(near, options, Metrics::new(&Registry::new()));
-        let running = |group: &Group| Running {
-            states: states(group, &*store),
-            interval: group.interval.unwrap_or(interval),
-            group: group.clone(),
-            last: Mutex::new(Last::default()),
-            stop: CancellationToken::new(),
-            ended: CancellationToken::new(),
-        };
+        let ask = Arc::clone(&read.engine) as Arc<dyn Ask>;
+        let keep = Arc::clone(&store) as Arc<dyn Keep>;
+        let world = World::alone(ask, keep, options, start)?;
         Ok(Self {
-            groups: read.groups.iter().map(running).collect(),
+            groups: read
+                .groups
+                .iter()
+                .map(|group| Running::new(group, &world))
+                .collect(),
             store,
             engine: Arc::clone(&read.engine),
             world,
@@ -149,49 +125,9 @@ impl Bench {
     }
 }
 
-fn states(group: &Group, keep: &dyn Keep) -> Vec<Mutex<RuleState>> {
-    let states = identities(group).into_iter();
-    states
-        .map(|identity| Mutex::new(RuleState::new(identity, String::new(), keep)))
-        .collect()
-}
-
 fn written(labels: &Labels) -> BTreeMap<String, String> {
     let pairs = labels.iter();
     pairs
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect()
-}
-
-/// Nothing of a test outlives it.
-struct NoDisk;
-
-impl Files for NoDisk {
-    fn read(&self, _: &Path) -> io::Result<Option<Vec<u8>>> {
-        Ok(None)
-    }
-
-    fn append(&self, _: &Path, _: &[u8]) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn replace(&self, _: &Path, _: &[u8]) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn truncate(&self, _: &Path, _: u64) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn remove(&self, _: &Path) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn list(&self, _: &Path) -> io::Result<Vec<PathBuf>> {
-        Ok(Vec::new())
-    }
-
-    fn is_instant(&self) -> bool {
-        true
-    }
 }

@@ -27,6 +27,7 @@ use tokio::runtime::Builder;
 use yaml::{Spanned, complain_at};
 
 pub use report::{Failure, GroupReport, Report, junit};
+pub(crate) use store::Store;
 
 use crate::file::first_document;
 use crate::group::Group;

@@ -11,7 +11,7 @@ use model::{
 use parking_lot::Mutex;
 use promql::script::Memory;
 
-pub(super) struct Store {
+pub(crate) struct Store {
     pub(super) memory: Arc<Memory>,
     given: Mutex<Given>,
 }
@@ -29,7 +29,7 @@ struct Given {
 
 impl Store {
     /// Over a memory whose samples of before go.
-    pub(super) fn new(memory: &Arc<Memory>) -> Self {
+    pub(crate) fn new(memory: &Arc<Memory>) -> Self {
         memory.clear();
         Self {
             memory: Arc::clone(memory),
