@@ -121,6 +121,12 @@ impl Core {
                     ours.at = ours.at.max(theirs.at);
                 }
             }
+            if let Some(ours) = self.delivered(nth, &Key::from(record.group.as_str()))
+                && theirs.thread.is_some()
+                && (ours.thread.is_none() || theirs.at >= ours.at)
+            {
+                ours.thread.clone_from(&theirs.thread);
+            }
         }
         for record in queue {
             let Some(nth) = self.lane(&record.receiver) else {

@@ -256,8 +256,11 @@ impl Core {
         }
         let name = &receiver.name;
         for (key, group) in &mut self.groups {
-            let mut merged = Delivered::default();
             let own = stayed.get(key);
+            let mut merged = Delivered {
+                thread: own.and_then(|own| own.thread.clone()),
+                ..Delivered::default()
+            };
             let alerts = group.alerts.keys().filter(|_| group.is_for(&receiver));
             for fingerprint in alerts {
                 let own = own.filter(|own| own.knows(*fingerprint));

@@ -12,5 +12,6 @@ mod restart;
 mod routes;
 mod routing;
 mod silences;
+mod threads;
 mod two;
 pub(crate) mod world;

@@ -53,6 +53,8 @@ pub(super) const BOTH: &str = "slack: { webhook_url: 'http://slack/' }\nwebhook:
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Manner {
     Takes,
+    /// Says `ok: false` and why, with status 200, as Slack's methods do.
+    Objects(&'static str),
     /// Takes it so long after it was sent.
     TakesAfter(Duration),
     Answers(u16),
@@ -211,7 +213,18 @@ impl Client for Receivers {
             match manner {
                 Manner::Takes => {
                     door.note(true, false);
-                    answer(200, vec![], "ok")
+                    if door.request.url.contains("/chat.") {
+                        // A message is named by how many came before it.
+                        let nth = self.state.lock().unwrap().attempts.len();
+                        let said = format!(r#"{{"ok":true,"channel":"C042","ts":"{nth}"}}"#);
+                        answer(200, vec![], &said)
+                    } else {
+                        answer(200, vec![], "ok")
+                    }
+                }
+                Manner::Objects(word) => {
+                    door.note(false, false);
+                    answer(200, vec![], &format!(r#"{{"ok":false,"error":"{word}"}}"#))
                 }
                 Manner::TakesAfter(wait) => {
                     self.clock.sleep(wait).await;
