@@ -33,9 +33,10 @@ pub fn run(files: &[PathBuf], data_dir: &Path) -> ExitCode {
     code
 }
 
-/// A rule file is known by its one top-level key.
+/// A rule file is known by its top-level keys.
 fn is_rules(text: &str) -> bool {
-    text.lines().any(|line| line.starts_with("groups:"))
+    text.lines()
+        .any(|line| line.starts_with("groups:") || line.starts_with("slos:"))
 }
 
 fn check_config(file: &Path, data_dir: &Path) -> Result<String, Vec<Complaint>> {

@@ -25,6 +25,7 @@ pub mod scripts;
 mod shipped;
 mod sightings;
 mod sizing;
+pub mod slo;
 mod stages;
 mod stock;
 pub mod unit;

@@ -48,6 +48,8 @@ mod rules;
 mod silences;
 /// Two replicas and their nodes on virtual time, with every fault that a seed can name.
 mod sim;
+/// `skopos slo render`, and objectives wherever rules are taken.
+mod slo;
 /// A disk fills: pending, firing, one message, freed, resolved, with `kill -9` in the middle.
 mod story;
 /// The house keeps its own rules: floors, shipped files, lengths.

@@ -29,6 +29,7 @@ mod record;
 mod runner;
 mod schedule;
 mod silence;
+pub mod slo;
 mod state;
 pub mod unit;
 mod view;
