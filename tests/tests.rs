@@ -28,6 +28,7 @@ mod house;
 mod lines;
 /// `skopos lint rules`: findings, exit codes, what a running process and a real Prometheus say.
 mod lint;
+mod messages;
 /// Native histograms of remote write, beside a real Prometheus.
 mod native;
 /// The page in a real browser.
