@@ -192,7 +192,7 @@ async fn a_real_alertmanager_writes_the_same_messages() {
         "logs: {{ enabled: false }}\nrules: {{ shipped: false }}\nnotifier: {{ config_file: ours.yml, external_url: \
          '{OUTSIDE}', resolve_wait: null, repeat_on_tick: true }}\n"
     );
-    let mut skopos = Skopos::start(folder.path(), &config);
+    let skopos = Skopos::start(folder.path(), &config);
     let urls = [skopos.url(""), theirs.url.clone()];
     let now = jiff::Timestamp::now();
     let at = |seconds: i64| (now + jiff::SignedDuration::from_secs(seconds)).to_string();
