@@ -18,6 +18,7 @@ mod lock;
 mod looks;
 pub mod memory;
 mod plot;
+mod progress;
 pub mod query;
 pub mod relay;
 mod reload;

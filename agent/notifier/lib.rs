@@ -15,6 +15,7 @@ mod core;
 mod delivered;
 mod group;
 mod handle;
+pub mod heartbeat;
 mod history;
 mod inhibit;
 mod interval;

@@ -123,6 +123,13 @@ impl Receiver {
         }
     }
 
+    pub(crate) fn of_team(&self, team: &str) -> Self {
+        Self {
+            team: team.into(),
+            ..self.clone()
+        }
+    }
+
     /// All that our own configuration names; one without an address was complained of and is left out.
     pub(crate) fn all(config: &Config, team: &str) -> Vec<Arc<Self>> {
         let team: Arc<str> = team.into();
@@ -383,7 +390,7 @@ fn filled(request: Request, body: Vec<u8>) -> Request {
 
 impl Place {
     /// Files are read each time, because mounted secrets are exchanged under a running process.
-    async fn read(&self) -> Result<Secret, String> {
+    pub(crate) async fn read(&self) -> Result<Secret, String> {
         match self {
             Self::Here(secret) => Ok(secret.clone()),
             Self::File(path) => {
@@ -398,7 +405,7 @@ impl Place {
     }
 }
 
-fn place(here: Option<&Secret>, file: Option<&PathBuf>) -> Option<Place> {
+pub(crate) fn place(here: Option<&Secret>, file: Option<&PathBuf>) -> Option<Place> {
     here.map(|secret| Place::Here(secret.clone()))
         .or_else(|| file.map(|path| Place::File(path.clone())))
 }

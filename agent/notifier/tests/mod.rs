@@ -3,7 +3,9 @@
 mod cards;
 mod failures;
 mod fake;
+mod fallback;
 mod grouping;
+mod heartbeat;
 mod limits;
 mod pair;
 mod property;

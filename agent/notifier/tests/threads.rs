@@ -128,11 +128,13 @@ async fn a_card_is_known_after_a_restart_and_a_crash() {
     world.resolves("Down", "b", began + secs(31)).await;
     world.wait(minutes(1)).await;
     let said = all(&world);
-    assert_eq!(said.len(), 5, "{said:?}");
+    assert_eq!(said.len(), 7, "{said:?}");
     assert!(
-        said[3].starts_with("update channel=C042 ts=1: ● Resolved"),
+        said[5].starts_with("update channel=C042 ts=1: ● Resolved"),
         "{said:?}"
     );
+    let cards = said.iter().filter(|line| line.contains("channel=#ops"));
+    assert_eq!(cards.count(), 1, "{said:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -140,7 +140,11 @@ impl Receivers {
     }
 
     fn note(&self, request: &Request, arrived: bool, unsure: bool) {
-        let body = serde_json::from_slice(&request.body).unwrap();
+        // A ping has none.
+        let body = match request.body.as_slice() {
+            [] => Value::Null,
+            body => serde_json::from_slice(body).unwrap(),
+        };
         self.state.lock().unwrap().attempts.push(Attempt {
             at: self.clock.now(),
             url: request.url.clone(),
