@@ -76,6 +76,11 @@ pub enum Command {
     /// Also says what the configuration comes to, and how what is in the data directory stands to its retention and to
     /// the room on the disk; the directory is only read.
     Check {
+        /// Also ask each receiver whether it is there and knows us. Nobody is told anything: Slack's app is asked whose
+        /// its token is, Slack's webhook is sent an empty message, which it refuses, PagerDuty the end of an incident that
+        /// it does not have; other webhooks get a GET. Ends with 1 when one does not answer as it should.
+        #[arg(long)]
+        live: bool,
         /// skopos.yaml, or a file with `groups:` or `slos:`.
         #[arg(value_name = "FILE", required = true)]
         files: Vec<PathBuf>,

@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         }
     };
     match cli.command {
-        Some(Command::Check { files }) => check::run(&files, &cli.run.data_dir),
+        Some(Command::Check { live, files }) => check::run(&files, &cli.run.data_dir, live),
         Some(Command::Query(arguments)) => query::run(&arguments),
         Some(Command::Backtest(arguments)) => backtest::run(&arguments),
         Some(Command::Logs(arguments)) => lines::run(&cli.run.data_dir, &arguments),

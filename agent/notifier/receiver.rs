@@ -123,6 +123,10 @@ impl Receiver {
         }
     }
 
+    pub(crate) fn kind(&self) -> &Kind {
+        &self.kind
+    }
+
     pub(crate) fn of_team(&self, team: &str) -> Self {
         Self {
             team: team.into(),
@@ -368,7 +372,7 @@ impl Receiver {
     }
 
     /// Without a body.
-    async fn request(&self) -> Result<Request, String> {
+    pub(crate) async fn request(&self) -> Result<Request, String> {
         let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
         if let Some(auth) = &self.auth {
             headers.push(("authorization".to_owned(), auth.header().await?));

@@ -321,6 +321,7 @@ async fn serve(mut stream: TcpStream, state: &Mutex<State>) {
 /// One of the app's methods: refusals come with status 200, but for too many.
 fn call(method: &str, head: &str, body: &[u8], state: &Mutex<State>) -> Value {
     match do_call(method, head, body, state) {
+        Ok(_) if method == "auth.test" => json!({ "ok": true, "user": "skopos", "team": "The House" }),
         Ok(ts) => json!({ "ok": true, "channel": CHANNEL_ID, "ts": ts }),
         Err(word) => {
             refuse(body, state, (200, word), None);
@@ -338,6 +339,9 @@ fn do_call(method: &str, head: &str, body: &[u8], state: &Mutex<State>) -> Resul
         None => return Err("not_authed"),
         Some(token) if token != format!("Bearer {TOKEN}") => return Err("invalid_auth"),
         Some(_) => {}
+    }
+    if method == "auth.test" {
+        return Ok(String::new());
     }
     let payload = judge(body).map_err(|(_, word)| match word {
         "invalid_payload" => "invalid_json",
