@@ -410,6 +410,15 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             let store = store.clone();
             Arc::new(move |most| store.cardinality(most))
         },
+        routing: {
+            let handle = notifier_handle.clone();
+            Arc::new(move |labels, now| {
+                let handle = handle.as_ref();
+                handle
+                    .map(|handle| handle.routing(labels, now))
+                    .unwrap_or_default()
+            })
+        },
         telling: {
             let handle = notifier_handle.clone();
             Arc::new(move || handle.as_ref().map(notifier::Handle::view).unwrap_or_default())

@@ -9,9 +9,10 @@ use crate::harness::browser::Browser;
 use crate::harness::components;
 use crate::harness::{Skopos, root};
 
-const VIEWS: [&str; 8] = [
+const VIEWS: [&str; 9] = [
     "/",
     "/alerts",
+    "/routes?labels=alertname%3DDown",
     "/targets",
     "/logs",
     "/rules",

@@ -166,6 +166,48 @@ pub struct Telling {
     pub failing: Vec<(String, String)>,
 }
 
+/// Where alerts go, and when they are told of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Routing {
+    /// The tree, a parent before its children.
+    pub routes: Vec<RouteLine>,
+    /// Of the routes those that the alert one asked about goes by, by their place in `routes`.
+    pub ways: Vec<Way>,
+    /// The receiver that is told of what another one does not take.
+    pub fallback: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RouteLine {
+    /// Routes above it.
+    pub depth: usize,
+    /// `{team="db"}`; `{}` takes everything.
+    pub matchers: String,
+    pub receiver: String,
+    /// What this receiver is, as on `/alerts`: `slack #ops`. Empty: nobody is told.
+    pub told: Vec<String>,
+    /// None: each alert by itself.
+    pub group_by: Option<Vec<String>>,
+    pub group_wait: Duration,
+    pub group_interval: Duration,
+    pub repeat_interval: Duration,
+    /// None: an end waits for `group_interval`.
+    pub resolve_wait: Option<Duration>,
+    /// Whether alerts that go this way go on to the next routes, too.
+    pub goes_on: bool,
+    /// Named hours that keep messages back, or outside of which they are kept back.
+    pub hours: Vec<String>,
+    /// Those of them that do now.
+    pub muted_by: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Way {
+    pub route: usize,
+    /// What it shares a message by.
+    pub group: Labels,
+}
+
 /// A question to the kept log lines.
 #[derive(Clone, Debug)]
 pub struct LogQuery {

@@ -1,10 +1,13 @@
 //! What the notifier shows of itself: the view of the page and the account of its messages.
 
+use std::sync::Arc;
+
 use model::Ledger;
 use model::view::Telling;
 use parking_lot::Mutex;
 
 use crate::history::{History, Said};
+use crate::plan::Plan;
 
 /// Written by the notifier, read by whoever holds a handle. Locked for moments.
 #[derive(Default)]
@@ -17,6 +20,7 @@ struct State {
     waiting: usize,
     failing: Vec<(String, String)>,
     ledger: Ledger,
+    plan: Option<Arc<Plan>>,
 }
 
 impl Board {
@@ -45,8 +49,15 @@ impl Board {
         self.0.lock().ledger.clone()
     }
 
-    pub(crate) fn has_receivers(&self, receivers: Vec<String>) {
-        self.0.lock().receivers = receivers;
+    pub(crate) fn has_receivers(&self, receivers: Vec<String>, plan: Plan) {
+        let mut state = self.0.lock();
+        state.receivers = receivers;
+        state.plan = Some(Arc::new(plan));
+    }
+
+    /// What is in force.
+    pub(crate) fn plan(&self) -> Option<Arc<Plan>> {
+        self.0.lock().plan.clone()
     }
 
     pub(crate) fn remembers(&self, history: History) {

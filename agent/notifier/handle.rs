@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use model::view::Telling;
-use model::{BoxFuture, Ledger};
+use model::view::{Routing, Telling};
+use model::{BoxFuture, Labels, Ledger, Timestamp};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::board::Board;
@@ -49,6 +49,13 @@ impl Handle {
     #[must_use]
     pub fn view(&self) -> Telling {
         self.board.telling()
+    }
+
+    /// Where alerts go at this time; and one with these labels, if they are given.
+    #[must_use]
+    pub fn routing(&self, labels: Option<&Labels>, now: Timestamp) -> Routing {
+        let plan = self.board.plan();
+        plan.map(|plan| plan.routing(labels, now)).unwrap_or_default()
     }
 
     /// `taken` counts each time that a receiver had to be told of a group; in flight is what waits.

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::view::Routing;
+use model::{Labels, Timestamp};
+
 use crate::config::{ALL_LABELS, Config};
 use crate::inhibit::Inhibition;
 use crate::receiver::Receiver;
@@ -42,6 +45,21 @@ pub(crate) fn named(team: &str) -> BTreeMap<String, String> {
 }
 
 impl Plan {
+    /// Where alerts go; and one with these labels, if they are given.
+    pub(crate) fn routing(&self, labels: Option<&Labels>, now: Timestamp) -> Routing {
+        let titles = |team: &str| {
+            let receivers = self.receivers.iter();
+            let of_team = receivers.filter(|receiver| *receiver.team == *team);
+            of_team.map(|receiver| receiver.title()).collect()
+        };
+        let (routes, ways) = self.tree.show(labels, titles, now);
+        Routing {
+            routes,
+            ways,
+            fallback: self.fallback.as_ref().map(|fallback| fallback.team.to_string()),
+        }
+    }
+
     pub(crate) fn is_fallback(&self, receiver: &Receiver) -> bool {
         let fallback = self.fallback.as_ref();
         fallback.is_some_and(|fallback| fallback.team == receiver.team)

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::view::{RouteLine, Way};
 use model::{Labels, Matcher, Timestamp};
 
 use crate::group::Key;
@@ -91,9 +92,43 @@ pub(crate) struct Tree {
 #[derive(Clone, Debug)]
 struct Node {
     tests: Tests,
+    /// Its own matchers, as Alertmanager writes them.
+    written: String,
     goes_on: bool,
     route: Arc<Route>,
     children: Vec<usize>,
+}
+
+impl Node {
+    fn line(&self, depth: usize, told: Vec<String>, now: Timestamp) -> RouteLine {
+        let route = &*self.route;
+        let Timing {
+            group_wait,
+            group_interval,
+            repeat_interval,
+            resolve_wait,
+            ..
+        } = route.timing;
+        let hours = route.mute.iter().chain(&route.active);
+        RouteLine {
+            depth,
+            matchers: self.written.clone(),
+            receiver: route.receiver.to_string(),
+            told,
+            group_by: route.group_by.clone(),
+            group_wait,
+            group_interval,
+            repeat_interval,
+            resolve_wait,
+            goes_on: self.goes_on,
+            hours: hours.map(|hours| hours.name.to_string()).collect(),
+            muted_by: if route.is_muted(now) {
+                route.muted_by(now)
+            } else {
+                Vec::new()
+            },
+        }
+    }
 }
 
 impl Tree {
@@ -102,6 +137,7 @@ impl Tree {
         route.key = "{}".into();
         let root = Node {
             tests: Tests::default(),
+            written: "{}".to_owned(),
             goes_on: false,
             route: Arc::new(route),
             children: Vec::new(),
@@ -125,10 +161,12 @@ impl Tree {
             of(left).cmp(&of(right))
         });
         let above = self.nodes.get(parent).map_or("", |node| &node.route.key);
-        route.key = self.fresh_key(format!("{above}/{}", written(&matchers)));
+        let written = written(&matchers);
+        route.key = self.fresh_key(format!("{above}/{written}"));
         let number = self.nodes.len();
         self.nodes.push(Node {
             tests: Tests::new(&matchers)?,
+            written,
             goes_on,
             route: Arc::new(route),
             children: Vec::new(),
@@ -154,6 +192,34 @@ impl Tree {
     #[cfg(test)]
     pub(crate) fn routes(&self) -> impl Iterator<Item = &Arc<Route>> {
         self.nodes.iter().map(|node| &node.route)
+    }
+
+    /// The tree for people, and by which of its routes an alert with these labels goes. `titles` names what a receiver is.
+    pub(crate) fn show(
+        &self,
+        labels: Option<&Labels>,
+        titles: impl Fn(&str) -> Vec<String>,
+        now: Timestamp,
+    ) -> (Vec<RouteLine>, Vec<Way>) {
+        let mut lines = Vec::new();
+        let mut places = Vec::new();
+        let mut left = vec![(0, 0)];
+        while let Some((number, depth)) = left.pop() {
+            let Some(node) = self.nodes.get(number) else {
+                continue;
+            };
+            places.push(&node.route);
+            lines.push(node.line(depth, titles(&node.route.receiver), now));
+            left.extend(node.children.iter().rev().map(|child| (*child, depth + 1)));
+        }
+        let taken = labels.map(|labels| self.routes_of(labels)).unwrap_or_default();
+        let ways = taken.into_iter().filter_map(|route| {
+            let place = places.iter().position(|known| Arc::ptr_eq(known, route))?;
+            let (_, group) = route.group_of(labels?);
+            Some(Way { route: place, group })
+        });
+        let ways = ways.collect();
+        (lines, ways)
     }
 
     /// Where an alert with these labels goes, in the tree's order; it always goes somewhere.
@@ -253,6 +319,40 @@ mod tests {
             "pager,audit"
         );
         let keys: Vec<&str> = tree.routes().map(|route| &*route.key).collect();
+        let labels = Labels::from_pairs([("team", "db"), ("alertname", "Down"), ("job", "x")]);
+        let (lines, ways) = tree.show(Some(&labels), |team| vec![team.to_uppercase()], Timestamp(0));
+        let shown: Vec<String> = lines
+            .iter()
+            .map(|line| {
+                format!(
+                    "{}{} {}",
+                    " ".repeat(line.depth),
+                    line.matchers,
+                    line.told.join(",")
+                )
+            })
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "{} ROOT",
+                " {team=\"db\"} DB",
+                "  {env=\"prod\",severity=~\"page|critical\"} PAGER",
+                " {team=\"db\"} AUDIT",
+                " {team=\"web\"} WEB"
+            ]
+        );
+        let ways: Vec<(usize, String)> = ways
+            .iter()
+            .map(|way| (way.route, way.group.to_string()))
+            .collect();
+        assert_eq!(
+            ways,
+            [
+                (1, "{alertname=\"Down\"}".to_owned()),
+                (3, "{alertname=\"Down\"}".to_owned())
+            ]
+        );
         assert_eq!(
             keys,
             [

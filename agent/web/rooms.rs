@@ -20,10 +20,10 @@ use std::sync::Arc;
 
 use model::outside::{Call, Identify, Response, Serve};
 use model::view::{
-    Cardinality, ConfigState, Destination, Graph, Kept, LogPage, LogQuery, LogState, Own, Pair, RuleGroup,
-    Sender, Source, Target, Telling, View, Why,
+    Cardinality, ConfigState, Destination, Graph, Kept, LogPage, LogQuery, LogState, Own, Pair, Routing,
+    RuleGroup, Sender, Source, Target, Telling, View, Why,
 };
-use model::{BoxFuture, Clock, Exemplars, Select};
+use model::{BoxFuture, Clock, Exemplars, Labels, Select, Timestamp};
 
 /// Everything pages and API show. Cloning is cheap.
 #[derive(Clone)]
@@ -39,6 +39,8 @@ pub struct Rooms {
     /// The why tree of one rule's expression (file, group, rule name) for the alert with this fingerprint.
     pub why: Arc<dyn Fn(&str, &str, &str, Option<u64>) -> Vec<Why> + Send + Sync>,
     pub telling: View<Telling>,
+    /// Where alerts go at this time; and one with these labels, if they are given.
+    pub routing: Arc<dyn Fn(Option<&Labels>, Timestamp) -> Routing + Send + Sync>,
     /// What is in memory and on disk of the samples.
     pub kept: View<Kept>,
     /// How many series there are, and so many of those that have most in each list.

@@ -340,7 +340,7 @@ impl Core {
 
     fn name_receivers(&self) {
         let names = self.lanes.iter().map(|lane| lane.receiver.title());
-        self.board.has_receivers(names.collect());
+        self.board.has_receivers(names.collect(), self.plan.clone());
     }
 }
 

@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::view::{Block, ConfigState, Health, Kept, Own, Source, Target, Telling, Told};
+use model::view::{
+    Block, ConfigState, Health, Kept, Own, RouteLine, Routing, Source, Target, Telling, Told, Way,
+};
 use model::{BoxFuture, Clock, Labels, Ledger, Select, Timestamp};
 
 use crate::Rooms;
@@ -71,6 +73,7 @@ pub(crate) fn rooms(story: Story, clock: Arc<dyn Clock>, started: Timestamp) -> 
         rules: view!(rules),
         why: Arc::new(move |_, _, rule, fingerprint| why.why(rule, fingerprint)),
         telling: view!(telling),
+        routing: Arc::new(|labels, _| routing(labels)),
         logs: Arc::new(move |query| lines.lines(query)),
         log_state: view!(log_state),
         config: view!(config),
@@ -409,5 +412,48 @@ impl House {
                 ("notifier", ledger("notifications", 4, &[])),
             ],
         }
+    }
+}
+
+/// Three routes; what is of the team `db` goes to its pager and on to the channel of all.
+fn routing(labels: Option<&Labels>) -> Routing {
+    let line = |depth: usize, matchers: &str, receiver: &str, told: &[&str]| RouteLine {
+        depth,
+        matchers: matchers.to_owned(),
+        receiver: receiver.to_owned(),
+        told: told.iter().map(|&title| title.to_owned()).collect(),
+        group_by: Some(vec!["alertname".to_owned()]),
+        group_wait: Duration::from_secs(30),
+        group_interval: Duration::from_secs(300),
+        repeat_interval: Duration::from_secs(4 * 3600),
+        resolve_wait: Some(Duration::from_secs(15)),
+        goes_on: depth == 1 && receiver == "db",
+        hours: Vec::new(),
+        muted_by: Vec::new(),
+    };
+    let is_of_db = labels.is_some_and(|labels| labels.value("team") == "db");
+    let group = labels.map(|labels| labels.retain(|name| name == "alertname"));
+    let way = |route| Way {
+        route,
+        group: group.clone().unwrap_or_else(Labels::empty),
+    };
+    let ways = match (labels, is_of_db) {
+        (None, _) => Vec::new(),
+        (Some(_), true) => vec![way(1), way(2)],
+        (Some(_), false) => vec![way(0)],
+    };
+    Routing {
+        routes: vec![
+            line(0, "{}", "everybody", &["slack #ops"]),
+            line(1, "{team=\"db\"}", "db", &["pagerduty"]),
+            line(
+                1,
+                "{severity=~\"page|critical\"}",
+                "loud",
+                &["slack #loud", "webhook bell"],
+            ),
+        ],
+        ways,
+        fallback: Some("spare".to_owned()),
     }
 }

@@ -26,6 +26,7 @@ mod overview;
 mod own;
 mod pair;
 mod reading;
+mod routes;
 mod rule;
 mod rules;
 mod shape;
@@ -73,6 +74,7 @@ pub(crate) fn routes() -> Router<Rooms> {
         .route("/alerts/{name}/{group}", get(one_alert))
         .route("/targets", view!(targets::view))
         .route("/logs", view!(logs::view))
+        .route("/routes", view!(routes::view))
         .route("/rules", view!(rules::view))
         .route("/rules/{file}/{rule}", get(one_rule))
         .route("/explore", view!(explore::view))

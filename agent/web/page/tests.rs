@@ -19,9 +19,11 @@ use crate::{Config, Rooms, Server};
 
 pub(super) const NOW: Timestamp = Timestamp(1_795_687_255_000);
 const STORIES: [Story; 4] = [Story::Calm, Story::Firing, Story::Pair, Story::Empty];
-const VIEWS: [&str; 10] = [
+const VIEWS: [&str; 12] = [
     "/",
     "/alerts",
+    "/routes",
+    "/routes?labels=team=db+alertname=Down",
     "/targets",
     "/logs",
     "/rules",
@@ -107,6 +109,13 @@ async fn every_view_answers_in_a_sentence() {
             "Nothing fires and nothing is pending. No alert has fired since",
         ),
         (Story::Calm, "/targets", "All 2 targets answer"),
+        (Story::Calm, "/routes", "3 routes, from the first to the last"),
+        (
+            Story::Calm,
+            "/routes?labels=team%3Ddb",
+            "It is told to pagerduty, slack #loud, webhook bell",
+        ),
+        (Story::Calm, "/routes?labels=nonsense", "These are no labels"),
         (Story::Calm, "/self", "Skopos uses 27.0 MiB and has lost nothing"),
         (Story::Firing, "/", "FilesystemAlmostFull is firing since"),
         (Story::Firing, "/", "/home is 94 % full and 6.1 GiB are left"),
@@ -269,6 +278,7 @@ fn evil() -> Rooms {
     let rooms = house(Story::Firing);
     let given = rooms.clone();
     let rules = Arc::clone(&given.rules);
+    let routing = Arc::clone(&given.routing);
     let labels = Labels::from_pairs([("alertname", EVIL), ("mountpoint", EVIL), ("severity", EVIL)]);
     Rooms {
         own: Arc::new(move || {
@@ -309,6 +319,16 @@ fn evil() -> Rooms {
                 (told.receiver, told.message, told.answer) = (EVIL.into(), EVIL.into(), EVIL.into());
             }
             telling
+        }),
+        routing: Arc::new(move |labels, now| {
+            let mut routing = routing(labels, now);
+            routing.fallback = Some(EVIL.into());
+            for line in &mut routing.routes {
+                (line.matchers, line.receiver) = (EVIL.into(), EVIL.into());
+                (line.told, line.hours) = (vec![EVIL.into()], vec![EVIL.into()]);
+                (line.group_by, line.muted_by) = (Some(vec![EVIL.into()]), vec![EVIL.into()]);
+            }
+            routing
         }),
         config: Arc::new(move || {
             let mut config = (given.config)();

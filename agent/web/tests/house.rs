@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use model::view::{
-    Alert, Cardinality, ConfigState, Counted, Graph, Health, LogPage, LogState, Own, Rule, RuleGroup, Target,
-    Telling,
+    Alert, Cardinality, ConfigState, Counted, Graph, Health, LogPage, LogState, Own, Routing, Rule,
+    RuleGroup, Target, Telling,
 };
 use model::{AlertState, BoxFuture, Clock, Labels, Select, Timestamp};
 use parking_lot::Mutex;
@@ -232,6 +232,7 @@ fn rooms(select: Arc<dyn Select>) -> (Rooms, Knobs) {
         rules: Arc::new(groups),
         why: Arc::new(|_, _, _, _| Vec::new()),
         telling: Arc::new(Telling::default),
+        routing: Arc::new(|_, _| Routing::default()),
         logs: Arc::new(|_| LogPage::default()),
         log_state: Arc::new(LogState::default),
         config: Arc::new(|| ConfigState {
