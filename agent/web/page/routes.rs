@@ -91,11 +91,11 @@ fn ways(routing: &Routing) -> Markup {
                             p { b { (receiver(line)) } " by " code { (line.matchers) } }
                             p.small {
                                 "shares a message with all of " code { (way.group.to_string()) }
-                                "; first told " (after(line.group_wait)) " after it fires, of more alerts every "
+                                "; first told " (after(line.group_wait, "it fires")) ", of more alerts every "
                                 (spoken(line.group_interval)) ", again every " (spoken(line.repeat_interval))
                                 " while it fires, "
                                 @match line.resolve_wait {
-                                    Some(wait) => { "and " (after(wait)) " after its end" }
+                                    Some(wait) => { "and " (after(wait, "its end")) }
                                     None => { "and of its end with the next of those messages" }
                                 }
                             }
@@ -191,8 +191,13 @@ fn spoken(time: Duration) -> String {
     }
 }
 
-fn after(time: Duration) -> String {
-    duration::spoken(time)
+/// `30 s after it fires`, `at once`.
+fn after(time: Duration, what: &str) -> String {
+    if time.is_zero() {
+        "at once".to_owned()
+    } else {
+        format!("{} after {what}", duration::spoken(time))
+    }
 }
 
 /// `a=b c="d e", f=g`, with or without braces around.
