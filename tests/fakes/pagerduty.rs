@@ -65,7 +65,11 @@ impl Service {
     pub(crate) fn take(&mut self, body: &[u8], at: Instant) -> Result<String, (u16, String)> {
         let judged = judge(body);
         let event = judged.inspect_err(|refusal| self.refused.push(refusal.clone()))?;
-        let key = string(&event, "dedup_key").to_owned();
+        let key = match string(&event, "dedup_key") {
+            // The service names what nobody has named.
+            "" => format!("{:032x}", self.incidents.len()),
+            named => named.to_owned(),
+        };
         let open = self
             .incidents
             .iter_mut()

@@ -9,6 +9,8 @@ mod reply;
 mod talk;
 mod text;
 
+#[cfg(test)]
+pub(crate) use reply::payload as reply;
 pub(crate) use talk::{POST, Said, Thread, talk};
 
 use serde_json::{Value, json};

@@ -17,7 +17,7 @@ const _: () = assert!((2 * NAMED + 2) * (LINE + 10) < 2 * limits::SECTION);
 
 /// A reply without its place. What a phone should ring for is shown in the channel as well: that it fires again,
 /// still, or worse than before.
-pub(super) fn payload(message: &Message) -> Value {
+pub(crate) fn payload(message: &Message) -> Value {
     let text = text(message);
     let block = json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } });
     let mut payload = json!({ "text": text, "blocks": [block] });

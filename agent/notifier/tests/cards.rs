@@ -157,6 +157,14 @@ fn slack_cards_are_as_kept() {
 }
 
 #[test]
+fn slack_replies_are_as_kept() {
+    for (name, message) in kinds() {
+        let reply = slack::reply(&message).to_string();
+        golden(&format!("slack_reply_{name}.json"), reply.as_bytes());
+    }
+}
+
+#[test]
 fn pagerduty_events_are_as_kept_and_taken() {
     for (name, message) in kinds() {
         let body = pagerduty::payload(

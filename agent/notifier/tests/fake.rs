@@ -58,6 +58,57 @@ fn the_fake_takes_every_kind_of_card() {
     assert!(seen >= 9);
 }
 
+/// Runs a script beside the fakes with the clients that `tests/setup` has fetched; none where they are not there.
+async fn python(script: &str, arguments: Vec<String>) -> Option<(i32, String)> {
+    let known = programs::file("python/slack_sdk/__init__.py")?;
+    let packages = known.ancestors().nth(2).unwrap().to_owned();
+    let mut command = std::process::Command::new("python3");
+    command
+        .arg(file("../../tests/fakes").join(script))
+        .args(arguments)
+        .env("PYTHONPATH", packages)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("NO_PROXY", "127.0.0.1");
+    tokio::task::spawn_blocking(move || Some(programs::run(&mut command)))
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn slack_sdk_takes_every_message_and_judges_as_the_fake() {
+    let golden = std::fs::read_dir(file("tests/golden")).unwrap();
+    let paths = golden.map(|entry| entry.unwrap().path().display().to_string());
+    let messages: Vec<String> = paths.filter(|path| path.contains("/slack_")).collect();
+    assert!(messages.len() > 15, "{messages:?}");
+    let Some((code, text)) = python("check_slack.py", messages).await else {
+        return;
+    };
+    assert_eq!(code, 0, "{text}");
+    let cases = file("../../tests/fakes/slack_cases.json").display().to_string();
+    let (code, text) = python("check_slack.py", vec!["--cases".to_owned(), cases])
+        .await
+        .unwrap();
+    assert_eq!(code, 0, "{text}");
+}
+
+#[tokio::test]
+async fn pagerdutys_own_client_finds_the_fake_as_it_finds_the_service() {
+    let service = PagerDuty::start().await.unwrap();
+    let golden = std::fs::read_dir(file("tests/golden")).unwrap();
+    let paths = golden.map(|entry| entry.unwrap().path().display().to_string());
+    let mut arguments = vec![service.url().to_owned(), pagerduty::ROUTING_KEY.to_owned()];
+    arguments.extend(paths.filter(|path| path.contains("/pagerduty_")));
+    let events = arguments.len() - 2;
+    assert!(events > 5);
+    let Some((code, text)) = python("check_pagerduty.py", arguments).await else {
+        return;
+    };
+    assert_eq!(code, 0, "{text}");
+    // Its own incident, and those of our events.
+    assert!(service.incidents().len() >= 2, "{:?}", service.refused());
+    assert_eq!(service.refused().len(), 1, "{:?}", service.refused());
+}
+
 /// A notifier in real time, with a real client and a real disk.
 struct Real {
     slack: Slack,
