@@ -22,6 +22,7 @@ mod manager;
 mod metrics;
 mod output;
 mod place;
+mod points;
 mod pool;
 #[cfg(test)]
 mod promises;
@@ -36,7 +37,8 @@ mod world;
 
 pub use config::{Config, Options};
 pub use expr::Expr;
-pub use group::{Alerting, Group, Kind, Rule, Text};
+pub use group::{Alerting, Group, Kind, OnMissing, Rule, Text};
 pub use load::load;
 pub use manager::Manager;
+pub use points::Datapoints;
 pub use world::Neighbours;

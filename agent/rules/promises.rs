@@ -6,6 +6,7 @@ mod house;
 mod inherit;
 mod load;
 mod memory;
+mod points;
 mod reload;
 mod restart;
 mod series;

@@ -3,7 +3,7 @@
 use model::{AlertState, view};
 
 use crate::alert::{Alert, State};
-use crate::group::Rule;
+use crate::group::{OnMissing, Rule};
 use crate::runner::Running;
 use crate::state::RuleState;
 
@@ -29,6 +29,12 @@ fn of_rule(rule: &Rule, state: &RuleState) -> view::Rule {
         expr: rule.expr.canonical().to_owned(),
         hold: alerting.map(|alerting| alerting.hold).unwrap_or_default(),
         keep_firing: alerting.map(|alerting| alerting.keep_firing).unwrap_or_default(),
+        datapoints: alerting
+            .and_then(|alerting| alerting.datapoints)
+            .map(|points| (points.m, points.n)),
+        on_missing: alerting
+            .and_then(|alerting| alerting.on_missing)
+            .map(OnMissing::word),
         labels: rule.labels_written(),
         annotations: rule.annotations_written(),
         health: state.health(),

@@ -258,6 +258,22 @@ tests:
 }
 
 #[test]
+fn datapoints_are_counted() {
+    let rules = "groups: [{name: g, rules: [{alert: Bad, expr: bad == 1, datapoints: {m: 3, n: 5}}]}]";
+    let text = "
+rule_files: [rules.yml]
+tests:
+  - input_series: [{series: 'bad{i=\"a\"}', values: '1 0 1 0 1 0 0'}]
+    alert_rule_test:
+      - {eval_time: 3m, alertname: Bad, exp_pending: [{exp_labels: {i: a}}]}
+      - {eval_time: 4m, alertname: Bad, exp_alerts: [{exp_labels: {i: a}}]}
+      - {eval_time: 5m, alertname: Bad, exp_pending: [{exp_labels: {i: a}}]}
+";
+    let report = test_with(rules, text, |_| true);
+    assert!(report.has_passed() && !report.groups.is_empty(), "{}", said(&report));
+}
+
+#[test]
 fn pending_alerts_are_looked_at_where_they_are_expected() {
     let text = |pending: &str| {
         format!(

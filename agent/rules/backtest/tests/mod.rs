@@ -179,7 +179,7 @@ async fn a_question_that_is_too_much_is_asked_in_parts() {
     let mut rng = Rng::with_seed(7);
     history(&memory, &mut rng);
     for seed in 0..10 {
-        let rules = generate::rules(&mut Rng::with_seed(seed));
+        let rules = generate::rules(&mut Rng::with_seed(seed), true);
         let whole = through(&rules, kept(&memory), &settings(at(0), at(180)))
             .await
             .unwrap();
