@@ -2,14 +2,15 @@
 //!
 //! Three things are different, all of them on purpose. The whole alert table is durable and taken up again
 //! before the first evaluation, so a restart neither resolves nor forgets. Missing data is not recovery: a
-//! rule that fails, an alert whose sender is silent, and a restored alert whose senders have not been heard yet,
-//! change nothing; and a replica that is deaf does not take for true what it only fails to hear. And a
+//! rule that fails, an alert whose sender is silent or whose target is down, and a restored alert whose senders have not
+//! been heard yet, change nothing, unless the rule says so (`keys.md`); and a replica that is deaf does not take for true what it only fails to hear. And a
 //! `limit` cuts instead of resolving everything; see [`Manager`].
 
 mod alert;
 mod alone;
 pub mod backtest;
 mod config;
+mod down;
 mod evaluate;
 mod expand;
 mod expr;
@@ -20,6 +21,7 @@ pub mod lint;
 mod load;
 mod manager;
 mod metrics;
+mod no_data;
 mod output;
 mod place;
 mod points;
@@ -31,7 +33,9 @@ mod runner;
 mod schedule;
 mod silence;
 mod state;
+mod tell;
 pub mod unit;
+mod unreachable;
 mod view;
 mod world;
 

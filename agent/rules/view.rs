@@ -46,7 +46,7 @@ fn of_rule(rule: &Rule, state: &RuleState) -> view::Rule {
     }
 }
 
-fn of_alert(alert: &Alert) -> view::Alert {
+pub(crate) fn of_alert(alert: &Alert) -> view::Alert {
     // A pending alert may still carry an earlier firing, which is over.
     let shown = |time| (alert.state != State::Pending).then_some(time).flatten();
     view::Alert {
