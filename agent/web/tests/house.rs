@@ -359,6 +359,9 @@ fn groups() -> Vec<RuleGroup> {
     };
     let broken = Rule {
         name: "Broken".to_owned(),
+        hold: Duration::ZERO,
+        datapoints: Some((3, 5)),
+        on_missing: Some("keep"),
         labels: Labels::empty(),
         annotations: Labels::empty(),
         health: "err",
