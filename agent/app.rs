@@ -29,6 +29,7 @@ use crate::daemon::{
     reachable, serve,
 };
 use crate::looks::look_around;
+use crate::progress::Progress;
 use crate::reload::{self, Reloader};
 use crate::stages::Stages;
 use crate::used::Used;
@@ -219,6 +220,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     };
     let mut notifying = document.notifier.clone();
     reload::name_page(&mut notifying, &external_url);
+    let to_outside = client.clone();
     let notifier = thinks.then(|| {
         notifier::Notifier::new(
             &notifying,
@@ -366,6 +368,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         let rules = rules.clone();
         Arc::new(move || rules.as_ref().map(rules::Manager::view).unwrap_or_default())
     };
+    let evaluated = rule_groups.clone();
     let headrooms = Headrooms::new(engine.clone(), clock.clone());
     let main = Handle::current();
     let rooms = web::Rooms {
@@ -539,8 +542,17 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     if let Some(rules) = rules {
         stages.spawn("rules", "rules", |stop| rules.run(stop));
     }
-    if let Some((notifier, _)) = notifier {
+    if let Some((notifier, handle)) = notifier {
         stages.spawn("notifier", "notifier", |stop| notifier.run(stop));
+        let heartbeat = notifier::heartbeat::Heartbeat::new(
+            handle.heartbeat(),
+            leadership,
+            to_outside,
+            clock.clone(),
+            Progress::of(&store, evaluated, handle, clock.clone()),
+            &registry,
+        );
+        stages.spawn("notifier", "heartbeat", |stop| heartbeat.run(stop));
     }
     for (name, sender) in [("sender", sender), ("to_peer", to_peer)] {
         if let Some(sender) = sender {

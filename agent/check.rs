@@ -12,12 +12,19 @@ use crate::{sizing, stock};
 const BAD_CONFIGURATION: u8 = 64;
 
 #[must_use]
-pub fn run(files: &[PathBuf], data_dir: &Path) -> ExitCode {
+pub fn run(files: &[PathBuf], data_dir: &Path, live: bool) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
+    let mut asks = Vec::new();
     for file in files {
         let verdict = match config::read(file) {
             Ok(text) if is_rules(&text) => check_rules(file, text),
-            Ok(_) => check_config(file, data_dir),
+            Ok(_) => check_config(file, data_dir)
+                .inspect(|(_, config)| {
+                    if live {
+                        asks.push(config.document.notifier.clone());
+                    }
+                })
+                .map(|(verdict, _)| verdict),
             Err(complaint) => Err(vec![complaint]),
         };
         match verdict {
@@ -30,15 +37,45 @@ pub fn run(files: &[PathBuf], data_dir: &Path) -> ExitCode {
             }
         }
     }
+    for notifier in asks {
+        if !ask_receivers(&notifier) && code == ExitCode::SUCCESS {
+            code = ExitCode::FAILURE;
+        }
+    }
     code
 }
 
-/// A rule file is known by its one top-level key.
-fn is_rules(text: &str) -> bool {
-    text.lines().any(|line| line.starts_with("groups:"))
+/// Says what each receiver answers; whether all is well.
+fn ask_receivers(notifier: &notifier::Config) -> bool {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let (runtime, client) = match (runtime, net::HttpClient::new()) {
+        (Ok(runtime), Ok(client)) => (runtime, client),
+        (Err(error), _) => return complain(&format!("no receiver was asked: {error}")),
+        (_, Err(error)) => return complain(&format!("no receiver was asked: {error}")),
+    };
+    let mut is_well = true;
+    for probed in runtime.block_on(notifier::probe(notifier, &*client)) {
+        match probed.outcome {
+            Ok(words) => _ = writeln!(std::io::stdout(), "  {}: {words}", probed.receiver),
+            Err(words) => is_well = complain(&format!("{}: {words}", probed.receiver)),
+        }
+    }
+    is_well
 }
 
-fn check_config(file: &Path, data_dir: &Path) -> Result<String, Vec<Complaint>> {
+/// Never well.
+fn complain(words: &str) -> bool {
+    _ = writeln!(std::io::stderr(), "skopos: {words}");
+    false
+}
+
+/// A rule file is known by its top-level keys.
+fn is_rules(text: &str) -> bool {
+    text.lines()
+        .any(|line| line.starts_with("groups:") || line.starts_with("slos:"))
+}
+
+fn check_config(file: &Path, data_dir: &Path) -> Result<(String, Config), Vec<Complaint>> {
     let config = Config::load(Some(file), None)?;
     let sections = config
         .document
@@ -62,7 +99,7 @@ fn check_config(file: &Path, data_dir: &Path) -> Result<String, Vec<Complaint>> 
         verdict.push_str("\n  ");
         verdict.push_str(&line);
     }
-    Ok(verdict)
+    Ok((verdict, config))
 }
 
 fn check_rules(file: &Path, text: String) -> Result<String, Vec<Complaint>> {

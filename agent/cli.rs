@@ -76,7 +76,12 @@ pub enum Command {
     /// Also says what the configuration comes to, and how what is in the data directory stands to its retention and to
     /// the room on the disk; the directory is only read.
     Check {
-        /// skopos.yaml, or a file with `groups:`.
+        /// Also ask each receiver whether it is there and knows us. Nobody is told anything: Slack's app is asked whose
+        /// its token is, Slack's webhook is sent an empty message, which it refuses, PagerDuty the end of an incident that
+        /// it does not have; other webhooks get a GET. Ends with 1 when one does not answer as it should.
+        #[arg(long)]
+        live: bool,
+        /// skopos.yaml, or a file with `groups:` or `slos:`.
         #[arg(value_name = "FILE", required = true)]
         files: Vec<PathBuf>,
     },
@@ -103,6 +108,9 @@ pub enum Command {
     /// Look in files for what cannot be meant.
     #[command(subcommand)]
     Lint(LintCommand),
+    /// Objectives in short form.
+    #[command(subcommand)]
+    Slo(SloCommand),
     /// Print a line with a fresh token for a tokens file (`web.tokens_file`).
     Token {
         /// What its bearer may do: node (send one node's samples), replica (be the other replica), writer (send
@@ -131,6 +139,19 @@ pub enum TestCommand {
     /// named in part (`partial`) or while they are pending (`exp_pending`), and groups may run at their own interval
     /// (`use_group_interval`). Native histograms are not evaluated: a test of them fails, and says so.
     Rules(UnitArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SloCommand {
+    /// Print the recording rules and alerts that a file of objectives comes to, as plain Prometheus rules.
+    ///
+    /// Skopos takes such a file directly, in `rule_files`; this is for any other Prometheus. Ends with 64 when the file has
+    /// mistakes.
+    Render {
+        /// A file with `slos:`.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -25,7 +25,8 @@ pub struct Document {
     /// What is scraped over HTTP, as in Prometheus.
     #[serde(deserialize_with = "yaml::null_default")]
     pub scrape_configs: Vec<scrape::ScrapeConfig>,
-    /// Rule files, `*` and `?` allowed in the last part; relative to this file. Shipped rules run beside them.
+    /// Rule files, and files of objectives; `*` and `?` allowed in the last part; relative to this file. Shipped rules
+    /// run beside them.
     #[serde(deserialize_with = "yaml::null_default")]
     pub rule_files: Vec<String>,
     #[serde(deserialize_with = "yaml::null_default")]

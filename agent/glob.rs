@@ -19,14 +19,20 @@ pub(crate) fn files(base: &Path, pattern: &str) -> io::Result<Vec<PathBuf>> {
     }
     let folder = path.parent().unwrap_or(base);
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
+    // The empty path is the folder one is in; the system knows it by another name.
+    let listed = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    for entry in std::fs::read_dir(listed)? {
         let entry = entry?;
         if entry
             .file_name()
             .to_str()
             .is_some_and(|candidate| matches(&name, candidate))
         {
-            found.push(entry.path());
+            found.push(folder.join(entry.file_name()));
         }
     }
     found.sort();

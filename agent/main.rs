@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 use model::outside::Role;
-use skopos::cli::{self, Cli, Command, LintCommand, RunArgs, TestCommand};
+use skopos::cli::{self, Cli, Command, LintCommand, RunArgs, SloCommand, TestCommand};
 use skopos::config::Config;
-use skopos::{app, backtest, check, graph, lines, lint, memory, query, scripts, unit};
+use skopos::{app, backtest, check, graph, lines, lint, memory, query, scripts, slo, unit};
 
 /// `EX_USAGE` of sysexits.h: what was asked for cannot be right, starting again will not help.
 const BAD_CONFIGURATION: u8 = 64;
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         }
     };
     match cli.command {
-        Some(Command::Check { files }) => check::run(&files, &cli.run.data_dir),
+        Some(Command::Check { live, files }) => check::run(&files, &cli.run.data_dir, live),
         Some(Command::Query(arguments)) => query::run(&arguments),
         Some(Command::Backtest(arguments)) => backtest::run(&arguments),
         Some(Command::Logs(arguments)) => lines::run(&cli.run.data_dir, &arguments),
@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         Some(Command::Test(TestCommand::Promql(arguments))) => scripts::run(&arguments),
         Some(Command::Test(TestCommand::Rules(arguments))) => unit::run(&arguments),
         Some(Command::Lint(LintCommand::Rules(arguments))) => lint::run(&arguments),
+        Some(Command::Slo(SloCommand::Render { file })) => slo::render(&file),
         Some(Command::Token { role, name }) => token(&role, &name),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();

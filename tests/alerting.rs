@@ -47,6 +47,10 @@ pub struct Alertmanager {
 
 impl Alertmanager {
     pub async fn start(folder: &Path, file: &Path) -> Option<Self> {
+        Self::start_with(folder, file, &[]).await
+    }
+
+    pub async fn start_with(folder: &Path, file: &Path, arguments: &[&str]) -> Option<Self> {
         let program = movable(&find("prometheus-alertmanager")?, folder);
         let port = free_port();
         let child = Command::new(&program.0)
@@ -58,6 +62,7 @@ impl Alertmanager {
             ))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .arg("--cluster.listen-address=")
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -28,6 +28,7 @@ mod house;
 mod lines;
 /// `skopos lint rules`: findings, exit codes, what a running process and a real Prometheus say.
 mod lint;
+mod messages;
 /// Native histograms of remote write, beside a real Prometheus.
 mod native;
 /// The page in a real browser.
@@ -48,6 +49,8 @@ mod rules;
 mod silences;
 /// Two replicas and their nodes on virtual time, with every fault that a seed can name.
 mod sim;
+/// `skopos slo render`, and objectives wherever rules are taken.
+mod slo;
 /// A disk fills: pending, firing, one message, freed, resolved, with `kill -9` in the middle.
 mod story;
 /// The house keeps its own rules: floors, shipped files, lengths.

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use template::Language;
 
 use crate::alertmanager;
+use crate::heartbeat;
 use crate::look::Text;
 use crate::plan::Plan;
 use crate::route::Timing;
@@ -34,6 +35,14 @@ pub struct Config {
     pub pagerduty: Option<PagerDuty>,
     /// Anything that takes Alertmanager's webhook format, version 4.
     pub webhook: Vec<Webhook>,
+    /// Name of the receiver that is told of what another one refused, or did not take for `fallback_after`: `slack`,
+    /// `pagerduty` or a webhook's name, which is then told of nothing else; with `config_file` a receiver of the file.
+    pub fallback: Option<String>,
+    /// How long a message may wait for its receiver before the fallback is told.
+    #[serde(deserialize_with = "model::text::duration::deserialize")]
+    pub fallback_after: Duration,
+    /// An address that is pinged as long as everything goes on, so that somebody outside notices when it does not.
+    pub heartbeat: Option<heartbeat::Config>,
     /// Alerts with the same values of these labels share one message; `['...']` gives each alert its own.
     pub group_by: Vec<String>,
     /// How long a new group waits for more alerts before its first message.
@@ -64,6 +73,9 @@ impl Default for Config {
             slack: None,
             pagerduty: None,
             webhook: Vec::new(),
+            fallback: None,
+            fallback_after: Duration::from_secs(5 * 60),
+            heartbeat: None,
             group_by: vec![model::labels::ALERT_NAME.to_owned()],
             group_wait: Duration::from_secs(30),
             group_interval: Duration::from_secs(5 * 60),
@@ -268,6 +280,10 @@ impl Config {
             }
             names.push(name);
         }
+        self.complain_of_fallback(&names, &mut wrong);
+        if let Some(heartbeat) = &self.heartbeat {
+            heartbeat.complain(&mut wrong);
+        }
         self.complain_of_grouping(&mut wrong);
         if !self.external_url.is_empty() && !is_http(&self.external_url) {
             wrong.push("notifier.external_url: not an http:// or https:// URL".to_owned());
@@ -295,6 +311,30 @@ impl Config {
                     "notifier.{key}: notifier.config_file says this as well; keep one of them"
                 ));
             }
+        }
+    }
+
+    fn complain_of_fallback(&self, names: &[String], wrong: &mut Vec<String>) {
+        let Some(fallback) = &self.fallback else {
+            return;
+        };
+        let known: Vec<&str> = match &self.file {
+            Some(file) => file.plan.teams.keys().map(String::as_str).collect(),
+            None => names.iter().map(String::as_str).collect(),
+        };
+        if self.config_file.is_some() && self.file.is_none() {
+            return;
+        }
+        if !known.contains(&fallback.as_str()) {
+            let hint = match model::complaint::nearest(fallback, known.iter().copied()) {
+                Some(near) => format!("; did you mean {near:?}?"),
+                None => String::new(),
+            };
+            wrong.push(format!(
+                "notifier.fallback: no receiver is called {fallback:?}{hint}"
+            ));
+        } else if known.len() == 1 {
+            wrong.push("notifier.fallback: the only receiver cannot stand in for another one".to_owned());
         }
     }
 
@@ -426,7 +466,7 @@ impl Webhook {
 }
 
 /// Exactly one of URL and file; a URL is never quoted, it is a secret.
-fn address(
+pub(crate) fn address(
     path: &str,
     url: (&str, Option<&Secret>),
     file: (&str, Option<&PathBuf>),
@@ -443,7 +483,7 @@ fn address(
     }
 }
 
-fn patience(path: &str, timeout: Duration, wrong: &mut Vec<String>) {
+pub(crate) fn patience(path: &str, timeout: Duration, wrong: &mut Vec<String>) {
     if timeout < Duration::from_millis(100) || timeout > Duration::from_secs(300) {
         wrong.push(format!("{path}.timeout: must be between 100ms and 5m"));
     }

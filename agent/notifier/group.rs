@@ -36,6 +36,8 @@ pub(crate) struct Group {
     pub(crate) is_muted: bool,
     /// When resolves are due, ahead of the tick.
     pub(crate) resolve_due: Option<Timestamp>,
+    /// Who is told as well, since somebody of its own did not take a message about it.
+    pub(crate) fallback: Option<Arc<str>>,
     /// One per receiver, in the order of the lanes; of those that the route does not lead to it stays empty.
     pub(crate) delivered: Vec<Delivered>,
 }
@@ -53,6 +55,7 @@ impl Group {
             flush_due: now + route.timing.group_wait,
             is_muted: route.is_muted(now),
             resolve_due: None,
+            fallback: None,
             delivered: vec![Delivered::default(); receivers],
         }
     }
@@ -73,7 +76,7 @@ impl Group {
 
     /// Whether a receiver is told of this group.
     pub(crate) fn is_for(&self, receiver: &Receiver) -> bool {
-        receiver.team == self.route.receiver
+        receiver.team == self.route.receiver || self.fallback.as_ref() == Some(&receiver.team)
     }
 
     /// How many fire of which people are told.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use model::view::Telling;
 use model::{BoxFuture, Ledger};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::board::Board;
 use crate::config::Config;
+use crate::heartbeat;
 use crate::shown::Wanted;
 use crate::silences::Silences;
 
@@ -35,9 +36,16 @@ pub struct Handle {
     pub(crate) board: Arc<Board>,
     pub(crate) orders: mpsc::Sender<Order>,
     pub(crate) silences: Arc<Silences>,
+    pub(crate) heartbeat: Arc<watch::Sender<Option<heartbeat::Config>>>,
 }
 
 impl Handle {
+    /// What the heartbeat is told to do, as it changes.
+    #[must_use]
+    pub fn heartbeat(&self) -> watch::Receiver<Option<heartbeat::Config>> {
+        self.heartbeat.subscribe()
+    }
+
     #[must_use]
     pub fn view(&self) -> Telling {
         self.board.telling()
@@ -147,12 +155,18 @@ impl Handle {
     /// Something is wrong with it; the old one stays in force.
     #[must_use]
     pub fn apply(&self, config: Config) -> BoxFuture<'static, Result<(), String>> {
-        let orders = self.orders.clone();
+        let (orders, heartbeat) = (self.orders.clone(), Arc::clone(&self.heartbeat));
         Box::pin(async move {
             let complaints = config.complaints();
             if !complaints.is_empty() {
                 return Err(complaints.join("\n"));
             }
+            let beats = config.heartbeat.clone();
+            heartbeat.send_if_modified(|known| {
+                let is_new = *known != beats;
+                *known = beats;
+                is_new
+            });
             let (done, applied) = oneshot::channel();
             let order = orders.send(Order::Apply(Box::new(config), done)).await;
             order.map_err(|_| STOPPED.to_owned())?;

@@ -95,6 +95,7 @@ impl Notifier {
             board,
             orders,
             silences,
+            heartbeat: Arc::new(watch::Sender::new(config.heartbeat.clone())),
         };
         (notifier, handle)
     }

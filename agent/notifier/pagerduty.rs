@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::alert::Alert;
+use crate::look::cut;
 use crate::look::pagerduty::Filled;
 use crate::message::{Message, alerts, common, one_line};
 use crate::webhook::rfc3339;
@@ -129,15 +130,11 @@ fn trigger(message: &Message, severity_label: &str, room: usize, said: &Filled) 
     } else {
         source
     };
-    let written = |text: &Option<String>| text.as_deref().map(|text| one_line(text, limits::FIELD));
+    let written = |text: &Option<String>| text.clone().map(|text| cut(text, limits::FIELD));
     let or = |text: &Option<String>, ours: String| written(text).unwrap_or(ours);
-    let summary = match said
-        .description
-        .as_deref()
-        .map(|text| one_line(text, limits::SUMMARY))
-    {
-        Some(text) if !text.is_empty() => text,
-        _ => summary(message),
+    let summary = match said.description.clone().filter(|text| !text.is_empty()) {
+        Some(text) => cut(text, limits::SUMMARY),
+        None => summary(message),
     };
     let mut custom_details = details(message, room);
     custom_details.extend(said.details.clone());

@@ -17,15 +17,24 @@ pub(crate) struct Plan {
     pub(crate) teams: BTreeMap<String, BTreeMap<String, String>>,
     pub(crate) tree: Tree,
     pub(crate) inhibitions: Vec<Inhibition>,
+    /// Who is told of what another receiver did not take for so long, or refused.
+    pub(crate) fallback: Option<Fallback>,
     /// How long an alert fires that somebody posts without saying when it ends.
     pub(crate) resolve_timeout: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Fallback {
+    pub(crate) team: Arc<str>,
+    pub(crate) after: Duration,
 }
 
 /// Alertmanager's.
 pub(crate) const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
-/// The receiver of the one route that our own configuration has.
+/// The receiver of the one route that our own configuration has, and whom no route leads to.
 const EVERYBODY: &str = "default";
+const FALLBACK: &str = "fallback";
 
 /// Each has its name among its labels.
 pub(crate) fn named(team: &str) -> BTreeMap<String, String> {
@@ -33,9 +42,22 @@ pub(crate) fn named(team: &str) -> BTreeMap<String, String> {
 }
 
 impl Plan {
+    pub(crate) fn is_fallback(&self, receiver: &Receiver) -> bool {
+        let fallback = self.fallback.as_ref();
+        fallback.is_some_and(|fallback| fallback.team == receiver.team)
+    }
+
     pub(crate) fn of(config: &Config) -> Self {
         if let Some(file) = &config.file {
-            return file.plan.clone();
+            let team = config.fallback.as_deref();
+            let fallback = team.map(|team| Fallback {
+                team: team.into(),
+                after: config.fallback_after,
+            });
+            return Self {
+                fallback,
+                ..file.plan.clone()
+            };
         }
         let all = config.group_by.iter().any(|name| name == ALL_LABELS);
         let route = Route {
@@ -46,9 +68,22 @@ impl Plan {
             mute: Vec::new(),
             active: Vec::new(),
         };
+        let mut teams = BTreeMap::from([(EVERYBODY.to_owned(), named(EVERYBODY))]);
+        let mut receivers = Receiver::all(config, EVERYBODY);
+        let mut fallback = None;
+        if let Some(name) = &config.fallback {
+            let last = receivers.iter_mut().filter(|receiver| *receiver.name == **name);
+            last.for_each(|receiver| *receiver = Arc::new(receiver.of_team(FALLBACK)));
+            teams.insert(FALLBACK.to_owned(), named(FALLBACK));
+            fallback = Some(Fallback {
+                team: FALLBACK.into(),
+                after: config.fallback_after,
+            });
+        }
         Self {
-            receivers: Receiver::all(config, EVERYBODY),
-            teams: BTreeMap::from([(EVERYBODY.to_owned(), named(EVERYBODY))]),
+            receivers,
+            teams,
+            fallback,
             tree: Tree::new(route),
             inhibitions: Vec::new(),
             resolve_timeout: RESOLVE_TIMEOUT,

@@ -123,6 +123,17 @@ impl Receiver {
         }
     }
 
+    pub(crate) fn kind(&self) -> &Kind {
+        &self.kind
+    }
+
+    pub(crate) fn of_team(&self, team: &str) -> Self {
+        Self {
+            team: team.into(),
+            ..self.clone()
+        }
+    }
+
     /// All that our own configuration names; one without an address was complained of and is left out.
     pub(crate) fn all(config: &Config, team: &str) -> Vec<Arc<Self>> {
         let team: Arc<str> = team.into();
@@ -361,7 +372,7 @@ impl Receiver {
     }
 
     /// Without a body.
-    async fn request(&self) -> Result<Request, String> {
+    pub(crate) async fn request(&self) -> Result<Request, String> {
         let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
         if let Some(auth) = &self.auth {
             headers.push(("authorization".to_owned(), auth.header().await?));
@@ -383,7 +394,7 @@ fn filled(request: Request, body: Vec<u8>) -> Request {
 
 impl Place {
     /// Files are read each time, because mounted secrets are exchanged under a running process.
-    async fn read(&self) -> Result<Secret, String> {
+    pub(crate) async fn read(&self) -> Result<Secret, String> {
         match self {
             Self::Here(secret) => Ok(secret.clone()),
             Self::File(path) => {
@@ -398,7 +409,7 @@ impl Place {
     }
 }
 
-fn place(here: Option<&Secret>, file: Option<&PathBuf>) -> Option<Place> {
+pub(crate) fn place(here: Option<&Secret>, file: Option<&PathBuf>) -> Option<Place> {
     here.map(|secret| Place::Here(secret.clone()))
         .or_else(|| file.map(|path| Place::File(path.clone())))
 }

@@ -1,4 +1,4 @@
-//! A rule file as it is written, key by key as Prometheus reads it.
+//! A rule file as it is written, key by key as Prometheus reads it; objectives in short form beside.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,12 +9,16 @@ use serde::{Deserialize, Deserializer};
 use yaml::{Spanned, null_default};
 
 use crate::group::OnMissing;
+use crate::slo::Slo;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct File {
     #[serde(deserialize_with = "null_default")]
     pub(crate) groups: Vec<Spanned<Group>>,
+    /// Objectives, which become groups of rules.
+    #[serde(deserialize_with = "null_default")]
+    pub(crate) slos: Vec<Spanned<Slo>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -32,6 +32,7 @@ mod record;
 mod runner;
 mod schedule;
 mod silence;
+pub mod slo;
 mod state;
 mod tell;
 pub mod unit;

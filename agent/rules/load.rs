@@ -11,8 +11,8 @@ use yaml::{Spanned, complain_at};
 use crate::expr::Expr;
 use crate::file::{self, File, Pairs, first_document};
 use crate::group::{Alerting, Group, Kind, Rule, Text};
-use crate::place;
 use crate::points::Datapoints;
+use crate::{place, slo};
 
 /// Reads rule files: name as the person gave it, and text.
 ///
@@ -21,13 +21,14 @@ use crate::points::Datapoints;
 pub fn load<N: AsRef<str>, T: AsRef<str>>(files: &[(N, T)]) -> Result<Vec<Group>, Vec<Complaint>> {
     let mut groups = Vec::new();
     let mut complaints = Vec::new();
+    let mut slos = slo::Names::new();
     for (name, text) in files {
         let mut reader = Reader {
             file: name.as_ref(),
             text: text.as_ref(),
             complaints: Vec::new(),
         };
-        groups.extend(reader.file());
+        groups.extend(reader.file(&mut slos));
         complaints.append(&mut reader.complaints);
     }
     if complaints.is_empty() {
@@ -55,7 +56,7 @@ impl Reader<'_> {
         }
     }
 
-    fn file(&mut self) -> Vec<Group> {
+    fn file(&mut self, slos: &mut slo::Names) -> Vec<Group> {
         let (document, more) = first_document(self.text);
         if more {
             tracing::warn!(
@@ -72,7 +73,70 @@ impl Reader<'_> {
         };
         let mut names = HashSet::new();
         let groups = file.groups.iter().map(|group| self.group(group, &mut names));
-        groups.collect::<Vec<_>>().into_iter().flatten().collect()
+        let mut groups: Vec<Group> = groups.collect::<Vec<_>>().into_iter().flatten().collect();
+        match slo::groups(self.file, self.text, &file.slos, slos) {
+            Ok(made) => groups.extend(made.iter().filter_map(|group| self.made(group, &mut names))),
+            Err(complaints) => complaints.into_iter().for_each(|complaint| self.add(complaint)),
+        }
+        groups
+    }
+
+    /// A group of an objective. What it is made of was read already.
+    fn made(&mut self, group: &slo::Group, names: &mut HashSet<String>) -> Option<Group> {
+        if !names.insert(group.name.clone()) {
+            let message = format!(
+                "a group {:?} is already in this file, and an objective makes one",
+                group.name
+            );
+            self.add(Complaint::about(self.file, message));
+            return None;
+        }
+        let rules = group.rules.iter().map(|rule| self.made_rule(rule));
+        let rules: Vec<_> = rules.collect();
+        Some(Group {
+            name: group.name.as_str().into(),
+            file: self.file.into(),
+            interval: Some(group.interval),
+            query_offset: None,
+            limit: 0,
+            rules: rules.into_iter().flatten().collect(),
+        })
+    }
+
+    fn made_rule(&mut self, rule: &slo::Rule) -> Option<Rule> {
+        let expr = match Expr::read(&rule.expr) {
+            Ok(expr) => expr,
+            Err(mistake) => {
+                self.add(mistake.complaint(self.file, 0, 0));
+                return None;
+            }
+        };
+        let mut texts = |pairs: &[(String, String)]| {
+            let parse = |(name, value): &(String, String)| match Template::parse(name, value) {
+                Ok(template) => Some((Arc::from(name.as_str()), Text(template))),
+                Err(mistake) => {
+                    self.add(Complaint::about(self.file, mistake.message));
+                    None
+                }
+            };
+            let texts: BTreeMap<Arc<str>, Text> = pairs.iter().filter_map(parse).collect();
+            texts.into_iter().collect()
+        };
+        let kind = match rule.is_alert {
+            true => Kind::Alert(Alerting {
+                labels: texts(&rule.labels),
+                annotations: texts(&rule.annotations),
+                ..Alerting::default()
+            }),
+            false => Kind::Record {
+                labels: Labels::from_pairs(rule.labels.iter().map(|(name, value)| (name, value))),
+            },
+        };
+        Some(Rule {
+            name: rule.name.as_str().into(),
+            expr,
+            kind,
+        })
     }
 
     fn group(&mut self, group: &Spanned<file::Group>, names: &mut HashSet<String>) -> Option<Group> {

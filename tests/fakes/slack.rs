@@ -1,4 +1,4 @@
-//! A Slack workspace with one incoming webhook: it enforces the published limits, answers with Slack's words,
+//! A Slack workspace with one incoming webhook and one app: it enforces the published limits, answers with Slack's words,
 //! remembers what it took, and misbehaves on command.
 //!
 //! Speaks just enough HTTP/1.1 for that. Its verdicts are held against `slack_sdk` by `check_slack.py`.
@@ -8,13 +8,21 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 const PATH: &str = "/services/T0000000/B0000000/not-a-secret";
+/// The app's token, and the one channel that it may write to.
+pub(crate) const TOKEN: &str = "xoxb-not-a-secret";
+pub(crate) const CHANNEL: &str = "#ops";
+const CHANNEL_ID: &str = "C0000042";
+/// Longest text of a message by a method.
+const MESSAGE_MAX: usize = 40_000;
+/// Edits a minute, at least (tier 3).
+const EDITS: usize = 50;
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Messages at once before one a second is all there is.
@@ -97,7 +105,18 @@ pub(crate) struct Slack {
     server: AbortHandle,
 }
 
+/// A message by the app, as it stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    pub(crate) ts: String,
+    pub(crate) thread_ts: Option<String>,
+    pub(crate) payload: Value,
+    pub(crate) edits: usize,
+}
+
 struct State {
+    kept: Vec<Kept>,
+    edits: Vec<Instant>,
     manner: Manner,
     posted: Vec<Posted>,
     refused: Vec<Refused>,
@@ -114,6 +133,8 @@ impl Slack {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}{PATH}", listener.local_addr()?);
         let state = Arc::new(Mutex::new(State {
+            kept: Vec::new(),
+            edits: Vec::new(),
             manner: Manner::Well,
             posted: Vec::new(),
             refused: Vec::new(),
@@ -135,6 +156,23 @@ impl Slack {
     #[must_use]
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The app's method for posting; the others are beside it.
+    #[must_use]
+    pub(crate) fn method(&self) -> String {
+        self.url.replace(PATH, "/api/chat.postMessage")
+    }
+
+    /// The app's messages as they stand, oldest first.
+    #[must_use]
+    pub(crate) fn kept(&self) -> Vec<Kept> {
+        lock(&self.state).kept.clone()
+    }
+
+    /// Somebody deletes the app's messages.
+    pub(crate) fn delete_all(&self) {
+        lock(&self.state).kept.clear();
     }
 
     pub(crate) fn behave(&self, manner: Manner) {
@@ -242,8 +280,31 @@ fn string<'a>(value: &'a Value, name: &str) -> &'a str {
 
 /// Serves one connection until it ends, breaks or has to be dropped.
 async fn serve(mut stream: TcpStream, state: &Mutex<State>) {
-    while let Some((line, body)) = read(&mut stream).await {
-        let Some((status, word, retry_after)) = answer(&line, &body, state).await else {
+    while let Some((head, body)) = read_whole(&mut stream).await {
+        let line = head.lines().next().unwrap_or_default();
+        if let Some(method) = line
+            .strip_prefix("POST /api/")
+            .and_then(|rest| rest.split(' ').next())
+        {
+            if lock(state).manner == Manner::Drop {
+                return;
+            }
+            let said = call(method, &head, &body, state).to_string();
+            let limited = if said.contains("ratelimited") {
+                "429 Slack\r\nRetry-After: 1"
+            } else {
+                "200 Slack"
+            };
+            let answer = format!(
+                "HTTP/1.1 {limited}\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: {}\r\n\r\n{said}",
+                said.len()
+            );
+            if stream.write_all(answer.as_bytes()).await.is_err() {
+                return;
+            }
+            continue;
+        }
+        let Some((status, word, retry_after)) = answer(line, &body, state).await else {
             return;
         };
         let retry_after = retry_after.map_or(String::new(), |left| format!("Retry-After: {left}\r\n"));
@@ -254,6 +315,91 @@ async fn serve(mut stream: TcpStream, state: &Mutex<State>) {
         if stream.write_all(answer.as_bytes()).await.is_err() {
             return;
         }
+    }
+}
+
+/// One of the app's methods: refusals come with status 200, but for too many.
+fn call(method: &str, head: &str, body: &[u8], state: &Mutex<State>) -> Value {
+    match do_call(method, head, body, state) {
+        Ok(_) if method == "auth.test" => json!({ "ok": true, "user": "skopos", "team": "The House" }),
+        Ok(ts) => json!({ "ok": true, "channel": CHANNEL_ID, "ts": ts }),
+        Err(word) => {
+            refuse(body, state, (200, word), None);
+            json!({ "ok": false, "error": word })
+        }
+    }
+}
+
+fn do_call(method: &str, head: &str, body: &[u8], state: &Mutex<State>) -> Result<String, &'static str> {
+    let authorization = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("authorization").then_some(value.trim())
+    });
+    match authorization {
+        None => return Err("not_authed"),
+        Some(token) if token != format!("Bearer {TOKEN}") => return Err("invalid_auth"),
+        Some(_) => {}
+    }
+    if method == "auth.test" {
+        return Ok(String::new());
+    }
+    let payload = judge(body).map_err(|(_, word)| match word {
+        "invalid_payload" => "invalid_json",
+        word => word,
+    })?;
+    if string(&payload, "text").chars().count() > MESSAGE_MAX {
+        return Err("msg_too_long");
+    }
+    let channel = string(&payload, "channel");
+    match method {
+        "chat.postMessage" => {
+            if ![CHANNEL, CHANNEL_ID].contains(&channel) {
+                return Err("channel_not_found");
+            }
+            if !take_token(state) {
+                return Err("ratelimited");
+            }
+            let thread_ts = payload
+                .get("thread_ts")
+                .and_then(Value::as_str)
+                .map(str::to_owned);
+            let mut state = lock(state);
+            let is_known = |ts: &String| state.kept.iter().any(|kept| kept.ts == *ts);
+            if !thread_ts.as_ref().is_none_or(is_known) {
+                return Err("thread_not_found");
+            }
+            let ts = format!("1795661461.{:06}", state.kept.len() + state.refused.len());
+            state.kept.push(Kept {
+                ts: ts.clone(),
+                thread_ts,
+                payload,
+                edits: 0,
+            });
+            Ok(ts)
+        }
+        "chat.update" => {
+            let mut state = lock(state);
+            let now = Instant::now();
+            state
+                .edits
+                .retain(|at| now.duration_since(*at) < Duration::from_secs(60));
+            if state.edits.len() >= EDITS {
+                return Err("ratelimited");
+            }
+            // Names of channels are not enough here.
+            if channel != CHANNEL_ID {
+                return Err("channel_not_found");
+            }
+            let ts = string(&payload, "ts").to_owned();
+            let Some(kept) = state.kept.iter_mut().find(|kept| kept.ts == ts) else {
+                return Err("message_not_found");
+            };
+            kept.payload = payload;
+            kept.edits += 1;
+            state.edits.push(now);
+            Ok(ts)
+        }
+        _ => Err("unknown_method"),
     }
 }
 
@@ -325,6 +471,12 @@ fn take_token(state: &Mutex<State>) -> bool {
 
 /// One request: its first line and its body. None at the end, or when it is not HTTP.
 pub(crate) async fn read(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
+    let (head, body) = read_whole(stream).await?;
+    Some((head.lines().next()?.to_owned(), body))
+}
+
+/// The same with all of its head.
+async fn read_whole(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     let head_bytes = loop {
         if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -336,7 +488,6 @@ pub(crate) async fn read(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
         }
     };
     let head = String::from_utf8_lossy(bytes.get(..head_bytes)?).into_owned();
-    let line = head.lines().next()?.to_owned();
     let length = head.lines().find_map(|header| {
         let (name, value) = header.split_once(':')?;
         let named = name.eq_ignore_ascii_case("content-length");
@@ -351,7 +502,8 @@ pub(crate) async fn read(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
             return None;
         }
     }
-    Some((line, bytes.get(head_bytes..head_bytes + length)?.to_vec()))
+    let body = bytes.get(head_bytes..head_bytes + length)?.to_vec();
+    Some((head, body))
 }
 
 async fn more(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<usize> {

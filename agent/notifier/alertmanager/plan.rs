@@ -87,6 +87,7 @@ impl<'a> Reader<'a> {
             teams,
             tree,
             inhibitions,
+            fallback: None,
             resolve_timeout: file.global.resolve_timeout.map_or(RESOLVE_TIMEOUT, |span| span.0),
         })
     }

@@ -121,6 +121,21 @@ impl Core {
                     ours.at = ours.at.max(theirs.at);
                 }
             }
+            let fallback = self
+                .lanes
+                .get(nth)
+                .filter(|lane| self.plan.is_fallback(&lane.receiver));
+            if let (Some(lane), Some(group)) = (fallback, self.groups.get_mut(record.group.as_str()))
+                && !theirs.is_empty()
+            {
+                group.fallback = Some(Arc::clone(&lane.receiver.team));
+            }
+            if let Some(ours) = self.delivered(nth, &Key::from(record.group.as_str()))
+                && theirs.thread.is_some()
+                && (ours.thread.is_none() || theirs.at >= ours.at)
+            {
+                ours.thread.clone_from(&theirs.thread);
+            }
         }
         for record in queue {
             let Some(nth) = self.lane(&record.receiver) else {

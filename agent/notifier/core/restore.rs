@@ -89,7 +89,15 @@ impl Core {
                 .filter(|_| known)
                 .and_then(|nth| self.lanes.get_mut(nth))
             {
-                Some(lane) => drop(lane.dead.insert(dead.group.as_str().into(), dead)),
+                Some(lane) => {
+                    let key: Key = dead.group.as_str().into();
+                    let is_other = !self.plan.is_fallback(&lane.receiver);
+                    lane.dead.insert(Arc::clone(&key), dead);
+                    let fallback = self.plan.fallback.as_ref().filter(|_| is_other);
+                    if let (Some(fallback), Some(group)) = (fallback, self.groups.get_mut(&key)) {
+                        group.fallback = Some(Arc::clone(&fallback.team));
+                    }
+                }
                 None => self.records.not_dead(&dead.receiver, &dead.group),
             }
         }
@@ -255,10 +263,15 @@ impl Core {
             }
         }
         let name = &receiver.name;
+        let is_fallback = self.plan.is_fallback(&receiver);
         for (key, group) in &mut self.groups {
-            let mut merged = Delivered::default();
             let own = stayed.get(key);
-            let alerts = group.alerts.keys().filter(|_| group.is_for(&receiver));
+            let mut merged = Delivered {
+                thread: own.and_then(|own| own.thread.clone()),
+                ..Delivered::default()
+            };
+            let alerts = group.alerts.keys();
+            let alerts = alerts.filter(|_| is_fallback || group.is_for(&receiver));
             for fingerprint in alerts {
                 let own = own.filter(|own| own.knows(*fingerprint));
                 let Some(delivered) = own.or_else(|| moved.get(fingerprint)) else {
@@ -275,6 +288,10 @@ impl Core {
             let before = known.iter().find(|(known, _)| known == key);
             if before.is_none_or(|(_, before)| *before != merged) && !merged.is_empty() {
                 self.records.told(name, key, &merged);
+            }
+            // It has been told of this one, so it is told of its end.
+            if is_fallback && !merged.is_empty() {
+                group.fallback = Some(Arc::clone(&receiver.team));
             }
             if let Some(place) = group.delivered.get_mut(nth) {
                 *place = merged;

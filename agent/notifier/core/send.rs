@@ -339,12 +339,21 @@ impl Core {
             return;
         };
         let may_repeat = sending.waiting.may_repeat || unsure;
+        let waits = now.since(sending.waiting.marked);
         lane.enqueue(Arc::clone(&sending.key), sending.waiting.marked, may_repeat, row);
         if let Some(waiting) = lane.waiting.get(&sending.key) {
             self.records.queue(&lane.record(&sending.key, waiting, None));
         }
         if !self.groups.contains_key(&sending.key) {
             self.unmark(nth, &sending.key, "evicted");
+        }
+        if self
+            .plan
+            .fallback
+            .as_ref()
+            .is_some_and(|fallback| waits >= fallback.after)
+        {
+            self.fall_back(nth, &sending.key, now);
         }
     }
 
@@ -374,6 +383,31 @@ impl Core {
         self.write(nth, &sending, &words, End::GivenUp, took, now);
         if again && self.speaks && self.owes(nth, &sending.key, now) {
             self.mark(nth, &sending.key, now);
+        }
+        self.fall_back(nth, &sending.key, now);
+    }
+
+    /// A receiver does not take what it should: somebody else is told of this group, from now on until it is over.
+    fn fall_back(&mut self, nth: usize, key: &Key, now: Timestamp) {
+        let Some(team) = self
+            .plan
+            .fallback
+            .as_ref()
+            .map(|fallback| Arc::clone(&fallback.team))
+        else {
+            return;
+        };
+        let is_last = self.lanes.get(nth).is_none_or(|lane| lane.receiver.team == team);
+        let group = self.groups.get_mut(key).filter(|_| !is_last && self.speaks);
+        let Some(group) = group.filter(|group| group.fallback.is_none()) else {
+            return;
+        };
+        warn!(group = %key, fallback = %team, "not taken by its receiver: the fallback is told");
+        group.fallback = Some(team);
+        for lane in 0..self.lanes.len() {
+            if self.owes(lane, key, now) && self.lanes.get(lane).is_some_and(|lane| lane.is_open(key)) {
+                self.mark(lane, key, now);
+            }
         }
     }
 

@@ -71,7 +71,12 @@ struct Real {
 }
 
 impl Real {
+    /// Slack by its webhook.
     async fn start() -> Self {
+        Self::start_with(|slack| format!("webhook_url: '{}'", slack.url())).await
+    }
+
+    async fn start_with(reached: impl Fn(&Slack) -> String) -> Self {
         let slack = Slack::start().await.unwrap();
         let pagerduty = PagerDuty::start().await.unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -80,9 +85,9 @@ impl Real {
         let (leads, leadership) = watch::channel(Leadership::standalone());
         let (events, inbox) = mpsc::channel(64);
         let text = format!(
-            "slack: {{ webhook_url: '{}', timeout: 400ms }}\n\
+            "slack: {{ {}, timeout: 400ms }}\n\
              pagerduty: {{ routing_key: {}, url: '{}', timeout: 400ms }}\nresolve_wait: 0s",
-            slack.url(),
+            reached(&slack),
             pagerduty::ROUTING_KEY,
             pagerduty.url()
         );
@@ -188,6 +193,63 @@ async fn what_hangs_breaks_or_fails_is_told_again() {
             .contains("possibly a repeat");
         assert_eq!(says, repeats, "{manner:?}");
     }
+}
+
+#[tokio::test]
+async fn an_app_keeps_one_message_and_replies_to_it() {
+    let reached = |slack: &Slack| {
+        format!(
+            "bot_token: {}, channel: '{}', api_url: '{}'",
+            slack::TOKEN,
+            slack::CHANNEL,
+            slack.method()
+        )
+    };
+    let real = Real::start_with(reached).await;
+    let settled = async |messages: usize| {
+        let end = Instant::now() + Duration::from_secs(20);
+        while real.slack.kept().len() < messages || real.handle.ledger().in_flight > 0 {
+            assert!(
+                Instant::now() < end,
+                "{:#?} {:?}",
+                real.handle.view(),
+                real.slack.refused()
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let since = real.clock.now() - minutes(5);
+    for n in ["a", "b"] {
+        real.events.send(firing("Down", n, since)).await.unwrap();
+    }
+    settled(1).await;
+    let now = real.clock.now();
+    real.events.send(resolved("Down", "a", since, now)).await.unwrap();
+    settled(2).await;
+    let kept = real.slack.kept();
+    assert_eq!((kept[0].edits, &kept[0].thread_ts), (1, &None));
+    assert_eq!(kept[1].thread_ts.as_ref(), Some(&kept[0].ts));
+    assert!(
+        kept[0].payload["text"]
+            .as_str()
+            .unwrap()
+            .starts_with("▲ Firing: Down")
+    );
+    // Somebody deletes it: the end is told by a new message.
+    real.slack.delete_all();
+    let now = real.clock.now();
+    real.events.send(resolved("Down", "b", since, now)).await.unwrap();
+    settled(1).await;
+    let kept = real.slack.kept();
+    assert!(
+        kept[0].payload["text"]
+            .as_str()
+            .unwrap()
+            .starts_with("● Resolved")
+    );
+    let refused = real.slack.refused();
+    let words: Vec<&str> = refused.iter().map(|refused| refused.word.as_str()).collect();
+    assert_eq!(words, ["message_not_found"]);
 }
 
 #[tokio::test]

@@ -3,7 +3,9 @@
 mod cards;
 mod failures;
 mod fake;
+mod fallback;
 mod grouping;
+mod heartbeat;
 mod limits;
 mod pair;
 mod property;
@@ -12,5 +14,6 @@ mod restart;
 mod routes;
 mod routing;
 mod silences;
+mod threads;
 mod two;
 pub(crate) mod world;

@@ -53,6 +53,8 @@ pub(super) const BOTH: &str = "slack: { webhook_url: 'http://slack/' }\nwebhook:
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Manner {
     Takes,
+    /// Says `ok: false` and why, with status 200, as Slack's methods do.
+    Objects(&'static str),
     /// Takes it so long after it was sent.
     TakesAfter(Duration),
     Answers(u16),
@@ -138,7 +140,11 @@ impl Receivers {
     }
 
     fn note(&self, request: &Request, arrived: bool, unsure: bool) {
-        let body = serde_json::from_slice(&request.body).unwrap();
+        // A ping has none.
+        let body = match request.body.as_slice() {
+            [] => Value::Null,
+            body => serde_json::from_slice(body).unwrap(),
+        };
         self.state.lock().unwrap().attempts.push(Attempt {
             at: self.clock.now(),
             url: request.url.clone(),
@@ -211,7 +217,18 @@ impl Client for Receivers {
             match manner {
                 Manner::Takes => {
                     door.note(true, false);
-                    answer(200, vec![], "ok")
+                    if door.request.url.contains("/chat.") {
+                        // A message is named by how many came before it.
+                        let nth = self.state.lock().unwrap().attempts.len();
+                        let said = format!(r#"{{"ok":true,"channel":"C042","ts":"{nth}"}}"#);
+                        answer(200, vec![], &said)
+                    } else {
+                        answer(200, vec![], "ok")
+                    }
+                }
+                Manner::Objects(word) => {
+                    door.note(false, false);
+                    answer(200, vec![], &format!(r#"{{"ok":false,"error":"{word}"}}"#))
                 }
                 Manner::TakesAfter(wait) => {
                     self.clock.sleep(wait).await;

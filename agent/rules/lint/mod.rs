@@ -27,6 +27,8 @@ mod templates;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use model::complaint::nearest;
 
 use self::derive::{Derived, derive};
@@ -276,10 +278,12 @@ impl Desk<'_> {
         });
         let mut findings: Vec<Finding> = self.findings.into_iter().map(|(_, finding)| finding).collect();
         findings.dedup();
+        let names = self.sources.files.iter().map(|file| file.name.as_str());
+        let names: BTreeSet<&str> = names.collect();
         Report {
             findings,
             skipped: skipped(self.world),
-            files: self.sources.files.len(),
+            files: names.len(),
             rules: self.sources.rules().count(),
             silenced: self.silenced,
         }

@@ -32,6 +32,13 @@ struct Comment {
 }
 
 impl Quiet {
+    pub(super) fn of_everything() -> Self {
+        Self {
+            everything: true,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn of(source: &Source) -> Self {
         let mut quiet = Self::default();
         let mut owners: Vec<usize> = Vec::new();

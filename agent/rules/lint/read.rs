@@ -10,7 +10,7 @@ use yaml::{Spanned, complain_at};
 use super::known::metric;
 use super::quiet::Quiet;
 use crate::file::{self, File, first_document};
-use crate::{load, place};
+use crate::{load, place, slo};
 
 /// Rule files that were read.
 #[derive(Debug, Default)]
@@ -68,7 +68,7 @@ impl Sources {
             let (name, text) = (name.as_ref(), text.as_ref());
             match load(&[(name, text)]) {
                 Ok(_) => match Source::read(name, text) {
-                    Ok(source) => sources.files.push(source),
+                    Ok(read) => sources.files.extend(read),
                     Err(complaint) => complaints.push(complaint),
                 },
                 Err(found) => complaints.extend(found),
@@ -93,9 +93,21 @@ impl Sources {
 }
 
 impl Source {
-    fn read(name: &str, text: &str) -> Result<Self, Complaint> {
+    /// A file, and beside it what its objectives come to: that is known, and nothing is said of it.
+    fn read(name: &str, text: &str) -> Result<Vec<Self>, Complaint> {
         let (document, _) = first_document(text);
         let file: File = yaml::read(name, document)?;
+        let has_slos = !file.slos.is_empty();
+        let mut all = vec![Self::of_groups(name, text, file)];
+        if let Some(rendered) = has_slos.then(|| slo::render(name, text).ok()).flatten() {
+            let mut source = Self::of_groups(name, &rendered, yaml::read(name, &rendered)?);
+            source.quiet = Quiet::of_everything();
+            all.push(source);
+        }
+        Ok(all)
+    }
+
+    fn of_groups(name: &str, text: &str, file: File) -> Self {
         let mut source = Self {
             name: name.to_owned(),
             text: text.to_owned(),
@@ -119,7 +131,7 @@ impl Source {
             });
         }
         source.quiet = Quiet::of(&source);
-        Ok(source)
+        source
     }
 
     fn rule(&self, rule: Spanned<file::Rule>, group: &file::Group) -> Option<Rule> {

@@ -1,0 +1,112 @@
+//! Whether receivers can be reached and take us for whom we say we are, without telling anybody anything.
+//!
+//! Each is asked something that it answers only to whom it knows, and that shows nowhere: Slack's `auth.test`, an empty
+//! message that a webhook of Slack refuses, the end of an incident that PagerDuty does not have.
+
+use model::outside::{Client, ClientError, Method, Request, Response};
+use serde_json::{Value, json};
+
+use crate::config::Config;
+use crate::plan::Plan;
+use crate::receiver::{Kind, Receiver};
+use crate::slack::POST;
+use crate::verdict::{Verdict, judge, judge_slack};
+
+/// What one receiver said.
+#[derive(Clone, Debug)]
+pub struct Probed {
+    /// As on the page.
+    pub receiver: String,
+    /// A sentence either way.
+    pub outcome: Result<String, String>,
+}
+
+/// Asks them one after another; a sentence for each.
+pub async fn probe(config: &Config, client: &dyn Client) -> Vec<Probed> {
+    let mut all = Vec::new();
+    for receiver in Plan::of(config).receivers {
+        let outcome = ask(&receiver, client).await;
+        all.push(Probed {
+            receiver: receiver.title(),
+            outcome,
+        });
+    }
+    all
+}
+
+async fn ask(receiver: &Receiver, client: &dyn Client) -> Result<String, String> {
+    let mut request = receiver.request().await?;
+    let is_app = request.url.ends_with(POST);
+    match receiver.kind() {
+        Kind::Slack { .. } if is_app => {
+            request.url = request.url.replace(POST, "auth.test");
+            request.body = b"{}".to_vec();
+            let answer = client.send(request).await;
+            let who = said(&answer);
+            taken(judge_slack(&answer))?;
+            let of = |key: &str| who[key].as_str().unwrap_or("?").to_owned();
+            Ok(format!(
+                "the token is that of {} in {}; whether it may write to the channel only a test message shows",
+                of("user"),
+                of("team")
+            ))
+        }
+        Kind::Slack { .. } => {
+            request.body = b"{}".to_vec();
+            let answer = client.send(request).await;
+            match &answer {
+                Ok(response) if response.status == 400 && is_empty_refused(&response.body) => {
+                    Ok("the webhook is there".to_owned())
+                }
+                _ => taken(judge_slack(&answer)).map(|words| format!("answers {words}")),
+            }
+        }
+        Kind::PagerDuty { routing_key, .. } => {
+            let key = routing_key.read().await?;
+            let event = json!({
+                "routing_key": key.expose(), "event_action": "resolve", "dedup_key": "skopos-check",
+            });
+            request.body = event.to_string().into_bytes();
+            taken(judge(&client.send(request).await))?;
+            Ok("takes events of this key".to_owned())
+        }
+        Kind::Webhook { .. } => reached(client, request).await,
+    }
+}
+
+/// A webhook of whatever kind: that it answers at all. Only a message would show more.
+async fn reached(client: &dyn Client, request: Request) -> Result<String, String> {
+    let request = Request {
+        method: Method::Get,
+        ..request
+    };
+    match client.send(request).await {
+        Ok(answer) if answer.status < 500 => Ok(format!("answers ({} to a GET)", answer.status)),
+        Ok(answer) => Err(format!("answers {}", answer.status)),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Slack has looked at what was sent, and at the address before.
+fn is_empty_refused(body: &[u8]) -> bool {
+    [
+        "no_text",
+        "invalid_payload",
+        "missing_text_or_fallback_or_attachments",
+    ]
+    .iter()
+    .any(|word| body.starts_with(word.as_bytes()))
+}
+
+fn said(answer: &Result<Response, ClientError>) -> Value {
+    let body = answer.as_ref().map(|answer| answer.body.as_slice());
+    serde_json::from_slice(body.unwrap_or_default()).unwrap_or_default()
+}
+
+fn taken(verdict: Verdict) -> Result<String, String> {
+    match verdict {
+        Verdict::Taken(words) => Ok(words),
+        Verdict::Later { words, .. } | Verdict::Never { words, .. } => Err(words),
+        Verdict::Held => Err("not sent".to_owned()),
+    }
+}
