@@ -45,10 +45,14 @@ impl Evaluation<'_> {
         // Looked at before the question and after the answer: whoever is silent in between has no part in it.
         self.world.doubted();
         let answer = self.world.ask(self.rule.expr.written(), self.data_at()).await;
-        self.state.lock().stuck = match answer {
-            Ok(_) => Stuck::No,
-            Err(_) => Stuck::Unanswered,
-        };
+        {
+            let mut state = self.state.lock();
+            state.stuck_at = self.world.near.clock.now();
+            state.stuck = match answer {
+                Ok(_) => Stuck::No,
+                Err(_) => Stuck::Unanswered,
+            };
+        }
         let answer = answer?;
         match &self.rule.kind {
             Kind::Record { labels } => self.record(labels, answer).await,

@@ -38,6 +38,8 @@ pub(crate) struct RuleState {
     pub(crate) no_data: Table,
     pub(crate) output: Output,
     pub(crate) stuck: Stuck,
+    /// When that was, by the clock.
+    pub(crate) stuck_at: Timestamp,
     /// None: never evaluated.
     pub(crate) last_evaluation: Option<Timestamp>,
     pub(crate) last_duration: Duration,
@@ -54,6 +56,7 @@ impl RuleState {
             identity: Arc::new(identity),
             generator_url,
             stuck: Stuck::No,
+            stuck_at: Timestamp::default(),
             alerts: Table::default(),
             overflow: Table::default(),
             no_data: Table::default(),

@@ -124,12 +124,13 @@ struct Count {
     error: String,
 }
 
-fn count(running: &[Arc<Running>]) -> Count {
+fn count(running: &[Arc<Running>], at: Timestamp) -> Count {
     let mut count = Count::default();
     for running in running {
         for (rule, state) in running.group.rules.iter().zip(&running.states) {
             let state = state.lock();
-            if state.last_evaluation.is_none() {
+            // One that is evaluated once an hour says nothing about now.
+            if at.since(state.stuck_at) > HOLD {
                 continue;
             }
             count.evaluated += 1;
@@ -148,7 +149,7 @@ fn count(running: &[Arc<Running>]) -> Count {
 }
 
 fn found(world: &World, running: &[Arc<Running>]) -> Option<(Labels, Found)> {
-    let count = count(running);
+    let count = count(running, world.near.clock.now());
     let doubted = world.doubted().into_iter();
     let silent = doubted.filter(|doubted| {
         // What only we do not hear is judged by the other replica.
@@ -165,9 +166,10 @@ fn found(world: &World, running: &[Arc<Running>]) -> Option<(Labels, Found)> {
         (summary, description, count.stuck)
     } else if silent.len() >= SENDERS_MIN && !count.frozen.is_empty() {
         let summary = format!(
-            "{} senders are silent, and alerts of {} rules stay as they were",
+            "{} senders are silent, and alerts of {} {} stay as they were",
             silent.len(),
-            count.frozen.len()
+            count.frozen.len(),
+            if count.frozen.len() == 1 { "rule" } else { "rules" },
         );
         let description = format!(
             "Nothing is heard of {}. Nobody knows whether alerts of these rules have ended: {}.",

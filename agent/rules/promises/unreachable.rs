@@ -57,7 +57,7 @@ async fn frozen_rules_and_several_silent_senders_are_one_alert() {
     );
     assert_eq!(
         event.annotations.value("summary"),
-        "2 senders are silent, and alerts of 1 rules stay as they were"
+        "2 senders are silent, and alerts of 1 rule stay as they were"
     );
     let description = event.annotations.value("description");
     assert!(
