@@ -76,6 +76,10 @@ pub struct Rule {
     pub expr: String,
     pub hold: Duration,
     pub keep_firing: Duration,
+    /// M of N instead of `hold`: it fires while it was true in so many of the last so many evaluations.
+    pub datapoints: Option<(u32, u32)>,
+    /// `resolve`, `keep` or `alert`, where the file says it.
+    pub on_missing: Option<&'static str>,
     pub labels: Labels,
     /// Templates as written, not expanded.
     pub annotations: Labels,

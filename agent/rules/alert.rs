@@ -2,13 +2,16 @@
 //!
 //! As in Prometheus: a new alert is pending, fires once it has been true for `for`, and is resolved when it
 //! is no longer true (and `keep_firing_for` has passed). What Prometheus does not do: an alert of which
-//! nothing is known is left exactly as it is.
+//! nothing is known is left exactly as it is. And with `datapoints` an alert is pending while it was found in any of
+//! the last `n` evaluations, and fires while it was in at least `m` of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use model::{Labels, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::points::{Datapoints, Points};
 
 /// How long a resolved alert is kept and said again, so that losing one message is harmless.
 pub(crate) const RESOLVED_RETENTION: Duration = Duration::from_secs(15 * 60);
@@ -40,8 +43,11 @@ pub(crate) struct Alert {
     pub(crate) resolved_at: Option<Timestamp>,
     pub(crate) keep_firing_since: Option<Timestamp>,
     pub(crate) last_sent_at: Option<Timestamp>,
-    /// Last evaluation that found it true.
+    /// Last evaluation that found it true, or that counts among its datapoints.
     pub(crate) seen_at: Timestamp,
+    /// None: its rule counted none when it was last evaluated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) points: Option<Points>,
     /// When it was taken up, after a restart or from the other replica; `None` once an evaluation has found or
     /// missed it since.
     #[serde(skip)]
@@ -62,11 +68,13 @@ pub(crate) struct Found {
     pub(crate) source: Labels,
 }
 
-/// The rule's own times.
+/// When alerts of a rule fire, and when they end.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Times {
     pub(crate) hold: Duration,
     pub(crate) keep_firing: Duration,
+    /// Instead of `hold`.
+    pub(crate) datapoints: Option<Datapoints>,
 }
 
 /// All alerts of one rule, by their labels.
@@ -91,6 +99,7 @@ impl Alert {
             keep_firing_since: None,
             last_sent_at: None,
             seen_at: at,
+            points: None,
             restored: None,
             unknown: false,
             written_at: None,
@@ -163,6 +172,16 @@ impl Alert {
     }
 
     fn see(&mut self, found: Found, at: Timestamp, times: Times) {
+        self.value = found.value;
+        self.annotations = found.annotations;
+        self.source = found.source;
+        self.seen_at = at;
+        self.know();
+        if let Some(datapoints) = times.datapoints {
+            self.count(true, datapoints, at, times);
+            return;
+        }
+        self.points = None;
         if self.state == State::Resolved {
             self.state = State::Pending;
             self.active_at = at;
@@ -171,11 +190,6 @@ impl Alert {
         if self.keep_firing_since.take().is_some() {
             self.written_at = None;
         }
-        self.value = found.value;
-        self.annotations = found.annotations;
-        self.source = found.source;
-        self.seen_at = at;
-        self.know();
         if self.state == State::Firing && at.since(self.active_at) < times.hold {
             // A reload made `for` longer: not true for long enough, so what was told is taken back.
             self.state = State::Pending;
@@ -183,38 +197,103 @@ impl Alert {
             self.written_at = None;
         }
         if self.state == State::Pending && at.since(self.active_at) >= times.hold {
-            self.state = State::Firing;
-            self.fired_at = Some(at);
-            self.resolved_at = None;
-            self.last_sent_at = None;
-            self.written_at = None;
+            self.fire(at);
         }
+        self.forget_end(at);
+    }
+
+    fn fire(&mut self, at: Timestamp) {
+        self.state = State::Firing;
+        self.fired_at = Some(at);
+        self.resolved_at = None;
+        self.last_sent_at = None;
+        self.written_at = None;
+    }
+
+    /// A pending alert's earlier end has been told for long enough.
+    fn forget_end(&mut self, at: Timestamp) {
         if self.state == State::Pending && self.is_forgotten(at) {
             self.resolved_at = None;
             self.fired_at = None;
+            self.written_at = None;
         }
+    }
+
+    /// One evaluation more among its datapoints. Returns whether it is to be forgotten.
+    fn count(&mut self, found: bool, datapoints: Datapoints, at: Timestamp, times: Times) -> bool {
+        let before = self.points.unwrap_or_else(|| match self.state {
+            // It fires by the rule as it was: a reload is no recovery.
+            State::Firing => datapoints.full(),
+            State::Pending | State::Resolved => Points::default(),
+        });
+        let points = datapoints.next(before, found);
+        if self.points != Some(points) {
+            self.points = Some(points);
+            self.written_at = None;
+        }
+        self.seen_at = at;
+        let met = datapoints.are_met(points);
+        let state = self.state;
+        match state {
+            State::Firing if met => {
+                if self.keep_firing_since.take().is_some() {
+                    self.written_at = None;
+                }
+            }
+            State::Firing if self.keeps_firing(at, times) => {}
+            State::Firing => self.resolve(at),
+            State::Resolved | State::Pending => {
+                if before.is_empty() {
+                    self.active_at = at;
+                }
+                if met {
+                    self.fire(at);
+                }
+            }
+        }
+        if self.state == State::Firing {
+            return false;
+        }
+        let state = if points.is_empty() {
+            State::Resolved
+        } else {
+            State::Pending
+        };
+        if self.state != state {
+            self.state = state;
+            self.written_at = None;
+        }
+        self.forget_end(at);
+        points.is_empty() && (self.resolved_at.is_none() || self.is_forgotten(at))
+    }
+
+    /// Whether its condition has ended and `keep_firing_for` has not passed since.
+    fn keeps_firing(&mut self, at: Timestamp, times: Times) -> bool {
+        if times.keep_firing.is_zero() {
+            return false;
+        }
+        let since = *self.keep_firing_since.get_or_insert_with(|| {
+            self.written_at = None;
+            at
+        });
+        at.since(since) < times.keep_firing
     }
 
     /// Returns whether it is to be forgotten.
     fn miss(&mut self, at: Timestamp, times: Times) -> bool {
         self.know();
-        match self.state {
+        if let Some(datapoints) = times.datapoints {
+            return self.count(false, datapoints, at, times);
+        }
+        self.points = None;
+        let state = self.state;
+        match state {
             State::Resolved => return self.is_forgotten(at),
             State::Pending if self.resolved_at.is_none() || self.is_forgotten(at) => return true,
             // Its earlier end is still being told.
             State::Pending => self.state = State::Resolved,
-            State::Firing => {
-                if !times.keep_firing.is_zero() {
-                    let since = *self.keep_firing_since.get_or_insert_with(|| {
-                        self.written_at = None;
-                        at
-                    });
-                    if at.since(since) < times.keep_firing {
-                        return false;
-                    }
-                }
-                self.resolve(at);
-            }
+            State::Firing if self.keeps_firing(at, times) => return false,
+            State::Firing => self.resolve(at),
         }
         self.written_at = None;
         false
@@ -315,6 +394,7 @@ mod tests {
         Times {
             hold: MINUTE * hold_minutes,
             keep_firing: MINUTE * keep_minutes,
+            datapoints: None,
         }
     }
 

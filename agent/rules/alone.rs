@@ -12,6 +12,7 @@ use telemetry::clock::RuntimeClock;
 use tokio::sync::{mpsc, watch};
 
 use crate::config::Options;
+use crate::group::OnMissing;
 use crate::metrics::Metrics;
 use crate::world::{Neighbours, World};
 
@@ -35,7 +36,12 @@ impl World {
             clock: RuntimeClock::starting_at(start),
             presence: Arc::new(AllHere),
         };
-        Ok(Self::new(near, options, Metrics::new(&Registry::new())))
+        let world = Self::new(near, options, Metrics::new(&Registry::new()));
+        // Prometheus' verdicts, where a file says nothing else.
+        Ok(Self {
+            on_missing: OnMissing::Resolve,
+            ..world
+        })
     }
 }
 

@@ -11,11 +11,12 @@ use model::{Answer, Labels, Point, Timestamp};
 use parking_lot::Mutex;
 
 use crate::alert::{Alert, Found, State, Times};
+use crate::down::Down;
 use crate::expand::Expander;
-use crate::group::{Alerting, Group, Kind, Rule, Text};
+use crate::group::{Alerting, Group, Kind, OnMissing, Rule, Text};
 use crate::heard::{self, About, Doubts};
 use crate::output::{ALERTS, ALERTS_FOR_STATE, repeated};
-use crate::state::{LIMIT_EXCEEDED, RuleState};
+use crate::state::{LIMIT_EXCEEDED, RuleState, Stuck};
 use crate::world::World;
 
 /// One rule at one slot.
@@ -34,6 +35,8 @@ struct Missing {
     labels: Labels,
     source: Labels,
     restored: Option<Timestamp>,
+    /// Nothing was known of it before.
+    unknown: bool,
 }
 
 impl Evaluation<'_> {
@@ -41,7 +44,16 @@ impl Evaluation<'_> {
     pub(crate) async fn run(self) -> Result<usize, String> {
         // Looked at before the question and after the answer: whoever is silent in between has no part in it.
         self.world.doubted();
-        let answer = self.world.ask(self.rule.expr.written(), self.data_at()).await?;
+        let answer = self.world.ask(self.rule.expr.written(), self.data_at()).await;
+        {
+            let mut state = self.state.lock();
+            state.stuck_at = self.world.near.clock.now();
+            state.stuck = match answer {
+                Ok(_) => Stuck::No,
+                Err(_) => Stuck::Unanswered,
+            };
+        }
+        let answer = answer?;
         match &self.rule.kind {
             Kind::Record { labels } => self.record(labels, answer).await,
             Kind::Alert(alerting) => self.alert(alerting, answer.points).await,
@@ -64,7 +76,7 @@ impl Evaluation<'_> {
     }
 
     async fn record(&self, labels: &Labels, answer: Answer) -> Result<usize, String> {
-        let mut doubts = self.doubts();
+        let mut doubts = self.doubts(self.world.on_missing);
         let mut samples = Vec::with_capacity(answer.points.len());
         for point in answer.points {
             // What is made without a sender that only the other replica hears would stay a lie in history.
@@ -89,8 +101,10 @@ impl Evaluation<'_> {
     }
 
     async fn alert(&self, alerting: &Alerting, points: Vec<Point>) -> Result<usize, String> {
+        let on_missing = alerting.on_missing.unwrap_or(self.world.on_missing);
         let mut found = self.found(alerting, points).await?;
-        let mut doubts = self.doubts();
+        let mut doubts = self.doubts(on_missing);
+        let mut down = Down::new(self.world, &self.rule.expr, self.data_at());
         let mut unknown = self.seeming(&mut found, &mut doubts).await?;
         let error = over_limit(self.group.limit, found.len(), "alerts");
         if error.is_some() {
@@ -98,6 +112,14 @@ impl Evaluation<'_> {
         }
         let judged = self.missing(&found, &unknown);
         unknown.extend(self.unknown(&judged, &mut doubts).await?);
+        if on_missing != OnMissing::Resolve {
+            unknown.extend(self.lost(&judged, &unknown, &mut down).await?);
+        }
+        let no_data = match on_missing {
+            OnMissing::Alert => self.no_data(alerting, &mut doubts, &mut down).await?,
+            OnMissing::Keep | OnMissing::Resolve => BTreeMap::new(),
+        };
+        let no_data_unknown = self.no_data_unknown(&no_data);
         let samples = {
             let mut state = self.state.lock();
             // Taken up from the other replica while this evaluation was under way.
@@ -109,12 +131,15 @@ impl Evaluation<'_> {
             state
                 .overflow
                 .step(self.at, Times::default(), about, &BTreeSet::new());
-            state
-                .alerts
-                .active()
-                .chain(state.overflow.active())
-                .flat_map(series)
-                .collect::<Vec<_>>()
+            let times = Times {
+                keep_firing: Duration::ZERO,
+                ..alerting.times()
+            };
+            state.no_data.step(self.at, times, no_data, &no_data_unknown);
+            if state.alerts.active().any(|alert| alert.unknown) {
+                state.stuck = Stuck::Frozen;
+            }
+            state.active().flat_map(series).collect::<Vec<_>>()
         };
         let count = self.commit(samples);
         error.map_or(Ok(count), Err)
@@ -193,8 +218,9 @@ impl Evaluation<'_> {
         (labels, found)
     }
 
-    fn doubts(&self) -> Doubts<'_> {
-        Doubts::new(self.world, &self.rule.expr, self.data_at())
+    fn doubts(&self, on_missing: OnMissing) -> Doubts<'_> {
+        let keeps = on_missing != OnMissing::Resolve;
+        Doubts::new(self.world, &self.rule.expr, self.data_at(), keeps)
     }
 
     /// Takes out what seems to be true only because this replica is deaf, and returns its labels.
@@ -224,6 +250,7 @@ impl Evaluation<'_> {
                 labels: alert.labels.clone(),
                 source: alert.source.clone(),
                 restored: alert.restored,
+                unknown: alert.unknown,
             })
             .collect()
     }
@@ -246,9 +273,25 @@ impl Evaluation<'_> {
         }
         Ok(unknown)
     }
+
+    /// Those of the others that have lost what they were judged by, because a target is down.
+    async fn lost(
+        &self,
+        missing: &[Missing],
+        unknown: &BTreeSet<Labels>,
+        down: &mut Down<'_>,
+    ) -> Result<Vec<Labels>, String> {
+        let mut lost = Vec::new();
+        for alert in missing.iter().filter(|alert| !unknown.contains(&alert.labels)) {
+            if down.cover(&alert.source, alert.unknown).await? {
+                lost.push(alert.labels.clone());
+            }
+        }
+        Ok(lost)
+    }
 }
 
-async fn expand(
+pub(crate) async fn expand(
     expander: &mut Expander<'_>,
     texts: &[(std::sync::Arc<str>, Text)],
     point: &Point,
@@ -268,7 +311,7 @@ fn over_limit(limit: usize, count: usize, things: &str) -> Option<String> {
 }
 
 /// `ALERTS` and `ALERTS_FOR_STATE` of one alert.
-fn series(alert: &Alert) -> [(Labels, f64); 2] {
+pub(crate) fn series(alert: &Alert) -> [(Labels, f64); 2] {
     let state = if alert.state == State::Firing {
         "firing"
     } else {

@@ -13,7 +13,7 @@ use promql::{Edges, Kind, Op, ParseError, Selector};
 use crate::heard::LOOKBACK;
 
 /// The labels that name a target; all series of a target have them alike.
-const TARGET_LABELS: [&str; 3] = ["job", "instance", NODE];
+pub(crate) const TARGET_LABELS: [&str; 3] = ["job", "instance", NODE];
 
 /// Known by its text.
 #[derive(Clone, Debug)]

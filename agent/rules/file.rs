@@ -8,6 +8,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use yaml::{Spanned, null_default};
 
+use crate::group::OnMissing;
 use crate::slo::Slo;
 
 #[derive(Debug, Default, Deserialize)]
@@ -38,6 +39,9 @@ pub(crate) struct Group {
     /// For all rules that do not set the label themselves.
     #[serde(deserialize_with = "null_default")]
     pub(crate) labels: Pairs,
+    /// Not in Prometheus: for all alerting rules that do not set it themselves.
+    #[serde(deserialize_with = "null_default")]
+    pub(crate) on_missing: Option<OnMissing>,
     #[serde(deserialize_with = "null_default")]
     pub(crate) rules: Vec<Spanned<Rule>>,
 }
@@ -55,10 +59,26 @@ pub(crate) struct Rule {
     pub(crate) hold: Option<Spanned<Span>>,
     #[serde(deserialize_with = "null_default")]
     pub(crate) keep_firing_for: Option<Spanned<Span>>,
+    /// Not in Prometheus: M of N, instead of `for`.
+    #[serde(deserialize_with = "null_default")]
+    pub(crate) datapoints: Option<Spanned<Datapoints>>,
+    /// Not in Prometheus.
+    #[serde(deserialize_with = "null_default")]
+    pub(crate) on_missing: Option<OnMissing>,
     #[serde(deserialize_with = "null_default")]
     pub(crate) labels: Pairs,
     #[serde(deserialize_with = "null_default")]
     pub(crate) annotations: Pairs,
+}
+
+/// Both are needed; a mistake in them is told with its place.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Datapoints {
+    /// In at least so many it was true.
+    pub(crate) m: u32,
+    /// Of so many evaluations.
+    pub(crate) n: u32,
 }
 
 /// A duration as Prometheus writes it.

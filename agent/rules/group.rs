@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::Labels;
+use serde::Deserialize;
 use template::Template;
 
 use crate::alert::Times;
 use crate::expr::Expr;
+use crate::points::Datapoints;
 
 /// Rules that are evaluated one after another at the same time.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,9 +45,25 @@ pub struct Alerting {
     /// `for`
     pub hold: Duration,
     pub keep_firing: Duration,
+    /// Instead of `hold`.
+    pub datapoints: Option<Datapoints>,
+    /// The rule's own, or its group's; None: neither says.
+    pub on_missing: Option<OnMissing>,
     /// The group's and the rule's own, sorted.
     pub labels: Vec<(Arc<str>, Text)>,
     pub annotations: Vec<(Arc<str>, Text)>,
+}
+
+/// What becomes of an alert that its expression no longer gives, while what it would be judged by does not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnMissing {
+    /// It ends, as in Prometheus.
+    Resolve,
+    /// It stays as it is.
+    Keep,
+    /// It stays as it is, and what does not come is an alert of the rule, too.
+    Alert,
 }
 
 /// A template, known by its text.
@@ -63,6 +81,19 @@ impl Alerting {
         Times {
             hold: self.hold,
             keep_firing: self.keep_firing,
+            datapoints: self.datapoints,
+        }
+    }
+}
+
+impl OnMissing {
+    /// As it is written.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Resolve => "resolve",
+            Self::Keep => "keep",
+            Self::Alert => "alert",
         }
     }
 }

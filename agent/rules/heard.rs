@@ -29,7 +29,10 @@
 //!   what is found and itself names a sender that the other replica hears: `absent(job_last_run{node="w1"})` may
 //!   have come to be there since.
 //!
-//! Whatever is left so is told as not known.
+//! With `on_missing: resolve` a rule does not wait for a sender that nobody hears: what is missing then ends. What only
+//! we do not hear is there all the same, and counts as above.
+//!
+//! Whatever is left so is told as not known. Targets that do not answer are looked at in `down.rs`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -114,12 +117,14 @@ pub(crate) struct Doubts<'a> {
     reads: Vec<Read>,
     doubted: Vec<Doubted>,
     at: Timestamp,
+    /// Whether an alert stays as it is while nobody hears its sender.
+    keeps: bool,
     /// What was asked already: one question for each sender is enough for all of a rule's alerts.
     lost: BTreeMap<(Arc<str>, (About, bool)), bool>,
 }
 
 impl<'a> Doubts<'a> {
-    pub(crate) fn new(world: &'a World, expr: &Expr, at: Timestamp) -> Self {
+    pub(crate) fn new(world: &'a World, expr: &Expr, at: Timestamp, keeps: bool) -> Self {
         let doubted = world.doubted();
         let reads = if doubted.is_empty() {
             Vec::new()
@@ -131,6 +136,7 @@ impl<'a> Doubts<'a> {
             reads,
             doubted,
             at,
+            keeps,
             lost: BTreeMap::new(),
         }
     }
@@ -144,7 +150,7 @@ impl<'a> Doubts<'a> {
             let doubted = self.doubted[nth].clone();
             let silent = &doubted.silent;
             let concerns = source.get(NODE).is_none_or(|node| *node == *silent.node);
-            let counts = silent.silence != Silence::Everywhere || about != About::Found;
+            let counts = silent.silence != Silence::Everywhere || (about != About::Found && self.keeps);
             // What we never had may have begun where we do not hear it.
             let named = about == About::Found
                 && silent.silence == Silence::Here
@@ -154,6 +160,18 @@ impl<'a> Doubts<'a> {
             }
         }
         Ok(false)
+    }
+
+    pub(crate) fn doubted(&self) -> Vec<Doubted> {
+        self.doubted.clone()
+    }
+
+    /// Whether the sender gave something that the expression reads, and gives it no more.
+    ///
+    /// # Errors
+    /// There was no answer.
+    pub(crate) async fn lost_sender(&mut self, doubted: &Doubted) -> Result<bool, String> {
+        self.has_lost(doubted, (About::Missing, false)).await
     }
 
     async fn has_lost(&mut self, doubted: &Doubted, about: (About, bool)) -> Result<bool, String> {

@@ -11,6 +11,7 @@ use yaml::{Spanned, complain_at};
 use crate::expr::Expr;
 use crate::file::{self, File, Pairs, first_document};
 use crate::group::{Alerting, Group, Kind, Rule, Text};
+use crate::points::Datapoints;
 use crate::{place, slo};
 
 /// Reads rule files: name as the person gave it, and text.
@@ -160,7 +161,7 @@ impl Reader<'_> {
             .value
             .rules
             .iter()
-            .map(|rule| self.rule(rule, &group.value.labels))
+            .map(|rule| self.rule(rule, &group.value))
             .collect();
         Some(Group {
             name: name?.into(),
@@ -178,8 +179,8 @@ impl Reader<'_> {
         })
     }
 
-    fn rule(&mut self, spanned: &Spanned<file::Rule>, group_labels: &Pairs) -> Option<Rule> {
-        let rule = &spanned.value;
+    fn rule(&mut self, spanned: &Spanned<file::Rule>, group: &file::Group) -> Option<Rule> {
+        let (rule, group_labels) = (&spanned.value, &group.labels);
         let expr = self.expr(spanned);
         self.names(&rule.labels, "label");
         self.names(&rule.annotations, "annotation");
@@ -212,6 +213,8 @@ impl Reader<'_> {
                     .as_ref()
                     .map(|span| span.value.0)
                     .unwrap_or_default(),
+                datapoints: self.datapoints(rule),
+                on_missing: rule.on_missing.or(group.on_missing),
                 labels: self.texts(&[group_labels, &rule.labels]),
                 annotations: self.texts(&[&rule.annotations]),
             })
@@ -221,6 +224,21 @@ impl Reader<'_> {
             expr: expr?,
             kind,
         })
+    }
+
+    fn datapoints(&mut self, rule: &file::Rule) -> Option<Datapoints> {
+        let written = rule.datapoints.as_ref()?;
+        if rule.hold.is_some() {
+            let message = "an alert has either for or datapoints, this one has both";
+            self.complain(written, message);
+        }
+        match Datapoints::new(written.value.m, written.value.n) {
+            Ok(datapoints) => Some(datapoints),
+            Err(message) => {
+                self.complain(written, message);
+                None
+            }
+        }
     }
 
     fn record_name<'r>(&mut self, record: &'r Spanned<String>, rule: &file::Rule) -> Option<&'r str> {
@@ -238,6 +256,8 @@ impl Reader<'_> {
         let alerts_only = [
             ("for", rule.hold.is_some()),
             ("keep_firing_for", rule.keep_firing_for.is_some()),
+            ("datapoints", rule.datapoints.is_some()),
+            ("on_missing", rule.on_missing.is_some()),
             ("annotations", !rule.annotations.0.is_empty()),
         ];
         for (key, given) in alerts_only {

@@ -25,6 +25,7 @@ use crate::pool::Pool;
 use crate::record::{self, Identity, Record};
 use crate::runner::Running;
 use crate::state::RuleState;
+use crate::unreachable::{HOLD, Unreachable};
 use crate::view::of_group;
 use crate::world::{Neighbours, World};
 
@@ -40,6 +41,7 @@ struct Inner {
     running: Mutex<Vec<Arc<Running>>>,
     /// Alerts whose rules are gone, while their end is still told.
     retired: Mutex<Vec<Record>>,
+    unreachable: Unreachable,
     /// Asked for by [`Manager::inherit`].
     inheritance: Notify,
 }
@@ -49,6 +51,7 @@ impl Manager {
     pub fn new(near: Neighbours, registry: &Registry, options: Options) -> Self {
         let world = World::new(near, options, Metrics::new(registry));
         Self(Arc::new(Inner {
+            unreachable: Unreachable::new(&world),
             world: Arc::new(world),
             wanted: watch::Sender::new(None),
             running: Mutex::default(),
@@ -77,7 +80,6 @@ impl Manager {
         let mut restored = false;
         let clock = Arc::clone(&self.0.world.near.clock);
         loop {
-            let retired = !self.0.retired.lock().is_empty();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -95,7 +97,9 @@ impl Manager {
                         break;
                     }
                 }
-                () = clock.sleep(self.0.world.options.evaluation_interval), if retired => {
+                () = clock.sleep(self.0.world.options.evaluation_interval), if restored => {
+                    let running = self.0.running.lock().clone();
+                    self.0.unreachable.look(&self.0.world, &running).await;
                     self.0.tell_retired().await;
                 }
             }
@@ -111,11 +115,12 @@ impl Manager {
     /// Groups, rules and alerts as they stand.
     #[must_use]
     pub fn view(&self) -> Vec<view::RuleGroup> {
-        self.0
-            .running
-            .lock()
+        let running = self.0.running.lock();
+        let own = self.0.unreachable.view(self.0.world.options.evaluation_interval);
+        running
             .iter()
             .map(|running| of_group(running))
+            .chain(own)
             .collect()
     }
 
@@ -158,7 +163,12 @@ impl Inner {
         }
         let states = groups.iter_mut().filter(|(_, new)| *new);
         let states = states.filter_map(|(running, _)| Arc::get_mut(running));
-        pool.give(states.flat_map(|running| running.states.iter_mut().map(Mutex::get_mut)));
+        {
+            let [unreachable] = &self.unreachable.states;
+            let mut unreachable = unreachable.lock();
+            let states = states.flat_map(|running| running.states.iter_mut().map(Mutex::get_mut));
+            pool.give(states.chain([&mut *unreachable]));
+        }
         *self.retired.lock() = pool.retire(at);
         self.end_outputs(&gone, &groups);
         self.world.save(pool.changes).await;
@@ -190,7 +200,12 @@ impl Inner {
             if record.alert.state != State::Firing {
                 continue;
             }
-            match heir(&running, &record.rule) {
+            let [unreachable] = &self.unreachable.states;
+            let own = *unreachable.lock().identity == record.rule;
+            match own
+                .then_some((unreachable, HOLD))
+                .or_else(|| heir(&running, &record.rule))
+            {
                 Some((state, hold)) => {
                     inherited += u32::from(state.lock().inherit(&record.alert, hold, at));
                 }

@@ -45,10 +45,7 @@ impl Pool {
     pub(crate) fn harvest(&mut self, running: &Running) {
         for state in &running.states {
             let mut state = state.lock();
-            let tables = [
-                std::mem::take(&mut state.alerts),
-                std::mem::take(&mut state.overflow),
-            ];
+            let tables = state.tables_mut().map(std::mem::take);
             for table in tables {
                 let removed = table
                     .removed

@@ -14,6 +14,7 @@ use crate::group::{Group, Rule};
 use crate::metrics::Iteration;
 use crate::schedule::Schedule;
 use crate::state::{RuleState, identities};
+use crate::tell;
 use crate::world::World;
 
 /// A group that runs. Its rules' states are its own; others only look.
@@ -61,7 +62,7 @@ impl Running {
             let begun = Instant::now();
             world.metrics.begin(&label, due.slot);
             let (rules_took, samples) = self.evaluate(&world, due.slot).await;
-            self.save(&world, due.slot).await;
+            tell::publish(&world, &self.states, self.interval, due.slot).await;
             let took = begun.elapsed();
             *self.last.lock() = Last {
                 evaluation: Some(due.slot),
@@ -146,45 +147,5 @@ impl Running {
             at,
             offset: self.group.query_offset.unwrap_or(world.options.query_offset),
         }
-    }
-
-    /// State is durable before anybody is told of it, so that a crash in between repeats and never forgets.
-    async fn save(&self, world: &World, at: Timestamp) {
-        let due = self.due(world, at);
-        let changes = self
-            .states
-            .iter()
-            .flat_map(|state| state.lock().changes(at))
-            .collect();
-        if world.save(changes).await {
-            self.states.iter().for_each(|state| state.lock().written(at));
-        }
-        let resend = world.options.config.resend_delay.max(self.interval);
-        for (state, alert) in due {
-            let mut state = state.lock();
-            let told = world.tell(&alert, &state.generator_url, at + resend * 4);
-            if !told && let Some(alert) = state.all_mut().find(|known| known.labels == alert.labels) {
-                alert.last_sent_at = None;
-                alert.written_at = None;
-            }
-        }
-    }
-
-    /// The alerts to be told, marked as sent at `at`.
-    fn due(&self, world: &World, at: Timestamp) -> Vec<(&Mutex<RuleState>, crate::alert::Alert)> {
-        let resend_delay = world.options.config.resend_delay;
-        let mut due = Vec::new();
-        for state in &self.states {
-            for alert in state
-                .lock()
-                .all_mut()
-                .filter(|alert| alert.is_due(at, resend_delay))
-            {
-                alert.last_sent_at = Some(at);
-                alert.written_at = None;
-                due.push((state, alert.clone()));
-            }
-        }
-        due
     }
 }

@@ -8,6 +8,7 @@ use model::{Keep, Timestamp};
 
 use crate::alert::{Alert, State, Table};
 use crate::group::{Group, Rule};
+use crate::no_data::NO_DATA;
 use crate::output::Output;
 use crate::record::{Identity, Record};
 
@@ -17,13 +18,28 @@ pub(crate) const LIMIT_EXCEEDED: &str = "RuleLimitExceeded";
 /// Pending alerts are written anew this often, so that a restart knows when they were last seen.
 const REWRITE_AFTER: Duration = Duration::from_secs(60);
 
+/// Whether its last evaluation could change what there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stuck {
+    No,
+    /// Alerts were left as they were, because nothing is known of them.
+    Frozen,
+    /// Its question had no answer.
+    Unanswered,
+}
+
 pub(crate) struct RuleState {
     pub(crate) identity: Arc<Identity>,
     pub(crate) generator_url: String,
     pub(crate) alerts: Table,
     /// The alert about the rule itself, [`LIMIT_EXCEEDED`].
     pub(crate) overflow: Table,
+    /// Alerts about what the rule would read and does not come; see `no_data.rs`.
+    pub(crate) no_data: Table,
     pub(crate) output: Output,
+    pub(crate) stuck: Stuck,
+    /// When that was, by the clock.
+    pub(crate) stuck_at: Timestamp,
     /// None: never evaluated.
     pub(crate) last_evaluation: Option<Timestamp>,
     pub(crate) last_duration: Duration,
@@ -39,8 +55,11 @@ impl RuleState {
             output: Output::open(keep, &identity.target()),
             identity: Arc::new(identity),
             generator_url,
+            stuck: Stuck::No,
+            stuck_at: Timestamp::default(),
             alerts: Table::default(),
             overflow: Table::default(),
+            no_data: Table::default(),
             last_evaluation: None,
             last_duration: Duration::ZERO,
             last_error: String::new(),
@@ -62,6 +81,8 @@ impl RuleState {
             && *self.identity.rule != *LIMIT_EXCEEDED;
         if about_limit {
             &mut self.overflow
+        } else if alert.source.name() == NO_DATA {
+            &mut self.no_data
         } else {
             &mut self.alerts
         }
@@ -101,6 +122,7 @@ impl RuleState {
     pub(crate) fn is_idle(&self) -> bool {
         self.alerts.alerts.is_empty()
             && self.overflow.alerts.is_empty()
+            && self.no_data.alerts.is_empty()
             && self.output.is_empty()
             && self.last_error.is_empty()
     }
@@ -121,14 +143,21 @@ impl RuleState {
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &Alert> {
-        self.alerts.alerts.values().chain(self.overflow.alerts.values())
+        let tables = [&self.alerts, &self.overflow, &self.no_data];
+        tables.into_iter().flat_map(|table| table.alerts.values())
+    }
+
+    pub(crate) fn active(&self) -> impl Iterator<Item = &Alert> {
+        self.all().filter(|alert| alert.is_active())
     }
 
     pub(crate) fn all_mut(&mut self) -> impl Iterator<Item = &mut Alert> {
-        self.alerts
-            .alerts
-            .values_mut()
-            .chain(self.overflow.alerts.values_mut())
+        let tables = self.tables_mut().into_iter();
+        tables.flat_map(|table| table.alerts.values_mut())
+    }
+
+    pub(crate) fn tables_mut(&mut self) -> [&mut Table; 3] {
+        [&mut self.alerts, &mut self.overflow, &mut self.no_data]
     }
 
     pub(crate) fn record(&self, alert: &Alert) -> Record {
@@ -146,7 +175,8 @@ impl RuleState {
             Some(written) => alert.state == State::Pending && written + REWRITE_AFTER <= at,
         };
         let put = self.all().filter(stale).map(|alert| self.record(alert).put());
-        let removed = self.alerts.removed.iter().chain(&self.overflow.removed);
+        let tables = [&self.alerts, &self.overflow, &self.no_data];
+        let removed = tables.into_iter().flat_map(|table| &table.removed);
         put.chain(removed.map(|labels| Change::remove(self.identity.key(labels))))
             .collect()
     }
@@ -160,8 +190,9 @@ impl RuleState {
                 alert.written_at = Some(at);
             }
         }
-        self.alerts.removed.clear();
-        self.overflow.removed.clear();
+        for table in self.tables_mut() {
+            table.removed.clear();
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use model::{AlertState, view};
 
 use crate::alert::{Alert, State};
-use crate::group::Rule;
+use crate::group::{OnMissing, Rule};
 use crate::runner::Running;
 use crate::state::RuleState;
 
@@ -29,6 +29,12 @@ fn of_rule(rule: &Rule, state: &RuleState) -> view::Rule {
         expr: rule.expr.canonical().to_owned(),
         hold: alerting.map(|alerting| alerting.hold).unwrap_or_default(),
         keep_firing: alerting.map(|alerting| alerting.keep_firing).unwrap_or_default(),
+        datapoints: alerting
+            .and_then(|alerting| alerting.datapoints)
+            .map(|points| (points.m, points.n)),
+        on_missing: alerting
+            .and_then(|alerting| alerting.on_missing)
+            .map(OnMissing::word),
         labels: rule.labels_written(),
         annotations: rule.annotations_written(),
         health: state.health(),
@@ -40,7 +46,7 @@ fn of_rule(rule: &Rule, state: &RuleState) -> view::Rule {
     }
 }
 
-fn of_alert(alert: &Alert) -> view::Alert {
+pub(crate) fn of_alert(alert: &Alert) -> view::Alert {
     // A pending alert may still carry an earlier firing, which is over.
     let shown = |time| (alert.state != State::Pending).then_some(time).flatten();
     view::Alert {

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use crate::alert::{Alert, State};
 use crate::config::Options;
 use crate::expr::{Expr, Read};
-use crate::group::{Group, Kind};
+use crate::group::{Group, Kind, OnMissing};
 use crate::metrics::Metrics;
 use crate::silence::{Doubted, Silence};
 
@@ -33,6 +33,8 @@ pub(crate) struct World {
     pub(crate) options: Options,
     pub(crate) metrics: Metrics,
     pub(crate) silence: Silence,
+    /// For rules whose files do not say it.
+    pub(crate) on_missing: OnMissing,
     /// What recorded metrics are made from, by their names.
     pub(crate) recorded: Mutex<BTreeMap<Arc<str>, Vec<Expr>>>,
 }
@@ -44,6 +46,7 @@ impl World {
             options,
             metrics,
             silence: Silence::default(),
+            on_missing: OnMissing::Keep,
             recorded: Mutex::default(),
         }
     }

@@ -252,7 +252,10 @@ fn warm_up(nodes: &[Node<'_>], groups: &[Group], options: &Options) -> Duration 
     let alerts = nodes.iter().zip(reach).filter_map(|(node, reach)| {
         let alerting = node.rule.alerting()?;
         let interval = groups.get(node.place.group).and_then(|group| group.interval);
-        let slots = interval.unwrap_or(options.evaluation_interval).saturating_mul(2);
+        let counted = alerting.datapoints.map_or(0, |datapoints| datapoints.n);
+        let slots = interval
+            .unwrap_or(options.evaluation_interval)
+            .saturating_mul(2 + counted);
         Some(alerting.hold + alerting.keep_firing + reach + slots)
     });
     alerts.max().unwrap_or_default()

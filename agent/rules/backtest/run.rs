@@ -15,7 +15,7 @@ use super::steps::Steps;
 use super::then::{Ready, Then};
 use super::watch::Watch;
 use super::{Settings, Wrong, gaps};
-use crate::group::{Group, Kind, Rule};
+use crate::group::{Group, Kind, OnMissing, Rule};
 use crate::heard::LOOKBACK;
 use crate::runner::Running;
 use crate::world::World;
@@ -304,8 +304,11 @@ impl<'a> Run<'a> {
     /// Nothing of the rule is there that an evaluation without an answer could change.
     fn is_quiet(&self, place: Place) -> bool {
         let group = &self.groups[place.group];
+        let rule = &group.running.group.rules[place.rule];
+        let alerts_on_missing =
+            rule.alerting().and_then(|alerting| alerting.on_missing) == Some(OnMissing::Alert);
         let is_idle = group.running.states[place.rule].lock().is_idle();
-        is_idle && group.rules[place.rule].watch.as_ref().is_none_or(Watch::is_quiet)
+        is_idle && !alerts_on_missing && group.rules[place.rule].watch.as_ref().is_none_or(Watch::is_quiet)
     }
 
     async fn evaluate(&mut self, place: Place, slot: Timestamp) -> Result<(), PastError> {

@@ -21,11 +21,14 @@ pub(super) struct Watch {
     until: Timestamp,
 }
 
+#[derive(Clone)]
 struct Open {
     active_at: Timestamp,
     fired_at: Option<Timestamp>,
     /// The last evaluation that found it.
     seen_at: Timestamp,
+    /// It has fired and is pending again since, as it was found in some of its datapoints still.
+    is_told: bool,
 }
 
 impl Watch {
@@ -54,7 +57,7 @@ impl Watch {
 
     /// After an evaluation.
     pub(super) fn look(&mut self, state: &RuleState, at: Timestamp) {
-        let mut firing = 0;
+        let (mut firing, mut over) = (0, Vec::new());
         for alert in state.all().filter(|alert| alert.is_active()) {
             let fires = alert.state == State::Firing;
             firing += usize::from(fires);
@@ -62,13 +65,20 @@ impl Watch {
             match self.open.get_mut(&alert.labels) {
                 Some(open) => {
                     open.seen_at = at;
-                    open.fired_at = open.fired_at.or(fired_at);
+                    match open.fired_at {
+                        Some(_) if !fires => {
+                            over.push((alert.labels.clone(), open.clone()));
+                            (open.fired_at, open.is_told) = (None, true);
+                        }
+                        known => open.fired_at = known.or(fired_at),
+                    }
                 }
                 None => {
                     let open = Open {
                         active_at: alert.active_at,
                         fired_at,
                         seen_at: at,
+                        is_told: false,
                     };
                     self.open.insert(alert.labels.clone(), open);
                 }
@@ -78,7 +88,7 @@ impl Watch {
             self.found.at_once = self.found.at_once.max(firing);
         }
         let is_over = |_: &Labels, open: &mut Open| open.seen_at != at;
-        let over: Vec<_> = self.open.extract_if(.., is_over).collect();
+        over.extend(self.open.extract_if(.., is_over));
         for (labels, open) in over {
             self.note(labels, &open, Some(at));
         }
@@ -97,7 +107,8 @@ impl Watch {
     }
 
     fn note(&mut self, labels: Labels, open: &Open, ended_at: Option<Timestamp>) {
-        if ended_at.is_some_and(|ended| ended <= self.from) {
+        let is_tail = open.is_told && open.fired_at.is_none();
+        if is_tail || ended_at.is_some_and(|ended| ended <= self.from) {
             return;
         }
         let found = &mut self.found;

@@ -57,7 +57,7 @@ fn absent(desk: &mut Desk<'_>, look: &Look<'_>) {
         return;
     };
     let least = desk.world.scrape.default * 2;
-    let hold = look.rule.hold();
+    let hold = look.hold(desk);
     if hold >= least {
         return;
     }

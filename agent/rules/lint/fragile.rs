@@ -48,7 +48,7 @@ fn walk(desk: &mut Desk<'_>, look: &Look<'_>, expr: &Expr) {
         }
         let is_arithmetic = !(binary.op.is_comparison() || binary.op.is_set());
         let sums = [&binary.left, &binary.right].map(|side| aggregation(side).is_some());
-        if is_arithmetic && sums == [true, true] && left != right && look.rule.hold().is_zero() {
+        if is_arithmetic && sums == [true, true] && left != right && look.hold(desk).is_zero() {
             let message =
                 "after a restart one side may have heard of more targets than the other for a while";
             let advice = "give the alert a `for` of some intervals";

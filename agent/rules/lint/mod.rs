@@ -160,6 +160,12 @@ fn word(
 }
 
 impl Look<'_> {
+    /// How long it is true at least before the alert fires.
+    fn hold(&self, desk: &Desk<'_>) -> std::time::Duration {
+        self.rule
+            .hold(self.group.interval(desk.world.evaluation_interval))
+    }
+
     fn at(&self, span: promql::Span) -> Place {
         self.rule.place(self.source, span)
     }

@@ -184,9 +184,12 @@ impl Group {
 }
 
 impl Rule {
-    pub(super) fn hold(&self) -> Duration {
-        let hold = self.written.hold.as_ref();
-        hold.map(|hold| hold.value.0).unwrap_or_default()
+    /// How long it is true at least before the alert fires, with so much between two evaluations.
+    pub(super) fn hold(&self, interval: Duration) -> Duration {
+        let hold = self.written.hold.as_ref().map(|hold| hold.value.0);
+        let counted = self.written.datapoints.as_ref();
+        let counted = counted.map(|points| interval.saturating_mul(points.value.m.saturating_sub(1)));
+        hold.or(counted).unwrap_or_default()
     }
 
     /// Where its name stands.

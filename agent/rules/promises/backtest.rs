@@ -25,7 +25,7 @@ async fn the_episodes_are_those_of_the_manager() {
     let (mut episodes, mut pending, mut failures) = (0, 0, 0);
     for seed in 0..cases() {
         let mut rng = Rng::with_seed(seed);
-        let rules = generate::rules(&mut rng);
+        let rules = generate::rules(&mut rng, true);
         let options = Options {
             evaluation_interval: Duration::from_secs(10),
             query_offset: Duration::from_secs(7 * rng.u64(..2)),

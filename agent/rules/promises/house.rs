@@ -201,6 +201,20 @@ impl House {
         }
     }
 
+    /// It is known at once that nobody hears the node.
+    pub(super) fn fall_silent(&mut self, node: &str) {
+        self.muted.insert(node.into());
+        self.presence.0.lock().push(Silent {
+            node: node.into(),
+            since: self.clock.now() - SCRAPE,
+            silence: Silence::Everywhere,
+        });
+        let of_node = self.scraped.keys().filter(|labels| labels.value("node") == node);
+        for labels in of_node.filter(|labels| !self.arrives(labels)) {
+            self.store.push(labels, self.clock.now(), STALE);
+        }
+    }
+
     /// The node is heard again. What it sends from now on is in [`Self::scraped`].
     pub(super) fn hear(&mut self, node: &str) {
         self.muted.remove(node);

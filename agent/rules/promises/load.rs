@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use model::Labels;
 
-use crate::{Kind, load};
+use crate::{Datapoints, Kind, OnMissing, load};
 
 #[track_caller]
 fn complaints(text: &str) -> Vec<String> {
@@ -117,10 +117,46 @@ fn what_prometheus_refuses_is_refused() {
     );
     check(&rule("{alert: a, expr: up, for: 5}"), "not a duration");
     check(&rule("{alert: a, expr: up, fro: 5m}"), "did you mean \"for\"?");
+    check(
+        &rule("{record: a, expr: up, datapoints: {m: 1, n: 2}}"),
+        "a recording rule has no datapoints",
+    );
     check("groups:\n- name: g\n- name: g\n", "already in this file");
     check("groups:\n- rules: []\n", "the group has no name");
     check("groups:\n- name: ''\n", "name is empty");
     check("group: []\n", "did you mean \"groups\"?");
+}
+
+#[test]
+fn keys_of_our_own_are_read_and_their_mistakes_told() {
+    let text = "
+groups:
+- name: g
+  on_missing: alert
+  rules:
+  - {record: r, expr: up}
+  - {alert: A, expr: up, datapoints: {m: 3, n: 5}}
+  - {alert: B, expr: up, on_missing: resolve}
+";
+    let groups = load(&[("a.yaml", text)]).unwrap();
+    let alerting = |nth: usize| groups[0].rules[nth].alerting().unwrap();
+    assert_eq!(alerting(1).datapoints, Some(Datapoints { m: 3, n: 5 }));
+    assert_eq!(alerting(1).on_missing, Some(OnMissing::Alert));
+    assert_eq!(
+        (alerting(2).datapoints, alerting(2).on_missing),
+        (None, Some(OnMissing::Resolve))
+    );
+    let rule = |keys: &str| format!("groups:\n- name: g\n  rules:\n  - {{alert: a, expr: up, {keys}}}\n");
+    check(
+        &rule("for: 1m, datapoints: {m: 1, n: 2}"),
+        "an alert has either for or datapoints, this one has both",
+    );
+    for wrong in ["{m: 0, n: 2}", "{m: 3, n: 2}", "{m: 3}", "{m: 1, n: 65}"] {
+        check(&rule(&format!("datapoints: {wrong}")), "need 1 <= m <= n <= 64");
+    }
+    check(&rule("datapoints: {m: 1, n: 2, k: 3}"), "unknown key \"k\"");
+    check(&rule("on_missing: no"), "a.yaml:4:");
+    check(&rule("on_missing: keeps"), "did you mean \"keep\"?");
 }
 
 #[test]

@@ -101,6 +101,12 @@ impl Bench {
             for (rule, state) in rules.filter(|(rule, _)| *rule.name == *name) {
                 let Some(alerting) = rule.alerting() else { continue };
                 let state = state.lock();
+                for alert in state.no_data.active().filter(|alert| alert.state == wanted) {
+                    seen.push(Seen {
+                        labels: written(&alert.labels),
+                        annotations: written(&alert.annotations),
+                    });
+                }
                 for alert in state.alerts.active().filter(|alert| alert.state == wanted) {
                     let names = alerting.annotations.iter().map(|(name, _)| name.to_string());
                     seen.push(Seen {

@@ -258,6 +258,63 @@ tests:
 }
 
 #[test]
+fn datapoints_are_counted() {
+    let rules = "groups: [{name: g, rules: [{alert: Bad, expr: bad == 1, datapoints: {m: 3, n: 5}}]}]";
+    let text = "
+rule_files: [rules.yml]
+tests:
+  - input_series: [{series: 'bad{i=\"a\"}', values: '1 0 1 0 1 0 0'}]
+    alert_rule_test:
+      - {eval_time: 3m, alertname: Bad, exp_pending: [{exp_labels: {i: a}}]}
+      - {eval_time: 4m, alertname: Bad, exp_alerts: [{exp_labels: {i: a}}]}
+      - {eval_time: 5m, alertname: Bad, exp_pending: [{exp_labels: {i: a}}]}
+";
+    let report = test_with(rules, text, |_| true);
+    assert!(
+        report.has_passed() && !report.groups.is_empty(),
+        "{}",
+        said(&report)
+    );
+}
+
+#[test]
+fn missing_data_is_what_the_rule_says_it_is() {
+    let rules = "
+groups:
+- name: g
+  rules:
+  - {alert: Plain, expr: hot == 1}
+  - {alert: Kept, expr: hot == 1, on_missing: keep}
+  - {alert: Told, expr: hot == 1, on_missing: alert, for: 1m, annotations: {summary: hot, link: 'a'}}
+";
+    let text = "
+rule_files: [rules.yml]
+tests:
+  - input_series:
+      - {series: 'hot{job=\"j\", instance=\"a\"}', values: '1 1 stale _ _ 0'}
+      - {series: 'up{job=\"j\", instance=\"a\"}', values: '1 1 0 0 0 1'}
+    alert_rule_test:
+      - {eval_time: 4m, alertname: Plain}
+      - {eval_time: 4m, alertname: Kept, exp_alerts: [{exp_labels: {job: j, instance: a}}]}
+      - eval_time: 4m
+        alertname: Told
+        exp_alerts:
+          - {exp_labels: {job: j, instance: a}, exp_annotations: {summary: hot, link: a}}
+          - exp_labels: {job: j, instance: a, reason: no_data}
+            exp_annotations: {summary: 'Told gets no data from a (j)', link: a}
+            partial: true
+      - {eval_time: 5m, alertname: Kept}
+      - {eval_time: 5m, alertname: Told}
+";
+    let report = test_with(rules, text, |_| true);
+    assert!(
+        report.has_passed() && !report.groups.is_empty(),
+        "{}",
+        said(&report)
+    );
+}
+
+#[test]
 fn pending_alerts_are_looked_at_where_they_are_expected() {
     let text = |pending: &str| {
         format!(

@@ -45,12 +45,23 @@ struct Alerting<'a> {
     duration: f64,
     #[serde(serialize_with = "number")]
     keep_firing_for: f64,
+    /// Not in Prometheus, like what follows; left out where the rule's file has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    datapoints: Option<Datapoints>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_missing: Option<&'a str>,
     labels: &'a Labels,
     annotations: &'a Labels,
     /// None where they were asked to be left out.
     alerts: Option<Vec<Active<'a>>>,
     #[serde(flatten)]
     health: Fitness<'a>,
+}
+
+#[derive(Serialize)]
+struct Datapoints {
+    m: u32,
+    n: u32,
 }
 
 #[derive(Serialize)]
@@ -214,6 +225,8 @@ impl<'a> Filter<'a> {
                 query: &rule.expr,
                 duration: rule.hold.as_secs_f64(),
                 keep_firing_for: rule.keep_firing.as_secs_f64(),
+                datapoints: rule.datapoints.map(|(m, n)| Datapoints { m, n }),
+                on_missing: rule.on_missing,
                 labels: &rule.labels,
                 annotations: &rule.annotations,
                 alerts: (!self.without_alerts).then(|| active(&rule.alerts).collect()),

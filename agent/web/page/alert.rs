@@ -111,8 +111,7 @@ fn sentence(visit: &Visit, standing: &Standing<'_>) -> String {
             wall.minute(standing.since())
         ),
         AlertState::Pending => {
-            let due = wall.minute(alert.active_at + rule.hold);
-            format!("{} will fire{place} at {due} if it lasts", rule.name)
+            format!("{} will fire{place} {}", rule.name, words::due(rule, alert, wall))
         }
         AlertState::Resolved => format!("{} ended{place} at {}", rule.name, wall.minute(standing.since())),
     })
@@ -127,6 +126,7 @@ fn more(visit: &Visit, standing: &Standing<'_>) -> Markup {
         p {
             @for said in [summary, description] { @if !said.is_empty() { (ended_with_stop(said)) " " } }
             "True since " (visit.wall.second(alert.active_at))
+            @if let Some((m, n)) = rule.datapoints { ", and it must be in " (m) " of " (n) " evaluations" }
             @if !rule.hold.is_zero() { ", and it must last " (duration::spoken(rule.hold)) }
             "; the value is " b { (condition.write(alert.value)) }
             @if let Some(fires) = condition.fires() { ", it fires " (fires) }
@@ -180,7 +180,8 @@ fn why_it_fires(visit: &Visit, standing: &Standing<'_>) -> Markup {
     let place = words::place(&alert.labels);
     let remark = html! { "every operator's value" @if let Some(place) = place { " for " (place) } };
     let footer = html! {
-        code { "for: " (duration::short(rule.hold)) }
+        @if let Some((m, n)) = rule.datapoints { code { "datapoints: {m: " (m) ", n: " (n) "}" } }
+        @else { code { "for: " (duration::short(rule.hold)) } }
         " true for " (duration::spoken(alert.resolved_at.unwrap_or(visit.now).since(alert.active_at)))
         " since " (visit.wall.second(alert.active_at))
         @if let Some(fired) = alert.fired_at { ", over at " (visit.wall.second(fired)) }

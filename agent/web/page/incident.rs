@@ -270,8 +270,8 @@ fn row(visit: &Visit, standing: &Standing<'_>) -> Markup {
             }
             @if alert.state == AlertState::Pending {
                 span.due {
-                    span { "fires " (visit.wall.minute(alert.active_at + rule.hold)) " if it lasts" }
-                    (progress(visit.now.since(alert.active_at), rule.hold))
+                    span { "fires " (words::due(rule, alert, &visit.wall)) }
+                    @if rule.datapoints.is_none() { (progress(visit.now.since(alert.active_at), rule.hold)) }
                 }
             } @else {
                 span.due.hot { "firing for " (duration::spoken(visit.now.since(standing.since()))) }

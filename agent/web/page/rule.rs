@@ -100,7 +100,8 @@ fn more(one: &Watching<'_>) -> Markup {
     html! {
         p {
             @if rule.alerting {
-                @if rule.hold.is_zero() { "It fires as soon as it is true" } @else { "It fires once it was true for " (duration::spoken(rule.hold)) }
+                @if let Some((m, n)) = rule.datapoints { "It fires while it was true in " (m) " of the last " (n) " evaluations" }
+                @else if rule.hold.is_zero() { "It fires as soon as it is true" } @else { "It fires once it was true for " (duration::spoken(rule.hold)) }
                 @if !rule.keep_firing.is_zero() { ", and goes on for " (duration::spoken(rule.keep_firing)) " after it ended" }
                 ". "
             }
@@ -191,7 +192,9 @@ fn why_of(visit: &Visit, nth: usize, one: &Watching<'_>) -> Markup {
     }
     let rows = (visit.rooms.why)(&group.file, &group.name, &rule.name, None);
     let footer = html! {
-        code { "for: " (duration::short(rule.hold)) } ", "
+        @if let Some((m, n)) = rule.datapoints { code { "datapoints: {m: " (m) ", n: " (n) "}" } }
+        @else { code { "for: " (duration::short(rule.hold)) } }
+        ", "
         code { "keep_firing_for: " (duration::short(rule.keep_firing)) }
     };
     let is = |state| rule.alerts.iter().any(|alert| alert.state == state);

@@ -67,7 +67,7 @@ pub(super) fn sentence(facts: &Facts<'_>, wall: &Wall) -> (Health, String) {
         ([], []) => calm(facts, wall),
         ([], [first, rest @ ..]) => {
             let what = &first.rule.name;
-            let due = wall.minute(first.alert.active_at + first.rule.hold);
+            let due = words::due(first.rule, first.alert, wall);
             let others = if rest.is_empty() {
                 String::new()
             } else {
@@ -75,9 +75,7 @@ pub(super) fn sentence(facts: &Facts<'_>, wall: &Wall) -> (Health, String) {
             };
             (
                 Health::Pending,
-                fit(format!(
-                    "Nothing fires yet; {what} will at {due} if it lasts{others}"
-                )),
+                fit(format!("Nothing fires yet; {what} will {due}{others}")),
             )
         }
         ([only], _) => {

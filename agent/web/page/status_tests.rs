@@ -15,6 +15,8 @@ fn rule(name: &str) -> Rule {
         expr: "x > 1".to_owned(),
         hold: Duration::from_secs(600),
         keep_firing: Duration::ZERO,
+        datapoints: None,
+        on_missing: None,
         labels: Labels::empty(),
         annotations: Labels::empty(),
         health: "ok",

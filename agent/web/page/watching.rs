@@ -140,10 +140,10 @@ pub(super) fn table(rules: &[Watching<'_>]) -> Markup {
 }
 
 pub(super) fn lasts(rule: &Rule) -> String {
-    if rule.hold.is_zero() {
-        "at once".to_owned()
-    } else {
-        duration::short(rule.hold)
+    match rule.datapoints {
+        Some((m, n)) => format!("{m} of {n}"),
+        None if rule.hold.is_zero() => "at once".to_owned(),
+        None => duration::short(rule.hold),
     }
 }
 

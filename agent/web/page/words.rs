@@ -1,6 +1,9 @@
 //! Numbers, names and sentences as people read them.
 
+use model::view::{Alert, Rule};
 use model::{Labels, labels, text};
+
+use super::when::Wall;
 
 /// Three digits that carry, thousands grouped.
 pub(super) fn plain(value: f64) -> String {
@@ -59,6 +62,14 @@ pub(super) fn list_short(names: &[String], most: usize) -> String {
             format!("{} and {} more", front.join(", "), names.len() - most)
         }
         _ => names.join(", "),
+    }
+}
+
+/// When a pending alert fires: `at 12:05 if it lasts`.
+pub(super) fn due(rule: &Rule, alert: &Alert, wall: &Wall) -> String {
+    match rule.datapoints {
+        Some((m, n)) => format!("once it was true in {m} of {n} evaluations"),
+        None => format!("at {} if it lasts", wall.minute(alert.active_at + rule.hold)),
     }
 }
 

@@ -317,6 +317,8 @@ fn groups() -> Vec<RuleGroup> {
         expr: "sum by (job) (up)".to_owned(),
         hold: Duration::ZERO,
         keep_firing: Duration::ZERO,
+        datapoints: None,
+        on_missing: None,
         labels: labels(&[("team", "db")]),
         annotations: Labels::empty(),
         health: "ok",
@@ -345,6 +347,8 @@ fn groups() -> Vec<RuleGroup> {
         expr: "up == 0".to_owned(),
         hold: Duration::from_secs(300),
         keep_firing: Duration::from_secs(60),
+        datapoints: None,
+        on_missing: None,
         labels: labels(&[("severity", "page")]),
         annotations: labels(&[("summary", "{{ $labels.instance }} is down")]),
         alerts: vec![
@@ -356,6 +360,9 @@ fn groups() -> Vec<RuleGroup> {
     };
     let broken = Rule {
         name: "Broken".to_owned(),
+        hold: Duration::ZERO,
+        datapoints: Some((3, 5)),
+        on_missing: Some("keep"),
         labels: Labels::empty(),
         annotations: Labels::empty(),
         health: "err",

@@ -9,7 +9,8 @@ fn pick<T: Copy>(rng: &mut Rng, from: &[T]) -> T {
     from[rng.usize(..from.len())]
 }
 
-pub(crate) fn rules(rng: &mut Rng) -> String {
+/// Some count datapoints, where that is asked for: no Prometheus does.
+pub(crate) fn rules(rng: &mut Rng, counted: bool) -> String {
     let mut text = "groups:\n".to_owned();
     let (mut records, mut alerts) = (0, 0);
     // Some read what is recorded later, or by another group.
@@ -39,10 +40,11 @@ pub(crate) fn rules(rng: &mut Rng) -> String {
             let expr = alert(rng, read);
             text += &format!("  - alert: A{alerts}\n    expr: '{expr}'\n");
             alerts += 1;
-            for (key, values) in [
-                ("for", ["20s", "1m", "45s"]),
-                ("keep_firing_for", ["30s", "1m", "15s"]),
-            ] {
+            let hold = match counted && rng.u8(..3) == 0 {
+                true => ("datapoints", ["{m: 2, n: 5}", "{m: 3, n: 4}", "{m: 1, n: 3}"]),
+                false => ("for", ["20s", "1m", "45s"]),
+            };
+            for (key, values) in [hold, ("keep_firing_for", ["30s", "1m", "15s"])] {
                 if rng.u8(..3) > 0 {
                     text += &format!("    {key}: {}\n", pick(rng, &values));
                 }

@@ -112,6 +112,39 @@ async fn fired_pending_and_still_firing_are_told_apart() {
 }
 
 #[tokio::test]
+async fn missing_data_is_what_the_rule_says_it_is() {
+    let memory = Memory::shared();
+    fill(&memory, "up", 0..60, 1.0);
+    fill(&memory, "bad", 50..60, 1.0);
+    end(&memory, "bad", 60);
+    fill(&memory, "up", 60..90, 0.0);
+    fill(&memory, "up", 90..120, 1.0);
+    let rules = "
+groups:
+- name: g
+  interval: 1m
+  rules:
+  - {alert: Plain, expr: bad > 0}
+  - {alert: Kept, expr: bad > 0, on_missing: keep}
+  - {alert: Told, expr: bad > 7, on_missing: alert, for: 5m}";
+    for one_by_one in [false, true] {
+        let settings = Settings {
+            one_by_one,
+            ..settings(at(0), at(120))
+        };
+        let report = through(rules, kept(&memory), &settings).await.unwrap();
+        assert_eq!(
+            said(&report),
+            [
+                "Plain 1x 10m (0 pending)",
+                "Kept 1x 40m (0 pending)",
+                "Told 1x 25m (0 pending)"
+            ]
+        );
+    }
+}
+
+#[tokio::test]
 async fn what_began_before_is_known_at_the_start() {
     let memory = Memory::shared();
     fill(&memory, "up", 0..120, 1.0);
@@ -179,7 +212,7 @@ async fn a_question_that_is_too_much_is_asked_in_parts() {
     let mut rng = Rng::with_seed(7);
     history(&memory, &mut rng);
     for seed in 0..10 {
-        let rules = generate::rules(&mut Rng::with_seed(seed));
+        let rules = generate::rules(&mut Rng::with_seed(seed), true);
         let whole = through(&rules, kept(&memory), &settings(at(0), at(180)))
             .await
             .unwrap();

@@ -77,7 +77,7 @@ async fn the_report_is_the_same_behind_a_real_prometheus() {
     let cases = std::env::var_os("SKOPOS_TEST_LONG").map_or(8, |_| 150);
     let mut episodes = 0;
     for seed in 0..cases {
-        let rules = generate::rules(&mut Rng::with_seed(seed));
+        let rules = generate::rules(&mut Rng::with_seed(seed), false);
         let settings = settings(at(0), at(180));
         let near = through(&rules, kept(&memory), &settings).await.unwrap();
         let far = Remote::new(

@@ -32,7 +32,7 @@ async fn the_report_over_http_is_that_over_files() {
         let mut rng = Rng::with_seed(seed);
         let memory = Memory::shared();
         history(&memory, &mut rng);
-        let rules = generate::rules(&mut rng);
+        let rules = generate::rules(&mut rng, true);
         let settings = settings(at(30), at(180));
         let near = through(&rules, kept(&memory), &settings).await.unwrap();
         let far = through(&rules, remote(&Fake::new(&memory)), &settings)

@@ -192,6 +192,8 @@ impl House {
             expr: expr.to_owned(),
             hold: Duration::from_secs(minutes * 60),
             keep_firing: Duration::ZERO,
+            datapoints: None,
+            on_missing: None,
             labels: Labels::from_pairs([("severity", "warning")]),
             annotations: Labels::from_pairs([("summary", "{{ $labels.mountpoint }} is almost full")]),
             health: "ok",
