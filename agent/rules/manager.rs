@@ -115,7 +115,7 @@ impl Manager {
             .running
             .lock()
             .iter()
-            .map(|running| of_group(running))
+            .map(|running| of_group(running, &self.0.world))
             .collect()
     }
 
