@@ -206,3 +206,54 @@ fn cut(text: &str) -> String {
         None => line,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operators_are_rows_and_evaluations_columns() {
+        let operator = |value: Option<&str>, series| Operator {
+            text: "> 1".to_owned(),
+            series,
+            of: Some(2),
+            value: value.map(str::to_owned),
+            reading: "0.5 > 1 does not hold".to_owned(),
+            ..Operator::default()
+        };
+        let evaluation = |time: &str, value, series| Evaluation {
+            time: format!("2026-11-27T{time}Z"),
+            operators: vec![operator(value, series)],
+            ..Evaluation::default()
+        };
+        let explanation = Explanation {
+            name: "High".to_owned(),
+            state: "inactive".to_owned(),
+            query: "x > 1".to_owned(),
+            interval: 15.0,
+            duration: 300.0,
+            why: vec!["it does not fire: x is 0.5, and not above 1".to_owned()],
+            evaluations: vec![
+                evaluation("02:15:00.5", None, 0),
+                evaluation("02:14:45.5", Some("3"), 1),
+                evaluation("02:14:30.5", None, 2),
+            ],
+            ..Explanation::default()
+        };
+        let text = written(&explanation, false);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], "High: inactive");
+        assert!(lines[1].contains("every 15s, for: 5m"), "{text}");
+        assert!(
+            lines.contains(&"it does not fire: x is 0.5, and not above 1"),
+            "{text}"
+        );
+        assert_eq!(
+            lines[lines.len() - 2..],
+            [
+                "operator  series  reading                02:15:00  02:14:45  02:14:30",
+                "> 1       0 of 2  0.5 > 1 does not hold  -         3         (2)",
+            ]
+        );
+    }
+}

@@ -128,7 +128,7 @@ pub(crate) fn made(
     drop(runtime);
     let rules = rule_text(&of_file, first);
     let name = rule_file.unwrap_or(&first.file);
-    let nothing = plan.looks.iter().map(|at| (*at, Vec::new())).collect();
+    let nothing: Vec<(Timestamp, Vec<Fired>)> = plan.looks.iter().map(|at| (*at, Vec::new())).collect();
     let blank = test_text(&plan, &inputs, (base, &first.name, name), &nothing)?;
     let came = replay(&blank, &rules).map_err(|error| anyhow!("{error}"))?;
     let mut expected = Vec::new();
@@ -499,7 +499,7 @@ fn test_text(
     plan: &Plan,
     inputs: &Inputs,
     (base, alert, rule_file): (&str, &str, &str),
-    expected: &Vec<(Timestamp, Vec<Fired>)>,
+    expected: &[(Timestamp, Vec<Fired>)],
 ) -> anyhow::Result<String> {
     let at = |time: Timestamp| duration::short(time.since(inputs.start));
     let mut text = format!(
@@ -627,4 +627,39 @@ fn time(text: &str) -> anyhow::Result<Timestamp> {
 fn written(time: Timestamp) -> String {
     jiff::Timestamp::from_millisecond(time.millis())
         .map_or_else(|_| time.millis().to_string(), |time| time.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_written_as_promtool_reads_them() {
+        let written = |cells: &[(u64, Option<f64>)]| values(&cells.iter().copied().collect());
+        assert_eq!(
+            written(&[(0, Some(5.0)), (1, Some(5.0)), (2, Some(5.0))]),
+            "5+0x2"
+        );
+        assert_eq!(
+            written(&[
+                (1, Some(-0.5)),
+                (2, None),
+                (5, Some(1e21)),
+                (6, Some(f64::INFINITY))
+            ]),
+            "_ -0.5 stale _x2 1000000000000000000000 Inf"
+        );
+        assert_eq!(written(&[(0, Some(f64::NAN)), (1, Some(f64::NAN))]), "NaN NaN");
+        // `0x3` alone would be a number in base 16.
+        assert_eq!(written(&[(0, Some(0.0)), (1, Some(0.0))]), "0+0x1");
+    }
+
+    #[test]
+    fn series_and_texts_are_quoted() {
+        let labels = Labels::from_pairs([("__name__", "up"), ("path", "a\"\\")]);
+        assert_eq!(selector(&labels), "up{path=\"a\\\"\\\\\"}");
+        assert_eq!(yaml("{{ $value }}: \"x\""), "\"{{ $value }}: \\\"x\\\"\"");
+        let odd = Labels::from_pairs([("__name__", "a.b")]);
+        assert_eq!(selector(&odd), "{__name__=\"a.b\"}");
+    }
 }
