@@ -92,6 +92,11 @@ pub enum Command {
     /// not yet written to its log; what `history: none` keeps in memory only; what a Prometheus has in its own log, its
     /// last two to three hours.
     Query(QueryArgs),
+    /// Say why an alert fires, or why it does not.
+    ///
+    /// Shows the last evaluations of its rule with the value of every operator, when it was pending and firing, what
+    /// keeps it quiet, and where its messages went. Ends with 1 when there is no such rule, or nobody answers.
+    Explain(ExplainArgs),
     /// Say how often, when and for how long the alerts of rule files would have fired.
     ///
     /// Goes through what a running Skopos, any Prometheus or a data directory (--data-dir on the command line) has kept,
@@ -258,6 +263,41 @@ pub struct QueryArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// Name of the alert, of a recorded metric, or the id that /api/v1/rules gives a rule.
+    #[arg(value_name = "ALERT")]
+    pub name: String,
+    /// Where a Skopos serves its API.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9464")]
+    pub url: String,
+    /// Only rules and alerts with these labels, for example instance=web1,severity=critical.
+    #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',', value_parser = label)]
+    pub labels: Vec<(String, String)>,
+    /// How many of the last evaluations, 50 at most.
+    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 5)]
+    pub evaluations: usize,
+    /// How far back the timeline goes.
+    #[arg(long, value_name = "DURATION", default_value = "6h", value_parser = model::text::duration::parse)]
+    pub since: Duration,
+    /// Also print the series behind each operator, the first five of them.
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// As JSON: a list, with what the API says of each rule.
+    #[arg(long, conflicts_with = "as_test")]
+    pub json: bool,
+    /// Print a unit test (`skopos test rules`, `promtool test rules`) with the series that were read and what fired. Ends
+    /// with 1, and says where, when the rules do not come to the same over these series.
+    #[arg(long)]
+    pub as_test: bool,
+    /// Write the rules as the process has them to this file, and name it in the test in the place of theirs.
+    #[arg(long, value_name = "FILE", requires = "as_test")]
+    pub with_rules: Option<PathBuf>,
+    /// How long to wait for an answer.
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = model::text::duration::parse)]
+    pub timeout: Duration,
+}
+
+#[derive(Debug, Args)]
 pub struct BacktestArgs {
     /// Rule files. What they record stands in the place of what history has under the same name.
     #[arg(value_name = "FILE", required = true)]
@@ -384,6 +424,13 @@ fn interval(text: &str) -> Result<Duration, String> {
         return Err("an interval is longer than nothing; write for example 15s or 1m".to_owned());
     }
     Ok(found)
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text
+        .split_once('=')
+        .ok_or_else(|| format!("{text:?} is no label; write for example instance=web1"))?;
+    Ok((name.trim().to_owned(), value.trim_matches('"').to_owned()))
 }
 
 fn level(text: &str) -> Result<Level, String> {

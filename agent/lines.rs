@@ -101,7 +101,7 @@ fn show(output: &mut impl Write, line: &LogRecord) -> io::Result<()> {
 }
 
 /// Whoever can write into a log must not steer the terminal of whoever reads it.
-fn printable(text: &str) -> Cow<'_, str> {
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     let steers = |letter: char| {
         let direction =
             matches!(letter, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use model::outside::{Client, Method, Request};
+use model::outside::{Client, Method, Request, Response};
 use model::text::duration;
 
 use crate::answer::{Answer, show};
@@ -65,13 +65,9 @@ fn ask_process(arguments: &QueryArgs, when: &When) -> anyhow::Result<Answer> {
         timeout: arguments.timeout,
         answer_bytes_max: ANSWER_BYTES_MAX,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let client = net::HttpClient::new().map_err(|error| anyhow::anyhow!("{error}"))?;
-    let response = runtime
-        .block_on(client.send(request))
-        .with_context(|| format!("asking {base}; name a running Skopos or a Prometheus with --url, or a data directory with --data-dir"))?;
+    let response = sent(request).with_context(|| {
+        format!("asking {base}; name a running Skopos or a Prometheus with --url, or a data directory with --data-dir")
+    })?;
     let answer: Answer = serde_json::from_slice(&response.body).with_context(|| {
         format!(
             "{base}{path} answers {} and no JSON of Prometheus' API",
@@ -82,6 +78,15 @@ fn ask_process(arguments: &QueryArgs, when: &When) -> anyhow::Result<Answer> {
         Some(error) => bail!("{error}"),
         None => Ok(answer),
     }
+}
+
+/// One request of a command that ends with its answer.
+pub(crate) fn sent(request: Request) -> anyhow::Result<Response> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let client = net::HttpClient::new().map_err(|error| anyhow::anyhow!("{error}"))?;
+    Ok(runtime.block_on(client.send(request))?)
 }
 
 /// The door, and what is asked there.

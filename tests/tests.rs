@@ -22,6 +22,8 @@ mod check;
 mod dashboards;
 /// Exemplars of scrapes and of remote write, beside a real Prometheus.
 mod exemplars;
+/// `skopos explain`: reasons, and tests that promtool passes.
+mod explain;
 /// The house shows itself: in ARCHITECTURE.md, on a terminal, on the page.
 mod house;
 /// Every line once, through rotation and `kill -9`.

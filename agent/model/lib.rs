@@ -7,6 +7,7 @@ pub mod ask;
 pub mod column;
 pub mod complaint;
 pub mod exemplar;
+pub mod explanation;
 pub mod feed;
 pub mod histogram;
 pub mod labels;

@@ -62,6 +62,8 @@ pub struct RuleGroup {
     pub name: String,
     pub file: String,
     pub interval: Duration,
+    /// Data is asked for as of so long before an evaluation.
+    pub query_offset: Duration,
     pub limit: usize,
     pub rules: Vec<Rule>,
     pub last_evaluation: Option<Timestamp>,
@@ -124,7 +126,7 @@ pub struct Alert {
 }
 
 /// One operator of an expression as it stood at a time: a row of the why tree.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Why {
     pub depth: usize,
     /// `and on (namespace)`, `>= 3`, `rate(…[5m])`, a selector.
@@ -139,6 +141,19 @@ pub struct Why {
     pub reading: String,
     /// Whether this row is what makes the rule true.
     pub holds: bool,
+    /// The first few series kept here; those of the chosen instance before others.
+    pub elements: Vec<Element>,
+    pub is_selector: bool,
+    /// Of a selector that finds something: when the newest of its samples was taken.
+    pub newest: Option<Timestamp>,
+}
+
+/// A series with its value.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Element {
+    pub labels: Labels,
+    #[serde(with = "crate::text::float::json")]
+    pub value: f64,
 }
 
 /// One message to one receiver, or one that waits.

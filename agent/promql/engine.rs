@@ -185,6 +185,10 @@ impl Engine {
         Ok(parsed)
     }
 
+    pub(crate) fn samples(&self) -> &dyn Select {
+        &*self.select
+    }
+
     pub(crate) fn query<'q>(&'q self, expr: &'q str, options: &'q Options, bounds: Bounds) -> Query<'q> {
         Query::new(expr, (&*self.select, &self.seen), options, bounds)
     }

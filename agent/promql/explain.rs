@@ -1,20 +1,34 @@
 //! Why an expression holds or does not: a row for each operator, with what came through it.
 
 use model::labels::METRIC_NAME;
-use model::view::Why;
+use model::view::{Element, Why};
 use model::{Labels, Timestamp, text};
 
-use crate::ast::{Aggregate, Binary, Expr, Kind, Op, Type};
+use crate::ast::{Aggregate, Binary, Expr, Kind, Op, Selector, Type};
 use crate::bounds::Bounds;
 use crate::constant::{constant, swapped};
-use crate::engine::Engine;
+use crate::engine::{Engine, Options};
 use crate::error::QueryError;
 use crate::eval::{Eval, Grid, Query, Steps, compares};
 use crate::functions::{Function, Run};
+use crate::missing::Missing;
 use crate::print;
 
 /// Rows shown at most; what is below is evaluated but not listed.
 const ROWS_MAX: usize = 100;
+/// Series shown of each row.
+const ELEMENTS_MAX: usize = 5;
+
+/// An expression taken apart at one time.
+#[derive(Clone, Debug, Default)]
+pub struct Examined {
+    /// One row per operator, parents first.
+    pub rows: Vec<Why>,
+    /// Why it gives nothing; none when it gives something.
+    pub missing: Option<String>,
+    /// What evaluating it had to say, with positions.
+    pub remarks: Vec<String>,
+}
 
 impl Engine {
     /// One row per operator, parents first. Values are those of the instance `chosen`, an alert's labels
@@ -31,27 +45,73 @@ impl Engine {
         let bounds = Bounds::at(time);
         let parsed = self.parsed(expr, bounds)?;
         let query = self.query(expr, self.options(), bounds);
-        let eval = Eval::new(&query, Steps::once(time));
-        if parsed.returns() == Type::Matrix || parsed.returns() == Type::Text {
-            return Ok(Vec::new());
-        }
-        let chosen = match chosen {
-            Some(chosen) => Some(chosen.clone()),
-            None => {
-                let answer = eval.finished(&parsed)?.into_grid();
-                answer.heads().first().map(|head| head.labels.clone())
-            }
-        };
-        let mut tree = Tree {
-            eval,
-            query: &query,
-            time,
-            chosen,
-            rows: Vec::new(),
-        };
-        tree.add(&parsed, 0)?;
-        Ok(tree.rows)
+        rows(&parsed, &query, time, chosen)
     }
+
+    /// The same by other options, and why nothing is there of `wanted`: of anything, when that is none.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub fn examine(
+        &self,
+        expr: &str,
+        time: Timestamp,
+        (chosen, wanted): (Option<&Labels>, Option<&Labels>),
+        options: &Options,
+    ) -> Result<Examined, QueryError> {
+        let bounds = Bounds::at(time);
+        let parsed = self.parsed(expr, bounds)?;
+        let query = self.query(expr, options, bounds);
+        let rows = rows(&parsed, &query, time, chosen)?;
+        let (warnings, infos) = query.ended().0.into_sentences();
+        // Nobody wants to be warned a second time.
+        let query = self.query(expr, options, bounds);
+        let missing = Missing {
+            eval: Eval::new(&query, Steps::once(time)),
+            query: &query,
+            select: self.samples(),
+            time,
+            lookback: options.lookback,
+            wanted,
+        };
+        let missing = match parsed.returns() {
+            Type::Scalar | Type::Vector => missing.sentence(&parsed)?,
+            Type::Matrix | Type::Text => None,
+        };
+        Ok(Examined {
+            rows,
+            missing,
+            remarks: warnings.into_iter().chain(infos).collect(),
+        })
+    }
+}
+
+fn rows(
+    parsed: &Expr,
+    query: &Query<'_>,
+    time: Timestamp,
+    chosen: Option<&Labels>,
+) -> Result<Vec<Why>, QueryError> {
+    let eval = Eval::new(query, Steps::once(time));
+    if parsed.returns() == Type::Matrix || parsed.returns() == Type::Text {
+        return Ok(Vec::new());
+    }
+    let chosen = match chosen {
+        Some(chosen) => Some(chosen.clone()),
+        None => {
+            let answer = eval.finished(parsed)?.into_grid();
+            answer.heads().first().map(|head| head.labels.clone())
+        }
+    };
+    let mut tree = Tree {
+        eval,
+        query,
+        time,
+        chosen,
+        rows: Vec::new(),
+    };
+    tree.add(parsed, 0)?;
+    Ok(tree.rows)
 }
 
 struct Tree<'q> {
@@ -70,6 +130,7 @@ struct Said {
     holds: bool,
     /// Series that came in, where some may have been left out.
     of: Option<usize>,
+    newest: Option<Timestamp>,
 }
 
 impl Tree<'_> {
@@ -92,12 +153,11 @@ impl Tree<'_> {
         let nth = self.rows.len();
         self.rows.push(Why {
             depth,
-            text: String::new(),
             series: grid.len(),
-            of: None,
             value: self.pick(&grid),
-            reading: String::new(),
-            holds: false,
+            elements: self.elements(&grid),
+            is_selector: matches!(expr.kind, Kind::Selector(_)),
+            ..Why::default()
         });
         let said = self.said(expr, &grid, depth + 1)?;
         if let Some(row) = self.rows.get_mut(nth) {
@@ -105,6 +165,7 @@ impl Tree<'_> {
             row.text = said.text;
             row.reading = said.reading;
             row.holds = said.holds;
+            row.newest = said.newest;
         }
         Ok(grid)
     }
@@ -121,11 +182,15 @@ impl Tree<'_> {
                     ..Said::default()
                 })
             }
-            Kind::Selector(_) => Ok(Said {
-                text: expr.to_string(),
-                reading: self.age(expr, grid)?,
-                ..Said::default()
-            }),
+            Kind::Selector(selector) => {
+                let (reading, newest) = self.age(selector, grid)?;
+                Ok(Said {
+                    text: expr.to_string(),
+                    reading,
+                    newest,
+                    ..Said::default()
+                })
+            }
             _ => Ok(Said {
                 text: expr.to_string(),
                 ..Said::default()
@@ -267,26 +332,38 @@ impl Tree<'_> {
         })
     }
 
-    /// `2 s old`: how old the instance's newest sample is.
-    fn age(&self, selector: &Expr, grid: &Grid) -> Result<String, QueryError> {
+    /// `2 s old`: how old the instance's newest sample is; and when the newest of all was taken.
+    fn age(&self, selector: &Selector, grid: &Grid) -> Result<(String, Option<Timestamp>), QueryError> {
         if grid.len() == 0 {
-            return Ok("no such series now".to_owned());
+            return Ok(("no such series now".to_owned(), None));
         }
-        let labels: Vec<&Labels> = grid.heads().iter().map(|head| &head.labels).collect();
-        let Some(nth) = self.meant(&labels) else {
-            return Ok(String::new());
-        };
-        let Kind::Selector(selector) = &selector.kind else {
-            return Ok(String::new());
-        };
         let stamps = self.eval.stamped(selector)?;
-        let time = stamps
-            .row(nth)
-            .first()
-            .map(|seconds| Timestamp::from_seconds(*seconds));
-        Ok(time.map_or(String::new(), |time| {
+        let stamp = |nth: usize| {
+            let seconds = stamps.row(nth).first()?;
+            Some(Timestamp::from_seconds(*seconds))
+        };
+        let newest = (0..stamps.len()).filter_map(stamp).max();
+        let labels: Vec<&Labels> = grid.heads().iter().map(|head| &head.labels).collect();
+        let time = self.meant(&labels).and_then(stamp);
+        let reading = time.map_or(String::new(), |time| {
             format!("{} old", text::duration::spoken(self.time.since(time)))
-        }))
+        });
+        Ok((reading, newest))
+    }
+
+    /// The first few series, those of the chosen instance before others.
+    fn elements(&self, grid: &Grid) -> Vec<Element> {
+        let chosen = self.candidates(grid);
+        let others = (0..grid.len()).filter(|nth| chosen.binary_search(nth).is_err());
+        let shown = chosen.iter().copied().chain(others).take(ELEMENTS_MAX);
+        let heads = grid.heads();
+        let element = |nth: usize| {
+            Some(Element {
+                labels: self.query.names().labels(heads.get(nth)?),
+                value: *grid.row(nth).first()?,
+            })
+        };
+        shown.filter_map(element).collect()
     }
 
     /// The value of the chosen instance, if one row can be meant.
@@ -327,7 +404,7 @@ impl Tree<'_> {
 }
 
 /// How many labels both have with equal values; none when any differs.
-fn agreement(labels: &Labels, chosen: &Labels) -> Option<usize> {
+pub(crate) fn agreement(labels: &Labels, chosen: &Labels) -> Option<usize> {
     let mut agreed = 0;
     for (name, value) in labels.iter().filter(|(name, _)| *name != METRIC_NAME) {
         match chosen.get(name) {
@@ -369,7 +446,7 @@ fn sign(op: Op) -> &'static str {
 }
 
 /// A number with the digits that matter: `6.13`, `0.0042`, `1234.5`.
-fn shown(value: f64) -> String {
+pub(crate) fn shown(value: f64) -> String {
     if value.fract() == 0.0 || !value.is_finite() {
         return text::float::api(value);
     }

@@ -70,7 +70,7 @@ fn opened(expr: &mut Expr) -> Option<(Op, f64)> {
 }
 
 /// Smaller is nearer to being true.
-fn distance(op: Op, value: f64, threshold: f64) -> f64 {
+pub(crate) fn distance(op: Op, value: f64, threshold: f64) -> f64 {
     match op {
         Op::Gt | Op::Ge => -value,
         Op::Lt | Op::Le => value,

@@ -17,6 +17,7 @@ mod headroom;
 mod lex;
 mod literal;
 mod lookup;
+mod missing;
 mod parse;
 mod print;
 pub mod script;
@@ -34,6 +35,7 @@ pub use ast::{
 };
 pub use engine::{Engine, Options, Stop};
 pub use error::{ParseError, QueryError};
+pub use explain::Examined;
 pub use filter::Filter;
 pub use formula::{Formula, Formulas};
 pub use functions::{Function, functions};

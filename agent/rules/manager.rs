@@ -119,7 +119,7 @@ impl Manager {
         let own = self.0.unreachable.view(self.0.world.options.evaluation_interval);
         running
             .iter()
-            .map(|running| of_group(running))
+            .map(|running| of_group(running, &self.0.world))
             .chain(own)
             .collect()
     }

@@ -90,6 +90,7 @@ impl Unreachable {
             name: UNREACHABLE.to_owned(),
             file: String::new(),
             interval,
+            query_offset: Duration::ZERO,
             limit: 0,
             rules: vec![view::Rule {
                 name: UNREACHABLE.to_owned(),

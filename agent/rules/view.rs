@@ -6,14 +6,16 @@ use crate::alert::{Alert, State};
 use crate::group::{OnMissing, Rule};
 use crate::runner::Running;
 use crate::state::RuleState;
+use crate::world::World;
 
-pub(crate) fn of_group(running: &Running) -> view::RuleGroup {
+pub(crate) fn of_group(running: &Running, world: &World) -> view::RuleGroup {
     let last = *running.last.lock();
     let rules = running.group.rules.iter().zip(&running.states);
     view::RuleGroup {
         name: running.group.name.to_string(),
         file: running.group.file.to_string(),
         interval: running.interval,
+        query_offset: running.group.query_offset.unwrap_or(world.options.query_offset),
         limit: running.group.limit,
         rules: rules.map(|(rule, state)| of_rule(rule, &state.lock())).collect(),
         last_evaluation: last.evaluation,

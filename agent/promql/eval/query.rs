@@ -100,8 +100,7 @@ impl<'q> Query<'q> {
         if let Some(series) = known {
             return Ok(series);
         }
-        let taken = self.read.get().saturating_add(self.held.get());
-        let left = self.options.samples_max.saturating_sub(taken);
+        let left = self.room();
         let series = Rc::new(self.select.selection(&matchers, range, left)?);
         self.read.set(self.read.get().saturating_add(series.samples()));
         self.hold(0)?;
@@ -120,8 +119,7 @@ impl<'q> Query<'q> {
         matchers: &[Matcher],
         range: TimeRange,
     ) -> Result<Box<dyn Scan + 'q>, QueryError> {
-        let taken = self.read.get().saturating_add(self.held.get());
-        let left = self.options.samples_max.saturating_sub(taken);
+        let left = self.room();
         let scan = self.select.scan(matchers, range, left)?;
         self.look()?;
         Ok(scan)
@@ -129,8 +127,7 @@ impl<'q> Query<'q> {
 
     /// Series that have native histograms.
     pub(crate) fn mixed(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<Mixed>, QueryError> {
-        let taken = self.read.get().saturating_add(self.held.get());
-        let left = self.options.samples_max.saturating_sub(taken);
+        let left = self.room();
         let all = self.select.mixed(matchers, range, left)?;
         let samples = all.iter().flat_map(|series| &series.samples);
         self.hold(samples.map(|(_, value)| value.samples()).sum())?;
@@ -152,6 +149,12 @@ impl<'q> Query<'q> {
         self.peak.set(self.peak.get().max(all));
         self.held.set(held);
         Ok(())
+    }
+
+    /// Samples and results that may still be held.
+    pub(crate) fn room(&self) -> usize {
+        let taken = self.read.get().saturating_add(self.held.get());
+        self.options.samples_max.saturating_sub(taken)
     }
 
     pub(crate) fn held(&self) -> usize {

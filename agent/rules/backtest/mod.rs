@@ -30,7 +30,7 @@ use std::time::Duration;
 use model::Timestamp;
 
 pub use past::{Kept, Past, PastError};
-pub use reads::Read;
+pub use reads::{Read, reads};
 pub use remote::Remote;
 pub use report::{Alert, Episode, Failure, Report};
 pub use steps::Steps;

@@ -29,8 +29,9 @@ struct Place {
     in_subquery: bool,
 }
 
-/// `ahead` of the steps is now: nothing later is there.
-pub(super) fn reads(expr: &Expr, steps: Steps, ahead: Duration) -> Vec<Read> {
+/// What an expression reads; `ahead` of the steps is now: nothing later is there.
+#[must_use]
+pub fn reads(expr: &Expr, steps: Steps, ahead: Duration) -> Vec<Read> {
     let mut found = Vec::new();
     let place = Place {
         steps,

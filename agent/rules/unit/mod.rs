@@ -8,6 +8,7 @@ mod alerts;
 mod bench;
 mod file;
 mod find;
+mod replay;
 mod report;
 mod run;
 mod samples;
@@ -26,6 +27,7 @@ use promql::script::Memory;
 use tokio::runtime::Builder;
 use yaml::{Spanned, complain_at};
 
+pub use replay::{Fired, replay};
 pub use report::{Failure, GroupReport, Report, junit};
 pub(crate) use store::Store;
 
@@ -125,22 +127,28 @@ fn read(path: &Path, warnings: &mut Vec<String>) -> Result<Read, Vec<Complaint>>
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
-    let interval = file.evaluation_interval.map(|span| span.0);
-    let evaluation_interval = interval.filter(|span| !span.is_zero()).unwrap_or(MINUTE);
-    let memory = Memory::shared();
-    let options = promql::Options {
-        step_default: evaluation_interval,
-        ..promql::Options::default()
-    };
-    Ok(Read {
-        engine: Arc::new(Engine::new(Arc::clone(&memory) as Arc<dyn Select>, options)),
-        memory,
-        evaluation_interval,
-        groups: in_order(groups, &file.group_eval_order),
-        name: name.into(),
-        text,
-        file,
-    })
+    Ok(Read::of(name, text, file, groups))
+}
+
+impl Read {
+    fn of(name: String, text: String, file: file::File, groups: Vec<Group>) -> Self {
+        let interval = file.evaluation_interval.map(|span| span.0);
+        let evaluation_interval = interval.filter(|span| !span.is_zero()).unwrap_or(MINUTE);
+        let memory = Memory::shared();
+        let options = promql::Options {
+            step_default: evaluation_interval,
+            ..promql::Options::default()
+        };
+        Self {
+            engine: Arc::new(Engine::new(Arc::clone(&memory) as Arc<dyn Select>, options)),
+            memory,
+            evaluation_interval,
+            groups: in_order(groups, &file.group_eval_order),
+            name: name.into(),
+            text,
+            file,
+        }
+    }
 }
 
 fn read_text(path: &Path) -> Result<String, Complaint> {

@@ -11,7 +11,7 @@ use promql::{Outcome, Value};
 use yaml::{Spanned, complain_at};
 
 use super::alerts::{self, Wanted};
-use super::bench::Bench;
+use super::bench::{Bench, Seen};
 use super::file::{AlertTest, Expected, ExprTest, Input, Pairs, Test};
 use super::report::{Failure, GroupReport};
 use super::{Read, samples};
@@ -20,6 +20,21 @@ use crate::config::Options;
 
 /// What native histograms in a test file are answered with.
 const NO_HISTOGRAMS: &str = "native histograms are not evaluated in unit tests of rules";
+
+/// What fires at each time at which the test's alerts are looked at, in order, whatever it expects.
+///
+/// # Errors
+/// What is wrong with the test, or with an evaluation.
+pub(super) async fn fired(read: &Read, test: &Spanned<Test>) -> Result<Vec<Vec<Seen>>, String> {
+    let mut run = Run::new(read, &test.value);
+    let inputs = run.inputs(&mut Vec::new());
+    let mut bench = run.bench()?;
+    if run.failures.is_empty() && run.evaluations(&mut bench, inputs).await {
+        return Ok(run.seen);
+    }
+    let failures: Vec<String> = run.failures.iter().map(ToString::to_string).collect();
+    Err(failures.join("\n"))
+}
 
 pub(super) async fn group(read: &Read, nth: usize, test: &Spanned<Test>) -> GroupReport {
     let name = &test.value.name;
@@ -56,6 +71,8 @@ struct Run<'a> {
     test: &'a Test,
     start: Timestamp,
     failures: Vec<Failure>,
+    /// What fired when alerts were looked at.
+    seen: Vec<Vec<Seen>>,
 }
 
 /// An input series, of which `given` items are in the store.
@@ -71,6 +88,7 @@ impl<'a> Run<'a> {
             test,
             start: test.start_timestamp.map(|start| start.0).unwrap_or_default(),
             failures: Vec::new(),
+            seen: Vec::new(),
         }
     }
 
@@ -243,6 +261,7 @@ impl<'a> Run<'a> {
             exp_pending,
             ..
         } = &test.value;
+        self.seen.push(bench.alerts(alertname, State::Firing));
         let states = [
             (State::Firing, "firing", Some(exp_alerts)),
             (State::Pending, "pending", exp_pending.as_ref()),

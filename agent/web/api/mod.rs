@@ -5,6 +5,7 @@
 
 mod answer;
 mod exemplars;
+mod explain;
 mod matching;
 mod metadata;
 mod param;
@@ -23,6 +24,8 @@ use axum::routing::{any, get};
 pub(crate) use answer::{Failure, bad_data};
 pub(crate) use matching::selectors;
 pub(crate) use rules::moment;
+#[cfg(test)]
+pub(crate) use rules::rule_id;
 pub(crate) use series::unreadable;
 
 use crate::Rooms;
@@ -42,6 +45,7 @@ pub(crate) fn routes() -> Router<Rooms> {
         .route("/api/v1/label/{name}/values", get(series::values))
         .route("/api/v1/metadata", get(metadata::metadata))
         .route("/api/v1/rules", get(rules::rules))
+        .route("/api/v1/rules/{id}/explain", get(explain::explain))
         .route("/api/v1/alerts", get(rules::alerts))
         .route("/api/v1/targets", get(targets::targets))
         .route("/api/v1/scrape_pools", get(targets::pools))

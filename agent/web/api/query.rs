@@ -115,7 +115,7 @@ fn step(form: &Form) -> Result<f64, Failure> {
 }
 
 /// Stops the query when whoever asked is gone, or has given up.
-struct Leash(Stop);
+pub(super) struct Leash(Stop);
 
 impl Drop for Leash {
     fn drop(&mut self) {
@@ -124,7 +124,7 @@ impl Drop for Leash {
 }
 
 /// The engine's options, with what the request says of them.
-fn options(form: &Form, engine: &Engine, desk: &Desk) -> Result<(Options, Leash), Failure> {
+pub(super) fn options(form: &Form, engine: &Engine, desk: &Desk) -> Result<(Options, Leash), Failure> {
     let mut options = engine.options().clone();
     options.timeout = param::timeout(form, options.timeout.min(desk.patience()))?;
     let lookback = form.first("lookback_delta");

@@ -38,6 +38,7 @@ struct Group {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Alerting<'a> {
+    id: String,
     state: &'static str,
     name: &'a str,
     query: &'a str,
@@ -66,6 +67,7 @@ struct Datapoints {
 
 #[derive(Serialize)]
 struct Recording<'a> {
+    id: String,
     name: &'a str,
     query: &'a str,
     #[serde(skip_serializing_if = "Labels::is_empty")]
@@ -182,7 +184,7 @@ impl<'a> Filter<'a> {
             .rules
             .iter()
             .filter(|rule| self.rule(rule))
-            .map(|rule| self.written(rule))
+            .map(|rule| self.written(&group, rule))
             .collect::<Result<Vec<_>, _>>()?;
         Ok((!rules.is_empty()).then(|| Group {
             name: group.name,
@@ -210,7 +212,7 @@ impl<'a> Filter<'a> {
         named.peek().is_none() || named.any(|wanted| wanted == name)
     }
 
-    fn written(&self, rule: &Rule) -> Result<Box<RawValue>, Failure> {
+    fn written(&self, group: &RuleGroup, rule: &Rule) -> Result<Box<RawValue>, Failure> {
         let health = Fitness {
             health: rule.health,
             last_error: &rule.last_error,
@@ -220,6 +222,7 @@ impl<'a> Filter<'a> {
         };
         let text = if rule.alerting {
             serde_json::value::to_raw_value(&Alerting {
+                id: rule_id(group, rule),
                 state: state(rule),
                 name: &rule.name,
                 query: &rule.expr,
@@ -234,6 +237,7 @@ impl<'a> Filter<'a> {
             })
         } else {
             serde_json::value::to_raw_value(&Recording {
+                id: rule_id(group, rule),
                 name: &rule.name,
                 query: &rule.expr,
                 labels: &rule.labels,
@@ -275,6 +279,19 @@ fn page_token(group: &RuleGroup) -> String {
     hash.bytes(group.file.as_bytes());
     hash.bytes(b";");
     hash.bytes(group.name.as_bytes());
+    format!("{:016x}", hash.0)
+}
+
+/// What makes two rules the same, and how each evaluates: file, group, name, labels, expression. Prometheus has no such
+/// field, and its clients pass it over.
+pub(crate) fn rule_id(group: &RuleGroup, rule: &Rule) -> String {
+    let mut hash = model::labels::Fnv::default();
+    let own = [&group.file, &group.name, &rule.name, &rule.expr].map(String::as_str);
+    let labels = rule.labels.iter().flat_map(|(name, value)| [name, value]);
+    for part in own.into_iter().chain(labels) {
+        hash.bytes(part.as_bytes());
+        hash.bytes(b"\xff");
+    }
     format!("{:016x}", hash.0)
 }
 

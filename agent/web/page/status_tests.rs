@@ -139,6 +139,7 @@ fn what_fires_comes_first_with_its_beginning_and_its_place() {
         name: "machine".to_owned(),
         file: "machine.yaml".to_owned(),
         interval: Duration::from_secs(15),
+        query_offset: Duration::ZERO,
         limit: 0,
         rules: Vec::new(),
         last_evaluation: None,

@@ -310,7 +310,7 @@ fn targets() -> Vec<Target> {
     vec![shop, api, node]
 }
 
-fn groups() -> Vec<RuleGroup> {
+pub(super) fn groups() -> Vec<RuleGroup> {
     let recording = Rule {
         name: "job:up:sum".to_owned(),
         alerting: false,
@@ -375,6 +375,7 @@ fn groups() -> Vec<RuleGroup> {
         name: name.to_owned(),
         file: file.to_owned(),
         interval: Duration::from_secs(15),
+        query_offset: Duration::ZERO,
         limit: 0,
         rules,
         last_evaluation: Some(NOW),

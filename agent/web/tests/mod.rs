@@ -1,6 +1,7 @@
 //! What the server must do, asked over real sockets.
 
 mod api;
+mod explain;
 mod exposition;
 mod house;
 mod intake;

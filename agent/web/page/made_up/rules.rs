@@ -17,6 +17,7 @@ impl House {
             name: name.to_owned(),
             file: file.to_owned(),
             interval: Duration::from_secs(15),
+            query_offset: Duration::ZERO,
             limit: 0,
             rules,
             last_evaluation: Some(last),
@@ -250,6 +251,7 @@ impl House {
             value: Some(value),
             reading: reading.to_owned(),
             holds,
+            ..Why::default()
         };
         vec![
             row(0, "> 0.9", 2, Some(3), 0.942, "0.942 > 0.9 holds", true),
