@@ -14,7 +14,10 @@ use super::{status, words};
 pub(super) fn view(visit: &Visit) -> Sheet {
     let asked = visit.asked("labels").trim().to_owned();
     let labels = read(&asked);
-    let routing = (visit.rooms.routing)(labels.as_ref().ok().filter(|labels| labels.len() > 0), visit.now);
+    let routing = (visit.rooms.routing)(
+        labels.as_ref().ok().filter(|labels| !labels.is_empty()),
+        visit.now,
+    );
     let (health, sentence) = sentence(&routing, &asked, &labels);
     let more = html! {
         p {
