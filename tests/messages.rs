@@ -21,7 +21,7 @@ templates: [ '*.tmpl' ]
 route:
   receiver: everybody
   group_by: [ alertname ]
-  group_wait: 1s
+  group_wait: 3s
   group_interval: 2s
 receivers:
 - name: everybody
