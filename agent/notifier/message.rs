@@ -79,14 +79,16 @@ impl Message {
         self.alerts.len() < before
     }
 
-    /// A message for each alert of which the receiver does not know how it stands, or for all when they are told again.
-    pub(crate) fn each_changed(&self) -> impl Iterator<Item = Self> {
+    /// A message for each alert of which the receiver does not know how it stands, or, when they are told again, for at
+    /// most `again` of all: the others are told already.
+    pub(crate) fn each_changed(&self, again: usize) -> impl Iterator<Item = Self> {
         let is_repeat = self.reason == Reason::Repeat;
         let changed = self
             .alerts
             .iter()
             .filter(move |alert| is_repeat || !alert.firing() || self.added.contains(&alert.fingerprint));
-        changed.map(|alert| Self {
+        let most = if is_repeat { again } else { usize::MAX };
+        changed.take(most).map(|alert| Self {
             key: format!("{}/{:016x}", self.key, alert.fingerprint).into(),
             alerts: vec![alert.clone()],
             ..self.clone()

@@ -294,7 +294,7 @@ impl Receiver {
                     return Ok(Said::only(self.hand_over(client, request, may).await));
                 }
                 let mut tally = Tally::default();
-                for part in message.each_changed() {
+                for part in message.each_changed(self.changes_most()) {
                     let request = filled(request.clone(), event(&part));
                     let verdict = self.hand_over(client, request, &may).await;
                     if !tally.goes_on(verdict) {

@@ -268,5 +268,8 @@ async fn many_incidents_are_opened_a_few_at_a_time() {
     let events = events(&world);
     let keys: std::collections::BTreeSet<&String> = events.iter().map(|(_, key)| key).collect();
     assert_eq!((events.len(), keys.len()), (50, 50));
+    // Told again they are not a storm of requests.
+    world.wait(minutes(4 * 60 + 1)).await;
+    assert_eq!(world.receivers.got(PAGER).len(), 70);
     world.balances();
 }
