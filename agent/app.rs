@@ -242,7 +242,14 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         ..rules::Options::default()
     };
     let near = rules::Neighbours {
-        ask: Arc::new(Aside(engine.clone())),
+        ask: match &document.rules.datasource {
+            Some(elsewhere) => Arc::new(rules::Datasource::new(
+                elsewhere.clone(),
+                client.clone(),
+                &registry,
+            )),
+            None => Arc::new(Aside(engine.clone())),
+        },
         keep: store.clone(),
         journal: journal.clone(),
         events: alerts,

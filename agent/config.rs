@@ -225,6 +225,8 @@ impl Document {
         let mut mistakes = scrape::check(&self.scrape_configs, &self.scrape_global());
         mistakes.extend(self.notifier.complaints());
         mistakes.extend(self.logs.check().err());
+        let elsewhere = self.rules.datasource.iter().flat_map(rules::DatasourceConfig::check);
+        mistakes.extend(elsewhere.map(|mistake| format!("rules.datasource.{mistake}")));
         mistakes.extend(remote::Config::check_all(&self.remote_write));
         let limits = self.remote.queue.check().into_iter();
         mistakes.extend(limits.map(|mistake| format!("remote.queue.{mistake}")));
@@ -279,6 +281,8 @@ impl Document {
             let password = basic.flat_map(|basic| &mut basic.password_file);
             credentials.chain(&mut entry.bearer_token_file).chain(password)
         });
+        let asked = self.rules.datasource.iter_mut();
+        let asked = asked.flat_map(rules::DatasourceConfig::files_mut);
         let tls = self.web.tls.iter_mut();
         let tls = tls.flat_map(|tls| [&mut tls.cert_file, &mut tls.key_file]);
         let own = self.pair.token_file.iter_mut();
@@ -291,7 +295,7 @@ impl Document {
             .chain(pagerduty)
             .chain(webhooks)
             .chain(scraped);
-        for path in all.chain(written).chain(tls).chain(own) {
+        for path in all.chain(written).chain(asked).chain(tls).chain(own) {
             *path = base.join(&*path);
         }
     }

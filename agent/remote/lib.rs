@@ -10,5 +10,5 @@ pub mod wire;
 pub use copy::{Copied, CopyError, copy};
 pub use queue::OpenError;
 pub use send::{
-    Authorization, BasicAuth, Config, Destination, Forward, Limits, Message, Sender, SenderHandle,
+    Config, Destination, Forward, Limits, Message, Sender, SenderHandle,
 };

@@ -6,8 +6,10 @@ use model::Labels;
 use model::text::duration;
 use serde::Deserialize;
 
+use crate::datasource;
+
 /// Section `rules`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Whether the rules that come with Skopos are evaluated, beside those of `rule_files`.
@@ -22,6 +24,8 @@ pub struct Config {
     /// Longest one expression may take; its rule then fails and its alerts stay as they are.
     #[serde(deserialize_with = "duration::deserialize")]
     pub query_timeout: Duration, // query_timeout: 2m
+    /// Where rules ask, in the place of the samples kept here.
+    pub datasource: Option<datasource::Config>,
 }
 
 impl Default for Config {
@@ -31,6 +35,7 @@ impl Default for Config {
             resend_delay: Duration::from_secs(60),
             outage_tolerance: Duration::from_secs(3600),
             query_timeout: Duration::from_secs(120),
+            datasource: None,
         }
     }
 }

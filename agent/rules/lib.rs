@@ -10,6 +10,7 @@ mod alert;
 mod alone;
 pub mod backtest;
 mod config;
+mod datasource;
 mod down;
 mod evaluate;
 mod expand;
@@ -41,6 +42,7 @@ mod view;
 mod world;
 
 pub use config::{Config, Options};
+pub use datasource::{Config as DatasourceConfig, Datasource};
 pub use expr::Expr;
 pub use group::{Alerting, Group, Kind, OnMissing, Rule, Text};
 pub use load::load;

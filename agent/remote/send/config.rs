@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use model::Labels;
-use net::Secret;
+use net::{Auth, Authorization, BasicAuth, Secret, is_http, without_secrets};
 use serde::Deserialize;
 
 /// One entry of `remote_write`: somebody all samples are sent to.
@@ -44,39 +44,6 @@ impl Default for Config {
             authorization: None,
             bearer_token_file: None,
             protobuf_message: None,
-        }
-    }
-}
-
-/// Who we are, as HTTP's basic authentication has it.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct BasicAuth {
-    pub username: String,
-    /// The password itself, for example `${PASSWORD}` from the environment.
-    pub password: Option<Secret>,
-    /// File that holds it; read before each request, so that a new one needs no reload.
-    pub password_file: Option<PathBuf>,
-}
-
-/// A credential.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Authorization {
-    /// The word before it.
-    pub r#type: String, // type: Bearer
-    /// The credential itself, for example `${TOKEN}` from the environment.
-    pub credentials: Option<Secret>,
-    /// File that holds it; read before each request, so that a new one needs no reload.
-    pub credentials_file: Option<PathBuf>,
-}
-
-impl Default for Authorization {
-    fn default() -> Self {
-        Self {
-            r#type: "Bearer".to_owned(),
-            credentials: None,
-            credentials_file: None,
         }
     }
 }
@@ -159,69 +126,23 @@ impl Config {
         } else if !is_http(&self.url) {
             wrong.push(format!(
                 "url: not an http:// or https:// URL: {:?}",
-                shown(&self.url)
+                without_secrets(&self.url)
             ));
         }
         if self.remote_timeout.is_zero() {
             wrong.push("remote_timeout: zero; every request would fail".to_owned());
         }
-        for name in self.headers.keys() {
-            let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-            if name.is_empty() || !name.bytes().all(is_token) {
-                wrong.push(format!("headers: {name:?} cannot be the name of a header"));
-            } else if RESERVED.contains(&name.to_ascii_lowercase().as_str()) {
-                wrong.push(format!(
-                    "headers: {name} is set by the protocol and cannot be set here"
-                ));
-            }
-        }
-        if let Some(basic) = &self.basic_auth {
-            if self.authorization.is_some() || self.bearer_token_file.is_some() {
-                wrong.push(
-                    "basic_auth: so is authorization or bearer_token_file, and only one of them can be sent; keep one"
-                        .to_owned(),
-                );
-            }
-            if basic.username.is_empty() {
-                wrong.push("basic_auth.username: missing".to_owned());
-            } else if basic.username.contains(':') || basic.username.chars().any(char::is_control) {
-                wrong.push("basic_auth.username: cannot have a colon or a line break in it".to_owned());
-            }
-            match (&basic.password, &basic.password_file) {
-                (None, None) => {
-                    wrong.push("basic_auth: neither password nor password_file is set".to_owned());
-                }
-                (Some(_), Some(_)) => {
-                    wrong.push("basic_auth: both password and password_file are set; keep one".to_owned());
-                }
-                _ => {}
-            }
-        }
-        if let Some(authorization) = &self.authorization {
-            let given = [
-                authorization.credentials.is_some(),
-                authorization.credentials_file.is_some(),
-                self.bearer_token_file.is_some(),
-            ];
-            match given.iter().filter(|is_given| **is_given).count() {
-                0 => wrong.push("authorization: neither credentials nor credentials_file is set".to_owned()),
-                1 => {}
-                _ => wrong.push(
-                    "authorization: more than one of credentials, credentials_file and bearer_token_file is set; \
-                     keep one"
-                        .to_owned(),
-                ),
-            }
-            if authorization.r#type.is_empty()
-                || !authorization.r#type.bytes().all(|byte| byte.is_ascii_graphic())
-            {
-                wrong.push(format!(
-                    "authorization.type: {:?} is not one word",
-                    authorization.r#type
-                ));
-            }
-        }
+        wrong.extend(net::check_headers(&self.headers, &RESERVED));
+        wrong.extend(self.auth().check());
         wrong
+    }
+
+    pub(super) fn auth(&self) -> Auth<'_> {
+        Auth {
+            basic: self.basic_auth.as_ref(),
+            authorization: self.authorization.as_ref(),
+            bearer_token_file: self.bearer_token_file.as_deref(),
+        }
     }
 
     /// As [`Self::check`] for a whole list: also whether two would share a place in the queue.
@@ -249,30 +170,11 @@ impl Config {
     #[must_use]
     pub fn display_name(&self) -> String {
         if self.name.is_empty() {
-            shown(&self.url)
+            without_secrets(&self.url)
         } else {
             self.name.clone()
         }
     }
-}
-
-fn is_http(url: &str) -> bool {
-    let rest = url
-        .strip_prefix("http://")
-        .or_else(|| url.strip_prefix("https://"));
-    let host = rest.and_then(|rest| rest.split(['/', '?']).next());
-    host.is_some_and(|host| !host.is_empty()) && !url.contains(char::is_whitespace)
-}
-
-/// A URL without user, password and query.
-pub(crate) fn shown(url: &str) -> String {
-    let url = url.split(['?', '#']).next().unwrap_or_default();
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return url.to_owned();
-    };
-    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let host = host.rsplit('@').next().unwrap_or_default();
-    format!("{scheme}://{host}{path}")
 }
 
 #[cfg(test)]

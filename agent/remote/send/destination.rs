@@ -4,15 +4,13 @@
 //! receiver has answered for good; until then it is tried again, ever more slowly. What is too large for it (413) is
 //! halved until it is not, down to a single series.
 
-use std::io::Read;
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use model::Labels;
 use model::outside::{Client, Method, Request};
-use net::{Backoff, Secret};
+use net::Backoff;
 use tokio_util::sync::CancellationToken;
 
 use crate::queue::{Block, Take};
@@ -34,7 +32,6 @@ const ASK_LARGE_AGAIN: Duration = Duration::from_secs(60);
 const DISK_PAUSE: Duration = Duration::from_secs(1);
 /// Nothing in an answer is used but its first line; longer than this is no answer.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
-const SECRET_BYTES_MAX: u64 = 64 << 10;
 
 pub(crate) struct Destination {
     nth: usize,
@@ -402,30 +399,7 @@ impl Destination {
 
     /// A file is read each time, so that a new token is used as soon as it is there.
     fn credential(&self) -> Result<Option<String>, String> {
-        let Config {
-            basic_auth,
-            authorization,
-            bearer_token_file,
-            ..
-        } = &self.config;
-        if let Some(basic) = basic_auth {
-            let password = secret(basic.password.as_ref(), basic.password_file.as_deref())?;
-            let password = password.unwrap_or_default();
-            return Ok(Some(net::basic(&basic.username, password.expose())));
-        }
-        let (kind, secret) = match authorization {
-            Some(own) => (
-                own.r#type.as_str(),
-                secret(own.credentials.as_ref(), own.credentials_file.as_deref())?,
-            ),
-            None => ("Bearer", secret(None, bearer_token_file.as_deref())?),
-        };
-        match secret {
-            Some(secret) if !secret.expose().is_ascii() => {
-                Err("the credential holds letters that no header can; basic_auth can send them".to_owned())
-            }
-            secret => Ok(secret.map(|secret| format!("{kind} {}", secret.expose()))),
-        }
+        self.config.auth().credential()
     }
 }
 
@@ -443,27 +417,4 @@ enum Settled {
     Done(Sent),
     AtOnce,
     After(Duration),
-}
-
-/// Said, or in a file, or none.
-fn secret(said: Option<&Secret>, file: Option<&Path>) -> Result<Option<Secret>, String> {
-    match (said, file) {
-        (Some(said), _) => Ok(Some(said.clone())),
-        (None, file) => file.map(read_secret).transpose(),
-    }
-}
-
-fn read_secret(path: &Path) -> Result<Secret, String> {
-    let mut text = String::new();
-    let read =
-        std::fs::File::open(path).and_then(|file| file.take(SECRET_BYTES_MAX).read_to_string(&mut text));
-    read.map_err(|error| format!("reading the credential from {}: {error}", path.display()))?;
-    let secret = text.trim();
-    if secret.is_empty() || secret.chars().any(char::is_control) {
-        return Err(format!(
-            "the credential in {} is not one line of text",
-            path.display()
-        ));
-    }
-    Ok(Secret::plain(secret))
 }

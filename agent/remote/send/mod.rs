@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::queue::{Block, OpenError, Queue};
-pub use config::{Authorization, BasicAuth, Config, Destination, Limits, Message};
+pub use config::{Config, Destination, Limits, Message};
 use encoder::Encoder;
 pub use handle::{Forward, SenderHandle};
 use handle::{ROWS_MAX, Shared};

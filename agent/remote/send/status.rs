@@ -6,7 +6,9 @@ use model::view::{self, Health};
 use model::{Timestamp, text};
 
 use crate::queue::Waiting;
-use crate::send::config::{Config, Message, shown};
+use net::without_secrets;
+
+use crate::send::config::{Config, Message};
 
 /// Failing for longer is bad, and not only a hiccup.
 const HICCUP: Duration = Duration::from_secs(60);
@@ -30,7 +32,7 @@ impl Status {
     pub(crate) fn new(name: String, config: &Config) -> Self {
         Self {
             name,
-            url: shown(&config.url),
+            url: without_secrets(&config.url),
             speaks: config.protobuf_message.unwrap_or(Message::Two),
             last_success: None,
             last_error: String::new(),

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use model::view::Health;
-use net::Secret;
+use net::{Authorization, BasicAuth, Secret};
 
 use super::world::{Does, LONG, World, desc, header, to};
-use crate::send::{Authorization, BasicAuth, Limits, Message};
+use crate::send::{Limits, Message};
 
 fn says(status: u16, body: &'static str) -> Does {
     Does::Says(status, vec![], body)
