@@ -391,12 +391,21 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         },
         rules: {
             let groups = rule_groups.clone();
+            // What is kept here says nothing about how near rules are that ask elsewhere.
+            let headrooms = document.rules.datasource.is_none().then_some(headrooms);
             Arc::new(move || {
                 let mut groups = groups();
-                headrooms.fill(&mut groups);
+                if let Some(headrooms) = &headrooms {
+                    headrooms.fill(&mut groups);
+                }
                 groups
             })
         },
+        datasource: document
+            .rules
+            .datasource
+            .as_ref()
+            .map(|elsewhere| elsewhere.shown().into()),
         why: {
             let clock = clock.clone();
             Arc::new(move |file, group, rule, fingerprint| {

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use model::Complaint;
+use model::{Ask, Clock, Complaint};
 
 use crate::config::{self, Config};
 use crate::{sizing, stock};
@@ -21,7 +21,7 @@ pub fn run(files: &[PathBuf], data_dir: &Path, live: bool) -> ExitCode {
             Ok(_) => check_config(file, data_dir)
                 .inspect(|(_, config)| {
                     if live {
-                        asks.push(config.document.notifier.clone());
+                        asks.push(config.document.clone());
                     }
                 })
                 .map(|(verdict, _)| verdict),
@@ -37,8 +37,9 @@ pub fn run(files: &[PathBuf], data_dir: &Path, live: bool) -> ExitCode {
             }
         }
     }
-    for notifier in asks {
-        if !ask_receivers(&notifier) && code == ExitCode::SUCCESS {
+    for document in asks {
+        let are_well = [ask_receivers(&document.notifier), ask_datasource(&document.rules)];
+        if are_well.contains(&false) && code == ExitCode::SUCCESS {
             code = ExitCode::FAILURE;
         }
     }
@@ -61,6 +62,32 @@ fn ask_receivers(notifier: &notifier::Config) -> bool {
         }
     }
     is_well
+}
+
+/// Says what the engine answers whom rules ask, if that is another; whether all is well.
+fn ask_datasource(rules: &rules::Config) -> bool {
+    let Some(elsewhere) = &rules.datasource else {
+        return true;
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let (runtime, client) = match (runtime, net::HttpClient::new()) {
+        (Ok(runtime), Ok(client)) => (runtime, client),
+        (Err(error), _) => return complain(&format!("rules.datasource was not asked: {error}")),
+        (_, Err(error)) => return complain(&format!("rules.datasource was not asked: {error}")),
+    };
+    let source = rules::Datasource::new(elsewhere.clone(), client, &prometheus::Registry::new());
+    let now = telemetry::clock::RuntimeClock::system().now();
+    match runtime.block_on(source.ask("vector(1)", now)) {
+        Ok(_) => {
+            _ = writeln!(
+                std::io::stdout(),
+                "  rules.datasource {}: it answers",
+                elsewhere.shown()
+            );
+            true
+        }
+        Err(error) => complain(&format!("rules.datasource: {error}")),
+    }
 }
 
 /// Never well.

@@ -225,7 +225,11 @@ impl Document {
         let mut mistakes = scrape::check(&self.scrape_configs, &self.scrape_global());
         mistakes.extend(self.notifier.complaints());
         mistakes.extend(self.logs.check().err());
-        let elsewhere = self.rules.datasource.iter().flat_map(rules::DatasourceConfig::check);
+        let elsewhere = self
+            .rules
+            .datasource
+            .iter()
+            .flat_map(rules::DatasourceConfig::check);
         mistakes.extend(elsewhere.map(|mistake| format!("rules.datasource.{mistake}")));
         mistakes.extend(remote::Config::check_all(&self.remote_write));
         let limits = self.remote.queue.check().into_iter();

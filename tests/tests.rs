@@ -14,12 +14,16 @@ mod harness;
 /// Garbage, endless answers, long lines, deep brackets, a full disk.
 mod abuse;
 mod alerting;
+/// `ALERTS` and `ALERTS_FOR_STATE`, beside a real Prometheus.
+mod alike;
 /// `skopos backtest`, of blocks and of a process.
 mod backtest;
 /// `skopos check` and reload: bad input gets place, excerpt and suggestion, and changes nothing.
 mod check;
 /// Grafana dashboards: generated, and every panel answered by a running Skopos.
 mod dashboards;
+/// Rules that ask an engine elsewhere: a real Prometheus.
+mod datasource;
 /// Exemplars of scrapes and of remote write, beside a real Prometheus.
 mod exemplars;
 /// `skopos explain`: reasons, and tests that promtool passes.

@@ -9,6 +9,4 @@ pub mod wire;
 
 pub use copy::{Copied, CopyError, copy};
 pub use queue::OpenError;
-pub use send::{
-    Config, Destination, Forward, Limits, Message, Sender, SenderHandle,
-};
+pub use send::{Config, Destination, Forward, Limits, Message, Sender, SenderHandle};

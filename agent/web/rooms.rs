@@ -36,6 +36,8 @@ pub struct Rooms {
     pub targets: View<Vec<Target>>,
     pub sources: View<Vec<Source>>,
     pub rules: View<Vec<RuleGroup>>,
+    /// Where rules ask, if not `engine`.
+    pub datasource: Option<Arc<str>>,
     /// The why tree of one rule's expression (file, group, rule name) for the alert with this fingerprint.
     pub why: Arc<dyn Fn(&str, &str, &str, Option<u64>) -> Vec<Why> + Send + Sync>,
     pub telling: View<Telling>,

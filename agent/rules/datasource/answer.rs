@@ -73,7 +73,10 @@ pub(super) fn read(body: &[u8]) -> Result<Read, Wrong> {
         "vector" => {
             let rows: Vec<Row> = serde_json::from_str(result).map_err(no_answer)?;
             let all = rows.len();
-            let points = rows.into_iter().filter_map(point).collect::<Result<Vec<_>, _>>()?;
+            let points = rows
+                .into_iter()
+                .filter_map(point)
+                .collect::<Result<Vec<_>, _>>()?;
             if points.len() < all {
                 warnings.push("native histograms were left out".to_owned());
             }
@@ -94,7 +97,11 @@ pub(super) fn read(body: &[u8]) -> Result<Read, Wrong> {
         }
     };
     let is_remark = |warning: &String| REMARKS.iter().any(|remark| warning.starts_with(remark));
-    let partial = envelope.warnings.iter().find(|warning| !is_remark(warning)).cloned();
+    let partial = envelope
+        .warnings
+        .iter()
+        .find(|warning| !is_remark(warning))
+        .cloned();
     warnings.extend(envelope.warnings);
     Ok(Read {
         answer: Answer { points, warnings },

@@ -104,7 +104,10 @@ impl Config {
 
     /// Files it names.
     pub fn files_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
-        let password = self.basic_auth.iter_mut().flat_map(|auth| &mut auth.password_file);
+        let password = self
+            .basic_auth
+            .iter_mut()
+            .flat_map(|auth| &mut auth.password_file);
         let credentials = self.authorization.iter_mut();
         let credentials = credentials.flat_map(|auth| &mut auth.credentials_file);
         password.chain(credentials).chain(&mut self.bearer_token_file)
@@ -138,7 +141,10 @@ mod tests {
             (r#"{"url": "http://a/api/v1/"}"#, "url: /api/v1 is appended"),
             (r#"{"url": "http://a", "timeout": "0"}"#, "timeout: zero"),
             (r#"{"url": "http://a", "retries": 11}"#, "retries: more than 10"),
-            (r#"{"url": "http://a", "concurrency": 0}"#, "concurrency: not between"),
+            (
+                r#"{"url": "http://a", "concurrency": 0}"#,
+                "concurrency: not between",
+            ),
             (
                 r#"{"url": "http://a", "query_params": {"time": "1"}}"#,
                 "query_params: time",

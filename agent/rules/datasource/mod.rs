@@ -46,7 +46,10 @@ struct Metrics {
 enum Tried {
     Done(Result<Answer, AskError>),
     /// Worth another, after so long if the engine says it.
-    Passing { why: String, after: Option<Duration> },
+    Passing {
+        why: String,
+        after: Option<Duration>,
+    },
 }
 
 impl Datasource {

@@ -133,7 +133,10 @@ async fn part_of_an_answer_is_none() {
 async fn what_is_no_answer_of_the_api_is_none() {
     for body in ["", "<html>", "{}", "[]", r#"{"status":"success"}"#] {
         let (_, outcome) = ask(PLAIN, vec![answer(200, body)]).await;
-        assert!(matches!(outcome, Err(AskError::NoAnswer(_))), "{body}: {outcome:?}");
+        assert!(
+            matches!(outcome, Err(AskError::NoAnswer(_))),
+            "{body}: {outcome:?}"
+        );
     }
     // A login page, or another program.
     let (_, outcome) = ask(PLAIN, vec![answer(404, "<html>")]).await;

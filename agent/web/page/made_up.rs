@@ -71,6 +71,7 @@ pub(crate) fn rooms(story: Story, clock: Arc<dyn Clock>, started: Timestamp) -> 
         targets: view!(targets),
         sources: view!(sources),
         rules: view!(rules),
+        datasource: None,
         why: Arc::new(move |_, _, rule, fingerprint| why.why(rule, fingerprint)),
         telling: view!(telling),
         routing: Arc::new(|labels, _| routing(labels)),

@@ -230,6 +230,7 @@ fn rooms(select: Arc<dyn Select>) -> (Rooms, Knobs) {
         targets: Arc::new(targets),
         sources: Arc::new(Vec::new),
         rules: Arc::new(groups),
+        datasource: None,
         why: Arc::new(|_, _, _, _| Vec::new()),
         telling: Arc::new(Telling::default),
         routing: Arc::new(|_, _| Routing::default()),

@@ -113,6 +113,15 @@ pub(super) async fn explain(
         told,
     };
     explanation.why = sentence::all(&explanation, wanted.as_ref(), &teller(&rooms, telling));
+    if let Some(elsewhere) = &rooms.datasource {
+        explanation.why.insert(
+            0,
+            format!(
+                "The rule asks {elsewhere}; its evaluations are done again here from what this process keeps, which may \
+                 be less."
+            ),
+        );
+    }
     Ok(success(&explanation))
 }
 
