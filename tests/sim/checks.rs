@@ -83,14 +83,15 @@ pub fn check(world: &World, plan: &Plan) -> (Vec<String>, Seen) {
         },
     };
     for (name, receiver) in [("slack", &world.slack), ("pager", &world.pager)] {
-        let told = receiver.told();
+        let all = receiver.told();
+        let told: Vec<Told> = all.iter().filter(|told| !told.quiet).cloned().collect();
         check.seen.messages += told.len();
         let refused = receiver.refused().into_iter();
         check
             .wrong
             .extend(refused.map(|why| format!("{name} refused: {why}")));
         check.untold(name, &told);
-        check.false_words(name, &told);
+        check.false_words(name, &all);
     }
     check.repeats("slack", &world.slack);
     check.incidents();
@@ -242,7 +243,7 @@ impl Check<'_> {
     /// Each firing and each end is told once; again only with a mark, and only as often as something was killed,
     /// paused, cut or left without an answer.
     fn repeats(&mut self, name: &str, receiver: &Receiver) {
-        let told = receiver.told();
+        let told: Vec<Told> = receiver.told().into_iter().filter(|told| !told.quiet).collect();
         let unanswered = told.iter().filter(|told| told.unanswered).count();
         let allowed = self.troubles.len() + unanswered;
         let mut wrong = Vec::new();

@@ -25,6 +25,8 @@ pub struct Around {
     pub office: Arc<Office>,
     pub wishes: Arc<Wishes>,
     pub grounds: Vec<Arc<Ground>>,
+    /// Whether Slack is written to by an app, not by a webhook.
+    pub has_app: bool,
 }
 
 /// Processes that died by themselves, waiting to be buried.

@@ -1,6 +1,7 @@
 //! Where people are told: a pager that knows incidents by their keys, and a channel that knows nothing.
 //!
-//! Both keep a book of all they have taken, and misbehave when asked to.
+//! Both keep a book of all they have taken, and misbehave when asked to. The channel is written to by a webhook, or by an
+//! app that edits its cards and replies to them: an edit tells nobody anything, but must be true.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use model::BoxFuture;
 use model::outside::{Request, Response};
 use parking_lot::Mutex;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::net::Service;
@@ -45,6 +46,8 @@ pub struct Told {
     pub marked: bool,
     /// The receiver never answered, so that its sender cannot know.
     pub unanswered: bool,
+    /// An edit: whoever looks sees it, and no phone rings.
+    pub quiet: bool,
 }
 
 /// What the pager holds open, or held.
@@ -63,6 +66,24 @@ struct State {
     told: Vec<Told>,
     incidents: Vec<Incident>,
     refused: Vec<String>,
+    /// An app's cards, by Slack's name of each.
+    cards: BTreeMap<String, Card>,
+}
+
+/// What a card says now.
+#[derive(Clone, Debug, Default)]
+struct Card {
+    firing: BTreeSet<String>,
+    resolved: BTreeSet<String>,
+}
+
+/// A message that was taken, and what is answered.
+struct Taken {
+    firing: BTreeSet<String>,
+    resolved: BTreeSet<String>,
+    marked: bool,
+    quiet: bool,
+    answer: Response,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -123,32 +144,19 @@ impl Service for Receiver {
                 Manner::Well | Manner::TakesAndHangs => {}
             }
             let unanswered = manner == Manner::TakesAndHangs;
-            let taken = state
-                .lock()
-                .take(kind, &from, &request.body, log.now(), unanswered);
+            let taken = state.lock().take(kind, &from, &request, log.now(), unanswered);
             log.say(|| match &taken {
-                Ok(words) => format!(
+                Ok((words, _)) => format!(
                     "{kind:?} took from {from}: {words}{}",
                     if unanswered { ", no answer" } else { "" }
                 ),
                 Err(why) => format!("{kind:?} refused from {from}: {why}"),
             });
-            if taken.is_err() {
-                return Some(status_only(400));
+            match taken {
+                Err(_) => Some(status_only(400)),
+                Ok(_) if unanswered => None,
+                Ok((_, answer)) => Some(answer),
             }
-            if unanswered {
-                return None;
-            }
-            Some(match kind {
-                Kind::Pager => Response {
-                    body: br#"{"status":"success","message":"Event processed"}"#.to_vec(),
-                    ..status_only(202)
-                },
-                Kind::Channel => Response {
-                    body: b"ok".to_vec(),
-                    ..status_only(200)
-                },
-            })
         })
     }
 }
@@ -166,18 +174,32 @@ impl State {
         &mut self,
         kind: Kind,
         from: &str,
-        body: &[u8],
+        request: &Request,
         at: Duration,
         unanswered: bool,
-    ) -> Result<String, String> {
+    ) -> Result<(String, Response), String> {
         let taken = match kind {
-            Kind::Channel => self.post(body),
-            Kind::Pager => self.page(body, at),
+            Kind::Channel if request.url.contains("/api/") => self.app(request),
+            Kind::Channel => {
+                card(&request.body).map(|(card, marked)| Taken::by(card, marked, body(200, "ok")))
+            }
+            Kind::Pager => self.page(&request.body, at).map(|(card, marked)| {
+                let answer = r#"{"status":"success","message":"Event processed"}"#;
+                Taken::by(card, marked, body(202, answer))
+            }),
         };
-        let (firing, resolved, marked) = taken.inspect_err(|why| self.refused.push(why.clone()))?;
+        let taken = taken.inspect_err(|why| self.refused.push(why.clone()))?;
+        let Taken {
+            firing,
+            resolved,
+            marked,
+            quiet,
+            answer,
+        } = taken;
         let words = format!(
-            "firing {firing:?} resolved {resolved:?}{}",
-            if marked { " marked" } else { "" }
+            "firing {firing:?} resolved {resolved:?}{}{}",
+            if marked { " marked" } else { "" },
+            if quiet { " by an edit" } else { "" }
         );
         self.told.push(Told {
             at,
@@ -186,36 +208,54 @@ impl State {
             resolved,
             marked,
             unanswered,
+            quiet,
         });
-        Ok(words)
+        Ok((words, answer))
     }
 
-    /// A card in the channel; what it says of each alert stands behind a shape.
-    fn post(&mut self, body: &[u8]) -> Result<(BTreeSet<String>, BTreeSet<String>, bool), String> {
-        let payload = slack::judge(body).map_err(|(status, word)| format!("{status} {word}"))?;
-        let card = Posted {
-            at: Instant::now(),
-            payload,
-        };
-        let (mut firing, mut resolved, mut marked) = (BTreeSet::new(), BTreeSet::new(), false);
-        for line in card.lines() {
-            marked |= line.contains("possibly a repeat");
-            let Some(subject) = subject(&line) else { continue };
-            if line.starts_with('●') {
-                resolved.insert(subject);
-            } else {
-                firing.insert(subject);
-            }
+    /// A call of Slack's web API by the app: a card, an edit of one, or a reply to one.
+    fn app(&mut self, request: &Request) -> Result<Taken, String> {
+        let knows = request.headers.iter().any(|(name, value)| {
+            name.eq_ignore_ascii_case("authorization") && *value == format!("Bearer {}", slack::TOKEN)
+        });
+        if !knows {
+            return Err("invalid_auth".to_owned());
         }
-        Ok((firing, resolved, marked))
+        let asked: Value = serde_json::from_slice(&request.body).map_err(|error| error.to_string())?;
+        let word = |name: &str| asked[name].as_str().unwrap_or_default();
+        let ts = format!("{}.000000", 1_700_000_000 + self.cards.len());
+        let answer = |ts: &str| body(200, &json!({ "ok": true, "channel": "C1", "ts": ts }).to_string());
+        if request.url.ends_with("chat.update") {
+            if !self.cards.contains_key(word("ts")) {
+                // A sender's mistake or not, the real one only says this.
+                let gone = json!({ "ok": false, "error": "message_not_found" }).to_string();
+                return Ok(Taken {
+                    quiet: true,
+                    ..Taken::by(Card::default(), false, body(200, &gone))
+                });
+            }
+            let (card, marked) = card(&request.body)?;
+            self.cards.insert(word("ts").to_owned(), card.clone());
+            return Ok(Taken {
+                quiet: true,
+                ..Taken::by(card, marked, answer(word("ts")))
+            });
+        }
+        if !request.url.ends_with("chat.postMessage") {
+            return Err(format!("unknown_method {}", request.url));
+        }
+        if !word("thread_ts").is_empty() {
+            let card = self.cards.get(word("thread_ts")).ok_or("thread_not_found")?;
+            let marked = word("text").contains("possibly a repeat");
+            return Ok(Taken::by(card.clone(), marked, answer(&ts)));
+        }
+        let (card, marked) = card(&request.body)?;
+        self.cards.insert(ts.clone(), card.clone());
+        Ok(Taken::by(card, marked, answer(&ts)))
     }
 
     /// An event of PagerDuty's Events API, version 2.
-    fn page(
-        &mut self,
-        body: &[u8],
-        at: Duration,
-    ) -> Result<(BTreeSet<String>, BTreeSet<String>, bool), String> {
+    fn page(&mut self, body: &[u8], at: Duration) -> Result<(Card, bool), String> {
         let event: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
         let word = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
         let (key, action) = (word("dedup_key"), word("event_action"));
@@ -226,12 +266,11 @@ impl State {
             .incidents
             .iter_mut()
             .find(|incident| incident.key == key && incident.closed.is_none());
-        let none = BTreeSet::new();
         match (action.as_str(), open) {
             ("trigger", open) => {
                 let summary = event["payload"]["summary"].as_str().unwrap_or_default();
                 if summary.contains(FROZEN) {
-                    return Ok((BTreeSet::new(), none, false));
+                    return Ok((Card::default(), false));
                 }
                 let subject = subject_in(summary).ok_or_else(|| format!("no subject: {event}"))?;
                 match open {
@@ -244,18 +283,61 @@ impl State {
                         triggers: 1,
                     }),
                 }
-                Ok((BTreeSet::from([subject]), none, false))
+                let firing = BTreeSet::from([subject]);
+                let resolved = BTreeSet::new();
+                Ok((Card { firing, resolved }, false))
             }
             ("resolve", open) => {
                 let resolved = open.map(|open| {
                     open.closed = Some(at);
                     open.subject.clone()
                 });
-                Ok((none, resolved.into_iter().collect(), false))
+                let resolved = resolved.into_iter().collect();
+                let firing = BTreeSet::new();
+                Ok((Card { firing, resolved }, false))
             }
             _ => Err(format!("unknown action: {event}")),
         }
     }
+}
+
+impl Taken {
+    fn by(card: Card, marked: bool, answer: Response) -> Self {
+        Self {
+            firing: card.firing,
+            resolved: card.resolved,
+            marked,
+            quiet: false,
+            answer,
+        }
+    }
+}
+
+fn body(status: u16, text: &str) -> Response {
+    Response {
+        body: text.as_bytes().to_vec(),
+        ..status_only(status)
+    }
+}
+
+/// A card in the channel, and whether it may be a repeat; what it says of each alert stands behind a shape.
+fn card(body: &[u8]) -> Result<(Card, bool), String> {
+    let payload = slack::judge(body).map_err(|(status, word)| format!("{status} {word}"))?;
+    let posted = Posted {
+        at: Instant::now(),
+        payload,
+    };
+    let (mut card, mut marked) = (Card::default(), false);
+    for line in posted.lines() {
+        marked |= line.contains("possibly a repeat");
+        let Some(subject) = subject(&line) else { continue };
+        if line.starts_with('●') {
+            card.resolved.insert(subject);
+        } else {
+            card.firing.insert(subject);
+        }
+    }
+    Ok((card, marked))
 }
 
 /// `LoadHigh/n1` from `▲ *sim/LoadHigh/n1* (…)`.

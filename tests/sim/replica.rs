@@ -49,8 +49,10 @@ groups:
     annotations: { summary: 'sim/JobGone/n1' }
 "#;
 
+const WEBHOOK: &str = "slack: { webhook_url: 'http://slack/services/T/B/x' }";
+/// It edits its cards and replies to them.
+const APP: &str = "slack: { bot_token: 'xoxb-not-a-secret', channel: '#ops', api_url: 'http://slack/api/chat.postMessage' }";
 const NOTIFIER_CONFIG: &str = "
-slack: { webhook_url: 'http://slack/services/T/B/x' }
 pagerduty: { routing_key: '0123456789abcdef0123456789abcdef', url: 'http://pager/v2/enqueue' }
 group_by: ['...']
 group_wait: 5s
@@ -111,7 +113,9 @@ impl Replica {
 
         let (said, events) = mpsc::channel(1024);
         let (merged, inbox) = mpsc::channel(1024);
-        let config: notifier::Config = yaml::read("notifier.yaml", NOTIFIER_CONFIG).map_err(words)?;
+        let slack = if outside.around.has_app { APP } else { WEBHOOK };
+        let config = format!("{slack}{NOTIFIER_CONFIG}");
+        let config: notifier::Config = yaml::read("notifier.yaml", &config).map_err(words)?;
         let (notifier, notifier_handle) = notifier::Notifier::new(
             &config,
             inbox,

@@ -112,6 +112,7 @@ impl World {
         let grounds: Vec<_> = NODES[..plan.nodes].iter().map(|name| Ground::new(name)).collect();
         let around = Around {
             grounds: grounds.clone(),
+            has_app: seed % 2 == 1,
             office: Office::new(Arc::clone(&net), Arc::clone(&log)),
             wishes: Arc::default(),
             net,
