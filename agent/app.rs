@@ -485,7 +485,12 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             Arc::new(door) as Arc<dyn Serve>
         }),
         identify: tokens,
-        silences: notifier_handle.as_ref().map(relay::silences),
+        silences: {
+            let external_labels = &document.global.external_labels;
+            notifier_handle
+                .as_ref()
+                .map(|handle| relay::silences(handle, external_labels))
+        },
         alerting: notifier_handle.as_ref().map(relay::alerting),
         forward: {
             let (handle, main) = (pair_handle.clone(), main.clone());

@@ -23,7 +23,7 @@ use model::view::{
     Cardinality, ConfigState, Destination, Graph, Kept, LogPage, LogQuery, LogState, Own, Pair, Routing,
     RuleGroup, Sender, Source, Target, Telling, View, Why,
 };
-use model::{BoxFuture, Clock, Exemplars, Labels, Select, Timestamp};
+use model::{BoxFuture, Clock, Exemplars, Labels, Matcher, Select, Timestamp};
 
 /// Everything pages and API show. Cloning is cheap.
 #[derive(Clone)]
@@ -88,7 +88,14 @@ pub struct Silences {
     pub put: Arc<dyn Fn(String) -> BoxFuture<'static, Result<String, SilenceError>> + Send + Sync>,
     /// Ends the one with this id.
     pub delete: Arc<dyn Fn(String) -> BoxFuture<'static, Result<(), SilenceError>> + Send + Sync>,
+    /// Matchers as people write them, with commas between, in braces or without; the error is what is wrong.
+    pub read: Arc<dyn Fn(&str) -> Result<Vec<Matcher>, String> + Send + Sync>,
+    /// Tells by an alert's labels whether a silence with these matchers covers it; the error is why none may have them.
+    pub covering: Arc<dyn Fn(&[Matcher]) -> Result<Covers, String> + Send + Sync>,
 }
+
+/// Whether an alert with these labels is covered.
+pub type Covers = Arc<dyn Fn(&Labels) -> bool + Send + Sync>;
 
 /// What the notifier is about to tell, as JSON in the form of Alertmanager's API; a refusal is a status and a sentence.
 #[derive(Clone)]

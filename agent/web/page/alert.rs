@@ -7,11 +7,12 @@ use model::view::Health;
 
 use super::condition::Condition;
 use super::frame::{Place, Sheet, empty, section};
+use super::silence::{self, Told};
 use super::visit::{Standing, Visit};
 use super::when::Range;
 use super::{band, graph, incident, link, markdown, rule, status, told, why, words};
 
-pub(super) fn view(visit: &Visit, name: &str, group: &str) -> Sheet {
+pub(super) fn view(visit: &Visit, told: &Told, name: &str, group: &str) -> Sheet {
     let fingerprint = u64::from_str_radix(group, 16).ok();
     let standing = visit
         .alert_rules()
@@ -24,17 +25,17 @@ pub(super) fn view(visit: &Visit, name: &str, group: &str) -> Sheet {
             Some(Standing { group, rule, alert })
         });
     match standing {
-        Some(standing) => found(visit, &standing),
+        Some(standing) => found(visit, told, &standing),
         None => gone(visit, name),
     }
 }
 
 /// The gravest of the alerts with this name; while there is none, the rule that would make one.
-pub(super) fn by_name(visit: &Visit, name: &str) -> Sheet {
+pub(super) fn by_name(visit: &Visit, told: &Told, name: &str) -> Sheet {
     let states = [AlertState::Firing, AlertState::Pending, AlertState::Resolved];
     let mut standing = states.into_iter().flat_map(|state| visit.standing(state));
     if let Some(standing) = standing.find(|standing| standing.rule.name == name) {
-        return found(visit, &standing);
+        return found(visit, told, &standing);
     }
     match visit.alert_rules().find(|(_, rule)| rule.name == name) {
         Some((group, _)) => rule::view(visit, link::file_name(&group.file), name),
@@ -58,7 +59,7 @@ fn gone(visit: &Visit, name: &str) -> Sheet {
     Sheet::missing(Place::Alerts, &sentence, &more)
 }
 
-fn found(visit: &Visit, standing: &Standing<'_>) -> Sheet {
+fn found(visit: &Visit, told: &Told, standing: &Standing<'_>) -> Sheet {
     let (rule, alert) = (standing.rule, standing.alert);
     let range = visit.range(incident::around(visit.now.since(alert.active_at)));
     let runbook = runbook(visit, &rule.name, alert.annotations.value("runbook_url"));
@@ -71,6 +72,7 @@ fn found(visit: &Visit, standing: &Standing<'_>) -> Sheet {
         (status::line(incident::worst(alert.state), &sentence(visit, standing), &more(visit, standing), &checked(visit, standing)))
         @if let Some(complaint) = &range.complaint { p.complaint role="alert" { (complaint) } }
         div.acts.under-status {
+            @if visit.rooms.silences.is_some() { a.button href="#silence" data-keys="s" { "Silence" kbd { "s" } } }
             a.button href="#runbook" data-keys="b" { "Runbook" kbd { "b" } }
             a.button href=(logs(&range)) data-keys="l" { "Logs" kbd { "l" } }
             a.button href=(explore) data-keys="x" { "Explore" kbd { "x" } }
@@ -83,6 +85,7 @@ fn found(visit: &Visit, standing: &Standing<'_>) -> Sheet {
                 (expression(0, rule, &explore))
             }
             div {
+                (silence::of_alert(visit, told, standing))
                 (runbook)
                 (labels(standing))
             }
@@ -91,6 +94,7 @@ fn found(visit: &Visit, standing: &Standing<'_>) -> Sheet {
     Sheet {
         title: rule.name.clone(),
         keys: vec![
+            ("s", "silence"),
             ("b", "runbook"),
             ("l", "logs"),
             ("x", "explore"),

@@ -31,7 +31,7 @@ pub(super) fn view(visit: &Visit) -> Sheet {
 fn more(visit: &Visit) -> Markup {
     let rules = visit.alert_rules().count();
     let labels = "alerts of one rule are shown as one";
-    html! { p { (words::count(rules, "rule")) " evaluated; " (labels) ". " a href="/rules" { "What watches" } "; " a href="/routes" { "who is told" } "." } }
+    html! { p { (words::count(rules, "rule")) " evaluated; " (labels) ". " a href="/rules" { "What watches" } "; " a href="/routes" { "who is told" } "; " a href="/silences" { "what is silenced" } "." } }
 }
 
 fn nothing(visit: &Visit) -> String {

@@ -100,6 +100,9 @@ fn card(visit: &Visit, group: &[Standing<'_>], primary: bool) -> Markup {
             (grave_lines(visit, first))
             div.acts.pad {
                 a.button.primary[primary] href=(href) data-keys=[primary.then_some("o")] { "Open" @if primary { kbd { "o" } } }
+                @if visit.rooms.silences.is_some() {
+                    a.button href={ (href) "#silence" } data-keys=[primary.then_some("s")] { "Silence" @if primary { kbd { "s" } } }
+                }
                 a.button href={ (href) "#runbook" } data-keys=[primary.then_some("b")] { "Runbook" @if primary { kbd { "b" } } }
                 a.button href=(logs_around(first)) data-keys=[primary.then_some("l")] { "Logs" @if primary { kbd { "l" } } }
             }

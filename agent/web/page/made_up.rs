@@ -5,6 +5,7 @@ mod lines;
 mod pair;
 mod rules;
 mod series;
+mod silences;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -89,7 +90,7 @@ pub(crate) fn rooms(story: Story, clock: Arc<dyn Clock>, started: Timestamp) -> 
         kept: view!(kept),
         cardinality: Arc::new(|_| model::view::Cardinality::default()),
         identify: net::Tokens::none(),
-        silences: None,
+        silences: house.silences(),
         alerting: None,
         forward: Arc::new(|_| Box::pin(async { None })),
         graph: view!(graph),

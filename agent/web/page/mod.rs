@@ -25,11 +25,13 @@ mod markdown;
 mod overview;
 mod own;
 mod pair;
+mod past;
 mod reading;
 mod routes;
 mod rule;
 mod rules;
 mod shape;
+mod silence;
 mod sort;
 mod status;
 mod steps;
@@ -46,6 +48,8 @@ mod words;
 mod made_up;
 #[cfg(test)]
 mod pair_tests;
+#[cfg(test)]
+mod silence_tests;
 #[cfg(test)]
 mod tests;
 
@@ -72,6 +76,7 @@ pub(crate) fn routes() -> Router<Rooms> {
         .route("/alerts", view!(alerts::view))
         .route("/alerts/{name}", get(any_alert))
         .route("/alerts/{name}/{group}", get(one_alert))
+        .merge(silence::routes())
         .route("/targets", view!(targets::view))
         .route("/logs", view!(logs::view))
         .route("/routes", view!(routes::view))
@@ -89,7 +94,8 @@ pub(crate) fn routes() -> Router<Rooms> {
 
 /// As runbook links in messages name it: whichever of its alerts stands, or the rule.
 async fn any_alert(State(rooms): State<Rooms>, uri: Uri, Path(name): Path<String>) -> Response {
-    draw(rooms, uri, move |visit| alert::by_name(visit, &name)).await
+    let told = silence::Told::ask(&rooms).await;
+    draw(rooms, uri, move |visit| alert::by_name(visit, &told, &name)).await
 }
 
 async fn one_alert(
@@ -97,7 +103,8 @@ async fn one_alert(
     uri: Uri,
     Path((name, group)): Path<(String, String)>,
 ) -> Response {
-    draw(rooms, uri, move |visit| alert::view(visit, &name, &group)).await
+    let told = silence::Told::ask(&rooms).await;
+    draw(rooms, uri, move |visit| alert::view(visit, &told, &name, &group)).await
 }
 
 async fn one_rule(

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::Body;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
@@ -15,13 +16,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::made_up::{self, Standing, Story};
 use super::routes;
-use crate::{Config, Rooms, Server};
+use crate::desk::Desk;
+use crate::{Config, Rooms, Server, Silences};
 
 pub(super) const NOW: Timestamp = Timestamp(1_795_687_255_000);
 const STORIES: [Story; 4] = [Story::Calm, Story::Firing, Story::Pair, Story::Empty];
-const VIEWS: [&str; 12] = [
+const VIEWS: [&str; 15] = [
     "/",
     "/alerts",
+    "/silences",
+    "/silences?filter=%7Balertname%3D%22FilesystemAlmostFull%22%7D&for=until&until=soon",
+    "/silences?id=00000000-0000-4000-8000-000000000001",
     "/routes",
     "/routes?labels=team=db+alertname=Down",
     "/targets",
@@ -44,7 +49,8 @@ pub(super) fn house(story: Story) -> Rooms {
 }
 
 pub(super) async fn ask(rooms: Rooms, request: Request<Body>) -> (Response<()>, String) {
-    let service = TowerToHyperService::new(routes().with_state(rooms));
+    let desk = Arc::new(Desk::new(2, Duration::from_secs(10)));
+    let service = TowerToHyperService::new(routes().with_state(rooms).layer(Extension(desk)));
     let (parts, body) = service.call(request).await.unwrap().into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();
     (
@@ -381,6 +387,20 @@ fn evil() -> Rooms {
                 graph
             })
         },
+        silences: rooms.silences.clone().map(|silences| {
+            let (list, get) = (Arc::clone(&silences.list), Arc::clone(&silences.get));
+            let evil = |text: String| {
+                let quoted = serde_json::Value::from(EVIL).to_string();
+                text.replace("\"ann\"", &quoted)
+                    .replace("\"the mail archive moves, OPS-17\"", &quoted)
+                    .replace("\"/var\"", &quoted)
+            };
+            Silences {
+                list: Arc::new(move |filter| list(filter).map(evil)),
+                get: Arc::new(move |id| get(id).map(evil)),
+                ..silences
+            }
+        }),
         runbook: Arc::new(|_| Some(EVIL.to_owned())),
         ready: Arc::new(|| Err(EVIL.to_owned())),
         ..rooms
@@ -395,6 +415,9 @@ async fn no_text_becomes_markup_wherever_it_comes_from() {
         [
             "/logs?q=",
             "/logs?source=",
+            "/silences?filter=",
+            "/silences?add=x%3D1&because=",
+            "/silences?made=",
             "/graph?sort=",
             "/explore?expr=",
             "/?from=",
@@ -518,7 +541,7 @@ async fn everything_a_view_loads_is_here_and_may_be_kept() {
         );
         loaded += 1;
     }
-    assert_eq!(loaded, 8);
+    assert_eq!(loaded, 9);
     let (status, _) = get(house(Story::Calm), "/assets/page-0000000000000000.css").await;
     assert_eq!(status, StatusCode::NOT_FOUND);
 }

@@ -69,6 +69,8 @@ fn kept() -> Silences {
             };
             Box::pin(std::future::ready(ended))
         }),
+        read: Arc::new(|_| Ok(Vec::new())),
+        covering: Arc::new(|_| Err("nobody asks here".to_owned())),
     }
 }
 

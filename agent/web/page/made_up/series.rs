@@ -125,7 +125,7 @@ impl House {
     }
 }
 
-fn matches(matcher: &Matcher, value: &str) -> bool {
+pub(super) fn matches(matcher: &Matcher, value: &str) -> bool {
     let regex =
         || regex::Regex::new(&format!("^(?:{})$", matcher.value)).is_ok_and(|regex| regex.is_match(value));
     match matcher.op {
