@@ -10,6 +10,7 @@ mod assets;
 mod band;
 mod bar;
 mod condition;
+mod explained;
 mod explore;
 mod frame;
 mod graph;
@@ -53,15 +54,19 @@ mod silence_tests;
 #[cfg(test)]
 mod tests;
 
-use axum::Router;
+use std::sync::Arc;
+
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use http::{StatusCode, Uri};
 
+use self::explained::Explained;
 use self::frame::Sheet;
 use self::visit::Visit;
 use crate::Rooms;
+use crate::desk::Desk;
 
 /// A view with nothing in its path.
 macro_rules! view {
@@ -93,26 +98,47 @@ pub(crate) fn routes() -> Router<Rooms> {
 }
 
 /// As runbook links in messages name it: whichever of its alerts stands, or the rule.
-async fn any_alert(State(rooms): State<Rooms>, uri: Uri, Path(name): Path<String>) -> Response {
-    let told = silence::Told::ask(&rooms).await;
-    draw(rooms, uri, move |visit| alert::by_name(visit, &told, &name)).await
+async fn any_alert(
+    State(rooms): State<Rooms>,
+    Extension(desk): Extension<Arc<Desk>>,
+    uri: Uri,
+    Path(name): Path<String>,
+) -> Response {
+    let asked = alert::Asked {
+        told: silence::Told::ask(&rooms).await,
+        explained: Explained::ask(&rooms, &desk, explained::of_alert(&rooms, &name, None)).await,
+    };
+    draw(rooms, uri, move |visit| alert::by_name(visit, &asked, &name)).await
 }
 
 async fn one_alert(
     State(rooms): State<Rooms>,
+    Extension(desk): Extension<Arc<Desk>>,
     uri: Uri,
     Path((name, group)): Path<(String, String)>,
 ) -> Response {
-    let told = silence::Told::ask(&rooms).await;
-    draw(rooms, uri, move |visit| alert::view(visit, &told, &name, &group)).await
+    let wanted = match alert::fingerprint(&group) {
+        Some(fingerprint) => explained::of_alert(&rooms, &name, Some(fingerprint)),
+        None => Vec::new(),
+    };
+    let asked = alert::Asked {
+        told: silence::Told::ask(&rooms).await,
+        explained: Explained::ask(&rooms, &desk, wanted).await,
+    };
+    draw(rooms, uri, move |visit| alert::view(visit, &asked, &name, &group)).await
 }
 
 async fn one_rule(
     State(rooms): State<Rooms>,
+    Extension(desk): Extension<Arc<Desk>>,
     uri: Uri,
     Path((file, name)): Path<(String, String)>,
 ) -> Response {
-    draw(rooms, uri, move |visit| rule::view(visit, &file, &name)).await
+    let explained = Explained::ask(&rooms, &desk, explained::of_rules(&rooms, &file, &name)).await;
+    draw(rooms, uri, move |visit| {
+        rule::view(visit, &explained, &file, &name)
+    })
+    .await
 }
 
 /// The picture of the house; links in Prometheus' own form, such as the `generatorURL` of alerts, lead to a question.

@@ -64,6 +64,12 @@ pub(super) async fn get(rooms: Rooms, path: &str) -> (StatusCode, String) {
     (head.status(), body)
 }
 
+/// What a view says, without what stands around it.
+fn main(body: &str) -> &str {
+    let main = body.split_once("<main").map_or(body, |(_, main)| main);
+    main.split_once("</main>").map_or(main, |(main, _)| main)
+}
+
 /// The address of the first alert or rule that a view links to.
 fn linked(body: &str, prefix: &str) -> String {
     let start = body.find(&format!("href=\"{prefix}")).unwrap() + 6;
@@ -239,8 +245,11 @@ async fn one_alert_has_its_band_its_reasons_and_its_runbook() {
         "0.942 &gt; 0.9 holds",
         "First three commands",
         "200 in 212 ms",
+        "Fires since 09:52:45, true since 09:42:45; told to slack at 09:59:45: 1 new alert, 2 in all (200 in 230 ms).",
+        "Last evaluations, newest first",
+        "skopos explain 'FilesystemAlmostFull' --as-test",
     ] {
-        assert!(body.contains(said), "{said}");
+        assert!(body.contains(said), "{said} is not in {}", main(&body));
     }
     // As runbook links in messages name it.
     let (status, body) = get(house(Story::Firing), "/alerts/FilesystemAlmostFull").await;
@@ -256,6 +265,25 @@ async fn one_alert_has_its_band_its_reasons_and_its_runbook() {
     let (status, body) = get(house(Story::Firing), "/alerts/FilesystemAlmostFull/0").await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert!(body.contains("FilesystemAlmostFull is not true here now"));
+}
+
+#[tokio::test]
+async fn the_page_of_a_rule_says_why_it_does_not_fire() {
+    let (_, body) = get(house(Story::Calm), "/rules/machine.yaml/ClockSkew").await;
+    for said in [
+        "Why it is not true",
+        "It does not fire: no series match node_timex_offset_seconds",
+        "Last evaluations, newest first",
+    ] {
+        assert!(body.contains(said), "{said} is not in {}", main(&body));
+    }
+    let (_, body) = get(house(Story::Firing), "/rules/machine.yaml/FilesystemAlmostFull").await;
+    for said in ["2 alerts are firing.", "1 new alert, 2 in all"] {
+        assert!(body.contains(said), "{said} is not in {}", main(&body));
+    }
+    // Why is a click away from where it is seen.
+    let (_, rules) = get(house(Story::Firing), "/rules").await;
+    assert!(rules.contains("href=\"/rules/machine.yaml/FilesystemAlmostFull#why-0\""));
 }
 
 #[tokio::test]

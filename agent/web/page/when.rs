@@ -235,6 +235,20 @@ impl Wall {
         )
     }
 
+    /// A sentence whose times are written for machines, as it is read here.
+    pub(super) fn read_out(&self, sentence: &str) -> String {
+        let word = |word: &str| {
+            let bare = word.trim_end_matches([',', ';', ':', '.', ')']);
+            let time = bare.parse::<jiff::Timestamp>().ok()?;
+            let rest = word.get(bare.len()..).unwrap_or_default();
+            Some(self.second(Timestamp(time.as_millisecond())) + rest)
+        };
+        let words = sentence
+            .split(' ')
+            .map(|text| word(text).unwrap_or_else(|| text.to_owned()));
+        words.collect::<Vec<_>>().join(" ")
+    }
+
     /// For a field to be typed over, in the wall's time: `2026-11-26T10:41`.
     pub(super) fn typed(&self, time: Timestamp) -> String {
         self.zoned(time)
@@ -371,5 +385,9 @@ mod tests {
         assert_eq!(wall.minute(at("2026-11-20T11:00:00Z")), "Fri 20, 12:00");
         assert_eq!(wall.milli(at("2026-11-26T09:41:07.004Z")), "10:41:07.004");
         assert_eq!(wall.minute(at("2024-11-20T11:00:00Z")), "2024-11-20 12:00");
+        assert_eq!(
+            wall.read_out("fires since 2026-11-26T09:41:07.5Z; told (at 2026-11-26T09:00:00Z), up"),
+            "fires since 10:41:07; told (at 10:00:00), up"
+        );
     }
 }
