@@ -21,7 +21,7 @@ use std::sync::Arc;
 use model::outside::{Call, Identify, Response, Serve};
 use model::view::{
     Cardinality, ConfigState, Destination, Graph, Kept, LogPage, LogQuery, LogState, Own, Pair, Routing,
-    RuleGroup, Sender, Source, Target, Telling, View, Why,
+    RuleGroup, Sender, Source, Target, Telling, Trial, Tried, View, Why,
 };
 use model::{BoxFuture, Clock, Exemplars, Labels, Matcher, Select, Timestamp};
 
@@ -38,6 +38,9 @@ pub struct Rooms {
     pub rules: View<Vec<RuleGroup>>,
     /// The why tree of one rule's expression (file, group, rule name) for the alert with this fingerprint.
     pub why: Arc<dyn Fn(&str, &str, &str, Option<u64>) -> Vec<Why> + Send + Sync>,
+    /// Goes through what is kept with an alert in another form: takes its time, so it is called on a blocking thread, and
+    /// ends early once it is told to stop. The error is a sentence. None: no rules are evaluated here.
+    pub try_rule: Option<Arc<dyn Fn(&Trial, &promql::Stop) -> Result<Tried, String> + Send + Sync>>,
     pub telling: View<Telling>,
     /// Where alerts go at this time; and one with these labels, if they are given.
     pub routing: Arc<dyn Fn(Option<&Labels>, Timestamp) -> Routing + Send + Sync>,

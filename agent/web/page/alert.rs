@@ -50,7 +50,7 @@ pub(super) fn by_name(visit: &Visit, asked: &Asked, name: &str) -> Sheet {
         return found(visit, asked, &standing);
     }
     match visit.alert_rules().find(|(_, rule)| rule.name == name) {
-        Some((group, _)) => rule::view(visit, &asked.explained, link::file_name(&group.file), name),
+        Some((group, _)) => rule::view(visit, &asked.explained, None, link::file_name(&group.file), name),
         None => gone(visit, name),
     }
 }
@@ -88,6 +88,7 @@ fn found(visit: &Visit, asked: &Asked, standing: &Standing<'_>) -> Sheet {
             a.button href="#runbook" data-keys="b" { "Runbook" kbd { "b" } }
             a.button href="#why" data-keys="w" { "Why" kbd { "w" } }
             a.button href=(logs(&range)) data-keys="l" { "Logs" kbd { "l" } }
+            @if visit.rooms.try_rule.is_some() { a.button href={ (link::rule(standing.group, rule)) "#backtest" } { "Back-test" } }
             a.button href=(explore) data-keys="x" { "Explore" kbd { "x" } }
         }
         div.columns {

@@ -73,6 +73,7 @@ pub(crate) fn rooms(story: Story, clock: Arc<dyn Clock>, started: Timestamp) -> 
         sources: view!(sources),
         rules: view!(rules),
         why: Arc::new(move |_, _, rule, fingerprint| why.why(rule, fingerprint)),
+        try_rule: Some(Arc::new(rules::tried)),
         telling: view!(telling),
         routing: Arc::new(|labels, _| routing(labels)),
         logs: Arc::new(move |query| lines.lines(query)),

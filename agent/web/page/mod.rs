@@ -7,6 +7,7 @@ mod alert;
 mod alerts;
 mod asking;
 mod assets;
+mod backtest;
 mod band;
 mod bar;
 mod condition;
@@ -14,6 +15,7 @@ mod explained;
 mod explore;
 mod frame;
 mod graph;
+mod history;
 mod house;
 mod incident;
 mod jump;
@@ -135,8 +137,11 @@ async fn one_rule(
     Path((file, name)): Path<(String, String)>,
 ) -> Response {
     let explained = Explained::ask(&rooms, &desk, explained::of_rules(&rooms, &file, &name)).await;
+    let query = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&uri);
+    let pairs = query.map(|query| query.0).unwrap_or_default();
+    let tried = backtest::ask(&rooms, &desk, &pairs).await;
     draw(rooms, uri, move |visit| {
-        rule::view(visit, &explained, &file, &name)
+        rule::view(visit, &explained, tried.as_ref(), &file, &name)
     })
     .await
 }

@@ -5,6 +5,7 @@ use model::AlertState;
 use model::text::duration;
 use model::view::{Rule, RuleGroup, Told};
 
+use super::backtest::{self, Asked};
 use super::condition::Condition;
 use super::explained::{self, Explained};
 use super::frame::{Place, Sheet, empty, section};
@@ -13,7 +14,13 @@ use super::visit::Visit;
 use super::watching::Watching;
 use super::{alert, condition, link, shape, status, told, why, words};
 
-pub(super) fn view(visit: &Visit, explained: &Explained, file: &str, name: &str) -> Sheet {
+pub(super) fn view(
+    visit: &Visit,
+    explained: &Explained,
+    tried: Option<&Asked>,
+    file: &str,
+    name: &str,
+) -> Sheet {
     // A name may be given to several rules of a file, for example one for each severity.
     let found: Vec<Watching<'_>> = visit
         .all_rules()
@@ -50,6 +57,7 @@ pub(super) fn view(visit: &Visit, explained: &Explained, file: &str, name: &str)
                     (value(visit, nth, &range, one.rule))
                     (why_of(visit, explained, nth, one))
                     (told_of(visit, explained, nth, one))
+                    (backtest::section_of(visit, tried, nth, one))
                     (expression(nth, one.rule, &range))
                 }
                 // Rules of one name share their runbook.
@@ -66,6 +74,7 @@ pub(super) fn view(visit: &Visit, explained: &Explained, file: &str, name: &str)
             ("g x", "explore"),
         ],
         range: Some(range),
+        still: tried.is_some(),
         ..Sheet::new(Place::Rules, main)
     }
 }

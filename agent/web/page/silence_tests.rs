@@ -59,7 +59,7 @@ async fn a_link_opens_the_form_filled_in_and_says_what_would_fall_silent() {
         "Silences 1 alert until 12:00",
         "1 firing now: FilesystemAlmostFull /home",
         "FilesystemAlmostFull /var</b> stays loud: another mountpoint, /var",
-        "would have held back nothing in the",
+        "would have held back 2 alerts in the 12 h that can be looked back: 09:52 FilesystemAlmostFull /home, still; 09:01",
         "Silence 1 alert</button>",
     ] {
         assert!(body.contains(said), "{said}");

@@ -21,7 +21,7 @@ use crate::{Config, Rooms, Server, Silences};
 
 pub(super) const NOW: Timestamp = Timestamp(1_795_687_255_000);
 const STORIES: [Story; 4] = [Story::Calm, Story::Firing, Story::Pair, Story::Empty];
-const VIEWS: [&str; 15] = [
+const VIEWS: [&str; 16] = [
     "/",
     "/alerts",
     "/silences",
@@ -32,6 +32,7 @@ const VIEWS: [&str; 15] = [
     "/targets",
     "/logs",
     "/rules",
+    "/rules?sort=-took",
     "/explore",
     "/explore?expr=up",
     "/self",
@@ -284,6 +285,74 @@ async fn the_page_of_a_rule_says_why_it_does_not_fire() {
     // Why is a click away from where it is seen.
     let (_, rules) = get(house(Story::Firing), "/rules").await;
     assert!(rules.contains("href=\"/rules/machine.yaml/FilesystemAlmostFull#why-0\""));
+}
+
+#[tokio::test]
+async fn what_fired_and_ended_is_remembered() {
+    let (_, body) = get(house(Story::Firing), "/alerts").await;
+    let history = body.split_once("id=\"history\"").unwrap().1;
+    for said in [
+        "3 times in the 12 h that can be looked back",
+        "still fires",
+        "<td data-label=\"Fired\">09:01:05",
+        "<td data-label=\"Ended\">09:10:50",
+        "slack 09:52:54, 3 messages in all",
+        "href=\"/alerts/FilesystemAlmostFull/",
+    ] {
+        assert!(history.contains(said), "{said} is not in {history}");
+    }
+    let (_, body) = get(house(Story::Calm), "/alerts").await;
+    assert!(body.contains("Nothing fired in the 12 h that can be looked back"));
+}
+
+#[tokio::test]
+async fn rules_are_sorted_by_what_they_cost() {
+    let rooms = house(Story::Calm);
+    let given = Arc::clone(&rooms.rules);
+    let rooms = Rooms {
+        rules: Arc::new(move || {
+            let mut groups = given();
+            groups[0].rules[1].last_duration = Duration::from_secs(13);
+            groups
+        }),
+        ..rooms
+    };
+    let (_, body) = get(rooms, "/rules?sort=-took").await;
+    let slow = body.find(">InodesRunOut</a>").unwrap();
+    for name in ["CpuBusy", "ClockSkew"] {
+        assert!(slow < body.find(&format!(">{name}</a>")).unwrap(), "{name}");
+    }
+    assert!(body.contains("<span class=\"wrong\">86.7 %</span>") && body.contains(">13 s</td>"));
+}
+
+#[tokio::test]
+async fn an_edited_rule_is_tried_on_its_page() {
+    let page = "/rules/machine.yaml/FilesystemAlmostFull";
+    let (_, body) = get(house(Story::Firing), page).await;
+    let id = body.split("name=\"try\" value=\"").nth(1).unwrap();
+    let id = id.split('"').next().unwrap();
+    assert!(body.contains("data-every="));
+    let asked = format!("{page}?try={id}&expr=up+%3C+0.8&for=7m&days=3");
+    let (_, body) = get(house(Story::Firing), &asked).await;
+    for said in [
+        "Would have fired 2 times in the 12 h that are kept, 9 min in all, longest 6 min; today's rule: 5 times",
+        "With <code>for: 1m</code> also 2 times, with <code>for: 1h</code> never.",
+        "up &lt; 0.8</textarea>",
+        "name=\"for\" value=\"7m\"",
+        "href=\"/explore?expr=up%20%3C%200.8&amp;from=2026-11-26T",
+    ] {
+        assert!(body.contains(said), "{said} is not in {}", main(&body));
+    }
+    // It takes its time, so that it is not done again and again.
+    assert!(!body.contains("data-every="));
+    for (asked, said) in [
+        ("expr=error&for=7m", "line 1, column 7: there is an error"),
+        ("expr=up&for=soon", "&quot;soon&quot; is no duration"),
+        ("expr=&for=7m", "there is no expression"),
+    ] {
+        let (_, body) = get(house(Story::Firing), &format!("{page}?try={id}&{asked}")).await;
+        assert!(body.contains(said), "{said}");
+    }
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ impl<'a> Watching<'a> {
     }
 
     /// Share of the way to its threshold; rules that cannot say come last.
-    fn nearness(&self) -> f64 {
+    pub(super) fn nearness(&self) -> f64 {
         let share = self.rule.headroom.as_ref().and_then(|headroom| headroom.share);
         share.filter(|share| share.is_finite()).unwrap_or(-1.0)
     }

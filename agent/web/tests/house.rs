@@ -231,6 +231,7 @@ fn rooms(select: Arc<dyn Select>) -> (Rooms, Knobs) {
         sources: Arc::new(Vec::new),
         rules: Arc::new(groups),
         why: Arc::new(|_, _, _, _| Vec::new()),
+        try_rule: None,
         telling: Arc::new(Telling::default),
         routing: Arc::new(|_, _| Routing::default()),
         logs: Arc::new(|_| LogPage::default()),
