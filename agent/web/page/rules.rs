@@ -99,9 +99,9 @@ fn group_of(visit: &Visit, nth: usize, group: &RuleGroup) -> Markup {
     let remark = html! { (link::file_name(&group.file)) ", every " (duration::spoken(group.interval)) };
     let right = html! {
         @match group.last_evaluation {
-            Some(last) => {
+            Some(last) => span {
                 "evaluated " (visit.wall.ago(last)) " in " (took(group.last_duration)) ", "
-                span.wrong[share(group.last_duration, group) >= SLOW] { (percent(group.last_duration, group)) } " of its interval"
+                span.wrong[share(group.last_duration, group) >= SLOW] { (percent(group.last_duration, group)) " of its interval" }
             },
             None => "not evaluated yet",
         }

@@ -81,9 +81,17 @@ async fn the_page_of_an_alert_has_the_form_with_its_labels() {
         "value=\"alertname=&quot;FilesystemAlmostFull&quot;\" checked",
         "value=\"mountpoint=&quot;/home&quot;\" checked",
         "Silence 1 alert</button>",
+        "No silence matches this alert now.",
     ] {
         assert!(body.contains(said), "{said}");
     }
+    let quiet = body.split("href=\"/alerts/FilesystemAlmostFull/").nth(1).unwrap();
+    let quiet = format!(
+        "/alerts/FilesystemAlmostFull/{}",
+        quiet.split('"').next().unwrap()
+    );
+    let (_, body) = get(house(Story::Firing), &quiet).await;
+    assert!(body.contains("It is silent until 11:30, by ann: the mail archive moves, OPS-17."));
 }
 
 #[tokio::test]

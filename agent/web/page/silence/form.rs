@@ -11,10 +11,10 @@ use crate::page::frame::section;
 use crate::page::visit::Visit;
 use crate::page::words;
 
-/// `with_past`: also what the last days would have lost; without, a script asks for it at once.
-pub(super) fn section_of(visit: &Visit, told: &Told, typed: &Typed, with_past: bool) -> Markup {
+/// On a view that is drawn again and again: what the last days would have lost a script asks for, once.
+pub(super) fn section_of(visit: &Visit, told: &Told, typed: &Typed, note: &Markup) -> Markup {
     let remark = html! { "nothing is sent while it lasts" };
-    let body = form(visit, told, typed, with_past, None);
+    let body = html! { (form(visit, told, typed, false, None)) (note) };
     section("silence", title(visit, typed), &remark, &html! {}, &body)
 }
 

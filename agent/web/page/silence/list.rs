@@ -4,7 +4,7 @@ use http::StatusCode;
 use maud::{Markup, html};
 use model::text::duration;
 use model::view::Health;
-use model::{MatchOp, Matcher, Timestamp};
+use model::{Labels, MatchOp, Matcher, Timestamp};
 use serde::Deserialize;
 
 use super::now::{Now, Told};
@@ -128,6 +128,37 @@ impl Kept {
             }
         }
         typed
+    }
+}
+
+/// Under the form of an alert: what keeps it quiet already, or when something last did.
+pub(super) fn covering(visit: &Visit, labels: &Labels) -> Markup {
+    let covers = |kept: &&Kept| {
+        let silences = visit.rooms.silences.as_ref();
+        let covers = silences.and_then(|silences| (silences.covering)(&kept.matchers).ok());
+        covers.is_some_and(|covers| covers(labels))
+    };
+    let all = Kept::all(visit);
+    let covering: Vec<&Kept> = all.iter().filter(covers).collect();
+    let active = covering.iter().find(|kept| kept.is_active());
+    let last = covering
+        .iter()
+        .filter(|kept| kept.is_expired())
+        .max_by_key(|kept| kept.ends);
+    html! {
+        p.small.under-form {
+            @match (active, last) {
+                (Some(kept), _) => {
+                    (shape::silence(true, "silenced")) "It is silent until " (visit.wall.minute(kept.ends)) ", by "
+                    (words::or_dash(&kept.by)) ": " (kept.comment) ". "
+                    a href={ "/silences#silence-" (kept.id) } { "The silence" }
+                },
+                (None, Some(last)) => {
+                    "No silence matches this alert now. The last one ended " (visit.wall.minute(last.ends)) ", by " (words::or_dash(&last.by)) "."
+                },
+                (None, None) => "No silence matches this alert now.",
+            }
+        }
     }
 }
 

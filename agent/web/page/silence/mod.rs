@@ -85,5 +85,11 @@ pub(super) fn of_alert(visit: &Visit, told: &Told, standing: &Standing<'_>) -> M
     if visit.rooms.silences.is_none() {
         return maud::html! {};
     }
-    form::section_of(visit, told, &Typed::of_labels(&standing.alert.labels), false)
+    let labels = &standing.alert.labels;
+    form::section_of(
+        visit,
+        told,
+        &Typed::of_labels(labels),
+        &list::covering(visit, labels),
+    )
 }
