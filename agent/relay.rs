@@ -338,6 +338,9 @@ pub(crate) fn silences(notifier: &notifier::Handle, external_labels: &Labels) ->
         covering: Arc::new(move |matchers| {
             let (covers, external_labels) = (notifier::covering(matchers)?, external_labels.clone());
             Ok(Arc::new(move |labels: &Labels| {
+                if external_labels.is_empty() {
+                    return covers(labels);
+                }
                 let mut all = external_labels.to_builder();
                 labels.iter().for_each(|(name, value)| _ = all.set(name, value));
                 covers(&all.build())

@@ -2,7 +2,7 @@
 //!
 //! Read a day at a time, the newest first, and no more samples than are read in a moment: how far back it reaches is said.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use model::{AlertState, Labels, Matcher, TimeRange, Timestamp, labels};
@@ -63,9 +63,11 @@ impl Past {
             }
             since = range.after;
         }
+        let firing = visit.standing(AlertState::Firing);
+        let firing: HashSet<&Labels> = firing.iter().map(|standing| &standing.alert.labels).collect();
         let mut fired: Vec<Fired> = samples
             .into_iter()
-            .flat_map(|(labels, samples)| of_one(visit, &labels, samples))
+            .flat_map(|(labels, samples)| of_one(visit, &labels, samples, firing.contains(&labels)))
             .collect();
         fired.sort_by(|one, other| {
             other
@@ -90,7 +92,7 @@ impl Past {
     }
 }
 
-fn of_one(visit: &Visit, labels: &Labels, mut samples: Vec<(Timestamp, f64)>) -> Vec<Fired> {
+fn of_one(visit: &Visit, labels: &Labels, mut samples: Vec<(Timestamp, f64)>, fires: bool) -> Vec<Fired> {
     samples.sort_by_key(|(time, _)| *time);
     let name = labels.value(labels::ALERT_NAME);
     let interval = visit
@@ -98,10 +100,6 @@ fn of_one(visit: &Visit, labels: &Labels, mut samples: Vec<(Timestamp, f64)>) ->
         .find(|(_, rule)| rule.name == name)
         .map_or(SILENCE, |(group, _)| group.interval);
     let longest = (interval * 5 / 2).max(SILENCE);
-    let fires = visit
-        .standing(AlertState::Firing)
-        .iter()
-        .any(|standing| standing.alert.labels == *labels);
     let stretches = band::stretches(AlertState::Firing, samples.into_iter(), longest);
     let last = stretches.len();
     let fired = stretches.into_iter().enumerate().map(|(nth, stretch)| Fired {

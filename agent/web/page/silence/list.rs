@@ -176,8 +176,10 @@ pub(super) fn view(
     let (all, now) = (Kept::all(visit), told.now(visit));
     let counts: Vec<usize> = all
         .iter()
-        .map(|kept| {
-            if kept.is_active() {
+        .enumerate()
+        .map(|(nth, kept)| {
+            // Active ones come first; of those that are not shown nobody sees the count.
+            if kept.is_active() && nth < ROWS_MAX {
                 preview::covered(silences, &kept.matchers, &now)
             } else {
                 0

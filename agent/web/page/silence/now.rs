@@ -1,5 +1,7 @@
 //! Alerts that a silence can cover now: those the notifier has, others' among them, and those of the rules here.
 
+use std::collections::HashSet;
+
 use model::{AlertState, Labels};
 use serde::Deserialize;
 
@@ -63,12 +65,13 @@ impl Told {
                 is_inhibited: !shown.status.inhibited_by.is_empty(),
             })
             .collect();
+        let known: HashSet<u64> = all.iter().map(|now| now.labels.fingerprint()).collect();
         for state in [AlertState::Firing, AlertState::Pending] {
             for standing in visit.standing(state) {
                 let own = &standing.alert.labels;
                 // External labels make it more there.
                 let is_same = |known: &Now| own.iter().all(|(name, value)| known.labels.value(name) == value);
-                if !all.iter().any(is_same) {
+                if !known.contains(&own.fingerprint()) && !all.iter().any(is_same) {
                     all.push(Now {
                         labels: own.clone(),
                         state,
