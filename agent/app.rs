@@ -14,7 +14,7 @@ use model::outside::{Client, Files, Serve};
 use model::view::{ConfigState, LogState, View};
 use model::{AllHere, Alone, Arbiter, Clock, Feed, Leadership, Ledger, Presence, Share};
 use net::HttpClient;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use prometheus::Registry;
 use telemetry::clock::RuntimeClock;
 use tokio::runtime::Handle;
@@ -34,7 +34,7 @@ use crate::reload::{self, Reloader};
 use crate::stages::Stages;
 use crate::used::Used;
 use crate::views::{Headrooms, Process};
-use crate::{graph, lock, memory, relay, shipped, views};
+use crate::{graph, lock, memory, relay, shipped, trial, views};
 
 /// Threads of the main runtime; pages and probes have one of their own, node and logs theirs.
 const WORKERS: usize = 2;
@@ -257,6 +257,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         clock: clock.clone(),
         presence,
     };
+    let evaluating = options.clone();
     let rules = thinks.then(|| rules::Manager::new(near, &registry, options));
     // With an authority of its own, https in this house is https of that authority.
     let reading = if document.web.tls.is_some() {
@@ -418,6 +419,16 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
                 )
             })
         },
+        try_rule: rules.clone().map(|rules| {
+            let trials = trial::Trials {
+                select: store.clone(),
+                groups: Arc::new(move || rules.groups()),
+                options: evaluating,
+                busy: Mutex::default(),
+            };
+            let make = move |trial: &model::view::Trial, stop: &promql::Stop| trials.make(trial, stop);
+            Arc::new(make) as _
+        }),
         kept: {
             let store = store.clone();
             Arc::new(move || store.view())
@@ -501,7 +512,12 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             Arc::new(door) as Arc<dyn Serve>
         }),
         identify: tokens,
-        silences: notifier_handle.as_ref().map(relay::silences),
+        silences: {
+            let external_labels = &document.global.external_labels;
+            notifier_handle
+                .as_ref()
+                .map(|handle| relay::silences(handle, external_labels))
+        },
         alerting: notifier_handle.as_ref().map(relay::alerting),
         forward: {
             let (handle, main) = (pair_handle.clone(), main.clone());

@@ -32,6 +32,7 @@ mod sizing;
 pub mod slo;
 mod stages;
 mod stock;
+mod trial;
 pub mod unit;
 pub mod used;
 mod views;

@@ -321,8 +321,10 @@ pub(crate) fn alerting(notifier: &notifier::Handle) -> Alerting {
     }
 }
 
-/// The notifier's silences in the form the server wants them.
-pub(crate) fn silences(notifier: &notifier::Handle) -> Silences {
+/// The notifier's silences in the form the server wants them. Alerts reach the notifier with `external_labels`, where
+/// they have none of that name.
+pub(crate) fn silences(notifier: &notifier::Handle, external_labels: &Labels) -> Silences {
+    let external_labels = external_labels.clone();
     let [list, get, put, delete] = [notifier; 4].map(Clone::clone);
     Silences {
         list: Arc::new(move |filter| list.silences_json(filter).map_err(|(_, sentence)| sentence)),
@@ -332,6 +334,18 @@ pub(crate) fn silences(notifier: &notifier::Handle) -> Silences {
             Box::pin(std::future::ready(id))
         }),
         delete: Arc::new(move |id| Box::pin(std::future::ready(delete.delete_silence(&id).map_err(refusal)))),
+        read: Arc::new(notifier::read_matchers),
+        covering: Arc::new(move |matchers| {
+            let (covers, external_labels) = (notifier::covering(matchers)?, external_labels.clone());
+            Ok(Arc::new(move |labels: &Labels| {
+                if external_labels.is_empty() {
+                    return covers(labels);
+                }
+                let mut all = external_labels.to_builder();
+                labels.iter().for_each(|(name, value)| _ = all.set(name, value));
+                covers(&all.build())
+            }))
+        }),
     }
 }
 

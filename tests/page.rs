@@ -9,9 +9,13 @@ use crate::harness::browser::Browser;
 use crate::harness::components;
 use crate::harness::{Skopos, root};
 
-const VIEWS: [&str; 9] = [
+const VIEWS: [&str; 13] = [
     "/",
     "/alerts",
+    "/alerts/AlwaysTrue",
+    "/silences",
+    "/silences?filter=%7Balertname%3D%22AlwaysTrue%22%7D&for=until&until=soon",
+    "/rules/rules.yaml/AlwaysTrue?expr=vector(1)&for=10s",
     "/routes?labels=alertname%3DDown",
     "/targets",
     "/logs",
@@ -20,6 +24,16 @@ const VIEWS: [&str; 9] = [
     "/self",
     "/graph",
 ];
+
+/// One alert that fires at once and one that never does.
+const RULES: &str = "groups:
+- name: page
+  interval: 1s
+  rules:
+  - {alert: AlwaysTrue, expr: vector(1), labels: {severity: warning, team: db}}
+  - {alert: NeverTrue, expr: node_load1 > 1e6, for: 1m}
+  - {record: 'load:twice', expr: node_load1 * 2}
+";
 
 /// The picture of the house is there and large enough to be read; the table below it has a row for each arrow.
 const HOUSE: &str = "const drawing = document.querySelector('#picture svg');
@@ -32,11 +46,12 @@ fn picture(name: &str) -> PathBuf {
 }
 
 fn file_name(view: &str) -> String {
-    let word = view.split('?').next().unwrap_or_default().trim_matches('/');
-    if word.is_empty() {
-        "overview".to_owned()
-    } else {
-        word.to_owned()
+    let (path, query) = view.split_once('?').unwrap_or((view, ""));
+    let word = path.trim_matches('/').replace('/', "-");
+    match (word.as_str(), query.split('=').next().unwrap_or_default()) {
+        ("", _) => "overview".to_owned(),
+        ("silences", "filter") => "silences-form".to_owned(),
+        _ => word,
     }
 }
 
@@ -49,6 +64,7 @@ async fn every_view_is_drawn_at_both_widths_without_a_console_error() {
         .map(|script| std::fs::read_to_string(script).unwrap());
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("app.log");
+    std::fs::write(folder.path().join("rules.yaml"), RULES).unwrap();
     std::fs::write(
         &file,
         "INFO started
@@ -60,6 +76,7 @@ WARN the cache is cold
         folder.path(),
         &format!(
             "logs: {{ files: ['{}'] }}
+rule_files: [rules.yaml]
 ",
             file.display()
         ),
@@ -80,8 +97,17 @@ WARN the cache is cold
     ] {
         browser.resize(width, height).await;
         browser.prefer(scheme).await;
+        let rule = skopos.get("/rules/rules.yaml/AlwaysTrue").await.1;
+        let id = rule.split("name=\"try\" value=\"").nth(1).unwrap();
+        let id = id.split('"').next().unwrap();
         for view in VIEWS {
-            browser.open(&skopos.url(view)).await;
+            // A back-test names its rule by the id.
+            let address = if view.starts_with("/rules/") {
+                format!("{view}&try={id}")
+            } else {
+                view.to_owned()
+            };
+            browser.open(&skopos.url(&address)).await;
             browser
                 .wait_for("the status line", "return !!document.querySelector('.status')")
                 .await;
@@ -183,5 +209,81 @@ async fn figures_move_without_a_reload_and_keys_lead_around() {
         )
         .await;
     assert!(browser.console().await.is_empty());
+    assert_eq!(skopos.stop().await, 0);
+}
+
+#[tokio::test]
+async fn a_silence_is_made_and_ended_by_hand() {
+    let Some(browser) = Browser::start("light").await else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("rules.yaml"), RULES).unwrap();
+    let skopos = Skopos::start(
+        folder.path(),
+        "logs: { enabled: false }\nrule_files: [rules.yaml]\n",
+    );
+    let fires = "count(ALERTS{alertname=\"AlwaysTrue\", alertstate=\"firing\"})";
+    skopos
+        .wait_for("an alert", Duration::from_secs(20), async |skopos| {
+            skopos.value(fires).await == Some(1.0)
+        })
+        .await;
+    browser.resize(1280, 900).await;
+    browser.open(&skopos.url("/alerts/AlwaysTrue")).await;
+    // The past is not on the page: the script has asked for it.
+    browser
+        .wait_for(
+            "what would fall silent",
+            "return document.querySelector('#preview').textContent.includes('would have held back')",
+        )
+        .await;
+    let type_in = "const form = document.querySelector('form[data-preview]');
+        form.querySelector('[name=because]').value = 'a long sale';
+        form.querySelector('[name=by]').value = 'ann';
+        form.querySelector('[name=add]').value = 'team=web';
+        form.querySelector('[name=add]').dispatchEvent(new Event('change', { bubbles: true }))";
+    browser.eval(type_in).await;
+    browser
+        .wait_for(
+            "nothing of another team",
+            "return document.querySelector('#silence-now').textContent.includes('Silence 0 alerts')
+                && document.querySelector('#chips').textContent.includes('team=\"web\"')",
+        )
+        .await;
+    browser
+        .eval("[...document.querySelectorAll('#chips [name=matcher]')].find(chip => chip.value.includes('web')).click()")
+        .await;
+    browser
+        .wait_for(
+            "the alert falls silent",
+            "return document.querySelector('#silence-now').textContent.includes('Silence 1 alert')",
+        )
+        .await;
+    browser
+        .eval("document.querySelector('#silence-now').click()")
+        .await;
+    browser
+        .wait_for(
+            "the list with the silence",
+            "return location.pathname === '/silences' && document.querySelector('main').textContent.includes('Done: silent until')
+                && document.querySelector('h1').textContent.startsWith('1 silence keeps 1 alert quiet')",
+        )
+        .await;
+    browser
+        .eval("document.querySelector('[popovertarget^=expire]').click()")
+        .await;
+    browser
+        .eval("document.querySelector('[popover]:popover-open [type=submit]').click()")
+        .await;
+    browser
+        .wait_for(
+            "its end",
+            "return document.querySelector('main').textContent.includes('Done: it has ended')
+                && document.querySelector('h1').textContent === 'Nothing is silenced'",
+        )
+        .await;
+    let console = browser.console().await;
+    assert!(console.is_empty(), "{console:?}");
     assert_eq!(skopos.stop().await, 0);
 }

@@ -189,5 +189,19 @@ async fn a_silence_made_at_the_follower_holds_on_both_and_outlives_both() {
             told(&estate, "web-0") == 2
         })
         .await;
+
+    // The form of the follower's page goes the same way.
+    let form = "/silences?matcher=alertname%3D%22QueueLong%22&for=2h&because=a+sale&by=ann";
+    let (status, page) = estate.replicas[1 - holder].post(form).await;
+    assert_eq!(status, 200, "{page}");
+    for replica in &estate.replicas {
+        replica
+            .wait_for(
+                "the silence of the page on both",
+                Duration::from_secs(10),
+                async |replica| listed(&amtool, replica).await.len() == 1,
+            )
+            .await;
+    }
     estate.stop().await;
 }

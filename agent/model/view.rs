@@ -227,6 +227,62 @@ pub struct Way {
     pub group: Labels,
 }
 
+/// An alert in the form somebody wants to try, over a time that is kept.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    pub file: String,
+    pub group: String,
+    pub name: String,
+    /// As written; with name and expression they tell it from others.
+    pub labels: Labels,
+    pub expr: String,
+    pub hold: Duration,
+    /// What is tried in the place of these two.
+    pub tried_expr: String,
+    pub tried_hold: Duration,
+    pub from: Timestamp,
+    pub until: Timestamp,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default)]
+pub struct Tried {
+    pub tried: Fires,
+    /// The rule as it is.
+    pub today: Fires,
+    /// The expression that was tried with other waits, as far as there was time.
+    pub others: Vec<(Duration, Fires)>,
+    /// Where nothing was kept.
+    pub gaps: Vec<(Timestamp, Timestamp)>,
+    /// What is worth knowing beside it.
+    pub notes: Vec<String>,
+    pub took: Duration,
+}
+
+/// What one alert would have done.
+#[derive(Clone, Debug, Default)]
+pub struct Fires {
+    pub fired: u64,
+    /// How long in all.
+    pub firing: Duration,
+    pub longest: Duration,
+    pub only_pending: u64,
+    /// In the order in which they began; of very many only the first.
+    pub episodes: Vec<Episode>,
+    pub unlisted: u64,
+}
+
+/// From when an alert began to be true until it was no longer.
+#[derive(Clone, Debug)]
+pub struct Episode {
+    pub labels: Labels,
+    pub active_at: Timestamp,
+    /// None: it was pending only.
+    pub fired_at: Option<Timestamp>,
+    /// None: it was still so at the end.
+    pub ended_at: Option<Timestamp>,
+}
+
 /// A question to the kept log lines.
 #[derive(Clone, Debug)]
 pub struct LogQuery {

@@ -46,3 +46,4 @@ pub use config::{Config, Dedup, Files, PagerDuty, Slack, Webhook};
 pub use handle::Handle;
 pub use notifier::Notifier;
 pub use probe::{Probed, probe};
+pub use silences::{covering, read as read_matchers};

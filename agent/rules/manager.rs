@@ -112,6 +112,12 @@ impl Manager {
         while tasks.join_next().await.is_some() {}
     }
 
+    /// The groups that are to run; none before the first [`Self::apply`].
+    #[must_use]
+    pub fn groups(&self) -> Arc<[Group]> {
+        self.0.wanted.borrow().clone().unwrap_or_default()
+    }
+
     /// Groups, rules and alerts as they stand.
     #[must_use]
     pub fn view(&self) -> Vec<view::RuleGroup> {

@@ -24,6 +24,10 @@ impl Form {
         Ok(Self(pairs))
     }
 
+    pub(crate) fn of(pairs: Vec<(String, String)>) -> Self {
+        Self(pairs)
+    }
+
     /// The first value of that name; empty when there is none.
     pub(crate) fn first(&self, name: &str) -> &str {
         let mut pairs = self.0.iter();

@@ -31,5 +31,5 @@ mod tests;
 mod tls;
 
 pub use config::{Config, Tls};
-pub use rooms::{Alerting, Answered, Rooms, SilenceError, Silences};
+pub use rooms::{Alerting, Answered, Covers, Rooms, SilenceError, Silences};
 pub use server::{BindError, Server};

@@ -21,9 +21,9 @@ use std::sync::Arc;
 use model::outside::{Call, Identify, Response, Serve};
 use model::view::{
     Cardinality, ConfigState, Destination, Graph, Kept, LogPage, LogQuery, LogState, Own, Pair, Routing,
-    RuleGroup, Sender, Source, Target, Telling, View, Why,
+    RuleGroup, Sender, Source, Target, Telling, Trial, Tried, View, Why,
 };
-use model::{BoxFuture, Clock, Exemplars, Labels, Select, Timestamp};
+use model::{BoxFuture, Clock, Exemplars, Labels, Matcher, Select, Timestamp};
 
 /// Everything pages and API show. Cloning is cheap.
 #[derive(Clone)]
@@ -40,6 +40,9 @@ pub struct Rooms {
     pub datasource: Option<Arc<str>>,
     /// The why tree of one rule's expression (file, group, rule name) for the alert with this fingerprint.
     pub why: Arc<dyn Fn(&str, &str, &str, Option<u64>) -> Vec<Why> + Send + Sync>,
+    /// Goes through what is kept with an alert in another form: takes its time, so it is called on a blocking thread, and
+    /// ends early once it is told to stop. The error is a sentence. None: no rules are evaluated here.
+    pub try_rule: Option<Arc<dyn Fn(&Trial, &promql::Stop) -> Result<Tried, String> + Send + Sync>>,
     pub telling: View<Telling>,
     /// Where alerts go at this time; and one with these labels, if they are given.
     pub routing: Arc<dyn Fn(Option<&Labels>, Timestamp) -> Routing + Send + Sync>,
@@ -90,7 +93,14 @@ pub struct Silences {
     pub put: Arc<dyn Fn(String) -> BoxFuture<'static, Result<String, SilenceError>> + Send + Sync>,
     /// Ends the one with this id.
     pub delete: Arc<dyn Fn(String) -> BoxFuture<'static, Result<(), SilenceError>> + Send + Sync>,
+    /// Matchers as people write them, with commas between, in braces or without; the error is what is wrong.
+    pub read: Arc<dyn Fn(&str) -> Result<Vec<Matcher>, String> + Send + Sync>,
+    /// Tells by an alert's labels whether a silence with these matchers covers it; the error is why none may have them.
+    pub covering: Arc<dyn Fn(&[Matcher]) -> Result<Covers, String> + Send + Sync>,
 }
+
+/// Whether an alert with these labels is covered.
+pub type Covers = Arc<dyn Fn(&Labels) -> bool + Send + Sync>;
 
 /// What the notifier is about to tell, as JSON in the form of Alertmanager's API; a refusal is a status and a sentence.
 #[derive(Clone)]

@@ -132,6 +132,74 @@ async fn end(
     Ok(StatusCode::OK.into_response())
 }
 
+/// What a page writes goes the same way: to the holder where the other replica holds the lease. The id of the silence,
+/// or a status and a sentence.
+pub(crate) async fn keep(rooms: &Rooms, postable: String) -> Result<String, (StatusCode, String)> {
+    let silences = rooms.silences.as_ref().ok_or_else(|| nowhere(rooms))?;
+    let call = Call {
+        method: "POST".to_owned(),
+        path: "/api/v2/silences".to_owned(),
+        headers: vec![(header::CONTENT_TYPE.to_string(), JSON.to_owned())],
+        body: postable.clone().into_bytes(),
+        ..Call::default()
+    };
+    if let Some(elsewhere) = (rooms.forward)(call).await {
+        let said: Value = heard(&elsewhere)?;
+        let id = said.get("silenceID").and_then(Value::as_str);
+        return Ok(id.unwrap_or_default().to_owned());
+    }
+    (silences.put)(postable).await.map_err(in_words)
+}
+
+/// The same for an end.
+pub(crate) async fn expire(rooms: &Rooms, id: &str) -> Result<(), (StatusCode, String)> {
+    let silences = rooms.silences.as_ref().ok_or_else(|| nowhere(rooms))?;
+    // An id that is none would be another path.
+    if (silences.get)(id).is_none() {
+        return Err(in_words(SilenceError::Unknown));
+    }
+    let call = Call {
+        method: "DELETE".to_owned(),
+        path: format!("/api/v2/silence/{id}"),
+        ..Call::default()
+    };
+    if let Some(elsewhere) = (rooms.forward)(call).await {
+        return heard(&elsewhere).map(|_| ());
+    }
+    (silences.delete)(id.to_owned()).await.map_err(in_words)
+}
+
+/// What the holder answered.
+fn heard(answer: &model::outside::Response) -> Result<Value, (StatusCode, String)> {
+    let said: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    if answer.status == 200 {
+        return Ok(said);
+    }
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
+    let sentence = said.as_str().or_else(|| said.get("message")?.as_str());
+    let sentence = sentence.map_or_else(
+        || String::from_utf8_lossy(&answer.body).trim().to_owned(),
+        str::to_owned,
+    );
+    Err((status, sentence))
+}
+
+fn in_words(error: SilenceError) -> (StatusCode, String) {
+    match error {
+        SilenceError::Bad(why) => (StatusCode::BAD_REQUEST, why),
+        SilenceError::Unknown => (
+            StatusCode::NOT_FOUND,
+            "there is no such silence any more: it may have expired long ago".to_owned(),
+        ),
+        SilenceError::Failed(why) => (StatusCode::INTERNAL_SERVER_ERROR, why),
+    }
+}
+
+fn nowhere(rooms: &Rooms) -> (StatusCode, String) {
+    let why = format!("no silences are kept here: role {}", (rooms.own)().role);
+    (StatusCode::NOT_FOUND, why)
+}
+
 async fn alerts(rooms: State<Rooms>, uri: Uri) -> Result<Response, Wrong> {
     listed(rooms, "alerts", &uri).await
 }

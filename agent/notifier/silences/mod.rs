@@ -2,6 +2,7 @@
 //!
 //! They lie in the journal below `silences/`, which both replicas share; whichever of them is asked writes there.
 
+mod planned;
 mod posted;
 mod quiet;
 mod shown;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use crate::matchers;
+pub use planned::{covering, read};
 pub(crate) use quiet::Quiet;
 
 /// Kept at once, expired ones among them.

@@ -8,6 +8,7 @@
 //! Memory is bounded: by [`Settings::samples_max`] for what one question reads and gives at a time, and once more for what
 //! rules give and others read; by the number of alerts that are active; by a number of episodes for each alerting rule.
 
+mod edit;
 mod gaps;
 mod given;
 mod outputs;
@@ -29,6 +30,7 @@ use std::time::Duration;
 
 use model::Timestamp;
 
+pub use edit::{Which, edited};
 pub use past::{Kept, Past, PastError};
 pub use reads::{Read, reads};
 pub use remote::Remote;

@@ -22,9 +22,9 @@ use axum::Router;
 use axum::routing::{any, get};
 
 pub(crate) use answer::{Failure, bad_data};
+pub(crate) use explain::explanation;
 pub(crate) use matching::selectors;
 pub(crate) use rules::moment;
-#[cfg(test)]
 pub(crate) use rules::rule_id;
 pub(crate) use series::unreadable;
 

@@ -30,6 +30,11 @@
     if (from) copy(from.textContent, from);
   });
 
+  // What a shell is to ask is this process, by the address it was reached at.
+  const name = () => document.querySelectorAll("[data-origin]").forEach((place) => (place.textContent = location.origin));
+  document.addEventListener("skopos:fresh", name);
+  name();
+
   document.addEventListener("submit", async (event) => {
     const form = event.target.closest("form[data-answer]");
     const place = form && document.querySelector(form.dataset.answer);

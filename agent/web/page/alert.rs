@@ -6,13 +6,26 @@ use model::text::{self, duration};
 use model::view::Health;
 
 use super::condition::Condition;
+use super::explained::{self, Explained};
 use super::frame::{Place, Sheet, empty, section};
+use super::silence::{self, Told};
 use super::visit::{Standing, Visit};
 use super::when::Range;
 use super::{band, graph, incident, link, markdown, rule, status, told, why, words};
 
-pub(super) fn view(visit: &Visit, name: &str, group: &str) -> Sheet {
-    let fingerprint = u64::from_str_radix(group, 16).ok();
+/// What was asked for before the view is drawn.
+pub(super) struct Asked {
+    pub(super) told: Told,
+    pub(super) explained: Explained,
+}
+
+/// The last part of an alert's address.
+pub(super) fn fingerprint(group: &str) -> Option<u64> {
+    u64::from_str_radix(group, 16).ok()
+}
+
+pub(super) fn view(visit: &Visit, asked: &Asked, name: &str, group: &str) -> Sheet {
+    let fingerprint = fingerprint(group);
     let standing = visit
         .alert_rules()
         .filter(|(_, rule)| rule.name == name)
@@ -24,20 +37,20 @@ pub(super) fn view(visit: &Visit, name: &str, group: &str) -> Sheet {
             Some(Standing { group, rule, alert })
         });
     match standing {
-        Some(standing) => found(visit, &standing),
+        Some(standing) => found(visit, asked, &standing),
         None => gone(visit, name),
     }
 }
 
 /// The gravest of the alerts with this name; while there is none, the rule that would make one.
-pub(super) fn by_name(visit: &Visit, name: &str) -> Sheet {
+pub(super) fn by_name(visit: &Visit, asked: &Asked, name: &str) -> Sheet {
     let states = [AlertState::Firing, AlertState::Pending, AlertState::Resolved];
     let mut standing = states.into_iter().flat_map(|state| visit.standing(state));
     if let Some(standing) = standing.find(|standing| standing.rule.name == name) {
-        return found(visit, &standing);
+        return found(visit, asked, &standing);
     }
     match visit.alert_rules().find(|(_, rule)| rule.name == name) {
-        Some((group, _)) => rule::view(visit, link::file_name(&group.file), name),
+        Some((group, _)) => rule::view(visit, &asked.explained, None, link::file_name(&group.file), name),
         None => gone(visit, name),
     }
 }
@@ -58,7 +71,7 @@ fn gone(visit: &Visit, name: &str) -> Sheet {
     Sheet::missing(Place::Alerts, &sentence, &more)
 }
 
-fn found(visit: &Visit, standing: &Standing<'_>) -> Sheet {
+fn found(visit: &Visit, asked: &Asked, standing: &Standing<'_>) -> Sheet {
     let (rule, alert) = (standing.rule, standing.alert);
     let range = visit.range(incident::around(visit.now.since(alert.active_at)));
     let runbook = runbook(visit, &rule.name, alert.annotations.value("runbook_url"));
@@ -71,18 +84,22 @@ fn found(visit: &Visit, standing: &Standing<'_>) -> Sheet {
         (status::line(incident::worst(alert.state), &sentence(visit, standing), &more(visit, standing), &checked(visit, standing)))
         @if let Some(complaint) = &range.complaint { p.complaint role="alert" { (complaint) } }
         div.acts.under-status {
+            @if visit.rooms.silences.is_some() { a.button href="#silence" data-keys="s" { "Silence" kbd { "s" } } }
             a.button href="#runbook" data-keys="b" { "Runbook" kbd { "b" } }
+            a.button href="#why" data-keys="w" { "Why" kbd { "w" } }
             a.button href=(logs(&range)) data-keys="l" { "Logs" kbd { "l" } }
+            @if visit.rooms.try_rule.is_some() { a.button href={ (link::rule(standing.group, rule)) "#backtest" } { "Back-test" } }
             a.button href=(explore) data-keys="x" { "Explore" kbd { "x" } }
         }
         div.columns {
             div {
                 (state(visit, &range, standing))
-                (why_it_fires(visit, standing))
+                (why_it_fires(visit, &asked.explained, standing))
                 (told::section_of(visit, "Told and answered", |told| told.alerts.contains(&alert.fingerprint)))
                 (expression(0, rule, &explore))
             }
             div {
+                (silence::of_alert(visit, &asked.told, standing))
                 (runbook)
                 (labels(standing))
             }
@@ -91,7 +108,9 @@ fn found(visit: &Visit, standing: &Standing<'_>) -> Sheet {
     Sheet {
         title: rule.name.clone(),
         keys: vec![
+            ("s", "silence"),
             ("b", "runbook"),
+            ("t", "copy as a test"),
             ("l", "logs"),
             ("x", "explore"),
             ("u", "up to alerts"),
@@ -139,7 +158,7 @@ fn more(visit: &Visit, standing: &Standing<'_>) -> Markup {
     }
 }
 
-fn ended_with_stop(said: &str) -> String {
+pub(super) fn ended_with_stop(said: &str) -> String {
     let said = said.trim();
     if said.ends_with(['.', '!', '?']) {
         said.to_owned()
@@ -174,7 +193,7 @@ fn state(visit: &Visit, range: &Range, standing: &Standing<'_>) -> Markup {
     section("state", "State", &html! {}, &legend, &body)
 }
 
-fn why_it_fires(visit: &Visit, standing: &Standing<'_>) -> Markup {
+fn why_it_fires(visit: &Visit, explained: &Explained, standing: &Standing<'_>) -> Markup {
     let (group, rule, alert) = (standing.group, standing.rule, standing.alert);
     let rows = (visit.rooms.why)(&group.file, &group.name, &rule.name, Some(alert.fingerprint));
     let place = words::place(&alert.labels);
@@ -194,10 +213,14 @@ fn why_it_fires(visit: &Visit, standing: &Standing<'_>) -> Markup {
     } else {
         "Why it is true"
     };
-    let body = if rows.is_empty() {
-        empty("The expression cannot be taken apart now: its rule is being loaded, or the samples are gone.")
-    } else {
-        why::tree(&rows, &footer)
+    let body = html! {
+        (explained::sentences(visit, explained, group, rule, true))
+        @if rows.is_empty() {
+            (empty("The expression cannot be taken apart now: its rule is being loaded, or the samples are gone."))
+        } @else {
+            (why::tree(&rows, &footer))
+        }
+        (explained::evaluations(visit, explained, group, rule, 0))
     };
     section("why", title, &remark, &html! {}, &body)
 }

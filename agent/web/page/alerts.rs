@@ -6,7 +6,7 @@ use model::text::duration;
 
 use super::frame::{Place, Sheet, empty, section};
 use super::visit::Visit;
-use super::{incident, link, overview, shape, status, told, words};
+use super::{history, incident, link, overview, shape, status, told, words};
 
 pub(super) fn view(visit: &Visit) -> Sheet {
     let (health, sentence) = status::sentence(&status::facts(visit), &visit.wall);
@@ -21,9 +21,15 @@ pub(super) fn view(visit: &Visit) -> Sheet {
         (incident::pending(visit))
         (ended(visit))
         (told::section_of(visit, "Told and answered", |_| true))
+        (history::section_of(visit))
     };
     Sheet {
-        keys: vec![("j", "next"), ("o", "open"), ("g r", "rules"), ("g l", "logs")],
+        keys: vec![
+            ("j", "next"),
+            ("o", "open"),
+            ("g s", "silences"),
+            ("g r", "rules"),
+        ],
         ..Sheet::new(Place::Alerts, main)
     }
 }
@@ -31,7 +37,7 @@ pub(super) fn view(visit: &Visit) -> Sheet {
 fn more(visit: &Visit) -> Markup {
     let rules = visit.alert_rules().count();
     let labels = "alerts of one rule are shown as one";
-    html! { p { (words::count(rules, "rule")) " evaluated; " (labels) ". " a href="/rules" { "What watches" } "; " a href="/routes" { "who is told" } "." } }
+    html! { p { (words::count(rules, "rule")) " evaluated; " (labels) ". " a href="/rules" { "What watches" } "; " a href="/routes" { "who is told" } "; " a href="/silences" { "what is silenced" } "." } }
 }
 
 fn nothing(visit: &Visit) -> String {

@@ -18,7 +18,7 @@ struct Asset {
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const SHEET: &str = "text/css; charset=utf-8";
 
-static ASSETS: [Asset; 9] = [
+static ASSETS: [Asset; 10] = [
     Asset {
         name: "page.css",
         kind: SHEET,
@@ -53,6 +53,11 @@ static ASSETS: [Asset; 9] = [
         name: "acts.js",
         kind: SCRIPT,
         bytes: include_bytes!("../assets/acts.js"),
+    },
+    Asset {
+        name: "silence.js",
+        kind: SCRIPT,
+        bytes: include_bytes!("../assets/silence.js"),
     },
     Asset {
         name: "mark.svg",

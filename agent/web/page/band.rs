@@ -16,14 +16,14 @@ use super::{link, shape, words};
 const ROWS_MAX: usize = 12;
 const SAMPLES_MAX: usize = 200_000;
 /// Label of `ALERTS` that tells pending from firing.
-const STATE: &str = "alertstate";
+pub(super) const STATE: &str = "alertstate";
 
 /// A stretch of time in one state.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Stretch {
+pub(super) struct Stretch {
     state: AlertState,
-    from: Timestamp,
-    to: Timestamp,
+    pub(super) from: Timestamp,
+    pub(super) to: Timestamp,
 }
 
 struct Row {
@@ -219,7 +219,7 @@ fn known(alert: &model::view::Alert, range: &Range, now: Timestamp) -> Vec<Stret
 }
 
 /// Samples that follow each other closely are one stretch; a marker or a gap ends it.
-fn stretches(
+pub(super) fn stretches(
     state: AlertState,
     samples: impl Iterator<Item = (Timestamp, f64)>,
     longest: Duration,

@@ -10,6 +10,10 @@ use super::link;
 use super::visit::Visit;
 use super::when::{SPANS, Wall};
 
+/// Views that stand behind another one of the bar, with their keys.
+pub(super) const ASIDE: [(&str, &str, &str); 2] =
+    [("/silences", "Silences", "g s"), ("/routes", "Routes", "g e")];
+
 pub(super) fn top(visit: &Visit, sheet: &Sheet) -> Markup {
     html! {
         header.bar {
@@ -60,6 +64,7 @@ pub(super) fn sheets(visit: &Visit, sheet: &Sheet) -> Markup {
             @for place in Place::ALL.iter().skip(4) {
                 a href=(place.path()) aria-current=[(sheet.here == *place).then_some("page")] { (place.word()) }
             }
+            @for (path, word, _) in ASIDE { a href=(path) { (word) } }
         }
         (keys())
     }
@@ -148,6 +153,7 @@ fn jumps(visit: &Visit) -> Markup {
     html! {
         datalist id="jumps" {
             @for place in Place::ALL { option value=(place.word()) {} }
+            @for (_, word, _) in ASIDE { option value=(word) {} }
             @for name in names { option value=(name) {} }
         }
     }
@@ -177,6 +183,7 @@ fn keys() -> Markup {
             h2 id="keys-title" { "Keys" }
             dl {
                 @for place in Place::ALL { div { dt { kbd { (place.keys()) } } dd { (place.word()) } } }
+                @for (path, word, keys) in ASIDE { div { dt { kbd { (keys) } } dd { a href=(path) data-keys=(keys) { (word) } } } }
                 @for (key, word) in EVERYWHERE { div { dt { kbd { (key) } } dd { (word) } } }
             }
             p.hint { "Letters printed in buttons press them. No key acts outside the page without a second step." }

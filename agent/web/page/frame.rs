@@ -85,6 +85,8 @@ pub(super) struct Sheet {
     /// The view's own keys, printed at its foot with a word each.
     pub(super) keys: Vec<(&'static str, &'static str)>,
     pub(super) code: StatusCode,
+    /// It is not drawn anew by itself: somebody types into it, or it took long to make.
+    pub(super) still: bool,
 }
 
 impl Sheet {
@@ -96,6 +98,7 @@ impl Sheet {
             main,
             keys: Vec::new(),
             code: StatusCode::OK,
+            still: false,
         }
     }
 
@@ -132,7 +135,7 @@ pub(super) fn response(visit: &Visit, sheet: &Sheet) -> Response {
 
 fn document(visit: &Visit, sheet: &Sheet) -> Markup {
     let (health, state) = status::short(visit);
-    let moves = sheet.range.as_ref().is_none_or(|range| range.live);
+    let moves = !sheet.still && sheet.range.as_ref().is_none_or(|range| range.live);
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -144,7 +147,7 @@ fn document(visit: &Visit, sheet: &Sheet) -> Markup {
                 link rel="icon" href=(assets::address("mark.svg"));
                 link rel="stylesheet" href=(assets::address("uplot.min.css"));
                 link rel="stylesheet" href=(assets::address("page.css"));
-                @for script in ["uplot.min.js", "graph.js", "live.js", "acts.js", "keys.js"] {
+                @for script in ["uplot.min.js", "graph.js", "live.js", "acts.js", "silence.js", "keys.js"] {
                     script defer src=(assets::address(script)) {}
                 }
             }

@@ -100,6 +100,10 @@ fn card(visit: &Visit, group: &[Standing<'_>], primary: bool) -> Markup {
             (grave_lines(visit, first))
             div.acts.pad {
                 a.button.primary[primary] href=(href) data-keys=[primary.then_some("o")] { "Open" @if primary { kbd { "o" } } }
+                a.button href={ (href) "#why" } data-keys=[primary.then_some("w")] { "Why" @if primary { kbd { "w" } } }
+                @if visit.rooms.silences.is_some() {
+                    a.button href={ (href) "#silence" } data-keys=[primary.then_some("s")] { "Silence" @if primary { kbd { "s" } } }
+                }
                 a.button href={ (href) "#runbook" } data-keys=[primary.then_some("b")] { "Runbook" @if primary { kbd { "b" } } }
                 a.button href=(logs_around(first)) data-keys=[primary.then_some("l")] { "Logs" @if primary { kbd { "l" } } }
             }
@@ -266,6 +270,7 @@ fn row(visit: &Visit, standing: &Standing<'_>) -> Markup {
                     @if let (Some(fires), true) = (condition.fires(), condition.unit != Unit::Plain) {
                         ": " (condition.write(alert.value)) ", fires " (fires)
                     }
+                    " " a href={ (link::alert(&rule.name, alert)) "#why" } { "why" }
                 }
             }
             @if alert.state == AlertState::Pending {

@@ -5,6 +5,7 @@ mod lines;
 mod pair;
 mod rules;
 mod series;
+mod silences;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -73,6 +74,7 @@ pub(crate) fn rooms(story: Story, clock: Arc<dyn Clock>, started: Timestamp) -> 
         rules: view!(rules),
         datasource: None,
         why: Arc::new(move |_, _, rule, fingerprint| why.why(rule, fingerprint)),
+        try_rule: Some(Arc::new(rules::tried)),
         telling: view!(telling),
         routing: Arc::new(|labels, _| routing(labels)),
         logs: Arc::new(move |query| lines.lines(query)),
@@ -90,7 +92,7 @@ pub(crate) fn rooms(story: Story, clock: Arc<dyn Clock>, started: Timestamp) -> 
         kept: view!(kept),
         cardinality: Arc::new(|_| model::view::Cardinality::default()),
         identify: net::Tokens::none(),
-        silences: None,
+        silences: house.silences(),
         alerting: None,
         forward: Arc::new(|_| Box::pin(async { None })),
         graph: view!(graph),

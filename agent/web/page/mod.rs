@@ -7,12 +7,15 @@ mod alert;
 mod alerts;
 mod asking;
 mod assets;
+mod backtest;
 mod band;
 mod bar;
 mod condition;
+mod explained;
 mod explore;
 mod frame;
 mod graph;
+mod history;
 mod house;
 mod incident;
 mod jump;
@@ -25,11 +28,13 @@ mod markdown;
 mod overview;
 mod own;
 mod pair;
+mod past;
 mod reading;
 mod routes;
 mod rule;
 mod rules;
 mod shape;
+mod silence;
 mod sort;
 mod status;
 mod steps;
@@ -47,17 +52,23 @@ mod made_up;
 #[cfg(test)]
 mod pair_tests;
 #[cfg(test)]
+mod silence_tests;
+#[cfg(test)]
 mod tests;
 
-use axum::Router;
+use std::sync::Arc;
+
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use http::{StatusCode, Uri};
 
+use self::explained::Explained;
 use self::frame::Sheet;
 use self::visit::Visit;
 use crate::Rooms;
+use crate::desk::Desk;
 
 /// A view with nothing in its path.
 macro_rules! view {
@@ -72,6 +83,7 @@ pub(crate) fn routes() -> Router<Rooms> {
         .route("/alerts", view!(alerts::view))
         .route("/alerts/{name}", get(any_alert))
         .route("/alerts/{name}/{group}", get(one_alert))
+        .merge(silence::routes())
         .route("/targets", view!(targets::view))
         .route("/logs", view!(logs::view))
         .route("/routes", view!(routes::view))
@@ -88,24 +100,50 @@ pub(crate) fn routes() -> Router<Rooms> {
 }
 
 /// As runbook links in messages name it: whichever of its alerts stands, or the rule.
-async fn any_alert(State(rooms): State<Rooms>, uri: Uri, Path(name): Path<String>) -> Response {
-    draw(rooms, uri, move |visit| alert::by_name(visit, &name)).await
+async fn any_alert(
+    State(rooms): State<Rooms>,
+    Extension(desk): Extension<Arc<Desk>>,
+    uri: Uri,
+    Path(name): Path<String>,
+) -> Response {
+    let asked = alert::Asked {
+        told: silence::Told::ask(&rooms).await,
+        explained: Explained::ask(&rooms, &desk, explained::of_alert(&rooms, &name, None)).await,
+    };
+    draw(rooms, uri, move |visit| alert::by_name(visit, &asked, &name)).await
 }
 
 async fn one_alert(
     State(rooms): State<Rooms>,
+    Extension(desk): Extension<Arc<Desk>>,
     uri: Uri,
     Path((name, group)): Path<(String, String)>,
 ) -> Response {
-    draw(rooms, uri, move |visit| alert::view(visit, &name, &group)).await
+    let wanted = match alert::fingerprint(&group) {
+        Some(fingerprint) => explained::of_alert(&rooms, &name, Some(fingerprint)),
+        None => Vec::new(),
+    };
+    let asked = alert::Asked {
+        told: silence::Told::ask(&rooms).await,
+        explained: Explained::ask(&rooms, &desk, wanted).await,
+    };
+    draw(rooms, uri, move |visit| alert::view(visit, &asked, &name, &group)).await
 }
 
 async fn one_rule(
     State(rooms): State<Rooms>,
+    Extension(desk): Extension<Arc<Desk>>,
     uri: Uri,
     Path((file, name)): Path<(String, String)>,
 ) -> Response {
-    draw(rooms, uri, move |visit| rule::view(visit, &file, &name)).await
+    let explained = Explained::ask(&rooms, &desk, explained::of_rules(&rooms, &file, &name)).await;
+    let query = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&uri);
+    let pairs = query.map(|query| query.0).unwrap_or_default();
+    let tried = backtest::ask(&rooms, &desk, &pairs).await;
+    draw(rooms, uri, move |visit| {
+        rule::view(visit, &explained, tried.as_ref(), &file, &name)
+    })
+    .await
 }
 
 /// The picture of the house; links in Prometheus' own form, such as the `generatorURL` of alerts, lead to a question.

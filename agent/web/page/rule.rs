@@ -3,16 +3,24 @@
 use maud::{Markup, html};
 use model::AlertState;
 use model::text::duration;
-use model::view::{Rule, RuleGroup};
+use model::view::{Rule, RuleGroup, Told};
 
+use super::backtest::{self, Asked};
 use super::condition::Condition;
+use super::explained::{self, Explained};
 use super::frame::{Place, Sheet, empty, section};
 use super::graph::{self, Graph, Line};
 use super::visit::Visit;
 use super::watching::Watching;
-use super::{alert, condition, link, shape, status, why, words};
+use super::{alert, condition, link, shape, status, told, why, words};
 
-pub(super) fn view(visit: &Visit, file: &str, name: &str) -> Sheet {
+pub(super) fn view(
+    visit: &Visit,
+    explained: &Explained,
+    tried: Option<&Asked>,
+    file: &str,
+    name: &str,
+) -> Sheet {
     // A name may be given to several rules of a file, for example one for each severity.
     let found: Vec<Watching<'_>> = visit
         .all_rules()
@@ -47,7 +55,9 @@ pub(super) fn view(visit: &Visit, file: &str, name: &str) -> Sheet {
                 div {
                     (alerts(visit, nth, one.rule))
                     (value(visit, nth, &range, one.rule))
-                    (why_of(visit, nth, one))
+                    (why_of(visit, explained, nth, one))
+                    (told_of(visit, explained, nth, one))
+                    (backtest::section_of(visit, tried, nth, one))
                     (expression(nth, one.rule, &range))
                 }
                 // Rules of one name share their runbook.
@@ -57,8 +67,14 @@ pub(super) fn view(visit: &Visit, file: &str, name: &str) -> Sheet {
     };
     Sheet {
         title: name.to_owned(),
-        keys: vec![("u", "up to rules"), ("g a", "alerts"), ("g x", "explore")],
+        keys: vec![
+            ("u", "up to rules"),
+            ("t", "copy as a test"),
+            ("g a", "alerts"),
+            ("g x", "explore"),
+        ],
         range: Some(range),
+        still: tried.is_some(),
         ..Sheet::new(Place::Rules, main)
     }
 }
@@ -185,28 +201,41 @@ fn expression(nth: usize, rule: &Rule, range: &super::when::Range) -> Markup {
     )
 }
 
-fn why_of(visit: &Visit, nth: usize, one: &Watching<'_>) -> Markup {
-    let (group, rule) = (one.group, one.rule);
-    if !rule.alerting {
+/// Messages about its alerts, and about those that stood in the last hours.
+fn told_of(visit: &Visit, explained: &Explained, nth: usize, one: &Watching<'_>) -> Markup {
+    let mut alerts = explained.alerts(one.group, one.rule);
+    alerts.extend(one.rule.alerts.iter().map(|alert| alert.fingerprint));
+    if alerts.is_empty() {
         return html! {};
     }
+    let is_meant = |told: &Told| told.alerts.iter().any(|alert| alerts.contains(alert));
+    told::section_with(visit, &format!("told-{nth}"), "Told and answered", is_meant)
+}
+
+fn why_of(visit: &Visit, explained: &Explained, nth: usize, one: &Watching<'_>) -> Markup {
+    let (group, rule) = (one.group, one.rule);
     let rows = (visit.rooms.why)(&group.file, &group.name, &rule.name, None);
     let footer = html! {
         @if let Some((m, n)) = rule.datapoints { code { "datapoints: {m: " (m) ", n: " (n) "}" } }
-        @else { code { "for: " (duration::short(rule.hold)) } }
-        ", "
-        code { "keep_firing_for: " (duration::short(rule.keep_firing)) }
+        @else if rule.alerting { code { "for: " (duration::short(rule.hold)) } }
+        @if rule.alerting { ", " code { "keep_firing_for: " (duration::short(rule.keep_firing)) } }
+        @else { "recorded as " code { (rule.name) } }
     };
     let is = |state| rule.alerts.iter().any(|alert| alert.state == state);
     let title = match (is(AlertState::Firing), is(AlertState::Pending)) {
         (true, _) => "Why it fires",
         (_, true) => "Why it is true",
+        _ if !rule.alerting => "What it records",
         _ => "Why it is not true",
     };
-    let body = if rows.is_empty() {
-        empty("The expression was not taken apart: it has not been evaluated yet.")
-    } else {
-        why::tree(&rows, &footer)
+    let body = html! {
+        (explained::sentences(visit, explained, group, rule, false))
+        @if rows.is_empty() {
+            (empty("The expression was not taken apart: it has not been evaluated yet."))
+        } @else {
+            (why::tree(&rows, &footer))
+        }
+        (explained::evaluations(visit, explained, group, rule, nth))
     };
     section(
         &format!("why-{nth}"),

@@ -31,6 +31,11 @@ pub(super) fn alert(state: AlertState) -> Markup {
     }
 }
 
+/// Of a silence: it keeps something quiet now, or does not yet, or no more.
+pub(super) fn silence(active: bool, word: &str) -> Markup {
+    drawn(if active { "mute" } else { "none" }, word)
+}
+
 /// The glyph of the document title, where nothing can be drawn.
 pub(super) fn glyph(health: Health) -> &'static str {
     match health {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::Body;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
@@ -15,18 +16,23 @@ use tokio_util::sync::CancellationToken;
 
 use super::made_up::{self, Standing, Story};
 use super::routes;
-use crate::{Config, Rooms, Server};
+use crate::desk::Desk;
+use crate::{Config, Rooms, Server, Silences};
 
 pub(super) const NOW: Timestamp = Timestamp(1_795_687_255_000);
 const STORIES: [Story; 4] = [Story::Calm, Story::Firing, Story::Pair, Story::Empty];
-const VIEWS: [&str; 12] = [
+const VIEWS: [&str; 16] = [
     "/",
     "/alerts",
+    "/silences",
+    "/silences?filter=%7Balertname%3D%22FilesystemAlmostFull%22%7D&for=until&until=soon",
+    "/silences?id=00000000-0000-4000-8000-000000000001",
     "/routes",
     "/routes?labels=team=db+alertname=Down",
     "/targets",
     "/logs",
     "/rules",
+    "/rules?sort=-took",
     "/explore",
     "/explore?expr=up",
     "/self",
@@ -44,7 +50,8 @@ pub(super) fn house(story: Story) -> Rooms {
 }
 
 pub(super) async fn ask(rooms: Rooms, request: Request<Body>) -> (Response<()>, String) {
-    let service = TowerToHyperService::new(routes().with_state(rooms));
+    let desk = Arc::new(Desk::new(2, Duration::from_secs(10)));
+    let service = TowerToHyperService::new(routes().with_state(rooms).layer(Extension(desk)));
     let (parts, body) = service.call(request).await.unwrap().into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();
     (
@@ -56,6 +63,12 @@ pub(super) async fn ask(rooms: Rooms, request: Request<Body>) -> (Response<()>, 
 pub(super) async fn get(rooms: Rooms, path: &str) -> (StatusCode, String) {
     let (head, body) = ask(rooms, Request::get(path).body(Body::empty()).unwrap()).await;
     (head.status(), body)
+}
+
+/// What a view says, without what stands around it.
+fn main(body: &str) -> &str {
+    let main = body.split_once("<main").map_or(body, |(_, main)| main);
+    main.split_once("</main>").map_or(main, |(main, _)| main)
 }
 
 /// The address of the first alert or rule that a view links to.
@@ -233,8 +246,11 @@ async fn one_alert_has_its_band_its_reasons_and_its_runbook() {
         "0.942 &gt; 0.9 holds",
         "First three commands",
         "200 in 212 ms",
+        "Fires since 09:52:45, true since 09:42:45; told to slack at 09:59:45: 1 new alert, 2 in all (200 in 230 ms).",
+        "Last evaluations, newest first",
+        "skopos explain 'FilesystemAlmostFull' --as-test",
     ] {
-        assert!(body.contains(said), "{said}");
+        assert!(body.contains(said), "{said} is not in {}", main(&body));
     }
     // As runbook links in messages name it.
     let (status, body) = get(house(Story::Firing), "/alerts/FilesystemAlmostFull").await;
@@ -250,6 +266,93 @@ async fn one_alert_has_its_band_its_reasons_and_its_runbook() {
     let (status, body) = get(house(Story::Firing), "/alerts/FilesystemAlmostFull/0").await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert!(body.contains("FilesystemAlmostFull is not true here now"));
+}
+
+#[tokio::test]
+async fn the_page_of_a_rule_says_why_it_does_not_fire() {
+    let (_, body) = get(house(Story::Calm), "/rules/machine.yaml/ClockSkew").await;
+    for said in [
+        "Why it is not true",
+        "It does not fire: no series match node_timex_offset_seconds",
+        "Last evaluations, newest first",
+    ] {
+        assert!(body.contains(said), "{said} is not in {}", main(&body));
+    }
+    let (_, body) = get(house(Story::Firing), "/rules/machine.yaml/FilesystemAlmostFull").await;
+    for said in ["2 alerts are firing.", "1 new alert, 2 in all"] {
+        assert!(body.contains(said), "{said} is not in {}", main(&body));
+    }
+    // Why is a click away from where it is seen.
+    let (_, rules) = get(house(Story::Firing), "/rules").await;
+    assert!(rules.contains("href=\"/rules/machine.yaml/FilesystemAlmostFull#why-0\""));
+}
+
+#[tokio::test]
+async fn what_fired_and_ended_is_remembered() {
+    let (_, body) = get(house(Story::Firing), "/alerts").await;
+    let history = body.split_once("id=\"history\"").unwrap().1;
+    for said in [
+        "3 times in the 12 h that can be looked back",
+        "still fires",
+        "<td data-label=\"Fired\">09:01:05",
+        "<td data-label=\"Ended\">09:10:50",
+        "slack 09:52:54, 3 messages in all",
+        "href=\"/alerts/FilesystemAlmostFull/",
+    ] {
+        assert!(history.contains(said), "{said} is not in {history}");
+    }
+    let (_, body) = get(house(Story::Calm), "/alerts").await;
+    assert!(body.contains("Nothing fired in the 12 h that can be looked back"));
+}
+
+#[tokio::test]
+async fn rules_are_sorted_by_what_they_cost() {
+    let rooms = house(Story::Calm);
+    let given = Arc::clone(&rooms.rules);
+    let rooms = Rooms {
+        rules: Arc::new(move || {
+            let mut groups = given();
+            groups[0].rules[1].last_duration = Duration::from_secs(13);
+            groups
+        }),
+        ..rooms
+    };
+    let (_, body) = get(rooms, "/rules?sort=-took").await;
+    let slow = body.find(">InodesRunOut</a>").unwrap();
+    for name in ["CpuBusy", "ClockSkew"] {
+        assert!(slow < body.find(&format!(">{name}</a>")).unwrap(), "{name}");
+    }
+    assert!(body.contains("<span class=\"wrong\">86.7 %</span>") && body.contains(">13 s</td>"));
+}
+
+#[tokio::test]
+async fn an_edited_rule_is_tried_on_its_page() {
+    let page = "/rules/machine.yaml/FilesystemAlmostFull";
+    let (_, body) = get(house(Story::Firing), page).await;
+    let id = body.split("name=\"try\" value=\"").nth(1).unwrap();
+    let id = id.split('"').next().unwrap();
+    assert!(body.contains("data-every="));
+    let asked = format!("{page}?try={id}&expr=up+%3C+0.8&for=7m&days=3");
+    let (_, body) = get(house(Story::Firing), &asked).await;
+    for said in [
+        "Would have fired 2 times in the 12 h that are kept, 9 min in all, longest 6 min; today's rule: 5 times",
+        "With <code>for: 1m</code> also 2 times, with <code>for: 1h</code> never.",
+        "up &lt; 0.8</textarea>",
+        "name=\"for\" value=\"7m\"",
+        "href=\"/explore?expr=up%20%3C%200.8&amp;from=2026-11-26T",
+    ] {
+        assert!(body.contains(said), "{said} is not in {}", main(&body));
+    }
+    // It takes its time, so that it is not done again and again.
+    assert!(!body.contains("data-every="));
+    for (asked, said) in [
+        ("expr=error&for=7m", "line 1, column 7: there is an error"),
+        ("expr=up&for=soon", "&quot;soon&quot; is no duration"),
+        ("expr=&for=7m", "there is no expression"),
+    ] {
+        let (_, body) = get(house(Story::Firing), &format!("{page}?try={id}&{asked}")).await;
+        assert!(body.contains(said), "{said}");
+    }
 }
 
 #[tokio::test]
@@ -381,6 +484,20 @@ fn evil() -> Rooms {
                 graph
             })
         },
+        silences: rooms.silences.clone().map(|silences| {
+            let (list, get) = (Arc::clone(&silences.list), Arc::clone(&silences.get));
+            let evil = |text: String| {
+                let quoted = serde_json::Value::from(EVIL).to_string();
+                text.replace("\"ann\"", &quoted)
+                    .replace("\"the mail archive moves, OPS-17\"", &quoted)
+                    .replace("\"/var\"", &quoted)
+            };
+            Silences {
+                list: Arc::new(move |filter| list(filter).map(evil)),
+                get: Arc::new(move |id| get(id).map(evil)),
+                ..silences
+            }
+        }),
         runbook: Arc::new(|_| Some(EVIL.to_owned())),
         ready: Arc::new(|| Err(EVIL.to_owned())),
         ..rooms
@@ -395,6 +512,9 @@ async fn no_text_becomes_markup_wherever_it_comes_from() {
         [
             "/logs?q=",
             "/logs?source=",
+            "/silences?filter=",
+            "/silences?add=x%3D1&because=",
+            "/silences?made=",
             "/graph?sort=",
             "/explore?expr=",
             "/?from=",
@@ -518,7 +638,7 @@ async fn everything_a_view_loads_is_here_and_may_be_kept() {
         );
         loaded += 1;
     }
-    assert_eq!(loaded, 8);
+    assert_eq!(loaded, 9);
     let (status, _) = get(house(Story::Calm), "/assets/page-0000000000000000.css").await;
     assert_eq!(status, StatusCode::NOT_FOUND);
 }

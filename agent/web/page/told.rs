@@ -11,6 +11,11 @@ use super::{shape, words};
 const SHOWN: usize = 30;
 
 pub(super) fn section_of(visit: &Visit, title: &str, which: impl Fn(&Told) -> bool) -> Markup {
+    section_with(visit, "told", title, which)
+}
+
+/// Where a view has several of them.
+pub(super) fn section_with(visit: &Visit, id: &str, title: &str, which: impl Fn(&Told) -> bool) -> Markup {
     let telling = &visit.telling;
     let told: Vec<&Told> = telling
         .told
@@ -46,7 +51,7 @@ pub(super) fn section_of(visit: &Visit, title: &str, which: impl Fn(&Told) -> bo
             }
         }
     };
-    section("told", title, &remark, &html! {}, &body)
+    section(id, title, &remark, &html! {}, &body)
 }
 
 fn row(visit: &Visit, told: &Told) -> Markup {

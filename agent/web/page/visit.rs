@@ -75,6 +75,12 @@ impl Visit {
         pair.map_or("", |(_, value)| value.as_str())
     }
 
+    /// All of the query, in order.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        let pairs = self.query.iter();
+        pairs.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// What was asked besides the time, to be kept in links that change only that.
     pub(super) fn asked_besides_time(&self) -> impl Iterator<Item = (&str, &str)> {
         let pairs = self

@@ -34,7 +34,7 @@ impl<'a> Watching<'a> {
     }
 
     /// Share of the way to its threshold; rules that cannot say come last.
-    fn nearness(&self) -> f64 {
+    pub(super) fn nearness(&self) -> f64 {
         let share = self.rule.headroom.as_ref().and_then(|headroom| headroom.share);
         share.filter(|share| share.is_finite()).unwrap_or(-1.0)
     }
@@ -127,7 +127,11 @@ pub(super) fn table(rules: &[Watching<'_>]) -> Markup {
                                 (shape::health(watching.health()))
                                 a href=(link::rule(watching.group, watching.rule)) { (watching.rule.name) }
                             }
-                            td.wide.second { (watching.now()) }
+                            td.wide.second {
+                                (watching.now()) " "
+                                a.small href={ (link::rule(watching.group, watching.rule)) "#why-0" }
+                                    aria-label={ "why, " (watching.rule.name) } { "why" }
+                            }
                             td data-label="Headroom" { (watching.bar()) }
                             td.n data-label="Fires at" { (watching.limit()) }
                             td.n data-label="If it lasts" { (lasts(watching.rule)) }

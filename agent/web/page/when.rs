@@ -131,6 +131,21 @@ impl Range {
     }
 }
 
+/// A time to come: `18:00` is the next one, `3h` is from now on, all else as in addresses.
+pub(super) fn coming(written: &str, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+    let written = written.trim();
+    if let Ok(length) = text::duration::parse(written) {
+        return Some(now + length);
+    }
+    let at = moment(written, now, zone)?;
+    let is_of_day = written.parse::<Time>().is_ok() && written.parse::<DateTime>().is_err();
+    Some(if is_of_day && at <= now {
+        at + Duration::from_hours(24)
+    } else {
+        at
+    })
+}
+
 /// Reads one time; `None` when it is none.
 fn moment(written: &str, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
     let written = written.trim();
@@ -151,18 +166,20 @@ fn moment(written: &str, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let zoned = at.to_zoned(zone.clone()).ok()?;
         Some(Timestamp(zoned.timestamp().as_millisecond()))
     };
-    if let Ok(time) = written.parse::<Time>() {
-        let today = jiff::Timestamp::from_millisecond(now.millis())
-            .ok()?
-            .to_zoned(zone.clone());
-        let at = local(today.date().to_datetime(time))?;
-        return if at > now + AHEAD {
-            local(today.date().yesterday().ok()?.to_datetime(time))
-        } else {
-            Some(at)
-        };
+    // A day with a time reads as a time, too, without its day.
+    if let Ok(at) = written.parse::<DateTime>() {
+        return local(at);
     }
-    written.parse::<DateTime>().ok().and_then(local)
+    let time = written.parse::<Time>().ok()?;
+    let today = jiff::Timestamp::from_millisecond(now.millis())
+        .ok()?
+        .to_zoned(zone.clone());
+    let at = local(today.date().to_datetime(time))?;
+    if at > now + AHEAD {
+        local(today.date().yesterday().ok()?.to_datetime(time))
+    } else {
+        Some(at)
+    }
 }
 
 /// Writes times as the wall clock of the machine shows them.
@@ -216,6 +233,26 @@ impl Wall {
             |_| String::new(),
             |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         )
+    }
+
+    /// A sentence whose times are written for machines, as it is read here.
+    pub(super) fn read_out(&self, sentence: &str) -> String {
+        let word = |word: &str| {
+            let bare = word.trim_end_matches([',', ';', ':', '.', ')']);
+            let time = bare.parse::<jiff::Timestamp>().ok()?;
+            let rest = word.get(bare.len()..).unwrap_or_default();
+            Some(self.second(Timestamp(time.as_millisecond())) + rest)
+        };
+        let words = sentence
+            .split(' ')
+            .map(|text| word(text).unwrap_or_else(|| text.to_owned()));
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    /// For a field to be typed over, in the wall's time: `2026-11-26T10:41`.
+    pub(super) fn typed(&self, time: Timestamp) -> String {
+        self.zoned(time)
+            .map_or_else(String::new, |at| at.strftime("%Y-%m-%dT%H:%M").to_string())
     }
 
     /// IANA name of the zone, for the browser's own axis; none when the system has only an offset.
@@ -294,6 +331,7 @@ mod tests {
             ("14:37", "2026-11-25T13:37:00Z"),    // far ahead was yesterday
             ("2026-11-26T08:00:00Z", "2026-11-26T08:00:00Z"),
             ("2026-11-26T08:00", "2026-11-26T07:00:00Z"),
+            ("2026-11-20T08:00", "2026-11-20T07:00:00Z"),
             ("1795687200", "2026-11-26T10:00:00Z"),
         ] {
             assert_eq!(moment(text, now, &berlin()), Some(at(expected)), "{text}");
@@ -301,6 +339,20 @@ mod tests {
         for text in ["", "soon", "now-", "now-5", "25:61", "<script>"] {
             assert_eq!(moment(text, now, &berlin()), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_time_to_come_is_the_next_one() {
+        let now = at("2026-11-26T09:41:55Z");
+        for (text, expected) in [
+            ("10:00", "2026-11-27T09:00:00Z"), // it is 10:41 there
+            ("18:00", "2026-11-26T17:00:00Z"),
+            ("3h", "2026-11-26T12:41:55Z"),
+            ("2026-11-30T08:00", "2026-11-30T07:00:00Z"),
+        ] {
+            assert_eq!(coming(text, now, &berlin()), Some(at(expected)), "{text}");
+        }
+        assert_eq!(coming("tomorrow", now, &berlin()), None);
     }
 
     #[test]
@@ -333,5 +385,9 @@ mod tests {
         assert_eq!(wall.minute(at("2026-11-20T11:00:00Z")), "Fri 20, 12:00");
         assert_eq!(wall.milli(at("2026-11-26T09:41:07.004Z")), "10:41:07.004");
         assert_eq!(wall.minute(at("2024-11-20T11:00:00Z")), "2024-11-20 12:00");
+        assert_eq!(
+            wall.read_out("fires since 2026-11-26T09:41:07.5Z; told (at 2026-11-26T09:00:00Z), up"),
+            "fires since 10:41:07; told (at 10:00:00), up"
+        );
     }
 }

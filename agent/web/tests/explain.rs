@@ -199,6 +199,8 @@ async fn what_keeps_an_alert_quiet_is_named() {
                 get: Arc::new(move |_| Some(silence.to_owned())),
                 put: Arc::new(|_| Box::pin(std::future::ready(Ok(String::new())))),
                 delete: Arc::new(|_| Box::pin(std::future::ready(Ok(())))),
+                read: Arc::new(|_| Ok(Vec::new())),
+                covering: Arc::new(|_| Err("nobody asks here".to_owned())),
             });
         });
         explained(&house, "").await.why[1].clone()

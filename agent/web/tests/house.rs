@@ -232,6 +232,7 @@ fn rooms(select: Arc<dyn Select>) -> (Rooms, Knobs) {
         rules: Arc::new(groups),
         datasource: None,
         why: Arc::new(|_, _, _, _| Vec::new()),
+        try_rule: None,
         telling: Arc::new(Telling::default),
         routing: Arc::new(|_, _| Routing::default()),
         logs: Arc::new(|_| LogPage::default()),

@@ -69,6 +69,8 @@ fn kept() -> Silences {
             };
             Box::pin(std::future::ready(ended))
         }),
+        read: Arc::new(|_| Ok(Vec::new())),
+        covering: Arc::new(|_| Err("nobody asks here".to_owned())),
     }
 }
 
@@ -249,6 +251,18 @@ async fn people_silence_over_loopback_only_and_only_where_silences_are_kept() {
         403
     );
     assert_eq!(open.get("/api/v2/silences").await.status, 200);
+    // The page's forms go by the same rules.
+    let form = "matcher=a%3Db&for=2h&because=x&by=ann";
+    assert_eq!(open.post("/silences", form).await.status, 403);
+    assert_eq!(open.post("/silences/x/expire", "").await.status, 403);
+    let foreign = [
+        "content-type: application/x-www-form-urlencoded",
+        "sec-fetch-site: cross-site",
+    ];
+    let local = house(LOOPBACK, |_| {});
+    for path in ["/silences", "/silences/x/expire"] {
+        assert_eq!(local.send("POST", path, &foreign, form).await.status, 403);
+    }
     let none = house(LOOPBACK, |rooms| rooms.silences = None);
     for (method, path) in [
         ("GET", "/api/v2/silences"),

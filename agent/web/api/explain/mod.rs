@@ -40,13 +40,23 @@ pub(super) async fn explain(
     Path(id): Path<String>,
     form: Form,
 ) -> Result<Response, Failure> {
-    let count = evaluations(&form)?;
-    let wanted = wanted(&form)?;
+    Ok(success(&explanation(&rooms, &desk, id, &form).await?))
+}
+
+/// Of the rule with this id, as the parameters of the request want it.
+pub(crate) async fn explanation(
+    rooms: &Rooms,
+    desk: &Desk,
+    id: String,
+    form: &Form,
+) -> Result<Explanation, Failure> {
+    let count = evaluations(form)?;
+    let wanted = wanted(form)?;
     let since = match form.first("since") {
         "" => SINCE,
         text => model::text::duration::parse(text).map_err(|why| bad_parameter("since", why))?,
     };
-    let (options, _leash) = options(&form, &rooms.engine, &desk)?;
+    let (options, _leash) = options(form, &rooms.engine, desk)?;
     let groups = (rooms.rules)();
     let (group, rule) = found(groups, &id)?;
     let past = Past {
@@ -56,7 +66,7 @@ pub(super) async fn explain(
         now: rooms.clock.now(),
         options,
     };
-    let standings = Standings::ask(&rooms).await;
+    let standings = Standings::ask(rooms).await;
     let patience = past.options.timeout;
     let (past, group, rule) = desk
         .ask(patience, move || {
@@ -112,7 +122,7 @@ pub(super) async fn explain(
         timeline_from: moment(Some(past.begins)),
         told,
     };
-    explanation.why = sentence::all(&explanation, wanted.as_ref(), &teller(&rooms, telling));
+    explanation.why = sentence::all(&explanation, wanted.as_ref(), &teller(rooms, telling));
     if let Some(elsewhere) = &rooms.datasource {
         explanation.why.insert(
             0,
@@ -122,7 +132,7 @@ pub(super) async fn explain(
             ),
         );
     }
-    Ok(success(&explanation))
+    Ok(explanation)
 }
 
 fn evaluations(form: &Form) -> Result<usize, Failure> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::view::{Alert, Headroom, Rule, RuleGroup, Why};
+use model::view::{Alert, Episode, Fires, Headroom, Rule, RuleGroup, Trial, Tried, Why};
 use model::{AlertState, Labels};
 
 use super::House;
@@ -278,6 +278,39 @@ impl House {
             ),
         ]
     }
+}
+
+/// Two times with half an hour between; an expression with `error` in it is a mistake.
+pub(super) fn tried(trial: &Trial, _: &promql::Stop) -> Result<Tried, String> {
+    if trial.tried_expr.contains("error") {
+        return Err("line 1, column 7: there is an error".to_owned());
+    }
+    let episode = |ago: u64, minutes: u64| {
+        let active_at = trial.until - Duration::from_mins(ago);
+        Episode {
+            labels: Labels::from_pairs([("alertname", trial.name.as_str()), ("mountpoint", "/home")]),
+            active_at,
+            fired_at: Some(active_at + Duration::from_mins(2)),
+            ended_at: Some(active_at + Duration::from_mins(minutes)),
+        }
+    };
+    let fires = |fired| Fires {
+        fired,
+        firing: Duration::from_mins(9),
+        longest: Duration::from_mins(6),
+        episodes: vec![episode(400, 50), episode(90, 80)],
+        ..Fires::default()
+    };
+    Ok(Tried {
+        tried: fires(2),
+        today: fires(5),
+        others: vec![
+            (Duration::from_mins(1), fires(2)),
+            (Duration::from_hours(1), fires(0)),
+        ],
+        took: Duration::from_millis(412),
+        ..Tried::default()
+    })
 }
 
 fn headroom(labels: Labels, (value, op, threshold, share): (f64, &'static str, f64, f64)) -> Headroom {

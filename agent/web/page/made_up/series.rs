@@ -91,6 +91,32 @@ impl House {
         series
     }
 
+    /// `ALERTS` as the rules would have kept it: one time that is over, and what fires now.
+    fn alerts(&self) -> Vec<(Labels, Vec<(Timestamp, Timestamp)>)> {
+        if !self.firing() {
+            return Vec::new();
+        }
+        let of = |place: &str, device: &str, times: &[(u64, u64)]| {
+            let labels = Labels::from_pairs([
+                ("__name__", "ALERTS"),
+                ("alertname", "FilesystemAlmostFull"),
+                ("alertstate", "firing"),
+                ("mountpoint", place),
+                ("device", device),
+                ("severity", "warning"),
+            ]);
+            let ago = |seconds| self.now() - std::time::Duration::from_secs(seconds);
+            (
+                labels,
+                times.iter().map(|(from, to)| (ago(*from), ago(*to))).collect(),
+            )
+        };
+        vec![
+            of("/home", "/dev/nvme0n1p2", &[(3600, 3000), (490, 0)]),
+            of("/var", "/dev/nvme0n1p3", &[(100, 0)]),
+        ]
+    }
+
     fn matching(&self, matchers: &[Matcher], range: TimeRange) -> Vec<Series> {
         if self.empty() {
             return Vec::new();
@@ -120,12 +146,28 @@ impl House {
             })
             .filter(|series| !series.times.is_empty())
             .collect();
+        for (labels, fires) in self.alerts() {
+            let fits = |matcher: &Matcher| matches(matcher, labels.value(&matcher.name));
+            let times: Vec<Timestamp> = times
+                .iter()
+                .copied()
+                .filter(|at| fires.iter().any(|(from, to)| at >= from && at <= to))
+                .collect();
+            if matchers.iter().all(fits) && !times.is_empty() {
+                found.push(Series {
+                    labels,
+                    values: times.iter().map(|_| 1.0).collect(),
+                    times: times.into(),
+                    staleness: None,
+                });
+            }
+        }
         found.sort_by(|left, right| left.labels.cmp(&right.labels));
         found
     }
 }
 
-fn matches(matcher: &Matcher, value: &str) -> bool {
+pub(super) fn matches(matcher: &Matcher, value: &str) -> bool {
     let regex =
         || regex::Regex::new(&format!("^(?:{})$", matcher.value)).is_ok_and(|regex| regex.is_match(value));
     match matcher.op {
