@@ -6,6 +6,7 @@ use std::sync::Arc;
 use model::{Labels, Timestamp};
 
 use crate::alert::Alert;
+use crate::config::is_http;
 use crate::delivered::{Delivered, Reason};
 use crate::group::{Group, Key};
 use crate::slack::Thread;
@@ -152,17 +153,41 @@ impl Message {
         }
     }
 
-    /// Where to look next: the page, the runbook, the dashboard, the expression. Nobody has looked at the addresses.
+    /// Where to look next: why it fires, the runbook, the dashboard, the expression; and, while anything fires, where to
+    /// silence the group. Nobody has looked at the addresses.
     pub(crate) fn links(&self) -> Vec<(String, &'static str)> {
-        let annotation = |name: &'static str| self.first(|alert| alert.annotations.value(name));
         let links = [
-            (self.page(), "Open"),
-            (annotation("runbook_url"), "Runbook"),
-            (annotation("dashboard_url"), "Dashboard"),
+            (self.page(), if self.has_own_page() { "Explain" } else { "Open" }),
+            (self.linked(["runbook_url", "runbook"]), "Runbook"),
+            (self.linked(["dashboard_url", "dashboard"]), "Dashboard"),
             (self.first(|alert| &alert.generator_url), "Expression"),
+            (self.silence(), "Silence"),
         ];
         let known = links.into_iter().filter_map(|(url, words)| Some((url?, words)));
         known.collect()
+    }
+
+    /// The first address under one of these annotations. People also write names there, which are no address.
+    fn linked(&self, names: [&str; 2]) -> Option<String> {
+        let written = names.iter().flat_map(|name| {
+            let alerts = self.alerts.iter();
+            alerts.map(|alert| alert.annotations.value(name).trim())
+        });
+        let mut addresses = written.filter(|text| is_http(text));
+        addresses.next().map(str::to_owned)
+    }
+
+    /// The form that silences the group, filled in. A group by no label is told by what its alerts have in common; where
+    /// that is nothing there is no form, which would silence everything.
+    fn silence(&self) -> Option<String> {
+        let home = self.home().filter(|_| self.is_firing())?;
+        let labels = if self.group_labels.is_empty() {
+            common(self.alerts.iter().map(|alert| &alert.labels))
+        } else {
+            self.group_labels.clone()
+        };
+        let filter = encode(&labels.to_string());
+        (!labels.is_empty()).then(|| format!("{home}/silences?filter={filter}"))
     }
 
     /// What the first alert says that says anything.
@@ -171,11 +196,20 @@ impl Message {
         said.find(|text| !text.is_empty()).map(str::to_owned)
     }
 
+    fn home(&self) -> Option<&str> {
+        Some(&*self.external_url).filter(|url| !url.is_empty())
+    }
+
+    /// Whether it is about one alert, which the page shows.
+    fn has_own_page(&self) -> bool {
+        self.alerts.len() == 1 && !self.is_test()
+    }
+
     /// The alert's own view; a group of several has the list.
     fn page(&self) -> Option<String> {
-        let home = Some(&*self.external_url).filter(|url| !url.is_empty())?;
+        let home = self.home()?;
         Some(match self.alerts.as_slice() {
-            [alert] if self.reason != Reason::Test => {
+            [alert] if self.has_own_page() => {
                 format!(
                     "{home}/alerts/{}/{:016x}",
                     encode(alert.name()),
@@ -260,7 +294,7 @@ pub(crate) fn length(text: &str) -> usize {
     text.encode_utf16().count()
 }
 
-/// One part of a path.
+/// One part of a path, or one value of a query.
 fn encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {

@@ -93,6 +93,13 @@ fn kinds() -> Vec<(&'static str, Message)> {
         generator_url: String::new(),
         ..alerts[0].clone()
     };
+    let linked = Alert {
+        annotations: Labels::from_pairs([
+            ("runbook", "https://runbooks.example/disk"),
+            ("dashboard", "https://grafana.example/d/disk?var-mount=/data"),
+        ]),
+        ..alerts[0].clone()
+    };
     let mut repeat = message(Reason::New, changed.clone(), &known(&changed[2..]));
     repeat.may_repeat = true;
     let page = Arc::from("http://skopos.example:9464");
@@ -125,6 +132,7 @@ fn kinds() -> Vec<(&'static str, Message)> {
             ),
         ),
         ("bare", message(Reason::First, vec![critical], &[])),
+        ("linked", message(Reason::First, vec![linked], &[])),
         ("test", Message::test(NOW, &page)),
     ]
 }
@@ -240,4 +248,79 @@ fn the_difference_says_what_changed() {
         said.contains(&("resolved_many", "3 resolved".to_owned())),
         "{said:?}"
     );
+}
+
+/// The address under a word, if there is one.
+fn link(message: &Message, word: &str) -> Option<String> {
+    let links = message.links().into_iter();
+    links
+        .filter(|(_, words)| *words == word)
+        .map(|(url, _)| url)
+        .next()
+}
+
+#[test]
+fn the_silence_of_a_group_is_one_click_away_while_it_fires() {
+    let mut firing = message(Reason::First, vec![alert(0), alert(1)], &[]);
+    assert_eq!(
+        link(&firing, "Silence").unwrap(),
+        "http://skopos.example:9464/silences?filter=%7Balertname%3D%22DiskFilling%22%7D"
+    );
+    firing.group_labels = Labels::from_pairs([("a", "x\"y\\&=+#%"), ("b", "ü }")]);
+    assert_eq!(
+        link(&firing, "Silence").unwrap(),
+        "http://skopos.example:9464/silences?filter=\
+         %7Ba%3D%22x%5C%22y%5C%5C%26%3D%2B%23%25%22,%20b%3D%22%C3%BC%20%7D%22%7D"
+    );
+    // By no label: what the alerts have in common, and where that is nothing no silence of everything.
+    firing.group_labels = Labels::empty();
+    let common = link(&firing, "Silence").unwrap();
+    assert!(
+        common.contains("instance%3D%22web-1") && !common.contains("mountpoint"),
+        "{common}"
+    );
+    firing.alerts[0].labels = Labels::from_pairs([("alertname", "Other")]);
+    assert_eq!(link(&firing, "Silence"), None);
+    let known = [alert(0).fingerprint];
+    let ended = message(Reason::AllResolved, vec![over(&alert(0))], &known);
+    assert_eq!(link(&ended, "Silence"), None);
+    let mut homeless = message(Reason::First, vec![alert(0)], &[]);
+    homeless.external_url = "".into();
+    assert_eq!(link(&homeless, "Silence"), None);
+    assert_eq!(link(&homeless, "Explain"), None);
+}
+
+#[test]
+fn one_alert_is_explained_and_several_are_listed() {
+    let one = message(Reason::First, vec![alert(0)], &[]);
+    let explain = format!(
+        "http://skopos.example:9464/alerts/DiskFilling/{:016x}",
+        alert(0).fingerprint
+    );
+    assert_eq!(link(&one, "Explain"), Some(explain));
+    assert_eq!(link(&one, "Open"), None);
+    let several = message(Reason::First, vec![alert(0), alert(1)], &[]);
+    assert_eq!(
+        link(&several, "Open").unwrap(),
+        "http://skopos.example:9464/alerts"
+    );
+}
+
+#[test]
+fn a_dashboard_or_runbook_that_is_only_a_name_is_no_link() {
+    let named = |pairs: &[(&str, &str)]| Alert {
+        annotations: Labels::from_pairs(pairs.iter().copied()),
+        ..alert(0)
+    };
+    let of =
+        |pairs: &[(&str, &str)], word: &str| link(&message(Reason::First, vec![named(pairs)], &[]), word);
+    assert_eq!(
+        of(&[("dashboard", "Disks"), ("runbook", "ask Ann")], "Dashboard"),
+        None
+    );
+    assert_eq!(of(&[("runbook", "ask Ann")], "Runbook"), None);
+    let both = [("dashboard", "https://g/1"), ("dashboard_url", "https://g/2")];
+    assert_eq!(of(&both, "Dashboard").unwrap(), "https://g/2");
+    let name_and_address = [("dashboard", " https://g/1 "), ("dashboard_url", "Disks")];
+    assert_eq!(of(&name_and_address, "Dashboard").unwrap(), "https://g/1");
 }
