@@ -340,10 +340,29 @@ struct Life {
     ends: i64,
 }
 
+/// A silence of one alert of a history.
+struct Hush {
+    history: String,
+    alert: String,
+    begins: i64,
+    ends: i64,
+}
+
+impl Hush {
+    /// As it is posted to both.
+    fn body(&self, at: impl Fn(i64) -> String) -> Value {
+        let is = |name: &str, value: &str| json!({ "name": name, "value": value, "isRegex": false, "isEqual": true });
+        json!({
+            "matchers": [is("history", &self.history), is("alertname", &self.alert)],
+            "startsAt": at(self.begins), "endsAt": at(self.ends), "createdBy": "test", "comment": "a test",
+        })
+    }
+}
+
 /// What happens lies half a tick of both groups away from when they look: the first alert of each comes at a whole
 /// second or a third after it, everything else two thirds after. Nothing ends before it can have been told: of such
 /// an end Alertmanager tells, and Skopos does not.
-fn history(nth: usize, rng: &mut Rng) -> Vec<Life> {
+fn history(nth: usize, rng: &mut Rng) -> (Vec<Life>, Option<Hush>) {
     let kinds = [
         ("db", "page"),
         ("web", "warn"),
@@ -382,7 +401,28 @@ fn history(nth: usize, rng: &mut Rng) -> Vec<Life> {
         });
     }
     settle(&mut lives);
-    lives
+    let has_page = lives.iter().any(|life| life.labels["severity"] == "page");
+    let hush = (!has_page && rng.bool()).then(|| hush(&mut lives, rng));
+    (lives, hush)
+}
+
+/// Silences one of them for a while. What [`settle`] says of pages holds of a silence, too.
+fn hush(lives: &mut [Life], rng: &mut Rng) -> Hush {
+    let nth = rng.usize(..lives.len());
+    let life = &mut lives[nth];
+    let begins = 10 * rng.i64(0..10) + 6;
+    let ends = begins + 10 * rng.i64(2..10);
+    let is_told = life.begins < begins + 10;
+    if life.ends > begins - 40 && life.begins < ends + 10 && (is_told || life.ends > ends - 40) {
+        life.ends = life.ends.max(ends + 60);
+    }
+    let word = |name: &str| life.labels[name].as_str().unwrap().to_owned();
+    Hush {
+        history: word("history"),
+        alert: word("alertname"),
+        begins,
+        ends,
+    }
 }
 
 /// Of what ends while it is muted Alertmanager never tells the end, and of what ends just after that it tells it although
@@ -409,7 +449,7 @@ fn settle(lives: &mut [Life]) {
     }
 }
 
-/// What is told of random histories, beside an Alertmanager that hears the same.
+/// What is told of random histories, silences among them, beside an Alertmanager that hears the same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_real_alertmanager_tells_the_same_of_random_histories() {
     let histories = if long_run() { 300 } else { 24 };
@@ -436,13 +476,19 @@ async fn a_real_alertmanager_tells_the_same_of_random_histories() {
     println!("seed {seed}");
     let mut rng = Rng::with_seed(seed);
     // Three begin each second.
-    let mut lives = Vec::new();
+    let (mut lives, mut hushes) = (Vec::new(), Vec::new());
     for nth in 0..histories {
         let offset = 10 * (nth as i64 / 3);
-        lives.extend(history(nth, &mut rng).into_iter().map(|mut life| {
-            life.begins += offset;
-            life.ends += offset;
-            life
+        let (own, hush) = history(nth, &mut rng);
+        lives.extend(own.into_iter().map(|life| Life {
+            begins: life.begins + offset,
+            ends: life.ends + offset,
+            ..life
+        }));
+        hushes.extend(hush.map(|hush| Hush {
+            begins: hush.begins + offset,
+            ends: hush.ends + offset,
+            ..hush
         }));
     }
     let end = lives.iter().map(|life| life.ends).max().unwrap() + 60;
@@ -464,6 +510,13 @@ async fn a_real_alertmanager_tells_the_same_of_random_histories() {
             })
             .collect();
         tokio::time::sleep_until(began + Duration::from_millis(100 * tenth.unsigned_abs())).await;
+        for hush in hushes.iter().filter(|hush| hush.begins == tenth) {
+            for url in &urls {
+                let url = url.replace("alerts", "silences");
+                let posted = client.post(url).json(&hush.body(at)).send().await.unwrap();
+                assert_eq!(posted.status(), 200, "{}", posted.text().await.unwrap());
+            }
+        }
         if alerts.is_empty() {
             continue;
         }
@@ -493,6 +546,12 @@ async fn a_real_alertmanager_tells_the_same_of_random_histories() {
                     .iter()
                     .filter(|life| life.labels["history"] == name.as_str())
                     .map(|life| format!("{} {}..{}", life.labels, life.begins, life.ends))
+                    .chain(
+                        hushes
+                            .iter()
+                            .filter(|hush| hush.history == name)
+                            .map(|hush| format!("{} is silenced {}..{}", hush.alert, hush.begins, hush.ends)),
+                    )
                     .collect();
                 differing.push(format!(
                     "{name} in {group}:\n  {}\n  ours   {ours:?}\n  theirs {theirs:?}",
@@ -502,7 +561,8 @@ async fn a_real_alertmanager_tells_the_same_of_random_histories() {
         }
     }
     println!(
-        "{histories} histories, {messages} messages, {} histories differ",
+        "{histories} histories, {} silences, {messages} messages, {} histories differ",
+        hushes.len(),
         differing.len()
     );
     assert!(messages > 2 * histories, "{messages}");
