@@ -146,25 +146,10 @@ impl Config {
             .collect();
         let mut read_files: Vec<PathBuf> = file.map(Path::to_owned).into_iter().collect();
         if let Some(path) = document.notifier.config_file.clone() {
-            let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-            let templates = RefCell::new(Vec::new());
-            let files = |folder: &Path, pattern: &str| {
-                let paths = glob::files(folder, pattern).map_err(|error| format!("{pattern:?}: {error}"))?;
-                let texts = paths.into_iter().map(|path| {
-                    let text = read(&path).map_err(|complaint| complaint.message)?;
-                    let name = path.display().to_string();
-                    templates.borrow_mut().push(path);
-                    Ok((name, text))
-                });
-                texts.collect::<Result<_, String>>()
-            };
-            let taken = read(&path).map_err(|complaint| vec![complaint]).and_then(|text| {
-                let name = path.display().to_string();
-                document.notifier.read_file(&name, &text, &folder, &files)
-            });
+            let (taken, templates) = read_routing(&mut document.notifier, &path);
             complaints.extend(taken.err().into_iter().flatten());
             read_files.push(path);
-            read_files.extend(templates.into_inner());
+            read_files.extend(templates);
         }
         let mut sources: Vec<(String, String)> = Vec::new();
         if document.rules.shipped {
@@ -311,6 +296,30 @@ impl Document {
             scrape_timeout: self.global.scrape_timeout,
         }
     }
+}
+
+/// Takes up a routing file in Alertmanager's form. Returns the templates that it names, too.
+pub(crate) fn read_routing(
+    notifier: &mut notifier::Config,
+    path: &Path,
+) -> (Result<(), Vec<Complaint>>, Vec<PathBuf>) {
+    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+    let templates = RefCell::new(Vec::new());
+    let files = |folder: &Path, pattern: &str| {
+        let paths = glob::files(folder, pattern).map_err(|error| format!("{pattern:?}: {error}"))?;
+        let texts = paths.into_iter().map(|path| {
+            let text = read(&path).map_err(|complaint| complaint.message)?;
+            let name = path.display().to_string();
+            templates.borrow_mut().push(path);
+            Ok((name, text))
+        });
+        texts.collect::<Result<_, String>>()
+    };
+    let taken = read(path).map_err(|complaint| vec![complaint]).and_then(|text| {
+        let name = path.display().to_string();
+        notifier.read_file(&name, &text, &folder, &files)
+    });
+    (taken, templates.into_inner())
 }
 
 /// Longest file that is read as configuration or rules.

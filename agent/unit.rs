@@ -2,13 +2,16 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use rules::unit::{self, GroupReport, Report};
+use model::{Complaint, Timestamp};
+use rules::unit::{self, GroupReport, Report, Routes};
 
 use crate::check::number;
 use crate::cli::UnitArgs;
+use crate::config;
 
 /// Ends with 0 when nothing failed, and with 1 when a test group did or a file cannot be read.
 #[must_use]
@@ -29,7 +32,7 @@ fn print(arguments: &UnitArgs, out: &mut impl Write) -> anyhow::Result<bool> {
         |name: &str| arguments.run.is_empty() || arguments.run.iter().any(|wanted| wanted.is_match(name));
     let mut reports = Vec::new();
     for file in &arguments.files {
-        let report = unit::run(file, is_wanted);
+        let report = unit::run(file, is_wanted, &routes);
         show(&report, arguments.failures, out)?;
         // What is wrong with a file stands behind what came before it, wherever the two go.
         out.flush()?;
@@ -63,6 +66,21 @@ fn print(arguments: &UnitArgs, out: &mut impl Write) -> anyhow::Result<bool> {
             .with_context(writing)?;
     }
     Ok(reports.iter().all(Report::has_passed))
+}
+
+/// Where alerts go by a routing file in Alertmanager's form.
+fn routes(path: &Path) -> Result<Routes, Vec<Complaint>> {
+    let mut notifier = notifier::Config::default();
+    let (taken, _) = config::read_routing(&mut notifier, path);
+    taken?;
+    Ok(Box::new(move |labels| {
+        let routing = notifier.routing(labels, Timestamp::default());
+        let ways = routing
+            .ways
+            .iter()
+            .filter_map(|way| routing.routes.get(way.route));
+        ways.map(|route| route.receiver.clone()).collect()
+    }))
 }
 
 fn show(report: &Report, failures_only: bool, out: &mut impl Write) -> io::Result<()> {

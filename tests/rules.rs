@@ -59,6 +59,45 @@ fn a_failure_is_told_and_ends_with_one() {
 }
 
 #[test]
+fn a_test_says_who_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write(
+        "rules.yml",
+        "groups: [{name: a, rules: [{alert: Full, expr: free < 1, labels: {team: db}}]}]",
+    );
+    write(
+        "routes.yml",
+        "route:\n  receiver: all\n  routes:\n  - {matchers: [team=db], receiver: db, continue: true}\n  \
+         - {matchers: [cluster=prod], receiver: night}\n\
+         receivers: [{name: all}, {name: db}, {name: night}]\n",
+    );
+    let test = |receivers: &str, routing: &str| {
+        write(
+            "test.yml",
+            &format!(
+                "rule_files: [rules.yml]\n{routing}tests:\n- name: told\n  external_labels: {{cluster: prod}}\n  \
+                 input_series: [{{series: free, values: 0}}]\n  alert_rule_test:\n  - eval_time: 1m\n    \
+                 alertname: Full\n    exp_alerts: [{{exp_labels: {{team: db}}, exp_receivers: {receivers}}}]\n"
+            ),
+        );
+        run(command(folder.path()).args(["test", "rules", "test.yml"]))
+    };
+    let named = "routing_file: routes.yml\n";
+    assert_eq!(test("[night, db]", named).0, 0);
+    let (code, text) = test("[db]", named);
+    assert_eq!(code, 1, "{text}");
+    assert!(
+        text.contains("expected \"db\"") && text.contains("got \"db, night\""),
+        "{text}"
+    );
+    let (code, text) = test("[db]", "");
+    assert!(code == 1 && text.contains("needs a routing_file"), "{text}");
+    let (code, text) = test("[db]", "routing_file: none.yml\n");
+    assert!(code == 1 && text.contains("none.yml: cannot be read"), "{text}");
+}
+
+#[test]
 fn what_cannot_be_read_is_said() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("bad.yml"), "test: []\n").unwrap();

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::Complaint;
 use model::text::is_legacy_label_name;
+use model::view::Routing;
+use model::{Complaint, Labels, Timestamp};
 use net::Secret;
 use serde::Deserialize;
 
@@ -254,6 +255,12 @@ impl Config {
     pub fn receivers(&self) -> Vec<String> {
         let receivers = Plan::of(self).receivers;
         receivers.iter().map(|receiver| receiver.title()).collect()
+    }
+
+    /// Where an alert with these labels goes.
+    #[must_use]
+    pub fn routing(&self, labels: &Labels, now: Timestamp) -> Routing {
+        Plan::of(self).routing(Some(labels), now)
     }
 
     /// What is wrong with it, each a sentence that begins with the path in the file. Empty: nothing.

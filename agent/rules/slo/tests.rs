@@ -74,7 +74,7 @@ fn objectives_and_rules_stand_in_one_file() {
 fn burning_fires_little_traffic_does_not_and_recovery_ends_it() {
     // What is rendered is the same, as the test above says; promtool runs these tests on that.
     let (_place, path) = tests_of(SHOP);
-    let report = unit::run(&path, |_| true);
+    let report = unit::run(&path, |_| true, &|_| unreachable!());
     let failures: Vec<String> = report
         .groups
         .iter()

@@ -17,6 +17,8 @@ pub(super) struct Wanted {
     pub(super) annotations: Pairs,
     /// Whether it may have more labels and annotations than these.
     pub(super) partial: bool,
+    /// Who is to be told of it, if that is looked at.
+    pub(super) receivers: Option<Vec<String>>,
 }
 
 impl Wanted {
@@ -44,6 +46,28 @@ impl Wanted {
 
 fn contains(all: &Pairs, some: &Pairs) -> bool {
     some.iter().all(|(name, value)| all.get(name) == Some(value))
+}
+
+/// Lines that say where alerts go otherwise than a test expects. `goes` says where one does.
+pub(super) fn astray(wanted: &[Wanted], seen: &[Seen], goes: impl Fn(&Seen) -> Vec<String>) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (seen, taken) in seen.iter().zip(matched(wanted, seen)) {
+        let Some(expected) = taken.and_then(|nth| wanted.get(nth)?.receivers.as_ref()) else {
+            continue;
+        };
+        let sorted = |names: &[String]| {
+            let mut names = names.to_vec();
+            names.sort();
+            names.join(", ")
+        };
+        let (expected, got) = (sorted(expected), sorted(&goes(seen)));
+        if expected != got {
+            lines.push(format!("{} goes to other receivers", shown(&seen.labels)));
+            lines.push(format!("  expected {expected:?}"));
+            lines.push(format!("       got {got:?}"));
+        }
+    }
+    lines
 }
 
 /// Lines that say how the two sides differ. Each alert that is there needs one expected for it, and the other way
@@ -192,6 +216,7 @@ mod tests {
             labels: pairs(labels),
             annotations: pairs(annotations),
             partial: false,
+            receivers: None,
         }
     }
 

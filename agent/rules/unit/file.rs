@@ -32,6 +32,9 @@ pub(super) struct File {
     /// Not in promtool: whether groups run at their own `interval`.
     #[serde(deserialize_with = "null_default")]
     pub(super) use_group_interval: bool,
+    /// Not in promtool: a routing file in Alertmanager's form, from the folder of this file, for `exp_receivers`.
+    #[serde(deserialize_with = "null_default")]
+    pub(super) routing_file: Option<Spanned<String>>,
     #[serde(deserialize_with = "null_default")]
     pub(super) tests: Vec<Spanned<Test>>,
 }
@@ -93,6 +96,9 @@ pub(super) struct Expected {
     /// Not in promtool: whether the alert may have labels and annotations beside these.
     #[serde(deserialize_with = "null_default")]
     pub(super) partial: bool,
+    /// Not in promtool: the receivers that are told of it, by `routing_file`.
+    #[serde(deserialize_with = "null_default")]
+    pub(super) exp_receivers: Option<Vec<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -21,7 +21,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Complaint, Select};
+use model::{Complaint, Labels, Select};
 use promql::Engine;
 use promql::script::Memory;
 use tokio::runtime::Builder;
@@ -48,7 +48,14 @@ struct Read {
     /// The samples of one test group after the other; what the engine knows of the expressions stays.
     memory: Arc<Memory>,
     engine: Arc<Engine>,
+    routes: Option<Routes>,
 }
+
+/// The receivers that are told of an alert with these labels.
+pub type Routes = Box<dyn Fn(&Labels) -> Vec<String>>;
+
+/// Reads a routing file; this room knows none.
+pub type ReadRoutes<'a> = &'a dyn Fn(&Path) -> Result<Routes, Vec<Complaint>>;
 
 /// Reads a test file and the rule files it names, and runs those of its test groups whose name `is_wanted`; a group
 /// without a name has the empty one.
@@ -56,7 +63,7 @@ struct Read {
 /// # Panics
 /// Within an asynchronous runtime: it brings its own.
 #[must_use]
-pub fn run(path: &Path, is_wanted: impl Fn(&str) -> bool) -> Report {
+pub fn run(path: &Path, is_wanted: impl Fn(&str) -> bool, routes: ReadRoutes<'_>) -> Report {
     let mut report = Report::new(path.display().to_string());
     // Rules are evaluated under a time limit, which needs a runtime.
     let runtime = match Builder::new_current_thread().enable_time().build() {
@@ -66,7 +73,7 @@ pub fn run(path: &Path, is_wanted: impl Fn(&str) -> bool) -> Report {
             return report;
         }
     };
-    match read(path, &mut report.warnings) {
+    match read(path, &mut report.warnings, routes) {
         Ok(read) => {
             let tests = read.file.tests.iter().enumerate();
             for (nth, test) in tests.filter(|(_, test)| is_wanted(&test.value.name)) {
@@ -78,7 +85,7 @@ pub fn run(path: &Path, is_wanted: impl Fn(&str) -> bool) -> Report {
     report
 }
 
-fn read(path: &Path, warnings: &mut Vec<String>) -> Result<Read, Vec<Complaint>> {
+fn read(path: &Path, warnings: &mut Vec<String>, routes: ReadRoutes<'_>) -> Result<Read, Vec<Complaint>> {
     let name = path.display().to_string();
     let text = read_text(path).map_err(|complaint| vec![complaint])?;
     let (document, more) = first_document(&text);
@@ -124,10 +131,21 @@ fn read(path: &Path, warnings: &mut Vec<String>) -> Result<Read, Vec<Complaint>>
         mistakes.extend(complaints);
         Vec::new()
     });
+    let routing = file
+        .routing_file
+        .as_ref()
+        .map(|file| routes(&base.join(&file.value)));
+    let routes = routing.transpose().unwrap_or_else(|complaints| {
+        mistakes.extend(complaints);
+        None
+    });
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
-    Ok(Read::of(name, text, file, groups))
+    Ok(Read {
+        routes,
+        ..Read::of(name, text, file, groups)
+    })
 }
 
 impl Read {
@@ -143,6 +161,7 @@ impl Read {
             engine: Arc::new(Engine::new(Arc::clone(&memory) as Arc<dyn Select>, options)),
             memory,
             evaluation_interval,
+            routes: None,
             groups: in_order(groups, &file.group_eval_order),
             name: name.into(),
             text,

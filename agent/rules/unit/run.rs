@@ -269,12 +269,24 @@ impl<'a> Run<'a> {
         for (state, word, expected) in states {
             let Some(expected) = expected else { continue };
             let wanted: Vec<Wanted> = expected.iter().map(|one| wanted(alertname, &one.value)).collect();
-            let details = alerts::differences(&wanted, &bench.alerts(alertname, state), word);
+            let there = bench.alerts(alertname, state);
+            let mut details = alerts::differences(&wanted, &there, word);
+            if let Some(routes) = &self.read.routes {
+                details.extend(alerts::astray(&wanted, &there, |seen| routes(&self.sent(seen))));
+            } else if let Some(one) = expected.iter().find(|one| one.value.exp_receivers.is_some()) {
+                self.complain(one, "exp_receivers needs a routing_file at the top of the file");
+            }
             if !details.is_empty() {
                 let at = short(eval_time(&test.value));
                 self.fail(test, format!("{word} alerts {alertname} at {at}"), details);
             }
         }
+    }
+
+    /// The labels that an alert is sent with.
+    fn sent(&self, seen: &Seen) -> Labels {
+        let external = written(&self.test.external_labels);
+        Labels::from_pairs(external.iter().chain(&seen.labels))
     }
 
     fn question(&mut self, bench: &Bench, test: &Spanned<ExprTest>) {
@@ -319,6 +331,7 @@ fn wanted(alertname: &str, expected: &Expected) -> Wanted {
         labels,
         annotations: written(&expected.exp_annotations),
         partial: expected.partial,
+        receivers: expected.exp_receivers.clone(),
     }
 }
 

@@ -34,7 +34,7 @@ fn test_with(rules: &str, text: &str, is_wanted: impl Fn(&str) -> bool) -> Repor
     fs::write(folder.path().join("rules.yml"), rules).unwrap();
     let path = folder.path().join("test.yml");
     fs::write(&path, text).unwrap();
-    run(&path, is_wanted)
+    run(&path, is_wanted, &|_| unreachable!())
 }
 
 /// All that is said, without the folder.
@@ -496,7 +496,10 @@ test.yml:1:14: \"[\" is no pattern; a [ has no ]
     ] {
         fails(text, expected);
     }
-    assert!(said(&run(Path::new("none/none.yml"), |_| true)).contains("none.yml: cannot be read: "));
+    assert!(
+        said(&run(Path::new("none/none.yml"), |_| true, &|_| unreachable!()))
+            .contains("none.yml: cannot be read: ")
+    );
     let rules = test_with("groups: [{nam: a}]", "rule_files: ['*.yml']", |_| true);
     assert!(
         said(&rules).contains("rules.yml:1:11: unknown key \"nam\""),

@@ -31,7 +31,7 @@ fn tests_in(folder: &Path) -> Vec<PathBuf> {
 fn compared(promtool: &Path, test: &Path) -> bool {
     let (code, text) = programs::run(Command::new(promtool).args(["test", "rules"]).arg(test));
     assert!([0, 1].contains(&code), "{}: {code}: {text}", test.display());
-    let ours = run(test, |_| true);
+    let ours = run(test, |_| true, &|_| unreachable!());
     let verdicts = (ours.has_passed(), code == 0);
     assert_eq!(verdicts.0, verdicts.1, "ours {ours:?}, promtool's {text}");
     code == 0
@@ -44,7 +44,7 @@ fn has_histograms(paragraph: &&str) -> bool {
 
 /// What we say of a file with native histograms is that, and nothing else.
 fn refused(test: &Path) {
-    let report = run(test, |_| true);
+    let report = run(test, |_| true, &|_| unreachable!());
     let failures: Vec<_> = report.groups.iter().flat_map(|group| &group.failures).collect();
     assert!(!failures.is_empty() && report.mistakes.is_empty(), "{report:?}");
     for failure in failures {
@@ -148,7 +148,7 @@ fn the_verdict_on_small_files_is_promtools() {
     };
     let (mut passed, mut failed, mut differ) = (0, 0, Vec::new());
     for name in names {
-        let ours = run(&folder.path().join(name), |_| true);
+        let ours = run(&folder.path().join(name), |_| true, &|_| unreachable!());
         match (ours.has_passed(), theirs(name)) {
             (true, true) => passed += 1,
             (false, false) => failed += 1,
