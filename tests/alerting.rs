@@ -465,7 +465,7 @@ async fn a_real_alertmanager_tells_the_same_of_random_histories() {
     let skopos = Skopos::start(
         folder.path(),
         "logs: { enabled: false }\nrules: { shipped: false }\nnode: { enabled: false }\n\
-         notifier: { config_file: ours.yml, resolve_wait: null, repeat_on_tick: true }\n",
+         notifier: { config_file: ours.yml, resolve_wait: null, repeat_on_tick: true, tell_after_silence: false }\n",
     );
     let urls = [
         skopos.url("/api/v2/alerts"),

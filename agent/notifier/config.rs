@@ -60,6 +60,8 @@ pub struct Config {
     pub resolve_wait: Option<Duration>,
     /// Whether what is told again waits for `group_interval` as well, as with Alertmanager.
     pub repeat_on_tick: bool,
+    /// Whether an alert that still fires when its silence is over is told again; Alertmanager waits for the repeat.
+    pub tell_after_silence: bool,
     /// Where people reach the page, for links. Empty: the address that the page listens on.
     pub external_url: String,
     /// What `config_file` holds, once it has been read.
@@ -83,6 +85,7 @@ impl Default for Config {
             repeat_interval: Duration::from_secs(4 * 3600),
             resolve_wait: Some(Duration::from_secs(15)),
             repeat_on_tick: false,
+            tell_after_silence: true,
             external_url: String::new(),
             file: None,
         }
@@ -241,6 +244,7 @@ impl Config {
             repeat_interval: self.repeat_interval,
             resolve_wait: self.resolve_wait,
             repeats_on_tick: self.repeat_on_tick,
+            tells_after_silence: self.tell_after_silence,
         }
     }
 

@@ -22,6 +22,8 @@ pub(crate) struct Timing {
     pub(crate) resolve_wait: Option<Duration>,
     /// What repeats waits for the next tick.
     pub(crate) repeats_on_tick: bool,
+    /// What still fires when its silence is over is told again.
+    pub(crate) tells_after_silence: bool,
 }
 
 /// Who is told of the alerts that come this way.
@@ -287,6 +289,7 @@ mod tests {
                 repeat_interval: Duration::from_secs(14_400),
                 resolve_wait: Some(Duration::from_secs(15)),
                 repeats_on_tick: false,
+                tells_after_silence: true,
             },
             mute: Vec::new(),
             active: Vec::new(),

@@ -1,6 +1,7 @@
 //! What nobody wants to hear of: alerts that a silence covers, or another alert makes plain, are not told as firing.
 //!
-//! Whoever was told before is told the end all the same, and that it still fires once the silence is over.
+//! Whoever was told before is told the end all the same, and that it still fires once the silence is over,
+//! if the configuration does not say otherwise.
 
 use model::Timestamp;
 
@@ -33,6 +34,9 @@ impl Core {
             if is_louder && group.first_flush.is_some() {
                 let due = group.end_due(now);
                 group.resolve_due = Some(group.resolve_due.map_or(due, |known| known.min(due)));
+            }
+            if !group.timing().tells_after_silence {
+                continue;
             }
             for (lane, delivered) in self.lanes.iter().zip(&mut group.delivered) {
                 let silenced = covered.iter().filter(|(_, is_silenced)| *is_silenced);

@@ -387,3 +387,20 @@ async fn a_silence_that_the_other_replica_wrote_is_heeded_within_a_second() {
     world.wait(minutes(31)).await;
     assert_eq!(world.hook().len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_still_fires_after_its_silence_is_told_again_unless_it_is_to_wait_for_the_repeat() {
+    let waits = format!("{HOOK}\ntell_after_silence: false\nrepeat_interval: 4h\n");
+    for (config, soon) in [(HOOK.to_owned(), 2), (waits, 1)] {
+        let world = World::new(&config);
+        world.fires("Down", "a").await;
+        world.wait(minutes(2)).await;
+        post(&world, &of("n", "a", 600));
+        world.wait(minutes(20)).await;
+        assert_eq!(world.hook().len(), soon, "{config}");
+        // Told once more when the last message is four hours old.
+        world.wait(minutes(4 * 60)).await;
+        assert_eq!(world.hook().len(), soon + 1, "{config}");
+        world.balances();
+    }
+}
