@@ -23,6 +23,7 @@ mod load;
 mod manager;
 mod metrics;
 mod no_data;
+mod outage;
 mod output;
 mod place;
 mod points;

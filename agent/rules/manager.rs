@@ -20,6 +20,7 @@ use crate::alert::State;
 use crate::config::Options;
 use crate::group::Group;
 use crate::metrics::Metrics;
+use crate::outage::{self, Outage};
 use crate::output::Output;
 use crate::pool::Pool;
 use crate::record::{self, Identity, Record};
@@ -101,6 +102,7 @@ impl Manager {
                     let running = self.0.running.lock().clone();
                     self.0.unreachable.look(&self.0.world, &running).await;
                     self.0.tell_retired().await;
+                    outage::note(&self.0.world).await;
                 }
             }
         }
@@ -183,6 +185,8 @@ impl Inner {
         if first {
             self.inherit().await;
         }
+        let interval = self.world.options.evaluation_interval;
+        let outage = Outage::ended(&self.world.near.journal, at, interval).filter(|_| first);
         for (running, new) in groups {
             if new {
                 if first {
@@ -190,7 +194,7 @@ impl Inner {
                         .metrics
                         .restored(&running.group.label(), begun.elapsed());
                 }
-                tasks.spawn(running.run(Arc::clone(&self.world)));
+                tasks.spawn(running.run(Arc::clone(&self.world), outage));
             }
         }
         self.tell_retired().await;

@@ -15,6 +15,7 @@ pub(crate) struct Metrics {
     failures: IntCounterVec,
     iterations: IntCounterVec,
     missed: IntCounterVec,
+    replayed: IntCounterVec,
     interval: GaugeVec,
     last_evaluation: GaugeVec,
     last_duration: GaugeVec,
@@ -59,6 +60,10 @@ impl Metrics {
             missed: group_counter(
                 "prometheus_rule_group_iterations_missed_total",
                 "Rounds left out because the one before took too long.",
+            ),
+            replayed: group_counter(
+                "skopos_rules_slots_replayed_total",
+                "Rounds of a short outage that were done afterwards, over what senders kept.",
             ),
             interval: group_gauge(
                 "prometheus_rule_group_interval_seconds",
@@ -129,7 +134,13 @@ impl Metrics {
             .set(interval.as_secs_f64());
         self.rules.with_label_values(&label).set(rules as f64);
         // A counter that is there from the start lets a rate see its first step.
-        for counter in [&self.evaluations, &self.failures, &self.iterations, &self.missed] {
+        for counter in [
+            &self.evaluations,
+            &self.failures,
+            &self.iterations,
+            &self.missed,
+            &self.replayed,
+        ] {
             counter.with_label_values(&label).inc_by(0);
         }
     }
@@ -138,6 +149,11 @@ impl Metrics {
         self.last_restore
             .with_label_values(&[group])
             .set(took.as_secs_f64());
+    }
+
+    /// Slots that were missed while the process was not there.
+    pub(crate) fn replayed(&self, group: &str, slots: u64) {
+        self.replayed.with_label_values(&[group]).inc_by(slots);
     }
 
     pub(crate) fn begin(&self, group: &str, at: Timestamp) {
@@ -173,7 +189,13 @@ impl Metrics {
 
     /// The group is gone, and its series with it.
     pub(crate) fn forget(&self, group: &str) {
-        for counter in [&self.evaluations, &self.failures, &self.iterations, &self.missed] {
+        for counter in [
+            &self.evaluations,
+            &self.failures,
+            &self.iterations,
+            &self.missed,
+            &self.replayed,
+        ] {
             drop(counter.remove_label_values(&[group]));
         }
         for gauge in [

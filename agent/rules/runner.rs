@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::evaluate::Evaluation;
 use crate::group::{Group, Rule};
 use crate::metrics::Iteration;
+use crate::outage::Outage;
 use crate::schedule::Schedule;
 use crate::state::{RuleState, identities};
 use crate::tell;
@@ -51,11 +52,16 @@ impl Running {
         }
     }
 
-    pub(crate) async fn run(self: Arc<Self>, world: Arc<World>) {
+    /// `outage` is what lies behind, if this group has missed slots.
+    pub(crate) async fn run(self: Arc<Self>, world: Arc<World>, outage: Option<Outage>) {
         let _ended = self.ended.clone().drop_guard();
         let label = self.group.label();
         world.metrics.group(&label, self.interval, self.group.rules.len());
         let schedule = Schedule::new(self.interval, &self.group.file, &self.group.name);
+        if let Some(outage) = outage {
+            let replayed = self.catch_up(&world, &schedule, outage).await;
+            world.metrics.replayed(&label, replayed);
+        }
         let mut slot = schedule.after(world.near.clock.now());
         while let Some(reached) = self.wait(&world, &schedule, slot).await {
             let due = schedule.due(reached, world.near.clock.now());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::house::House;
+use super::house::{House, sent};
 
 const DOWN: &str = "groups: [{name: g, rules: [{alert: Down, expr: up == 0, for: 2m}]}]";
 const NOW: &str = "groups: [{name: g, rules: [{alert: Now, expr: up == 0, keep_firing_for: 2m}]}]";
@@ -189,4 +189,56 @@ async fn a_quiet_round_writes_nothing() {
         "{}",
         house.disk.appends()
     );
+}
+
+const OUTAGE: &str = "groups: [{name: g, rules: [{record: twice, expr: 2 * load}, {alert: Hot, expr: load > 5, for: 45s}, \
+                      {alert: Gone, expr: absent(job_runs)}]}]";
+
+#[tokio::test(start_paused = true)]
+async fn slots_of_a_short_outage_are_evaluated_over_what_senders_kept() {
+    let mut house = House::new(OUTAGE);
+    house.send("w1", "up", "a", 1.0);
+    house.send("w1", "load", "a", 1.0);
+    house.send("w1", "job_runs", "a", 1.0);
+    house.seconds(60).await;
+    let died = house.now();
+    let mut house = house.restart(OUTAGE, Duration::from_secs(60), true).await;
+    for (name, value) in [("up", 1.0), ("load", 9.0), ("job_runs", 1.0)] {
+        for second in (5..60).step_by(5) {
+            let at = died + Duration::from_secs(second);
+            assert!(house.store.push(&sent("w1", name, "a"), at, value));
+        }
+        house.send("w1", name, "a", value);
+    }
+    house.seconds(12).await;
+    assert_eq!(house.news(), ["Hot firing"]);
+    let active_at = house.manager.view()[0].rules[1].alerts[0].active_at;
+    assert!(active_at > died && active_at.since(died) <= Duration::from_secs(30));
+    let recorded = house.ask("count_over_time(twice[70s])").await;
+    assert!(recorded[0].1 >= 6.0, "{recorded:?}");
+    assert!(house.metric("skopos_rules_slots_replayed_total") >= 4.0);
+    house.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_kept_is_not_made_up() {
+    // This process reads them itself, so nobody did while it was away.
+    let mut house = House::new(OUTAGE);
+    house.set("up", "a", 1.0);
+    house.set("load", "a", 9.0);
+    house.send("w1", "up", "b", 1.0);
+    house.seconds(20).await;
+    let died = house.now();
+    let mut house = house.restart(OUTAGE, Duration::from_secs(100), true).await;
+    house.set("up", "a", 1.0);
+    house.set("load", "a", 9.0);
+    house.send("w1", "up", "b", 1.0);
+    for second in (5..100).step_by(5) {
+        let at = died + Duration::from_secs(second);
+        assert!(house.store.push(&sent("w1", "up", "b"), at, 1.0));
+    }
+    house.seconds(12).await;
+    assert_eq!(house.metric("skopos_rules_slots_replayed_total"), 0.0);
+    assert!(house.ask("count_over_time(twice[70s])").await[0].1 <= 2.0);
+    house.stop().await;
 }
