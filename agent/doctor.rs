@@ -176,7 +176,7 @@ mod tests {
     fn checks() -> Vec<Checkup> {
         vec![
             Checkup::ok("scrape", "targets", "every target is read, of 2 targets"),
-            Checkup::fail("notifier", "receivers", "1 of 2 receivers do not take messages")
+            Checkup::fail("notifier", "receivers", "1 of 2 receivers does not take messages")
                 .advise("mend the address")
                 .list((0..12).map(|nth| format!("webhook {nth}: 500\u{1b}[31m"))),
             Checkup::off("scrape", "duration", "there are no targets"),

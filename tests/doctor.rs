@@ -44,7 +44,8 @@ groups:
       - { alert: Loaded, expr: 'load:max > -1' }
 ";
 
-#[tokio::test]
+// The program is waited for while the fake answers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_that_has_what_it_needs_ends_well() {
     let folder = tempfile::tempdir().unwrap();
     let slack = Slack::start().await.unwrap();
@@ -103,7 +104,8 @@ groups:
       - { alert: Mistyped, expr: node_laod1 > 1 }
 ";
 
-#[tokio::test]
+// The program is waited for while the fake answers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_that_lacks_something_says_what_and_ends_badly() {
     let folder = tempfile::tempdir().unwrap();
     let slack = Slack::start().await.unwrap();
@@ -154,6 +156,8 @@ notifier: {{ group_wait: 0s, slack: {{ webhook_url: '{}' }} }}
     assert_eq!(check(&told, "notifier", "lost messages")["verdict"], "fail");
     let asked = check(&told, "notifier", "receivers, asked now");
     assert_eq!(asked["verdict"], "fail");
+    let finding = asked["findings"][0].as_str().unwrap();
+    assert!(finding.contains("no_service"), "{finding}");
     let (code, text, _) = doctor(folder.path(), &url, &[]);
     assert_eq!(code, 1);
     assert!(text.starts_with("4 fail, "), "{text}");

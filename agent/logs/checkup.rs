@@ -46,7 +46,14 @@ fn files(all: &[LogFile]) -> Checkup {
                     .map(|file| format!("{}: {}", file.path, bytes(left(file) as f64))),
             );
     }
-    Checkup::ok(ROOM, NAME, format!("{} are followed", all.len()))
+    Checkup::ok(
+        ROOM,
+        NAME,
+        match all.len() {
+            1 => "1 file is followed".to_owned(),
+            count => format!("{count} files are followed"),
+        },
+    )
 }
 
 fn kept(is_blocked: bool, dropped: &std::collections::BTreeMap<&'static str, u64>) -> Checkup {

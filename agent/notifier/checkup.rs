@@ -82,7 +82,7 @@ fn asked(answers: &[Probed]) -> Checkup {
     let failed = answers.iter().filter(|one| one.outcome.is_err()).count();
     let findings = answers.iter().map(|one| match &one.outcome {
         Ok(words) => format!("{}: {words}", one.receiver),
-        Err(words) => format!("{} does not: {words}", one.receiver),
+        Err(words) => format!("{}: {words}", one.receiver),
     });
     let checkup = match failed {
         0 => Checkup::ok(ROOM, NAME, format!("{} answer", count(answers.len(), "receiver"))),
@@ -90,8 +90,9 @@ fn asked(answers: &[Probed]) -> Checkup {
             ROOM,
             NAME,
             format!(
-                "{failed} of {} do not answer as they should",
-                count(answers.len(), "receiver")
+                "{failed} of {} {} not answer as it should",
+                count(answers.len(), "receiver"),
+                does(failed)
             ),
         )
         .advise("mend the address or the secret in the configuration, or the receiver itself"),
@@ -149,9 +150,10 @@ fn receivers(standing: &Standing) -> Checkup {
         "no receiver takes messages: nobody is told".to_owned()
     } else {
         format!(
-            "{} of {} do not take messages",
+            "{} of {} {} not take messages",
             failing.len(),
-            count(receivers.len(), "receiver")
+            count(receivers.len(), "receiver"),
+            does(failing.len())
         )
     };
     Checkup::fail(ROOM, NAME, seen)
@@ -276,6 +278,10 @@ fn durable(standing: &Standing) -> Checkup {
     .advise("make room on the disk of the data directory, or make it writable")
 }
 
+fn does(number: usize) -> &'static str {
+    if number == 1 { "does" } else { "do" }
+}
+
 fn count(number: usize, one: &str) -> String {
     if number == 1 {
         format!("1 {one}")
@@ -354,7 +360,7 @@ mod tests {
         let one = receivers(&standing);
         assert_eq!(
             (one.verdict, one.seen.as_str()),
-            (Verdict::Fail, "1 of 2 receivers do not take messages")
+            (Verdict::Fail, "1 of 2 receivers does not take messages")
         );
         assert_eq!(one.findings, ["slack: 404 no_service"]);
         standing.telling.failing = vec![error.clone(), error];
@@ -464,7 +470,7 @@ mod tests {
         assert_eq!(one.verdict, Verdict::Fail);
         assert_eq!(
             one.findings,
-            ["pager does not: answers 500", "slack: the webhook is there"]
+            ["pager: answers 500", "slack: the webhook is there"]
         );
         assert_eq!(asked(&[said("slack", Ok("there"))]).verdict, Verdict::Ok);
         assert_eq!(asked(&[]).verdict, Verdict::Off);
