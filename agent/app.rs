@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts;
+use crate::checkups::{self, Jumps};
 use crate::cli::{Role, RunArgs};
 use crate::config::Config;
 use crate::daemon::{
@@ -357,6 +358,38 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             Arc::new(move || store.series_count() as u64)
         },
     };
+    let main = Handle::current();
+    let jumps = Arc::new(Jumps::default());
+    let datasource: Option<Arc<str>> = document
+        .rules
+        .datasource
+        .as_ref()
+        .map(|elsewhere| elsewhere.shown().into());
+    let senders = [("sender", &sender_handle), ("to_peer", &to_peer_handle)];
+    let doctor = checkups::doctor(
+        checkups::Around {
+            clock: clock.clone(),
+            data_dir: process.data_dir.clone(),
+            config: config_state.clone(),
+            accounts: process.accounts.clone(),
+            jumps: jumps.clone(),
+            node: node_handle.clone(),
+            pool: pool.clone(),
+            receiver: receiver.clone(),
+            store: store.clone(),
+            logs: logs_handle.clone(),
+            rules: rules.clone(),
+            datasource: datasource.clone(),
+            notifier: notifier_handle.clone(),
+            pair: pair_handle.clone(),
+            senders: senders
+                .into_iter()
+                .filter_map(|(room, handle)| Some((room, handle.clone()?)))
+                .collect(),
+        },
+        to_outside.clone(),
+        main.clone(),
+    );
     let serving = Arc::new(AtomicBool::new(false));
     let targets: View<Vec<model::view::Target>> = {
         let pool = pool.clone();
@@ -378,7 +411,6 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     };
     let evaluated = rule_groups.clone();
     let headrooms = Headrooms::new(engine.clone(), clock.clone());
-    let main = Handle::current();
     let rooms = web::Rooms {
         clock: clock.clone(),
         select: store.clone(),
@@ -402,11 +434,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
                 groups
             })
         },
-        datasource: document
-            .rules
-            .datasource
-            .as_ref()
-            .map(|elsewhere| elsewhere.shown().into()),
+        datasource,
         why: {
             let clock = clock.clone();
             Arc::new(move |file, group, rule, fingerprint| {
@@ -480,6 +508,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
                 outcome.await.map_err(gone)?
             })
         }),
+        doctor,
         send_test: {
             let (handle, main) = (notifier_handle.clone(), main.clone());
             Arc::new(move || {
@@ -585,6 +614,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     }
     if let Some((notifier, handle)) = notifier {
         stages.spawn("notifier", "notifier", |stop| notifier.run(stop));
+        let shown = handle.clone();
         let heartbeat = notifier::heartbeat::Heartbeat::new(
             handle.heartbeat(),
             leadership,
@@ -592,7 +622,8 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             clock.clone(),
             Progress::of(&store, evaluated, handle, clock.clone()),
             &registry,
-        );
+        )
+        .beside(&shown);
         stages.spawn("notifier", "heartbeat", |stop| heartbeat.run(stop));
     }
     for (name, sender) in [("sender", sender), ("to_peer", to_peer)] {
@@ -605,7 +636,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         let store = store.clone();
         |stop| maintain(store, stop)
     });
-    stages.spawn("store", "clock", |stop| follow(clock, registry, stop));
+    stages.spawn("store", "clock", |stop| follow(clock, registry, jumps, stop));
     if is_bounded {
         let store = store.clone();
         stages.spawn("store", "guard", |stop| memory::guard(store, stop));

@@ -97,6 +97,11 @@ pub enum Command {
     /// Shows the last evaluations of its rule with the value of every operator, when it was pending and firing, what
     /// keeps it quiet, and where its messages went. Ends with 1 when there is no such rule, or nobody answers.
     Explain(ExplainArgs),
+    /// Say what each room of a running Skopos needs, whether it has it, and what to do.
+    ///
+    /// Targets that are down, rules over metrics that nobody has, receivers that refuse, disks that fill up, and more; see
+    /// agent/doctor.md for each. Ends with 0 when nothing fails, with 1 when something does, and with 2 when nobody answers.
+    Doctor(DoctorArgs),
     /// Say how often, when and for how long the alerts of rule files would have fired.
     ///
     /// Goes through what a running Skopos, any Prometheus or a data directory (--data-dir on the command line) has kept,
@@ -293,6 +298,23 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "FILE", requires = "as_test")]
     pub with_rules: Option<PathBuf>,
     /// How long to wait for an answer.
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = model::text::duration::parse)]
+    pub timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Where a Skopos serves its API.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9464")]
+    pub url: String,
+    /// Also let it ask each receiver whether it is there and knows us, as `skopos check --live` does. Nobody is told
+    /// anything.
+    #[arg(long)]
+    pub live: bool,
+    /// As JSON: all checks, with what the API says of each.
+    #[arg(long)]
+    pub json: bool,
+    /// How long to wait for the answer.
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = model::text::duration::parse)]
     pub timeout: Duration,
 }

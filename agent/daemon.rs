@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use model::{Answer, Ask, AskError, BoxFuture, Timestamp};
+use model::{Answer, Ask, AskError, BoxFuture, Clock, Timestamp};
 use prometheus::Registry;
 use telemetry::clock::RuntimeClock;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+
+use crate::checkups::Jumps;
 
 /// Evaluates on a thread that may be busy for long, so that no timer of the runtime waits for an expression.
 pub(crate) struct Aside(pub(crate) Arc<promql::Engine>);
@@ -127,7 +129,12 @@ fn say_sealed(sealed: &store::Sealed) {
 }
 
 /// Keeps the wall clock at the system's, and says when that jumps.
-pub(crate) async fn follow(clock: Arc<RuntimeClock>, registry: Registry, stop: CancellationToken) {
+pub(crate) async fn follow(
+    clock: Arc<RuntimeClock>,
+    registry: Registry,
+    jumped: Arc<Jumps>,
+    stop: CancellationToken,
+) {
     let jumps = telemetry::metrics::counter(
         &registry,
         "skopos_clock_jumps_total",
@@ -139,6 +146,7 @@ pub(crate) async fn follow(clock: Arc<RuntimeClock>, registry: Registry, stop: C
             () = stop.cancelled() => return,
             _ = second.tick() => if let Some(millis) = clock.follow_system() {
                 jumps.inc();
+                jumped.note(clock.now());
                 tracing::warn!(seconds = millis as f64 / 1000.0, "the system clock jumped");
             },
         }

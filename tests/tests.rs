@@ -24,6 +24,8 @@ mod check;
 mod dashboards;
 /// Rules that ask an engine elsewhere: a real Prometheus.
 mod datasource;
+/// `skopos doctor`: verdicts, sentences, exit codes.
+mod doctor;
 /// Exemplars of scrapes and of remote write, beside a real Prometheus.
 mod exemplars;
 /// `skopos explain`: reasons, and tests that promtool passes.

@@ -8,6 +8,7 @@ mod account;
 mod batch;
 mod bell;
 mod board;
+mod checkup;
 mod config;
 mod cri;
 mod draft;
@@ -200,6 +201,11 @@ impl Handle {
     /// The segments cannot be read.
     pub fn search(&self, query: &LogQuery) -> Result<LogPage, Error> {
         search(&self.0.folder, query)
+    }
+
+    /// Whether the disk does not take lines, so that reading waits.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.0.account.ship_blocked.get() > 0.0
     }
 
     #[must_use]

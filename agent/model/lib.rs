@@ -4,6 +4,7 @@
 
 pub mod alert;
 pub mod ask;
+pub mod checkup;
 pub mod column;
 pub mod complaint;
 pub mod exemplar;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::checkup::{Checkup, Verdict};
 use crate::{AlertState, Labels, Level, LogRecord, Timestamp};
 
 /// How well something does; drawn as a shape.

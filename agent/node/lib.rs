@@ -6,6 +6,7 @@
 pub mod config;
 
 mod adjtimex;
+mod checkup;
 mod collect;
 mod family;
 mod file;

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use model::Ledger;
 use model::view::Telling;
+use model::{Ledger, Timestamp};
 use parking_lot::Mutex;
 
+use crate::checkup::Beat;
 use crate::history::{History, Said};
 use crate::plan::Plan;
 
@@ -21,6 +22,30 @@ struct State {
     failing: Vec<(String, String)>,
     ledger: Ledger,
     plan: Option<Arc<Plan>>,
+    doing: Doing,
+    /// The last ping of the heartbeat.
+    beat: Option<Beat>,
+}
+
+/// How the notifier does, beside what waits and fails.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Doing {
+    /// Since when the oldest message waits.
+    pub(crate) oldest: Option<Timestamp>,
+    /// Whether the journal took all that is to be kept.
+    pub(crate) is_durable: bool,
+    /// Whether people are told by this process.
+    pub(crate) speaks: bool,
+}
+
+impl Default for Doing {
+    fn default() -> Self {
+        Self {
+            oldest: None,
+            is_durable: true,
+            speaks: false,
+        }
+    }
 }
 
 impl Board {
@@ -64,8 +89,27 @@ impl Board {
         self.0.lock().history = history;
     }
 
-    pub(crate) fn stands(&self, in_flight: u64, waiting: usize, failing: Vec<(String, String)>) {
+    pub(crate) fn doing(&self) -> Doing {
+        self.0.lock().doing
+    }
+
+    pub(crate) fn beat(&self) -> Option<Beat> {
+        self.0.lock().beat.clone()
+    }
+
+    pub(crate) fn beats(&self, beat: Beat) {
+        self.0.lock().beat = Some(beat);
+    }
+
+    pub(crate) fn stands(
+        &self,
+        in_flight: u64,
+        waiting: usize,
+        failing: Vec<(String, String)>,
+        doing: Doing,
+    ) {
         let mut state = self.0.lock();
+        state.doing = doing;
         state.ledger.in_flight = in_flight;
         state.waiting = waiting;
         state.failing = failing;

@@ -18,7 +18,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::board::Board;
+use crate::checkup::Beat;
 use crate::config::{address, patience};
+use crate::handle::Handle;
 use crate::receiver::{Place, place};
 use crate::verdict::{Verdict, judge};
 
@@ -85,9 +88,18 @@ pub struct Heartbeat {
     last: Gauge,
     /// Why the last ping stayed away, so that it is said once.
     withheld: Option<String>,
+    /// Where it is shown what became of the last ping.
+    board: Option<Arc<Board>>,
 }
 
 impl Heartbeat {
+    /// Shows how it does beside the notifier.
+    #[must_use]
+    pub fn beside(mut self, notifier: &Handle) -> Self {
+        self.board = Some(Arc::clone(&notifier.board));
+        self
+    }
+
     #[must_use]
     pub fn new(
         config: watch::Receiver<Option<Config>>,
@@ -120,6 +132,7 @@ impl Heartbeat {
             pings,
             last,
             withheld: None,
+            board: None,
         }
     }
 
@@ -152,33 +165,42 @@ impl Heartbeat {
         if !speaks {
             return;
         }
-        let outcome = match (self.progress)().await {
+        let (outcome, shown) = match (self.progress)().await {
             Err(why) => {
                 if self.withheld.as_ref() != Some(&why) {
                     warn!(%why, "the heartbeat is withheld");
                 }
-                self.withheld = Some(why);
-                "withheld"
+                self.withheld = Some(why.clone());
+                ("withheld", Err(format!("it was withheld, because {why}")))
             }
             Ok(()) => {
                 if self.withheld.take().is_some() {
                     info!("the heartbeat goes on");
                 }
-                self.ping(config).await
+                match self.ping(config).await {
+                    Ok(()) => ("taken", Ok(())),
+                    Err(why) => ("failed", Err(why)),
+                }
             }
         };
+        if let Some(board) = &self.board {
+            board.beats(Beat {
+                at: self.clock.now(),
+                outcome: shown,
+            });
+        }
         self.pings.with_label_values(&[outcome]).inc();
     }
 
-    async fn ping(&self, config: &Config) -> &'static str {
+    async fn ping(&self, config: &Config) -> Result<(), String> {
         let Some(place) = config.place() else {
-            return "failed";
+            return Err("there is no address".to_owned());
         };
         let url = match place.read().await {
             Ok(url) => url,
             Err(error) => {
                 warn!(%error, "the heartbeat's address cannot be read");
-                return "failed";
+                return Err(error.to_string());
             }
         };
         let request = Request {
@@ -192,13 +214,13 @@ impl Heartbeat {
         match judge(&self.client.send(request).await) {
             Verdict::Taken(_) => {
                 self.last.set(self.clock.now().seconds());
-                "taken"
+                Ok(())
             }
             Verdict::Later { words, .. } | Verdict::Never { words, .. } => {
                 warn!(error = words, "a ping of the heartbeat was not taken");
-                "failed"
+                Err(words)
             }
-            Verdict::Held => "failed",
+            Verdict::Held => Err("it was not sent".to_owned()),
         }
     }
 }

@@ -10,6 +10,7 @@ mod alert;
 mod alertmanager;
 mod board;
 mod bucket;
+mod checkup;
 mod config;
 mod core;
 mod delivered;

@@ -3,6 +3,8 @@
 //! Each is asked something that it answers only to whom it knows, and that shows nowhere: Slack's `auth.test`, an empty
 //! message that a webhook of Slack refuses, the end of an incident that PagerDuty does not have.
 
+use std::sync::Arc;
+
 use model::outside::{Client, ClientError, Method, Request, Response};
 use serde_json::{Value, json};
 
@@ -23,9 +25,13 @@ pub struct Probed {
 
 /// Asks them one after another; a sentence for each.
 pub async fn probe(config: &Config, client: &dyn Client) -> Vec<Probed> {
+    probe_all(&Plan::of(config).receivers, client).await
+}
+
+pub(crate) async fn probe_all(receivers: &[Arc<Receiver>], client: &dyn Client) -> Vec<Probed> {
     let mut all = Vec::new();
-    for receiver in Plan::of(config).receivers {
-        let outcome = ask(&receiver, client).await;
+    for receiver in receivers {
+        let outcome = ask(receiver, client).await;
         all.push(Probed {
             receiver: receiver.title(),
             outcome,

@@ -116,6 +116,11 @@ impl Records {
         }
     }
 
+    /// Whether the disk took what was written last.
+    pub(crate) fn are_durable(&self) -> bool {
+        !self.failing
+    }
+
     /// From now on changes are written.
     pub(crate) fn open(&mut self) {
         self.is_open = true;

@@ -5,6 +5,7 @@
 //! speech, start, merge); one task asks the arbiter and beats, and an answered beat carries as much as a sent one.
 
 mod beat;
+mod checkup;
 mod config;
 mod core;
 mod elector;

@@ -1,5 +1,6 @@
 //! Remote write: ready-made blocks of samples, sent from one bounded queue on disk and received without label work.
 
+mod checkup;
 mod copy;
 mod queue;
 pub mod receive;

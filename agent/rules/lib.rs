@@ -9,6 +9,7 @@
 mod alert;
 mod alone;
 pub mod backtest;
+mod checkup;
 mod config;
 mod datasource;
 mod down;
@@ -42,6 +43,7 @@ mod unreachable;
 mod view;
 mod world;
 
+pub use checkup::Sight;
 pub use config::{Config, Options};
 pub use datasource::{Config as DatasourceConfig, Datasource};
 pub use expr::Expr;

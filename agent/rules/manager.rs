@@ -132,6 +132,16 @@ impl Manager {
             .collect()
     }
 
+    /// The groups, as they run now.
+    pub(crate) fn running(&self) -> Vec<Arc<Running>> {
+        self.0.running.lock().clone()
+    }
+
+    /// Why the last write of alert state was not taken by the disk, if it was not.
+    pub(crate) fn not_durable(&self) -> Option<String> {
+        self.0.world.not_durable.lock().clone()
+    }
+
     /// Alert events that were due, and where they went.
     #[must_use]
     pub fn ledger(&self) -> Ledger {

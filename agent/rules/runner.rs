@@ -33,6 +33,19 @@ pub(crate) struct Running {
 pub(crate) struct Last {
     pub(crate) evaluation: Option<Timestamp>,
     pub(crate) duration: Duration,
+    /// Rounds left out since the start, and when the last one was.
+    pub(crate) missed: u64,
+    pub(crate) missed_at: Option<Timestamp>,
+}
+
+impl Last {
+    fn ended(&mut self, slot: Timestamp, missed: u64, took: Duration) {
+        (self.evaluation, self.duration) = (Some(slot), took);
+        if missed > 0 {
+            self.missed += missed;
+            self.missed_at = Some(slot);
+        }
+    }
 }
 
 impl Running {
@@ -70,10 +83,7 @@ impl Running {
             let (rules_took, samples) = self.evaluate(&world, due.slot).await;
             tell::publish(&world, &self.states, self.interval, due.slot).await;
             let took = begun.elapsed();
-            *self.last.lock() = Last {
-                evaluation: Some(due.slot),
-                duration: took,
-            };
+            self.last.lock().ended(due.slot, due.missed, took);
             let iteration = Iteration {
                 missed: due.missed,
                 took,

@@ -37,6 +37,8 @@ pub(crate) struct World {
     pub(crate) on_missing: OnMissing,
     /// What recorded metrics are made from, by their names.
     pub(crate) recorded: Mutex<BTreeMap<Arc<str>, Vec<Expr>>>,
+    /// Why the journal did not take what was written to it last.
+    pub(crate) not_durable: Mutex<Option<String>>,
 }
 
 impl World {
@@ -48,6 +50,7 @@ impl World {
             silence: Silence::default(),
             on_missing: OnMissing::Keep,
             recorded: Mutex::default(),
+            not_durable: Mutex::default(),
         }
     }
 
@@ -71,6 +74,7 @@ impl World {
             self.metrics.journal_failures.inc();
             tracing::error!(%error, "alert state is not durable");
         }
+        *self.not_durable.lock() = written.as_ref().err().map(ToString::to_string);
         written.is_ok()
     }
 

@@ -6,6 +6,7 @@
 pub mod config;
 pub mod text;
 
+mod checkup;
 mod fetch;
 mod intake;
 mod labels;

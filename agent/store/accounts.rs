@@ -206,7 +206,7 @@ pub(crate) struct SealingAccounts {
     broken: Gauge,
     broken_removed: IntCounter,
     compactions: IntCounter,
-    compactions_failed: IntCounter,
+    pub(crate) compactions_failed: IntCounter,
     expired: IntCounterVec,
 }
 

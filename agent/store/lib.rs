@@ -27,6 +27,7 @@
 mod accounts;
 mod block;
 mod cardinality;
+mod checkup;
 mod config;
 mod exemplars;
 mod families;
@@ -64,6 +65,7 @@ mod target;
 mod view;
 mod wal;
 
+pub use checkup::Room;
 pub use config::{Config, History, Retention};
 pub use look::Look;
 pub use sealing::Sealed;

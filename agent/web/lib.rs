@@ -5,6 +5,7 @@
 //! greedy or foreign client costs a bounded share of the process and nothing of the others' time.
 
 mod api;
+mod checkup;
 mod config;
 mod desk;
 mod exposition;

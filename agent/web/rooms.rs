@@ -20,8 +20,8 @@ use std::sync::Arc;
 
 use model::outside::{Call, Identify, Response, Serve};
 use model::view::{
-    Cardinality, ConfigState, Destination, Graph, Kept, LogPage, LogQuery, LogState, Own, Pair, Routing,
-    RuleGroup, Sender, Source, Target, Telling, Trial, Tried, View, Why,
+    Cardinality, Checkup, ConfigState, Destination, Graph, Kept, LogPage, LogQuery, LogState, Own, Pair,
+    Routing, RuleGroup, Sender, Source, Target, Telling, Trial, Tried, View, Why,
 };
 use model::{BoxFuture, Clock, Exemplars, Labels, Matcher, Select, Timestamp};
 
@@ -59,6 +59,9 @@ pub struct Rooms {
     pub ready: View<Result<(), String>>,
     /// Reads the configuration again; the error is what is wrong with it.
     pub reload: Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
+    /// What each room needs and whether it has it; with `true` receivers are asked as well. The error is why nobody
+    /// could look.
+    pub doctor: Arc<dyn Fn(bool) -> BoxFuture<'static, Result<Vec<Checkup>, String>> + Send + Sync>,
     /// Sends a test message to every receiver; the answer is a sentence.
     pub send_test: Arc<dyn Fn() -> BoxFuture<'static, Result<String, String>> + Send + Sync>,
     /// Runbooks of the shipped rules, as Markdown: anchor → text.

@@ -9,14 +9,16 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("skopos.json", skopos()),
         ("store.json", store()),
         ("pair.json", pair()),
+        ("alerts.json", super::alerts::alerts()),
     ]
 }
 
-struct Panel {
-    title: &'static str,
-    about: &'static str,
-    unit: &'static str,
-    targets: &'static [(&'static str, &'static str)],
+pub(super) struct Panel {
+    pub(super) title: &'static str,
+    pub(super) about: &'static str,
+    pub(super) unit: &'static str,
+    /// Expressions, each with its legend.
+    pub(super) targets: &'static [(&'static str, &'static str)],
 }
 
 /// How is this machine?
@@ -464,16 +466,17 @@ fn pair() -> Value {
     )
 }
 
-fn dashboard(uid: &str, title: &str, stats: &[Panel], graphs: &[Panel]) -> Value {
-    let (mut panels, mut y) = (Vec::new(), 0);
+/// Numbers on top, four in a row, and graphs below them, two in a row.
+pub(super) fn dashboard(uid: &str, title: &str, stats: &[Panel], graphs: &[Panel]) -> Value {
+    let mut panels = Vec::new();
     for (nth, panel) in stats.iter().enumerate() {
         panels.push(panel.json(
             "stat",
             panels.len(),
-            json!({"x": 6 * nth, "y": 0, "w": 6, "h": 4}),
+            json!({"x": 6 * (nth % 4), "y": 4 * (nth / 4), "w": 6, "h": 4}),
         ));
     }
-    y += 4;
+    let y = 4 * stats.len().div_ceil(4);
     for (nth, panel) in graphs.iter().enumerate() {
         panels.push(panel.json(
             "timeseries",
@@ -501,7 +504,7 @@ fn dashboard(uid: &str, title: &str, stats: &[Panel], graphs: &[Panel]) -> Value
 }
 
 impl Panel {
-    fn json(&self, kind: &str, id: usize, place: Value) -> Value {
+    pub(super) fn json(&self, kind: &str, id: usize, place: Value) -> Value {
         let source = json!({"type": "prometheus", "uid": "${datasource}"});
         let targets = self.targets.iter().zip('A'..).map(|((expr, legend), letter)| {
             json!({"expr": expr, "legendFormat": legend, "refId": letter.to_string(), "datasource": source})

@@ -1,9 +1,12 @@
 //! The dashboards are written by this generator and kept in `dashboards/`; a drift fails, `UPDATE_GOLDEN=1`
 //! writes them anew. Every target of every panel is asked of a running Skopos and must answer.
 
+mod alerts;
 mod build;
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::{Read, Write};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -46,6 +49,85 @@ fn every_panel_has_title_description_unit_and_data_source() {
     }
 }
 
+#[test]
+fn panels_and_dashboards_can_be_told_apart_and_do_not_overlap() {
+    let (mut uids, mut titles) = (BTreeSet::new(), BTreeSet::new());
+    for (name, dashboard) in build::all() {
+        assert!(uids.insert(dashboard["uid"].to_string()), "{name}: uid");
+        assert!(titles.insert(dashboard["title"].to_string()), "{name}: title");
+        let (mut ids, mut taken) = (BTreeSet::new(), BTreeSet::new());
+        for panel in panels(&dashboard) {
+            let title = &panel["title"];
+            assert!(ids.insert(panel["id"].to_string()), "{name}: {title}: id");
+            let side = |side: &str| panel["gridPos"][side].as_u64().unwrap();
+            assert!(side("x") + side("w") <= 24, "{name}: {title}: width");
+            for x in side("x")..side("x") + side("w") {
+                for y in side("y")..side("y") + side("h") {
+                    assert!(taken.insert((x, y)), "{name}: {title}: overlaps");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_alert_that_a_panel_names_is_shipped() {
+    let shipped: BTreeSet<String> = alerts::shipped().into_iter().map(|(name, _)| name).collect();
+    let named = regex::Regex::new(r"Alerts?: ([\w, ]+)\.").unwrap();
+    let mut names = 0;
+    for (file, dashboard) in build::all() {
+        for panel in panels(&dashboard) {
+            for found in named.captures_iter(panel["description"].as_str().unwrap()) {
+                for name in found[1].split(", ") {
+                    names += 1;
+                    assert!(shipped.contains(name), "{file}: {}: {name}", panel["title"]);
+                }
+            }
+        }
+    }
+    assert!(names > 10, "{names} names");
+}
+
+/// A server that takes whatever comes: where messages and pings go.
+fn takes_all() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || take(stream));
+        }
+    });
+    url
+}
+
+fn take(mut stream: std::net::TcpStream) {
+    let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
+    let length = regex::Regex::new(r"(?i)content-length: (\d+)").unwrap();
+    loop {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let wanted = length.captures(head).map_or(0, |found| found[1].parse().unwrap());
+            if body.len() >= wanted {
+                break;
+            }
+        }
+        match stream.read(&mut buffer) {
+            Ok(count @ 1..) => bytes.extend(&buffer[..count]),
+            _ => return,
+        }
+    }
+    _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
+}
+
+const RULES: &str = "
+groups:
+  - name: shown
+    interval: 1s
+    rules:
+      - { alert: Fires, expr: vector(1) > 0, labels: { severity: info } }
+      - { alert: Waits, expr: vector(1) > 0, for: 1h }
+";
+
 /// Panels that measure something, without rows.
 fn panels(dashboard: &Value) -> Vec<Value> {
     let panels = dashboard["panels"].as_array().unwrap();
@@ -61,8 +143,18 @@ async fn every_target_of_every_panel_is_answered() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("app.log");
     fs::write(&file, "one line\n").unwrap();
+    fs::write(folder.path().join("rules.yaml"), RULES).unwrap();
+    let there = takes_all();
     let config = format!(
-        "node: {{ interval: 1s }}\nglobal: {{ scrape_interval: 1s, scrape_timeout: 1s }}\nlogs: {{ files: ['{}'] }}\n",
+        "node: {{ interval: 1s }}
+global: {{ scrape_interval: 1s, scrape_timeout: 1s }}
+logs: {{ files: ['{}'] }}
+rule_files: [rules.yaml]
+notifier:
+  group_wait: 0s
+  webhook: [{{ name: all, url: '{there}' }}]
+  heartbeat: {{ url: '{there}', interval: 1s }}
+",
         file.display()
     );
     let skopos = Skopos::start(folder.path(), &config);
@@ -72,6 +164,14 @@ async fn every_target_of_every_panel_is_answered() {
                 .value("count_over_time(up{job=\"skopos\"}[1m])")
                 .await
                 .is_some_and(|rounds| rounds >= 5.0)
+                && skopos
+                    .value("skopos_heartbeat_last_success_timestamp_seconds > 0")
+                    .await
+                    .is_some()
+                && skopos
+                    .value("rate(skopos_notifier_latency_seconds_count[1m])")
+                    .await
+                    .is_some()
         })
         .await;
     // Not every machine has these; an empty answer is right there, an error is not.
@@ -80,7 +180,6 @@ async fn every_target_of_every_panel_is_answered() {
         "node_timex",
         "node_disk",
         "node_hwmon",
-        "ALERTS",
         "dropped",
         "failures",
         "node_filesystem",

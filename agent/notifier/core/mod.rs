@@ -26,7 +26,7 @@ use journal::Journal;
 use model::{Labels, Leadership, Timestamp};
 
 use crate::alert::Alert;
-use crate::board::Board;
+use crate::board::{Board, Doing};
 use crate::config::Config;
 use crate::delivered::Delivered;
 use crate::group::{Group, Key};
@@ -411,6 +411,13 @@ impl Core {
             Some((lane.receiver.title(), error))
         });
         let waiting = self.lanes.iter().map(|lane| lane.waiting.len()).sum();
-        self.board.stands(in_flight as u64, waiting, failing.collect());
+        let waits = self.lanes.iter().flat_map(|lane| lane.waiting.values());
+        let doing = Doing {
+            oldest: waits.map(|waiting| waiting.marked).min(),
+            is_durable: self.records.are_durable(),
+            speaks: self.speaks,
+        };
+        self.board
+            .stands(in_flight as u64, waiting, failing.collect(), doing);
     }
 }

@@ -37,6 +37,8 @@ use self::read::{Group, Place, Rule, Source};
 
 pub use self::known::{Intervals, Live, NAMES_WINDOW, SERIES_MAX, SERIES_WINDOW, Sighting, World};
 pub use self::read::Sources;
+pub(crate) use self::series::unseen;
+
 pub use self::report::{Finding, Report, Severity, Skipped};
 
 const ABSENT: &str = "alerts/absent";

@@ -37,6 +37,26 @@ pub(super) fn check(desk: &mut Desk<'_>, look: &Look<'_>) {
     }
 }
 
+/// Metrics that an expression is meant to find, and of which no series is known; what a selector may well miss is left
+/// alone, as are names that are not said in whole.
+pub(crate) fn unseen(expr: &Expr, is_known: &dyn Fn(&str) -> bool) -> BTreeSet<String> {
+    let mut found = Vec::new();
+    collect(expr, Stand::default(), &mut found);
+    let meant = found
+        .into_iter()
+        .filter(|(_, _, stand)| !stand.may_miss || stand.compared);
+    let mut unseen = BTreeSet::new();
+    for (selector, _, _) in meant {
+        let matchers = selector.all_matchers();
+        match metric(&matchers) {
+            None | Some("ALERTS" | "ALERTS_FOR_STATE") => {}
+            Some(name) if is_known(name) => {}
+            Some(name) => _ = unseen.insert(name.to_owned()),
+        }
+    }
+    unseen
+}
+
 fn collect<'e>(expr: &'e Expr, stand: Stand, found: &mut Vec<(&'e Selector, Span, Stand)>) {
     match &expr.kind {
         Kind::Selector(selector) | Kind::Range { selector, .. } => found.push((selector, expr.span, stand)),

@@ -4,6 +4,7 @@
 //! an error instead of a lost parameter, and errors may end in a suggestion.
 
 mod answer;
+mod doctor;
 mod exemplars;
 mod explain;
 mod matching;
@@ -46,6 +47,7 @@ pub(crate) fn routes() -> Router<Rooms> {
         .route("/api/v1/metadata", get(metadata::metadata))
         .route("/api/v1/rules", get(rules::rules))
         .route("/api/v1/rules/{id}/explain", get(explain::explain))
+        .route("/api/v1/doctor", get(doctor::look).post(doctor::ask))
         .route("/api/v1/alerts", get(rules::alerts))
         .route("/api/v1/targets", get(targets::targets))
         .route("/api/v1/scrape_pools", get(targets::pools))

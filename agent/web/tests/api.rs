@@ -12,8 +12,8 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::house::{Answer, House, NOW};
-use super::memory::Memory;
+use super::house::{Answer, House, NOW, OPEN};
+use super::memory::{self, Memory};
 use crate::Config;
 
 pub(super) fn engine(select: Arc<dyn Select>) -> Arc<promql::Engine> {
@@ -58,6 +58,34 @@ async fn targets() {
 #[tokio::test]
 async fn status() {
     golden("status").await;
+}
+
+#[tokio::test]
+async fn the_doctor_looks_at_rooms_and_asks_receivers_only_when_told_to() {
+    let told = async |house: &House, method: &str| {
+        let answer = house
+            .send(method, "/api/v1/doctor", &["content-length: 0"], "")
+            .await;
+        (answer.status, answer.body)
+    };
+    let house = House::open();
+    let (status, body) = told(&house, "GET").await;
+    assert_eq!(status, 200, "{body}");
+    let data = &serde_json::from_str::<Value>(&body).unwrap()["data"];
+    assert_eq!(data["counts"]["fail"], 1);
+    let first = &data["checks"][0];
+    assert_eq!(
+        (&first["room"], &first["verdict"], &first["more"]),
+        (&"scrape".into(), &"fail".into(), &0.into())
+    );
+    assert!(body.contains("\"web\"") && !body.contains("asked now"), "{body}");
+    let (status, body) = told(&house, "POST").await;
+    assert_eq!(status, 200, "{body}");
+    assert!(body.contains("receivers, asked now"), "{body}");
+    // Whoever can be reached from outside is made to do nothing.
+    let open = House::furnished(&Config::default(), OPEN, Arc::new(memory::estate(NOW)), |_| {});
+    assert_eq!(told(&open, "GET").await.0, 200);
+    assert_eq!(told(&open, "POST").await.0, 403);
 }
 
 #[tokio::test]

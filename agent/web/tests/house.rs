@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use model::view::{
-    Alert, Cardinality, ConfigState, Counted, Graph, Health, LogPage, LogState, Own, Routing, Rule,
+    Alert, Cardinality, Checkup, ConfigState, Counted, Graph, Health, LogPage, LogState, Own, Routing, Rule,
     RuleGroup, Target, Telling,
 };
 use model::{AlertState, BoxFuture, Clock, Labels, Select, Timestamp};
@@ -258,6 +258,7 @@ fn rooms(select: Arc<dyn Select>) -> (Rooms, Knobs) {
             let answer = reload.lock().clone();
             Box::pin(std::future::ready(answer))
         }),
+        doctor: Arc::new(|live| Box::pin(std::future::ready(Ok(checkups(live))))),
         send_test: Arc::new(|| Box::pin(std::future::ready(Ok("sent".to_owned())))),
         runbook: Arc::new(|_| None),
         write: None,
@@ -274,6 +275,18 @@ fn rooms(select: Arc<dyn Select>) -> (Rooms, Knobs) {
         destinations: Arc::new(Vec::new),
     };
     (rooms, knobs)
+}
+
+fn checkups(live: bool) -> Vec<Checkup> {
+    let mut all = vec![Checkup::fail("scrape", "targets", "1 of 2 targets is down").advise("look there")];
+    if live {
+        all.push(Checkup::ok(
+            "notifier",
+            "receivers, asked now",
+            "1 receiver answers",
+        ));
+    }
+    all
 }
 
 fn labels(pairs: &[(&str, &str)]) -> Labels {

@@ -1,0 +1,108 @@
+//! What `skopos doctor` is told of the log lines: which files cannot be read and why, and whether lines are kept.
+
+use model::text::bytes;
+use model::view::{Checkup, LogFile};
+
+use crate::Handle;
+
+const ROOM: &str = "logs";
+/// Text that is not read yet beyond which reading is behind.
+const BEHIND_BYTES: u64 = 64 << 20;
+
+impl Handle {
+    #[must_use]
+    pub fn checkups(&self) -> Vec<Checkup> {
+        vec![
+            files(&self.state().files),
+            kept(self.is_blocked(), &self.ledger().dropped),
+        ]
+    }
+}
+
+fn files(all: &[LogFile]) -> Checkup {
+    const NAME: &str = "files";
+    if all.is_empty() {
+        return Checkup::off(ROOM, NAME, "none of the files in logs.files is there");
+    }
+    let (read, wrong): (Vec<&LogFile>, Vec<&LogFile>) = all.iter().partition(|file| file.error.is_empty());
+    if !wrong.is_empty() {
+        return Checkup::warn(
+            ROOM,
+            NAME,
+            format!("{} of {} cannot be read", wrong.len(), all.len()),
+        )
+        .advise("let this user read them (the group adm on Debian), or name them in logs.exclude")
+        .list(wrong.iter().map(|file| format!("{}: {}", file.path, file.error)));
+    }
+    let left = |file: &LogFile| file.size_bytes.saturating_sub(file.offset_bytes);
+    let behind: u64 = read.iter().map(|file| left(file)).sum();
+    if behind > BEHIND_BYTES {
+        let mut far: Vec<&LogFile> = read.into_iter().filter(|file| left(file) > 0).collect();
+        far.sort_by_key(|file| std::cmp::Reverse(left(file)));
+        return Checkup::warn(ROOM, NAME, format!("{} are not read yet", bytes(behind as f64)))
+            .advise("more is written than the disk takes; what rotates away unread is lost")
+            .list(
+                far.iter()
+                    .map(|file| format!("{}: {}", file.path, bytes(left(file) as f64))),
+            );
+    }
+    Checkup::ok(
+        ROOM,
+        NAME,
+        match all.len() {
+            1 => "1 file is followed".to_owned(),
+            count => format!("{count} files are followed"),
+        },
+    )
+}
+
+fn kept(is_blocked: bool, dropped: &std::collections::BTreeMap<&'static str, u64>) -> Checkup {
+    const NAME: &str = "segments";
+    if is_blocked {
+        return Checkup::fail(ROOM, NAME, "log lines cannot be written, and reading waits")
+            .advise("make room on the disk of the data directory, or make it writable; the log says more");
+    }
+    let lost: u64 = dropped.values().sum();
+    if lost > 0 {
+        return Checkup::warn(ROOM, NAME, format!("{lost} lines were let go since the start"))
+            .advise("the runbook of SkoposLogLinesDropped says what each reason means")
+            .list(dropped.iter().map(|(reason, count)| format!("{reason}: {count}")));
+    }
+    Checkup::ok(ROOM, NAME, "every line that was read is kept")
+}
+
+#[cfg(test)]
+mod tests {
+    use model::view::{Health, Verdict};
+
+    use super::*;
+
+    fn file(error: &str, left: u64) -> LogFile {
+        LogFile {
+            path: "/var/log/syslog".to_owned(),
+            health: Health::Good,
+            error: error.to_owned(),
+            size_bytes: left + 10,
+            offset_bytes: 10,
+            last: None,
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named_with_its_reason() {
+        let told = files(&[file("", 0), file("permission denied", 0)]);
+        assert_eq!(told.verdict, Verdict::Warn);
+        assert_eq!(told.findings, ["/var/log/syslog: permission denied"]);
+        assert_eq!(files(&[file("", 5)]).verdict, Verdict::Ok);
+        assert_eq!(files(&[file("", BEHIND_BYTES + 1)]).verdict, Verdict::Warn);
+        assert_eq!(files(&[]).verdict, Verdict::Off);
+    }
+
+    #[test]
+    fn lines_that_cannot_be_written_fail() {
+        let none = std::collections::BTreeMap::new();
+        assert_eq!(kept(false, &none).verdict, Verdict::Ok);
+        assert_eq!(kept(true, &none).verdict, Verdict::Fail);
+        assert_eq!(kept(false, &[("hole", 2)].into()).verdict, Verdict::Warn);
+    }
+}
