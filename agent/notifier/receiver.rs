@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::mail::Mail;
 use model::outside::{Client, Method, Request};
 use net::Secret;
 
@@ -13,15 +14,23 @@ use tracing::warn;
 
 use crate::bucket::Bucket;
 use crate::config::{self, Config};
+use crate::email::Email;
 use crate::look::structure::Structure;
 use crate::look::{self, Seen, Text};
 use crate::message::Message;
 use crate::slack::{Said, talk};
-use crate::verdict::{Tally, Verdict, judge, judge_slack, no_secret};
+use crate::verdict::{Tally, Verdict, judge, judge_mail, judge_slack, no_secret};
 use crate::{pagerduty, slack, webhook};
 
 /// Longest answer read; receivers say `ok` or a sentence.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// The ways out of the process.
+#[derive(Clone)]
+pub(crate) struct Ways {
+    pub(crate) client: Arc<dyn Client>,
+    pub(crate) mail: Arc<dyn Mail>,
+}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Receiver {
@@ -58,6 +67,8 @@ pub(crate) enum Kind {
         /// In place of Alertmanager's own.
         payload: Option<Structure>,
     },
+    /// Its address is its server's, and it has no URL.
+    Email(Box<Email>),
 }
 
 /// Where a secret is.
@@ -142,7 +153,9 @@ impl Receiver {
         let pagerduty = pagerduty.filter_map(|pagerduty| Self::pagerduty(pagerduty, &team));
         let webhooks = config.webhook.iter().enumerate();
         let webhooks = webhooks.filter_map(|(nth, webhook)| Self::webhook(webhook.name(nth), webhook, &team));
-        slack.chain(pagerduty).chain(webhooks).map(Arc::new).collect()
+        let email = config.email.iter().filter_map(|email| Self::email(email, &team));
+        let all = slack.chain(pagerduty).chain(email).chain(webhooks);
+        all.map(Arc::new).collect()
     }
 
     fn slack(config: &config::Slack, team: &Arc<str>) -> Option<Self> {
@@ -180,6 +193,12 @@ impl Receiver {
         Some(pagerduty.with(config.send_resolved, config.timeout))
     }
 
+    fn email(config: &config::Email, team: &Arc<str>) -> Option<Self> {
+        let kind = Kind::Email(Box::new(config.read().ok()?));
+        let email = Self::new("email".into(), Arc::clone(team), kind, Place::default(), None);
+        Some(email.with(config.send_resolved, config.timeout))
+    }
+
     fn webhook(name: String, config: &config::Webhook, team: &Arc<str>) -> Option<Self> {
         let name: Arc<str> = name.into();
         let kind = Kind::Webhook {
@@ -204,6 +223,7 @@ impl Receiver {
                 channel: Some(channel),
                 ..
             } => format!("{} {}", self.name, channel.source()),
+            Kind::Email(email) => format!("{} {}", self.name, email.to.source()),
             Kind::Webhook { .. } if !self.name.contains("webhook") => format!("webhook {}", self.name),
             _ => self.name.to_string(),
         }
@@ -215,6 +235,7 @@ impl Receiver {
             Kind::Slack { .. } => "slack",
             Kind::PagerDuty { .. } => "pagerduty",
             Kind::Webhook { .. } => "webhook",
+            Kind::Email(_) => "email",
         }
     }
 
@@ -222,6 +243,7 @@ impl Receiver {
     pub(crate) fn bucket(&self) -> Bucket {
         match self.kind {
             Kind::Slack { .. } => Bucket::new(Duration::from_secs(1), 3),
+            Kind::Email(_) => Bucket::new(Duration::from_secs(1), 10),
             Kind::PagerDuty { .. } => Bucket::new(Duration::from_millis(500), 10),
             Kind::Webhook { .. } => Bucket::new(Duration::from_millis(50), 20),
         }
@@ -239,8 +261,12 @@ impl Receiver {
     }
 
     /// Asks `may` in the last moment before each request, when all secrets have been read.
-    pub(crate) async fn send(&self, client: &dyn Client, message: &Message, may: impl Fn() -> bool) -> Said {
-        match self.try_send(client, message, may).await {
+    pub(crate) async fn send(&self, ways: &Ways, message: &Message, may: impl Fn() -> bool) -> Said {
+        let outcome = match &self.kind {
+            Kind::Email(email) => self.mail(&*ways.mail, email, message, may).await,
+            _ => self.try_send(&*ways.client, message, may).await,
+        };
+        match outcome {
             Ok(said) => said,
             Err(words) => Said::only(no_secret(words)),
         }
@@ -319,7 +345,39 @@ impl Receiver {
                     self.hand_over(client, filled(request, body), may).await,
                 ))
             }
+            Kind::Email(_) => Err("mail is not sent by HTTP".to_owned()),
         }
+    }
+
+    async fn mail(
+        &self,
+        mail: &dyn Mail,
+        email: &Email,
+        message: &Message,
+        may: impl Fn() -> bool,
+    ) -> Result<Said, String> {
+        let server = email.server.read().await?;
+        let letter = email.letter(message, &self.team, (server, self.timeout), |error| {
+            self.template_failed(message, error);
+        });
+        let verdict = match letter {
+            Err(words) => Verdict::Never {
+                reason: "rejected",
+                words,
+            },
+            Ok(_) if !may() => Verdict::Held,
+            Ok(letter) => judge_mail(&mail.send(letter).await),
+        };
+        Ok(Said::only(verdict))
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    fn template_failed(&self, message: &Message, error: &str) {
+        warn!(receiver = %self.name, group = %message.key, %error,
+            "a template failed; the message goes out as Skopos writes it");
     }
 
     async fn hand_over(&self, client: &dyn Client, request: Request, may: impl Fn() -> bool) -> Verdict {
@@ -343,8 +401,7 @@ impl Receiver {
         match fill(&Seen::new(message, &self.team)) {
             Ok(filled) => Some(filled),
             Err(error) => {
-                warn!(receiver = %self.name, group = %message.key, %error,
-                    "a template failed; the message goes out as Skopos writes it");
+                self.template_failed(message, &error);
                 None
             }
         }

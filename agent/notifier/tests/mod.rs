@@ -7,6 +7,7 @@ mod fallback;
 mod grouping;
 mod heartbeat;
 mod limits;
+mod mail;
 mod pair;
 mod property;
 mod reload;
