@@ -15,6 +15,7 @@ use serde::Deserialize;
 use template::Language;
 
 use crate::alertmanager;
+use crate::changes::{self, Changes};
 use crate::email::{self, Server, Threads, Words};
 use crate::heartbeat;
 use crate::look::Text;
@@ -157,6 +158,8 @@ pub struct PagerDuty {
     pub severity_label: String,
     /// What is one incident: a `group`, or each `alert` by itself.
     pub dedup: Dedup,
+    /// Alerts that match all of these matchers are told as change events, which page nobody; the others as incidents.
+    pub change_events: Vec<String>,
 }
 
 /// What makes one incident.
@@ -178,6 +181,7 @@ impl Default for PagerDuty {
             timeout: Duration::from_secs(10),
             severity_label: "severity".to_owned(),
             dedup: Dedup::Group,
+            change_events: Vec::new(),
         }
     }
 }
@@ -498,6 +502,14 @@ impl PagerDuty {
         }
         if !is_http(&self.url) {
             wrong.push(format!("{PATH}.url: not an http:// or https:// URL"));
+        }
+        if let Err(why) = Changes::new(&self.change_events) {
+            wrong.push(format!("{PATH}.change_events: {why}"));
+        }
+        if !self.change_events.is_empty() && changes::address(&self.url).is_none() {
+            wrong.push(format!(
+                "{PATH}.url: must end in /enqueue, because changes go to /change/enqueue beside it"
+            ));
         }
         if !is_legacy_label_name(&self.severity_label) {
             wrong.push(format!(

@@ -11,6 +11,7 @@ mod alert;
 mod alertmanager;
 mod board;
 mod bucket;
+mod changes;
 mod config;
 mod core;
 mod delivered;

@@ -1,5 +1,6 @@
 //! One place where people are told: what a message looks like there and how it is handed over.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use template::Language;
 use tracing::warn;
 
 use crate::bucket::Bucket;
+use crate::changes::{self, Changes};
 use crate::config::{self, Config};
 use crate::email::Email;
 use crate::look::structure::Structure;
@@ -59,6 +61,8 @@ pub(crate) enum Kind {
         look: Option<Box<look::pagerduty::Look>>,
         /// An incident for each alert, not for each group.
         is_by_alert: bool,
+        /// Those that are no incidents.
+        changes: Option<Changes>,
     },
     Webhook {
         max_alerts: usize,
@@ -187,6 +191,8 @@ impl Receiver {
             severity_label: config.severity_label.clone(),
             look: None,
             is_by_alert: config.dedup == config::Dedup::Alert,
+            // One that cannot be read was complained of.
+            changes: Changes::new(&config.change_events).ok().flatten(),
         };
         let url = Place::Here(Secret::plain(&config.url));
         let pagerduty = Self::new("pagerduty".into(), Arc::clone(team), kind, url, None);
@@ -302,6 +308,7 @@ impl Receiver {
                 severity_label,
                 look,
                 is_by_alert,
+                changes,
             } => {
                 let key = routing_key.read().await?;
                 let event = |message: &Message| {
@@ -315,13 +322,34 @@ impl Receiver {
                         said.flatten().unwrap_or_default(),
                     )
                 };
-                if !is_by_alert || message.is_test() {
+                if changes.is_none() && (!is_by_alert || message.is_test()) {
                     let request = filled(request, event(message));
                     return Ok(Said::only(self.hand_over(client, request, may).await));
                 }
+                let (incident, change) = match changes {
+                    Some(changes) => changes.split(message),
+                    None => (Some(Cow::Borrowed(message)), None),
+                };
+                let parts = |message: &Message| -> Vec<Message> {
+                    if *is_by_alert && !message.is_test() {
+                        message.each_changed(self.changes_most()).collect()
+                    } else {
+                        vec![message.clone()]
+                    }
+                };
+                let mut requests = Vec::new();
+                for part in incident.iter().flat_map(|incident| parts(incident)) {
+                    requests.push(filled(request.clone(), event(&part)));
+                }
+                let beside = changes::address(&request.url).unwrap_or_default();
+                for part in change.iter().flat_map(parts) {
+                    requests.push(Request {
+                        url: beside.clone(),
+                        ..filled(request.clone(), changes::payload(&part, key.expose()))
+                    });
+                }
                 let mut tally = Tally::default();
-                for part in message.each_changed(self.changes_most()) {
-                    let request = filled(request.clone(), event(&part));
+                for request in requests {
                     let verdict = self.hand_over(client, request, &may).await;
                     if !tally.goes_on(verdict) {
                         break;

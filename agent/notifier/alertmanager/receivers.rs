@@ -142,6 +142,7 @@ impl Common<'_> {
             severity_label: "severity".to_owned(),
             look: looks::pagerduty(self.language, pagerduty)?.map(Box::new),
             is_by_alert: false,
+            changes: None,
         };
         let url = Place::Here(checked(url.unwrap_or(PAGERDUTY_URL))?);
         let auth = self.auth(pagerduty.http_config.as_ref())?;

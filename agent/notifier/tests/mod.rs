@@ -1,6 +1,7 @@
 //! What must hold, in virtual time, against receivers that misbehave on command.
 
 mod cards;
+mod changes;
 mod failures;
 mod fake;
 mod fallback;
