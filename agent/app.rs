@@ -13,7 +13,7 @@ use journal::{Disk, Journal};
 use model::outside::{Client, Files, Serve};
 use model::view::{ConfigState, LogState, View};
 use model::{AllHere, Alone, Arbiter, Clock, Feed, Leadership, Ledger, Presence, Share};
-use net::HttpClient;
+use net::{HttpClient, Mailer};
 use parking_lot::{Mutex, RwLock};
 use prometheus::Registry;
 use telemetry::clock::RuntimeClock;
@@ -234,6 +234,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             &registry,
         )
     });
+    let notifier = notifier.map(|(notifier, handle)| (notifier.with_mail(Arc::new(Mailer)), handle));
     let notifier_handle = notifier.as_ref().map(|(_, handle)| handle.clone());
     let options = rules::Options {
         external_url: external_url.clone(),

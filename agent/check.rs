@@ -55,7 +55,7 @@ fn ask_receivers(notifier: &notifier::Config) -> bool {
         (_, Err(error)) => return complain(&format!("no receiver was asked: {error}")),
     };
     let mut is_well = true;
-    for probed in runtime.block_on(notifier::probe(notifier, &*client)) {
+    for probed in runtime.block_on(notifier::probe(notifier, &*client, &net::Mailer)) {
         match probed.outcome {
             Ok(words) => _ = writeln!(std::io::stdout(), "  {}: {words}", probed.receiver),
             Err(words) => is_well = complain(&format!("{}: {words}", probed.receiver)),

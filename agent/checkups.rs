@@ -89,7 +89,7 @@ pub(crate) fn doctor(around: Around, client: Arc<dyn Client>, main: Handle) -> D
             let looking = move || rooms.iter().flat_map(|look| look()).collect();
             let mut all: Vec<Checkup> = tokio::task::spawn_blocking(looking).await?;
             if let Some(notifier) = notifier {
-                all.extend(notifier.probe(client).await);
+                all.extend(notifier.probe(client, Arc::new(net::Mailer)).await);
             }
             Ok::<_, tokio::task::JoinError>(all)
         });

@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 use crate::alerting::Alertmanager;
+use crate::fakes::mail::MailServer;
 use crate::fakes::slack::{self, Slack};
 use crate::harness::components::run;
 use crate::harness::{Skopos, skopos::command};
@@ -298,4 +299,71 @@ async fn a_running_process_beats_and_a_check_asks_receivers_without_telling_them
     let (code, text) = check(&gone).await;
     assert!(code == 1 && text.contains("slack: "), "{code}: {text}");
     assert_eq!((slack.posted().len(), slack.kept().len()), (0, 0));
+}
+
+const MAIL_FILE: &str = r##"
+global:
+  smtp_smarthost: 'localhost:PORT'
+  smtp_from: 'Watch <watch@example.org>'
+  smtp_require_tls: false
+  smtp_hello: here.example.org
+route:
+  receiver: everybody
+  group_by: [ alertname ]
+  group_wait: 3s
+receivers:
+- name: everybody
+  email_configs:
+  - to: '{{ .CommonLabels.team }}@example.org, Ann É <ann@example.org>'
+    send_resolved: true
+    headers:
+      X-Team: '{{ .CommonLabels.team | toUpper }} é'
+    text: |
+      {{ range .Alerts }}{{ .Annotations.summary }} {{ .Labels.n }}
+      {{ end }}. 
+      a dot above, é and a very long line: {{ printf "%0200d" 7 }}
+    html: >-
+      <p>{{ .CommonAnnotations.summary }}</p>{{ range .Alerts }}<a href="{{ .Annotations.runbook_url }}"
+      title="{{ .Annotations.summary }}">{{ .Labels.n }}</a>{{ end }}<a href="x?{{ .GroupLabels.alertname }} y">y</a>
+"##;
+
+#[tokio::test]
+async fn a_real_alertmanager_writes_the_same_mail() {
+    let folder = tempfile::tempdir().unwrap();
+    let (Some(our_server), Some(their_server)) = (
+        MailServer::start("plain", None).await,
+        MailServer::start("plain", None).await,
+    ) else {
+        return;
+    };
+    let (our_file, their_file) = (folder.path().join("ours.yml"), folder.path().join("theirs.yml"));
+    for (file, server) in [(&our_file, &our_server), (&their_file, &their_server)] {
+        std::fs::write(file, MAIL_FILE.replace("PORT", &server.port.to_string())).unwrap();
+    }
+    let Some(theirs) = Alertmanager::start(folder.path(), &their_file).await else {
+        return;
+    };
+    let config = "logs: { enabled: false }\nrules: { shipped: false }\nnotifier: { config_file: ours.yml }\n";
+    let skopos = Skopos::start(folder.path(), config);
+    let alerts = json!([
+        { "labels": { "alertname": "Slow", "n": "a", "team": "shop" },
+          "annotations": { "summary": "it is slow: \"é\" & <b>", "runbook_url": "https://x/?a=1&b=<2>" } },
+        { "labels": { "alertname": "Slow", "n": "b", "team": "shop" },
+          "annotations": { "summary": "it is slow: \"é\" & <b>", "runbook_url": "javascript:alert(1)" } },
+    ]);
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    for url in [skopos.url(""), theirs.url.clone()] {
+        let answer = client.post(format!("{url}/api/v2/alerts")).json(&alerts);
+        assert!(answer.send().await.unwrap().status().is_success());
+    }
+    let ours = our_server.taken(1).await.remove(0);
+    let theirs = their_server.taken(1).await.remove(0);
+    for key in ["from", "to", "type", "parts", "hello", "tls"] {
+        assert_eq!(ours[key], theirs[key], "{key}\n{ours:#}\n{theirs:#}");
+    }
+    for name in ["Subject", "From", "X-Team"] {
+        assert_eq!(ours["headers"][name], theirs["headers"][name], "{name}");
+    }
+    assert_eq!(ours["defects"], json!([]), "{ours:#}");
+    assert_eq!(skopos.stop().await, 0);
 }

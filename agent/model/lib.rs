@@ -14,6 +14,7 @@ pub mod histogram;
 pub mod labels;
 pub mod leader;
 pub mod ledger;
+pub mod mail;
 pub mod matcher;
 pub mod outside;
 pub mod presence;

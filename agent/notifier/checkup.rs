@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::mail::Mail;
 use model::outside::Client;
 use model::text::duration::spoken;
 use model::view::{Checkup, Health, Telling};
@@ -65,11 +66,15 @@ impl Handle {
 
     /// Asks each receiver in force whether it is there and knows us; nobody is told anything.
     #[must_use]
-    pub fn probe(&self, client: Arc<dyn Client>) -> BoxFuture<'static, Vec<Checkup>> {
+    pub fn probe(
+        &self,
+        client: Arc<dyn Client>,
+        mail: Arc<dyn Mail>,
+    ) -> BoxFuture<'static, Vec<Checkup>> {
         let plan = self.board.plan();
         Box::pin(async move {
             let receivers = plan.map(|plan| plan.receivers.clone()).unwrap_or_default();
-            vec![asked(&probe_all(&receivers, &*client).await)]
+            vec![asked(&probe_all(&receivers, &*client, &*mail).await)]
         })
     }
 }

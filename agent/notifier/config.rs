@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::mail::{Encryption, Trust};
 use model::text::is_legacy_label_name;
 use model::view::Routing;
 use model::{Complaint, Labels, Timestamp};
@@ -15,12 +16,17 @@ use serde::Deserialize;
 use template::Language;
 
 use crate::alertmanager;
+use crate::changes::{self, Changes};
+use crate::email::{self, Server, Threads, Words};
 use crate::heartbeat;
 use crate::look::Text;
 use crate::plan::Plan;
+use crate::receiver::place;
 use crate::route::Timing;
 use crate::slack::POST;
 
+/// The port of mail by TLS from the first byte.
+pub(crate) const IMPLICIT_TLS: u16 = 465;
 /// Groups by every label: each alert is a group of its own.
 pub(crate) const ALL_LABELS: &str = "...";
 
@@ -34,10 +40,12 @@ pub struct Config {
     pub slack: Option<Slack>,
     /// A PagerDuty service, by the key of its Events API v2 integration.
     pub pagerduty: Option<PagerDuty>,
+    /// People's mail, by a server that takes it.
+    pub email: Option<Email>,
     /// Anything that takes Alertmanager's webhook format, version 4.
     pub webhook: Vec<Webhook>,
     /// Name of the receiver that is told of what another one refused, or did not take for `fallback_after`: `slack`,
-    /// `pagerduty` or a webhook's name, which is then told of nothing else; with `config_file` a receiver of the file.
+    /// `pagerduty`, `email` or a webhook's name, which is then told of nothing else; with `config_file` a receiver of the file.
     pub fallback: Option<String>,
     /// How long a message may wait for its receiver before the fallback is told.
     #[serde(deserialize_with = "model::text::duration::deserialize")]
@@ -75,6 +83,7 @@ impl Default for Config {
             config_file: None,
             slack: None,
             pagerduty: None,
+            email: None,
             webhook: Vec::new(),
             fallback: None,
             fallback_after: Duration::from_secs(5 * 60),
@@ -153,6 +162,8 @@ pub struct PagerDuty {
     pub severity_label: String,
     /// What is one incident: a `group`, or each `alert` by itself.
     pub dedup: Dedup,
+    /// Alerts that match all of these matchers are told as change events, which page nobody; the others as incidents.
+    pub change_events: Vec<String>,
 }
 
 /// What makes one incident.
@@ -174,6 +185,67 @@ impl Default for PagerDuty {
             timeout: Duration::from_secs(10),
             severity_label: "severity".to_owned(),
             dedup: Dedup::Group,
+            change_events: Vec::new(),
+        }
+    }
+}
+
+/// Mail to one or more people.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Email {
+    /// Whom it is for: addresses with commas between them; may hold Alertmanager's templates.
+    pub to: String,
+    /// Whom it is from.
+    pub from: String,
+    /// The server that takes it, with its port: `smtp.example.org:587`.
+    pub smarthost: String,
+    /// Who we say we are.
+    pub hello: String,
+    /// Whom to log in as; without it nobody.
+    pub username: Option<String>,
+    /// Its password, for example `${MAIL_PASSWORD}` from the environment.
+    pub password: Option<Secret>,
+    /// File that holds the password; read before each message.
+    pub password_file: Option<PathBuf>,
+    /// `tls` from the first byte, `starttls`, or `none`; by default `tls` on port 465 and `starttls` on others. A server
+    /// that does not have it is sent nothing.
+    pub encryption: Option<Hidden>,
+    /// Certificates of the authority that has signed the server's, in place of the machine's.
+    pub ca_file: Option<PathBuf>,
+    /// What mail programs show as one conversation: a group's mails of one day (`daily`), all of a `group`, or `none`.
+    pub threads: Threads,
+    /// Whether to tell that alerts resolved.
+    pub send_resolved: bool,
+    /// Longest wait for a server to take a message.
+    #[serde(deserialize_with = "model::text::duration::deserialize")]
+    pub timeout: Duration,
+}
+
+/// How mail is hidden on its way to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Hidden {
+    Tls,
+    StartTls,
+    None,
+}
+
+impl Default for Email {
+    fn default() -> Self {
+        Self {
+            to: String::new(),
+            from: String::new(),
+            smarthost: String::new(),
+            hello: "localhost".to_owned(),
+            username: None,
+            password: None,
+            password_file: None,
+            encryption: None,
+            ca_file: None,
+            threads: Threads::Daily,
+            send_resolved: true,
+            timeout: Duration::from_secs(30),
         }
     }
 }
@@ -278,8 +350,12 @@ impl Config {
         if let Some(pagerduty) = &self.pagerduty {
             pagerduty.complain(&mut wrong);
         }
+        if let Some(email) = &self.email {
+            email.complain(&mut wrong);
+        }
         let mut names: Vec<String> = self.slack.iter().map(|_| "slack".to_owned()).collect();
         names.extend(self.pagerduty.iter().map(|_| "pagerduty".to_owned()));
+        names.extend(self.email.iter().map(|_| "email".to_owned()));
         for (nth, webhook) in self.webhook.iter().enumerate() {
             let path = format!("notifier.webhook[{nth}]");
             webhook.complain(&path, &mut wrong);
@@ -311,6 +387,7 @@ impl Config {
         for (key, is_there) in [
             ("slack", self.slack.is_some()),
             ("pagerduty", self.pagerduty.is_some()),
+            ("email", self.email.is_some()),
             ("webhook", !self.webhook.is_empty()),
             ("group_by", self.group_by != usual.group_by),
             ("group_wait", self.group_wait != usual.group_wait),
@@ -437,11 +514,89 @@ impl PagerDuty {
         if !is_http(&self.url) {
             wrong.push(format!("{PATH}.url: not an http:// or https:// URL"));
         }
+        if let Err(why) = Changes::new(&self.change_events) {
+            wrong.push(format!("{PATH}.change_events: {why}"));
+        }
+        if !self.change_events.is_empty() && changes::address(&self.url).is_none() {
+            wrong.push(format!(
+                "{PATH}.url: must end in /enqueue, because changes go to /change/enqueue beside it"
+            ));
+        }
         if !is_legacy_label_name(&self.severity_label) {
             wrong.push(format!(
                 "{PATH}.severity_label: not a label name: {:?}",
                 self.severity_label
             ));
+        }
+        patience(PATH, self.timeout, wrong);
+    }
+}
+
+impl Email {
+    /// # Errors
+    /// The first mistake, which begins with its key.
+    pub(crate) fn read(&self) -> Result<email::Email, String> {
+        let language = Language::alertmanager();
+        let text = |key: &str, text: &str| match text.trim() {
+            "" => Err(format!("{key}: is not set")),
+            text => Text::new(&language, key, text),
+        };
+        let (host, port) = email::host_and_port(&self.smarthost)
+            .ok_or("smarthost: not a host and its port, such as smtp.example.org:587")?;
+        let encryption = match self.encryption {
+            Some(Hidden::Tls) => Encryption::Tls,
+            Some(Hidden::StartTls) => Encryption::StartTls,
+            Some(Hidden::None) => Encryption::None,
+            None if port == IMPLICIT_TLS => Encryption::Tls,
+            None => Encryption::StartTls,
+        };
+        let password = place(self.password.as_ref(), self.password_file.as_ref());
+        let login = match (&self.username, password) {
+            (Some(username), Some(password)) => Some((username.clone(), password)),
+            (None, None) => None,
+            (Some(_), None) => return Err("username: set password or password_file as well".to_owned()),
+            (None, Some(_)) => return Err("password: set username as well".to_owned()),
+        };
+        let server = Server {
+            host,
+            port,
+            hello: self.hello.clone(),
+            encryption,
+            trust: Trust {
+                ca_file: self.ca_file.clone(),
+                ..Trust::default()
+            },
+            login,
+        };
+        if server.tells_all() {
+            return Err("encryption: without it the password would be readable on its way".to_owned());
+        }
+        email::read_addresses(&self.from).map_err(|why| format!("from: {why}"))?;
+        // A template is an address only once it has been filled in.
+        if !self.to.contains("{{") {
+            email::read_addresses(&self.to).map_err(|why| format!("to: {why}"))?;
+        }
+        Ok(email::Email {
+            server,
+            from: text("from", &self.from)?,
+            to: text("to", &self.to)?,
+            subject: None,
+            headers: Vec::new(),
+            text: Words::Ours,
+            html: Some(Text::new(&language, "html", email::PAGE)?),
+            threads: self.threads,
+        })
+    }
+
+    fn complain(&self, wrong: &mut Vec<String>) {
+        const PATH: &str = "notifier.email";
+        if self.password.is_some() && self.password_file.is_some() {
+            wrong.push(format!(
+                "{PATH}: password and password_file are both set; keep one"
+            ));
+        }
+        if let Err(why) = self.read() {
+            wrong.push(format!("{PATH}.{why}"));
         }
         patience(PATH, self.timeout, wrong);
     }

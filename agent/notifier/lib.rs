@@ -1,4 +1,5 @@
-//! Tells people: groups alerts, decides when to speak, and hands messages to Slack, PagerDuty and webhooks.
+//! Tells people: groups alerts, decides when to speak, and hands messages to Slack, PagerDuty, mail servers and
+//! webhooks.
 //!
 //! A firing is told at least once and, unless the process dies in the moment between an answer and its
 //! record, once. A resolve is told if and only if the firing was, or may have been, and then always in the
@@ -10,10 +11,12 @@ mod alert;
 mod alertmanager;
 mod board;
 mod bucket;
+mod changes;
 mod checkup;
 mod config;
 mod core;
 mod delivered;
+mod email;
 mod group;
 mod handle;
 pub mod heartbeat;
@@ -43,7 +46,8 @@ mod webhook;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, Dedup, Files, PagerDuty, Slack, Webhook};
+pub use config::{Config, Dedup, Email, Files, PagerDuty, Slack, Webhook};
+pub use email::Threads;
 pub use handle::Handle;
 pub use notifier::Notifier;
 pub use probe::{Probed, probe};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use journal::Journal;
+use model::mail::{Mail, NoMail};
 use model::outside::{Client, ClientError};
 use model::{AlertEvent, BoxFuture, Clock, Leadership, Share};
 use prometheus::Registry;
@@ -19,6 +20,7 @@ use crate::core::{Core, Launch, Sent};
 use crate::handle::{Handle, ORDERS, Order, Show};
 use crate::message::Message;
 use crate::metrics::Metrics;
+use crate::receiver::Ways;
 use crate::silences::Silences;
 use crate::verdict::{Verdict, judge};
 use crate::{posted, shown};
@@ -33,7 +35,7 @@ pub struct Notifier {
     inbox: mpsc::Receiver<AlertEvent>,
     orders: mpsc::Receiver<Order>,
     leadership: watch::Receiver<Leadership>,
-    client: Arc<dyn Client>,
+    ways: Ways,
     clock: Arc<dyn Clock>,
     /// Messages on their way: at most one for each receiver, and tests.
     sending: JoinSet<Done>,
@@ -83,7 +85,10 @@ impl Notifier {
             inbox,
             orders: ordered,
             leadership,
-            client,
+            ways: Ways {
+                client,
+                mail: Arc::new(NoMail),
+            },
             clock,
             sending: JoinSet::new(),
             carried: HashMap::new(),
@@ -98,6 +103,13 @@ impl Notifier {
             heartbeat: Arc::new(watch::Sender::new(config.heartbeat.clone())),
         };
         (notifier, handle)
+    }
+
+    /// Without it, mail does not leave.
+    #[must_use]
+    pub fn with_mail(mut self, mail: Arc<dyn Mail>) -> Self {
+        self.ways.mail = mail;
+        self
     }
 
     /// Ends when told to: what is due and can be sent within a few seconds is sent, the rest stays in the
@@ -144,7 +156,7 @@ impl Notifier {
     }
 
     fn launch(&mut self, launch: Launch) {
-        let (client, clock) = (Arc::clone(&self.client), Arc::clone(&self.clock));
+        let (ways, clock) = (self.ways.clone(), Arc::clone(&self.clock));
         let Launch {
             receiver,
             message,
@@ -159,7 +171,7 @@ impl Notifier {
                 let leadership = leadership.borrow();
                 leadership.epoch == epoch && leadership.may_speak(clock.running())
             };
-            let said = receiver.send(&*client, &message, may).await;
+            let said = receiver.send(&ways, &message, may).await;
             Done::Sent(Sent {
                 receiver: Arc::clone(&receiver.name),
                 verdict: said.verdict,
@@ -252,9 +264,9 @@ impl Notifier {
             .test_receivers(now)
             .into_iter()
             .map(|receiver| {
-                let (client, message) = (Arc::clone(&self.client), Arc::clone(&message));
+                let (ways, message) = (self.ways.clone(), Arc::clone(&message));
                 let attempt = async move {
-                    let said = receiver.send(&*client, &message, || true).await;
+                    let said = receiver.send(&ways, &message, || true).await;
                     let title = receiver.title();
                     match said.verdict {
                         Verdict::Taken(words) => Ok(format!("{title}: {words}")),

@@ -157,7 +157,7 @@ fn trigger(message: &Message, severity_label: &str, room: usize, said: &Filled) 
 }
 
 /// `DiskFilling: /data will be full in 2 h`, `DiskFilling: 3 alerts (+1 new, 2 unchanged)`.
-fn summary(message: &Message) -> String {
+pub(crate) fn summary(message: &Message) -> String {
     let name = message.name();
     let mut firing = message.firing();
     let words = match (firing.next(), firing.next()) {
@@ -201,7 +201,7 @@ fn word_of(rank: u8) -> &'static str {
 }
 
 /// What fires and what has ended, as far as it fits.
-fn details(message: &Message, room: usize) -> Map<String, Value> {
+pub(crate) fn details(message: &Message, room: usize) -> Map<String, Value> {
     let mut bytes = 0;
     let fitting = message.alerts.iter().take_while(|alert| {
         bytes += alert.weight();
@@ -234,7 +234,7 @@ fn detail(alert: &Alert) -> Value {
     })
 }
 
-fn links(message: &Message) -> Vec<Value> {
+pub(crate) fn links(message: &Message) -> Vec<Value> {
     let links = message.links().into_iter();
     let links = links.filter(|(url, _)| {
         let is_http = url.starts_with("https://") || url.starts_with("http://");

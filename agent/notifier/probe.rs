@@ -1,14 +1,17 @@
 //! Whether receivers can be reached and take us for whom we say we are, without telling anybody anything.
 //!
 //! Each is asked something that it answers only to whom it knows, and that shows nowhere: Slack's `auth.test`, an empty
-//! message that a webhook of Slack refuses, the end of an incident that PagerDuty does not have.
+//! message that a webhook of Slack refuses, the end of an incident that PagerDuty does not have, a mail server's greeting.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use model::mail::Mail;
 use model::outside::{Client, ClientError, Method, Request, Response};
 use serde_json::{Value, json};
 
 use crate::config::Config;
+use crate::email::Email;
 use crate::plan::Plan;
 use crate::receiver::{Kind, Receiver};
 use crate::slack::POST;
@@ -24,20 +27,35 @@ pub struct Probed {
 }
 
 /// Asks them one after another; a sentence for each.
-pub async fn probe(config: &Config, client: &dyn Client) -> Vec<Probed> {
-    probe_all(&Plan::of(config).receivers, client).await
+pub async fn probe(config: &Config, client: &dyn Client, mail: &dyn Mail) -> Vec<Probed> {
+    probe_all(&Plan::of(config).receivers, client, mail).await
 }
 
-pub(crate) async fn probe_all(receivers: &[Arc<Receiver>], client: &dyn Client) -> Vec<Probed> {
+pub(crate) async fn probe_all(
+    receivers: &[Arc<Receiver>],
+    client: &dyn Client,
+    mail: &dyn Mail,
+) -> Vec<Probed> {
     let mut all = Vec::new();
     for receiver in receivers {
-        let outcome = ask(receiver, client).await;
+        let outcome = match receiver.kind() {
+            Kind::Email(email) => greet(email, receiver.timeout(), mail).await,
+            _ => ask(receiver, client).await,
+        };
         all.push(Probed {
             receiver: receiver.title(),
             outcome,
         });
     }
     all
+}
+
+/// Says hello, logs in and goes away again.
+async fn greet(email: &Email, timeout: Duration, mail: &dyn Mail) -> Result<String, String> {
+    let server = email.server.read().await?;
+    mail.greet(server, timeout)
+        .await
+        .map_err(|error| error.to_string())
 }
 
 async fn ask(receiver: &Receiver, client: &dyn Client) -> Result<String, String> {
@@ -77,6 +95,7 @@ async fn ask(receiver: &Receiver, client: &dyn Client) -> Result<String, String>
             Ok("takes events of this key".to_owned())
         }
         Kind::Webhook { .. } => reached(client, request).await,
+        Kind::Email(_) => Err("mail is not sent by HTTP".to_owned()),
     }
 }
 

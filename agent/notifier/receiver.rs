@@ -1,9 +1,11 @@
 //! One place where people are told: what a message looks like there and how it is handed over.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::mail::Mail;
 use model::outside::{Client, Method, Request};
 use net::Secret;
 
@@ -12,16 +14,25 @@ use template::Language;
 use tracing::warn;
 
 use crate::bucket::Bucket;
+use crate::changes::{self, Changes};
 use crate::config::{self, Config};
+use crate::email::Email;
 use crate::look::structure::Structure;
 use crate::look::{self, Seen, Text};
 use crate::message::Message;
 use crate::slack::{Said, talk};
-use crate::verdict::{Tally, Verdict, judge, judge_slack, no_secret};
+use crate::verdict::{Tally, Verdict, judge, judge_mail, judge_slack, no_secret};
 use crate::{pagerduty, slack, webhook};
 
 /// Longest answer read; receivers say `ok` or a sentence.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// The ways out of the process.
+#[derive(Clone)]
+pub(crate) struct Ways {
+    pub(crate) client: Arc<dyn Client>,
+    pub(crate) mail: Arc<dyn Mail>,
+}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Receiver {
@@ -50,6 +61,8 @@ pub(crate) enum Kind {
         look: Option<Box<look::pagerduty::Look>>,
         /// An incident for each alert, not for each group.
         is_by_alert: bool,
+        /// Those that are no incidents.
+        changes: Option<Changes>,
     },
     Webhook {
         max_alerts: usize,
@@ -58,6 +71,8 @@ pub(crate) enum Kind {
         /// In place of Alertmanager's own.
         payload: Option<Structure>,
     },
+    /// Its address is its server's, and it has no URL.
+    Email(Box<Email>),
 }
 
 /// Where a secret is.
@@ -142,7 +157,9 @@ impl Receiver {
         let pagerduty = pagerduty.filter_map(|pagerduty| Self::pagerduty(pagerduty, &team));
         let webhooks = config.webhook.iter().enumerate();
         let webhooks = webhooks.filter_map(|(nth, webhook)| Self::webhook(webhook.name(nth), webhook, &team));
-        slack.chain(pagerduty).chain(webhooks).map(Arc::new).collect()
+        let email = config.email.iter().filter_map(|email| Self::email(email, &team));
+        let all = slack.chain(pagerduty).chain(email).chain(webhooks);
+        all.map(Arc::new).collect()
     }
 
     fn slack(config: &config::Slack, team: &Arc<str>) -> Option<Self> {
@@ -174,10 +191,18 @@ impl Receiver {
             severity_label: config.severity_label.clone(),
             look: None,
             is_by_alert: config.dedup == config::Dedup::Alert,
+            // One that cannot be read was complained of.
+            changes: Changes::new(&config.change_events).ok().flatten(),
         };
         let url = Place::Here(Secret::plain(&config.url));
         let pagerduty = Self::new("pagerduty".into(), Arc::clone(team), kind, url, None);
         Some(pagerduty.with(config.send_resolved, config.timeout))
+    }
+
+    fn email(config: &config::Email, team: &Arc<str>) -> Option<Self> {
+        let kind = Kind::Email(Box::new(config.read().ok()?));
+        let email = Self::new("email".into(), Arc::clone(team), kind, Place::default(), None);
+        Some(email.with(config.send_resolved, config.timeout))
     }
 
     fn webhook(name: String, config: &config::Webhook, team: &Arc<str>) -> Option<Self> {
@@ -204,6 +229,7 @@ impl Receiver {
                 channel: Some(channel),
                 ..
             } => format!("{} {}", self.name, channel.source()),
+            Kind::Email(email) => format!("{} {}", self.name, email.to.source()),
             Kind::Webhook { .. } if !self.name.contains("webhook") => format!("webhook {}", self.name),
             _ => self.name.to_string(),
         }
@@ -215,6 +241,7 @@ impl Receiver {
             Kind::Slack { .. } => "slack",
             Kind::PagerDuty { .. } => "pagerduty",
             Kind::Webhook { .. } => "webhook",
+            Kind::Email(_) => "email",
         }
     }
 
@@ -222,6 +249,7 @@ impl Receiver {
     pub(crate) fn bucket(&self) -> Bucket {
         match self.kind {
             Kind::Slack { .. } => Bucket::new(Duration::from_secs(1), 3),
+            Kind::Email(_) => Bucket::new(Duration::from_secs(1), 10),
             Kind::PagerDuty { .. } => Bucket::new(Duration::from_millis(500), 10),
             Kind::Webhook { .. } => Bucket::new(Duration::from_millis(50), 20),
         }
@@ -239,8 +267,12 @@ impl Receiver {
     }
 
     /// Asks `may` in the last moment before each request, when all secrets have been read.
-    pub(crate) async fn send(&self, client: &dyn Client, message: &Message, may: impl Fn() -> bool) -> Said {
-        match self.try_send(client, message, may).await {
+    pub(crate) async fn send(&self, ways: &Ways, message: &Message, may: impl Fn() -> bool) -> Said {
+        let outcome = match &self.kind {
+            Kind::Email(email) => self.mail(&*ways.mail, email, message, may).await,
+            _ => self.try_send(&*ways.client, message, may).await,
+        };
+        match outcome {
             Ok(said) => said,
             Err(words) => Said::only(no_secret(words)),
         }
@@ -276,6 +308,7 @@ impl Receiver {
                 severity_label,
                 look,
                 is_by_alert,
+                changes,
             } => {
                 let key = routing_key.read().await?;
                 let event = |message: &Message| {
@@ -289,13 +322,34 @@ impl Receiver {
                         said.flatten().unwrap_or_default(),
                     )
                 };
-                if !is_by_alert || message.is_test() {
+                if changes.is_none() && (!is_by_alert || message.is_test()) {
                     let request = filled(request, event(message));
                     return Ok(Said::only(self.hand_over(client, request, may).await));
                 }
+                let (incident, change) = match changes {
+                    Some(changes) => changes.split(message),
+                    None => (Some(Cow::Borrowed(message)), None),
+                };
+                let parts = |message: &Message| -> Vec<Message> {
+                    if *is_by_alert && !message.is_test() {
+                        message.each_changed(self.changes_most()).collect()
+                    } else {
+                        vec![message.clone()]
+                    }
+                };
+                let mut requests = Vec::new();
+                for part in incident.iter().flat_map(|incident| parts(incident)) {
+                    requests.push(filled(request.clone(), event(&part)));
+                }
+                let beside = changes::address(&request.url).unwrap_or_default();
+                for part in change.iter().flat_map(parts) {
+                    requests.push(Request {
+                        url: beside.clone(),
+                        ..filled(request.clone(), changes::payload(&part, key.expose()))
+                    });
+                }
                 let mut tally = Tally::default();
-                for part in message.each_changed(self.changes_most()) {
-                    let request = filled(request.clone(), event(&part));
+                for request in requests {
                     let verdict = self.hand_over(client, request, &may).await;
                     if !tally.goes_on(verdict) {
                         break;
@@ -319,7 +373,39 @@ impl Receiver {
                     self.hand_over(client, filled(request, body), may).await,
                 ))
             }
+            Kind::Email(_) => Err("mail is not sent by HTTP".to_owned()),
         }
+    }
+
+    async fn mail(
+        &self,
+        mail: &dyn Mail,
+        email: &Email,
+        message: &Message,
+        may: impl Fn() -> bool,
+    ) -> Result<Said, String> {
+        let server = email.server.read().await?;
+        let letter = email.letter(message, &self.team, (server, self.timeout), |error| {
+            self.template_failed(message, error);
+        });
+        let verdict = match letter {
+            Err(words) => Verdict::Never {
+                reason: "rejected",
+                words,
+            },
+            Ok(_) if !may() => Verdict::Held,
+            Ok(letter) => judge_mail(&mail.send(letter).await),
+        };
+        Ok(Said::only(verdict))
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    fn template_failed(&self, message: &Message, error: &str) {
+        warn!(receiver = %self.name, group = %message.key, %error,
+            "a template failed; the message goes out as Skopos writes it");
     }
 
     async fn hand_over(&self, client: &dyn Client, request: Request, may: impl Fn() -> bool) -> Verdict {
@@ -343,8 +429,7 @@ impl Receiver {
         match fill(&Seen::new(message, &self.team)) {
             Ok(filled) => Some(filled),
             Err(error) => {
-                warn!(receiver = %self.name, group = %message.key, %error,
-                    "a template failed; the message goes out as Skopos writes it");
+                self.template_failed(message, &error);
                 None
             }
         }

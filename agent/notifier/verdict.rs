@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use model::mail::MailError;
 use model::outside::{ClientError, Response};
 
 /// Longest that a receiver may keep us waiting by `Retry-After`.
@@ -121,6 +122,35 @@ pub(crate) fn judge(outcome: &Result<Response, ClientError>) -> Verdict {
             // Without a connection nothing can have arrived; after any other failure nobody knows.
             unsure: !matches!(error, ClientError::Connect(_)),
         },
+    }
+}
+
+/// What a mail server said, or that it said nothing.
+pub(crate) fn judge_mail(outcome: &Result<String, MailError>) -> Verdict {
+    let error = match outcome {
+        Ok(said) => return Verdict::Taken(words(said.as_bytes())),
+        Err(error) => error,
+    };
+    let said = words(error.to_string().as_bytes());
+    let later = |reason, unsure| Verdict::Later {
+        reason,
+        words: said.clone(),
+        after: None,
+        unsure,
+    };
+    match error {
+        MailError::Bad(_) => Verdict::Never {
+            reason: "bad_url",
+            words: said,
+        },
+        MailError::Refused { code: 500.., .. } => Verdict::Never {
+            reason: "rejected",
+            words: said,
+        },
+        MailError::Refused { .. } => later("server_error", false),
+        MailError::Connect(_) => later("connect", false),
+        MailError::Timeout { may_have_arrived, .. } => later("timeout", *may_have_arrived),
+        MailError::Broken { may_have_arrived, .. } => later("broken", *may_have_arrived),
     }
 }
 

@@ -7,7 +7,7 @@ use model::{Labels, Timestamp};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
-use crate::{Alerted, Context, Language, RenderError, Told};
+use crate::{Alerted, Context, Language, RenderError, Template, Told};
 
 const NOW: Timestamp = Timestamp(1_795_661_461_500);
 
@@ -87,6 +87,10 @@ impl Case {
     }
 
     fn render(&self, language: &Language, text: &str) -> Result<String, String> {
+        self.render_as(language, text, Template::render)
+    }
+
+    fn render_as(&self, language: &Language, text: &str, how: Rendering) -> Result<String, String> {
         let template = language.parse("", text).map_err(|error| error.to_string())?;
         let alerts = self.alerts.iter().map(|one| Alerted {
             labels: &one.labels,
@@ -111,9 +115,7 @@ impl Case {
             external_url: "http://skopos:9464",
         };
         let context = Context::message(&told, NOW);
-        template
-            .render(&context)
-            .map_err(|error: RenderError| error.to_string())
+        how(&template, &context).map_err(|error: RenderError| error.to_string())
     }
 
     /// Both by their own rendering of the data, so that `toJson` is held to be right as well.
@@ -124,12 +126,23 @@ impl Case {
         text: &str,
         library: Option<&Path>,
     ) -> Result<String, String> {
+        self.amtool_as("text", amtool, folder, text, library)
+    }
+
+    fn amtool_as(
+        &self,
+        kind: &str,
+        amtool: &Path,
+        folder: &Path,
+        text: &str,
+        library: Option<&Path>,
+    ) -> Result<String, String> {
         let data = self.render(&Language::alertmanager(), "{{ toJson . }}").unwrap();
         let file = folder.join("data.json");
         // Go keeps the name as it is in this file; a template sees it quoted already.
         std::fs::write(&file, data).unwrap();
         let mut command = Command::new(amtool);
-        command.args(["template", "render"]);
+        command.args(["template", "render", &format!("--template.type={kind}")]);
         command.arg(format!("--template.text={text}"));
         command.arg(format!("--template.data={}", file.display()));
         // What Alertmanager itself has before all others.
@@ -146,6 +159,26 @@ impl Case {
         }
     }
 }
+
+type Rendering = fn(&Template, &Context<'_>) -> Result<String, RenderError>;
+
+/// Pages: what stands where decides how it is escaped.
+const PAGES: &[&str] = &[
+    "<p>{{ .CommonAnnotations.summary }}</p>{{ range .Alerts }}<li>{{ .Annotations.summary }} {{ .Labels.instance }}</li>{{ end }}",
+    r#"<!-- {{ .Status }} --><b>a<!-- b -->c</b> 1 < 2 & x"#,
+    r#"{{ range .Alerts }}<a href="{{ .GeneratorURL }}">{{ .GeneratorURL }}</a>{{ end }}"#,
+    r#"{{ range .Alerts }}<a href="{{ .Annotations.runbook_url }}">x</a><a href='{{ .Annotations.summary }}'>y</a>{{ end }}"#,
+    r#"{{ range .Alerts }}<a href="http://x/{{ .Labels.instance }}?q={{ .Annotations.summary }}&r={{ .Labels.alertname }}#{{ .Status }}">x</a>{{ end }}"#,
+    r#"{{ with "javascript:alert(1)" }}<a href="{{ . }}">x</a><img src={{ . }}>{{ end }}<a href="{{ "HTTPS://x/" }}">y</a>"#,
+    r#"{{ range .Alerts }}<td title="{{ .Annotations.summary }}" class={{ .Labels.severity }} id='{{ .Labels.alertname }}'>z</td>{{ end }}"#,
+    r#"{{ with "a b=c`d" }}<td title={{ . }}>z</td>{{ end }}"#,
+    r##"{{ with "#ff0000" }}<td style="color: {{ . }}; background: {{ "red" }}">z</td>{{ end }}{{ with "expression(1)" }}<td style="width: {{ . }}">z</td>{{ end }}"##,
+    "<title>{{ .CommonAnnotations.summary }} {{ .Status }}</title><style>p { color: {{ \"green\" }} }</style>",
+    r#"{{ safeHtml "<b>" }}{{ "<i>" | safeHtml }}{{ "<u>" }}{{ "<s>" | html }}{{ "a b&c" | urlquery }}"#,
+    r#"{{ define "row" }}<tr><td>{{ . }}</td></tr>{{ end }}<table>{{ range .CommonLabels.Values }}{{ template "row" . }}{{ end }}</table>"#,
+    r#"{{ if eq .Status "firing" }}<b class="hot">{{ .Status | toUpper }}</b>{{ else }}<i>{{ .Status }}</i>{{ end }} {{ len .Alerts }} {{ .GroupLabels }}"#,
+    "<BR/><hr><INPUT disabled value='{{ .Receiver }}'>{{ .ExternalURL }}/#/alerts?receiver={{ .Receiver | urlquery }}",
+];
 
 const GOOD: &[&str] = &[
     r#"{{ template "__subject" . }}"#,
@@ -248,6 +281,52 @@ fn what_amtool_renders_is_rendered_alike() {
             }
             assert_eq!(got, wanted);
         }
+    }
+}
+
+#[test]
+fn a_page_is_escaped_as_amtool_escapes_it() {
+    let Some(amtool) = programs::find_kept("amtool") else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let language = Language::alertmanager();
+    let mut wrong = Vec::new();
+    for case in Case::all() {
+        for text in PAGES {
+            let wanted = case.amtool_as("html", &amtool, folder.path(), text, None);
+            let got = case.render_as(&language, text, Template::render_html);
+            if got != wanted {
+                wrong.push((text, got, wanted));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_value_in_a_script_is_refused_and_the_page_of_a_mail_is_not() {
+    let language = Language::alertmanager();
+    for case in Case::all() {
+        for text in [
+            "<script>var a = {{ .Status }}</script>",
+            r#"<b onclick="{{ .Status }}">x</b>"#,
+        ] {
+            let refused = case.render_as(&language, text, Template::render_html);
+            assert!(refused.unwrap_err().contains("within a script"), "{text}");
+        }
+        let page = r#"{{ template "email.default.html" . }}"#;
+        let page = case.render_as(&language, page, Template::render_html).unwrap();
+        assert!(
+            page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>\n"),
+            "{page}"
+        );
+        for one in &case.alerts {
+            let name = one.labels.value("alertname").replace('\'', "&#39;");
+            assert!(page.contains(&format!("alertname={name}")), "{page}");
+        }
+        // Of a summary.
+        assert!(!page.contains("soon <b>"), "{page}");
     }
 }
 

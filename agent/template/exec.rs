@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::error::Problem;
 use crate::format;
+use crate::html::Html;
 use crate::parse::Source;
 use crate::render::{Context, Template};
 use crate::time;
@@ -25,6 +26,8 @@ pub(crate) struct Run<'a> {
     steps: usize,
     /// Blocks, pipelines and templates within each other.
     depth: usize,
+    /// Where in a page the output stands, if it is one.
+    html: Option<Html>,
 }
 
 /// How a block ended.
@@ -36,8 +39,9 @@ enum Flow {
 }
 
 impl<'a> Run<'a> {
-    pub(crate) fn new(context: &'a Context<'a>, template: &'a Template) -> Self {
+    pub(crate) fn new(context: &'a Context<'a>, template: &'a Template, html: Option<Html>) -> Self {
         Self {
+            html,
             context,
             template,
             output: String::new(),
@@ -114,12 +118,25 @@ impl<'a> Run<'a> {
 
     fn node(&mut self, node: &Node, dot: &Value) -> Result<Flow, Problem> {
         match node {
-            Node::Text(text) => self.write(text)?,
+            Node::Text(text) => match &mut self.html {
+                Some(html) => {
+                    let text = html.literal(text);
+                    self.write(&text)?;
+                }
+                None => self.write(text)?,
+            },
             Node::Print(pipeline) => {
                 let value = self.pipeline(pipeline, dot)?;
                 self.set(pipeline, &value)?;
                 if pipeline.variables.is_empty() {
-                    self.write(&format::printed(&value, self.context.limits.bytes))?;
+                    let text = format::printed(&value, self.context.limits.bytes);
+                    match &mut self.html {
+                        Some(html) => {
+                            let text = html.value(&text, is_html(pipeline))?;
+                            self.write(&text)?;
+                        }
+                        None => self.write(&text)?,
+                    }
                 }
             }
             Node::If(branch) => return self.branch(branch, dot, false),
@@ -469,4 +486,13 @@ fn no_field(name: &str, value: &Value) -> Problem {
         "can't evaluate field {name} in type {}",
         value.type_name()
     ))
+}
+
+/// Whether the last word on a value makes HTML of it.
+fn is_html(pipeline: &Pipeline) -> bool {
+    let last = pipeline.commands.last();
+    last.is_some_and(|command| match &command.head.term {
+        Term::Function(callee) => matches!(callee.name, "safeHtml" | "html"),
+        _ => false,
+    })
 }

@@ -14,6 +14,7 @@ mod escape;
 mod exec;
 mod format;
 mod functions;
+mod html;
 mod human;
 mod json;
 mod language;

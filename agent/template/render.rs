@@ -6,6 +6,7 @@ use model::{Labels, Point, Timestamp};
 
 use crate::error::{ParseError, Problem, RenderError, line_column};
 use crate::exec::Run;
+use crate::html::Html;
 use crate::language::Language;
 use crate::parse::{Definition, Definitions, is_empty};
 use crate::tree::Block;
@@ -137,7 +138,20 @@ impl Template {
     /// # Errors
     /// What failed and where, or a limit that was passed; nothing of the output is given then.
     pub fn render(&self, context: &Context<'_>) -> Result<String, RenderError> {
-        let mut run = Run::new(context, self);
+        self.run(context, None)
+    }
+
+    /// As [`Self::render`], as Go's `html/template` does it: what comes from data is escaped for the place where it
+    /// stands.
+    ///
+    /// # Errors
+    /// As [`Self::render`]; also where a value would become part of a script.
+    pub fn render_html(&self, context: &Context<'_>) -> Result<String, RenderError> {
+        self.run(context, Some(Html::new()))
+    }
+
+    fn run(&self, context: &Context<'_>, html: Option<Html>) -> Result<String, RenderError> {
+        let mut run = Run::new(context, self, html);
         match run.main(&self.main.body) {
             Ok(()) => Ok(run.output),
             Err(Problem::Unanswered(expr)) => Err(RenderError::Unanswered(expr)),

@@ -2,8 +2,8 @@
 
     check_pagerduty.py URL ROUTING_KEY event.json ...
 
-The client opens, acknowledges and resolves an incident at the fake, has a bad event refused, and sends each of our
-events as its own. Exit code 1 if something is otherwise than at the service.
+The client opens, acknowledges and resolves an incident at the fake, has a bad event refused, does the same with changes,
+and sends each of our events and changes as its own. Exit code 1 if something is otherwise than at the service.
 """
 
 import json
@@ -33,8 +33,22 @@ try:
     check("an unknown severity is refused", False)
 except pagerduty.HttpError as error:
     check("an unknown severity is refused with 400", error.response.status_code == 400)
+# Its own time of day is broken in this version.
+at = {"timestamp": "2026-11-26T02:51:01Z"}
+client.submit("shop 1.2.3 is out", "shop", {"a": 1}, [{"href": "https://x/", "text": "x"}], **at)
+check("a change is taken", True)
+try:
+    client.submit("", **at)
+    check("a change without a summary is refused", False)
+except pagerduty.HttpError as error:
+    check("a change without a summary is refused with 400", error.response.status_code == 400)
 for path in events:
     event = json.load(open(path, encoding="utf-8"))
+    if "event_action" not in event:
+        event.pop("routing_key")
+        client.send_change_event(**event)
+        check(path, True)
+        continue
     action, dedup_key = event.pop("event_action"), event.pop("dedup_key")
     event.pop("routing_key")
     check(path, client.send_event(action, dedup_key=dedup_key, **event) == dedup_key)

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::slack::read;
 
 const PATH: &str = "/v2/enqueue";
+const CHANGES: &str = "/v2/change/enqueue";
 pub(crate) const ROUTING_KEY: &str = "0123456789abcdef0123456789abcdef";
 const BODY_BYTES_MAX: usize = 512 * 1024;
 const SUMMARY_MAX: usize = 1_024;
@@ -52,6 +53,8 @@ pub(crate) struct Incident {
 pub(crate) struct Service {
     /// Oldest first; of one key at most one is open.
     pub(crate) incidents: Vec<Incident>,
+    /// Change events, oldest first.
+    pub(crate) changes: Vec<Value>,
     /// Resolves of what was not open: accepted and without effect.
     pub(crate) idle: usize,
     pub(crate) refused: Vec<(u16, String)>,
@@ -89,6 +92,17 @@ impl Service {
         Ok(json!({ "status": "success", "message": "Event processed", "dedup_key": key }).to_string())
     }
 
+    /// As [`Self::take`], for a change event.
+    ///
+    /// # Errors
+    /// It is not one that PagerDuty takes.
+    pub(crate) fn take_change(&mut self, body: &[u8]) -> Result<String, (u16, String)> {
+        let judged = judge_change(body);
+        let event = judged.inspect_err(|refusal| self.refused.push(refusal.clone()))?;
+        self.changes.push(event);
+        Ok(json!({ "status": "success", "message": "Change event processed" }).to_string())
+    }
+
     /// Those that nobody has ended.
     pub(crate) fn open(&self) -> impl Iterator<Item = &Incident> {
         self.incidents
@@ -124,6 +138,55 @@ pub(crate) fn judge(body: &[u8]) -> Result<Value, (u16, String)> {
     Ok(event)
 }
 
+/// What PagerDuty says to a change event.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn judge_change(body: &[u8]) -> Result<Value, (u16, String)> {
+    if body.len() > BODY_BYTES_MAX {
+        return Err((413, "Request Entity Too Large".to_owned()));
+    }
+    let event: Value = serde_json::from_slice(body).map_err(|_| invalid("Malformed JSON"))?;
+    if string(&event, "routing_key") != ROUTING_KEY {
+        return Err(invalid("'routing_key' is invalid"));
+    }
+    let payload = event
+        .get("payload")
+        .ok_or_else(|| invalid("'payload' is missing or blank"))?;
+    let length = string(payload, "summary").chars().count();
+    if !(1..=SUMMARY_MAX).contains(&length) {
+        return Err(invalid("'payload.summary' is missing, blank or longer than 1024"));
+    }
+    judge_rest(&event, payload)?;
+    Ok(event)
+}
+
+/// What events and changes have in common.
+fn judge_rest(event: &Value, payload: &Value) -> Result<(), (u16, String)> {
+    let is_time = |text: &str| text.len() >= 20 && text.contains('T');
+    if payload
+        .get("timestamp")
+        .is_some_and(|time| !time.as_str().is_some_and(is_time))
+    {
+        return Err(invalid("'payload.timestamp' is invalid"));
+    }
+    if payload
+        .get("custom_details")
+        .is_some_and(|details| !details.is_object())
+    {
+        return Err(invalid("'payload.custom_details' is invalid"));
+    }
+    let links = event.get("links").and_then(Value::as_array);
+    if links
+        .into_iter()
+        .flatten()
+        .any(|link| !string(link, "href").starts_with("http"))
+    {
+        return Err(invalid("'links' is invalid"));
+    }
+    Ok(())
+}
+
 fn judge_trigger(event: &Value) -> Result<(), (u16, String)> {
     let payload = event
         .get("payload")
@@ -145,33 +208,12 @@ fn judge_trigger(event: &Value) -> Result<(), (u16, String)> {
             "'payload.severity' is invalid (must be one of the following: 'critical', 'warning', 'error' or 'info')",
         ));
     }
-    let is_time = |text: &str| text.len() >= 20 && text.contains('T');
-    if payload
-        .get("timestamp")
-        .is_some_and(|time| !time.as_str().is_some_and(is_time))
-    {
-        return Err(invalid("'payload.timestamp' is invalid"));
-    }
     for name in ["component", "group", "class"] {
         if payload.get(name).is_some() {
             within(name, SUMMARY_MAX)?;
         }
     }
-    if payload
-        .get("custom_details")
-        .is_some_and(|details| !details.is_object())
-    {
-        return Err(invalid("'payload.custom_details' is invalid"));
-    }
-    let links = event.get("links").and_then(Value::as_array);
-    if links
-        .into_iter()
-        .flatten()
-        .any(|link| !string(link, "href").starts_with("http"))
-    {
-        return Err(invalid("'links' is invalid"));
-    }
-    Ok(())
+    judge_rest(event, payload)
 }
 
 fn invalid(why: &str) -> (u16, String) {
@@ -243,6 +285,11 @@ impl PagerDuty {
     }
 
     #[must_use]
+    pub(crate) fn changes(&self) -> Vec<Value> {
+        lock(&self.state).0.changes.clone()
+    }
+
+    #[must_use]
     pub(crate) fn refused(&self) -> Vec<(u16, String)> {
         lock(&self.state).0.refused.clone()
     }
@@ -271,6 +318,12 @@ async fn serve(mut stream: TcpStream, state: &Mutex<(Service, Manner)>) {
                 std::future::pending().await
             }
             Manner::Answer(status) => (status, String::new()),
+            Manner::Well if line == format!("POST {CHANGES} HTTP/1.1") => {
+                match lock(state).0.take_change(&body) {
+                    Ok(answer) => (202, answer),
+                    Err(refusal) => refusal,
+                }
+            }
             Manner::Well if line != format!("POST {PATH} HTTP/1.1") => (404, String::new()),
             Manner::Well => match lock(state).0.take(&body, Instant::now()) {
                 Ok(answer) => (202, answer),

@@ -73,18 +73,18 @@ pub(super) struct Global {
     pub(super) slack_app_url: Option<String>,
     pub(super) pagerduty_url: Option<String>,
     jira_api_url: Unused,
-    smtp_from: Unused,
-    smtp_hello: Unused,
-    smtp_smarthost: Unused,
-    smtp_auth_username: Unused,
-    smtp_auth_password: Unused,
-    smtp_auth_password_file: Unused,
-    smtp_auth_secret: Unused,
-    smtp_auth_secret_file: Unused,
-    smtp_auth_identity: Unused,
-    smtp_require_tls: Unused,
-    smtp_tls_config: Unused,
-    smtp_force_implicit_tls: Unused,
+    pub(super) smtp_from: Written,
+    pub(super) smtp_hello: Option<String>,
+    pub(super) smtp_smarthost: Option<String>,
+    pub(super) smtp_auth_username: Option<String>,
+    pub(super) smtp_auth_password: Option<Inline>,
+    pub(super) smtp_auth_password_file: Option<String>,
+    pub(super) smtp_auth_secret: Option<Inline>,
+    pub(super) smtp_auth_secret_file: Option<String>,
+    pub(super) smtp_auth_identity: Option<String>,
+    pub(super) smtp_require_tls: Option<bool>,
+    pub(super) smtp_tls_config: Option<Tls>,
+    pub(super) smtp_force_implicit_tls: Option<bool>,
     opsgenie_api_url: Unused,
     opsgenie_api_key: Unused,
     opsgenie_api_key_file: Unused,
@@ -173,8 +173,9 @@ pub(super) struct Receiver {
     pub(super) pagerduty_configs: Vec<Spanned<PagerDuty>>,
     #[serde(deserialize_with = "yaml::null_default")]
     pub(super) webhook_configs: Vec<Spanned<Webhook>>,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub(super) email_configs: Vec<Spanned<Email>>,
     pub(super) discord_configs: Unused,
-    pub(super) email_configs: Unused,
     pub(super) incidentio_configs: Unused,
     pub(super) opsgenie_configs: Unused,
     pub(super) wechat_configs: Unused,
@@ -195,7 +196,6 @@ impl Receiver {
     pub(super) fn foreign(&self) -> impl Iterator<Item = (&'static str, &Spanned<IgnoredAny>)> {
         named(&[
             ("discord_configs", &self.discord_configs),
-            ("email_configs", &self.email_configs),
             ("incidentio_configs", &self.incidentio_configs),
             ("opsgenie_configs", &self.opsgenie_configs),
             ("wechat_configs", &self.wechat_configs),
@@ -371,6 +371,54 @@ impl Default for Webhook {
             payload: None,
         }
     }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Email {
+    pub(super) send_resolved: bool,
+    pub(super) to: Written,
+    pub(super) from: Written,
+    pub(super) hello: Option<String>,
+    pub(super) smarthost: Option<String>,
+    pub(super) auth_username: Option<String>,
+    pub(super) auth_password: Option<Inline>,
+    pub(super) auth_password_file: Option<String>,
+    pub(super) auth_secret: Option<Inline>,
+    pub(super) auth_secret_file: Option<String>,
+    pub(super) auth_identity: Option<String>,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub(super) headers: BTreeMap<String, Spanned<String>>,
+    pub(super) html: Written,
+    pub(super) text: Written,
+    pub(super) require_tls: Option<bool>,
+    pub(super) tls_config: Option<Tls>,
+    pub(super) force_implicit_tls: Option<bool>,
+    #[serde(deserialize_with = "yaml::null_default")]
+    pub(super) threading: Threading,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Threading {
+    pub(super) enabled: bool,
+    pub(super) thread_by_date: String,
+}
+
+/// Whom is trusted, and who we say we are.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Tls {
+    pub(super) ca: Option<IgnoredAny>,
+    pub(super) cert: Option<IgnoredAny>,
+    pub(super) key: Option<IgnoredAny>,
+    pub(super) ca_file: Option<String>,
+    pub(super) cert_file: Option<String>,
+    pub(super) key_file: Option<String>,
+    pub(super) server_name: Option<String>,
+    pub(super) insecure_skip_verify: bool,
+    pub(super) min_version: Option<String>,
+    pub(super) max_version: Option<String>,
 }
 
 /// How a receiver is reached.

@@ -3,6 +3,7 @@
 //! A file that Alertmanager refuses is refused here. What it accepts and Skopos has no use for is named in a note;
 //! a kind of receiver that Skopos does not have is a mistake, because alerts would go nowhere.
 
+mod email;
 mod file;
 mod http;
 mod looks;
@@ -10,6 +11,7 @@ mod plan;
 mod receivers;
 #[cfg(test)]
 pub(crate) mod tests;
+mod tls;
 
 use std::path::Path;
 

@@ -168,6 +168,15 @@ impl<'a> Reader<'a> {
         for (nth, pagerduty) in receiver.pagerduty_configs.iter().enumerate() {
             self.keep(pagerduty, common.pagerduty(nth, &pagerduty.value), receivers);
         }
+        for (nth, email) in receiver.email_configs.iter().enumerate() {
+            let read = common.email(nth, &email.value);
+            if let Ok((_, notes)) = &read {
+                for what in notes {
+                    self.note(email, what.as_str());
+                }
+            }
+            self.keep(email, read.map(|(receiver, _)| receiver), receivers);
+        }
         for (nth, webhook) in receiver.webhook_configs.iter().enumerate() {
             self.keep(webhook, common.webhook(nth, &webhook.value), receivers);
         }

@@ -30,7 +30,7 @@ pub(super) struct Common<'a> {
 }
 
 impl Common<'_> {
-    fn name(&self, kind: &str, nth: usize) -> Arc<str> {
+    pub(super) fn name(&self, kind: &str, nth: usize) -> Arc<str> {
         format!("{}/{kind}[{nth}]", self.receiver.name).into()
     }
 
@@ -38,7 +38,7 @@ impl Common<'_> {
         auth(self.base, own, self.global.http_config.as_ref())
     }
 
-    fn build(&self, name: Arc<str>, kind: Kind, url: Place, auth: Option<Auth>) -> Receiver {
+    pub(super) fn build(&self, name: Arc<str>, kind: Kind, url: Place, auth: Option<Auth>) -> Receiver {
         Receiver::new(name, self.receiver.name.as_str().into(), kind, url, auth)
     }
 
@@ -142,6 +142,7 @@ impl Common<'_> {
             severity_label: "severity".to_owned(),
             look: looks::pagerduty(self.language, pagerduty)?.map(Box::new),
             is_by_alert: false,
+            changes: None,
         };
         let url = Place::Here(checked(url.unwrap_or(PAGERDUTY_URL))?);
         let auth = self.auth(pagerduty.http_config.as_ref())?;

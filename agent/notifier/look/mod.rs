@@ -29,6 +29,11 @@ impl Text {
         self.0.render(&view.0).map_err(|error| error.to_string())
     }
 
+    /// What comes from alerts cannot become markup in it.
+    pub(crate) fn fill_html(&self, view: &View<'_>) -> Result<String, String> {
+        self.0.render_html(&view.0).map_err(|error| error.to_string())
+    }
+
     /// As it was written.
     pub(crate) fn source(&self) -> &str {
         self.0.source()

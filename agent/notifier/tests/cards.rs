@@ -16,7 +16,7 @@ use crate::group::Group;
 use crate::look::pagerduty::Filled;
 use crate::message::Message;
 use crate::plan::Plan;
-use crate::{pagerduty, slack, webhook};
+use crate::{changes, pagerduty, slack, webhook};
 
 const NOW: Timestamp = Timestamp(START.0 + 14 * 60_000);
 
@@ -183,6 +183,16 @@ fn pagerduty_events_are_as_kept_and_taken() {
         );
         super::fake::pagerduty::judge(&body).unwrap();
         golden(&format!("pagerduty_{name}.json"), &body);
+    }
+}
+
+#[test]
+fn change_events_are_as_kept_and_taken() {
+    let wanted = ["firing_one", "firing_many", "may_repeat"];
+    for (name, message) in kinds().into_iter().filter(|(name, _)| wanted.contains(name)) {
+        let body = changes::payload(&message, super::fake::pagerduty::ROUTING_KEY);
+        super::fake::pagerduty::judge_change(&body).unwrap();
+        golden(&format!("pagerduty_change_{name}.json"), &body);
     }
 }
 

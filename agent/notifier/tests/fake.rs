@@ -106,7 +106,8 @@ async fn pagerdutys_own_client_finds_the_fake_as_it_finds_the_service() {
     assert_eq!(code, 0, "{text}");
     // Its own incident, and those of our events.
     assert!(service.incidents().len() >= 2, "{:?}", service.refused());
-    assert_eq!(service.refused().len(), 1, "{:?}", service.refused());
+    assert_eq!(service.refused().len(), 2, "{:?}", service.refused());
+    assert_eq!(service.changes().len(), 4, "{:?}", service.changes());
 }
 
 /// A notifier in real time, with a real client and a real disk.

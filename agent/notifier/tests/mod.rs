@@ -1,12 +1,14 @@
 //! What must hold, in virtual time, against receivers that misbehave on command.
 
 mod cards;
+mod changes;
 mod failures;
 mod fake;
 mod fallback;
 mod grouping;
 mod heartbeat;
 mod limits;
+mod mail;
 mod pair;
 mod property;
 mod reload;

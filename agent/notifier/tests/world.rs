@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use journal::Journal;
-use model::outside::{Client, ClientError, Files, Request, Response};
+use model::mail::{Letter, Mail, MailError, MailServer};
+use model::outside::{Client, ClientError, Files, Method, Request, Response};
 use model::{AlertEvent, AlertState, Alone, BoxFuture, Clock, Labels, Leadership, Share, Timestamp};
 use prometheus::Registry;
 use serde_json::Value;
@@ -262,6 +263,41 @@ impl Client for Receivers {
     }
 }
 
+/// Mail goes to receivers of the address `mail://<whom>`, who answer with a mail server's numbers.
+impl Mail for Receivers {
+    fn send(&self, letter: Letter) -> BoxFuture<'_, Result<String, MailError>> {
+        Box::pin(async move {
+            let text = String::from_utf8(letter.text).unwrap();
+            let body = serde_json::json!({ "from": letter.from, "to": letter.to, "text": text });
+            let request = Request {
+                method: Method::Post,
+                url: format!("mail://{}", letter.to.join(",")),
+                headers: vec![],
+                body: body.to_string().into_bytes(),
+                timeout: letter.timeout,
+                answer_bytes_max: 0,
+            };
+            let answer = Client::send(self, request).await;
+            match answer {
+                Ok(answer) if answer.status == 200 => Ok("250 queued".to_owned()),
+                Ok(answer) => Err(MailError::Refused {
+                    code: answer.status,
+                    words: "as told".to_owned(),
+                }),
+                Err(ClientError::Timeout(after)) => Err(MailError::Timeout {
+                    after,
+                    may_have_arrived: true,
+                }),
+                Err(error) => Err(MailError::Connect(error.to_string())),
+            }
+        })
+    }
+
+    fn greet(&self, _: MailServer, _: Duration) -> BoxFuture<'_, Result<String, MailError>> {
+        Box::pin(async { Ok("it answers".to_owned()) })
+    }
+}
+
 /// A disk in memory that can be full, and that remembers its content after each write.
 #[derive(Default)]
 pub(super) struct Memory {
@@ -388,8 +424,9 @@ impl World {
             share,
             &registry,
         );
+        let mail: Arc<dyn Mail> = Arc::<Receivers>::clone(&receivers);
         let stop = CancellationToken::new();
-        let task = tokio::spawn(notifier.run(stop.clone()));
+        let task = tokio::spawn(notifier.with_mail(mail).run(stop.clone()));
         Self {
             clock,
             memory,
