@@ -9,6 +9,7 @@ pub mod check;
 pub mod cli;
 pub mod config;
 mod daemon;
+mod evidence;
 pub mod explain;
 mod explained;
 mod glob;

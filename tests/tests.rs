@@ -24,6 +24,8 @@ mod check;
 mod dashboards;
 /// Rules that ask an engine elsewhere: a real Prometheus.
 mod datasource;
+/// Log lines and values beside an alert, from a running process to Slack.
+mod evidence;
 /// Exemplars of scrapes and of remote write, beside a real Prometheus.
 mod exemplars;
 /// `skopos explain`: reasons, and tests that promtool passes.

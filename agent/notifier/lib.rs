@@ -13,6 +13,7 @@ mod bucket;
 mod config;
 mod core;
 mod delivered;
+mod evidence;
 mod group;
 mod handle;
 pub mod heartbeat;
@@ -43,6 +44,7 @@ mod webhook;
 mod tests;
 
 pub use config::{Config, Dedup, Files, PagerDuty, Slack, Webhook};
+pub use evidence::Config as EvidenceConfig;
 pub use handle::Handle;
 pub use notifier::Notifier;
 pub use probe::{Probed, probe};

@@ -1,6 +1,7 @@
 //! What must hold, in virtual time, against receivers that misbehave on command.
 
 mod cards;
+mod evidence;
 mod failures;
 mod fake;
 mod fallback;
