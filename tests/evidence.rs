@@ -74,7 +74,7 @@ async fn a_card_shows_the_last_lines_of_the_alerts_file_and_the_course_of_its_va
         assert_eq!(app.contains(&line), nth > 2, "{app}");
     }
     // The clock rises in each of the thirty steps.
-    let course = "*Value, last 1h*\n▁▁▁▁▂▂▂▂▃▃▃▄▄▄▄▅▅▅▅▆▆▆▇▇▇▇████ now 1";
+    let course = "*Value, last 1h*\n▁▁▁▁▂▂▂▂▃▃▃▄▄▄▄▅▅▅▅▆▆▆▇▇▇▇████ last 1";
     assert!(app.contains(course), "{app}");
     // Of this value there are only the first samples yet.
     let other = card("OtherFails");

@@ -217,7 +217,7 @@ impl Shown {
         self.trend.as_ref().map(|trend| trend.span)
     }
 
-    /// `▁▂▃▅█ now 0.97, first 0.4, most 0.98`; a gap where there was no value.
+    /// `▁▂▃▅█ last 0.97, first 0.4, most 0.98`; a gap where there was no value.
     pub(crate) fn course(&self) -> Option<String> {
         const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
         let values = &self.trend.as_ref()?.values;
@@ -242,7 +242,7 @@ impl Shown {
         };
         let bars: String = values.iter().map(|value| value.map_or('·', bar)).collect();
         let [first, last, most] = [first, last, most].map(number);
-        Some(format!("{bars} now {last}, first {first}, most {most}"))
+        Some(format!("{bars} last {last}, first {first}, most {most}"))
     }
 }
 

@@ -85,7 +85,7 @@ fn lies() -> Findings {
         lines,
         trend: Some(Trend {
             span: Duration::MAX,
-            values: vec![
+            values: [
                 Some(f64::MAX),
                 Some(f64::MIN),
                 Some(f64::NAN),
@@ -164,7 +164,7 @@ async fn what_comes_in_time_is_on_the_card_and_keeps_nobody_else_waiting() {
     );
     let text = text(card);
     assert!(
-        text.contains("*Value, last 1h*\n▁·█▅ now 4.512, first 1, most 8"),
+        text.contains("*Value, last 1h*\n▁·█▅ last 4.512, first 1, most 8"),
         "{text}"
     );
     assert!(
@@ -217,7 +217,7 @@ async fn whatever_is_answered_a_card_keeps_its_limits_and_calls_nobody() {
             "{text}"
         );
         assert!(!text.contains(['\u{1b}', '\u{202e}', '\0']), "{text:?}");
-        let course = text.lines().find(|line| line.contains(" now ")).unwrap();
+        let course = text.lines().find(|line| line.contains(", first ")).unwrap();
         let bars = course.split(' ').next().unwrap();
         assert_eq!(bars.chars().count(), 30, "{course}");
     }
