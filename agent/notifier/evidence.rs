@@ -250,7 +250,7 @@ impl Shown {
 fn number(value: f64) -> String {
     let rounded = format!("{value:.3e}").parse().unwrap_or(value);
     // The largest of all have nothing above them to be rounded to.
-    float::plain(if f64::is_finite(rounded) { rounded } else { value })
+    float::api(if f64::is_finite(rounded) { rounded } else { value })
 }
 
 impl Line {
