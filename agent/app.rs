@@ -29,6 +29,7 @@ use crate::daemon::{
     Aside, Wishes, asked_again, build_info, external_url, first_look, follow, hostname, maintain, own_target,
     reachable, serve,
 };
+use crate::evidence::Witness;
 use crate::looks::look_around;
 use crate::progress::Progress;
 use crate::reload::{self, Reloader};
@@ -234,7 +235,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             &registry,
         )
     });
-    let notifier = notifier.map(|(notifier, handle)| (notifier.with_mail(Arc::new(Mailer)), handle));
+    let mut notifier = notifier.map(|(notifier, handle)| (notifier.with_mail(Arc::new(Mailer)), handle));
     let notifier_handle = notifier.as_ref().map(|(_, handle)| handle.clone());
     let options = rules::Options {
         external_url: external_url.clone(),
@@ -296,6 +297,16 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     };
     let logs_handle = logs.as_ref().map(logs::Logs::handle);
     let log_files = logs_handle.clone();
+    if let (Some((notifier, _)), Some(rules)) = (&mut notifier, &rules) {
+        notifier.evidence_from(Arc::new(Witness::new(
+            rules,
+            logs_handle.as_ref(),
+            // What is kept here says nothing about rules that ask elsewhere.
+            document.rules.datasource.is_none().then_some(&engine),
+            &document.global.external_labels,
+            &host,
+        )));
+    }
 
     let reloading = reload::Rooms {
         pool: pool.clone(),

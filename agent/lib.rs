@@ -11,6 +11,7 @@ pub mod cli;
 pub mod config;
 mod daemon;
 pub mod doctor;
+mod evidence;
 pub mod explain;
 mod explained;
 mod glob;

@@ -26,6 +26,8 @@ mod dashboards;
 mod datasource;
 /// `skopos doctor`: verdicts, sentences, exit codes.
 mod doctor;
+/// Log lines and values beside an alert, from a running process to Slack.
+mod evidence;
 /// Exemplars of scrapes and of remote write, beside a real Prometheus.
 mod exemplars;
 /// `skopos explain`: reasons, and tests that promtool passes.

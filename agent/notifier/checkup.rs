@@ -66,11 +66,7 @@ impl Handle {
 
     /// Asks each receiver in force whether it is there and knows us; nobody is told anything.
     #[must_use]
-    pub fn probe(
-        &self,
-        client: Arc<dyn Client>,
-        mail: Arc<dyn Mail>,
-    ) -> BoxFuture<'static, Vec<Checkup>> {
+    pub fn probe(&self, client: Arc<dyn Client>, mail: Arc<dyn Mail>) -> BoxFuture<'static, Vec<Checkup>> {
         let plan = self.board.plan();
         Box::pin(async move {
             let receivers = plan.map(|plan| plan.receivers.clone()).unwrap_or_default();

@@ -18,6 +18,7 @@ use template::Language;
 use crate::alertmanager;
 use crate::changes::{self, Changes};
 use crate::email::{self, Server, Threads, Words};
+use crate::evidence;
 use crate::heartbeat;
 use crate::look::Text;
 use crate::plan::Plan;
@@ -52,6 +53,8 @@ pub struct Config {
     pub fallback_after: Duration,
     /// An address that is pinged as long as everything goes on, so that somebody outside notices when it does not.
     pub heartbeat: Option<heartbeat::Config>,
+    /// What else a Slack card or an incident shows of an alert: its value over the last hour and its last log lines.
+    pub evidence: evidence::Config,
     /// Alerts with the same values of these labels share one message; `['...']` gives each alert its own.
     pub group_by: Vec<String>,
     /// How long a new group waits for more alerts before its first message.
@@ -88,6 +91,7 @@ impl Default for Config {
             fallback: None,
             fallback_after: Duration::from_secs(5 * 60),
             heartbeat: None,
+            evidence: evidence::Config::default(),
             group_by: vec![model::labels::ALERT_NAME.to_owned()],
             group_wait: Duration::from_secs(30),
             group_interval: Duration::from_secs(5 * 60),
@@ -371,6 +375,7 @@ impl Config {
         if let Some(heartbeat) = &self.heartbeat {
             heartbeat.complain(&mut wrong);
         }
+        self.evidence.complain(&mut wrong);
         self.complain_of_grouping(&mut wrong);
         if !self.external_url.is_empty() && !is_http(&self.external_url) {
             wrong.push("notifier.external_url: not an http:// or https:// URL".to_owned());

@@ -17,6 +17,7 @@ mod config;
 mod core;
 mod delivered;
 mod email;
+mod evidence;
 mod group;
 mod handle;
 pub mod heartbeat;
@@ -48,6 +49,7 @@ mod tests;
 
 pub use config::{Config, Dedup, Email, Files, PagerDuty, Slack, Webhook};
 pub use email::Threads;
+pub use evidence::Config as EvidenceConfig;
 pub use handle::Handle;
 pub use notifier::Notifier;
 pub use probe::{Probed, probe};

@@ -8,8 +8,9 @@ use model::{Labels, Timestamp};
 use crate::alert::Alert;
 use crate::config::is_http;
 use crate::delivered::{Delivered, Reason};
+use crate::evidence::Shown;
 use crate::group::{Group, Key};
-use crate::slack::Thread;
+use crate::slack::{Thread, gravity};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
@@ -27,6 +28,8 @@ pub(crate) struct Message {
     pub(crate) time: Timestamp,
     /// Without a slash at the end; empty when there is no page to link.
     pub(crate) external_url: Arc<str>,
+    /// What others know about its gravest alert.
+    pub(crate) evidence: Option<Arc<Shown>>,
 }
 
 impl Message {
@@ -59,6 +62,7 @@ impl Message {
             thread: delivered.thread.clone(),
             time,
             external_url: Arc::clone(external_url),
+            evidence: None,
         }
     }
 
@@ -128,6 +132,7 @@ impl Message {
             thread: None,
             time,
             external_url: Arc::clone(external_url),
+            evidence: None,
         }
     }
 
@@ -218,6 +223,16 @@ impl Message {
             }
             _ => format!("{home}/alerts"),
         })
+    }
+
+    /// Whether something graver has been added than fires already.
+    pub(crate) fn grew_worse(&self) -> bool {
+        let gravest = |is_added: bool| {
+            let alerts = self.firing();
+            let alerts = alerts.filter(move |alert| self.added.contains(&alert.fingerprint) == is_added);
+            alerts.map(|alert| gravity(alert.labels.value("severity"))).max()
+        };
+        self.reason == Reason::New && gravest(true) > gravest(false)
     }
 
     pub(crate) fn is_firing(&self) -> bool {

@@ -21,6 +21,8 @@ pub(crate) struct Metrics {
     pub(crate) alerts: GaugeVec,
     pub(crate) groups: Gauge,
     pub(crate) silences: GaugeVec,
+    pub(crate) evidence: IntCounterVec,
+    pub(crate) evidence_lost: IntCounter,
 }
 
 /// What can become of an event; the closed set of `events_total{outcome}`.
@@ -44,6 +46,9 @@ pub(crate) const DROPS: [&str; 7] = [
     "regrouped",
     "handed_over",
 ];
+
+/// What can become of a question for evidence; the closed set of `evidence_total{outcome}`.
+pub(crate) const EVIDENCE: [&str; 6] = ["in_time", "empty", "partial", "late", "busy", "failed"];
 
 impl Metrics {
     pub(crate) fn new(registry: &Registry) -> Self {
@@ -128,10 +133,24 @@ impl Metrics {
                 "How many silences by state.",
                 &["state"],
             ),
+            evidence: counters(
+                registry,
+                "skopos_notifier_evidence_total",
+                "Questions for log lines and values of an alert before a message, by what became of them.",
+                &["outcome"],
+            ),
+            evidence_lost: counter(
+                registry,
+                "skopos_notifier_evidence_lost_total",
+                "Replies with log lines that Slack did not take; they are not sent again.",
+            ),
         };
         // A series that is there from the start can be told from one that is missing.
         for outcome in OUTCOMES {
             metrics.events.with_label_values(&[outcome]);
+        }
+        for outcome in EVIDENCE {
+            metrics.evidence.with_label_values(&[outcome]);
         }
         for reason in DROPS {
             metrics.dropped.with_label_values(&[reason]);

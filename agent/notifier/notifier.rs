@@ -7,7 +7,7 @@ use std::time::Duration;
 use journal::Journal;
 use model::mail::{Mail, NoMail};
 use model::outside::{Client, ClientError};
-use model::{AlertEvent, BoxFuture, Clock, Leadership, Share};
+use model::{AlertEvent, BoxFuture, Clock, Evidence, Leadership, Share};
 use prometheus::Registry;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{Id, JoinError, JoinSet};
@@ -17,6 +17,7 @@ use tracing::info;
 use crate::board::Board;
 use crate::config::Config;
 use crate::core::{Core, Launch, Sent};
+use crate::evidence::Asker;
 use crate::handle::{Handle, ORDERS, Order, Show};
 use crate::message::Message;
 use crate::metrics::Metrics;
@@ -43,6 +44,7 @@ pub struct Notifier {
     carried: HashMap<Id, Arc<str>>,
     share: Arc<dyn Share>,
     silences: Arc<Silences>,
+    asker: Asker,
     /// A configuration that waits for what is on its way.
     next: Option<(Box<Config>, oneshot::Sender<()>)>,
 }
@@ -78,6 +80,7 @@ impl Notifier {
         let leads = leadership.borrow().clone();
         let metrics = Metrics::new(registry);
         let time = (clock.now(), clock.running());
+        let asker = Asker::new(&config.evidence, Arc::clone(&clock), metrics.evidence.clone());
         let silences = Arc::new(Silences::new(journal.clone(), Arc::clone(&clock)));
         let core = Core::new(config, journal, leads, metrics, Arc::clone(&board), time);
         let notifier = Self {
@@ -94,6 +97,7 @@ impl Notifier {
             carried: HashMap::new(),
             share,
             silences: Arc::clone(&silences),
+            asker,
             next: None,
         };
         let handle = Handle {
@@ -110,6 +114,11 @@ impl Notifier {
     pub fn with_mail(mut self, mail: Arc<dyn Mail>) -> Self {
         self.ways.mail = mail;
         self
+    }
+
+    /// Asks for what others know about an alert before it tells of it; without this nobody is asked.
+    pub fn evidence_from(&mut self, evidence: Arc<dyn Evidence>) {
+        self.asker.ask_of(evidence);
     }
 
     /// Ends when told to: what is due and can be sent within a few seconds is sent, the rest stays in the
@@ -144,6 +153,7 @@ impl Notifier {
             && let Some((config, done)) = self.next.take()
         {
             self.core.apply(&config, self.clock.now());
+            self.asker.apply(&config.evidence);
             // Whoever ordered it may have gone away.
             _ = done.send(());
         }
@@ -159,12 +169,14 @@ impl Notifier {
         let (ways, clock) = (self.ways.clone(), Arc::clone(&self.clock));
         let Launch {
             receiver,
-            message,
+            mut message,
             epoch,
         } = launch;
         let name = Arc::clone(&receiver.name);
         let leadership = self.leadership.clone();
+        let asker = self.asker.clone();
         let task = self.sending.spawn(async move {
+            message.evidence = asker.ask(&message, receiver.interest()).await;
             let started = clock.now();
             // The process may have stood still since this was decided, and the world gone on.
             let may = || {
@@ -176,6 +188,7 @@ impl Notifier {
                 receiver: Arc::clone(&receiver.name),
                 verdict: said.verdict,
                 thread: said.thread,
+                lines: said.lines,
                 took: clock.now().since(started),
             })
         });
@@ -207,6 +220,7 @@ impl Notifier {
                     receiver,
                     verdict,
                     thread: None,
+                    lines: None,
                     took,
                 };
                 self.sent(sent);

@@ -217,6 +217,21 @@ pub(crate) fn details(message: &Message, room: usize) -> Map<String, Value> {
     details.insert("resolved".to_owned(), told(false).into());
     details.insert("num_firing".to_owned(), message.firing().count().into());
     details.insert("num_resolved".to_owned(), message.resolved().count().into());
+    let evidence = message.evidence.iter();
+    for known in evidence.filter(|known| {
+        message
+            .alerts
+            .iter()
+            .any(|alert| alert.fingerprint == known.fingerprint)
+    }) {
+        if let Some(course) = known.course() {
+            details.insert("value_in_the_last_hour".to_owned(), course.into());
+        }
+        if !known.lines.is_empty() {
+            let lines: Vec<String> = known.lines.iter().map(ToString::to_string).collect();
+            details.insert("last_log_lines".to_owned(), lines.into());
+        }
+    }
     let left_out = message.alerts.len() - shown.len();
     if left_out > 0 {
         details.insert("left_out".to_owned(), left_out.into());

@@ -17,6 +17,7 @@ use crate::bucket::Bucket;
 use crate::changes::{self, Changes};
 use crate::config::{self, Config};
 use crate::email::Email;
+use crate::evidence::Interest;
 use crate::look::structure::Structure;
 use crate::look::{self, Seen, Text};
 use crate::message::Message;
@@ -266,6 +267,19 @@ impl Receiver {
         }
     }
 
+    /// Which evidence it has a place for. What a file's templates make is Alertmanager's, and so are webhooks' bodies; names
+    /// that Slack would link in a log line might call somebody.
+    pub(crate) fn interest(&self) -> Interest {
+        match &self.kind {
+            Kind::Slack { look: Some(look), .. } if look.is_whole || look.link_names => Interest::None,
+            Kind::Slack {
+                has_threads: true, ..
+            } => Interest::Kept,
+            Kind::Slack { .. } | Kind::PagerDuty { look: None, .. } => Interest::News,
+            Kind::PagerDuty { .. } | Kind::Webhook { .. } | Kind::Email(_) => Interest::None,
+        }
+    }
+
     /// Asks `may` in the last moment before each request, when all secrets have been read.
     pub(crate) async fn send(&self, ways: &Ways, message: &Message, may: impl Fn() -> bool) -> Said {
         let outcome = match &self.kind {
@@ -291,7 +305,8 @@ impl Receiver {
                 look,
                 has_threads,
             } => {
-                let (card, channel) = self.slack_card(message, channel.as_ref(), look.as_deref());
+                let (card, channel) =
+                    self.slack_card(message, channel.as_ref(), look.as_deref(), *has_threads);
                 if *has_threads {
                     let channel = channel.unwrap_or_default();
                     return Ok(talk(client, request, message, card, &channel, may).await);
@@ -441,8 +456,15 @@ impl Receiver {
         message: &Message,
         channel: Option<&Text>,
         look: Option<&look::slack::Look>,
+        has_threads: bool,
     ) -> (Value, Option<String>) {
-        let ours = || slack::payload(message);
+        let ours = || {
+            if has_threads {
+                slack::payload_without_lines(message)
+            } else {
+                slack::payload(message)
+            }
+        };
         let card = match look {
             None => ours(),
             Some(look) => self

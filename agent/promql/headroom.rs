@@ -1,13 +1,17 @@
 //! How near an expression is to being true: the worst series now, against the number it is compared with.
 
+use std::time::Duration;
+
 use model::view::Headroom;
 use model::{Labels, Timestamp};
 
 use crate::ast::{Expr, Kind, Op};
 use crate::bounds::Bounds;
 use crate::constant::{constant, swapped};
-use crate::engine::Engine;
+use crate::engine::{Engine, Options};
+use crate::error::QueryError;
 use crate::eval::{Eval, Steps};
+use crate::value::{MatrixSeries, Value};
 
 /// Beyond this, how far past the threshold something is no longer matters.
 const SHARE_MAX: f64 = 10.0;
@@ -37,6 +41,30 @@ impl Engine {
             op: op.text(),
             threshold,
             share: share(op, value, threshold),
+        })
+    }
+
+    /// The values that an alert's expression compares with a number, over time, whether they are past it or not; of
+    /// expressions without such a comparison what they give themselves.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub fn compared(
+        &self,
+        expr: &str,
+        times: (Timestamp, Timestamp),
+        step: Duration,
+        options: &Options,
+    ) -> Result<Vec<MatrixSeries>, QueryError> {
+        let mut compared = (*self.parsed(expr, Bounds::at(times.1))?).clone();
+        let compared = match opened(&mut compared) {
+            Some(_) => compared.to_string(),
+            None => expr.to_owned(),
+        };
+        let outcome = self.range_with(&compared, times, step, options)?;
+        Ok(match outcome.value {
+            Value::Matrix(series) => series,
+            _ => Vec::new(),
         })
     }
 }
@@ -104,7 +132,6 @@ mod tests {
     use model::Sample;
 
     use super::*;
-    use crate::Options;
     use crate::script::{Memory, line};
 
     fn engine(lines: &[&str]) -> Engine {
@@ -156,6 +183,29 @@ mod tests {
             Some(25.0)
         );
         assert_eq!(of("free < 10 and on (d) ro == 2"), None);
+    }
+
+    #[test]
+    fn what_is_compared_has_a_course_also_before_it_is_past_the_threshold() {
+        let engine = engine(&["free{d=\"a\"} 40 30 20 5", "free{d=\"b\"} 50 50 50 50"]);
+        let end = Timestamp(180_000);
+        let course = |expr: &str| {
+            let series = engine.compared(
+                expr,
+                (Timestamp(0), end),
+                Duration::from_secs(60),
+                engine.options(),
+            );
+            let series = series.unwrap().into_iter();
+            let values = |series: MatrixSeries| series.points.iter().map(|point| point.value).collect();
+            series.map(values).collect::<Vec<Vec<f64>>>()
+        };
+        assert_eq!(
+            course("free < 10"),
+            [[40.0, 30.0, 20.0, 5.0], [50.0, 50.0, 50.0, 50.0]]
+        );
+        assert_eq!(course("(free and free) > free + 1"), Vec::<Vec<f64>>::new());
+        assert_eq!(course("free{d=\"a\"} * 2"), [[80.0, 60.0, 40.0, 10.0]]);
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub(crate) struct Sent {
     pub(crate) verdict: Verdict,
     /// Where a card about the group stands now.
     pub(crate) thread: Option<Thread>,
+    /// Whether the receiver took log lines that followed the message; none where nothing followed.
+    pub(crate) lines: Option<bool>,
     pub(crate) took: Duration,
 }
 
@@ -165,6 +167,10 @@ impl Core {
         };
         self.metrics
             .attempt(&lane.receiver, failure, sent.took.as_secs_f64());
+        if let Some(is_taken) = sent.lines {
+            lane.spend(now);
+            self.metrics.evidence_lost.inc_by(u64::from(!is_taken));
+        }
         let key = Arc::clone(&sending.key);
         if sending.is_outlived {
             self.outlived(nth, &sending, sent.verdict, sent.took, now);

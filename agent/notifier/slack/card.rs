@@ -5,7 +5,7 @@ use model::text::duration::spoken;
 use serde_json::{Value, json};
 
 use super::text::{clip, date, link};
-use super::{limits, severity};
+use super::{evidence, limits, severity};
 use crate::alert::Alert;
 use crate::delivered::Reason;
 use crate::message::{Message, common, length, one_line};
@@ -14,22 +14,26 @@ use crate::message::{Message, common, length, one_line};
 const PLACE_FIELDS: usize = 6;
 /// Longest value of a fact, far below Slack's limit: the card is compact.
 const FACT: usize = 200;
-const _: () = assert!(FACT + 100 <= limits::FIELD && PLACE_FIELDS + 3 <= limits::FIELDS);
+const _: () = assert!(FACT + 100 <= limits::FIELD && PLACE_FIELDS + 4 <= limits::FIELDS);
 
 pub(super) fn header(title: &str) -> Value {
     let text = one_line(title, limits::HEADER);
     json!({ "type": "header", "text": { "type": "plain_text", "text": text, "emoji": false } })
 }
 
-pub(super) fn blocks(message: &Message) -> Vec<Value> {
+pub(super) fn blocks(message: &Message, has_lines: bool) -> Vec<Value> {
     let labels = common(message.alerts.iter().map(|alert| &alert.labels));
     let mut head = vec![facts(message, &labels)];
     head.extend(remarks(message));
-    let links = links(message);
+    let mut tail: Vec<Value> = evidence::lines(message)
+        .filter(|_| has_lines)
+        .into_iter()
+        .collect();
+    tail.extend(links(message));
     // Kept free for the line that says how many are left out.
     const MORE: usize = 200;
     let mut room = limits::TOTAL - MORE;
-    for block in head.iter().chain(&links) {
+    for block in head.iter().chain(&tail) {
         room = room.saturating_sub(length(&block.to_string()));
     }
     let listed = listing(message, &labels, room);
@@ -38,7 +42,7 @@ pub(super) fn blocks(message: &Message) -> Vec<Value> {
     if left_out > 0 {
         head.push(context(&[format!("+{left_out} more")]));
     }
-    head.extend(links);
+    head.extend(tail);
     head
 }
 
@@ -62,6 +66,9 @@ fn facts(message: &Message, labels: &Labels) -> Value {
             .take(PLACE_FIELDS)
             .map(|(name, value)| fact(name, &clip(value, FACT))),
     );
+    if let Some((name, course)) = evidence::trend(message, labels) {
+        facts.push(fact(&name, &clip(&course, FACT)));
+    }
     json!({ "type": "section", "fields": facts })
 }
 

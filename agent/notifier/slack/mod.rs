@@ -5,12 +5,13 @@
 //! Whatever an alert contains, the card stays within every limit of [`limits`].
 
 mod card;
+mod evidence;
 mod reply;
 mod talk;
 mod text;
 
 #[cfg(test)]
-pub(crate) use reply::payload as reply;
+pub(crate) use reply::{lines as lines_reply, payload as reply};
 pub(crate) use talk::{POST, Said, Thread, talk};
 
 use serde_json::{Value, json};
@@ -35,12 +36,21 @@ pub(crate) mod limits {
 /// Characters of the fallback text: two lines on a phone.
 const HEADLINE: usize = 300;
 
-/// The card as a request has it, as yet for no channel.
+/// The card as a request has it, as yet for no channel; with the log lines, if there are any.
 pub(crate) fn payload(message: &Message) -> Value {
+    composed(message, true)
+}
+
+/// The card of an app, which tells log lines as a reply.
+pub(crate) fn payload_without_lines(message: &Message) -> Value {
+    composed(message, false)
+}
+
+fn composed(message: &Message, has_lines: bool) -> Value {
     json!({
         "text": headline(message),
         "blocks": [card::header(&title(message))],
-        "attachments": [{ "color": colour(message), "blocks": card::blocks(message) }],
+        "attachments": [{ "color": colour(message), "blocks": card::blocks(message, has_lines) }],
     })
 }
 
@@ -118,7 +128,7 @@ fn severity(message: &Message) -> String {
         .to_owned()
 }
 
-fn gravity(severity: &str) -> u8 {
+pub(crate) fn gravity(severity: &str) -> u8 {
     match severity {
         "critical" | "page" | "emergency" => 4,
         "error" | "high" => 3,

@@ -4,7 +4,7 @@ use model::text::duration::spoken;
 use serde_json::{Value, json};
 
 use super::text::clip;
-use super::{gravity, limits};
+use super::{evidence, limits};
 use crate::alert::Alert;
 use crate::delivered::Reason;
 use crate::message::{Message, alerts, length};
@@ -20,13 +20,21 @@ const _: () = assert!((2 * NAMED + 2) * (LINE + 10) < 2 * limits::SECTION);
 pub(crate) fn payload(message: &Message) -> Value {
     let text = text(message);
     let block = json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } });
-    let mut payload = json!({ "text": text, "blocks": [block] });
+    let mut blocks = vec![block];
+    blocks.extend(evidence::lines(message));
+    let mut payload = json!({ "text": text, "blocks": blocks });
     if is_broadcast(message)
         && let Some(map) = payload.as_object_mut()
     {
         map.insert("reply_broadcast".to_owned(), true.into());
     }
     payload
+}
+
+/// The log lines alone, in the thread of a card that has just been posted; they ring for nobody.
+pub(crate) fn lines(message: &Message) -> Option<Value> {
+    let block = evidence::lines(message)?;
+    Some(json!({ "text": evidence::title(message)?, "blocks": [block] }))
 }
 
 fn text(message: &Message) -> String {
@@ -92,14 +100,9 @@ fn line(shape: &str, alert: &Alert) -> String {
 }
 
 fn is_broadcast(message: &Message) -> bool {
-    let gravest = |is_added: bool| {
-        let alerts = message.firing();
-        let alerts = alerts.filter(move |alert| message.added.contains(&alert.fingerprint) == is_added);
-        alerts.map(|alert| gravity(alert.labels.value("severity"))).max()
-    };
     match message.reason {
         Reason::First | Reason::Repeat => true,
-        Reason::New => gravest(true) > gravest(false),
+        Reason::New => message.grew_worse(),
         Reason::SomeResolved | Reason::AllResolved | Reason::Test => false,
     }
 }

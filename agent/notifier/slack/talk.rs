@@ -3,6 +3,8 @@
 //! The edit comes before the reply, since it may be repeated without harm. Where the card is gone, or too old to be
 //! edited, there is a new one.
 
+use std::time::Duration;
+
 use model::outside::{Client, ClientError, Method, Request, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -30,7 +32,12 @@ pub(crate) struct Thread {
 pub(crate) struct Said {
     pub(crate) verdict: Verdict,
     pub(crate) thread: Option<Thread>,
+    /// Whether Slack took the log lines that followed; none where nothing followed.
+    pub(crate) lines: Option<bool>,
 }
+
+/// Log lines are not worth more waiting: what comes next for this receiver waits for them.
+const LINES_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What Slack answers to a message that was taken.
 #[derive(Deserialize)]
@@ -48,7 +55,7 @@ pub(crate) async fn talk(
     asked: &str,
     may: impl Fn() -> bool,
 ) -> Said {
-    let send = async |method: &str, body: Value| -> Option<Result<Response, ClientError>> {
+    let send = async |method: &str, body: Value, most: Duration| -> Option<Result<Response, ClientError>> {
         if !may() {
             return None;
         }
@@ -57,6 +64,7 @@ pub(crate) async fn talk(
             request.url = request.url.replace(POST, method);
         }
         request.method = Method::Post;
+        request.timeout = request.timeout.min(most);
         request.body = body.to_string().into_bytes();
         Some(client.send(request).await)
     };
@@ -67,33 +75,27 @@ pub(crate) async fn talk(
             "ts",
             thread.ts.as_str(),
         );
-        let Some(answer) = send(EDIT, body).await else {
+        let Some(answer) = send(EDIT, body, Duration::MAX).await else {
             return Said::held(Some(thread));
         };
         if !is_gone(&answer) {
             let verdict = judge_slack(&answer);
             if !matches!(verdict, Verdict::Taken(_)) {
-                return Said {
-                    verdict: sure(verdict),
-                    thread: Some(thread),
-                };
+                return Said::with(sure(verdict), Some(thread));
             }
             let body = with(
                 with(reply::payload(message), "channel", thread.channel.as_str()),
                 "thread_ts",
                 thread.ts.as_str(),
             );
-            let verdict = match send(POST, body).await {
+            let verdict = match send(POST, body, Duration::MAX).await {
                 Some(answer) => judge_slack(&answer),
                 None => Verdict::Held,
             };
-            return Said {
-                verdict,
-                thread: Some(thread),
-            };
+            return Said::with(verdict, Some(thread));
         }
     }
-    let Some(answer) = send(POST, with(card, "channel", asked)).await else {
+    let Some(answer) = send(POST, with(card, "channel", asked), Duration::MAX).await else {
         return Said::held(None);
     };
     let verdict = judge_slack(&answer);
@@ -104,23 +106,36 @@ pub(crate) async fn talk(
         channel: posted.channel,
         ts: posted.ts,
     });
-    Said { verdict, thread }
+    let mut said = Said::with(verdict, thread);
+    if let (Some(thread), Some(lines)) = (&said.thread, reply::lines(message)) {
+        let body = with(
+            with(lines, "channel", thread.channel.as_str()),
+            "thread_ts",
+            thread.ts.as_str(),
+        );
+        // The card has arrived: whatever becomes of this, it is not sent again.
+        let answer = send(POST, body, LINES_TIMEOUT).await;
+        said.lines = answer.map(|answer| matches!(judge_slack(&answer), Verdict::Taken(_)));
+    }
+    said
 }
 
 impl Said {
     /// Of what has no threads.
     pub(crate) fn only(verdict: Verdict) -> Self {
+        Self::with(verdict, None)
+    }
+
+    fn with(verdict: Verdict, thread: Option<Thread>) -> Self {
         Self {
             verdict,
-            thread: None,
+            thread,
+            lines: None,
         }
     }
 
     fn held(thread: Option<Thread>) -> Self {
-        Self {
-            verdict: Verdict::Held,
-            thread,
-        }
+        Self::with(Verdict::Held, thread)
     }
 }
 

@@ -134,7 +134,47 @@ fn kinds() -> Vec<(&'static str, Message)> {
         ("bare", message(Reason::First, vec![critical], &[])),
         ("linked", message(Reason::First, vec![linked], &[])),
         ("test", Message::test(NOW, &page)),
+        (
+            "evidence",
+            with_evidence(message(Reason::First, alerts[..2].to_vec(), &[])),
+        ),
     ]
+}
+
+/// With what others know about its first alert.
+fn with_evidence(mut message: Message) -> Message {
+    let line = |nth: u64, level, text: &str| model::LogRecord {
+        time: START + secs(nth),
+        level,
+        source: "shop/cart-1/app".into(),
+        stream: "stderr".into(),
+        text: text.to_owned(),
+        file: "/var/log/pods/shop_cart-1_0/app/0.log".into(),
+        offset_bytes: 0,
+    };
+    let found = model::Findings {
+        lines: vec![
+            line(1, model::Level::Info, "GET /cart?a=1&b=2 200"),
+            line(2, model::Level::Error, "disk <sda> is `full`"),
+        ],
+        trend: Some(model::Trend {
+            span: secs(3_600),
+            values: (0..30_u32)
+                .map(|nth| (nth != 7).then(|| f64::from(nth * nth) / 900.0))
+                .collect(),
+        }),
+        is_partial: false,
+    };
+    let inquiry = model::Inquiry {
+        labels: message.alerts[0].labels.clone(),
+        now: NOW,
+        lines_max: 4,
+        trend: true,
+        deadline: secs(2),
+    };
+    let shown = crate::evidence::Shown::new(message.alerts[0].fingerprint, found, &inquiry);
+    message.evidence = Some(Arc::new(shown));
+    message
 }
 
 fn golden(name: &str, body: &[u8]) {
@@ -170,6 +210,18 @@ fn slack_replies_are_as_kept() {
         let reply = slack::reply(&message).to_string();
         golden(&format!("slack_reply_{name}.json"), reply.as_bytes());
     }
+}
+
+#[test]
+fn an_apps_card_has_no_lines_and_its_thread_has_them() {
+    let (_, message) = kinds().pop().unwrap();
+    let card = slack::payload_without_lines(&message).to_string();
+    assert!(
+        card.contains("Value, last 1h") && !card.contains("is full") && !card.contains("```"),
+        "{card}"
+    );
+    let reply = slack::lines_reply(&message).unwrap().to_string();
+    golden("slack_lines_evidence.json", reply.as_bytes());
 }
 
 #[test]

@@ -22,7 +22,7 @@ use crate::{Handle, Notifier};
 #[path = "../../../tests/fakes/pagerduty.rs"]
 pub(super) mod pagerduty;
 #[path = "../../../tests/fakes/slack.rs"]
-mod slack;
+pub(super) mod slack;
 
 fn file(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)

@@ -2,6 +2,7 @@
 
 mod cards;
 mod changes;
+mod evidence;
 mod failures;
 mod fake;
 mod fallback;

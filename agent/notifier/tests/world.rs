@@ -9,7 +9,9 @@ use std::time::Duration;
 use journal::Journal;
 use model::mail::{Letter, Mail, MailError, MailServer};
 use model::outside::{Client, ClientError, Files, Method, Request, Response};
-use model::{AlertEvent, AlertState, Alone, BoxFuture, Clock, Labels, Leadership, Share, Timestamp};
+use model::{
+    AlertEvent, AlertState, Alone, BoxFuture, Clock, Evidence, Labels, Leadership, Share, Timestamp,
+};
 use prometheus::Registry;
 use serde_json::Value;
 use telemetry::clock::RuntimeClock;
@@ -110,6 +112,8 @@ struct State {
     attempts: Vec<Attempt>,
     manners: BTreeMap<String, Manner>,
     open: BTreeSet<String>,
+    /// After so many more requests to an address it behaves otherwise.
+    later: BTreeMap<String, (usize, Manner)>,
 }
 
 impl Receivers {
@@ -122,6 +126,11 @@ impl Receivers {
 
     pub(super) fn behave(&self, url: &str, manner: Manner) {
         self.state.lock().unwrap().manners.insert(url.to_owned(), manner);
+    }
+
+    pub(super) fn behave_after(&self, url: &str, requests: usize, manner: Manner) {
+        let later = (requests, manner);
+        self.state.lock().unwrap().later.insert(url.to_owned(), later);
     }
 
     pub(super) fn attempts(&self) -> Vec<Attempt> {
@@ -199,6 +208,15 @@ impl Client for Receivers {
                 let mut state = self.state.lock().unwrap();
                 let alone = state.open.insert(request.url.clone());
                 assert!(alone, "two messages at once on their way to {}", request.url);
+                match state.later.get_mut(&request.url) {
+                    Some((0, manner)) => {
+                        let manner = *manner;
+                        state.later.remove(&request.url);
+                        state.manners.insert(request.url.clone(), manner);
+                    }
+                    Some((requests, _)) => *requests -= 1,
+                    None => {}
+                }
                 state.manners.get(&request.url).copied().unwrap_or(Manner::Takes)
             };
             let timeout = request.timeout;
@@ -408,13 +426,31 @@ impl World {
         (clock, receivers, memory): (Arc<RuntimeClock>, Arc<Receivers>, Arc<Memory>),
         share: Arc<dyn Share>,
     ) -> Self {
+        Self::build(leads, config, (clock, receivers, memory), share, None)
+    }
+
+    /// With somebody who knows about alerts.
+    pub(super) fn asking(text: &str, evidence: Arc<dyn Evidence>) -> Self {
+        let clock = RuntimeClock::starting_at(START);
+        let outside = (Arc::clone(&clock), Receivers::new(clock), Arc::default());
+        let (leads, _) = watch::channel(Leadership::standalone());
+        Self::build(leads, config(text), outside, Arc::new(Alone), Some(evidence))
+    }
+
+    fn build(
+        leads: watch::Sender<Leadership>,
+        config: Config,
+        (clock, receivers, memory): (Arc<RuntimeClock>, Arc<Receivers>, Arc<Memory>),
+        share: Arc<dyn Share>,
+        evidence: Option<Arc<dyn Evidence>>,
+    ) -> Self {
         let (events, inbox) = mpsc::channel(1024);
         let registry = Registry::new();
         let files: Arc<dyn Files> = Arc::<Memory>::clone(&memory);
         let journal = Journal::open(files, Path::new("alerts")).unwrap();
         let client: Arc<dyn Client> = Arc::<Receivers>::clone(&receivers);
         let wall: Arc<dyn Clock> = Arc::<RuntimeClock>::clone(&clock);
-        let (notifier, handle) = Notifier::new(
+        let (mut notifier, handle) = Notifier::new(
             &config,
             inbox,
             journal.clone(),
@@ -424,6 +460,9 @@ impl World {
             share,
             &registry,
         );
+        if let Some(evidence) = evidence {
+            notifier.evidence_from(evidence);
+        }
         let mail: Arc<dyn Mail> = Arc::<Receivers>::clone(&receivers);
         let stop = CancellationToken::new();
         let task = tokio::spawn(notifier.with_mail(mail).run(stop.clone()));

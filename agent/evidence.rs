@@ -1,0 +1,353 @@
+//! What this process knows about an alert beside what the alert says: its lines in the local log segments, and how its
+//! value went over the last hour.
+//!
+//! A line belongs to an alert only if a label of the alert says so: by pod, or by file. A value only if one rule has this
+//! alert, and one series of its expression is the alert's. Where that is not certain there is nothing. A few questions
+//! at a time; the next ones are told to go without.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::view::LogQuery;
+use model::{BoxFuture, Evidence, Findings, Inquiry, Labels, LogRecord, Overloaded, Timestamp, Trend};
+use promql::{Engine, MatrixSeries, Options};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+
+/// Questions answered at the same time; each reads from the disk.
+const AT_ONCE: usize = 2;
+/// How old a line may be.
+const LINES_AGE: Duration = Duration::from_secs(15 * 60);
+/// Lines read to find those of one alert, where names of others contain its own.
+const LINES_READ: usize = 500;
+const SPAN: Duration = Duration::from_hours(1);
+const STEPS: u32 = 30;
+/// Samples that a course may hold at a time: a rule over thousands of series is not worth it.
+const SAMPLES_MAX: usize = 2_000_000;
+/// Kept of the deadline for handing over what was found.
+const RESERVE: Duration = Duration::from_millis(200);
+/// Labels that name a file as the log room does.
+const FILES: [&str; 3] = ["filename", "path", "file"];
+
+pub(crate) struct Witness {
+    own: Arc<Own>,
+    places: Arc<Semaphore>,
+}
+
+struct Own {
+    rules: rules::Manager,
+    logs: Option<logs::Handle>,
+    /// None where rules ask elsewhere.
+    engine: Option<Arc<Engine>>,
+    external_labels: Labels,
+    host: String,
+}
+
+impl Witness {
+    pub(crate) fn new(
+        rules: &rules::Manager,
+        logs: Option<&logs::Handle>,
+        engine: Option<&Arc<Engine>>,
+        external_labels: &Labels,
+        host: &str,
+    ) -> Self {
+        Self {
+            own: Arc::new(Own {
+                rules: rules.clone(),
+                logs: logs.cloned(),
+                engine: engine.cloned(),
+                external_labels: external_labels.clone(),
+                host: host.to_owned(),
+            }),
+            places: Arc::new(Semaphore::new(AT_ONCE)),
+        }
+    }
+}
+
+impl Evidence for Witness {
+    fn gather(&self, inquiry: Inquiry) -> BoxFuture<'static, Result<Findings, Overloaded>> {
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            return Box::pin(std::future::ready(Err(Overloaded)));
+        };
+        // Reading goes on after nobody waits for it, and holds the place until it ends.
+        let (place, inquiry) = (Arc::new(place), Arc::new(inquiry));
+        let end = Instant::now() + inquiry.deadline.saturating_sub(RESERVE);
+        let lines = tokio::task::spawn_blocking({
+            let (own, place, inquiry) = (Arc::clone(&self.own), Arc::clone(&place), Arc::clone(&inquiry));
+            move || {
+                let _place = place;
+                own.lines(&inquiry)
+            }
+        });
+        let own = Arc::clone(&self.own);
+        let trend = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            own.trend(&inquiry)
+        });
+        Box::pin(async move {
+            let (lines, trend) = tokio::join!(in_time(lines, end), in_time(trend, end));
+            Ok(Findings {
+                is_partial: lines.is_none() || trend.is_none(),
+                lines: lines.unwrap_or_default(),
+                trend: trend.flatten(),
+            })
+        })
+    }
+}
+
+async fn in_time<T>(found: JoinHandle<T>, end: Instant) -> Option<T> {
+    timeout_at(end, found).await.ok()?.ok()
+}
+
+impl Own {
+    fn lines(&self, inquiry: &Inquiry) -> Vec<LogRecord> {
+        let (Some(logs), true) = (&self.logs, inquiry.lines_max > 0) else {
+            return Vec::new();
+        };
+        let Some(writer) = Writer::of(&inquiry.labels, &self.host) else {
+            return Vec::new();
+        };
+        let query = LogQuery {
+            text: String::new(),
+            level: None,
+            source: writer.source(),
+            from: inquiry.now - LINES_AGE,
+            to: inquiry.now,
+            lines_max: LINES_READ,
+        };
+        let page = logs.search(&query);
+        let page = page.inspect_err(|error| tracing::warn!(%error, "log lines for a message"));
+        let mut lines = page.unwrap_or_default().lines;
+        lines.retain(|line| writer.wrote(line));
+        lines.split_off(lines.len().saturating_sub(inquiry.lines_max))
+    }
+
+    fn trend(&self, inquiry: &Inquiry) -> Option<Trend> {
+        let engine = self.engine.as_ref().filter(|_| inquiry.trend)?;
+        let told = |labels: &Labels| Labels::from_pairs(self.external_labels.iter().chain(labels.iter()));
+        let groups = self.rules.view();
+        let rules = groups.iter().flat_map(|group| {
+            let offset = group.query_offset;
+            group.rules.iter().map(move |rule| (rule, offset))
+        });
+        let mut found = rules.filter_map(|(rule, offset)| {
+            let alert = rule
+                .alerts
+                .iter()
+                .find(|alert| told(&alert.labels) == inquiry.labels)?;
+            Some((rule, offset, alert))
+        });
+        // Two rules with the same alert: nobody knows whose value it is.
+        let (Some((rule, offset, alert)), None) = (found.next(), found.next()) else {
+            return None;
+        };
+        let step = SPAN / STEPS;
+        let end = inquiry.now - offset;
+        let start = end - step * (STEPS - 1);
+        let options = Options {
+            timeout: inquiry.deadline.saturating_sub(RESERVE),
+            samples_max: SAMPLES_MAX.min(engine.options().samples_max),
+            ..engine.options().clone()
+        };
+        let series = engine.compared(&rule.expr, (start, end), step, &options).ok()?;
+        let mut series = series
+            .into_iter()
+            .filter(|series| is_of(&series.labels, &alert.labels, &rule.labels));
+        let (Some(series), None) = (series.next(), series.next()) else {
+            return None;
+        };
+        Some(Trend {
+            span: SPAN,
+            values: in_steps(&series, start, step),
+        })
+    }
+}
+
+/// Whether a series of a rule's expression is that of an alert: alike but for what the rule itself adds.
+fn is_of(series: &Labels, alert: &Labels, added: &Labels) -> bool {
+    let own = |labels: &Labels| {
+        labels.retain(|name| {
+            name != model::labels::METRIC_NAME
+                && name != model::labels::ALERT_NAME
+                && added.get(name).is_none()
+        })
+    };
+    own(series) == own(alert)
+}
+
+fn in_steps(series: &MatrixSeries, start: Timestamp, step: Duration) -> Vec<Option<f64>> {
+    let mut points = series.points.iter().peekable();
+    let times = (0..STEPS).map(|nth| start + step * nth);
+    let value = |time| {
+        points
+            .next_if(|point| point.time == time)
+            .map(|point| point.value)
+    };
+    times.map(value).collect()
+}
+
+/// Who writes the lines that belong to an alert.
+enum Writer<'a> {
+    /// Parts that are not known match any.
+    Pod {
+        namespace: Option<&'a str>,
+        pod: Option<&'a str>,
+        container: Option<&'a str>,
+    },
+    File(&'a str),
+}
+
+impl<'a> Writer<'a> {
+    /// None if no label says which lines are the alert's own.
+    fn of(labels: &'a Labels, host: &str) -> Option<Self> {
+        let label = |name: &str| labels.get(name).filter(|value| !value.is_empty());
+        let (namespace, pod, container) = (label("namespace"), label("pod"), label("container"));
+        // A container's name alone, or a namespace's, is that of many.
+        if pod.is_some() || namespace.is_some() && container.is_some() {
+            return Some(Self::Pod {
+                namespace,
+                pod,
+                container,
+            });
+        }
+        // The same path is another file on another machine.
+        let places = ["instance", "node"].into_iter().filter_map(label);
+        if places.into_iter().any(|place| !is_here(place, host)) {
+            return None;
+        }
+        let mut paths = FILES.iter().filter_map(|name| label(name));
+        paths.find(|path| path.starts_with('/')).map(Self::File)
+    }
+
+    /// What the names of all its sources contain.
+    fn source(&self) -> String {
+        match self {
+            Self::Pod {
+                namespace,
+                pod,
+                container,
+            } => match (namespace, pod, container) {
+                (Some(namespace), Some(pod), container) => {
+                    format!("{namespace}/{pod}/{}", container.unwrap_or_default())
+                }
+                (None, Some(pod), container) => format!("/{pod}/{}", container.unwrap_or_default()),
+                (namespace, None, _) => format!("{}/", namespace.unwrap_or_default()),
+            },
+            Self::File(path) => path.rsplit('/').next().unwrap_or_default().to_owned(),
+        }
+    }
+
+    fn wrote(&self, line: &LogRecord) -> bool {
+        match self {
+            Self::Pod {
+                namespace,
+                pod,
+                container,
+            } => {
+                let parts: Vec<&str> = line.source.split('/').collect();
+                let wanted = [namespace, pod, container];
+                let mut pairs = wanted.into_iter().zip(&parts);
+                parts.len() == wanted.len()
+                    && pairs.all(|(wanted, part)| wanted.is_none_or(|wanted| wanted == *part))
+            }
+            Self::File(path) => &*line.file == *path,
+        }
+    }
+}
+
+/// Whether `instance` or `node` means this machine.
+fn is_here(place: &str, host: &str) -> bool {
+    let name = match place.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|letter| letter.is_ascii_digit()) => name,
+        _ => place,
+    };
+    name == host || ["localhost", "127.0.0.1", "[::1]"].contains(&name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(pairs: &[(&str, &str)]) -> Labels {
+        Labels::from_pairs(pairs.iter().copied())
+    }
+
+    fn line(source: &str, file: &str) -> LogRecord {
+        LogRecord {
+            time: Timestamp(0),
+            level: model::Level::Info,
+            source: source.into(),
+            stream: "".into(),
+            text: String::new(),
+            file: file.into(),
+            offset_bytes: 0,
+        }
+    }
+
+    fn owns(pairs: &[(&str, &str)], source: &str, file: &str) -> bool {
+        let labels = labels(pairs);
+        let writer = Writer::of(&labels, "web-1");
+        let line = line(source, file);
+        writer.is_some_and(|writer| {
+            assert!(
+                !writer.wrote(&line) || source.contains(&writer.source()),
+                "{source}"
+            );
+            writer.wrote(&line)
+        })
+    }
+
+    #[test]
+    fn a_line_is_an_alerts_own_only_by_pod_or_file() {
+        let cart = [("namespace", "shop"), ("pod", "cart-1")];
+        assert!(owns(&cart, "shop/cart-1/app", "/x"));
+        assert!(!owns(&cart, "shop/cart-12/app", "/x") && !owns(&cart, "myshop/cart-1/app", "/x"));
+        assert!(owns(&[("pod", "cart-1")], "shop/cart-1/app", "/x"));
+        assert!(!owns(
+            &[("pod", "cart-1"), ("container", "db")],
+            "shop/cart-1/app",
+            "/x"
+        ));
+        let tier = [("namespace", "shop"), ("container", "app")];
+        assert!(owns(&tier, "shop/cart-1/app", "/x") && !owns(&tier, "shop/cart-1/apple", "/x"));
+        for vague in [[("namespace", "shop")], [("container", "app")], [("job", "app")]] {
+            assert!(!owns(&vague, "shop/cart-1/app", "/app"), "{vague:?}");
+        }
+        let file = [("filename", "/var/log/app.log"), ("instance", "web-1:9464")];
+        assert!(owns(&file, "app.log", "/var/log/app.log"));
+        assert!(!owns(&file, "app.log", "/srv/app.log"));
+        let elsewhere = [("filename", "/var/log/app.log"), ("instance", "web-2:9464")];
+        assert!(!owns(&elsewhere, "app.log", "/var/log/app.log"));
+        assert!(!owns(&[("file", "app.log")], "app.log", "app.log"));
+    }
+
+    #[test]
+    fn a_series_is_an_alerts_but_for_what_the_rule_adds() {
+        let added = labels(&[("severity", "page")]);
+        let alert = labels(&[("alertname", "Full"), ("disk", "a"), ("severity", "page")]);
+        let of = |pairs: &[(&str, &str)]| is_of(&labels(pairs), &alert, &added);
+        assert!(of(&[("__name__", "used"), ("disk", "a")]));
+        assert!(of(&[("disk", "a"), ("severity", "of the series")]));
+        assert!(!of(&[("disk", "b")]) && !of(&[("disk", "a"), ("job", "x")]) && !of(&[]));
+    }
+
+    #[test]
+    fn a_missing_value_is_a_gap_in_its_place() {
+        let step = SPAN / STEPS;
+        let point = |nth: u32| model::Sample {
+            time: Timestamp(0) + step * nth,
+            value: f64::from(nth),
+        };
+        let series = MatrixSeries {
+            labels: Labels::empty(),
+            points: vec![point(1), point(29)],
+        };
+        let values = in_steps(&series, Timestamp(0), step);
+        assert_eq!(values.len(), 30);
+        assert_eq!(
+            (values[0], values[1], values[28], values[29]),
+            (None, Some(1.0), None, Some(29.0))
+        );
+    }
+}

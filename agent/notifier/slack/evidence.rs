@@ -1,0 +1,68 @@
+//! What others know about an alert, on its card or in a reply: the course of its value, and its last log lines.
+
+use std::collections::BTreeSet;
+
+use model::Labels;
+use model::text::duration::short;
+use serde_json::{Value, json};
+
+use super::limits;
+use super::text::clip;
+use crate::message::{Message, length};
+
+/// Kept for the title and the fence of the block.
+const FRAME: usize = 300;
+/// Longest line; with many of them it is less.
+const LINE: usize = 300;
+
+/// A fact's name and, not yet escaped, what it says. Of several alerts the name says which one it is about.
+pub(super) fn trend(message: &Message, common: &Labels) -> Option<(String, String)> {
+    let known = message.evidence.as_ref()?;
+    let course = known.course()?;
+    let subject = message
+        .alerts
+        .iter()
+        .find(|alert| alert.fingerprint == known.fingerprint)?;
+    let own = subject.labels.iter().find(|(name, _)| common.get(name).is_none());
+    let which = own.filter(|_| message.alerts.len() > 1);
+    let which = which
+        .map(|(name, value)| format!(", {name}={value}"))
+        .unwrap_or_default();
+    let span = known.span().map(short).unwrap_or_default();
+    Some((format!("Value, last {span}{which}"), course))
+}
+
+/// `Last 4 log lines of shop/cart/app`.
+pub(super) fn title(message: &Message) -> Option<String> {
+    let known = message
+        .evidence
+        .as_ref()
+        .filter(|known| !known.lines.is_empty())?;
+    let sources: BTreeSet<&str> = known.lines.iter().map(|line| line.source.as_str()).collect();
+    let count = known.lines.len();
+    let lines = if count == 1 {
+        "Last log line".to_owned()
+    } else {
+        format!("Last {count} log lines")
+    };
+    let of = match sources.first() {
+        Some(source) if sources.len() == 1 => (*source).to_owned(),
+        _ => format!("{} sources", sources.len()),
+    };
+    Some(clip(&format!("{lines} of {of}, in UTC"), FRAME / 2))
+}
+
+pub(super) fn lines(message: &Message) -> Option<Value> {
+    let title = title(message)?;
+    let known = message.evidence.as_ref()?;
+    // Each has its line break.
+    let most = ((limits::SECTION - FRAME) / known.lines.len() - 1).min(LINE);
+    let lines: Vec<String> = known
+        .lines
+        .iter()
+        .map(|line| clip(&line.to_string(), most))
+        .collect();
+    let text = format!("{title}\n```\n{}\n```", lines.join("\n"));
+    debug_assert!(length(&text) <= limits::SECTION, "{text}");
+    Some(json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } }))
+}

@@ -1,0 +1,349 @@
+//! What others know about an alert comes with the message if it comes in time, and harms it in no way.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use model::{
+    BoxFuture, Clock, Evidence, Findings, Inquiry, Labels, Leadership, Level, LogRecord, Overloaded,
+    Timestamp, Trend,
+};
+use telemetry::clock::RuntimeClock;
+
+use super::fake::slack as fake;
+use super::world::{Attempt, BOTH, Manner, SLACK, START, World, firing, minutes, secs};
+
+const APP: &str = "slack: { bot_token: xoxb-1, channel: '#ops', api_url: 'http://slack/api/chat.postMessage' }\n\
+                   resolve_wait: 0s";
+const POST: &str = "http://slack/api/chat.postMessage";
+const EDIT: &str = "http://slack/api/chat.update";
+/// Since a new group waits for `group_wait`.
+const FIRST: u64 = 30;
+
+/// How somebody answers.
+#[derive(Clone, Copy)]
+enum Witness {
+    After(Duration),
+    Never,
+    Lies,
+    Panics,
+    Busy,
+    KnowsNothing,
+}
+
+struct Known {
+    witness: Witness,
+    clock: Arc<RuntimeClock>,
+    asked: Mutex<Vec<Inquiry>>,
+}
+
+impl Known {
+    fn new(witness: Witness) -> Arc<Self> {
+        Arc::new(Self {
+            witness,
+            clock: RuntimeClock::starting_at(START),
+            asked: Mutex::default(),
+        })
+    }
+
+    fn asked(&self) -> Vec<Inquiry> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+fn line(nth: i64, text: &str) -> LogRecord {
+    LogRecord {
+        time: START + secs(u64::try_from(nth).unwrap()),
+        level: Level::Error,
+        source: "shop/cart/app".into(),
+        stream: "stderr".into(),
+        text: text.to_owned(),
+        file: "/var/log/pods/0.log".into(),
+        offset_bytes: 0,
+    }
+}
+
+fn true_ones() -> Findings {
+    Findings {
+        lines: (1..=4).map(|nth| line(nth, &format!("line {nth}"))).collect(),
+        trend: Some(Trend {
+            span: minutes(60),
+            values: vec![Some(1.0), None, Some(8.0), Some(4.51239)],
+        }),
+        is_partial: false,
+    }
+}
+
+/// Far more than was asked for, and nothing that belongs on a card.
+fn lies() -> Findings {
+    let text = "```<!channel> `@here` <https://evil|x>\n\u{1b}[31m\u{202e}&\0".repeat(20_000);
+    let mut lines: Vec<LogRecord> = (0..50).map(|nth| line(nth, &text)).collect();
+    for line in &mut lines {
+        line.time = Timestamp(i64::MAX);
+        line.source = text.clone().into();
+    }
+    Findings {
+        lines,
+        trend: Some(Trend {
+            span: Duration::MAX,
+            values: [
+                Some(f64::MAX),
+                Some(f64::MIN),
+                Some(f64::NAN),
+                Some(f64::INFINITY),
+            ]
+            .repeat(10_000),
+        }),
+        is_partial: false,
+    }
+}
+
+impl Evidence for Known {
+    fn gather(&self, inquiry: Inquiry) -> BoxFuture<'static, Result<Findings, Overloaded>> {
+        self.asked.lock().unwrap().push(inquiry);
+        let (witness, clock) = (self.witness, Arc::clone(&self.clock));
+        Box::pin(async move {
+            match witness {
+                Witness::After(wait) => {
+                    clock.sleep(wait).await;
+                    Ok(true_ones())
+                }
+                Witness::Never => std::future::pending().await,
+                Witness::Lies => Ok(lies()),
+                Witness::Panics => panic!("a witness that panics"),
+                Witness::Busy => Err(Overloaded),
+                Witness::KnowsNothing => Ok(Findings::default()),
+            }
+        })
+    }
+}
+
+fn outcome(world: &World, word: &str) -> f64 {
+    world.metric(&format!("skopos_notifier_evidence_total{{outcome=\"{word}\"}}"))
+}
+
+/// All text of a message, judged by Slack's limits first.
+fn text(attempt: &Attempt) -> String {
+    let body = attempt.body.to_string();
+    if attempt.url.contains("/services/") || attempt.url == "http://slack/" {
+        fake::judge(body.as_bytes()).unwrap();
+    }
+    let fields = attempt
+        .body
+        .pointer("/attachments/0/blocks")
+        .or(attempt.body.get("blocks"));
+    let mut found = Vec::new();
+    texts(fields.unwrap(), &mut found);
+    found.join("\n")
+}
+
+fn texts(value: &serde_json::Value, found: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Array(values) => values.iter().for_each(|value| texts(value, found)),
+        serde_json::Value::Object(map) => {
+            for (key, value) in map {
+                match value {
+                    serde_json::Value::String(text) if key == "text" => found.push(text.clone()),
+                    other => texts(other, found),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_in_time_is_on_the_card_and_keeps_nobody_else_waiting() {
+    let known = Known::new(Witness::After(Duration::from_millis(1_500)));
+    let world = World::asking(BOTH, known.clone());
+    world.fires("Down", "a").await;
+    world.wait(secs(40)).await;
+    let card = &world.slack()[0];
+    assert_eq!(
+        (card.after(START), world.hook()[0].after(START)),
+        (FIRST + 1, FIRST)
+    );
+    let text = text(card);
+    assert!(
+        text.contains("*Value, last 1h*\n▁·█▅ last 4.512, first 1, most 8"),
+        "{text}"
+    );
+    assert!(
+        text.contains("Last 4 log lines of shop/cart/app, in UTC\n```\n02:51:02 ERROR line 1\n"),
+        "{text}"
+    );
+    assert!(!world.hook()[0].body.to_string().contains("line 1"));
+    let asked = known.asked();
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    assert_eq!((asked[0].labels.value("n"), asked[0].lines_max), ("a", 4));
+    assert_eq!(outcome(&world, "in_time"), 1.0);
+    world.balances();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_waits_two_seconds_and_not_longer() {
+    for (witness, word, waited) in [
+        (Witness::Never, "late", 2),
+        (Witness::After(secs(3)), "late", 2),
+        (Witness::Panics, "failed", 0),
+        (Witness::Busy, "busy", 0),
+        (Witness::KnowsNothing, "empty", 0),
+    ] {
+        let world = World::asking(SLACK, Known::new(witness));
+        world.fires("Down", "a").await;
+        world.wait(secs(40)).await;
+        let card = &world.slack()[0];
+        assert_eq!(card.after(START), FIRST + waited, "{word}");
+        let text = text(card);
+        assert!(!text.contains("log line") && !text.contains("Value"), "{text}");
+        assert_eq!(outcome(&world, word), 1.0, "{word}");
+        assert_eq!(world.slack().len(), 1);
+        world.balances();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_is_answered_a_card_keeps_its_limits_and_calls_nobody() {
+    for lines in [1, 4, 20] {
+        let known = Known::new(Witness::Lies);
+        let world = World::asking(&format!("{SLACK}\nevidence: {{ lines: {lines} }}"), known);
+        world.fires("Down", "a").await;
+        world.wait(secs(40)).await;
+        let text = text(&world.slack()[0]);
+        assert_eq!(text.matches("```").count(), 2, "{text}");
+        assert_eq!(text.matches('`').count(), 6, "{text}");
+        assert_eq!(text.matches(" ERROR ").count(), lines, "{text}");
+        assert!(
+            !text.contains("<!channel") && !text.contains("<https://evil"),
+            "{text}"
+        );
+        assert!(!text.contains(['\u{1b}', '\u{202e}', '\0']), "{text:?}");
+        let course = text.lines().find(|line| line.contains(", first ")).unwrap();
+        let bars = course.split(' ').next().unwrap();
+        assert_eq!(bars.chars().count(), 30, "{course}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_tells_lines_as_a_reply_and_keeps_the_value_on_its_card() {
+    let known = Known::new(Witness::After(Duration::ZERO));
+    let world = World::asking(APP, known.clone());
+    let mut event = firing("Down", "a", world.clock.now());
+    event.labels = Labels::from_pairs([("alertname", "Down"), ("n", "a"), ("severity", "warning")]);
+    event.fingerprint = event.labels.fingerprint();
+    world.says(event.clone()).await;
+    world.wait(secs(31)).await;
+    // As grave as what fires: no news worth lines. Then something graver.
+    event.labels = Labels::from_pairs([("alertname", "Down"), ("n", "b"), ("severity", "warning")]);
+    event.fingerprint = event.labels.fingerprint();
+    world.says(event).await;
+    world.wait(minutes(6)).await;
+    world.fires("Down", "c").await;
+    world.wait(minutes(6)).await;
+    let all = world.receivers.attempts();
+    let seen: Vec<(&str, bool, bool)> = all
+        .iter()
+        .map(|attempt| {
+            let text = text(attempt);
+            (
+                attempt.url.rsplit('.').next().unwrap(),
+                text.contains("Value, last 1h"),
+                text.contains("line 4"),
+            )
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            ("postMessage", true, false),
+            ("postMessage", false, true),
+            ("update", true, false),
+            ("postMessage", false, false),
+            ("update", true, false),
+            ("postMessage", false, true),
+        ]
+    );
+    assert_eq!(all[1].body["thread_ts"], "1");
+    assert_eq!(all[1].body.get("reply_broadcast"), None);
+    let asked = known.asked();
+    let asked: Vec<(&str, usize)> = asked
+        .iter()
+        .map(|inquiry| (inquiry.labels.value("n"), inquiry.lines_max))
+        .collect();
+    assert_eq!(asked, [("a", 4), ("b", 0), ("c", 4)]);
+    world.balances();
+}
+
+#[tokio::test(start_paused = true)]
+async fn lines_that_slack_does_not_take_are_lost_and_counted_and_the_card_is_not_repeated() {
+    let known = Known::new(Witness::After(Duration::ZERO));
+    let world = World::asking(APP, known);
+    world.receivers.behave_after(POST, 1, Manner::Throttles(7));
+    world.fires("Down", "a").await;
+    world.wait(minutes(2)).await;
+    let got = world.receivers.got(POST);
+    assert_eq!(got.len(), 1, "{got:?}");
+    assert_eq!(world.receivers.attempts().len(), 2);
+    assert_eq!(world.metric("skopos_notifier_evidence_lost_total"), 1.0);
+    // The card is known, and edited.
+    world.receivers.behave(POST, Manner::Takes);
+    world.fires("Down", "b").await;
+    world.wait(minutes(6)).await;
+    assert_eq!(world.receivers.got(EDIT).len(), 1);
+    world.balances();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_wanted_is_not_asked_for() {
+    for (evidence, asked) in [
+        ("{ lines: 0, trend: false }", vec![]),
+        ("{ lines: 0 }", vec![(0, true)]),
+        ("{ trend: false }", vec![(4, false)]),
+    ] {
+        let known = Known::new(Witness::Lies);
+        let world = World::asking(&format!("{SLACK}\nevidence: {evidence}"), known.clone());
+        world.fires("Down", "a").await;
+        world.wait(secs(40)).await;
+        let inquiries = known.asked();
+        let inquiries: Vec<(usize, bool)> = inquiries
+            .iter()
+            .map(|inquiry| (inquiry.lines_max, inquiry.trend))
+            .collect();
+        assert_eq!(inquiries, asked, "{evidence}");
+        let text = text(&world.slack()[0]);
+        assert_eq!(
+            text.contains("log line"),
+            evidence == "{ trend: false }",
+            "{text}"
+        );
+        assert_eq!(text.contains("Value"), evidence == "{ lines: 0 }", "{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_lost_the_word_while_it_asked_sends_nothing() {
+    let world = World::asking(SLACK, Known::new(Witness::Never));
+    world.fires("Down", "a").await;
+    world.wait(secs(FIRST + 1)).await;
+    world.leads.send_replace(Leadership {
+        epoch: 7,
+        ..Leadership::standalone()
+    });
+    world.wait(Duration::from_millis(990)).await;
+    assert_eq!(world.receivers.attempts().len(), 0);
+    // In the new epoch it is told, once.
+    world.wait(secs(10)).await;
+    assert_eq!(world.slack().len(), 1);
+    world.balances();
+}
+
+#[test]
+fn a_wait_or_a_number_of_lines_that_cannot_be_is_said() {
+    let config: crate::Config = yaml::read("x", "evidence: { lines: 21, wait: 3s }").unwrap();
+    let complaints = config.complaints();
+    assert_eq!(complaints.len(), 2, "{complaints:?}");
+    assert!(
+        complaints[0].starts_with("notifier.evidence.lines: 21 lines"),
+        "{complaints:?}"
+    );
+    assert!(complaints[1].contains("so 3s is too long"), "{complaints:?}");
+}
