@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use model::{Labels, Timestamp};
 use serde_json::Value;
@@ -52,8 +52,7 @@ groups:
 "#;
 
 fn now() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    i64::try_from(now.as_millis()).unwrap()
+    jiff::Timestamp::now().as_millisecond()
 }
 
 async fn sleep_until(millis: i64) {

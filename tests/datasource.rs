@@ -19,10 +19,7 @@ groups:
 ";
 
 fn heat(prometheus: &Prometheus) {
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap();
-    let now = model::Timestamp(i64::try_from(now.as_millis()).unwrap());
+    let now = model::Timestamp(jiff::Timestamp::now().as_millisecond());
     let series = [("a", 60.0), ("b", 40.0)].map(|(host, value)| {
         (
             model::Labels::from_pairs([("__name__", "heat"), ("host", host)]),
