@@ -64,9 +64,13 @@ notifier: {{ group_wait: 0s, slack: {{ webhook_url: '{}' }} }}
     );
     let skopos = Skopos::start(folder.path(), &config);
     skopos
-        .wait_for("a message is taken", Duration::from_secs(40), async |_| {
-            !slack.posted().is_empty()
-        })
+        .wait_for(
+            "a message is taken and the target is read",
+            Duration::from_secs(40),
+            async |skopos| {
+                !slack.posted().is_empty() && skopos.value("up{job=\"skopos\"}").await == Some(1.0)
+            },
+        )
         .await;
     let url = skopos.url("");
     let (code, text, wrong) = doctor(folder.path(), &url, &["--live"]);
