@@ -29,7 +29,7 @@ const KEY: &str = "rules/evaluated";
 /// After a longer outage groups go on where they are. Senders and lookback would bear more, but everybody waits for what
 /// is evaluated here.
 const LONGEST: Duration = LOOKBACK;
-/// How long a group waits for what senders kept.
+/// How long a group waits for what senders kept, and how long it may take over it then.
 const WAIT: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -67,8 +67,11 @@ impl Running {
         let mut known = BTreeMap::new();
         let mut evaluated = 0;
         let mut slot = schedule.after(outage.from);
-        // Slots that passed while this went on are missed, too.
-        while slot <= world.near.clock.now() && !self.stop.is_cancelled() {
+        // Slots that passed while it waited are missed, too. A group that is slower than its slots come would never be done:
+        // what is not evaluated within as long again stays a gap, and the group goes on.
+        let begun = world.near.clock.now();
+        let is_late = || world.near.clock.now().since(begun) >= WAIT;
+        while slot <= begun && !is_late() && !self.stop.is_cancelled() {
             let mut any = false;
             for (nth, (rule, state)) in self.group.rules.iter().zip(&self.states).enumerate() {
                 let at = slot - self.group.query_offset.unwrap_or(world.options.query_offset);

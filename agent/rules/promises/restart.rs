@@ -242,3 +242,27 @@ async fn what_nobody_kept_is_not_made_up() {
     assert!(house.ask("count_over_time(twice[70s])").await[0].1 <= 2.0);
     house.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_is_slow_goes_on_before_it_has_done_all_that_it_missed() {
+    let mut house = House::new(OUTAGE);
+    house.send("w1", "up", "a", 1.0);
+    house.send("w1", "load", "a", 1.0);
+    house.seconds(60).await;
+    let died = house.now();
+    let mut house = house.restart(OUTAGE, Duration::from_secs(120), true).await;
+    for name in ["up", "load"] {
+        for second in (5..120).step_by(5) {
+            let at = died + Duration::from_secs(second);
+            assert!(house.store.push(&sent("w1", name, "a"), at, 1.0));
+        }
+        house.send("w1", name, "a", 1.0);
+    }
+    // A round takes longer than the time between two.
+    house.gate.delay(Duration::from_secs(4));
+    house.seconds(240).await;
+    let last = house.manager.view()[0].last_evaluation;
+    let last = last.map(|last| house.now().since(last));
+    assert!(last.is_some_and(|age| age < Duration::from_secs(60)), "{last:?}");
+    house.stop().await;
+}
