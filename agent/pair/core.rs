@@ -405,6 +405,9 @@ impl Core {
         let format = self.formats.agree(beat.format).ok_or(Refusal::Format)?;
         self.journal.set_format(format);
         let followed = self.peer.follows(now, self.config.out_of_step_after);
+        if !self.is_heard(now) {
+            self.peer.named = false;
+        }
         let order = self.peer.hear(&beat, now, wall);
         if order == Order::New {
             info!(peer = &*beat.replica, "the other replica is heard");
@@ -456,8 +459,14 @@ impl Core {
             stretch: to_us.then_some((since, upto, all)),
             senders: beat
                 .heard
+                .filter(|_| order != Order::Late)
                 .map(|heard| heard.into_iter().take(HEARD_MAX).map(ours).collect()),
         })
+    }
+
+    /// What the peer said of its senders has been handed on.
+    pub(crate) fn named(&mut self, incarnation: u64) {
+        self.peer.named |= incarnation == self.peer.incarnation;
     }
 
     /// A stretch of the peer's map is on our disk; `asked`: when what it answers was.
@@ -627,8 +636,10 @@ impl Core {
     }
 
     /// Whether what we do not hear may be said to be silent: not while the other may well hear it, and speaks or could.
+    /// One that has just come back has to say first whom it hears.
     pub(crate) fn judges(&self, now: Duration) -> bool {
-        self.config.peer.is_none() || self.is_heard(now) || self.leadership.speaks
+        let knows = self.is_heard(now) && self.peer.named;
+        self.config.peer.is_none() || knows || self.leadership.speaks
     }
 
     /// Whether we hold the lease, with the latest epoch that anybody has seen.

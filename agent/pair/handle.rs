@@ -271,6 +271,10 @@ impl Inner {
             .core
             .lock()
             .hear(beat, self.clock.running(), self.clock.now())?;
+        if let (Some(senders), Some(near)) = (heard.senders, self.near.get()) {
+            (near.seen.heard_elsewhere)(senders);
+            self.core.lock().named(heard.incarnation);
+        }
         self.tick();
         let count = |outcome, entries: usize| {
             let merged = self.metrics.map_merged.with_label_values(&[outcome]);
@@ -296,9 +300,6 @@ impl Inner {
                     warn!(%error, "what the other replica told cannot be kept; it will tell again");
                 }
             }
-        }
-        if let (Some(senders), Some(near)) = (heard.senders, self.near.get()) {
-            (near.seen.heard_elsewhere)(senders);
         }
         self.tick();
         self.progress.notify_waiters();

@@ -20,6 +20,8 @@ pub(crate) struct Peer {
     pub(crate) aware: bool,
     pub(crate) heard_at: Option<Duration>,
     pub(crate) heard: Option<Timestamp>,
+    /// It has said whom it hears, in this life and since it was last away.
+    pub(crate) named: bool,
     pub(crate) holds: bool,
     pub(crate) speaks: bool,
     /// It hears us, and we take what it tells.

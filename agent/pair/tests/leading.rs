@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use model::Clock;
 use model::outside::Call;
 use proptest::prelude::*;
 
@@ -74,6 +75,25 @@ async fn a_holder_that_hears_nobody_at_all_lets_the_other_lead() {
     world.wait(seconds(10)).await;
     assert!(world.a.judges.load(Ordering::Relaxed));
     world.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_cut_off_calls_nobody_silent_before_it_knows_whom_the_other_hears() {
+    for healed_after in 0..8 {
+        let mut world = World::running().await;
+        world.a.deaf.store(true, Ordering::Relaxed);
+        *world.b.heard.lock() = [("n1".into(), world.b.clock.now())].into();
+        world.cut(&[("a", "b"), ("b", "a")]);
+        world.wait(seconds(40) + millis(250) * healed_after).await;
+        assert!(!world.a.judges.load(Ordering::Relaxed));
+        world.a.heard_elsewhere.lock().clear();
+        world.cut(&[]);
+        let (_, after) = world
+            .wait_until(seconds(10), |world| world.a.judges.load(Ordering::Relaxed))
+            .await;
+        assert!(after.is_some());
+        assert_eq!(world.a.heard_elsewhere.lock().len(), 1, "healed {healed_after}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
