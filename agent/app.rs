@@ -297,15 +297,18 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     };
     let logs_handle = logs.as_ref().map(logs::Logs::handle);
     let log_files = logs_handle.clone();
-    if let (Some((notifier, _)), Some(rules)) = (&mut notifier, &rules) {
-        notifier.evidence_from(Arc::new(Witness::new(
+    let witness = rules.as_ref().map(|rules| {
+        Arc::new(Witness::new(
             rules,
             logs_handle.as_ref(),
             // What is kept here says nothing about rules that ask elsewhere.
             document.rules.datasource.is_none().then_some(&engine),
             &document.global.external_labels,
             &host,
-        )));
+        ))
+    });
+    if let (Some((notifier, _)), Some(witness)) = (&mut notifier, &witness) {
+        notifier.evidence_from(Arc::clone(witness) as _);
     }
 
     let reloading = reload::Rooms {
@@ -490,6 +493,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             let handle = notifier_handle.clone();
             Arc::new(move || handle.as_ref().map(notifier::Handle::view).unwrap_or_default())
         },
+        own_lines: Arc::new(move |labels, now, most| witness.as_ref()?.lines(labels, now, most)),
         logs: Arc::new(move |query| {
             let page = logs_handle.as_ref().map(|logs| logs.search(query));
             page.transpose()

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use model::{Ask, Clock, Complaint};
 
 use crate::config::{self, Config};
-use crate::{sizing, stock};
+use crate::{routes, sizing, stock};
 
 const BAD_CONFIGURATION: u8 = 64;
 
@@ -18,6 +18,7 @@ pub fn run(files: &[PathBuf], data_dir: &Path, live: bool) -> ExitCode {
     for file in files {
         let verdict = match config::read(file) {
             Ok(text) if is_rules(&text) => check_rules(file, text),
+            Ok(text) if routes::is_routing(&text) => check_routing(file),
             Ok(_) => check_config(file, data_dir)
                 .inspect(|(_, config)| {
                     if live {
@@ -100,6 +101,19 @@ fn complain(words: &str) -> bool {
 fn is_rules(text: &str) -> bool {
     text.lines()
         .any(|line| line.starts_with("groups:") || line.starts_with("slos:"))
+}
+
+/// Alertmanager's file by itself.
+fn check_routing(file: &Path) -> Result<String, Vec<Complaint>> {
+    let mut notifier = notifier::Config::default();
+    config::read_routing(&mut notifier, file).0?;
+    let receivers = number(notifier.receivers().len(), "receiver");
+    let routes = notifier.routing(None, model::Timestamp::default()).routes;
+    let mut verdict = format!("ok, {}, {receivers}", number(routes.len(), "route"));
+    for note in notifier.notes() {
+        verdict.push_str(&format!("\n  {}:{}: {}", note.file, note.line, note.message));
+    }
+    Ok(verdict)
 }
 
 fn check_config(file: &Path, data_dir: &Path) -> Result<(String, Config), Vec<Complaint>> {

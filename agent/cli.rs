@@ -81,7 +81,7 @@ pub enum Command {
         /// it does not have; other webhooks get a GET. Ends with 1 when one does not answer as it should.
         #[arg(long)]
         live: bool,
-        /// skopos.yaml, or a file with `groups:` or `slos:`.
+        /// skopos.yaml, a file with `groups:` or `slos:`, or Alertmanager's file.
         #[arg(value_name = "FILE", required = true)]
         files: Vec<PathBuf>,
     },
@@ -97,6 +97,12 @@ pub enum Command {
     /// Shows the last evaluations of its rule with the value of every operator, when it was pending and firing, what
     /// keeps it quiet, and where its messages went. Ends with 1 when there is no such rule, or nobody answers.
     Explain(ExplainArgs),
+    /// Say where alerts go, and where one with given labels would.
+    ///
+    /// Prints the routes of a configuration or of a routing file in Alertmanager's form, and with labels those that such an
+    /// alert takes, with whom it shares a message and when it is told. Ends with 0, with 1 when it goes elsewhere than
+    /// --expect says, and with 64 when the file has mistakes.
+    Routes(RoutesArgs),
     /// Say what each room of a running Skopos needs, whether it has it, and what to do.
     ///
     /// Targets that are down, rules over metrics that nobody has, receivers that refuse, disks that fill up, and more; see
@@ -265,6 +271,25 @@ pub struct QueryArgs {
     /// How long to wait for the answer.
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = model::text::duration::parse)]
     pub timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+pub struct RoutesArgs {
+    /// skopos.yaml, or Alertmanager's file.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Labels of an alert, for example alertname=Down severity=page.
+    #[arg(value_name = "NAME=VALUE", value_parser = label)]
+    pub labels: Vec<(String, String)>,
+    /// The receivers that it has to go to, in their order.
+    #[arg(long, value_name = "RECEIVER", value_delimiter = ',', requires = "labels")]
+    pub expect: Vec<String>,
+    /// Which hours keep messages back then: seconds since 1970 or RFC 3339; now when left out.
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -65,6 +65,14 @@ impl Witness {
     }
 }
 
+impl Witness {
+    /// The last lines of what an alert with these labels is about, oldest first; none where no label says which these
+    /// are. Reads the disk.
+    pub(crate) fn lines(&self, labels: &Labels, now: Timestamp, most: usize) -> Option<Vec<LogRecord>> {
+        self.own.lines(labels, now, most)
+    }
+}
+
 impl Evidence for Witness {
     fn gather(&self, inquiry: Inquiry) -> BoxFuture<'static, Result<Findings, Overloaded>> {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
@@ -77,7 +85,8 @@ impl Evidence for Witness {
             let (own, place, inquiry) = (Arc::clone(&self.own), Arc::clone(&place), Arc::clone(&inquiry));
             move || {
                 let _place = place;
-                own.lines(&inquiry)
+                let (labels, most) = (&inquiry.labels, inquiry.lines_max);
+                own.lines(labels, inquiry.now, most).unwrap_or_default()
             }
         });
         let own = Arc::clone(&self.own);
@@ -101,26 +110,22 @@ async fn in_time<T>(found: JoinHandle<T>, end: Instant) -> Option<T> {
 }
 
 impl Own {
-    fn lines(&self, inquiry: &Inquiry) -> Vec<LogRecord> {
-        let (Some(logs), true) = (&self.logs, inquiry.lines_max > 0) else {
-            return Vec::new();
-        };
-        let Some(writer) = Writer::of(&inquiry.labels, &self.host) else {
-            return Vec::new();
-        };
+    fn lines(&self, labels: &Labels, now: Timestamp, most: usize) -> Option<Vec<LogRecord>> {
+        let logs = self.logs.as_ref().filter(|_| most > 0)?;
+        let writer = Writer::of(labels, &self.host)?;
         let query = LogQuery {
             text: String::new(),
             level: None,
             source: writer.source(),
-            from: inquiry.now - LINES_AGE,
-            to: inquiry.now,
+            from: now - LINES_AGE,
+            to: now,
             lines_max: LINES_READ,
         };
         let page = logs.search(&query);
-        let page = page.inspect_err(|error| tracing::warn!(%error, "log lines for a message"));
+        let page = page.inspect_err(|error| tracing::warn!(%error, "log lines of an alert"));
         let mut lines = page.unwrap_or_default().lines;
         lines.retain(|line| writer.wrote(line));
-        lines.split_off(lines.len().saturating_sub(inquiry.lines_max))
+        Some(lines.split_off(lines.len().saturating_sub(most)))
     }
 
     fn trend(&self, inquiry: &Inquiry) -> Option<Trend> {

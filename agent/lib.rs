@@ -28,6 +28,7 @@ pub mod query;
 pub mod relay;
 mod reload;
 mod replay;
+pub mod routes;
 pub mod scripts;
 mod shipped;
 mod sightings;

@@ -7,7 +7,9 @@ use clap::CommandFactory;
 use model::outside::Role;
 use skopos::cli::{self, Cli, Command, LintCommand, RunArgs, SloCommand, TestCommand};
 use skopos::config::Config;
-use skopos::{app, backtest, check, doctor, explain, graph, lines, lint, memory, query, scripts, slo, unit};
+use skopos::{
+    app, backtest, check, doctor, explain, graph, lines, lint, memory, query, routes, scripts, slo, unit,
+};
 
 /// `EX_USAGE` of sysexits.h: what was asked for cannot be right, starting again will not help.
 const BAD_CONFIGURATION: u8 = 64;
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         Some(Command::Check { live, files }) => check::run(&files, &cli.run.data_dir, live),
         Some(Command::Query(arguments)) => query::run(&arguments),
         Some(Command::Explain(arguments)) => explain::run(&arguments),
+        Some(Command::Routes(arguments)) => routes::run(&arguments),
         Some(Command::Doctor(arguments)) => doctor::run(&arguments),
         Some(Command::Backtest(arguments)) => backtest::run(&arguments),
         Some(Command::Logs(arguments)) => lines::run(&cli.run.data_dir, &arguments),

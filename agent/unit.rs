@@ -74,7 +74,7 @@ fn routes(path: &Path) -> Result<Routes, Vec<Complaint>> {
     let (taken, _) = config::read_routing(&mut notifier, path);
     taken?;
     Ok(Box::new(move |labels| {
-        let routing = notifier.routing(labels, Timestamp::default());
+        let routing = notifier.routing(Some(labels), Timestamp::default());
         let ways = routing
             .ways
             .iter()

@@ -9,7 +9,7 @@ use crate::harness::browser::Browser;
 use crate::harness::components;
 use crate::harness::{Skopos, root};
 
-const VIEWS: [&str; 13] = [
+const VIEWS: [&str; 14] = [
     "/",
     "/alerts",
     "/alerts/AlwaysTrue",
@@ -22,6 +22,7 @@ const VIEWS: [&str; 13] = [
     "/rules",
     "/explore?expr=node_load1&from=now-1m",
     "/self",
+    "/checks",
     "/graph",
 ];
 

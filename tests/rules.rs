@@ -98,6 +98,69 @@ fn a_test_says_who_is_told() {
 }
 
 #[test]
+fn routes_say_where_an_alert_goes_and_whether_it_is_as_expected() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write(
+        "routes.yml",
+        "route:\n  receiver: all\n  group_by: [alertname]\n  routes:\n  - {matchers: [team=db], receiver: db, continue: true, \
+         group_wait: 0s}\n  - {matchers: [team=~\"db|web\"], receiver: night, mute_time_intervals: [day], group_by: [...]}\n\
+         receivers:\n- {name: all}\n- {name: night}\n- {name: db, webhook_configs: [{url: 'http://127.0.0.1:9/'}]}\n\
+         time_intervals: [{name: day, time_intervals: [{times: [{start_time: '06:00', end_time: '20:00'}]}]}]\n",
+    );
+    write(
+        "skopos.yaml",
+        "notifier: {config_file: routes.yml, fallback: all}\n",
+    );
+    let routes = |arguments: &[&str]| run(command(folder.path()).arg("routes").args(arguments));
+    let (code, tree) = routes(&["routes.yml"]);
+    assert_eq!(code, 0, "{tree}");
+    assert!(
+        tree.starts_with(
+            "{} → all (nobody is told)\n    one message for each alertname; first told 30 s after it fires"
+        ) && tree.contains("\n  {team=\"db\"} → db (db/webhook[0]), and on to the next\n")
+            && tree.contains("\n      hours: "),
+        "{tree}"
+    );
+    let noon = ["--at", "2026-01-05T12:00:00Z"];
+    let (code, ways) = routes(&[
+        "skopos.yaml",
+        "alertname=Down",
+        "team=db",
+        noon[0],
+        noon[1],
+        "--expect",
+        "db,night",
+    ]);
+    assert_eq!(code, 0, "{ways}");
+    assert!(
+        ways.starts_with("{alertname=\"Down\", team=\"db\"}\n  → db (db/webhook[0]) by {team=\"db\"}\n")
+            && ways.contains(
+                "    first told at once, of more alerts every 5 min, again every 4 h while it fires, and "
+            )
+            && ways.contains("    kept back at this time by day\n")
+            && ways.ends_with("told to all\n"),
+        "{ways}"
+    );
+    let (code, text) = routes(&["routes.yml", "team=web", "--expect", "db", "--json"]);
+    assert_eq!(code, 1, "{text}");
+    assert!(
+        text.contains("{team=\"web\"} goes to night, and not to db"),
+        "{text}"
+    );
+    let (_, night) = routes(&["routes.yml", "team=web", "--at", "2026-01-05T22:00:00Z"]);
+    assert!(!night.contains("kept back"), "{night}");
+    write("bad.yml", "route: {receiver: none}\nreceivers: []\n");
+    let (code, text) = routes(&["bad.yml"]);
+    assert!(code == 64 && text.contains("bad.yml:1"), "{code} {text}");
+    let (code, text) = run(command(folder.path()).args(["check", "routes.yml"]));
+    assert!(
+        code == 0 && text.starts_with("routes.yml: ok, 3 routes, 1 receiver"),
+        "{text}"
+    );
+}
+
+#[test]
 fn what_cannot_be_read_is_said() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("bad.yml"), "test: []\n").unwrap();

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use crate::checkup::{Checkup, Verdict};
+use crate::text::duration;
 use crate::{AlertState, Labels, Level, LogRecord, Timestamp};
 
 /// How well something does; drawn as a shape.
@@ -219,6 +220,31 @@ pub struct RouteLine {
     pub hours: Vec<String>,
     /// Those of them that do now.
     pub muted_by: Vec<String>,
+}
+
+impl RouteLine {
+    /// `first told 30 s after it fires, of more alerts every 5 min, …`
+    #[must_use]
+    pub fn when(&self) -> String {
+        let after = |time: Duration, what: &str| match time {
+            Duration::ZERO => "at once".to_owned(),
+            time => format!("{} after {what}", duration::spoken(time)),
+        };
+        let every = |time: Duration| match time {
+            Duration::ZERO => "at once".to_owned(),
+            time => format!("every {}", duration::spoken(time)),
+        };
+        let end = match self.resolve_wait {
+            Some(wait) => after(wait, "its end"),
+            None => "of its end with the next of those messages".to_owned(),
+        };
+        format!(
+            "first told {}, of more alerts {}, again {} while it fires, and {end}",
+            after(self.group_wait, "it fires"),
+            every(self.group_interval),
+            every(self.repeat_interval),
+        )
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

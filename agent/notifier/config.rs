@@ -337,10 +337,10 @@ impl Config {
         receivers.iter().map(|receiver| receiver.title()).collect()
     }
 
-    /// Where an alert with these labels goes.
+    /// Where alerts go at this time; and one with these labels, if they are given.
     #[must_use]
-    pub fn routing(&self, labels: &Labels, now: Timestamp) -> Routing {
-        Plan::of(self).routing(Some(labels), now)
+    pub fn routing(&self, labels: Option<&Labels>, now: Timestamp) -> Routing {
+        Plan::of(self).routing(labels, now)
     }
 
     /// What is wrong with it, each a sentence that begins with the path in the file. Empty: nothing.

@@ -3,10 +3,22 @@
 use model::view::Checkup;
 use prometheus::Registry;
 
+use crate::Rooms;
+
 const ROOM: &str = "web";
 
+/// What all rooms say, and the server; with `live` the receivers are asked as well.
+///
+/// # Errors
+/// Why nobody could look.
+pub(crate) async fn looked(rooms: &Rooms, live: bool) -> Result<Vec<Checkup>, String> {
+    let mut checks = (rooms.doctor)(live).await?;
+    checks.extend(checkups(&rooms.registry));
+    Ok(checks)
+}
+
 /// What there is to say of the server that counts in this registry.
-pub(crate) fn checkups(registry: &Registry) -> Vec<Checkup> {
+fn checkups(registry: &Registry) -> Vec<Checkup> {
     let mut refused = Vec::new();
     let mut open = 0.0;
     for family in registry.gather() {

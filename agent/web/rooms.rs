@@ -23,7 +23,7 @@ use model::view::{
     Cardinality, Checkup, ConfigState, Destination, Graph, Kept, LogPage, LogQuery, LogState, Own, Pair,
     Routing, RuleGroup, Sender, Source, Target, Telling, Trial, Tried, View, Why,
 };
-use model::{BoxFuture, Clock, Exemplars, Labels, Matcher, Select, Timestamp};
+use model::{BoxFuture, Clock, Exemplars, Labels, LogRecord, Matcher, Select, Timestamp};
 
 /// Everything pages and API show. Cloning is cheap.
 #[derive(Clone)]
@@ -52,6 +52,9 @@ pub struct Rooms {
     pub cardinality: Arc<dyn Fn(usize) -> Cardinality + Send + Sync>,
     /// Searches the segments; reads the disk, so it is called on a blocking thread.
     pub logs: Arc<dyn Fn(&LogQuery) -> LogPage + Send + Sync>,
+    /// The last lines of what an alert with these labels is about, oldest first, so many at most; none where no label says
+    /// which lines these are. Reads the disk as well.
+    pub own_lines: Arc<dyn Fn(&Labels, Timestamp, usize) -> Option<Vec<LogRecord>> + Send + Sync>,
     pub log_state: View<LogState>,
     pub config: View<ConfigState>,
     pub own: View<Own>,

@@ -245,7 +245,8 @@ impl Check<'_> {
     fn repeats(&mut self, name: &str, receiver: &Receiver) {
         let told: Vec<Told> = receiver.told().into_iter().filter(|told| !told.quiet).collect();
         let unanswered = told.iter().filter(|told| told.unanswered).count();
-        let allowed = self.troubles.len() + unanswered;
+        let unheard = self.world.around.net.lost_answers(name);
+        let allowed = self.troubles.len() + unanswered + unheard;
         let mut wrong = Vec::new();
         for subject in &self.subjects {
             let mut known: BTreeMap<usize, (bool, bool)> = BTreeMap::new();

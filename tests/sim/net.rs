@@ -56,6 +56,7 @@ struct State {
     seed: u64,
     hosts: BTreeMap<Arc<str>, Host>,
     links: BTreeMap<(Arc<str>, Arc<str>), Path>,
+    unheard: BTreeMap<Arc<str>, usize>,
 }
 
 /// Each direction has its own luck: what others send at the same moment does not change it.
@@ -102,6 +103,7 @@ impl Net {
             seed,
             hosts: BTreeMap::new(),
             links: BTreeMap::new(),
+            unheard: BTreeMap::new(),
         };
         Arc::new(Self {
             state: Mutex::new(state),
@@ -206,6 +208,7 @@ impl Net {
             },
         };
         if fate.answer_lost {
+            self.unheard(&to);
             return Err(if fate.noticed {
                 Lost::Broken("reset before the answer")
             } else {
@@ -214,9 +217,19 @@ impl Net {
         }
         tokio::time::sleep(fate.back).await;
         if self.is_cut(&to, &from) {
+            self.unheard(&to);
             return Err(Lost::Silently);
         }
         Ok(answer)
+    }
+
+    fn unheard(&self, host: &Arc<str>) {
+        *self.state.lock().unheard.entry(Arc::clone(host)).or_default() += 1;
+    }
+
+    /// Answers of a host that were lost on their way back.
+    pub fn lost_answers(&self, host: &str) -> usize {
+        self.state.lock().unheard.get(host).copied().unwrap_or_default()
     }
 }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::answer::{Failure, Wrong, success};
 use crate::Rooms;
-use crate::checkup::checkups;
+use crate::checkup::looked;
 
 pub(super) async fn look(State(rooms): State<Rooms>) -> Result<Response, Failure> {
     told(&rooms, false).await
@@ -34,12 +34,10 @@ struct Counts {
 }
 
 async fn told(rooms: &Rooms, live: bool) -> Result<Response, Failure> {
-    let looked = (rooms.doctor)(live).await;
-    let mut checks = looked.map_err(|text| Failure {
+    let checks = looked(rooms, live).await.map_err(|text| Failure {
         wrong: Wrong::Internal,
         text,
     })?;
-    checks.extend(checkups(&rooms.registry));
     let count = |verdict| checks.iter().filter(|check| check.verdict == verdict).count();
     let counts = Counts {
         fail: count(Verdict::Fail),

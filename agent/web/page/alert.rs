@@ -13,6 +13,9 @@ use super::visit::{Standing, Visit};
 use super::when::Range;
 use super::{band, graph, incident, link, markdown, rule, status, told, why, words};
 
+/// Log lines shown of what an alert is about.
+const LINES: usize = 20;
+
 /// What was asked for before the view is drawn.
 pub(super) struct Asked {
     pub(super) told: Told,
@@ -95,6 +98,7 @@ fn found(visit: &Visit, asked: &Asked, standing: &Standing<'_>) -> Sheet {
             div {
                 (state(visit, &range, standing))
                 (why_it_fires(visit, &asked.explained, standing))
+                (own_lines(visit, standing))
                 (told::section_of(visit, "Told and answered", |told| told.alerts.contains(&alert.fingerprint)))
                 (expression(0, rule, &explore))
             }
@@ -191,6 +195,16 @@ fn state(visit: &Visit, range: &Range, standing: &Standing<'_>) -> Markup {
         }
     };
     section("state", "State", &html! {}, &legend, &body)
+}
+
+/// Only where a label says whose lines these are.
+fn own_lines(visit: &Visit, standing: &Standing<'_>) -> Markup {
+    let lines = incident::own_lines(visit, standing, LINES);
+    if lines.is_empty() {
+        return html! {};
+    }
+    let body = html! { div.panel.cut { div.evidence { (incident::said(visit, &lines)) } } };
+    section("lines", "Lines", &html! {}, &html! {}, &body)
 }
 
 fn why_it_fires(visit: &Visit, explained: &Explained, standing: &Standing<'_>) -> Markup {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use maud::{Markup, html};
 use model::text::duration;
 use model::view::{Health, LogQuery};
-use model::{AlertState, Labels, Level};
+use model::{AlertState, Labels, Level, LogRecord};
 
 use super::condition::Condition;
 use super::frame::section;
@@ -19,6 +19,8 @@ use super::{lines, link, shape, words};
 
 /// Cards with a graph and lines; what fires beyond them is a row each.
 const CARDS_MAX: usize = 3;
+/// Log lines in one card.
+const LINES: usize = 4;
 /// Places named in one card.
 const PLACES_MAX: usize = 6;
 
@@ -97,7 +99,7 @@ fn card(visit: &Visit, group: &[Standing<'_>], primary: bool) -> Markup {
                 }
                 (value_graph(visit, first))
             }
-            (grave_lines(visit, first))
+            (evidence(visit, first))
             div.acts.pad {
                 a.button.primary[primary] href=(href) data-keys=[primary.then_some("o")] { "Open" @if primary { kbd { "o" } } }
                 a.button href={ (href) "#why" } data-keys=[primary.then_some("w")] { "Why" @if primary { kbd { "w" } } }
@@ -227,9 +229,34 @@ fn logs_around(standing: &Standing<'_>) -> String {
     )
 }
 
+/// What the logs said last: of what the alert is about, where a label says whose lines these are; else the warnings.
+fn evidence(visit: &Visit, standing: &Standing<'_>) -> Markup {
+    let lines = own_lines(visit, standing, LINES);
+    if lines.is_empty() {
+        return grave_lines(visit, standing);
+    }
+    html! { div.evidence { (said(visit, &lines)) } }
+}
+
+pub(super) fn own_lines(visit: &Visit, standing: &Standing<'_>, most: usize) -> Vec<LogRecord> {
+    (visit.rooms.own_lines)(&standing.alert.labels, visit.now, most).unwrap_or_default()
+}
+
+/// An alert's own lines, and where there are more of them.
+pub(super) fn said(visit: &Visit, lines: &[LogRecord]) -> Markup {
+    let source = lines.last().map_or("", |line| &*line.source);
+    let all = link::to("/logs", &[("source", source), ("from", "now-1h"), ("to", "now")]);
+    html! {
+        p.small {
+            span { "Last lines of " (source) }
+            a href=(all) { "all of it" }
+        }
+        (lines::list(&visit.wall, lines.iter(), ""))
+    }
+}
+
 /// The last warnings and worse since shortly before it began.
 fn grave_lines(visit: &Visit, standing: &Standing<'_>) -> Markup {
-    const LINES: usize = 4;
     let query = LogQuery {
         text: String::new(),
         level: Some(Level::Warn),

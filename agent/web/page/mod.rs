@@ -10,6 +10,7 @@ mod assets;
 mod backtest;
 mod band;
 mod bar;
+mod checks;
 mod condition;
 mod explained;
 mod explore;
@@ -68,6 +69,7 @@ use self::explained::Explained;
 use self::frame::Sheet;
 use self::visit::Visit;
 use crate::Rooms;
+use crate::checkup::looked;
 use crate::desk::Desk;
 
 /// A view with nothing in its path.
@@ -91,6 +93,7 @@ pub(crate) fn routes() -> Router<Rooms> {
         .route("/rules/{file}/{rule}", get(one_rule))
         .route("/explore", view!(explore::view))
         .route("/self", view!(own::view))
+        .route("/checks", get(checks))
         .route("/self/test", post(send_test))
         .route("/jump", get(jump))
         .route("/graph", get(graph_or_prometheus))
@@ -158,6 +161,12 @@ async fn graph_or_prometheus(State(rooms): State<Rooms>, uri: Uri) -> Response {
 /// The same for `skopos graph`.
 async fn graph_as_json(State(rooms): State<Rooms>) -> axum::Json<model::view::Graph> {
     axum::Json((rooms.graph)())
+}
+
+/// What every room needs, and whether it has it.
+async fn checks(State(rooms): State<Rooms>, uri: Uri) -> Response {
+    let looked = looked(&rooms, false).await;
+    draw(rooms, uri, move |visit| checks::view(visit, &looked)).await
 }
 
 async fn jump(State(rooms): State<Rooms>, uri: Uri) -> Response {

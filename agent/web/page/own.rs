@@ -15,7 +15,8 @@ pub(super) fn view(visit: &Visit) -> Sheet {
         p {
             "Version " (own.version) @if !own.revision.is_empty() { " (" (own.revision) ")" }
             ", role " (own.role) ", up " (duration::spoken(visit.uptime())) ". "
-            (own.machine) ". Its own numbers are at " a href="/metrics" { "/metrics" } "."
+            (own.machine) ". Its own numbers are at " a href="/metrics" { "/metrics" } "; "
+            a href="/checks" data-keys="c" { "what each room needs" } ", and whether it has it."
         }
     };
     let fresh = html! { "started " (visit.wall.second(own.started)) };
@@ -31,7 +32,12 @@ pub(super) fn view(visit: &Visit) -> Sheet {
         (log_files(visit, &(visit.rooms.log_state)()))
     };
     Sheet {
-        keys: vec![("g g", "the house"), ("g t", "targets"), ("g l", "logs")],
+        keys: vec![
+            ("c", "checks"),
+            ("g g", "the house"),
+            ("g t", "targets"),
+            ("g l", "logs"),
+        ],
         ..Sheet::new(Place::Own, main)
     }
 }

@@ -94,13 +94,7 @@ fn ways(routing: &Routing) -> Markup {
                             p { b { (receiver(line)) } " by " code { (line.matchers) } }
                             p.small {
                                 "shares a message with all of " code { (way.group.to_string()) }
-                                "; first told " (after(line.group_wait, "it fires")) ", of more alerts every "
-                                (spoken(line.group_interval)) ", again every " (spoken(line.repeat_interval))
-                                " while it fires, "
-                                @match line.resolve_wait {
-                                    Some(wait) => { "and " (after(wait, "its end")) }
-                                    None => { "and of its end with the next of those messages" }
-                                }
+                                "; " (line.when())
                             }
                             @if !line.muted_by.is_empty() {
                                 p.small { "kept back now by " (line.muted_by.join(", ")) }
@@ -191,15 +185,6 @@ fn spoken(time: Duration) -> String {
         "at once".to_owned()
     } else {
         duration::spoken(time)
-    }
-}
-
-/// `30 s after it fires`, `at once`.
-fn after(time: Duration, what: &str) -> String {
-    if time.is_zero() {
-        "at once".to_owned()
-    } else {
-        format!("{} after {what}", duration::spoken(time))
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{Config, Rooms, Server, Silences};
 
 pub(super) const NOW: Timestamp = Timestamp(1_795_687_255_000);
 const STORIES: [Story; 4] = [Story::Calm, Story::Firing, Story::Pair, Story::Empty];
-const VIEWS: [&str; 16] = [
+const VIEWS: [&str; 17] = [
     "/",
     "/alerts",
     "/silences",
@@ -37,6 +37,7 @@ const VIEWS: [&str; 16] = [
     "/explore?expr=up",
     "/self",
     "/self?sort=-samples",
+    "/checks",
     "/graph",
 ];
 
@@ -103,6 +104,40 @@ async fn every_view_is_drawn_whatever_the_house_knows() {
 }
 
 #[tokio::test]
+async fn an_incident_shows_the_lines_of_what_it_is_about() {
+    let mut rooms = house(Story::Firing);
+    rooms.own_lines = Arc::new(|labels, now, most| {
+        labels
+            .get("mountpoint")
+            .filter(|place| *place == "/home" && most > 0)?;
+        let line = |age: u64, text: &str| model::LogRecord {
+            time: now - Duration::from_secs(age),
+            level: model::Level::Fatal,
+            source: "shop/cart-1/app".into(),
+            stream: "stderr".into(),
+            text: text.to_owned(),
+            file: "/var/log/pods/shop_cart-1_1/app/0.log".into(),
+            offset_bytes: age,
+        };
+        Some(vec![line(9, "no room left for <b>carts</b>"), line(3, "exiting")])
+    });
+    let (_, main) = get(rooms.clone(), "/").await;
+    let fingerprint = (rooms.rules)()[0].rules[0].alerts[0].fingerprint;
+    let (_, own) = get(rooms, &format!("/alerts/FilesystemAlmostFull/{fingerprint:016x}")).await;
+    for page in [main, own] {
+        assert!(page.contains("Last lines of shop/cart-1/app"), "{page}");
+        assert!(
+            page.contains("no room left for &lt;b&gt;carts&lt;/b&gt;"),
+            "{page}"
+        );
+        assert!(
+            page.contains("href=\"/logs?source=shop%2Fcart-1%2Fapp&amp;from=now-1h"),
+            "{page}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn every_view_answers_in_a_sentence() {
     for (story, path, sentence) in [
         (
@@ -130,6 +165,14 @@ async fn every_view_answers_in_a_sentence() {
         ),
         (Story::Calm, "/routes?labels=nonsense", "These are no labels"),
         (Story::Calm, "/self", "Skopos uses 27.0 MiB and has lost nothing"),
+        (Story::Calm, "/checks", "disk: only 4 % of it is free"),
+        (
+            Story::Calm,
+            "/checks",
+            "→ free some of it, or lower store.retention",
+        ),
+        (Story::Firing, "/checks", "2 checks fail"),
+        (Story::Empty, "/checks", "Skopos has what it needs"),
         (Story::Firing, "/", "FilesystemAlmostFull is firing since"),
         (Story::Firing, "/", "/home is 94 % full and 6.1 GiB are left"),
         (Story::Firing, "/", "shop at localhost:8080 does not answer"),
