@@ -155,6 +155,19 @@ pub enum TestCommand {
     /// named in part (`partial`) or while they are pending (`exp_pending`), and groups may run at their own interval
     /// (`use_group_interval`). Native histograms are not evaluated: a test of them fails, and says so.
     Rules(UnitArgs),
+    /// Send each receiver of a configuration a message that says that it is a test.
+    ///
+    /// It is over already, so nobody is paged for good: PagerDuty is sent the end of an incident that it does not have. No
+    /// running Skopos is needed or asked. Prints what each receiver answered; ends with 1 when one did not take it or there
+    /// is none, and with 64 when the file has mistakes.
+    Receivers {
+        /// skopos.yaml, or Alertmanager's file.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Only these, as `skopos routes` or the page names them; all when left out.
+        #[arg(value_name = "RECEIVER")]
+        receivers: Vec<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -25,6 +25,7 @@ pub mod memory;
 mod plot;
 mod progress;
 pub mod query;
+pub mod receivers;
 pub mod relay;
 mod reload;
 mod replay;

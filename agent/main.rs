@@ -8,7 +8,8 @@ use model::outside::Role;
 use skopos::cli::{self, Cli, Command, LintCommand, RunArgs, SloCommand, TestCommand};
 use skopos::config::Config;
 use skopos::{
-    app, backtest, check, doctor, explain, graph, lines, lint, memory, query, routes, scripts, slo, unit,
+    app, backtest, check, doctor, explain, graph, lines, lint, memory, query, receivers, routes, scripts,
+    slo, unit,
 };
 
 /// `EX_USAGE` of sysexits.h: what was asked for cannot be right, starting again will not help.
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Some(Command::Graph(arguments)) => graph::run(&arguments),
         Some(Command::Test(TestCommand::Promql(arguments))) => scripts::run(&arguments),
         Some(Command::Test(TestCommand::Rules(arguments))) => unit::run(&arguments),
+        Some(Command::Test(TestCommand::Receivers { file, receivers })) => receivers::run(&file, &receivers),
         Some(Command::Lint(LintCommand::Rules(arguments))) => lint::run(&arguments),
         Some(Command::Slo(SloCommand::Render { file })) => slo::render(&file),
         Some(Command::Token { role, name }) => token(&role, &name),

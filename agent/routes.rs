@@ -14,7 +14,7 @@ use crate::cli::RoutesArgs;
 use crate::config::{self, Config};
 use crate::query::moment;
 
-const BAD_FILE: u8 = 64;
+pub(crate) const BAD_FILE: u8 = 64;
 
 /// Ends with 0, with 1 when an alert goes elsewhere than `--expect` says, and with 64 when the file has mistakes.
 #[must_use]
@@ -38,7 +38,7 @@ pub fn run(arguments: &RoutesArgs) -> ExitCode {
 }
 
 /// Of a configuration its section `notifier`, with the routing file that it names; or a routing file itself.
-fn read(file: &Path) -> Result<notifier::Config, Vec<Complaint>> {
+pub(crate) fn read(file: &Path) -> Result<notifier::Config, Vec<Complaint>> {
     let text = config::read(file).map_err(|complaint| vec![complaint])?;
     if is_routing(&text) {
         let mut notifier = notifier::Config::default();

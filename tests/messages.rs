@@ -299,6 +299,30 @@ async fn a_running_process_beats_and_a_check_asks_receivers_without_telling_them
     let (code, text) = check(&gone).await;
     assert!(code == 1 && text.contains("slack: "), "{code}: {text}");
     assert_eq!((slack.posted().len(), slack.kept().len()), (0, 0));
+    let test = async |text: &str, only: &[&str]| {
+        std::fs::write(folder.path().join("skopos.yaml"), text).unwrap();
+        let mut command = command(folder.path());
+        command.args(["test", "receivers", "skopos.yaml"]).args(only);
+        tokio::task::spawn_blocking(move || run(&mut command))
+            .await
+            .unwrap()
+    };
+    let (code, text) = test(&config, &[]).await;
+    assert!(
+        code == 0 && text.contains("slack: 200\n") && text.contains("webhook: 200\n"),
+        "{text}"
+    );
+    assert_eq!(slack.posted().len(), 1);
+    let (code, text) = test(&config, &["webhook"]).await;
+    assert!(code == 0 && !text.contains("slack"), "{text}");
+    assert_eq!(slack.posted().len(), 1);
+    let (code, text) = test(&config, &["mail"]).await;
+    assert!(
+        code == 1 && text.contains("no receiver is called \"mail\""),
+        "{text}"
+    );
+    let (code, text) = test(&app.replace("TOKEN", "xoxb-wrong"), &[]).await;
+    assert!(code == 1 && text.contains("invalid_auth"), "{text}");
 }
 
 const MAIL_FILE: &str = r##"

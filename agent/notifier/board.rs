@@ -117,15 +117,22 @@ impl Board {
 
     /// A group has to be told to a receiver.
     pub(crate) fn took(&self) {
-        self.0.lock().ledger.taken += 1;
+        let ledger = &mut self.0.lock().ledger;
+        ledger.taken += 1;
+        // What is really in flight is counted after each step; whoever looks before that sees both sides of an entry.
+        ledger.in_flight += 1;
     }
 
     pub(crate) fn gave(&self) {
-        self.0.lock().ledger.given += 1;
+        let ledger = &mut self.0.lock().ledger;
+        ledger.given += 1;
+        ledger.in_flight = ledger.in_flight.saturating_sub(1);
     }
 
     pub(crate) fn dropped(&self, reason: &'static str) {
-        *self.0.lock().ledger.dropped.entry(reason).or_default() += 1;
+        let ledger = &mut self.0.lock().ledger;
+        *ledger.dropped.entry(reason).or_default() += 1;
+        ledger.in_flight = ledger.in_flight.saturating_sub(1);
     }
 
     /// Writes a row of the history; returns it as it stands.

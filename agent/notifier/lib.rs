@@ -52,5 +52,5 @@ pub use email::Threads;
 pub use evidence::Config as EvidenceConfig;
 pub use handle::Handle;
 pub use notifier::Notifier;
-pub use probe::{Probed, probe};
+pub use probe::{Probed, probe, test};
 pub use silences::{covering, read as read_matchers};

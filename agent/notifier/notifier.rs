@@ -7,7 +7,7 @@ use std::time::Duration;
 use journal::Journal;
 use model::mail::{Mail, NoMail};
 use model::outside::{Client, ClientError};
-use model::{AlertEvent, BoxFuture, Clock, Evidence, Leadership, Share};
+use model::{AlertEvent, Clock, Evidence, Leadership, Share};
 use prometheus::Registry;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{Id, JoinError, JoinSet};
@@ -23,8 +23,8 @@ use crate::message::Message;
 use crate::metrics::Metrics;
 use crate::receiver::Ways;
 use crate::silences::Silences;
-use crate::verdict::{Verdict, judge};
-use crate::{posted, shown};
+use crate::verdict::judge;
+use crate::{posted, probe, shown};
 
 /// Events taken in at once: they share one write to the journal.
 const BATCH: usize = 256;
@@ -273,33 +273,15 @@ impl Notifier {
     fn test(&mut self, answer: oneshot::Sender<Result<String, String>>) {
         let now = self.clock.now();
         let message = Arc::new(Message::test(now, self.core.external_url()));
-        let attempts: Vec<BoxFuture<'static, Result<String, String>>> = self
-            .core
-            .test_receivers(now)
-            .into_iter()
-            .map(|receiver| {
-                let (ways, message) = (self.ways.clone(), Arc::clone(&message));
-                let attempt = async move {
-                    let said = receiver.send(&ways, &message, || true).await;
-                    let title = receiver.title();
-                    match said.verdict {
-                        Verdict::Taken(words) => Ok(format!("{title}: {words}")),
-                        Verdict::Later { words, .. } | Verdict::Never { words, .. } => {
-                            Err(format!("{title}: {words}"))
-                        }
-                        Verdict::Held => Err(format!("{title}: not sent")),
-                    }
-                };
-                Box::pin(attempt) as BoxFuture<'static, Result<String, String>>
-            })
-            .collect();
+        let (receivers, ways) = (self.core.test_receivers(now), self.ways.clone());
         self.sending.spawn(async move {
             let mut said = Vec::new();
-            let mut failed = attempts.is_empty();
-            for attempt in attempts {
-                let outcome = attempt.await;
+            let mut failed = receivers.is_empty();
+            for receiver in receivers {
+                let outcome = probe::tell(&receiver, &ways, &message).await;
                 failed |= outcome.is_err();
-                said.push(outcome.unwrap_or_else(|error| error));
+                let (Ok(words) | Err(words)) = outcome;
+                said.push(format!("{}: {words}", receiver.title()));
             }
             if said.is_empty() {
                 said.push("no receiver is configured".to_owned());

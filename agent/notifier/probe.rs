@@ -6,14 +6,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::Timestamp;
 use model::mail::Mail;
 use model::outside::{Client, ClientError, Method, Request, Response};
 use serde_json::{Value, json};
 
 use crate::config::Config;
 use crate::email::Email;
+use crate::message::Message;
 use crate::plan::Plan;
-use crate::receiver::{Kind, Receiver};
+use crate::receiver::{Kind, Receiver, Ways};
 use crate::slack::POST;
 use crate::verdict::{Verdict, judge, judge_slack};
 
@@ -24,6 +26,39 @@ pub struct Probed {
     pub receiver: String,
     /// A sentence either way.
     pub outcome: Result<String, String>,
+}
+
+/// Sends each receiver whose title or name passes `is_wanted` a message that says that it is a test, one after another, and
+/// hands over what each answered.
+pub async fn test(
+    config: &Config,
+    client: Arc<dyn Client>,
+    mail: Arc<dyn Mail>,
+    now: Timestamp,
+    is_wanted: impl Fn(&str) -> bool,
+    mut answered: impl FnMut(Probed),
+) {
+    let message = Message::test(now, &config.external_url.as_str().into());
+    let ways = Ways { client, mail };
+    for receiver in Plan::of(config).receivers {
+        let names = [&*receiver.title(), &*receiver.team, &*receiver.name];
+        // All of them are asked for: whoever asks counts which were met.
+        if names.map(&is_wanted).contains(&true) {
+            answered(Probed {
+                receiver: receiver.title(),
+                outcome: tell(&receiver, &ways, &message).await,
+            });
+        }
+    }
+}
+
+/// Past the queue, and once.
+pub(crate) async fn tell(receiver: &Receiver, ways: &Ways, message: &Message) -> Result<String, String> {
+    match receiver.send(ways, message, || true).await.verdict {
+        Verdict::Taken(words) => Ok(words),
+        Verdict::Later { words, .. } | Verdict::Never { words, .. } => Err(words),
+        Verdict::Held => Err("not sent".to_owned()),
+    }
 }
 
 /// Asks them one after another; a sentence for each.

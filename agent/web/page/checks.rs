@@ -91,7 +91,7 @@ fn row(check: &Checkup) -> Markup {
                 @if check.more > 0 { p.small { "and " (check.more) " more" } }
                 @if !check.advice.is_empty() { p.small { "→ " (words::clean(&check.advice)) } }
             }
-            span.due { (check.verdict.word()) }
+            @if check.verdict != Verdict::Ok { span.due { (check.verdict.word()) } }
         }
     }
 }
