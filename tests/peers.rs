@@ -54,7 +54,7 @@ async fn promtool_finds_nothing_wrong_with_our_pages() {
     let folder = tempfile::tempdir().unwrap();
     let skopos = Skopos::start(folder.path(), QUIET);
     skopos
-        .wait_for("two rounds", Duration::from_secs(15), async |skopos| {
+        .wait_for("two rounds", Duration::from_secs(60), async |skopos| {
             skopos
                 .value("count_over_time(up{job=\"skopos\"}[1m])")
                 .await

@@ -125,11 +125,14 @@ impl Words {
         self.counts
     }
 
-    /// Whether the peer keeps something up without evidence of which our rules know nothing: they should adopt it.
+    /// Whether the peer keeps something up without evidence of which our rules know nothing, or only that it ended some
+    /// time before: they should adopt it.
     pub(crate) fn has_orphans(&self) -> bool {
         let mut firing = self.peer.iter().filter(|(_, word)| word.fires());
         firing.any(|(fingerprint, word)| {
-            (!word.event.known || !self.counts) && !self.own.contains_key(fingerprint)
+            let own = self.own.get(fingerprint);
+            let knows = own.is_some_and(|own| own.fires() || own.since >= word.since);
+            (!word.event.known || !self.counts) && !knows
         })
     }
 
@@ -246,10 +249,14 @@ impl Words {
 fn put(words: &mut BTreeMap<u64, Word>, event: AlertEvent, now: Duration, wall: Timestamp) {
     let fires = event.state == AlertState::Firing;
     let was = words.get(&event.fingerprint);
-    let since = match was.filter(|was| was.event.state == event.state) {
-        Some(was) if !was.since.is_zero() || !event.known => was.since,
+    let same = was.filter(|was| was.event.state == event.state);
+    let since = match same.filter(|was| fires || was.event.ends_at == event.ends_at) {
+        // What is found again fires anew: meanwhile the other may have found that it had ended.
+        Some(was) if was.event.known || !event.known => was.since,
         // Taken over and never found out: that it fires is no news since any moment.
         None if fires && !event.known => Duration::ZERO,
+        // After a restart ends are said again that have been known for long.
+        None if !fires => now.saturating_sub(wall.since(event.ends_at)),
         _ => now,
     };
     let word = Word {
@@ -344,6 +351,63 @@ mod tests {
         assert!(!hand_on(&mut words, seconds(30))[0].known);
         words.own(event(1, AlertState::Resolved, true), seconds(90), Timestamp(0));
         assert_eq!(hand_on(&mut words, seconds(90))[0].state, AlertState::Resolved);
+    }
+
+    #[test]
+    fn an_end_from_before_it_was_found_again_ends_nothing_once_it_is_not_known_again() {
+        let mut words = Words::default();
+        words.count_peer(true);
+        let wall = |seconds: i64| Timestamp(seconds * 1000);
+        let fires = |known| event(1, AlertState::Firing, known);
+        words.own(fires(true), seconds(100), wall(100));
+        words.own(fires(false), seconds(200), wall(200));
+        let ended = AlertEvent {
+            ends_at: wall(210),
+            ..event(1, AlertState::Resolved, true)
+        };
+        words.peers(ended, seconds(210), wall(210));
+        assert_eq!(hand_on(&mut words, seconds(210))[0].state, AlertState::Resolved);
+        // The peer is away, and ours find that it fires; then they know no more.
+        words.own(fires(true), seconds(300), wall(300));
+        assert_eq!(hand_on(&mut words, seconds(300))[0].state, AlertState::Firing);
+        words.own(fires(false), seconds(400), wall(400));
+        let said = hand_on(&mut words, seconds(400));
+        assert!(
+            said.iter().all(|said| said.state == AlertState::Firing),
+            "{said:?}"
+        );
+    }
+
+    #[test]
+    fn an_end_from_before_a_restart_ends_nothing_that_began_since() {
+        let mut words = Words::default();
+        words.count_peer(true);
+        let wall = |seconds: i64| Timestamp(seconds * 1000);
+        words.peers(event(1, AlertState::Firing, true), seconds(100), wall(100));
+        hand_on(&mut words, seconds(100));
+        // The peer no longer knows, and our rules are back and say what they knew.
+        words.peers(event(1, AlertState::Firing, false), seconds(200), wall(200));
+        let ended = |at: i64| AlertEvent {
+            ends_at: wall(at),
+            ..event(1, AlertState::Resolved, true)
+        };
+        words.own(ended(50), seconds(201), wall(201));
+        assert!(words.has_orphans());
+        let said = hand_on(&mut words, seconds(201));
+        assert!(
+            said.iter().all(|said| said.state == AlertState::Firing),
+            "{said:?}"
+        );
+        words.own(ended(50), seconds(261), wall(261));
+        assert!(
+            hand_on(&mut words, seconds(261))
+                .iter()
+                .all(|said| said.state == AlertState::Firing)
+        );
+        // An end that they have found out since is one.
+        words.own(ended(270), seconds(271), wall(271));
+        assert!(!words.has_orphans());
+        assert_eq!(hand_on(&mut words, seconds(271))[0].state, AlertState::Resolved);
     }
 
     #[test]

@@ -594,6 +594,11 @@ impl Replica {
     }
 
     pub(super) async fn says(&self, event: AlertEvent) {
+        // As rules do: an end bears the time at which it was found.
+        let event = AlertEvent {
+            ends_at: self.clock.now(),
+            ..event
+        };
         self.life.as_ref().unwrap().events.send(event).await.unwrap();
     }
 
