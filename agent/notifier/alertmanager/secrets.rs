@@ -9,7 +9,7 @@ use net::{Secret, without_password};
 use super::node::Node;
 
 /// Keys whose values are secrets wherever they stand.
-const KEYS: [&str; 27] = [
+const KEYS: [&str; 31] = [
     "alert_source_token",
     "api_key",
     "api_secret",
@@ -21,6 +21,7 @@ const KEYS: [&str; 27] = [
     "client_certificate_key",
     "client_secret",
     "credentials",
+    "mattermost_webhook_url",
     "opsgenie_api_key",
     "password",
     "proxy_connect_header",
@@ -34,21 +35,19 @@ const KEYS: [&str; 27] = [
     "smtp_auth_password",
     "smtp_auth_secret",
     "telegram_bot_token",
+    "token",
     "token_id",
     "user_key",
     "victorops_api_key",
+    "webhook_url",
+    "wechat_api_secret",
 ];
 /// Those that are secrets only within another key.
-const KEYS_WITHIN: [(&str, &str); 9] = [
+const KEYS_WITHIN: [(&str, &str); 4] = [
     ("slack_configs", "api_url"),
     ("webhook_configs", "url"),
     ("tls_config", "key"),
     ("smtp_tls_config", "key"),
-    ("pushover_configs", "token"),
-    ("rocketchat_configs", "token"),
-    ("global", "wechat_api_secret"),
-    ("global", "mattermost_webhook_url"),
-    ("discord_configs", "webhook_url"),
 ];
 /// Keys below which people give names of their own.
 const FREE: [&str; 10] = [
@@ -299,13 +298,27 @@ fn next_secret(line: &str) -> Option<(&str, &str, &str)> {
         let start = line.len() - value.len();
         let is_flow = line.get(..colon)?.contains('{');
         let length = match value.chars().next()? {
-            quote @ ('"' | '\'') => value.get(1..)?.find(quote).map(|end| end + 2),
+            quote @ ('"' | '\'') => closing(value, quote),
             '[' | '{' => None,
             _ if is_flow => value.find([',', '}', ']']),
             _ => None,
         };
         let length = length.unwrap_or(value.len());
         return Some((line.get(..start)?, value.get(..length)?, value.get(length..)?));
+    }
+    None
+}
+
+/// How long a quoted text is that a line begins with, if it ends there.
+fn closing(value: &str, quote: char) -> Option<usize> {
+    let mut letters = value.char_indices().skip(1).peekable();
+    while let Some((at, letter)) = letters.next() {
+        let is_doubled = || quote == '\'' && value.get(at + 1..).is_some_and(|rest| rest.starts_with(quote));
+        if letter == '\\' && quote == '"' || letter == quote && is_doubled() {
+            letters.next();
+        } else if letter == quote {
+            return Some(at + 1);
+        }
     }
     None
 }
@@ -331,6 +344,9 @@ mod tests {
                 "\"password\": \"abcdefgh\", a: b",
                 "\"password\": <secret>  , a: b",
             ),
+            (r#"password: "a\"b\"", c: d"#, "password: <secret>, c: d"),
+            ("password: 'a''b', c: d", "password: <secre, c: d"),
+            ("password: 'a''b", "password: <secr"),
             ("secrets: [ a, b ]", "secrets: <secret>"),
             ("url:", "url:"),
             ("channel: 'a: b'", "channel: 'a: b'"),
