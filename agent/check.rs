@@ -135,7 +135,11 @@ fn check_config(file: &Path, data_dir: &Path) -> Result<(String, Config), Vec<Co
     );
     let kept = stock::lines(data_dir, &config.document.store);
     let notes = config.document.notifier.notes().iter();
-    let notes = notes.map(|note| format!("{}:{}: {}", note.file, note.line, note.message));
+    let notes = notes.map(|note| match note.line {
+        // Of the file as a whole.
+        0 => format!("{}: {}", note.file, note.message),
+        line => format!("{}:{line}: {}", note.file, note.message),
+    });
     for line in sizing::lines(&config).into_iter().chain(kept).chain(notes) {
         verdict.push_str("\n  ");
         verdict.push_str(&line);

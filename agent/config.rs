@@ -237,17 +237,6 @@ impl Document {
 
     /// Paths in a file are meant from where the file lies.
     fn relative_to(&mut self, base: &Path) {
-        let routing = self.notifier.config_file.iter_mut();
-        let slack = self
-            .notifier
-            .slack
-            .iter_mut()
-            .flat_map(|slack| &mut slack.webhook_file);
-        let pagerduty = self.notifier.pagerduty.iter_mut();
-        let pagerduty = pagerduty.flat_map(|pagerduty| &mut pagerduty.routing_key_file);
-        let webhooks = self.notifier.webhook.iter_mut();
-        let webhooks =
-            webhooks.flat_map(|webhook| webhook.url_file.iter_mut().chain(&mut webhook.bearer_token_file));
         let scraped = self.scrape_configs.iter_mut();
         let scraped = scraped.flat_map(|config| {
             let password = config
@@ -279,12 +268,14 @@ impl Document {
             .chain(&mut self.pair.lease_file)
             .chain(&mut self.remote.ca_file)
             .chain(&mut self.web.tokens_file);
-        let all = routing
-            .chain(slack)
-            .chain(pagerduty)
-            .chain(webhooks)
-            .chain(scraped);
-        for path in all.chain(written).chain(asked).chain(tls).chain(own) {
+        let told = self.notifier.files_mut();
+        for path in told
+            .chain(scraped)
+            .chain(written)
+            .chain(asked)
+            .chain(tls)
+            .chain(own)
+        {
             *path = base.join(&*path);
         }
     }

@@ -314,8 +314,9 @@ pub(crate) fn forward(
 
 /// What the notifier is about to tell, in the form the server wants it.
 pub(crate) fn alerting(notifier: &notifier::Handle) -> Alerting {
-    let [list, post] = [notifier; 2].map(Clone::clone);
+    let [list, original, post] = [notifier; 3].map(Clone::clone);
     Alerting {
+        original: Arc::new(move || original.original()),
         list: Arc::new(move |name, parameters| list.alerting_json(name, parameters)),
         post: Arc::new(move |body| post.post_alerts(body)),
     }

@@ -236,6 +236,21 @@ async fn a_real_alertmanager_shows_the_same_of_what_is_posted() {
         assert_eq!(ours, words(amtool(&tool, &theirs.url, query).await), "{query:?}");
         assert!(ours.len() > 1, "{query:?}: {ours:?}");
     }
+    // What is in force is told as the file is, and amtool finds its way in it.
+    for query in [
+        &["config", "routes", "show"][..],
+        &["config", "routes", "test", "team=db", "severity=info"],
+        &["config", "routes", "test", "team=web"],
+    ] {
+        let routes = amtool(&tool, &ours, query).await;
+        assert_eq!(routes, amtool(&tool, &theirs.url, query).await, "{query:?}");
+        assert!(
+            routes.contains("all") || routes.contains("db"),
+            "{query:?}: {routes}"
+        );
+    }
+    let shown = amtool(&tool, &ours, &["config", "show"]).await;
+    assert!(shown.contains("group_by: []"), "{shown}");
     let end = [
         "alert",
         "add",

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::fakes::peer::{Answer, Peer};
 use crate::harness::components::run;
 use crate::harness::{Skopos, root, skopos::command};
 
@@ -180,4 +181,66 @@ fn the_data_directory_is_told_of_and_left_as_it_is() {
     assert!(broken.is_dir(), "set aside");
     let text = told("store: { retention: { size: 900000TB } }\n");
     assert!(text.contains("lower store.retention.size"), "{text}");
+}
+
+/// Receivers are reached by the environment's proxy, with certificates of one's own as well, unless they are not to be.
+#[tokio::test]
+async fn a_receiver_is_reached_by_the_environments_proxy_unless_it_is_told_not_to() {
+    let proxy = Peer::start(Answer::Body("ok".to_owned())).await;
+    for (http_config, is_reached) in [
+        ("{}", true),
+        ("{ proxy_from_environment: true }", true),
+        ("{ tls_config: { min_version: TLS13 } }", true),
+        ("{ proxy_from_environment: false }", false),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!(
+            "notifier: {{ webhook: [ {{ url: 'http://hooks.invalid/', http_config: {http_config} }} ] }}\n"
+        );
+        fs::write(folder.path().join("skopos.yaml"), text).unwrap();
+        let before = proxy.asked().len();
+        let mut check = command(folder.path());
+        check
+            .args(["check", "--live", "skopos.yaml"])
+            .env("HTTP_PROXY", format!("http://{}", proxy.address))
+            .env_remove("NO_PROXY")
+            .env_remove("no_proxy");
+        let (_, text) = tokio::task::spawn_blocking(move || run(&mut check))
+            .await
+            .unwrap();
+        assert_eq!(
+            proxy.asked().len() - before,
+            usize::from(is_reached),
+            "{http_config}: {text}"
+        );
+        assert_eq!(text.contains("answers (200"), is_reached, "{http_config}: {text}");
+    }
+}
+
+/// Secrets in an Alertmanager's file are named by their places, and never shown.
+#[test]
+fn secrets_in_an_alertmanagers_file_are_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let file =
+        "route: { receiver: a }\nreceivers:\n- name: a\n  pagerduty_configs: [ { routing_key: s3cret } ]\n";
+    fs::write(folder.path().join("alertmanager.yml"), file).unwrap();
+    fs::write(
+        folder.path().join("skopos.yaml"),
+        "notifier: { config_file: alertmanager.yml }\n",
+    )
+    .unwrap();
+    let (code, text) = run(command(folder.path()).args(["check", "skopos.yaml"]));
+    assert_eq!(code, 0, "{text}");
+    assert!(
+        text.contains("alertmanager.yml: secrets are written here")
+            && text.contains("receivers[0].pagerduty_configs[0].routing_key"),
+        "{text}"
+    );
+    let wrong = file.replace("routing_key: s3cret }", "routing_key: s3cret, severty: a }");
+    fs::write(folder.path().join("alertmanager.yml"), wrong).unwrap();
+    let (code, text) = run(command(folder.path()).args(["check", "skopos.yaml"]));
+    assert!(
+        code == 64 && text.contains("severty") && !text.contains("s3cret"),
+        "{text}"
+    );
 }

@@ -27,6 +27,7 @@ pub mod share;
 pub mod text;
 pub mod time;
 pub mod view;
+pub mod way;
 
 pub use alert::{AlertEvent, AlertState};
 pub use ask::{Answer, Ask, AskError, Point};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::BoxFuture;
+use crate::way::Way;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
@@ -158,6 +159,16 @@ pub trait Serve: Send + Sync {
 /// Request → response. No retries and no redirects: the caller knows what a repeat would mean.
 pub trait Client: Send + Sync {
     fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, ClientError>>;
+
+    /// The same by another way than the usual one; a client that has none refuses.
+    fn send_by(&self, way: &Arc<Way>, request: Request) -> BoxFuture<'_, Result<Response, ClientError>> {
+        _ = (way, request);
+        Box::pin(async {
+            Err(ClientError::Connect(
+                "there is only the usual way out here".to_owned(),
+            ))
+        })
+    }
 }
 
 /// The few things durable rooms ask of a disk. All paths are inside the data directory.

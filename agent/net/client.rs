@@ -1,6 +1,7 @@
 //! The one HTTP client. It follows no redirects and repeats nothing; a body is read up to a limit.
 //!
-//! Most of its requests are scrapes without TLS, which a smaller client inside it does: see `plain`.
+//! Most of its requests are scrapes without TLS, which a smaller client inside it does: see `plain`. Proxies and certificates of
+//! one's own are those of `way`.
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -9,9 +10,11 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use model::BoxFuture;
 use model::outside::{Client, ClientError, Method, Request, Response};
+use model::way::Way;
 use reqwest::Certificate;
 
 use crate::plain::Plain;
+use crate::way::Ways;
 
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
@@ -25,6 +28,7 @@ pub struct HttpClient {
     /// For `http` through a proxy, or with a password in the URL.
     open: reqwest::Client,
     tls: OnceLock<Result<reqwest::Client, String>>,
+    ways: Ways,
 }
 
 impl HttpClient {
@@ -40,6 +44,7 @@ impl HttpClient {
             plain: Plain::new(),
             open,
             tls: OnceLock::new(),
+            ways: Ways::default(),
         }))
     }
 
@@ -92,6 +97,17 @@ impl Client for HttpClient {
         Box::pin(async move {
             let limit = request.timeout;
             match tokio::time::timeout(limit, self.exchange(request)).await {
+                Ok(answer) => answer,
+                Err(_) => Err(ClientError::Timeout(limit)),
+            }
+        })
+    }
+
+    fn send_by(&self, way: &Arc<Way>, request: Request) -> BoxFuture<'_, Result<Response, ClientError>> {
+        let way = Arc::clone(way);
+        Box::pin(async move {
+            let limit = request.timeout;
+            match tokio::time::timeout(limit, self.ways.exchange(&way, request)).await {
                 Ok(answer) => answer,
                 Err(_) => Err(ClientError::Timeout(limit)),
             }

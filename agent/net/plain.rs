@@ -13,7 +13,7 @@ use http::{HeaderName, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Body as _;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use model::outside::{ClientError, Method, Request, Response};
@@ -63,45 +63,57 @@ impl Plain {
     }
 
     pub(crate) async fn exchange(&self, uri: Uri, request: Request) -> Result<Response, ClientError> {
-        let limit_bytes = request.answer_bytes_max;
-        let answer = self.client.request(asked(uri, request)?);
-        let answer = answer.await.map_err(|error| {
-            let why = innermost(&error);
-            if error.is_connect() {
-                ClientError::Connect(why)
-            } else {
-                ClientError::Broken(why)
-            }
-        })?;
-        let (head, mut parts) = answer.into_parts();
-        let is_packed = head
-            .headers
-            .get(CONTENT_ENCODING)
-            .is_some_and(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"gzip"));
-        // An answer without a body may say all the same how one would be packed.
-        let is_packed = is_packed && !parts.is_end_stream();
-        let said = parts.size_hint().exact().unwrap_or(0);
-        let said = usize::try_from(said).unwrap_or(usize::MAX);
-        let mut body = Unpacked::new(is_packed, said, limit_bytes);
-        while let Some(part) = parts.frame().await {
-            let part = part.map_err(|error| ClientError::Broken(innermost(&error)))?;
-            if let Some(part) = part.data_ref() {
-                body.add(part)?;
-            }
-        }
-        // What was unpacked is no longer what these say it is.
-        let said = |name: &HeaderName| !(is_packed && (name == CONTENT_ENCODING || name == CONTENT_LENGTH));
-        let headers = head.headers.iter().filter(|(name, _)| said(name));
-        let headers = headers.map(|(name, value)| {
-            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-            (name.to_string(), value)
-        });
-        Ok(Response {
-            status: head.status.as_u16(),
-            headers: headers.collect(),
-            body: body.end()?,
-        })
+        exchange(&self.client, uri, request).await
     }
+}
+
+/// One request over whatever connections the client makes; the answer is read up to its limit and unpacked.
+pub(crate) async fn exchange<C>(
+    client: &Client<C, Full<Bytes>>,
+    uri: Uri,
+    request: Request,
+) -> Result<Response, ClientError>
+where
+    C: Connect + Clone + Send + Sync + 'static,
+{
+    let limit_bytes = request.answer_bytes_max;
+    let answer = client.request(asked(uri, request)?);
+    let answer = answer.await.map_err(|error| {
+        let why = innermost(&error);
+        if error.is_connect() {
+            ClientError::Connect(why)
+        } else {
+            ClientError::Broken(why)
+        }
+    })?;
+    let (head, mut parts) = answer.into_parts();
+    let is_packed = head
+        .headers
+        .get(CONTENT_ENCODING)
+        .is_some_and(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"gzip"));
+    // An answer without a body may say all the same how one would be packed.
+    let is_packed = is_packed && !parts.is_end_stream();
+    let said = parts.size_hint().exact().unwrap_or(0);
+    let said = usize::try_from(said).unwrap_or(usize::MAX);
+    let mut body = Unpacked::new(is_packed, said, limit_bytes);
+    while let Some(part) = parts.frame().await {
+        let part = part.map_err(|error| ClientError::Broken(innermost(&error)))?;
+        if let Some(part) = part.data_ref() {
+            body.add(part)?;
+        }
+    }
+    // What was unpacked is no longer what these say it is.
+    let said = |name: &HeaderName| !(is_packed && (name == CONTENT_ENCODING || name == CONTENT_LENGTH));
+    let headers = head.headers.iter().filter(|(name, _)| said(name));
+    let headers = headers.map(|(name, value)| {
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        (name.to_string(), value)
+    });
+    Ok(Response {
+        status: head.status.as_u16(),
+        headers: headers.collect(),
+        body: body.end()?,
+    })
 }
 
 fn asked(uri: Uri, request: Request) -> Result<http::Request<Full<Bytes>>, ClientError> {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::de::Error;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Redacted wherever it is printed. `${NAME}` is replaced by the environment's value when the
 /// configuration is read, `$$` by a dollar sign; a name that is not set is an error there.
@@ -11,6 +11,9 @@ use serde::{Deserialize, Deserializer};
 pub struct Secret(String);
 
 impl Secret {
+    /// What is shown in place of one.
+    pub const SHOWN: &str = "<secret>";
+
     /// # Errors
     /// A name in `${…}` is not set or not closed.
     pub fn expand(text: &str, environment: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
@@ -55,7 +58,20 @@ impl Secret {
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_empty() { "\"\"" } else { "<secret>" })
+        f.write_str(if self.0.is_empty() { "\"\"" } else { Self::SHOWN })
+    }
+}
+
+impl AsRef<Self> for Secret {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
+/// As Alertmanager shows one.
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(if self.0.is_empty() { "" } else { Self::SHOWN })
     }
 }
 

@@ -22,6 +22,19 @@ pub fn without_secrets(url: &str) -> String {
     format!("{scheme}://{host}{path}")
 }
 
+/// A URL whose password, if it has one, is shown as `xxxxx`; the rest is as it was.
+#[must_use]
+pub fn without_password(url: &str) -> String {
+    let hidden = url.split_once("://").and_then(|(scheme, rest)| {
+        let host = rest.split(['/', '?', '#']).next()?;
+        let (user, _) = host.rsplit_once('@')?;
+        let (name, _) = user.split_once(':')?;
+        let after = rest.get(user.len()..)?;
+        Some(format!("{scheme}://{name}:xxxxx{after}"))
+    });
+    hidden.unwrap_or_else(|| url.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,6 +47,21 @@ mod tests {
             ("a/b?c", "a/b"),
         ] {
             assert_eq!(without_secrets(url), shown);
+        }
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_hidden_and_the_rest_shown() {
+        for (url, shown) in [
+            (
+                "http://user:p@ss:word@proxy:3128/x?y",
+                "http://user:xxxxx@proxy:3128/x?y",
+            ),
+            ("http://user@proxy", "http://user@proxy"),
+            ("http://proxy/a:b@c", "http://proxy/a:b@c"),
+            ("no url", "no url"),
+        ] {
+            assert_eq!(without_password(url), shown);
         }
     }
 

@@ -10,7 +10,7 @@ use model::mail::{Encryption, Trust};
 use model::text::is_legacy_label_name;
 use model::view::Routing;
 use model::{Complaint, Labels, Timestamp};
-use net::Secret;
+use net::{HttpConfig, Secret};
 use serde::Deserialize;
 
 use template::Language;
@@ -45,6 +45,8 @@ pub struct Config {
     pub email: Option<Email>,
     /// Anything that takes Alertmanager's webhook format, version 4.
     pub webhook: Vec<Webhook>,
+    /// How Slack, PagerDuty and webhooks are reached that do not say so themselves: proxy, certificates, headers.
+    pub http_config: Option<HttpConfig>,
     /// Name of the receiver that is told of what another one refused, or did not take for `fallback_after`: `slack`,
     /// `pagerduty`, `email` or a webhook's name, which is then told of nothing else; with `config_file` a receiver of the file.
     pub fallback: Option<String>,
@@ -88,6 +90,7 @@ impl Default for Config {
             pagerduty: None,
             email: None,
             webhook: Vec::new(),
+            http_config: None,
             fallback: None,
             fallback_after: Duration::from_secs(5 * 60),
             heartbeat: None,
@@ -129,6 +132,8 @@ pub struct Slack {
     /// Longest wait for an answer.
     #[serde(deserialize_with = "model::text::duration::deserialize")]
     pub timeout: Duration,
+    /// How it is reached: proxy, certificates, headers.
+    pub http_config: Option<HttpConfig>,
 }
 
 impl Default for Slack {
@@ -142,6 +147,7 @@ impl Default for Slack {
             api_url: "https://slack.com/api/chat.postMessage".to_owned(),
             send_resolved: true,
             timeout: Duration::from_secs(10),
+            http_config: None,
         }
     }
 }
@@ -168,6 +174,8 @@ pub struct PagerDuty {
     pub dedup: Dedup,
     /// Alerts that match all of these matchers are told as change events, which page nobody; the others as incidents.
     pub change_events: Vec<String>,
+    /// How it is reached: proxy, certificates, headers.
+    pub http_config: Option<HttpConfig>,
 }
 
 /// What makes one incident.
@@ -190,6 +198,7 @@ impl Default for PagerDuty {
             severity_label: "severity".to_owned(),
             dedup: Dedup::Group,
             change_events: Vec::new(),
+            http_config: None,
         }
     }
 }
@@ -275,6 +284,8 @@ pub struct Webhook {
     /// Longest wait for an answer.
     #[serde(deserialize_with = "model::text::duration::deserialize")]
     pub timeout: Duration,
+    /// How it is reached: proxy, certificates, headers.
+    pub http_config: Option<HttpConfig>,
 }
 
 impl Default for Webhook {
@@ -288,6 +299,7 @@ impl Default for Webhook {
             max_alerts: 0,
             send_resolved: true,
             timeout: Duration::from_secs(10),
+            http_config: None,
         }
     }
 }
@@ -311,6 +323,42 @@ impl Config {
         let read = alertmanager::read(name, text, base, self.timing(), files)?;
         self.file = Some(Arc::new(read));
         Ok(())
+    }
+
+    /// Every file that it names, for whoever knows where paths are meant from.
+    pub fn files_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let slack = self.slack.iter_mut().flat_map(|slack| {
+            let http = slack.http_config.iter_mut().flat_map(HttpConfig::files_mut);
+            slack
+                .webhook_file
+                .iter_mut()
+                .chain(&mut slack.bot_token_file)
+                .chain(http)
+        });
+        let pagerduty = self.pagerduty.iter_mut().flat_map(|pagerduty| {
+            let http = pagerduty.http_config.iter_mut().flat_map(HttpConfig::files_mut);
+            pagerduty.routing_key_file.iter_mut().chain(http)
+        });
+        let email = self.email.iter_mut();
+        let email = email.flat_map(|email| email.password_file.iter_mut().chain(&mut email.ca_file));
+        let webhooks = self.webhook.iter_mut().flat_map(|webhook| {
+            let http = webhook.http_config.iter_mut().flat_map(HttpConfig::files_mut);
+            webhook
+                .url_file
+                .iter_mut()
+                .chain(&mut webhook.bearer_token_file)
+                .chain(http)
+        });
+        let heartbeat = self
+            .heartbeat
+            .iter_mut()
+            .flat_map(|heartbeat| &mut heartbeat.url_file);
+        let http = self.http_config.iter_mut().flat_map(HttpConfig::files_mut);
+        let receivers = slack.chain(pagerduty).chain(email).chain(webhooks);
+        receivers
+            .chain(heartbeat)
+            .chain(http)
+            .chain(&mut self.config_file)
     }
 
     pub(crate) fn timing(&self) -> Timing {
@@ -371,6 +419,7 @@ impl Config {
             }
             names.push(name);
         }
+        complain_of_http("notifier", self.http_config.as_ref(), None, &mut wrong);
         self.complain_of_fallback(&names, &mut wrong);
         if let Some(heartbeat) = &self.heartbeat {
             heartbeat.complain(&mut wrong);
@@ -394,6 +443,7 @@ impl Config {
             ("pagerduty", self.pagerduty.is_some()),
             ("email", self.email.is_some()),
             ("webhook", !self.webhook.is_empty()),
+            ("http_config", self.http_config.is_some()),
             ("group_by", self.group_by != usual.group_by),
             ("group_wait", self.group_wait != usual.group_wait),
             ("group_interval", self.group_interval != usual.group_interval),
@@ -472,6 +522,8 @@ impl Slack {
             ),
             (true, false) => self.complain_of_bot(PATH, wrong),
         }
+        let token = is_bot.then_some("the bot token");
+        complain_of_http(PATH, self.http_config.as_ref(), token, wrong);
         let channel = self.channel.as_deref().unwrap_or_default();
         if let Err(why) = Text::new(&Language::alertmanager(), "channel", channel) {
             wrong.push(format!("{PATH}.{why}"));
@@ -533,6 +585,7 @@ impl PagerDuty {
                 self.severity_label
             ));
         }
+        complain_of_http(PATH, self.http_config.as_ref(), None, wrong);
         patience(PATH, self.timeout, wrong);
     }
 }
@@ -629,10 +682,32 @@ impl Webhook {
                 "{path}: bearer_token and bearer_token_file are both set; keep one"
             ));
         }
+        let has_token = self.bearer_token.is_some() || self.bearer_token_file.is_some();
+        let token = has_token.then_some("bearer_token");
+        complain_of_http(path, self.http_config.as_ref(), token, wrong);
         let name_length = self.name.as_ref().map_or(1, |name| name.chars().count());
         if !(1..=64).contains(&name_length) {
             wrong.push(format!("{path}.name: must be 1 to 64 characters long"));
         }
+    }
+}
+
+/// `token` is what says who we are already, if anything does.
+fn complain_of_http(
+    path: &str,
+    http_config: Option<&HttpConfig>,
+    token: Option<&str>,
+    wrong: &mut Vec<String>,
+) {
+    let Some(http_config) = http_config else {
+        return;
+    };
+    match (http_config.read(Path::new("")), token) {
+        (Err(why), _) => wrong.push(format!("{path}.http_config.{why}")),
+        (Ok(reach), Some(token)) if !reach.credential.is_none() => wrong.push(format!(
+            "{path}.http_config: {token} says who we are, and only one of them can be sent; keep one"
+        )),
+        _ => {}
     }
 }
 

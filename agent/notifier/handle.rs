@@ -58,6 +58,13 @@ impl Handle {
         plan.map(|plan| plan.routing(labels, now)).unwrap_or_default()
     }
 
+    /// What is in force, in Alertmanager's words and without secrets, for `config.original` of `GET /api/v2/status`.
+    #[must_use]
+    pub fn original(&self) -> String {
+        let plan = self.board.plan();
+        plan.map(|plan| plan.original.to_string()).unwrap_or_default()
+    }
+
     /// `taken` counts each time that a receiver had to be told of a group; in flight is what waits.
     #[must_use]
     pub fn ledger(&self) -> Ledger {

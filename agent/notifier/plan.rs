@@ -7,6 +7,7 @@ use std::time::Duration;
 use model::view::Routing;
 use model::{Labels, Timestamp};
 
+use crate::alertmanager;
 use crate::config::{ALL_LABELS, Config};
 use crate::inhibit::Inhibition;
 use crate::receiver::Receiver;
@@ -22,6 +23,8 @@ pub(crate) struct Plan {
     pub(crate) inhibitions: Vec<Inhibition>,
     /// Who is told of what another receiver did not take for so long, or refused.
     pub(crate) fallback: Option<Fallback>,
+    /// The configuration in Alertmanager's words, without its secrets.
+    pub(crate) original: Arc<str>,
     /// How long an alert fires that somebody posts without saying when it ends.
     pub(crate) resolve_timeout: Duration,
 }
@@ -36,8 +39,8 @@ pub(crate) struct Fallback {
 pub(crate) const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// The receiver of the one route that our own configuration has, and whom no route leads to.
-const EVERYBODY: &str = "default";
-const FALLBACK: &str = "fallback";
+pub(crate) const EVERYBODY: &str = "default";
+pub(crate) const FALLBACK: &str = "fallback";
 
 /// Each has its name among its labels.
 pub(crate) fn named(team: &str) -> BTreeMap<String, String> {
@@ -102,6 +105,7 @@ impl Plan {
             receivers,
             teams,
             fallback,
+            original: alertmanager::of_config(config).into(),
             tree: Tree::new(route),
             inhibitions: Vec::new(),
             resolve_timeout: RESOLVE_TIMEOUT,

@@ -94,6 +94,8 @@ async fn greet(email: &Email, timeout: Duration, mail: &dyn Mail) -> Result<Stri
 }
 
 async fn ask(receiver: &Receiver, client: &dyn Client) -> Result<String, String> {
+    let via = receiver.open(client, &|| true).await?;
+    let client: &dyn Client = &via;
     let mut request = receiver.request().await?;
     let is_app = request.url.ends_with(POST);
     match receiver.kind() {

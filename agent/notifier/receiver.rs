@@ -1,13 +1,14 @@
 //! One place where people are told: what a message looks like there and how it is handed over.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use model::mail::Mail;
 use model::outside::{Client, Method, Request};
-use net::Secret;
+pub(crate) use net::Place;
+use net::{Credential, HttpConfig, Reach, Secret, Via};
 
 use serde_json::Value;
 use template::Language;
@@ -43,7 +44,7 @@ pub(crate) struct Receiver {
     pub(crate) team: Arc<str>,
     kind: Kind,
     url: Place,
-    auth: Option<Auth>,
+    reach: Reach,
     pub(crate) send_resolved: bool,
     timeout: Duration,
 }
@@ -76,56 +77,22 @@ pub(crate) enum Kind {
     Email(Box<Email>),
 }
 
-/// Where a secret is.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Place {
-    Here(Secret),
-    File(PathBuf),
-}
-
-impl Default for Place {
-    fn default() -> Self {
-        Self::Here(Secret::default())
-    }
-}
-
-/// Who we say we are.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Auth {
-    Token { scheme: String, credentials: Place },
-    Basic { username: String, password: Place },
-}
-
-impl Auth {
-    async fn header(&self) -> Result<String, String> {
-        match self {
-            Self::Token { scheme, credentials } => {
-                let credentials = credentials.read().await?;
-                Ok(format!("{scheme} {}", credentials.expose()))
-            }
-            Self::Basic { username, password } => {
-                let password = password.read().await?;
-                Ok(net::basic(username, password.expose()))
-            }
-        }
-    }
-}
-
 /// Two receivers are equal if the same message would go to the same place.
 impl PartialEq for Receiver {
     fn eq(&self, other: &Self) -> bool {
-        (&self.name, &self.kind, &self.url, &self.auth) == (&other.name, &other.kind, &other.url, &other.auth)
+        (&self.name, &self.kind, &self.url, &self.reach)
+            == (&other.name, &other.kind, &other.url, &other.reach)
     }
 }
 
 impl Receiver {
-    pub(crate) fn new(name: Arc<str>, team: Arc<str>, kind: Kind, url: Place, auth: Option<Auth>) -> Self {
+    pub(crate) fn new(name: Arc<str>, team: Arc<str>, kind: Kind, url: Place, reach: Reach) -> Self {
         Self {
             name,
             team,
             kind,
             url,
-            auth,
+            reach,
             send_resolved: true,
             timeout: Duration::from_secs(10),
         }
@@ -153,17 +120,21 @@ impl Receiver {
     /// All that our own configuration names; one without an address was complained of and is left out.
     pub(crate) fn all(config: &Config, team: &str) -> Vec<Arc<Self>> {
         let team: Arc<str> = team.into();
-        let slack = config.slack.iter().filter_map(|slack| Self::slack(slack, &team));
+        let http = |own: &Option<HttpConfig>| own.clone().or_else(|| config.http_config.clone());
+        let slack = config.slack.iter();
+        let slack = slack.filter_map(|slack| Self::slack(slack, http(&slack.http_config), &team));
         let pagerduty = config.pagerduty.iter();
-        let pagerduty = pagerduty.filter_map(|pagerduty| Self::pagerduty(pagerduty, &team));
+        let pagerduty = pagerduty.filter_map(|pager| Self::pagerduty(pager, http(&pager.http_config), &team));
         let webhooks = config.webhook.iter().enumerate();
-        let webhooks = webhooks.filter_map(|(nth, webhook)| Self::webhook(webhook.name(nth), webhook, &team));
+        let webhooks = webhooks.filter_map(|(nth, webhook)| {
+            Self::webhook(webhook.name(nth), webhook, http(&webhook.http_config), &team)
+        });
         let email = config.email.iter().filter_map(|email| Self::email(email, &team));
         let all = slack.chain(pagerduty).chain(email).chain(webhooks);
         all.map(Arc::new).collect()
     }
 
-    fn slack(config: &config::Slack, team: &Arc<str>) -> Option<Self> {
+    fn slack(config: &config::Slack, http_config: Option<HttpConfig>, team: &Arc<str>) -> Option<Self> {
         let channel = config.channel.as_deref().filter(|channel| !channel.is_empty());
         // One that cannot be read was complained of.
         let channel = channel.and_then(|text| Text::new(&Language::alertmanager(), "channel", text).ok());
@@ -173,20 +144,21 @@ impl Receiver {
             look: None,
             has_threads: token.is_some(),
         };
-        let auth = token.map(|credentials| Auth::Token {
-            scheme: "Bearer".to_owned(),
-            credentials,
-        });
-        let url = if auth.is_some() {
+        let url = if token.is_some() {
             Place::Here(Secret::plain(&config.api_url))
         } else {
             place(config.webhook_url.as_ref(), config.webhook_file.as_ref())?
         };
-        let slack = Self::new("slack".into(), Arc::clone(team), kind, url, auth);
+        let reach = reach(http_config, token)?;
+        let slack = Self::new("slack".into(), Arc::clone(team), kind, url, reach);
         Some(slack.with(config.send_resolved, config.timeout))
     }
 
-    fn pagerduty(config: &config::PagerDuty, team: &Arc<str>) -> Option<Self> {
+    fn pagerduty(
+        config: &config::PagerDuty,
+        http_config: Option<HttpConfig>,
+        team: &Arc<str>,
+    ) -> Option<Self> {
         let kind = Kind::PagerDuty {
             routing_key: place(config.routing_key.as_ref(), config.routing_key_file.as_ref())?,
             severity_label: config.severity_label.clone(),
@@ -196,17 +168,24 @@ impl Receiver {
             changes: Changes::new(&config.change_events).ok().flatten(),
         };
         let url = Place::Here(Secret::plain(&config.url));
-        let pagerduty = Self::new("pagerduty".into(), Arc::clone(team), kind, url, None);
+        let reach = reach(http_config, None)?;
+        let pagerduty = Self::new("pagerduty".into(), Arc::clone(team), kind, url, reach);
         Some(pagerduty.with(config.send_resolved, config.timeout))
     }
 
     fn email(config: &config::Email, team: &Arc<str>) -> Option<Self> {
         let kind = Kind::Email(Box::new(config.read().ok()?));
-        let email = Self::new("email".into(), Arc::clone(team), kind, Place::default(), None);
+        let reach = Reach::default();
+        let email = Self::new("email".into(), Arc::clone(team), kind, Place::default(), reach);
         Some(email.with(config.send_resolved, config.timeout))
     }
 
-    fn webhook(name: String, config: &config::Webhook, team: &Arc<str>) -> Option<Self> {
+    fn webhook(
+        name: String,
+        config: &config::Webhook,
+        http_config: Option<HttpConfig>,
+        team: &Arc<str>,
+    ) -> Option<Self> {
         let name: Arc<str> = name.into();
         let kind = Kind::Webhook {
             max_alerts: config.max_alerts,
@@ -215,11 +194,8 @@ impl Receiver {
         };
         let url = place(config.url.as_ref(), config.url_file.as_ref())?;
         let bearer = place(config.bearer_token.as_ref(), config.bearer_token_file.as_ref());
-        let auth = bearer.map(|credentials| Auth::Token {
-            scheme: "Bearer".to_owned(),
-            credentials,
-        });
-        let webhook = Self::new(name, Arc::clone(team), kind, url, auth);
+        let reach = reach(http_config, bearer)?;
+        let webhook = Self::new(name, Arc::clone(team), kind, url, reach);
         Some(webhook.with(config.send_resolved, config.timeout))
     }
 
@@ -281,10 +257,13 @@ impl Receiver {
     }
 
     /// Asks `may` in the last moment before each request, when all secrets have been read.
-    pub(crate) async fn send(&self, ways: &Ways, message: &Message, may: impl Fn() -> bool) -> Said {
+    pub(crate) async fn send(&self, ways: &Ways, message: &Message, may: impl Fn() -> bool + Sync) -> Said {
         let outcome = match &self.kind {
             Kind::Email(email) => self.mail(&*ways.mail, email, message, may).await,
-            _ => self.try_send(&*ways.client, message, may).await,
+            _ => match self.open(&*ways.client, &may).await {
+                Ok(via) => self.try_send(&via, message, &may).await,
+                Err(words) => Err(words),
+            },
         };
         match outcome {
             Ok(said) => said,
@@ -478,16 +457,22 @@ impl Receiver {
         (card, asked.filter(|channel| !channel.is_empty()))
     }
 
-    /// Without a body.
+    /// The way to it, with all that says who we are. `may` is asked before each request that is made on its own accord, such
+    /// as one that follows a redirect.
+    pub(crate) async fn open<'a>(
+        &'a self,
+        client: &'a dyn Client,
+        may: &'a (dyn Fn() -> bool + Sync),
+    ) -> Result<Via<'a>, String> {
+        self.reach.open(client, may).await
+    }
+
+    /// Without a body, and without what says who we are.
     pub(crate) async fn request(&self) -> Result<Request, String> {
-        let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-        if let Some(auth) = &self.auth {
-            headers.push(("authorization".to_owned(), auth.header().await?));
-        }
         Ok(Request {
             method: Method::Post,
             url: self.url.read().await?.expose().to_owned(),
-            headers,
+            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
             body: Vec::new(),
             timeout: self.timeout,
             answer_bytes_max: ANSWER_BYTES_MAX,
@@ -495,25 +480,21 @@ impl Receiver {
     }
 }
 
-fn filled(request: Request, body: Vec<u8>) -> Request {
-    Request { body, ..request }
+/// A token of the receiver's own stands in place of what `http_config` says of who we are. None where that is wrong, which was
+/// complained of.
+fn reach(http_config: Option<HttpConfig>, token: Option<Place>) -> Option<Reach> {
+    let mut reach = match http_config {
+        Some(http_config) => http_config.read(Path::new("")).ok()?,
+        None => Reach::default(),
+    };
+    if let Some(token) = token {
+        reach.credential = Credential::bearer(token);
+    }
+    Some(reach)
 }
 
-impl Place {
-    /// Files are read each time, because mounted secrets are exchanged under a running process.
-    pub(crate) async fn read(&self) -> Result<Secret, String> {
-        match self {
-            Self::Here(secret) => Ok(secret.clone()),
-            Self::File(path) => {
-                let text = tokio::fs::read_to_string(path).await;
-                let text = text.map_err(|error| format!("reading {}: {error}", path.display()))?;
-                match text.trim() {
-                    "" => Err(format!("{} is empty", path.display())),
-                    secret => Ok(Secret::plain(secret)),
-                }
-            }
-        }
-    }
+fn filled(request: Request, body: Vec<u8>) -> Request {
+    Request { body, ..request }
 }
 
 pub(crate) fn place(here: Option<&Secret>, file: Option<&PathBuf>) -> Option<Place> {

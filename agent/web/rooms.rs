@@ -113,6 +113,8 @@ pub type Covers = Arc<dyn Fn(&Labels) -> bool + Send + Sync>;
 pub struct Alerting {
     /// `alerts`, `alerts/groups` or `receivers`, with the parameters of the request.
     pub list: Arc<dyn Fn(&str, &[(String, String)]) -> Answered<String> + Send + Sync>,
+    /// The configuration in force, in the words of Alertmanager's file and without secrets.
+    pub original: Arc<dyn Fn() -> String + Send + Sync>,
     /// Takes alerts that others post.
     pub post: Arc<dyn Fn(Vec<u8>) -> Answered<()> + Send + Sync>,
 }

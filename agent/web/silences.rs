@@ -39,14 +39,15 @@ pub(crate) fn routes() -> Router<Rooms> {
         .route("/api/v2/{*rest}", any(no_such_door))
 }
 
-/// What `amtool` asks before anything else. There is no cluster of Alertmanager's kind and no file of its form.
+/// What `amtool` asks before anything else, and `amtool config` in all. There is no cluster of Alertmanager's kind.
 async fn status(State(rooms): State<Rooms>) -> Response {
     let own = (rooms.own)();
+    let original = rooms.alerting.as_ref().map(|alerting| (alerting.original)());
     answer(
         StatusCode::OK,
         &json!({
             "cluster": { "peers": [], "status": "disabled" },
-            "config": { "original": "" },
+            "config": { "original": original.unwrap_or_default() },
             "uptime": moment(Some(own.started)),
             "versionInfo": {
                 "branch": "skopos",

@@ -6,7 +6,7 @@
 use model::Complaint;
 use model::complaint::nearest;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_saphyr::Error;
 pub use serde_saphyr::Spanned;
 
@@ -18,6 +18,12 @@ pub fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Complaint>
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let source = if is_blank(text) { "{}" } else { text };
     serde_saphyr::from_str(source).map_err(|error| complain(file, text, &error))
+}
+
+/// A document as text, such that [`read`] and other readers find the same in it: what another one could take for a number or a
+/// flag is quoted. Empty for what has no form in YAML.
+pub fn write<T: Serialize>(value: &T) -> String {
+    serde_saphyr::to_string(value).unwrap_or_default()
 }
 
 /// For `#[serde(deserialize_with = "yaml::null_default")]`: `groups:` with nothing after it is its default.
@@ -184,6 +190,79 @@ mod tests {
         assert!(text.contains("keys with values are expected here"), "{text}");
         let text = complaint("groups: { a: 1 }\n");
         assert!(text.contains("a list is expected here"), "{text}");
+    }
+
+    #[test]
+    fn what_is_written_is_read_as_it_was() {
+        let long = "many words ".repeat(40);
+        let texts = [
+            "yes",
+            "no",
+            "on",
+            "~",
+            "null",
+            "1",
+            "0x1f",
+            "1e3",
+            "1_000",
+            "22:00",
+            "1:30:00",
+            "2026-11-27",
+            "-",
+            "- a",
+            "a: b",
+            "a #b",
+            "#a",
+            "",
+            " a",
+            "a ",
+            "a\nb",
+            "a\n",
+            "\n",
+            "<secret>",
+            "{{ .x }}",
+            "[a]",
+            "*a",
+            "&a",
+            "!a",
+            "%a",
+            "@a",
+            "`a",
+            "'",
+            "\"",
+            "\\",
+            "a=\"b\"",
+            "=",
+            "<<",
+            ".5",
+            "+1",
+            "é\u{7}",
+            "\t",
+            long.as_str(),
+            "true",
+            "y",
+            "N",
+            "?",
+            "? a",
+            "---",
+            "...",
+            "|",
+            ">",
+            "a\n  b\n c\n",
+            "0123456789abcdef",
+            "123e4567",
+            ".inf",
+            ".nan",
+            "0o7",
+            "07",
+        ];
+        let written = write(&texts.to_vec());
+        let found: Vec<String> = read("a.yaml", &written).unwrap();
+        assert_eq!(found, texts, "{written}");
+        let map: std::collections::BTreeMap<&str, i32> = texts.iter().map(|text| (*text, 1)).collect();
+        let written = write(&map);
+        let found: std::collections::BTreeMap<String, i32> = read("a.yaml", &written).unwrap();
+        assert_eq!(found.len(), texts.len(), "{written}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use model::mail::Encryption;
+use net::Reach;
 use yaml::Spanned;
 
 use super::file::Email as Written;
@@ -60,7 +61,7 @@ impl Common<'_> {
             threads: threads(written)?,
         };
         let kind = Kind::Email(Box::new(email));
-        let receiver = self.build(self.name("email", nth), kind, Place::default(), None);
+        let receiver = self.build(self.name("email", nth), kind, Place::default(), Reach::default());
         Ok((receiver.with(written.send_resolved, PATIENCE), notes))
     }
 

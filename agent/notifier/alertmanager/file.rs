@@ -31,6 +31,15 @@ fn named<'u>(
 #[derive(Clone, Debug, Default)]
 pub(super) struct Inline(pub(super) Secret);
 
+impl AsRef<Secret> for Inline {
+    fn as_ref(&self) -> &Secret {
+        &self.0
+    }
+}
+
+/// How receivers are reached; its paths are meant from the file.
+pub(super) type Http = net::HttpConfig<Inline>;
+
 impl<'de> Deserialize<'de> for Inline {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Self(Secret::plain(&String::deserialize(deserializer)?)))
@@ -419,42 +428,4 @@ pub(super) struct Tls {
     pub(super) insecure_skip_verify: bool,
     pub(super) min_version: Option<String>,
     pub(super) max_version: Option<String>,
-}
-
-/// How a receiver is reached.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Http {
-    pub(super) basic_auth: Option<Basic>,
-    pub(super) authorization: Option<Authorization>,
-    pub(super) bearer_token: Option<Inline>,
-    pub(super) bearer_token_file: Option<String>,
-    pub(super) oauth2: Unused,
-    pub(super) tls_config: Unused,
-    pub(super) proxy_url: Unused,
-    pub(super) no_proxy: Unused,
-    pub(super) proxy_from_environment: Unused,
-    pub(super) proxy_connect_header: Unused,
-    pub(super) http_headers: Unused,
-    /// Neither changes what arrives: redirects are not followed by Skopos, and HTTP/2 is the client's choice.
-    pub(super) follow_redirects: Unused,
-    pub(super) enable_http2: Unused,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Basic {
-    pub(super) username: String,
-    pub(super) username_file: Unused,
-    pub(super) password: Option<Inline>,
-    pub(super) password_file: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Authorization {
-    #[serde(rename = "type")]
-    pub(super) scheme: Option<String>,
-    pub(super) credentials: Option<Inline>,
-    pub(super) credentials_file: Option<String>,
 }

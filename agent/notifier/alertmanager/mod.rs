@@ -7,11 +7,16 @@ mod email;
 mod file;
 mod http;
 mod looks;
+mod node;
+mod original;
 mod plan;
 mod receivers;
+mod secrets;
 #[cfg(test)]
 pub(crate) mod tests;
 mod tls;
+
+pub(crate) use original::of_config;
 
 use std::path::Path;
 
@@ -41,14 +46,70 @@ pub(crate) fn read(
     timing: Timing,
     files: &Files<'_>,
 ) -> Result<Read, Vec<Complaint>> {
-    let file: file::File = yaml::read(name, text).map_err(|complaint| vec![complaint])?;
+    let (shown, secrets) = original::of_file(text);
+    let hide = |complaints: Vec<Complaint>| -> Vec<Complaint> {
+        let own = |complaint: &Complaint| complaint.file == name;
+        let hidden = complaints.into_iter().map(|complaint| match own(&complaint) {
+            true => secrets.hide_in(complaint, text),
+            // Of a file of templates.
+            false => complaint,
+        });
+        hidden.collect()
+    };
+    let file: file::File = yaml::read(name, text).map_err(|complaint| hide(vec![explained(complaint)]))?;
     let mut reader = plan::Reader::new(name, text, base, timing);
     let plan = reader.read(&file, files);
     match plan {
-        Some(plan) if reader.mistakes.is_empty() => Ok(Read {
-            plan,
-            notes: reader.notes,
-        }),
-        _ => Err(reader.mistakes),
+        Some(mut plan) if reader.mistakes.is_empty() => {
+            plan.original = shown.into();
+            let mut notes = hide(reader.notes);
+            if !secrets.places.is_empty() {
+                notes.push(Complaint::about(name, in_the_open(&secrets.places)));
+            }
+            Ok(Read { plan, notes })
+        }
+        _ => Err(hide(reader.mistakes)),
     }
+}
+
+/// A warning of secrets in the file itself.
+fn in_the_open(places: &[String]) -> String {
+    const NAMED: usize = 5;
+    let named: Vec<&str> = places.iter().take(NAMED).map(String::as_str).collect();
+    let more = match places.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!(
+        "secrets are written here, and whoever may read this file has them: {}{more}; their keys that end in _file \
+         name a file instead",
+        named.join(", ")
+    )
+}
+
+/// Keys that Alertmanager knows and that are of no use without what Skopos lacks.
+fn explained(complaint: Complaint) -> Complaint {
+    const TOKENS_BY_CERTIFICATE: [&str; 7] = [
+        "client_certificate_key",
+        "client_certificate_key_file",
+        "client_certificate_key_id",
+        "signature_algorithm",
+        "iss",
+        "audience",
+        "claims",
+    ];
+    let key = complaint
+        .message
+        .strip_prefix("unknown key ")
+        .map(|key| key.trim_matches('"'));
+    let suggestion = match key {
+        Some(key) if TOKENS_BY_CERTIFICATE.contains(&key) => {
+            "of oauth2 only grant_type client_credentials is supported, with client_secret or client_secret_file"
+        }
+        Some(key) if key.ends_with("_ref") => {
+            "there is no store of secrets to refer to; name a file by the key that ends in _file"
+        }
+        _ => return complaint,
+    };
+    complaint.suggest(suggestion)
 }

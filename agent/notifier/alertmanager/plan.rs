@@ -9,7 +9,7 @@ use model::{Complaint, MatchOp, Matcher};
 use template::Language;
 use yaml::{Spanned, complain_at};
 
-use super::file::{File, Inhibit, Named, Receiver as Written, Route as WrittenRoute, Span};
+use super::file::{File, Http, Inhibit, Named, Receiver as Written, Route as WrittenRoute, Span};
 use super::receivers::Common;
 use crate::config::{ALL_LABELS, Files};
 use crate::inhibit::Inhibition;
@@ -59,6 +59,7 @@ impl<'a> Reader<'a> {
                 self.note(found, format!("{key} has no effect here"));
             }
         }
+        self.http_notes(file.global.http_config.as_ref());
         let language = self.language(file, files);
         let receivers = self.receivers(file, &language);
         let hours = self.hours(file);
@@ -88,6 +89,7 @@ impl<'a> Reader<'a> {
             tree,
             inhibitions,
             fallback: None,
+            original: "".into(),
             resolve_timeout: file.global.resolve_timeout.map_or(RESOLVE_TIMEOUT, |span| span.0),
         })
     }
@@ -163,9 +165,11 @@ impl<'a> Reader<'a> {
         };
         let receiver = &written.value;
         for (nth, slack) in receiver.slack_configs.iter().enumerate() {
+            self.http_notes(slack.value.http_config.as_ref());
             self.keep(slack, common.slack(nth, &slack.value), receivers);
         }
         for (nth, pagerduty) in receiver.pagerduty_configs.iter().enumerate() {
+            self.http_notes(pagerduty.value.http_config.as_ref());
             self.keep(pagerduty, common.pagerduty(nth, &pagerduty.value), receivers);
         }
         for (nth, email) in receiver.email_configs.iter().enumerate() {
@@ -178,7 +182,15 @@ impl<'a> Reader<'a> {
             self.keep(email, read.map(|(receiver, _)| receiver), receivers);
         }
         for (nth, webhook) in receiver.webhook_configs.iter().enumerate() {
+            self.http_notes(webhook.value.http_config.as_ref());
             self.keep(webhook, common.webhook(nth, &webhook.value), receivers);
+        }
+    }
+
+    fn http_notes(&mut self, http: Option<&Spanned<Http>>) {
+        let Some(http) = http else { return };
+        for what in http.value.notes() {
+            self.note(http, format!("http_config.{what}"));
         }
     }
 
@@ -350,7 +362,10 @@ impl<'a> Reader<'a> {
     ) -> Route {
         let written = &place.value;
         if let Some(labels) = &written.labels {
-            self.note(labels, "labels of routes have no effect here");
+            self.note(
+                labels,
+                "labels of routes have no effect here: neither templates nor webhooks see them",
+            );
         }
         let mut route = above.clone();
         if let Some(name) = written.receiver.as_ref().filter(|name| !name.value.is_empty()) {

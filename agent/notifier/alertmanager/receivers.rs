@@ -4,15 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use net::Secret;
+use net::{Credential, Reach, Secret};
 use template::Language;
 use yaml::Spanned;
 
 use super::file::{Global, Http, Inline, PagerDuty, Receiver as Written, Slack, Span, Webhook};
-use super::http::{Wrong, auth, one, place};
+use super::http::{Wrong, one, place, reach};
 use super::looks;
 use crate::look::structure::Structure;
-use crate::receiver::{Auth, Kind, Place, Receiver};
+use crate::receiver::{Kind, Place, Receiver};
 use crate::slack::POST;
 
 const PAGERDUTY_URL: &str = "https://events.pagerduty.com/v2/enqueue";
@@ -34,12 +34,12 @@ impl Common<'_> {
         format!("{}/{kind}[{nth}]", self.receiver.name).into()
     }
 
-    fn auth(&self, own: Option<&Spanned<Http>>) -> Result<Option<Auth>, Wrong> {
-        auth(self.base, own, self.global.http_config.as_ref())
+    fn reach(&self, own: Option<&Spanned<Http>>) -> Result<Reach, Wrong> {
+        reach(self.base, own, self.global.http_config.as_ref())
     }
 
-    pub(super) fn build(&self, name: Arc<str>, kind: Kind, url: Place, auth: Option<Auth>) -> Receiver {
-        Receiver::new(name, self.receiver.name.as_str().into(), kind, url, auth)
+    pub(super) fn build(&self, name: Arc<str>, kind: Kind, url: Place, reach: Reach) -> Receiver {
+        Receiver::new(name, self.receiver.name.as_str().into(), kind, url, reach)
     }
 
     pub(super) fn slack(&self, nth: usize, slack: &Slack) -> Result<Receiver, Wrong> {
@@ -67,27 +67,29 @@ impl Common<'_> {
             of(&global.slack_app_token, &global.slack_app_token_file).filter(|_| is_free)
         });
         let webhook = own_url.or_else(|| of(&global.slack_api_url, &global.slack_api_url_file));
-        let (url, auth) = match (token, webhook) {
-            (Some(_), _) if has_auth => {
-                return Err("http authorization can't be set when using Slack App tokens".to_owned());
+        let own_http = slack.http_config.as_ref().map(|http| &http.value);
+        let mut reach = self.reach(slack.http_config.as_ref())?;
+        let url = match (token, webhook) {
+            (Some(_), _) if own_http.is_some_and(says_who) => {
+                return Err(
+                    "http authorization can't be set when using Slack App tokens, which say who we are"
+                        .to_owned(),
+                );
             }
             (Some(token), _) => {
                 let url = slack.app_url.as_deref().or(global.slack_app_url.as_deref());
                 let url = checked(url.unwrap_or(SLACK_APP_URL))?;
-                let scheme = "Bearer".to_owned();
-                let auth = Auth::Token {
-                    scheme,
-                    credentials: token,
-                };
-                (Place::Here(url), Some(auth))
+                reach.credential = Credential::bearer(token);
+                Place::Here(url)
             }
-            (None, Some(webhook)) => (webhook, self.auth(slack.http_config.as_ref())?),
+            (None, Some(webhook)) => webhook,
             (None, None) => {
                 return Err("no Slack API URL nor App token set either inline or in a file".to_owned());
             }
         };
         check_url(&url)?;
-        let is_app = auth.is_some() && matches!(&url, Place::Here(url) if url.expose().ends_with(POST));
+        let is_app =
+            !reach.credential.is_none() && matches!(&url, Place::Here(url) if url.expose().ends_with(POST));
         if slack.update_message && !is_app {
             return Err(format!(
                 "update_message needs a bot token: set app_token, or api_url to {SLACK_APP_URL} with \
@@ -102,7 +104,7 @@ impl Common<'_> {
             has_threads: is_app && (slack.update_message || !is_own),
             look,
         };
-        let receiver = self.build(self.name("slack", nth), kind, url, auth);
+        let receiver = self.build(self.name("slack", nth), kind, url, reach);
         Ok(receiver.with(slack.send_resolved, patience(slack.timeout)))
     }
 
@@ -145,8 +147,8 @@ impl Common<'_> {
             changes: None,
         };
         let url = Place::Here(checked(url.unwrap_or(PAGERDUTY_URL))?);
-        let auth = self.auth(pagerduty.http_config.as_ref())?;
-        let receiver = self.build(self.name("pagerduty", nth), kind, url, auth);
+        let reach = self.reach(pagerduty.http_config.as_ref())?;
+        let receiver = self.build(self.name("pagerduty", nth), kind, url, reach);
         Ok(receiver.with(pagerduty.send_resolved, patience(pagerduty.timeout)))
     }
 
@@ -166,10 +168,19 @@ impl Common<'_> {
             called: self.receiver.name.as_str().into(),
             payload: payload.transpose()?,
         };
-        let auth = self.auth(webhook.http_config.as_ref())?;
-        let receiver = self.build(self.name("webhook", nth), kind, url, auth);
+        let reach = self.reach(webhook.http_config.as_ref())?;
+        let receiver = self.build(self.name("webhook", nth), kind, url, reach);
         Ok(receiver.with(webhook.send_resolved, patience(webhook.timeout)))
     }
+}
+
+/// Whether it says who we are, in any way.
+fn says_who(http: &Http) -> bool {
+    http.basic_auth.is_some()
+        || http.authorization.is_some()
+        || http.oauth2.is_some()
+        || http.bearer_token.is_some()
+        || http.bearer_token_file.is_some()
 }
 
 /// A zero is no limit there, and the longest wait here.

@@ -156,7 +156,10 @@ fn a_file_becomes_receivers_routes_and_rules() {
     assert_eq!(
         lines(&read.notes),
         "alertmanager.yml:44:17: event_recorder has no effect here\n  \
-         44 | event_recorder: {}\n     |                 ^"
+         44 | event_recorder: {}\n     |                 ^\n\
+         alertmanager.yml: secrets are written here, and whoever may read this file has them: global.slack_api_url, \
+         receivers[0].webhook_configs[0].http_config.basic_auth.password, \
+         receivers[1].pagerduty_configs[0].routing_key; their keys that end in _file name a file instead"
     );
     assert!(!format!("{read:?}").contains("$ecret"), "{read:?}");
 }

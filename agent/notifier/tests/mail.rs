@@ -542,7 +542,7 @@ fn a_files_mail_is_read_with_what_its_global_part_says() {
     assert!(noted(open).contains("for all to read"));
     let receiver = only(&read(GLOBAL, open).unwrap());
     assert!(!format!("{receiver:?}").contains("s3cret"));
-    assert_eq!(noted("to: c@d.org, auth_username: me, auth_password: s3cret"), "");
+    assert_eq!(noted("to: c@d.org, auth_username: me, auth_password_file: x"), "");
     let receiver = only(&read(GLOBAL, "to: c@d.org").unwrap());
     assert_eq!((&*receiver.name, receiver.send_resolved), ("r/email[0]", false));
     assert_eq!(receiver.timeout(), Duration::from_secs(30));

@@ -190,6 +190,7 @@ async fn what_keeps_an_alert_quiet_is_named() {
         let house = house(groups.clone(), |rooms| {
             rooms.alerting = Some(Alerting {
                 list: Arc::new(move |_, _| Box::pin(std::future::ready(Ok(shown.clone())))),
+                original: Arc::new(String::new),
                 post: Arc::new(|_| Box::pin(std::future::ready(Ok(())))),
             });
             let silence =

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::house::{House, LOOPBACK, NOW, OPEN};
 use super::memory;
-use crate::{Config, Rooms, SilenceError, Silences};
+use crate::{Alerting, Config, Rooms, SilenceError, Silences};
 
 const JSON: &str = "content-type: application/json";
 
@@ -287,4 +287,13 @@ async fn amtool_learns_what_it_asks_first() {
     assert_eq!(status["versionInfo"]["version"], "0.33.1");
     assert_eq!(status["versionInfo"]["skopos"], "0.1.0");
     assert_eq!(status["config"]["original"], "");
+    let telling = house(LOOPBACK, |rooms| {
+        rooms.alerting = Some(Alerting {
+            list: Arc::new(|_, _| Box::pin(std::future::ready(Ok("[]".to_owned())))),
+            original: Arc::new(|| "route: { receiver: all }\n".to_owned()),
+            post: Arc::new(|_| Box::pin(std::future::ready(Ok(())))),
+        });
+    });
+    let status = read(&telling, "/api/v2/status").await;
+    assert_eq!(status["config"]["original"], "route: { receiver: all }\n");
 }

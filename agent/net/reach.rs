@@ -1,0 +1,348 @@
+//! How a server is reached, and who we say we are: what a configuration has said, ready to be used.
+//!
+//! Secrets are read anew for each message. A redirect that keeps the message (307, 308) is followed, and nobody but the host that
+//! was meant is told who we are. A token that is refused is fetched anew, once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::BoxFuture;
+use model::outside::{Client, ClientError, Request, Response};
+use model::way::{self, Identity, ProxyServer, TlsVersion, Way};
+use tokio::time::Instant;
+
+use crate::oauth::OAuth;
+use crate::{Place, Secret, basic, tls};
+
+const AUTHORIZATION: &str = "authorization";
+/// Redirects that are followed in a row.
+const REDIRECTS_MAX: usize = 10;
+
+/// Equal ones reach the same server in the same way, as the same person.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reach {
+    pub credential: Credential,
+    pub(crate) headers: Vec<(String, Place)>,
+    pub(crate) trust: Trust,
+    pub(crate) proxy: ProxyPlan,
+    pub(crate) follows_redirects: bool,
+}
+
+impl Default for Reach {
+    fn default() -> Self {
+        Self {
+            credential: Credential::None,
+            headers: Vec::new(),
+            trust: Trust::default(),
+            proxy: ProxyPlan::Environment,
+            follows_redirects: true,
+        }
+    }
+}
+
+/// Who we say we are.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Credential {
+    #[default]
+    None,
+    Token {
+        scheme: String,
+        credentials: Place,
+    },
+    Basic {
+        username: Place,
+        password: Place,
+    },
+    OAuth(Arc<OAuth>),
+}
+
+/// Whose certificate is taken, and which one we show.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Trust {
+    pub(crate) authorities: Option<Place>,
+    /// Our certificate and its key.
+    pub(crate) identity: Option<(Place, Place)>,
+    pub(crate) server_name: Option<String>,
+    pub(crate) takes_any: bool,
+    pub(crate) oldest: Option<TlsVersion>,
+    pub(crate) newest: Option<TlsVersion>,
+}
+
+/// What stands in between.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum ProxyPlan {
+    Environment,
+    None,
+    At {
+        url: Secret,
+        no_proxy: String,
+        connect_headers: Vec<(String, Secret)>,
+    },
+}
+
+impl Credential {
+    #[must_use]
+    pub fn bearer(credentials: Place) -> Self {
+        Self::Token {
+            scheme: "Bearer".to_owned(),
+            credentials,
+        }
+    }
+
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Self::None
+    }
+
+    async fn header(&self, client: &dyn Client) -> Result<Option<String>, String> {
+        Ok(match self {
+            Self::None => None,
+            Self::Token { scheme, credentials } => {
+                Some(format!("{scheme} {}", credentials.read().await?.expose()))
+            }
+            Self::Basic { username, password } => {
+                let (username, password) = (username.read().await?, password.read().await?);
+                Some(basic(username.expose(), password.expose()))
+            }
+            Self::OAuth(oauth) => Some(oauth.header(client).await?),
+        })
+    }
+}
+
+impl Trust {
+    /// # Errors
+    /// Something that stands in the configuration itself is not what it should be.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let here = |place: &Place| match place {
+            Place::Here(text) => Some(text.expose().to_owned()),
+            Place::File(_) => None,
+        };
+        let authorities = self.authorities.as_ref().and_then(here);
+        let identity = self.identity.as_ref().and_then(|(certificate, key)| {
+            Some(Identity {
+                certificate: here(certificate)?,
+                key: here(key)?,
+            })
+        });
+        let is_identity = identity.is_some();
+        if authorities.is_none() && !is_identity {
+            return Ok(());
+        }
+        let tls = way::Tls {
+            authorities,
+            identity,
+            // The machine's own certificates may come later.
+            takes_any: self.authorities.is_none(),
+            ..way::Tls::default()
+        };
+        let key = if is_identity { "cert" } else { "ca" };
+        tls::config(&tls).map(drop).map_err(|why| format!("{key}: {why}"))
+    }
+
+    async fn read(&self) -> Result<way::Tls, String> {
+        let authorities = match &self.authorities {
+            Some(place) => Some(place.read().await?.expose().to_owned()),
+            None => None,
+        };
+        let identity = match &self.identity {
+            Some((certificate, key)) => Some(Identity {
+                certificate: certificate.read().await?.expose().to_owned(),
+                key: key.read().await?.expose().to_owned(),
+            }),
+            None => None,
+        };
+        Ok(way::Tls {
+            authorities,
+            identity,
+            server_name: self.server_name.clone(),
+            takes_any: self.takes_any,
+            oldest: self.oldest,
+            newest: self.newest,
+        })
+    }
+}
+
+/// The way of a plan, if it is another than the usual one.
+pub(crate) async fn way(trust: &Trust, proxy: &ProxyPlan) -> Result<Option<Arc<Way>>, String> {
+    let proxy = match proxy {
+        ProxyPlan::Environment => way::Proxy::Environment,
+        ProxyPlan::None => way::Proxy::None,
+        ProxyPlan::At {
+            url,
+            no_proxy,
+            connect_headers,
+        } => {
+            let headers = connect_headers.iter();
+            let headers = headers.map(|(name, value)| (name.clone(), value.expose().to_owned()));
+            way::Proxy::At(Box::new(ProxyServer {
+                url: url.expose().to_owned(),
+                no_proxy: no_proxy.clone(),
+                connect_headers: headers.collect(),
+            }))
+        }
+    };
+    let way = Way {
+        proxy,
+        tls: trust.read().await?,
+    };
+    Ok((!way.is_usual()).then(|| Arc::new(way)))
+}
+
+impl From<Credential> for Reach {
+    fn from(credential: Credential) -> Self {
+        Self {
+            credential,
+            ..Self::default()
+        }
+    }
+}
+
+impl Reach {
+    /// Reads all secrets, and fetches a token where there is none yet. `may` is asked before each request but the first one,
+    /// which is the caller's: the process may have stood still in between.
+    ///
+    /// # Errors
+    /// A secret cannot be read, or the server of tokens gives none; a sentence without secrets.
+    pub async fn open<'a>(
+        &'a self,
+        client: &'a dyn Client,
+        may: &'a (dyn Fn() -> bool + Sync),
+    ) -> Result<Via<'a>, String> {
+        let mut headers = Vec::new();
+        for (name, value) in &self.headers {
+            headers.push((name.clone(), value.read().await?.expose().to_owned()));
+        }
+        Ok(Via {
+            way: way(&self.trust, &self.proxy).await?,
+            credential: self.credential.header(client).await?,
+            headers,
+            reach: self,
+            client,
+            may,
+        })
+    }
+}
+
+/// A client for one message, by a way of its own.
+pub struct Via<'a> {
+    client: &'a dyn Client,
+    reach: &'a Reach,
+    way: Option<Arc<Way>>,
+    /// What stands in the header `Authorization`.
+    credential: Option<String>,
+    headers: Vec<(String, String)>,
+    may: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl Client for Via<'_> {
+    fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, ClientError>> {
+        Box::pin(self.deliver(request))
+    }
+}
+
+impl Via<'_> {
+    async fn deliver(&self, request: Request) -> Result<Response, ClientError> {
+        let (begun, patience) = (Instant::now(), request.timeout);
+        let mut credential = self.newest_credential(self.credential.clone()).await;
+        let mut next = request;
+        let (mut is_home, mut is_renewed, mut redirects) = (true, false, 0);
+        loop {
+            let answer = self.once(&next, is_home, credential.as_deref()).await?;
+            let oauth = match &self.reach.credential {
+                Credential::OAuth(oauth) if answer.status == 401 && is_home && !is_renewed => Some(oauth),
+                _ => None,
+            };
+            let target = (self.reach.follows_redirects && redirects < REDIRECTS_MAX)
+                .then(|| redirected(&next.url, &answer))
+                .flatten();
+            match (oauth, target) {
+                (Some(oauth), _) => {
+                    let refused = credential.take().unwrap_or_default();
+                    let renewed = oauth.renewed(self.client, &refused).await;
+                    credential = Some(renewed.map_err(ClientError::Connect)?);
+                    is_renewed = true;
+                }
+                (None, Some(target)) => {
+                    is_home &= is_same_host(&next.url, &target);
+                    next.url = target;
+                    redirects += 1;
+                }
+                (None, None) => return Ok(explained(answer)),
+            }
+            if !(self.may)() {
+                return Err(ClientError::Connect("another replica speaks now".to_owned()));
+            }
+            next.timeout = patience.saturating_sub(begun.elapsed());
+            if next.timeout == Duration::ZERO {
+                return Err(ClientError::Timeout(patience));
+            }
+        }
+    }
+
+    /// A message may be several requests, and an earlier one may have found out that the token is no longer good.
+    async fn newest_credential(&self, known: Option<String>) -> Option<String> {
+        match &self.reach.credential {
+            Credential::OAuth(oauth) => oauth.held().await.or(known),
+            _ => known,
+        }
+    }
+
+    /// Elsewhere than where we were sent by the configuration nobody hears who we are.
+    async fn once(
+        &self,
+        request: &Request,
+        is_home: bool,
+        credential: Option<&str>,
+    ) -> Result<Response, ClientError> {
+        let mut request = request.clone();
+        if is_home {
+            let credential = credential.map(|credential| (AUTHORIZATION.to_owned(), credential.to_owned()));
+            request.headers.extend(credential);
+            request.headers.extend(self.headers.iter().cloned());
+        }
+        match &self.way {
+            Some(way) => self.client.send_by(way, request).await,
+            None => self.client.send(request).await,
+        }
+    }
+}
+
+/// Where an answer sends the whole message, if it does; never from `https` to `http`.
+fn redirected(from: &str, answer: &Response) -> Option<String> {
+    if !matches!(answer.status, 307 | 308) {
+        return None;
+    }
+    let from = reqwest::Url::parse(from).ok()?;
+    let target = from.join(answer.header("location")?).ok()?;
+    let is_as_safe = target.scheme() == "https" || from.scheme() == "http" && target.scheme() == "http";
+    is_as_safe.then(|| target.to_string())
+}
+
+/// Or a name below it, on the same port.
+fn is_same_host(from: &str, to: &str) -> bool {
+    let (Ok(from), Ok(to)) = (reqwest::Url::parse(from), reqwest::Url::parse(to)) else {
+        return false;
+    };
+    let (Some(old), Some(new)) = (from.domain(), to.domain()) else {
+        return from.host() == to.host() && from.port_or_known_default() == to.port_or_known_default();
+    };
+    let is_below = new
+        .strip_suffix(old)
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    is_below && from.port_or_known_default() == to.port_or_known_default()
+}
+
+/// A redirect that makes another request of a message would lose it.
+fn explained(answer: Response) -> Response {
+    let words = match answer.status {
+        301..=303 => {
+            "sends the message elsewhere, where it would arrive without its content; write the address that it means"
+        }
+        307 | 308 => "sends the message elsewhere, and it is not followed there",
+        _ => return answer,
+    };
+    Response {
+        body: words.as_bytes().to_vec(),
+        ..answer
+    }
+}
