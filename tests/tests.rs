@@ -32,6 +32,8 @@ mod evidence;
 mod exemplars;
 /// `skopos explain`: reasons, and tests that promtool passes.
 mod explain;
+/// Rule groups and their metrics, beside a real Prometheus.
+mod groups;
 /// The house shows itself: in ARCHITECTURE.md, on a terminal, on the page.
 mod house;
 /// Every line once, through rotation and `kill -9`.
@@ -55,6 +57,8 @@ mod query;
 mod remote;
 /// `skopos test rules`: verdicts, exit codes, JUnit.
 mod rules;
+/// What is told of random histories, restarts among them, beside a real Alertmanager.
+mod shadow;
 /// Silences by amtool, on one process and on a pair.
 mod silences;
 /// Two replicas and their nodes on virtual time, with every fault that a seed can name.

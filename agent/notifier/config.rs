@@ -75,6 +75,12 @@ pub struct Config {
     pub repeat_on_tick: bool,
     /// Whether an alert that still fires when its silence is over is told again; Alertmanager waits for the repeat.
     pub tell_after_silence: bool,
+    /// Whether an end is told of an alert that came and went between two messages; Alertmanager tells it where its
+    /// receiver believes that something of the group fires.
+    pub tell_lone_ends: bool,
+    /// Whether an end is told although the alert is silenced, inhibited or in mute hours by then; Alertmanager keeps it
+    /// to itself, and takes the alert for told when it fires again.
+    pub tell_muted_ends: bool,
     /// Where people reach the page, for links. Empty: the address that the page listens on.
     pub external_url: String,
     /// What `config_file` holds, once it has been read.
@@ -102,6 +108,8 @@ impl Default for Config {
             resolve_wait: Some(Duration::from_secs(15)),
             repeat_on_tick: false,
             tell_after_silence: true,
+            tell_lone_ends: false,
+            tell_muted_ends: true,
             external_url: String::new(),
             file: None,
         }
@@ -369,6 +377,8 @@ impl Config {
             resolve_wait: self.resolve_wait,
             repeats_on_tick: self.repeat_on_tick,
             tells_after_silence: self.tell_after_silence,
+            tells_lone_ends: self.tell_lone_ends,
+            tells_muted_ends: self.tell_muted_ends,
         }
     }
 

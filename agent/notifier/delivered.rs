@@ -18,6 +18,13 @@ pub(crate) struct Delivered {
     /// In a message of which nobody knows whether it arrived: the answer never came, or we did not live to
     /// read it.
     pub(crate) maybe: BTreeSet<u64>,
+    /// Told as firing, and over while it was muted: the end is kept to ourselves, and they believe that it fires until
+    /// their next message.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) untold: BTreeSet<u64>,
+    /// Whose end the last message told; kept only where ends are told as Alertmanager tells them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) ended: BTreeSet<u64>,
     /// When the last message was taken.
     pub(crate) at: Option<Timestamp>,
     /// Where a card about the group stands, at Slack.
@@ -57,7 +64,23 @@ impl Delivered {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.firing.is_empty() && self.maybe.is_empty()
+        self.firing.is_empty() && self.maybe.is_empty() && self.untold.is_empty()
+    }
+
+    /// Whether the receiver believes that anything of the group fires, as far as we know.
+    pub(crate) fn believes(&self) -> bool {
+        !self.firing.is_empty() || !self.untold.is_empty()
+    }
+
+    /// Its end is not told. Returns whether there was one to tell.
+    pub(crate) fn keep(&mut self, fingerprint: u64) -> bool {
+        let is_owed = self.knows(fingerprint);
+        if is_owed {
+            self.firing.remove(&fingerprint);
+            self.maybe.remove(&fingerprint);
+            self.untold.insert(fingerprint);
+        }
+        is_owed
     }
 
     /// That it was told of this one no longer counts, but for its end: should it fire on, or again, it is told once
@@ -74,6 +97,7 @@ impl Delivered {
     pub(crate) fn forget(&mut self, fingerprint: u64) {
         self.firing.remove(&fingerprint);
         self.maybe.remove(&fingerprint);
+        self.untold.remove(&fingerprint);
     }
 
     /// What there is to tell now, if anything; whether it is time to is not asked here.

@@ -12,7 +12,8 @@ use crate::group::Key;
 use crate::interval::Interval;
 use crate::matching::Tests;
 
-/// The waits of a route.
+/// The waits of a route, and what is told in the places where ways part.
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Timing {
     pub(crate) group_wait: Duration,
@@ -24,6 +25,10 @@ pub(crate) struct Timing {
     pub(crate) repeats_on_tick: bool,
     /// What still fires when its silence is over is told again.
     pub(crate) tells_after_silence: bool,
+    /// An end is told of what came and went between two messages, if the receiver believes that anything fires.
+    pub(crate) tells_lone_ends: bool,
+    /// An end is told although it is muted by then.
+    pub(crate) tells_muted_ends: bool,
 }
 
 /// Who is told of the alerts that come this way.
@@ -290,6 +295,8 @@ mod tests {
                 resolve_wait: Some(Duration::from_secs(15)),
                 repeats_on_tick: false,
                 tells_after_silence: true,
+                tells_lone_ends: false,
+                tells_muted_ends: true,
             },
             mute: Vec::new(),
             active: Vec::new(),

@@ -4,6 +4,7 @@
 //! written: no samples and no stale markers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::labels::{ALERT_NAME, METRIC_NAME};
@@ -55,7 +56,7 @@ impl Evaluation<'_> {
         }
         let answer = answer?;
         match &self.rule.kind {
-            Kind::Record { labels } => self.record(labels, answer).await,
+            Kind::Record { labels, without } => self.record(labels, without, answer).await,
             Kind::Alert(alerting) => self.alert(alerting, answer.points).await,
         }
     }
@@ -75,7 +76,7 @@ impl Evaluation<'_> {
         count
     }
 
-    async fn record(&self, labels: &Labels, answer: Answer) -> Result<usize, String> {
+    async fn record(&self, labels: &Labels, without: &[Arc<str>], answer: Answer) -> Result<usize, String> {
         let mut doubts = self.doubts(self.world.on_missing);
         let mut samples = Vec::with_capacity(answer.points.len());
         for point in answer.points {
@@ -87,6 +88,9 @@ impl Evaluation<'_> {
             builder.set(METRIC_NAME, &self.rule.name);
             for (name, value) in labels.iter() {
                 builder.set(name, value);
+            }
+            for name in without {
+                builder.set(name, "");
             }
             samples.push((builder.build(), point.value));
         }

@@ -36,7 +36,11 @@ pub struct Rule {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
-    Record { labels: Labels },
+    Record {
+        labels: Labels,
+        /// Those that are written with an empty value: a series that has one loses it.
+        without: Vec<Arc<str>>,
+    },
     Alert(Alerting),
 }
 
@@ -110,7 +114,7 @@ impl Rule {
     /// reload.
     pub(crate) fn labels_written(&self) -> Labels {
         match &self.kind {
-            Kind::Record { labels } => labels.clone(),
+            Kind::Record { labels, .. } => labels.clone(),
             Kind::Alert(alerting) => written(&alerting.labels),
         }
     }

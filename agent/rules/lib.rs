@@ -13,6 +13,7 @@ mod checkup;
 mod config;
 mod datasource;
 mod down;
+mod durations;
 mod evaluate;
 mod expand;
 mod expr;

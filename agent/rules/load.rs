@@ -130,6 +130,7 @@ impl Reader<'_> {
             }),
             false => Kind::Record {
                 labels: Labels::from_pairs(rule.labels.iter().map(|(name, value)| (name, value))),
+                without: Vec::new(),
             },
         };
         Some(Rule {
@@ -184,26 +185,31 @@ impl Reader<'_> {
         let expr = self.expr(spanned);
         self.names(&rule.labels, "label");
         self.names(&rule.annotations, "annotation");
-        let name = match (&rule.record, &rule.alert) {
+        let (record, alert) = (said(rule.record.as_ref()), said(rule.alert.as_ref()));
+        let name = match (record, alert) {
             (Some(record), None) => self.record_name(record, rule),
-            (None, Some(alert)) if alert.value.is_empty() => {
-                self.complain(alert, "the alert's name is empty");
-                None
-            }
             (None, Some(alert)) => Some(alert.value.as_str()),
             (Some(_), Some(alert)) => {
                 self.complain(alert, "a rule is either a record or an alert, this one is both");
                 None
             }
             (None, None) => {
-                self.complain(spanned, "a rule needs the key record or alert");
+                match (&rule.record, &rule.alert) {
+                    (_, Some(empty)) => self.complain(empty, "the alert's name is empty"),
+                    (Some(empty), None) => self.complain(empty, "the recorded metric's name is empty"),
+                    (None, None) => self.complain(spanned, "a rule needs the key record or alert"),
+                }
                 None
             }
         };
-        let kind = if rule.record.is_some() {
+        let kind = if record.is_some() {
             let pairs = group_labels.0.iter().chain(&rule.labels.0);
+            let pairs = pairs.map(|(name, value)| (name.value.as_str(), value.value.as_str()));
+            let pairs: BTreeMap<&str, &str> = pairs.collect();
+            let empty = pairs.iter().filter(|(_, value)| value.is_empty());
             Kind::Record {
-                labels: Labels::from_pairs(pairs.map(|(name, value)| (&name.value, &value.value))),
+                without: empty.map(|(name, _)| Arc::from(*name)).collect(),
+                labels: Labels::from_pairs(pairs),
             }
         } else {
             Kind::Alert(Alerting {
@@ -243,9 +249,6 @@ impl Reader<'_> {
 
     fn record_name<'r>(&mut self, record: &'r Spanned<String>, rule: &file::Rule) -> Option<&'r str> {
         let before = self.complaints.len();
-        if record.value.is_empty() {
-            self.complain(record, "the recorded metric's name is empty");
-        }
         if record.value.contains(['{', '}']) {
             let message = format!(
                 "{:?} is no metric name; labels belong under the key labels",
@@ -254,8 +257,8 @@ impl Reader<'_> {
             self.complain(record, message);
         }
         let alerts_only = [
-            ("for", rule.hold.is_some()),
-            ("keep_firing_for", rule.keep_firing_for.is_some()),
+            ("for", is_some_time(rule.hold.as_ref())),
+            ("keep_firing_for", is_some_time(rule.keep_firing_for.as_ref())),
             ("datapoints", rule.datapoints.is_some()),
             ("on_missing", rule.on_missing.is_some()),
             ("annotations", !rule.annotations.0.is_empty()),
@@ -334,4 +337,14 @@ impl Reader<'_> {
         }
         texts.into_iter().collect()
     }
+}
+
+/// An empty name is none.
+fn said(name: Option<&Spanned<String>>) -> Option<&Spanned<String>> {
+    name.filter(|name| !name.value.is_empty())
+}
+
+/// Whether it is there and not zero, which is none.
+fn is_some_time(span: Option<&Spanned<file::Span>>) -> bool {
+    span.is_some_and(|span| !span.value.0.is_zero())
 }

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use model::{Ledger, Timestamp};
-use prometheus::{GaugeVec, HistogramVec, IntCounter, IntCounterVec, Registry};
-use telemetry::metrics::{counter, counters, gauges, histograms};
+use prometheus::{GaugeVec, Histogram, IntCounter, IntCounterVec, Registry};
+use telemetry::metrics::{counter, counters, gauges, histogram};
+
+use crate::durations::Durations;
 
 const GROUP: [&str; 1] = ["rule_group"];
 
@@ -23,7 +25,10 @@ pub(crate) struct Metrics {
     last_restore: GaugeVec,
     rules: GaugeVec,
     last_samples: GaugeVec,
-    durations: HistogramVec,
+    durations: Durations,
+    durations_in_buckets: Histogram,
+    group_durations: Durations,
+    group_durations_in_buckets: Histogram,
     pub(crate) samples_dropped: IntCounterVec,
     pub(crate) template_failures: IntCounter,
     pub(crate) journal_failures: IntCounter,
@@ -90,11 +95,27 @@ impl Metrics {
                 "prometheus_rule_group_last_evaluation_samples",
                 "Samples that the last round gave.",
             ),
-            durations: histograms(
+            durations: Durations::new(
                 registry,
                 "prometheus_rule_evaluation_duration_seconds",
                 "How long the evaluation of one rule took.",
-                &[],
+                &[0.5, 0.9, 0.99],
+            ),
+            durations_in_buckets: histogram(
+                registry,
+                "prometheus_rule_evaluation_duration_histogram_seconds",
+                "How long the evaluation of one rule took.",
+            ),
+            group_durations: Durations::new(
+                registry,
+                "prometheus_rule_group_duration_seconds",
+                "How long a round over the rules of a group took.",
+                &[0.01, 0.05, 0.5, 0.9, 0.99],
+            ),
+            group_durations_in_buckets: histogram(
+                registry,
+                "prometheus_rule_group_duration_histogram_seconds",
+                "How long a round over the rules of a group took.",
             ),
             samples_dropped: counters(
                 registry,
@@ -165,9 +186,8 @@ impl Metrics {
         self.failures
             .with_label_values(&[group])
             .inc_by(u64::from(failed));
-        self.durations
-            .with_label_values::<&str>(&[])
-            .observe(took.as_secs_f64());
+        self.durations.observe(took);
+        self.durations_in_buckets.observe(took.as_secs_f64());
     }
 
     pub(crate) fn end(&self, group: &str, iteration: Iteration) {
@@ -176,6 +196,9 @@ impl Metrics {
             .with_label_values(&label)
             .inc_by(1 + iteration.missed);
         self.missed.with_label_values(&label).inc_by(iteration.missed);
+        self.group_durations.observe(iteration.took);
+        self.group_durations_in_buckets
+            .observe(iteration.took.as_secs_f64());
         self.last_duration
             .with_label_values(&label)
             .set(iteration.took.as_secs_f64());

@@ -8,6 +8,7 @@ mod load;
 mod memory;
 mod missing;
 mod points;
+mod promtool;
 mod reload;
 mod restart;
 mod series;

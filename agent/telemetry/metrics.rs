@@ -8,7 +8,8 @@ use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
 };
 
-fn register<M: Collector + Clone + 'static>(registry: &Registry, name: &str, metric: M) -> M {
+/// Registers one that is made already.
+pub fn register<M: Collector + Clone + 'static>(registry: &Registry, name: &str, metric: M) -> M {
     if let Err(error) = registry.register(Box::new(metric.clone())) {
         tracing::error!(name, %error, "metric is not shown");
     }

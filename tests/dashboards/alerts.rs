@@ -194,7 +194,7 @@ pub(super) fn alerts() -> Value {
                     "{{rule_group}}",
                 ),
                 (
-                    "histogram_quantile(0.99, sum by (le) (rate(prometheus_rule_evaluation_duration_seconds_bucket[$__rate_interval])))",
+                    "histogram_quantile(0.99, sum by (le) (rate(prometheus_rule_evaluation_duration_histogram_seconds_bucket[$__rate_interval])))",
                     "one rule, 99 of 100",
                 ),
             ],

@@ -43,7 +43,18 @@ impl Skopos {
         self.restart_by(command(&self.folder));
     }
 
-    /// The same where no file can grow, as on a full disk.
+    /// SIGTERM, and waits for the end.
+    pub async fn terminate(&mut self) {
+        self.signal("-TERM");
+        self.wait_for_end().await;
+    }
+
+    /// The same command again on the same data, after [`Self::terminate`]; it listens where it listened.
+    pub fn start_again(&mut self) {
+        self.restart_by(command(&self.folder));
+    }
+
+    /// As [`Self::kill_and_restart`] where no file can grow, as on a full disk.
     pub fn kill_and_restart_on_a_full_disk(&mut self) {
         let mut full = Command::new("sh");
         full.args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$@\"", "sh"])

@@ -49,6 +49,10 @@ pub fn parse(text: &str) -> Result<Duration, String> {
         largest_left = at + 1;
         rest = tail;
     }
+    // As many nanoseconds as Prometheus counts to: 292 years.
+    if total > i64::MAX.unsigned_abs() / 1_000_000 {
+        return Err(format!("{text:?} is too long a duration; the longest is 292y"));
+    }
     Ok(Duration::from_millis(total))
 }
 
@@ -162,6 +166,7 @@ mod tests {
             "5 m",
             "s",
             "99999999999999999y",
+            "293y",
         ] {
             assert!(parse(text).is_err(), "{text:?}");
         }

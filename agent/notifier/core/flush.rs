@@ -27,6 +27,7 @@ impl Core {
         {
             self.records.group(key, first_flush);
         }
+        self.weigh_ends(key, now);
         for lane in 0..self.lanes.len() {
             if self.owes(lane, key, now) {
                 self.mark(lane, key, now);
@@ -34,6 +35,7 @@ impl Core {
                 lane.suspects.remove(key);
             }
         }
+        self.let_go_of_ends(key);
     }
 
     /// Whether this receiver has to be told something, and has not refused just that.

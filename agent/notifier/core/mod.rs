@@ -8,6 +8,7 @@
 //! * Who does not speak writes nothing: what it knows is older than what the speaker knows.
 
 mod doubt;
+mod ends;
 mod flush;
 mod hear;
 mod lead;
@@ -311,12 +312,13 @@ impl Core {
         }
         // Who does not speak cannot know what has been told; it keeps ends for a while.
         let (speaks, now) = (self.speaks, self.last);
+        // A message may still speak of it.
+        let waits = group.timing().tells_lone_ends && group.resolve_due.is_some();
         let is_over = |alert: &&Alert| match alert.resolved_at {
-            Some(ended) if speaks || ended + KEEPS < now => {
-                let mut knows = group
-                    .delivered
-                    .iter()
-                    .map(|delivered| delivered.knows(alert.fingerprint));
+            Some(ended) if speaks && !waits || ended + KEEPS < now => {
+                let mut knows = group.delivered.iter().map(|delivered| {
+                    delivered.knows(alert.fingerprint) || delivered.untold.contains(&alert.fingerprint)
+                });
                 !knows.any(|knows| knows)
             }
             _ => false,

@@ -230,7 +230,7 @@ impl Core {
                         group.flush_due = group.flush_due.min(alert.opened + timing.group_wait);
                     }
                 } else {
-                    group.resolve_due = Some(now);
+                    group.resolve_due = Some(timing.resolve_wait.map_or(group.flush_due, |_| now));
                 }
                 group.put(alert.clone());
                 self.alerts.hold(alert.fingerprint);
@@ -242,6 +242,7 @@ impl Core {
         for (nth, known) in knowledge.iter().enumerate() {
             self.remind(nth, known);
         }
+        self.drop_weighed_ends();
         self.silence_all(now);
     }
 
@@ -256,7 +257,8 @@ impl Core {
         for (key, delivered) in known {
             stayed.insert(key, delivered);
             let group = self.groups.get(key);
-            for fingerprint in delivered.firing.iter().chain(&delivered.maybe) {
+            let told = delivered.firing.iter().chain(&delivered.maybe);
+            for fingerprint in told.chain(&delivered.untold) {
                 if !group.is_some_and(|group| group.alerts.contains_key(fingerprint)) {
                     moved.insert(*fingerprint, delivered);
                 }
@@ -268,12 +270,13 @@ impl Core {
             let own = stayed.get(key);
             let mut merged = Delivered {
                 thread: own.and_then(|own| own.thread.clone()),
+                ended: own.map(|own| own.ended.clone()).unwrap_or_default(),
                 ..Delivered::default()
             };
             let alerts = group.alerts.keys();
             let alerts = alerts.filter(|_| is_fallback || group.is_for(&receiver));
             for fingerprint in alerts {
-                let own = own.filter(|own| own.knows(*fingerprint));
+                let own = own.filter(|own| own.knows(*fingerprint) || own.untold.contains(fingerprint));
                 let Some(delivered) = own.or_else(|| moved.get(fingerprint)) else {
                     continue;
                 };
@@ -282,6 +285,9 @@ impl Core {
                 }
                 if delivered.maybe.contains(fingerprint) {
                     merged.maybe.insert(*fingerprint);
+                }
+                if delivered.untold.contains(fingerprint) {
+                    merged.untold.insert(*fingerprint);
                 }
                 merged.at = merged.at.max(delivered.at);
             }

@@ -272,6 +272,11 @@ impl Core {
         }
         let silenced = self.groups.get(&key).map(|group| group.silenced().clone());
         let silenced = silenced.unwrap_or_default();
+        let group = self.groups.get(&key);
+        let (tells_lone_ends, tells_muted_ends) = group.map_or((false, true), |group| {
+            let timing = group.timing();
+            (timing.tells_lone_ends, timing.tells_muted_ends)
+        });
         if let Some(delivered) = self.delivered(nth, &key) {
             delivered
                 .maybe
@@ -280,10 +285,19 @@ impl Core {
                 .firing
                 .retain(|fingerprint| !sending.resolved.contains(fingerprint));
             delivered.firing.extend(&sending.firing);
+            delivered.untold.clear();
+            delivered.ended.clear();
+            if tells_lone_ends {
+                delivered.ended.extend(&sending.resolved);
+            }
             delivered.at = Some(now);
-            // Silenced while it was on its way.
             for fingerprint in silenced {
-                delivered.hush(fingerprint);
+                if tells_muted_ends {
+                    // Silenced while it was on its way, or before.
+                    delivered.hush(fingerprint);
+                } else if !sending.firing.contains(&fingerprint) {
+                    delivered.forget(fingerprint);
+                }
             }
             let delivered = delivered.clone();
             self.records.told(&name, &key, &delivered);

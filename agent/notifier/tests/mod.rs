@@ -2,6 +2,7 @@
 
 mod cards;
 mod changes;
+mod ends;
 mod evidence;
 mod failures;
 mod fake;

@@ -53,7 +53,13 @@ fn a_rule_file_is_read_as_prometheus_reads_it() {
     let labels = Labels::from_pairs([("team", "a"), ("tier", "2")]);
     assert_eq!(
         (&*record.name, &record.kind),
-        ("job:up:sum", &Kind::Record { labels })
+        (
+            "job:up:sum",
+            &Kind::Record {
+                labels,
+                without: Vec::new()
+            }
+        )
     );
     let Kind::Alert(alerting) = &group.rules[1].kind else {
         panic!("not an alert")
@@ -125,6 +131,33 @@ fn what_prometheus_refuses_is_refused() {
     check("groups:\n- rules: []\n", "the group has no name");
     check("groups:\n- name: ''\n", "name is empty");
     check("group: []\n", "did you mean \"groups\"?");
+}
+
+#[test]
+fn what_is_empty_is_none_as_in_prometheus() {
+    let text = "
+groups:
+- null
+- name: g
+  interval: 0s
+  limit: 5.7
+  labels: {a: b, c: }
+  rules:
+  - {alert: A, record: '', expr: up}
+  - null
+  - {record: r, alert: ~, expr: up, for: 0s, keep_firing_for: 0, annotations: {}, labels: {a: ~}}
+";
+    let groups = load(&[("a.yaml", text)]).unwrap();
+    assert_eq!(groups.len(), 1);
+    assert_eq!((groups[0].interval, groups[0].limit), (None, 5));
+    let rules = &groups[0].rules;
+    let names: Vec<&str> = rules.iter().map(|rule| &*rule.name).collect();
+    assert_eq!(names, ["A", "r"]);
+    assert!(rules[0].alerting().is_some() && rules[1].alerting().is_none());
+    check(
+        "groups:\n- name: g\n  rules:\n  - {alert: '', record: '', expr: up}\n",
+        "name is empty",
+    );
 }
 
 #[test]

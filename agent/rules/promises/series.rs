@@ -81,6 +81,18 @@ async fn two_recorded_series_with_the_same_labels_are_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_empty_label_of_a_recording_rule_takes_that_of_the_series_away() {
+    let rules =
+        "groups: [{name: g, labels: {instance: x}, rules: [{record: r, expr: up, labels: {instance: ''}}]}]";
+    let mut house = House::new(rules);
+    house.set("up", "a", 1.0);
+    house.seconds(20).await;
+    assert_eq!(house.ask("up{instance=\"\"}").await, []);
+    assert_eq!(house.ask("r").await.len(), 1);
+    assert_eq!(house.ask("r{instance=\"\"}").await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn with_an_offset_older_data_is_asked_and_older_output_written() {
     let rules =
         "groups: [{name: g, query_offset: 1m, rules: [{record: r, expr: up}, {alert: A, expr: up == 1}]}]";

@@ -103,7 +103,7 @@ struct Active<'a> {
 pub(super) async fn rules(State(rooms): State<Rooms>, form: Form) -> Result<Response, Failure> {
     let filter = Filter::read(&form)?;
     let limit = page_size(&form)?;
-    let mut known = (rooms.rules)();
+    let mut known = sorted(&rooms);
     let token = form.first("group_next_token");
     if !token.is_empty() {
         let from = known
@@ -141,13 +141,20 @@ pub(super) async fn alerts(State(rooms): State<Rooms>) -> Response {
     struct Alerts<'a> {
         alerts: Vec<Active<'a>>,
     }
-    let groups = (rooms.rules)();
+    let groups = sorted(&rooms);
     let alerts = groups
         .iter()
         .flat_map(|group| &group.rules)
         .flat_map(|rule| active(&rule.alerts))
         .collect();
     success(&Alerts { alerts })
+}
+
+/// By file and name, as Prometheus has them.
+fn sorted(rooms: &Rooms) -> Vec<RuleGroup> {
+    let mut groups = (rooms.rules)();
+    groups.sort_by(|one, other| (&one.file, &one.name).cmp(&(&other.file, &other.name)));
+    groups
 }
 
 /// Which rules are asked for.
