@@ -142,7 +142,6 @@ async fn groups_are_shown_as_prometheus_shows_them() {
         "?file[]=one.yaml",
         "?match[]={severity=\"page\"}",
         "?match[]={team=~\".%2B\"}&match[]={c=\"d\"}",
-        "?match[]={team=\"\",severity=\"\"}",
         "?match[]={severity=\"{{ $value }}\"}",
         "?match[]=plain",
         "?exclude_alerts=true",
@@ -160,6 +159,7 @@ async fn groups_are_shown_as_prometheus_shows_them() {
     }
     for query in [
         "?match[]={",
+        "?match[]={team=\"\",severity=\"\"}",
         "?match[]={a=~\"(\"}",
         "?exclude_alerts=maybe",
         "?group_limit=0",
@@ -179,7 +179,11 @@ async fn groups_are_shown_as_prometheus_shows_them() {
     for size in 1..4 {
         assert_eq!(pages(&ours, size).await, pages(&theirs, size).await, "{size}");
     }
-    let (mut ours, theirs) = (metrics(&ours).await, metrics(&theirs).await);
+    let (mut ours, mut theirs) = (metrics(&ours).await, metrics(&theirs).await);
+    // Prometheus has this one of a group only after its second round.
+    for all in [&mut ours, &mut theirs] {
+        all.retain(|line| !line.starts_with("prometheus_rule_group_last_restore_duration_seconds"));
+    }
     // Those of later versions of Prometheus.
     ours.retain(|line| !line.contains("_duration_histogram_seconds"));
     assert_eq!(ours, theirs);
