@@ -53,6 +53,9 @@ pub struct Config {
     pub fallback_after: Duration,
     /// An address that is pinged as long as everything goes on, so that somebody outside notices when it does not.
     pub heartbeat: Option<heartbeat::Config>,
+    /// So many groups newly due to one Slack receiver within a minute are a storm: they share one message, and only grave
+    /// ones have their own. 0: never. Left out: 20, and with `config_file` 0.
+    pub storm_groups: Option<usize>,
     /// What else a Slack card or an incident shows of an alert: its value over the last hour and its last log lines.
     pub evidence: evidence::Config,
     /// Alerts with the same values of these labels share one message; `['...']` gives each alert its own.
@@ -91,6 +94,7 @@ impl Default for Config {
             fallback: None,
             fallback_after: Duration::from_secs(5 * 60),
             heartbeat: None,
+            storm_groups: None,
             evidence: evidence::Config::default(),
             group_by: vec![model::labels::ALERT_NAME.to_owned()],
             group_wait: Duration::from_secs(30),
@@ -340,7 +344,7 @@ impl Config {
     /// Where an alert with these labels goes.
     #[must_use]
     pub fn routing(&self, labels: &Labels, now: Timestamp) -> Routing {
-        Plan::of(self).routing(Some(labels), now)
+        Plan::of(self).routing(Some(labels), now, &[])
     }
 
     /// What is wrong with it, each a sentence that begins with the path in the file. Empty: nothing.
@@ -374,6 +378,11 @@ impl Config {
         self.complain_of_fallback(&names, &mut wrong);
         if let Some(heartbeat) = &self.heartbeat {
             heartbeat.complain(&mut wrong);
+        }
+        if self.storm_groups == Some(1) {
+            wrong.push(
+                "notifier.storm_groups: one group is no storm; at least 2, or 0 for none at all".to_owned(),
+            );
         }
         self.evidence.complain(&mut wrong);
         self.complain_of_grouping(&mut wrong);

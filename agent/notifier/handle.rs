@@ -55,7 +55,9 @@ impl Handle {
     #[must_use]
     pub fn routing(&self, labels: Option<&Labels>, now: Timestamp) -> Routing {
         let plan = self.board.plan();
-        plan.map(|plan| plan.routing(labels, now)).unwrap_or_default()
+        let storms = self.board.storms();
+        plan.map(|plan| plan.routing(labels, now, &storms))
+            .unwrap_or_default()
     }
 
     /// `taken` counts each time that a receiver had to be told of a group; in flight is what waits.

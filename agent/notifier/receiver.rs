@@ -46,6 +46,8 @@ pub(crate) struct Receiver {
     auth: Option<Auth>,
     pub(crate) send_resolved: bool,
     timeout: Duration,
+    /// Groups newly due within a minute that make a storm; 0: it knows none.
+    pub(crate) storm_groups: usize,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -128,6 +130,7 @@ impl Receiver {
             auth,
             send_resolved: true,
             timeout: Duration::from_secs(10),
+            storm_groups: 0,
         }
     }
 
@@ -141,6 +144,14 @@ impl Receiver {
 
     pub(crate) fn kind(&self) -> &Kind {
         &self.kind
+    }
+
+    /// Where it can tell of a storm, so many groups make one.
+    pub(crate) fn with_storms(&self, groups: usize) -> Self {
+        Self {
+            storm_groups: if self.can_storm() { groups } else { 0 },
+            ..self.clone()
+        }
     }
 
     pub(crate) fn of_team(&self, team: &str) -> Self {
@@ -309,7 +320,8 @@ impl Receiver {
                     self.slack_card(message, channel.as_ref(), look.as_deref(), *has_threads);
                 if *has_threads {
                     let channel = channel.unwrap_or_default();
-                    return Ok(talk(client, request, message, card, &channel, may).await);
+                    let words = slack::words(message, card);
+                    return Ok(talk(client, request, words, &channel, may).await);
                 }
                 let card = match channel {
                     Some(channel) => slack::with(card, "channel", channel),
@@ -423,7 +435,12 @@ impl Receiver {
             "a template failed; the message goes out as Skopos writes it");
     }
 
-    async fn hand_over(&self, client: &dyn Client, request: Request, may: impl Fn() -> bool) -> Verdict {
+    pub(crate) async fn hand_over(
+        &self,
+        client: &dyn Client,
+        request: Request,
+        may: impl Fn() -> bool,
+    ) -> Verdict {
         if !may() {
             return Verdict::Held;
         }

@@ -1,4 +1,4 @@
-//! The talk of an app with Slack about one group: a card once, then edits of it and replies to it.
+//! The talk of an app with Slack about one group, or one storm: a card once, then edits of it and replies to it.
 //!
 //! The edit comes before the reply, since it may be repeated without harm. Where the card is gone, or too old to be
 //! edited, there is a new one.
@@ -9,8 +9,7 @@ use model::outside::{Client, ClientError, Method, Request, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{reply, with};
-use crate::message::Message;
+use super::with;
 use crate::verdict::{Verdict, judge_slack};
 
 /// The end of the address by which messages are posted.
@@ -36,6 +35,18 @@ pub(crate) struct Said {
     pub(crate) lines: Option<bool>,
 }
 
+/// What is said, in either of two ways.
+pub(crate) struct Words {
+    /// How all stands now, without its channel.
+    pub(crate) card: Value,
+    /// What happened, for where the card stands already.
+    pub(crate) reply: Value,
+    /// Log lines that follow a card where none stood.
+    pub(crate) lines: Option<Value>,
+    /// Where the card stands already.
+    pub(crate) thread: Option<Thread>,
+}
+
 /// Log lines are not worth more waiting: what comes next for this receiver waits for them.
 const LINES_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -46,15 +57,20 @@ struct Posted {
     ts: String,
 }
 
-/// `request` has no body yet; `card` no channel. Asks `may` before each request.
+/// `request` has no body yet. Asks `may` before each request.
 pub(crate) async fn talk(
     client: &dyn Client,
     request: Request,
-    message: &Message,
-    card: Value,
+    words: Words,
     asked: &str,
     may: impl Fn() -> bool,
 ) -> Said {
+    let Words {
+        card,
+        reply,
+        lines,
+        thread,
+    } = words;
     let send = async |method: &str, body: Value, most: Duration| -> Option<Result<Response, ClientError>> {
         if !may() {
             return None;
@@ -68,7 +84,7 @@ pub(crate) async fn talk(
         request.body = body.to_string().into_bytes();
         Some(client.send(request).await)
     };
-    let known = message.thread.clone().filter(|thread| thread.asked == asked);
+    let known = thread.filter(|thread| thread.asked == asked);
     if let Some(thread) = known {
         let body = with(
             with(card.clone(), "channel", thread.channel.as_str()),
@@ -84,7 +100,7 @@ pub(crate) async fn talk(
                 return Said::with(sure(verdict), Some(thread));
             }
             let body = with(
-                with(reply::payload(message), "channel", thread.channel.as_str()),
+                with(reply, "channel", thread.channel.as_str()),
                 "thread_ts",
                 thread.ts.as_str(),
             );
@@ -107,7 +123,7 @@ pub(crate) async fn talk(
         ts: posted.ts,
     });
     let mut said = Said::with(verdict, thread);
-    if let (Some(thread), Some(lines)) = (&said.thread, reply::lines(message)) {
+    if let (Some(thread), Some(lines)) = (&said.thread, lines) {
         let body = with(
             with(lines, "channel", thread.channel.as_str()),
             "thread_ts",

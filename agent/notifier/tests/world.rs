@@ -164,6 +164,22 @@ impl Receivers {
         });
     }
 
+    /// What is answered to a message that was taken.
+    fn said(&self, request: &Request) -> Result<Response, ClientError> {
+        let body = if request.url.contains("/chat.") {
+            // A message is named by how many came before it.
+            let nth = self.state.lock().unwrap().attempts.len();
+            format!(r#"{{"ok":true,"channel":"C042","ts":"{nth}"}}"#)
+        } else {
+            "ok".to_owned()
+        };
+        Ok(Response {
+            status: 200,
+            headers: vec![],
+            body: body.into_bytes(),
+        })
+    }
+
     /// The sender dies: it may not have read the answers of this moment.
     fn mourn(&self) {
         let now = self.clock.now();
@@ -236,14 +252,7 @@ impl Client for Receivers {
             match manner {
                 Manner::Takes => {
                     door.note(true, false);
-                    if door.request.url.contains("/chat.") {
-                        // A message is named by how many came before it.
-                        let nth = self.state.lock().unwrap().attempts.len();
-                        let said = format!(r#"{{"ok":true,"channel":"C042","ts":"{nth}"}}"#);
-                        answer(200, vec![], &said)
-                    } else {
-                        answer(200, vec![], "ok")
-                    }
+                    self.said(&door.request)
                 }
                 Manner::Objects(word) => {
                     door.note(false, false);
@@ -252,7 +261,7 @@ impl Client for Receivers {
                 Manner::TakesAfter(wait) => {
                     self.clock.sleep(wait).await;
                     door.note(true, false);
-                    answer(200, vec![], "ok")
+                    self.said(&door.request)
                 }
                 Manner::Answers(status) => {
                     door.note(false, status == 504);
