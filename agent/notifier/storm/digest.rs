@@ -13,7 +13,7 @@ use crate::alert::Alert;
 use crate::delivered::Reason;
 use crate::group::Group;
 use crate::message::{Message, alerts};
-use crate::slack::{Thread, gravity};
+use crate::slack::{Thread, gravity, is_grave};
 
 /// Labels of which the values in common are named.
 const PLACES: [&str; 4] = ["cluster", "namespace", "node", ALERT_NAME];
@@ -117,6 +117,11 @@ impl Digest {
             .filter(|alert| alert.firing() || standing == Standing::Over)
             .collect();
         self.may_repeat |= message.may_repeat;
+        // By no other message would anybody hear of it.
+        let is_news = |alert: &Alert| message.added.contains(&alert.fingerprint);
+        self.rings |= message
+            .firing()
+            .any(|alert| is_news(alert) && is_grave(&alert.labels));
         self.rings |= standing == Standing::Again || message.grew_worse();
         self.add(&message.group_labels, &told, standing, note);
     }

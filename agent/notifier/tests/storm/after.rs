@@ -157,6 +157,26 @@ async fn a_storm_that_begins_again_is_seen_in_the_channel() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_critical_and_finds_no_message_of_its_own_makes_the_storm_ring() {
+    let (world, _) = storm(APP, 25).await;
+    world.receivers.forget();
+    for nth in 30..42 {
+        world.pages(nth).await;
+    }
+    world.wait(minutes(2)).await;
+    assert_eq!(world.posts().len(), 10);
+    let replies: Vec<_> = world.channel().into_iter().filter(is_reply).collect();
+    assert_eq!(replies.len(), 1);
+    assert_eq!(replies[0].body["reply_broadcast"], true);
+    assert!(
+        replies[0].body["text"]
+            .as_str()
+            .unwrap()
+            .contains("(+2 new, 25 unchanged)")
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_silence_in_a_storm_is_heeded() {
     let world = World::new(HOOK);
     let began = world.clock.now();
