@@ -118,8 +118,8 @@ pub struct Slack {
     pub webhook_file: Option<PathBuf>,
     /// The webhook's URL, for example `${SLACK_WEBHOOK}` from the environment.
     pub webhook_url: Option<Secret>,
-    /// An app's bot token (`xoxb-…`) with the scope `chat:write`, and `chat:write.public` for channels that it has not
-    /// joined; for example `${SLACK_TOKEN}` from the environment.
+    /// An app's bot token (`xoxb-…`) with the scope `chat:write`, `chat:write.public` for channels that it has not
+    /// joined, and `files:write` for pictures; for example `${SLACK_TOKEN}` from the environment.
     pub bot_token: Option<Secret>,
     /// File that holds the bot token; read before each message.
     pub bot_token_file: Option<PathBuf>,

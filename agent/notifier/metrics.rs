@@ -4,6 +4,7 @@ use prometheus::{Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounte
 use telemetry::metrics::{counter, counters, gauge, gauges, histogram, histograms};
 
 use crate::receiver::Receiver;
+use crate::slack::upload::Fate;
 use crate::verdict::REASONS;
 
 pub(crate) struct Metrics {
@@ -23,6 +24,7 @@ pub(crate) struct Metrics {
     pub(crate) silences: GaugeVec,
     pub(crate) evidence: IntCounterVec,
     pub(crate) evidence_lost: IntCounter,
+    pub(crate) pictures: IntCounterVec,
     storm_messages: IntCounterVec,
     storm_groups: IntCounterVec,
 }
@@ -146,6 +148,12 @@ impl Metrics {
                 "skopos_notifier_evidence_lost_total",
                 "Replies with log lines that Slack did not take; they are not sent again.",
             ),
+            pictures: counters(
+                registry,
+                "skopos_notifier_pictures_total",
+                "Pictures of a value that were to follow a card, by what became of them.",
+                &["outcome"],
+            ),
             storm_messages: counters(
                 registry,
                 "skopos_notifier_storm_messages_total",
@@ -165,6 +173,9 @@ impl Metrics {
         }
         for outcome in EVIDENCE {
             metrics.evidence.with_label_values(&[outcome]);
+        }
+        for fate in Fate::ALL {
+            metrics.pictures.with_label_values(&[fate.word()]);
         }
         for reason in DROPS {
             metrics.dropped.with_label_values(&[reason]);

@@ -194,6 +194,7 @@ impl Notifier {
                 verdict: said.verdict,
                 thread: said.thread,
                 lines: said.lines,
+                picture: said.picture,
                 took: clock.now().since(started),
             })
         });
@@ -226,6 +227,7 @@ impl Notifier {
                     verdict,
                     thread: None,
                     lines: None,
+                    picture: None,
                     took,
                 };
                 self.sent(sent);

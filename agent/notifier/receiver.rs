@@ -21,6 +21,7 @@ use crate::evidence::Interest;
 use crate::look::structure::Structure;
 use crate::look::{self, Seen, Text};
 use crate::message::Message;
+use crate::slack::upload::Files;
 use crate::slack::{Said, talk};
 use crate::verdict::{Tally, Verdict, judge, judge_mail, judge_slack, no_secret};
 use crate::{pagerduty, slack, webhook};
@@ -48,6 +49,7 @@ pub(crate) struct Receiver {
     timeout: Duration,
     /// Groups newly due within a minute that make a storm; 0: it knows none.
     pub(crate) storm_groups: usize,
+    files: Arc<Files>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -131,6 +133,7 @@ impl Receiver {
             send_resolved: true,
             timeout: Duration::from_secs(10),
             storm_groups: 0,
+            files: Arc::default(),
         }
     }
 
@@ -140,6 +143,10 @@ impl Receiver {
             timeout,
             ..self
         }
+    }
+
+    pub(crate) fn files(&self) -> &Files {
+        &self.files
     }
 
     pub(crate) fn kind(&self) -> &Kind {
@@ -321,7 +328,7 @@ impl Receiver {
                 if *has_threads {
                     let channel = channel.unwrap_or_default();
                     let words = slack::words(message, card);
-                    return Ok(talk(client, request, words, &channel, may).await);
+                    return Ok(talk(client, request, words, &channel, &self.files, may).await);
                 }
                 let card = match channel {
                     Some(channel) => slack::with(card, "channel", channel),

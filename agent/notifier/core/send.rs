@@ -15,6 +15,7 @@ use crate::lane::{Sending, Turn};
 use crate::message::Message;
 use crate::receiver::Receiver;
 use crate::slack::Thread;
+use crate::slack::upload::Fate;
 use crate::storm::Digest;
 use crate::verdict::Verdict;
 
@@ -40,6 +41,8 @@ pub(crate) struct Sent {
     pub(crate) thread: Option<Thread>,
     /// Whether the receiver took log lines that followed the message; none where nothing followed.
     pub(crate) lines: Option<bool>,
+    /// What became of a picture that followed.
+    pub(crate) picture: Option<Fate>,
     pub(crate) took: Duration,
 }
 
@@ -165,8 +168,13 @@ impl Core {
         };
         self.metrics
             .attempt(&lane.receiver, failure, sent.took.as_secs_f64());
-        if let Some(is_taken) = sent.lines {
+        if let Some(fate) = sent.picture {
+            self.metrics.pictures.with_label_values(&[fate.word()]).inc();
+        }
+        if sent.lines.is_some() || sent.picture == Some(Fate::Shown) {
             lane.spend(now);
+        }
+        if let Some(is_taken) = sent.lines {
             self.metrics.evidence_lost.inc_by(u64::from(!is_taken));
         }
         if sending.is_outlived {

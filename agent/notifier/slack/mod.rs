@@ -7,10 +7,12 @@
 
 mod card;
 mod evidence;
+pub(crate) mod picture;
 mod reply;
 pub(crate) mod storm;
 mod talk;
 mod text;
+pub(crate) mod upload;
 
 #[cfg(test)]
 pub(crate) use reply::{lines as lines_reply, payload as reply};
@@ -63,6 +65,7 @@ pub(crate) fn words(message: &Message, card: Value) -> Words {
         card,
         reply: reply::payload(message),
         lines: reply::lines(message),
+        picture: evidence::picture(message),
         thread: message.thread.clone(),
     }
 }

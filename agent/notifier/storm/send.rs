@@ -69,9 +69,11 @@ impl Receiver {
                 card,
                 reply: slack::storm::reply(digest),
                 lines: None,
+                picture: None,
                 thread: digest.thread.clone(),
             };
-            return talk(client, request, words, channel.unwrap_or_default(), may).await;
+            let channel = channel.unwrap_or_default();
+            return talk(client, request, words, channel, self.files(), may).await;
         }
         let card = match channel.filter(|channel| !channel.is_empty()) {
             Some(channel) => slack::with(card, "channel", channel),

@@ -153,6 +153,9 @@ impl Receivers {
         // A ping has none.
         let body = match request.body.as_slice() {
             [] => Value::Null,
+            body if request.url.contains("/api/files.") || request.url.contains("/upload/") => {
+                String::from_utf8_lossy(body).into()
+            }
             body => serde_json::from_slice(body).unwrap(),
         };
         self.state.lock().unwrap().attempts.push(Attempt {
@@ -170,6 +173,10 @@ impl Receivers {
             // A message is named by how many came before it.
             let nth = self.state.lock().unwrap().attempts.len();
             format!(r#"{{"ok":true,"channel":"C042","ts":"{nth}"}}"#)
+        } else if request.url.ends_with("files.getUploadURLExternal") {
+            r#"{"ok":true,"upload_url":"http://slack/upload/1","file_id":"F7"}"#.to_owned()
+        } else if request.url.contains("/files.") {
+            r#"{"ok":true}"#.to_owned()
         } else {
             "ok".to_owned()
         };
