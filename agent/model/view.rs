@@ -196,6 +196,7 @@ pub struct Routing {
     pub ways: Vec<Way>,
     /// The receiver that is told of what another one does not take.
     pub fallback: Option<String>,
+    pub storms: Vec<Storm>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -252,6 +253,20 @@ pub struct Way {
     pub route: usize,
     /// What it shares a message by.
     pub group: Labels,
+    /// Receivers that were told of this group within a storm, as on `/alerts`.
+    pub storms: Vec<String>,
+}
+
+/// A receiver for which so many groups became due at once that they share a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Storm {
+    /// As on `/alerts`.
+    pub receiver: String,
+    pub began: Timestamp,
+    /// Whether new groups still join it.
+    pub is_open: bool,
+    /// That were told within it and have no message of their own.
+    pub groups: usize,
 }
 
 /// An alert in the form somebody wants to try, over a time that is kept.

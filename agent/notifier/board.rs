@@ -1,5 +1,6 @@
 //! What the notifier shows of itself: the view of the page and the account of its messages.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use model::view::Telling;
@@ -7,6 +8,7 @@ use model::{Ledger, Timestamp};
 use parking_lot::Mutex;
 
 use crate::checkup::Beat;
+use crate::group::Key;
 use crate::history::{History, Said};
 use crate::plan::Plan;
 
@@ -23,6 +25,7 @@ struct State {
     ledger: Ledger,
     plan: Option<Arc<Plan>>,
     doing: Doing,
+    storms: Vec<Storming>,
     /// The last ping of the heartbeat.
     beat: Option<Beat>,
 }
@@ -36,6 +39,18 @@ pub(crate) struct Doing {
     pub(crate) is_durable: bool,
     /// Whether people are told by this process.
     pub(crate) speaks: bool,
+}
+
+/// A receiver for which many groups share a message.
+#[derive(Clone, Debug)]
+pub(crate) struct Storming {
+    /// As on the page.
+    pub(crate) receiver: String,
+    pub(crate) began: Timestamp,
+    /// Whether groups still join it.
+    pub(crate) is_open: bool,
+    /// That were told within it, and by no message of their own since.
+    pub(crate) groups: BTreeSet<Key>,
 }
 
 impl Default for Doing {
@@ -93,6 +108,10 @@ impl Board {
         self.0.lock().doing
     }
 
+    pub(crate) fn storms(&self) -> Vec<Storming> {
+        self.0.lock().storms.clone()
+    }
+
     pub(crate) fn beat(&self) -> Option<Beat> {
         self.0.lock().beat.clone()
     }
@@ -107,9 +126,11 @@ impl Board {
         waiting: usize,
         failing: Vec<(String, String)>,
         doing: Doing,
+        storms: Vec<Storming>,
     ) {
         let mut state = self.0.lock();
         state.doing = doing;
+        state.storms = storms;
         state.ledger.in_flight = in_flight;
         state.waiting = waiting;
         state.failing = failing;

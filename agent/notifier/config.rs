@@ -55,6 +55,9 @@ pub struct Config {
     pub fallback_after: Duration,
     /// An address that is pinged as long as everything goes on, so that somebody outside notices when it does not.
     pub heartbeat: Option<heartbeat::Config>,
+    /// So many groups newly due to one Slack receiver within a minute are a storm: they share one message, and only grave
+    /// ones have their own. 0: never. Left out: 20, and with `config_file` 0.
+    pub storm_groups: Option<usize>,
     /// What else a Slack card or an incident shows of an alert: its value over the last hour and its last log lines.
     pub evidence: evidence::Config,
     /// Alerts with the same values of these labels share one message; `['...']` gives each alert its own.
@@ -100,6 +103,7 @@ impl Default for Config {
             fallback: None,
             fallback_after: Duration::from_secs(5 * 60),
             heartbeat: None,
+            storm_groups: None,
             evidence: evidence::Config::default(),
             group_by: vec![model::labels::ALERT_NAME.to_owned()],
             group_wait: Duration::from_secs(30),
@@ -125,8 +129,8 @@ pub struct Slack {
     pub webhook_file: Option<PathBuf>,
     /// The webhook's URL, for example `${SLACK_WEBHOOK}` from the environment.
     pub webhook_url: Option<Secret>,
-    /// An app's bot token (`xoxb-…`) with the scope `chat:write`, and `chat:write.public` for channels that it has not
-    /// joined; for example `${SLACK_TOKEN}` from the environment.
+    /// An app's bot token (`xoxb-…`) with the scope `chat:write`, `chat:write.public` for channels that it has not
+    /// joined, and `files:write` for pictures; for example `${SLACK_TOKEN}` from the environment.
     pub bot_token: Option<Secret>,
     /// File that holds the bot token; read before each message.
     pub bot_token_file: Option<PathBuf>,
@@ -398,7 +402,7 @@ impl Config {
     /// Where alerts go at this time; and one with these labels, if they are given.
     #[must_use]
     pub fn routing(&self, labels: Option<&Labels>, now: Timestamp) -> Routing {
-        Plan::of(self).routing(labels, now)
+        Plan::of(self).routing(labels, now, &[])
     }
 
     /// What is wrong with it, each a sentence that begins with the path in the file. Empty: nothing.
@@ -433,6 +437,11 @@ impl Config {
         self.complain_of_fallback(&names, &mut wrong);
         if let Some(heartbeat) = &self.heartbeat {
             heartbeat.complain(&mut wrong);
+        }
+        if self.storm_groups == Some(1) {
+            wrong.push(
+                "notifier.storm_groups: one group is no storm; at least 2, or 0 for none at all".to_owned(),
+            );
         }
         self.evidence.complain(&mut wrong);
         self.complain_of_grouping(&mut wrong);

@@ -30,6 +30,9 @@ pub(crate) struct Delivered {
     /// Where a card about the group stands, at Slack.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) thread: Option<Thread>,
+    /// It was told, or may have been told, within a storm, and by no message of its own since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) in_storm: bool,
 }
 
 /// Why a message is sent; the words are Alertmanager's `notification_reason`.

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use crate::alert::Alert;
 use crate::delivered::Reason;
 use crate::message::Message;
-use crate::slack::gravity;
+use crate::slack::{gravity, picture};
 
 /// The longest that a message may be held back.
 const WAIT_MAX: Duration = Duration::from_secs(2);
@@ -36,6 +36,8 @@ pub struct Config {
     pub lines: usize,
     /// Whether the alert's value over the last hour is shown.
     pub trend: bool,
+    /// Whether a Slack app also draws it, in the thread of a new card; needs the app's scope `files:write`.
+    pub picture: bool,
     /// How long a message waits for these, at most 2s.
     #[serde(deserialize_with = "model::text::duration::deserialize")]
     pub wait: Duration,
@@ -46,6 +48,7 @@ impl Default for Config {
         Self {
             lines: 4,
             trend: true,
+            picture: true,
             wait: WAIT_MAX,
         }
     }
@@ -84,6 +87,8 @@ pub(crate) struct Shown {
     /// The alert that it is about.
     pub(crate) fingerprint: u64,
     trend: Option<Trend>,
+    /// Whether the course is also drawn.
+    is_drawn: bool,
     /// Oldest first.
     pub(crate) lines: Vec<Line>,
 }
@@ -149,7 +154,10 @@ impl Asker {
         };
         let (findings, outcome) = self.answer(evidence, inquiry.clone()).await;
         self.outcomes.with_label_values(&[outcome]).inc();
-        let shown = Shown::new(subject.fingerprint, findings?, &inquiry);
+        let shown = Shown {
+            is_drawn: self.config.picture,
+            ..Shown::new(subject.fingerprint, findings?, &inquiry)
+        };
         (!shown.is_empty()).then(|| Arc::new(shown))
     }
 
@@ -205,6 +213,7 @@ impl Shown {
         Self {
             fingerprint,
             trend: trend.filter(|trend| trend.values.iter().flatten().count() > 1),
+            is_drawn: false,
             lines: found.lines.iter().skip(skipped).map(Line::new).collect(),
         }
     }
@@ -215,6 +224,12 @@ impl Shown {
 
     pub(crate) fn span(&self) -> Option<Duration> {
         self.trend.as_ref().map(|trend| trend.span)
+    }
+
+    /// The course as a PNG, where it is wanted.
+    pub(crate) fn picture(&self) -> Option<Vec<u8>> {
+        let trend = self.trend.as_ref().filter(|_| self.is_drawn)?;
+        picture::draw(&trend.values)
     }
 
     /// `▁▂▃▅█ last 0.97, first 0.4, most 0.98`; a gap where there was no value.

@@ -55,7 +55,9 @@ impl Handle {
     #[must_use]
     pub fn routing(&self, labels: Option<&Labels>, now: Timestamp) -> Routing {
         let plan = self.board.plan();
-        plan.map(|plan| plan.routing(labels, now)).unwrap_or_default()
+        let storms = self.board.storms();
+        plan.map(|plan| plan.routing(labels, now, &storms))
+            .unwrap_or_default()
     }
 
     /// What is in force, in Alertmanager's words and without secrets, for `config.original` of `GET /api/v2/status`.

@@ -13,6 +13,7 @@ use crate::delivered::Delivered;
 use crate::group::{Group, Key};
 use crate::receiver::Receiver;
 use crate::records::{Dead, Intent, QueueRecord};
+use crate::storm::{CALM, Recent, Storm, Way};
 
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_MOST: Duration = Duration::from_secs(120);
@@ -29,6 +30,13 @@ pub(crate) struct Lane {
     pub(crate) suspects: BTreeSet<Key>,
     /// What was wrong with the last attempt.
     pub(crate) failing: Option<String>,
+    pub(crate) storm: Option<Storm>,
+    /// When groups became due that would each be another message in the channel.
+    pub(crate) newcomers: Recent,
+    /// When groups went ahead of a storm.
+    pub(crate) ahead: Recent,
+    /// A storm's message was refused: until then each group is told by itself.
+    no_storm_until: Timestamp,
     bucket: Bucket,
     backoff: Backoff,
     not_before: Timestamp,
@@ -40,16 +48,63 @@ pub(crate) struct Waiting {
     /// Since when it is due.
     pub(crate) marked: Timestamp,
     /// After a failure it goes to the end of the queue, so that one bad message cannot block the others.
-    turn: u64,
+    pub(crate) turn: u64,
     pub(crate) may_repeat: bool,
     /// Row of the history.
     pub(crate) row: Option<u64>,
+    /// By itself it would be another message in the channel.
+    pub(crate) is_newcomer: bool,
+    /// How it is told; none as long as nobody has looked, and outside of storms.
+    pub(crate) way: Option<Way>,
+}
+
+impl Waiting {
+    pub(crate) fn since(marked: Timestamp) -> Self {
+        Self {
+            marked,
+            turn: 0,
+            may_repeat: false,
+            row: None,
+            is_newcomer: false,
+            way: None,
+        }
+    }
+
+    /// What is decided of it is to be decided anew, unless it goes ahead already.
+    pub(crate) fn look_again(&mut self) {
+        if self.way != Some(Way::Ahead) {
+            self.way = None;
+        }
+    }
+}
+
+/// Whose turn it is.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Turn {
+    Group(Key),
+    /// All groups that are told within it.
+    Storm,
 }
 
 /// The message on its way.
 #[derive(Debug)]
 pub(crate) struct Sending {
-    pub(crate) key: Key,
+    /// One group, or those that a storm's message tells something of.
+    pub(crate) parts: BTreeMap<Key, Part>,
+    pub(crate) is_storm: bool,
+    pub(crate) summary: String,
+    pub(crate) labels: Labels,
+    /// Row of the history.
+    pub(crate) row: Option<u64>,
+    /// Of the leader that sent it.
+    pub(crate) epoch: u64,
+    /// We have since lost and taken back the word: what it said is counted as perhaps told already.
+    pub(crate) is_outlived: bool,
+}
+
+/// What the message on its way says of one group.
+#[derive(Debug)]
+pub(crate) struct Part {
     pub(crate) waiting: Waiting,
     pub(crate) summary: String,
     pub(crate) labels: Labels,
@@ -62,10 +117,10 @@ pub(crate) struct Sending {
     pub(crate) content: u64,
     /// A flush found more to tell meanwhile.
     pub(crate) again: bool,
-    /// Of the leader that sent it.
-    pub(crate) epoch: u64,
-    /// We have since lost and taken back the word: what it said is counted as perhaps told already.
-    pub(crate) is_outlived: bool,
+    /// Nothing of it fires any more.
+    pub(crate) is_over: bool,
+    /// Whether it belonged to a storm before this attempt.
+    pub(crate) was_in_storm: bool,
 }
 
 impl Lane {
@@ -79,6 +134,10 @@ impl Lane {
             is_sharing: false,
             suspects: BTreeSet::new(),
             failing: None,
+            storm: None,
+            newcomers: Recent::default(),
+            ahead: Recent::default(),
+            no_storm_until: Timestamp::MIN,
             backoff: Backoff::new(RETRY_FIRST, RETRY_MOST),
             not_before: Timestamp::MIN,
             next_turn: 0,
@@ -90,11 +149,13 @@ impl Lane {
     }
 
     pub(crate) fn in_flight(&self) -> usize {
-        self.waiting.len() + usize::from(self.sending.is_some())
+        let sending = self.sending.as_ref().map_or(0, |sending| sending.parts.len());
+        self.waiting.len() + sending
     }
 
     pub(crate) fn is_sending(&self, key: &str) -> bool {
-        self.sending.as_ref().is_some_and(|sending| &*sending.key == key)
+        let sending = self.sending.as_ref();
+        sending.is_some_and(|sending| sending.parts.contains_key(key))
     }
 
     /// Nothing of this group waits, is on its way or was refused.
@@ -103,16 +164,10 @@ impl Lane {
     }
 
     /// Puts a group at the end of the queue.
-    pub(crate) fn enqueue(&mut self, key: Key, marked: Timestamp, may_repeat: bool, row: Option<u64>) {
+    pub(crate) fn enqueue(&mut self, key: Key, waiting: Waiting) {
         let turn = self.next_turn;
         self.next_turn += 1;
-        let waiting = Waiting {
-            marked,
-            turn,
-            may_repeat,
-            row,
-        };
-        self.waiting.insert(key, waiting);
+        self.waiting.insert(key, Waiting { turn, ..waiting });
     }
 
     /// A message is on its way, or what became of the last one.
@@ -123,13 +178,61 @@ impl Lane {
     /// When something can be sent; none while nothing waits or the lane is busy.
     pub(crate) fn due(&self) -> Option<Timestamp> {
         let idle = !self.is_busy() && !self.waiting.is_empty();
-        idle.then(|| self.not_before.max(self.bucket.ready_at()))
+        idle.then(|| {
+            let ready = self.not_before.max(self.bucket.ready_at());
+            let is_within = |waiting: &Waiting| waiting.way == Some(Way::Within);
+            if self.waiting.values().all(is_within) {
+                ready.max(self.storm_due())
+            } else {
+                ready
+            }
+        })
     }
 
-    /// Whose turn it is.
-    pub(crate) fn first(&self) -> Option<Key> {
-        let (key, _) = self.waiting.iter().min_by_key(|(_, waiting)| waiting.turn)?;
-        Some(Arc::clone(key))
+    /// When the storm's message may change again.
+    fn storm_due(&self) -> Timestamp {
+        let told_at = self.storm.as_ref().and_then(|storm| storm.told_at);
+        told_at.map_or(Timestamp::MIN, |at| at + self.receiver.storm_pause())
+    }
+
+    /// Whose turn it is: what goes ahead and was not tried yet, then by age.
+    pub(crate) fn turn(&self, now: Timestamp) -> Option<Turn> {
+        let may_storm = self.storm_due() <= now;
+        let waiting = self.waiting.iter();
+        let waiting = waiting.filter(|(_, waiting)| may_storm || waiting.way != Some(Way::Within));
+        let rank = |waiting: &Waiting| {
+            let is_ahead = waiting.way == Some(Way::Ahead) && waiting.row.is_none();
+            (!is_ahead, waiting.turn)
+        };
+        let (key, waiting) = waiting.min_by_key(|(_, waiting)| rank(waiting))?;
+        Some(match waiting.way {
+            Some(Way::Within) => Turn::Storm,
+            _ => Turn::Group(Arc::clone(key)),
+        })
+    }
+
+    /// The groups that are told within the storm.
+    pub(crate) fn within(&self) -> Vec<Key> {
+        let waiting = self.waiting.iter();
+        let within = waiting.filter(|(_, waiting)| waiting.way == Some(Way::Within));
+        within.map(|(key, _)| Arc::clone(key)).collect()
+    }
+
+    /// Whether so many groups are due, or were within a minute, as make a storm.
+    pub(crate) fn is_stormy(&self, now: Timestamp) -> bool {
+        let most = self.receiver.storm_groups;
+        if most == 0 || now < self.no_storm_until {
+            return false;
+        }
+        let waiting = self.waiting.values().filter(|waiting| waiting.is_newcomer);
+        self.newcomers.count(now) >= most || waiting.count() >= most
+    }
+
+    /// Its message was refused for good: for a while each group is told by itself.
+    pub(crate) fn break_up(&mut self, now: Timestamp) {
+        self.storm = None;
+        self.no_storm_until = now + CALM;
+        self.waiting.values_mut().for_each(|waiting| waiting.way = None);
     }
 
     pub(crate) fn start(&mut self, sending: Sending, now: Timestamp) {
@@ -187,6 +290,12 @@ impl Lane {
     pub(crate) fn clock_went_back(&mut self, by: Duration) {
         self.bucket.clock_went_back(by);
         self.not_before = self.not_before - by;
+        self.no_storm_until = self.no_storm_until - by;
+        self.newcomers.clock_went_back(by);
+        self.ahead.clock_went_back(by);
+        if let Some(storm) = &mut self.storm {
+            storm.clock_went_back(by);
+        }
         for waiting in self.waiting.values_mut() {
             waiting.marked = waiting.marked - by;
         }

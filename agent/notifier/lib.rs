@@ -41,6 +41,7 @@ mod route;
 mod shown;
 mod silences;
 mod slack;
+mod storm;
 mod verdict;
 mod webhook;
 

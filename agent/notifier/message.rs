@@ -310,7 +310,7 @@ pub(crate) fn length(text: &str) -> usize {
 }
 
 /// One part of a path, or one value of a query.
-fn encode(text: &str) -> String {
+pub(crate) fn encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_.~:,".contains(&byte) {

@@ -4,6 +4,7 @@ use prometheus::{Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounte
 use telemetry::metrics::{counter, counters, gauge, gauges, histogram, histograms};
 
 use crate::receiver::Receiver;
+use crate::slack::upload::Fate;
 use crate::verdict::REASONS;
 
 pub(crate) struct Metrics {
@@ -23,6 +24,9 @@ pub(crate) struct Metrics {
     pub(crate) silences: GaugeVec,
     pub(crate) evidence: IntCounterVec,
     pub(crate) evidence_lost: IntCounter,
+    pub(crate) pictures: IntCounterVec,
+    storm_messages: IntCounterVec,
+    storm_groups: IntCounterVec,
 }
 
 /// What can become of an event; the closed set of `events_total{outcome}`.
@@ -144,6 +148,24 @@ impl Metrics {
                 "skopos_notifier_evidence_lost_total",
                 "Replies with log lines that Slack did not take; they are not sent again.",
             ),
+            pictures: counters(
+                registry,
+                "skopos_notifier_pictures_total",
+                "Pictures of a value that were to follow a card, by what became of them.",
+                &["outcome"],
+            ),
+            storm_messages: counters(
+                registry,
+                "skopos_notifier_storm_messages_total",
+                "Messages that were about many groups at once, because so many became due.",
+                &["receiver"],
+            ),
+            storm_groups: counters(
+                registry,
+                "skopos_notifier_storm_groups_total",
+                "Groups of which something was told by such a message, each time.",
+                &["receiver"],
+            ),
         };
         // A series that is there from the start can be told from one that is missing.
         for outcome in OUTCOMES {
@@ -151,6 +173,9 @@ impl Metrics {
         }
         for outcome in EVIDENCE {
             metrics.evidence.with_label_values(&[outcome]);
+        }
+        for fate in Fate::ALL {
+            metrics.pictures.with_label_values(&[fate.word()]);
         }
         for reason in DROPS {
             metrics.dropped.with_label_values(&[reason]);
@@ -161,6 +186,9 @@ impl Metrics {
     /// Shows a receiver's series from its first day.
     pub(crate) fn add(&self, receiver: &Receiver) {
         self.sent.with_label_values(&[&*receiver.name]);
+        if receiver.storm_groups > 0 {
+            self.storm_told_to(&receiver.name, 0, 0);
+        }
         for reason in REASONS {
             self.failures.with_label_values(&[&*receiver.name, reason]);
         }
@@ -172,10 +200,23 @@ impl Metrics {
         let name: &str = &receiver.name;
         // An error here says that the series was not there, which is what is wanted.
         _ = self.sent.remove_label_values(&[name]);
+        _ = self.storm_messages.remove_label_values(&[name]);
+        _ = self.storm_groups.remove_label_values(&[name]);
         for reason in REASONS {
             _ = self.failures.remove_label_values(&[name, reason]);
         }
         _ = self.receiver_up.remove_label_values(&[name]);
+    }
+
+    pub(crate) fn storm_told(&self, receiver: &str, groups: usize) {
+        self.storm_told_to(receiver, 1, groups as u64);
+    }
+
+    fn storm_told_to(&self, receiver: &str, messages: u64, groups: u64) {
+        self.storm_messages
+            .with_label_values(&[receiver])
+            .inc_by(messages);
+        self.storm_groups.with_label_values(&[receiver]).inc_by(groups);
     }
 
     pub(crate) fn attempt(&self, receiver: &Receiver, failure: Option<&str>, seconds: f64) {

@@ -16,7 +16,7 @@ use tracing::info;
 
 use crate::board::Board;
 use crate::config::Config;
-use crate::core::{Core, Launch, Sent};
+use crate::core::{Content, Core, Launch, Sent};
 use crate::evidence::Asker;
 use crate::handle::{Handle, ORDERS, Order, Show};
 use crate::message::Message;
@@ -169,26 +169,32 @@ impl Notifier {
         let (ways, clock) = (self.ways.clone(), Arc::clone(&self.clock));
         let Launch {
             receiver,
-            mut message,
+            mut content,
             epoch,
         } = launch;
         let name = Arc::clone(&receiver.name);
         let leadership = self.leadership.clone();
         let asker = self.asker.clone();
         let task = self.sending.spawn(async move {
-            message.evidence = asker.ask(&message, receiver.interest()).await;
+            if let Content::Group(message) = &mut content {
+                message.evidence = asker.ask(message, receiver.interest()).await;
+            }
             let started = clock.now();
             // The process may have stood still since this was decided, and the world gone on.
             let may = || {
                 let leadership = leadership.borrow();
                 leadership.epoch == epoch && leadership.may_speak(clock.running())
             };
-            let said = receiver.send(&ways, &message, may).await;
+            let said = match &content {
+                Content::Group(message) => receiver.send(&ways, message, may).await,
+                Content::Storm(digest) => receiver.send_storm(&*ways.client, digest, may).await,
+            };
             Done::Sent(Sent {
                 receiver: Arc::clone(&receiver.name),
                 verdict: said.verdict,
                 thread: said.thread,
                 lines: said.lines,
+                picture: said.picture,
                 took: clock.now().since(started),
             })
         });
@@ -221,6 +227,7 @@ impl Notifier {
                     verdict,
                     thread: None,
                     lines: None,
+                    picture: None,
                     took,
                 };
                 self.sent(sent);

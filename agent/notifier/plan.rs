@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::view::Routing;
+use model::view::{Routing, Storm};
 use model::{Labels, Timestamp};
 
 use crate::alertmanager;
+use crate::board::Storming;
 use crate::config::{ALL_LABELS, Config};
+use crate::group::Key;
 use crate::inhibit::Inhibition;
 use crate::receiver::Receiver;
 use crate::route::{Route, Tree};
+use crate::storm;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -49,17 +52,28 @@ pub(crate) fn named(team: &str) -> BTreeMap<String, String> {
 
 impl Plan {
     /// Where alerts go; and one with these labels, if they are given.
-    pub(crate) fn routing(&self, labels: Option<&Labels>, now: Timestamp) -> Routing {
+    pub(crate) fn routing(&self, labels: Option<&Labels>, now: Timestamp, storms: &[Storming]) -> Routing {
         let titles = |team: &str| {
             let receivers = self.receivers.iter();
             let of_team = receivers.filter(|receiver| *receiver.team == *team);
             of_team.map(|receiver| receiver.title()).collect()
         };
-        let (routes, ways) = self.tree.show(labels, titles, now);
+        let told_in = |group: &Key| {
+            let storms = storms.iter().filter(|storm| storm.groups.contains(group));
+            storms.map(|storm| storm.receiver.clone()).collect()
+        };
+        let (routes, ways) = self.tree.show(labels, titles, told_in, now);
+        let storms = storms.iter().map(|storm| Storm {
+            receiver: storm.receiver.clone(),
+            began: storm.began,
+            is_open: storm.is_open,
+            groups: storm.groups.len(),
+        });
         Routing {
             routes,
             ways,
             fallback: self.fallback.as_ref().map(|fallback| fallback.team.to_string()),
+            storms: storms.collect(),
         }
     }
 
@@ -75,8 +89,11 @@ impl Plan {
                 team: team.into(),
                 after: config.fallback_after,
             });
+            // Alertmanager knows no storms, so a file's receivers do only if somebody asks for it.
+            let storms = config.storm_groups.unwrap_or(0);
             return Self {
                 fallback,
+                receivers: with_storms(&file.plan.receivers, storms),
                 ..file.plan.clone()
             };
         }
@@ -102,7 +119,7 @@ impl Plan {
             });
         }
         Self {
-            receivers,
+            receivers: with_storms(&receivers, config.storm_groups.unwrap_or(storm::GROUPS)),
             teams,
             fallback,
             original: alertmanager::of_config(config).into(),
@@ -111,4 +128,11 @@ impl Plan {
             resolve_timeout: RESOLVE_TIMEOUT,
         }
     }
+}
+
+fn with_storms(receivers: &[Arc<Receiver>], groups: usize) -> Vec<Arc<Receiver>> {
+    let receivers = receivers.iter();
+    receivers
+        .map(|receiver| Arc::new(receiver.with_storms(groups)))
+        .collect()
 }

@@ -106,8 +106,13 @@ async fn ask(receiver: &Receiver, client: &dyn Client) -> Result<String, String>
             let who = said(&answer);
             taken(judge_slack(&answer))?;
             let of = |key: &str| who[key].as_str().unwrap_or("?").to_owned();
+            let lacks = if lacks_files(&answer) {
+                "; it lacks the scope files:write, so values are shown as text and not as pictures"
+            } else {
+                ""
+            };
             Ok(format!(
-                "the token is that of {} in {}; whether it may write to the channel only a test message shows",
+                "the token is that of {} in {}; whether it may write to the channel only a test message shows{lacks}",
                 of("user"),
                 of("team")
             ))
@@ -158,6 +163,13 @@ fn is_empty_refused(body: &[u8]) -> bool {
     ]
     .iter()
     .any(|word| body.starts_with(word.as_bytes()))
+}
+
+/// Slack names the scopes of a token beside each answer; where it does not, nothing is said of them.
+fn lacks_files(answer: &Result<Response, ClientError>) -> bool {
+    let scopes = answer.as_ref().ok();
+    let scopes = scopes.and_then(|answer| answer.header("x-oauth-scopes"));
+    scopes.is_some_and(|scopes| !scopes.split(',').any(|scope| scope.trim() == "files:write"))
 }
 
 fn said(answer: &Result<Response, ClientError>) -> Value {

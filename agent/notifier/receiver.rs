@@ -22,6 +22,7 @@ use crate::evidence::Interest;
 use crate::look::structure::Structure;
 use crate::look::{self, Seen, Text};
 use crate::message::Message;
+use crate::slack::upload::Files;
 use crate::slack::{Said, talk};
 use crate::verdict::{Tally, Verdict, judge, judge_mail, judge_slack, no_secret};
 use crate::{pagerduty, slack, webhook};
@@ -47,6 +48,9 @@ pub(crate) struct Receiver {
     reach: Reach,
     pub(crate) send_resolved: bool,
     timeout: Duration,
+    /// Groups newly due within a minute that make a storm; 0: it knows none.
+    pub(crate) storm_groups: usize,
+    files: Arc<Files>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -95,6 +99,8 @@ impl Receiver {
             reach,
             send_resolved: true,
             timeout: Duration::from_secs(10),
+            storm_groups: 0,
+            files: Arc::default(),
         }
     }
 
@@ -106,8 +112,20 @@ impl Receiver {
         }
     }
 
+    pub(crate) fn files(&self) -> &Files {
+        &self.files
+    }
+
     pub(crate) fn kind(&self) -> &Kind {
         &self.kind
+    }
+
+    /// Where it can tell of a storm, so many groups make one.
+    pub(crate) fn with_storms(&self, groups: usize) -> Self {
+        Self {
+            storm_groups: if self.can_storm() { groups } else { 0 },
+            ..self.clone()
+        }
     }
 
     pub(crate) fn of_team(&self, team: &str) -> Self {
@@ -288,7 +306,8 @@ impl Receiver {
                     self.slack_card(message, channel.as_ref(), look.as_deref(), *has_threads);
                 if *has_threads {
                     let channel = channel.unwrap_or_default();
-                    return Ok(talk(client, request, message, card, &channel, may).await);
+                    let words = slack::words(message, card);
+                    return Ok(talk(client, request, words, &channel, &self.files, may).await);
                 }
                 let card = match channel {
                     Some(channel) => slack::with(card, "channel", channel),
@@ -402,7 +421,12 @@ impl Receiver {
             "a template failed; the message goes out as Skopos writes it");
     }
 
-    async fn hand_over(&self, client: &dyn Client, request: Request, may: impl Fn() -> bool) -> Verdict {
+    pub(crate) async fn hand_over(
+        &self,
+        client: &dyn Client,
+        request: Request,
+        may: impl Fn() -> bool,
+    ) -> Verdict {
         if !may() {
             return Verdict::Held;
         }

@@ -16,6 +16,7 @@ use tracing::{error, info};
 use crate::alert::Alert;
 use crate::delivered::Delivered;
 use crate::history::{self, Said};
+use crate::storm::Storm;
 
 /// When a group first spoke: its ticks are counted from there.
 #[derive(Debug, Serialize, Deserialize)]
@@ -54,6 +55,16 @@ pub(crate) struct Intent {
     /// And of those whose end it tells.
     #[serde(default)]
     pub(crate) resolved: Vec<u64>,
+    /// Within a storm.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) in_storm: bool,
+}
+
+/// The storm of a receiver.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct StormRecord {
+    pub(crate) receiver: String,
+    pub(crate) storm: Storm,
 }
 
 /// A message that its receiver refused for good.
@@ -78,6 +89,7 @@ const TOLD: &str = "notifier/told/";
 const QUEUE: &str = "notifier/queue/";
 const DEAD: &str = "notifier/dead/";
 const SAID: &str = "notifier/said/";
+const STORM: &str = "notifier/storm/";
 
 pub(crate) struct Records {
     journal: Journal,
@@ -101,6 +113,7 @@ pub(crate) struct Left {
     pub(crate) queue: Vec<QueueRecord>,
     pub(crate) dead: Vec<Dead>,
     pub(crate) said: Vec<Said>,
+    pub(crate) storms: Vec<StormRecord>,
 }
 
 impl Records {
@@ -183,6 +196,7 @@ impl Records {
             queue: self.all(QUEUE),
             dead: self.all(DEAD),
             said: self.history(),
+            storms: self.all(STORM),
         }
     }
 
@@ -243,6 +257,18 @@ impl Records {
     pub(crate) fn said(&mut self, said: &Said) {
         let place = said.nth % history::ROWS as u64;
         self.put(format!("{SAID}{place:03}"), said);
+    }
+
+    pub(crate) fn storm(&mut self, receiver: &str, storm: &Storm) {
+        let record = StormRecord {
+            receiver: receiver.to_owned(),
+            storm: storm.clone(),
+        };
+        self.put(format!("{STORM}{receiver}"), &record);
+    }
+
+    pub(crate) fn no_storm(&mut self, receiver: &str) {
+        self.remove(format!("{STORM}{receiver}"));
     }
 
     fn put(&mut self, key: String, value: &impl Serialize) {

@@ -201,11 +201,13 @@ impl Tree {
         self.nodes.iter().map(|node| &node.route)
     }
 
-    /// The tree for people, and by which of its routes an alert with these labels goes. `titles` names what a receiver is.
+    /// The tree for people, and by which of its routes an alert with these labels goes. `titles` names what a receiver is,
+    /// `told_in` those that were told of a group within a storm.
     pub(crate) fn show(
         &self,
         labels: Option<&Labels>,
         titles: impl Fn(&str) -> Vec<String>,
+        told_in: impl Fn(&Key) -> Vec<String>,
         now: Timestamp,
     ) -> (Vec<RouteLine>, Vec<Way>) {
         let mut lines = Vec::new();
@@ -222,8 +224,12 @@ impl Tree {
         let taken = labels.map(|labels| self.routes_of(labels)).unwrap_or_default();
         let ways = taken.into_iter().filter_map(|route| {
             let place = places.iter().position(|known| Arc::ptr_eq(known, route))?;
-            let (_, group) = route.group_of(labels?);
-            Some(Way { route: place, group })
+            let (key, group) = route.group_of(labels?);
+            Some(Way {
+                route: place,
+                group,
+                storms: told_in(&key),
+            })
         });
         let ways = ways.collect();
         (lines, ways)
@@ -330,7 +336,8 @@ mod tests {
         );
         let keys: Vec<&str> = tree.routes().map(|route| &*route.key).collect();
         let labels = Labels::from_pairs([("team", "db"), ("alertname", "Down"), ("job", "x")]);
-        let (lines, ways) = tree.show(Some(&labels), |team| vec![team.to_uppercase()], Timestamp(0));
+        let titles = |team: &str| vec![team.to_uppercase()];
+        let (lines, ways) = tree.show(Some(&labels), titles, |_| Vec::new(), Timestamp(0));
         let shown: Vec<String> = lines
             .iter()
             .map(|line| {

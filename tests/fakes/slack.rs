@@ -35,6 +35,7 @@ const ATTACHMENTS_MAX: usize = 100;
 const HEADER_MAX: usize = 150;
 const TEXT_MAX: usize = 3_000;
 const FIELDS_MAX: usize = 10;
+const ALT_MAX: usize = 2_000;
 const FIELD_MAX: usize = 2_000;
 const ELEMENTS_MAX: usize = 10;
 const BLOCK_ID_MAX: usize = 255;
@@ -114,7 +115,19 @@ pub(crate) struct Kept {
     pub(crate) edits: usize,
 }
 
+/// A file on its way into the workspace: asked for, put, complete, in that order.
+#[derive(Clone, Debug)]
+pub(crate) struct Upload {
+    pub(crate) id: String,
+    length: usize,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) is_complete: bool,
+}
+
 struct State {
+    uploads: Vec<Upload>,
+    /// Whether the app's token has the scope for files.
+    has_files: bool,
     kept: Vec<Kept>,
     edits: Vec<Instant>,
     manner: Manner,
@@ -133,6 +146,8 @@ impl Slack {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}{PATH}", listener.local_addr()?);
         let state = Arc::new(Mutex::new(State {
+            uploads: Vec::new(),
+            has_files: true,
             kept: Vec::new(),
             edits: Vec::new(),
             manner: Manner::Well,
@@ -168,6 +183,17 @@ impl Slack {
     #[must_use]
     pub(crate) fn kept(&self) -> Vec<Kept> {
         lock(&self.state).kept.clone()
+    }
+
+    /// The files that were put.
+    #[must_use]
+    pub(crate) fn uploads(&self) -> Vec<Upload> {
+        lock(&self.state).uploads.clone()
+    }
+
+    /// Takes the scope for files from the app, or gives it back.
+    pub(crate) fn allow_files(&self, is_allowed: bool) {
+        lock(&self.state).has_files = is_allowed;
     }
 
     /// Somebody deletes the app's messages.
@@ -245,6 +271,11 @@ fn is_block(block: &Value) -> bool {
             "header" => {
                 text.is_some_and(|text| string(text, "type") == "plain_text" && is_text(text, HEADER_MAX))
             }
+            "image" => {
+                let shows = |value: Option<&Value>| value.is_some_and(|file| !string(file, "id").is_empty());
+                let alt = string(block, "alt_text").chars().count();
+                shows(block.get("slack_file")) && (1..=ALT_MAX).contains(&alt)
+            }
             "section" => {
                 let fields = list(block, "fields");
                 let has_one = text.is_some() || !fields.is_empty();
@@ -282,6 +313,17 @@ fn string<'a>(value: &'a Value, name: &str) -> &'a str {
 async fn serve(mut stream: TcpStream, state: &Mutex<State>) {
     while let Some((head, body)) = read_whole(&mut stream).await {
         let line = head.lines().next().unwrap_or_default();
+        if let Some(id) = line
+            .strip_prefix("POST /upload/")
+            .and_then(|rest| rest.split(' ').next())
+        {
+            let status = put(id, &head, body, state);
+            let answer = format!("HTTP/1.1 {status} Slack\r\nContent-Length: 0\r\n\r\n");
+            if stream.write_all(answer.as_bytes()).await.is_err() {
+                return;
+            }
+            continue;
+        }
         if let Some(method) = line
             .strip_prefix("POST /api/")
             .and_then(|rest| rest.split(' ').next())
@@ -295,8 +337,14 @@ async fn serve(mut stream: TcpStream, state: &Mutex<State>) {
             } else {
                 "200 Slack"
             };
+            let scopes = if lock(state).has_files {
+                "chat:write,files:write"
+            } else {
+                "chat:write"
+            };
             let answer = format!(
-                "HTTP/1.1 {limited}\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: {}\r\n\r\n{said}",
+                "HTTP/1.1 {limited}\r\nContent-Type: application/json; charset=utf-8\r\nX-OAuth-Scopes: {scopes}\r\n\
+                 Content-Length: {}\r\n\r\n{said}",
                 said.len()
             );
             if stream.write_all(answer.as_bytes()).await.is_err() {
@@ -322,6 +370,14 @@ async fn serve(mut stream: TcpStream, state: &Mutex<State>) {
 fn call(method: &str, head: &str, body: &[u8], state: &Mutex<State>) -> Value {
     match do_call(method, head, body, state) {
         Ok(_) if method == "auth.test" => json!({ "ok": true, "user": "skopos", "team": "The House" }),
+        Ok(id) if method == "files.getUploadURLExternal" => {
+            let host = head.lines().find_map(|line| {
+                let (name, value) = line.split_once(':')?;
+                name.eq_ignore_ascii_case("host").then_some(value.trim())
+            });
+            let url = format!("http://{}/upload/{id}", host.unwrap_or_default());
+            json!({ "ok": true, "upload_url": url, "file_id": id })
+        }
         Ok(ts) => json!({ "ok": true, "channel": CHANNEL_ID, "ts": ts }),
         Err(word) => {
             refuse(body, state, (200, word), None);
@@ -343,12 +399,29 @@ fn do_call(method: &str, head: &str, body: &[u8], state: &Mutex<State>) -> Resul
     if method == "auth.test" {
         return Ok(String::new());
     }
+    if method.starts_with("files.") {
+        return file(method, body, state);
+    }
     let payload = judge(body).map_err(|(_, word)| match word {
         "invalid_payload" => "invalid_json",
         word => word,
     })?;
     if string(&payload, "text").chars().count() > MESSAGE_MAX {
         return Err("msg_too_long");
+    }
+    // Only what is there can be shown.
+    let shown = list(&payload, "blocks")
+        .iter()
+        .filter_map(|block| block.get("slack_file"));
+    let mut shown = shown.map(|file| string(file, "id"));
+    let is_there = |id: &str| {
+        lock(state)
+            .uploads
+            .iter()
+            .any(|upload| upload.id == id && upload.is_complete)
+    };
+    if !shown.all(is_there) {
+        return Err("invalid_blocks");
     }
     let channel = string(&payload, "channel");
     match method {
@@ -400,6 +473,63 @@ fn do_call(method: &str, head: &str, body: &[u8], state: &Mutex<State>) -> Resul
             Ok(ts)
         }
         _ => Err("unknown_method"),
+    }
+}
+
+/// The methods for files; they take forms. Returns the id of a new one.
+fn file(method: &str, body: &[u8], state: &Mutex<State>) -> Result<String, &'static str> {
+    let mut state = lock(state);
+    if !state.has_files {
+        return Err("missing_scope");
+    }
+    let body = std::str::from_utf8(body).map_err(|_| "invalid_form_data")?;
+    let field = |name: &str| {
+        let pairs = body.split('&').filter_map(|pair| pair.split_once('='));
+        let mut found = pairs.filter(|(known, _)| *known == name);
+        found.next().map(|(_, value)| value)
+    };
+    match method {
+        "files.getUploadURLExternal" => {
+            let length = field("length").and_then(|length| length.parse().ok());
+            let length = length.filter(|length| *length > 0).ok_or("invalid_arguments")?;
+            field("filename")
+                .filter(|name| !name.is_empty())
+                .ok_or("invalid_arguments")?;
+            let id = format!("F{:07}", state.uploads.len());
+            state.uploads.push(Upload {
+                id: id.clone(),
+                length,
+                bytes: Vec::new(),
+                is_complete: false,
+            });
+            Ok(id)
+        }
+        "files.completeUploadExternal" => {
+            let files = field("files").ok_or("invalid_arguments")?.replace("%22", "\"");
+            let put = state.uploads.iter_mut();
+            let mut put = put.filter(|upload| files.contains(&format!("\"id\":\"{}\"", upload.id)));
+            let upload = put.next().ok_or("file_not_found")?;
+            if upload.bytes.is_empty() {
+                return Err("file_not_found");
+            }
+            upload.is_complete = true;
+            Ok(upload.id.clone())
+        }
+        _ => Err("unknown_method"),
+    }
+}
+
+/// Takes the bytes of a file that was asked for; as many as were said, and no token of ours with them.
+fn put(id: &str, head: &str, body: Vec<u8>, state: &Mutex<State>) -> u16 {
+    let has_token = head.to_ascii_lowercase().contains("authorization:");
+    let mut state = lock(state);
+    let upload = state.uploads.iter_mut().find(|upload| upload.id == id);
+    match upload {
+        Some(upload) if upload.length == body.len() && !has_token => {
+            upload.bytes = body;
+            200
+        }
+        _ => 400,
     }
 }
 

@@ -11,6 +11,8 @@ use super::world::{BASE, Blow, World, clock};
 
 /// Longest way from a fact to a message when all is well: read, evaluated, waited for, handed over.
 const LAG: Duration = Duration::from_secs(60);
+/// What a storm adds: its message is written anew once a minute.
+const STORM_PAUSE: Duration = Duration::from_secs(60);
 /// What one trouble that the pair bears may add: another takes over, or all is as before.
 const TAKE_OVER: Duration = Duration::from_secs(45);
 /// After a trouble, until all is as before.
@@ -25,6 +27,7 @@ pub struct Seen {
     pub due: usize,
     pub blows: usize,
     pub samples: usize,
+    pub storms: usize,
 }
 
 impl Seen {
@@ -35,6 +38,7 @@ impl Seen {
         self.due += other.due;
         self.blows += other.blows;
         self.samples += other.samples;
+        self.storms += other.storms;
     }
 }
 
@@ -47,11 +51,12 @@ impl fmt::Display for Seen {
             due,
             blows,
             samples,
+            storms,
         } = self;
         write!(
             f,
             "{messages} messages, {repeats} marked repeats, {incidents} incidents, {due} that had to be told, \
-             {blows} kills and pauses, {samples} samples"
+             {blows} kills and pauses, {samples} samples, {storms} messages of storms"
         )
     }
 }
@@ -69,12 +74,17 @@ struct Check<'a> {
 
 /// All that is wrong, a sentence each; and what was seen.
 pub fn check(world: &World, plan: &Plan) -> (Vec<String>, Seen) {
+    let pause = if world.around.has_storms {
+        STORM_PAUSE
+    } else {
+        Duration::ZERO
+    };
     let mut check = Check {
         world,
         plan,
         subjects: subjects(world),
         troubles: troubles(world, plan),
-        lag: LAG + world.skew_most() * 2,
+        lag: LAG + world.skew_most() * 2 + pause,
         wrong: world.wrong.clone(),
         seen: Seen {
             blows: world.blows.len(),
@@ -86,6 +96,7 @@ pub fn check(world: &World, plan: &Plan) -> (Vec<String>, Seen) {
         let all = receiver.told();
         let told: Vec<Told> = all.iter().filter(|told| !told.quiet).cloned().collect();
         check.seen.messages += told.len();
+        check.seen.storms += told.iter().filter(|told| told.in_storm).count();
         let refused = receiver.refused().into_iter();
         check
             .wrong

@@ -27,6 +27,8 @@ pub struct Around {
     pub grounds: Vec<Arc<Ground>>,
     /// Whether Slack is written to by an app, not by a webhook.
     pub has_app: bool,
+    /// Whether a few groups at once are a storm for Slack.
+    pub has_storms: bool,
 }
 
 /// Processes that died by themselves, waiting to be buried.

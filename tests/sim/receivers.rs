@@ -20,6 +20,9 @@ use crate::fakes::slack::{self, Posted};
 /// Of `DatasourceUnreachable`, which is about no ground truth but about what is known; the room's own tests hold it.
 const FROZEN: &str = "senders are silent, and alerts of";
 
+/// How a reply begins that is about a storm.
+const STORM: &str = "*Storm";
+
 /// How a receiver treats what comes next.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Manner {
@@ -48,6 +51,8 @@ pub struct Told {
     pub unanswered: bool,
     /// An edit: whoever looks sees it, and no phone rings.
     pub quiet: bool,
+    /// It is about many groups at once.
+    pub in_storm: bool,
 }
 
 /// What the pager holds open, or held.
@@ -75,6 +80,7 @@ struct State {
 struct Card {
     firing: BTreeSet<String>,
     resolved: BTreeSet<String>,
+    in_storm: bool,
 }
 
 /// A message that was taken, and what is answered.
@@ -83,6 +89,7 @@ struct Taken {
     resolved: BTreeSet<String>,
     marked: bool,
     quiet: bool,
+    in_storm: bool,
     answer: Response,
 }
 
@@ -181,7 +188,7 @@ impl State {
         let taken = match kind {
             Kind::Channel if request.url.contains("/api/") => self.app(request),
             Kind::Channel => {
-                card(&request.body).map(|(card, marked)| Taken::by(card, marked, body(200, "ok")))
+                card(&request.body, false).map(|(card, marked)| Taken::by(card, marked, body(200, "ok")))
             }
             Kind::Pager => self.page(&request.body, at).map(|(card, marked)| {
                 let answer = r#"{"status":"success","message":"Event processed"}"#;
@@ -194,11 +201,13 @@ impl State {
             resolved,
             marked,
             quiet,
+            in_storm,
             answer,
         } = taken;
         let words = format!(
-            "firing {firing:?} resolved {resolved:?}{}{}",
+            "firing {firing:?} resolved {resolved:?}{}{}{}",
             if marked { " marked" } else { "" },
+            if in_storm { " in a storm" } else { "" },
             if quiet { " by an edit" } else { "" }
         );
         self.told.push(Told {
@@ -209,6 +218,7 @@ impl State {
             marked,
             unanswered,
             quiet,
+            in_storm,
         });
         Ok((words, answer))
     }
@@ -234,7 +244,7 @@ impl State {
                     ..Taken::by(Card::default(), false, body(200, &gone))
                 });
             }
-            let (card, marked) = card(&request.body)?;
+            let (card, marked) = card(&request.body, true)?;
             self.cards.insert(word("ts").to_owned(), card.clone());
             return Ok(Taken {
                 quiet: true,
@@ -245,11 +255,17 @@ impl State {
             return Err(format!("unknown_method {}", request.url));
         }
         if !word("thread_ts").is_empty() {
-            let card = self.cards.get(word("thread_ts")).ok_or("thread_not_found")?;
+            let kept = self.cards.get(word("thread_ts")).ok_or("thread_not_found")?;
             let marked = word("text").contains("possibly a repeat");
-            return Ok(Taken::by(card.clone(), marked, answer(&ts)));
+            // Of a storm a reply says only what is new.
+            let card = if word("text").starts_with(STORM) {
+                card(&request.body, false)?.0
+            } else {
+                kept.clone()
+            };
+            return Ok(Taken::by(card, marked, answer(&ts)));
         }
-        let (card, marked) = card(&request.body)?;
+        let (card, marked) = card(&request.body, false)?;
         self.cards.insert(ts.clone(), card.clone());
         Ok(Taken::by(card, marked, answer(&ts)))
     }
@@ -285,7 +301,7 @@ impl State {
                 }
                 let firing = BTreeSet::from([subject]);
                 let resolved = BTreeSet::new();
-                Ok((Card { firing, resolved }, false))
+                Ok((Card::of(firing, resolved), false))
             }
             ("resolve", open) => {
                 let resolved = open.map(|open| {
@@ -294,9 +310,19 @@ impl State {
                 });
                 let resolved = resolved.into_iter().collect();
                 let firing = BTreeSet::new();
-                Ok((Card { firing, resolved }, false))
+                Ok((Card::of(firing, resolved), false))
             }
             _ => Err(format!("unknown action: {event}")),
+        }
+    }
+}
+
+impl Card {
+    fn of(firing: BTreeSet<String>, resolved: BTreeSet<String>) -> Self {
+        Self {
+            firing,
+            resolved,
+            in_storm: false,
         }
     }
 }
@@ -308,6 +334,7 @@ impl Taken {
             resolved: card.resolved,
             marked,
             quiet: false,
+            in_storm: card.in_storm,
             answer,
         }
     }
@@ -320,16 +347,23 @@ fn body(status: u16, text: &str) -> Response {
     }
 }
 
-/// A card in the channel, and whether it may be a repeat; what it says of each alert stands behind a shape.
-fn card(body: &[u8]) -> Result<(Card, bool), String> {
+/// A card in the channel, and whether it may be a repeat; what it says of each alert stands behind a shape. What a storm
+/// says to be as it was counts only where asked for: nobody is told that.
+fn card(body: &[u8], with_unchanged: bool) -> Result<(Card, bool), String> {
     let payload = slack::judge(body).map_err(|(status, word)| format!("{status} {word}"))?;
     let posted = Posted {
         at: Instant::now(),
         payload,
     };
     let (mut card, mut marked) = (Card::default(), false);
+    let mut is_unchanged = false;
     for line in posted.lines() {
         marked |= line.contains("possibly a repeat");
+        card.in_storm |= line.contains("Storm");
+        is_unchanged |= line == "*Unchanged*";
+        if is_unchanged && !with_unchanged {
+            continue;
+        }
         let Some(subject) = subject(&line) else { continue };
         if line.starts_with('●') {
             card.resolved.insert(subject);

@@ -61,6 +61,9 @@ resolve_wait: 5s
 external_url: 'http://skopos'
 ";
 
+/// So few that runs have storms; usually there are not groups enough for one.
+const STORMS: &str = "storm_groups: 2\n";
+
 pub struct Replica {
     pub store: Arc<store::Store>,
     engine: Arc<promql::Engine>,
@@ -114,7 +117,8 @@ impl Replica {
         let (said, events) = mpsc::channel(1024);
         let (merged, inbox) = mpsc::channel(1024);
         let slack = if outside.around.has_app { APP } else { WEBHOOK };
-        let config = format!("{slack}{NOTIFIER_CONFIG}");
+        let storms = if outside.around.has_storms { STORMS } else { "" };
+        let config = format!("{slack}{NOTIFIER_CONFIG}{storms}");
         let config: notifier::Config = yaml::read("notifier.yaml", &config).map_err(words)?;
         let (notifier, notifier_handle) = notifier::Notifier::new(
             &config,

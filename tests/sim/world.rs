@@ -113,6 +113,7 @@ impl World {
         let around = Around {
             grounds: grounds.clone(),
             has_app: seed % 2 == 1,
+            has_storms: seed % 4 >= 2,
             office: Office::new(Arc::clone(&net), Arc::clone(&log)),
             wishes: Arc::default(),
             net,

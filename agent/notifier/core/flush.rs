@@ -6,7 +6,7 @@ use model::Timestamp;
 
 use super::Core;
 use crate::group::Key;
-use crate::lane::content;
+use crate::lane::{Waiting, content};
 
 impl Core {
     pub(super) fn flush(&mut self, now: Timestamp) {
@@ -59,19 +59,32 @@ impl Core {
         let Some(lane) = self.lanes.get_mut(nth) else {
             return;
         };
-        let sending = lane.sending.as_mut();
-        if let Some(sending) = sending.filter(|sending| sending.key == *key && !sending.is_outlived) {
-            sending.again = true;
+        let sending = lane.sending.as_mut().filter(|sending| !sending.is_outlived);
+        if let Some(part) = sending.and_then(|sending| sending.parts.get_mut(key)) {
+            part.again = true;
             return;
         }
         self.board.took();
         let may_repeat = lane.suspects.remove(key) || may_repeat;
         if let Some(waiting) = lane.waiting.get_mut(key) {
             waiting.may_repeat |= may_repeat;
+            waiting.look_again();
             self.drops("coalesced");
             return;
         }
-        lane.enqueue(Arc::clone(key), now, may_repeat, None);
+        let is_newcomer = self.is_newcomer(nth, key, now);
+        let Some(lane) = self.lanes.get_mut(nth) else {
+            return;
+        };
+        let waiting = Waiting {
+            may_repeat,
+            is_newcomer,
+            ..Waiting::since(now)
+        };
+        if is_newcomer {
+            lane.newcomers.note(now, lane.receiver.storm_groups);
+        }
+        lane.enqueue(Arc::clone(key), waiting);
         if let Some(waiting) = lane.waiting.get(key) {
             self.records.queue(&lane.record(key, waiting, None));
         }

@@ -63,9 +63,13 @@ impl Core {
                 continue;
             };
             lane.suspects.clear();
+            let row = lane.storm.as_mut().and_then(|storm| storm.row.take());
             let waiting: Vec<Key> = lane.waiting.keys().cloned().collect();
             for key in waiting {
                 self.unmark(nth, &key, "handed_over");
+            }
+            if let Some(row) = row {
+                self.overtaken(row, "left to the other replica");
             }
         }
         // So far we wrote the journal: what we know is what it holds.
@@ -98,7 +102,7 @@ impl Core {
             lane.dead.clear();
             if let Some(sending) = &mut lane.sending {
                 sending.is_outlived = true;
-                sending.waiting.row = None;
+                sending.row = None;
             }
         }
         let mut left = self.records.left();

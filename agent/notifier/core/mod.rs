@@ -12,12 +12,14 @@ mod ends;
 mod flush;
 mod hear;
 mod lead;
+mod part;
 mod peer;
 mod posted;
 mod reconcile;
 mod restore;
 mod send;
 mod silence;
+mod storm;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -39,7 +41,7 @@ use crate::receiver::Receiver;
 use crate::records::Records;
 use crate::silences::{Quiet, State};
 
-pub(crate) use send::{Launch, Sent};
+pub(crate) use send::{Content, Launch, Sent};
 
 /// Groups at once; beyond, the group that resolved longest ago goes.
 pub(crate) const GROUPS_MAX: usize = 1_000;
@@ -193,6 +195,7 @@ impl Core {
         if self.speaks {
             self.believe_in_time(now);
             self.flush(now);
+            self.notice_storms(now);
             if launch {
                 launches = self.launch(now);
             }
@@ -420,6 +423,6 @@ impl Core {
             speaks: self.speaks,
         };
         self.board
-            .stands(in_flight as u64, waiting, failing.collect(), doing);
+            .stands(in_flight as u64, waiting, failing.collect(), doing, self.storms());
     }
 }

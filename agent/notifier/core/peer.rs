@@ -20,6 +20,7 @@ use crate::route::Route;
 impl Core {
     pub(super) fn hear_peer(&mut self, now: Timestamp) {
         let left = self.records.left();
+        self.hear_of_storms(left.storms);
         let mut stood = BTreeMap::new();
         let mut adopted: BTreeSet<Key> = BTreeSet::new();
         for alert in left.alerts {
@@ -135,6 +136,13 @@ impl Core {
                 && (ours.thread.is_none() || theirs.at >= ours.at)
             {
                 ours.thread.clone_from(&theirs.thread);
+                ours.in_storm = false;
+            }
+            if let Some(ours) = self.delivered(nth, &Key::from(record.group.as_str()))
+                && theirs.in_storm
+                && ours.thread.is_none()
+            {
+                ours.in_storm = !ours.is_empty();
             }
         }
         for record in queue {

@@ -17,7 +17,7 @@ use crate::delivered::Delivered;
 use crate::group::{Group, Key, next_tick};
 use crate::history::History;
 use crate::inhibit::Inhibitions;
-use crate::lane::Lane;
+use crate::lane::{Lane, Waiting};
 use crate::plan::Plan;
 use crate::receiver::Receiver;
 use crate::records::{Intent, Left, QueueRecord};
@@ -48,6 +48,7 @@ impl Core {
     /// Goes on from what the journal holds. Of the ends of `unseen` nobody can say whether they are owed, so they
     /// are.
     pub(super) fn take_up(&mut self, left: Left, unseen: &BTreeSet<u64>, now: Timestamp) {
+        self.take_up_storms(left.storms);
         let mut knowledge: Vec<Knowledge> = vec![Vec::new(); self.lanes.len()];
         for record in left.told {
             match self.lane(&record.receiver).and_then(|nth| knowledge.get_mut(nth)) {
@@ -116,9 +117,16 @@ impl Core {
         if record.intent.is_some() {
             self.records.told(lane.name(), &key, known);
         }
-        let may_repeat = record.may_repeat || record.intent.is_some();
         self.board.took();
-        lane.enqueue(Arc::clone(&key), record.marked.min(now), may_repeat, None);
+        let waiting = Waiting {
+            may_repeat: record.may_repeat || record.intent.is_some(),
+            is_newcomer: self.is_newcomer(nth, &key, now),
+            ..Waiting::since(record.marked.min(now))
+        };
+        let Some(lane) = self.lanes.get_mut(nth) else {
+            return;
+        };
+        lane.enqueue(Arc::clone(&key), waiting);
         if let Some(waiting) = lane.waiting.get(&key) {
             self.records.queue(&lane.record(&key, waiting, None));
         }
@@ -188,6 +196,9 @@ impl Core {
             }
             for key in lane.dead.keys() {
                 self.records.not_dead(&name, key);
+            }
+            if lane.storm.is_some() {
+                self.records.no_storm(&name);
             }
             for (key, _) in known.remove(&name).unwrap_or_default() {
                 self.records.not_told(&name, &key);
@@ -290,7 +301,9 @@ impl Core {
                     merged.untold.insert(*fingerprint);
                 }
                 merged.at = merged.at.max(delivered.at);
+                merged.in_storm |= delivered.in_storm;
             }
+            merged.in_storm &= merged.thread.is_none();
             let before = known.iter().find(|(known, _)| known == key);
             if before.is_none_or(|(_, before)| *before != merged) && !merged.is_empty() {
                 self.records.told(name, key, &merged);
@@ -361,6 +374,7 @@ fn remember_intent(known: &mut Knowledge, group: &str, intent: &Intent) {
     };
     if let Some((_, delivered)) = known.get_mut(place) {
         delivered.maybe.extend(&intent.firing);
+        delivered.in_storm |= intent.in_storm;
         for fingerprint in &intent.resolved {
             delivered.hush(*fingerprint);
         }

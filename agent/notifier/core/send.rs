@@ -1,6 +1,6 @@
 //! Sends what waits, and takes in what became of it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,32 +9,40 @@ use model::text::duration;
 use tracing::{debug, info, warn};
 
 use super::Core;
-use crate::delivered::Delivered;
 use crate::group::Key;
 use crate::history::{self, End, Said};
-use crate::lane::{Sending, Waiting, content};
+use crate::lane::{Sending, Turn};
 use crate::message::Message;
 use crate::receiver::Receiver;
-use crate::records::{Dead, Intent};
 use crate::slack::Thread;
+use crate::slack::upload::Fate;
+use crate::storm::Digest;
 use crate::verdict::Verdict;
 
 /// A message to be handed over now.
 pub(crate) struct Launch {
     pub(crate) receiver: Arc<Receiver>,
-    pub(crate) message: Message,
+    pub(crate) content: Content,
     /// Only if we still speak in this epoch.
     pub(crate) epoch: u64,
+}
+
+/// What a message is about.
+pub(crate) enum Content {
+    Group(Box<Message>),
+    Storm(Box<Digest>),
 }
 
 /// What became of it.
 pub(crate) struct Sent {
     pub(crate) receiver: Arc<str>,
     pub(crate) verdict: Verdict,
-    /// Where a card about the group stands now.
+    /// Where a card about the group, or the storm, stands now.
     pub(crate) thread: Option<Thread>,
     /// Whether the receiver took log lines that followed the message; none where nothing followed.
     pub(crate) lines: Option<bool>,
+    /// What became of a picture that followed.
+    pub(crate) picture: Option<Fate>,
     pub(crate) took: Duration,
 }
 
@@ -46,25 +54,26 @@ impl Core {
 
     fn launch_one(&mut self, nth: usize, now: Timestamp) -> Option<Launch> {
         while self.lanes.get(nth)?.due().is_some_and(|due| due <= now) {
-            let key = self.lanes.get(nth)?.first()?;
-            let Some(message) = self.compose(nth, &key, now) else {
+            let key = match self.lanes.get(nth)?.turn(now)? {
+                Turn::Group(key) => key,
+                Turn::Storm => match self.launch_storm(nth, now) {
+                    Some(launch) => return Some(launch),
+                    None => continue,
+                },
+            };
+            let Some(mut message) = self.compose(nth, &key, now) else {
                 // What there was to tell is over: it fired and resolved before its turn came.
                 self.unmark(nth, &key, "overtaken");
                 continue;
             };
-            let mut message = message;
             let most = self.lanes.get(nth)?.receiver.changes_most();
             let is_part = message.limit_changes(most);
-            let launch = self.start(nth, message, now);
-            if let Some(sending) = self.lanes.get_mut(nth)?.sending.as_mut() {
-                sending.again |= is_part;
-            }
-            return launch;
+            return self.start(nth, message, is_part, now);
         }
         None
     }
 
-    fn compose(&self, nth: usize, key: &Key, now: Timestamp) -> Option<Message> {
+    pub(super) fn compose(&self, nth: usize, key: &Key, now: Timestamp) -> Option<Message> {
         let group = self.groups.get(key)?;
         let delivered = group.delivered.get(nth)?;
         let reason = delivered.owed(group, group.timing().repeat_interval, now)?;
@@ -79,42 +88,34 @@ impl Core {
         ))
     }
 
-    /// Writes down the intent and hands out the message.
-    fn start(&mut self, nth: usize, message: Message, now: Timestamp) -> Option<Launch> {
-        let lane = self.lanes.get_mut(nth)?;
-        let group = self.groups.get_mut(&message.key)?;
-        let delivered = group.delivered.get(nth)?;
-        let content = content(group, delivered);
-        let delivered = group.delivered.get_mut(nth)?;
-        let waiting = lane.waiting.remove(&message.key)?;
-        let firing: BTreeSet<u64> = message.firing().map(|alert| alert.fingerprint).collect();
-        let intent = Intent {
-            at: now,
-            epoch: self.epoch,
-            firing: firing.iter().copied().collect(),
-            resolved: message.resolved().map(|alert| alert.fingerprint).collect(),
-        };
-        self.records
-            .queue(&lane.record(&message.key, &waiting, Some(intent)));
+    /// Writes down the intent and hands out the message. What is only a part of what there is to tell is followed by more.
+    fn start(&mut self, nth: usize, message: Message, is_part: bool, now: Timestamp) -> Option<Launch> {
+        let mut part = self.begin_part(nth, &message, false, now)?;
+        part.again = is_part;
         let sending = Sending {
-            key: Arc::clone(&message.key),
-            waiting,
-            summary: message.summary(),
-            labels: message.group_labels.clone(),
-            resolved: message.resolved().map(|alert| alert.fingerprint).collect(),
-            added: message.added.clone(),
-            maybe_before: std::mem::take(&mut delivered.maybe),
-            content,
-            again: false,
+            summary: part.summary.clone(),
+            labels: part.labels.clone(),
+            row: part.waiting.row,
+            parts: BTreeMap::from([(Arc::clone(&message.key), part)]),
+            is_storm: false,
             epoch: self.epoch,
             is_outlived: false,
-            firing,
         };
-        delivered.maybe = sending.maybe_before.union(&sending.firing).copied().collect();
+        self.hand_out(nth, sending, Content::Group(Box::new(message)), now)
+    }
+
+    pub(super) fn hand_out(
+        &mut self,
+        nth: usize,
+        sending: Sending,
+        content: Content,
+        now: Timestamp,
+    ) -> Option<Launch> {
+        let lane = self.lanes.get_mut(nth)?;
         lane.start(sending, now);
         Some(Launch {
             receiver: Arc::clone(&lane.receiver),
-            message,
+            content,
             epoch: self.epoch,
         })
     }
@@ -132,7 +133,7 @@ impl Core {
             return false;
         };
         if sent.verdict == Verdict::Held {
-            self.held(nth, sending);
+            self.held(nth, &sending);
             self.records.commit();
             return false;
         }
@@ -142,7 +143,7 @@ impl Core {
         if is_last_word {
             self.records.open();
         }
-        self.judged(nth, sending, sent, now);
+        self.judged(nth, &sending, sent, now);
         if is_last_word {
             self.close_records();
         }
@@ -157,7 +158,7 @@ impl Core {
         }
     }
 
-    fn judged(&mut self, nth: usize, sending: Sending, sent: Sent, now: Timestamp) {
+    fn judged(&mut self, nth: usize, sending: &Sending, sent: Sent, now: Timestamp) {
         let Some(lane) = self.lanes.get_mut(nth) else {
             return;
         };
@@ -167,61 +168,66 @@ impl Core {
         };
         self.metrics
             .attempt(&lane.receiver, failure, sent.took.as_secs_f64());
-        if let Some(is_taken) = sent.lines {
+        if let Some(fate) = sent.picture {
+            self.metrics.pictures.with_label_values(&[fate.word()]).inc();
+        }
+        if sent.lines.is_some() || sent.picture == Some(Fate::Shown) {
             lane.spend(now);
+        }
+        if let Some(is_taken) = sent.lines {
             self.metrics.evidence_lost.inc_by(u64::from(!is_taken));
         }
-        let key = Arc::clone(&sending.key);
         if sending.is_outlived {
-            self.outlived(nth, &sending, sent.verdict, sent.took, now);
+            self.outlived(nth, sending, sent.verdict, sent.took, now);
             return;
         }
         match sent.verdict {
             Verdict::Held => {}
             Verdict::Taken(answer) => {
-                self.stands(nth, &key, sent.thread);
+                self.stands(nth, sending, sent.thread);
                 self.taken(nth, sending, &answer, sent.took, now);
             }
-            Verdict::Later {
-                words, after, unsure, ..
-            } => {
-                self.later(nth, sending, &words, after, unsure, sent.took, now);
+            later @ Verdict::Later { .. } => self.later(nth, sending, later, sent.took, now),
+            Verdict::Never { words, .. } if sending.is_storm => {
+                self.storm_refused(nth, sending, &words, sent.took, now);
             }
-            Verdict::Never { words, .. } => self.never(nth, sending, words, sent.took, now),
+            Verdict::Never { words, .. } => self.never(nth, sending, &words, sent.took, now),
         }
-        self.settle(&key);
+        for key in sending.parts.keys() {
+            self.settle(key);
+        }
     }
 
     /// A card that was written in this attempt is edited by the next one; it is made durable with what was told.
-    fn stands(&mut self, nth: usize, key: &Key, thread: Option<Thread>) {
-        if let Some(delivered) = self.delivered(nth, key)
-            && thread.is_some()
-        {
-            delivered.thread = thread;
+    fn stands(&mut self, nth: usize, sending: &Sending, thread: Option<Thread>) {
+        if thread.is_none() {
+            return;
+        }
+        if sending.is_storm {
+            let lane = self.lanes.get_mut(nth);
+            if let Some(storm) = lane.and_then(|lane| lane.storm.as_mut()) {
+                storm.thread = thread;
+            }
+            return;
+        }
+        for key in sending.parts.keys() {
+            if let Some(delivered) = self.delivered(nth, key) {
+                delivered.thread.clone_from(&thread);
+            }
         }
     }
 
     /// It never left, so it waits for its turn, or for whoever speaks now.
-    fn held(&mut self, nth: usize, sending: Sending) {
-        if !sending.is_outlived {
-            self.undo(nth, &sending);
-        }
-        if !self.speaks || sending.is_outlived || !self.groups.contains_key(&sending.key) {
-            self.drops("handed_over");
-            return;
-        }
-        let Some(lane) = self.lanes.get_mut(nth) else {
-            return;
-        };
-        let Waiting {
-            marked,
-            may_repeat,
-            row,
-            ..
-        } = sending.waiting;
-        lane.enqueue(Arc::clone(&sending.key), marked, may_repeat, row);
-        if let Some(waiting) = lane.waiting.get(&sending.key) {
-            self.records.queue(&lane.record(&sending.key, waiting, None));
+    fn held(&mut self, nth: usize, sending: &Sending) {
+        for (key, part) in &sending.parts {
+            if !sending.is_outlived {
+                self.part_undone(nth, key, part);
+            }
+            if !self.speaks || sending.is_outlived || !self.groups.contains_key(key) {
+                self.drops("handed_over");
+                continue;
+            }
+            self.requeue_part(nth, key, part, part.waiting.may_repeat, part.waiting.row);
         }
     }
 
@@ -229,22 +235,23 @@ impl Core {
     /// account and of the history; what the receiver knows was read anew from the journal, and as long as
     /// this result was out it counted as perhaps.
     fn outlived(&mut self, nth: usize, sending: &Sending, verdict: Verdict, took: Duration, now: Timestamp) {
+        let drops = |reason| sending.parts.keys().for_each(|_| self.drops(reason));
         let (words, end) = match verdict {
             Verdict::Taken(answer) => {
-                self.board.gave();
+                sending.parts.keys().for_each(|_| self.board.gave());
                 (format!("{answer} in {} ms", took.as_millis()), End::Taken)
             }
             Verdict::Later { words, after, .. } => {
+                drops("handed_over");
                 self.failed(nth, &words);
-                self.drops("handed_over");
                 if let Some(lane) = self.lanes.get_mut(nth) {
                     lane.failed(after, now);
                 }
                 (words, End::Overtaken)
             }
             Verdict::Never { words, .. } => {
+                drops("rejected");
                 self.failed(nth, &words);
-                self.drops("rejected");
                 (format!("{words}, given up"), End::GivenUp)
             }
             Verdict::Held => return,
@@ -252,95 +259,49 @@ impl Core {
         self.write(nth, sending, &words, end, took, now);
     }
 
-    fn taken(&mut self, nth: usize, sending: Sending, answer: &str, took: Duration, now: Timestamp) {
+    fn taken(&mut self, nth: usize, sending: &Sending, answer: &str, took: Duration, now: Timestamp) {
         let Some(lane) = self.lanes.get_mut(nth) else {
             return;
         };
         lane.succeeded();
-        let (name, key) = (Arc::clone(&lane.receiver.name), Arc::clone(&sending.key));
+        let name = Arc::clone(&lane.receiver.name);
         if lane.failing.take().is_some() {
             info!(receiver = %name, "takes messages again");
         }
-        self.board.gave();
         self.metrics.sent.with_label_values(&[&*name]).inc();
-        self.metrics
-            .latency
-            .observe(now.since(sending.waiting.marked).as_secs_f64());
-        self.records.not_queued(&name, &key);
-        if lane.dead.remove(&key).is_some() {
-            self.records.not_dead(&name, &key);
+        for (key, part) in &sending.parts {
+            self.part_taken(nth, key, part, sending.is_storm, now);
+            info!(receiver = %name, group = %key, message = part.summary, in_storm = sending.is_storm, "told");
         }
-        let silenced = self.groups.get(&key).map(|group| group.silenced().clone());
-        let silenced = silenced.unwrap_or_default();
-        let group = self.groups.get(&key);
-        let (tells_lone_ends, tells_muted_ends) = group.map_or((false, true), |group| {
-            let timing = group.timing();
-            (timing.tells_lone_ends, timing.tells_muted_ends)
-        });
-        if let Some(delivered) = self.delivered(nth, &key) {
-            delivered
-                .maybe
-                .retain(|fingerprint| silenced.contains(fingerprint));
-            delivered
-                .firing
-                .retain(|fingerprint| !sending.resolved.contains(fingerprint));
-            delivered.firing.extend(&sending.firing);
-            delivered.untold.clear();
-            delivered.ended.clear();
-            if tells_lone_ends {
-                delivered.ended.extend(&sending.resolved);
-            }
-            delivered.at = Some(now);
-            for fingerprint in silenced {
-                if tells_muted_ends {
-                    // Silenced while it was on its way, or before.
-                    delivered.hush(fingerprint);
-                } else if !sending.firing.contains(&fingerprint) {
-                    delivered.forget(fingerprint);
-                }
-            }
-            let delivered = delivered.clone();
-            self.records.told(&name, &key, &delivered);
-        }
-        info!(receiver = %name, group = %key, message = sending.summary, "told");
-        let tries = sending.waiting.row.and_then(|row| self.board.row(row));
+        let tries = sending.row.and_then(|row| self.board.row(row));
         let words = format!("{answer} in {} ms", took.as_millis());
         let words = match tries {
             Some(said) => format!("{}; then {words}", said.answer),
             None => words,
         };
-        let again = sending.again;
-        self.write(nth, &sending, &words, End::Taken, took, now);
-        if again && self.speaks && self.owes(nth, &key, now) {
-            self.mark(nth, &key, now);
+        self.write(nth, sending, &words, End::Taken, took, now);
+        if sending.is_storm {
+            self.storm_taken(nth, sending, now);
+        }
+        for (key, part) in &sending.parts {
+            self.part_again(nth, key, part, now);
         }
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of one verdict, taken apart by its only caller"
-    )]
-    fn later(
-        &mut self,
-        nth: usize,
-        sending: Sending,
-        words: &str,
-        after: Option<Duration>,
-        unsure: bool,
-        took: Duration,
-        now: Timestamp,
-    ) {
-        self.failed(nth, words);
-        if !unsure {
-            self.undo(nth, &sending);
-        } else if let Some(delivered) = self.delivered(nth, &sending.key) {
-            for fingerprint in &sending.resolved {
-                delivered.hush(*fingerprint);
+    fn later(&mut self, nth: usize, sending: &Sending, verdict: Verdict, took: Duration, now: Timestamp) {
+        let Verdict::Later {
+            words, after, unsure, ..
+        } = verdict
+        else {
+            return;
+        };
+        self.failed(nth, &words);
+        for (key, part) in &sending.parts {
+            if unsure {
+                self.part_unsure(nth, key, part);
+            } else {
+                self.part_undone(nth, key, part);
             }
-            let delivered = delivered.clone();
-            let name = self.lanes.get(nth).map(|lane| Arc::clone(&lane.receiver.name));
-            self.records
-                .told(&name.unwrap_or_default(), &sending.key, &delivered);
         }
         let Some(lane) = self.lanes.get_mut(nth) else {
             return;
@@ -348,63 +309,53 @@ impl Core {
         let rest = lane.failed(after, now);
         if !self.speaks {
             let words = format!("{words}, left to the other replica");
-            self.write(nth, &sending, &words, End::Overtaken, took, now);
-            self.drops("handed_over");
+            self.write(nth, sending, &words, End::Overtaken, took, now);
+            sending.parts.keys().for_each(|_| self.drops("handed_over"));
             return;
         }
-        debug!(receiver = lane.name(), group = %sending.key, ?rest, error = words, "not told; tried again later");
+        debug!(
+            receiver = lane.name(),
+            message = sending.summary,
+            ?rest,
+            error = words,
+            "not told; tried again later"
+        );
         let words = format!("{words}, tried again after {}", spoken(rest));
-        let row = self.write(nth, &sending, &words, End::Waiting, took, now);
-        let Some(lane) = self.lanes.get_mut(nth) else {
-            return;
-        };
-        let may_repeat = sending.waiting.may_repeat || unsure;
-        let waits = now.since(sending.waiting.marked);
-        lane.enqueue(Arc::clone(&sending.key), sending.waiting.marked, may_repeat, row);
-        if let Some(waiting) = lane.waiting.get(&sending.key) {
-            self.records.queue(&lane.record(&sending.key, waiting, None));
+        let mut row = self.write(nth, sending, &words, End::Waiting, took, now);
+        if sending.is_storm {
+            self.storm_waits(nth, row.take());
         }
-        if !self.groups.contains_key(&sending.key) {
-            self.unmark(nth, &sending.key, "evicted");
-        }
-        if self
-            .plan
-            .fallback
-            .as_ref()
-            .is_some_and(|fallback| waits >= fallback.after)
-        {
-            self.fall_back(nth, &sending.key, now);
+        let fallback_after = self.plan.fallback.as_ref().map(|fallback| fallback.after);
+        for (key, part) in &sending.parts {
+            self.requeue_part(nth, key, part, part.waiting.may_repeat || unsure, row);
+            if !self.groups.contains_key(key) {
+                self.unmark(nth, key, "evicted");
+            }
+            let waits = now.since(part.waiting.marked);
+            if fallback_after.is_some_and(|after| waits >= after) {
+                self.fall_back(nth, key, now);
+            }
         }
     }
 
-    fn never(&mut self, nth: usize, sending: Sending, words: String, took: Duration, now: Timestamp) {
-        self.failed(nth, &words);
-        self.undo(nth, &sending);
-        self.drops("rejected");
-        let Some(lane) = self.lanes.get_mut(nth) else {
-            return;
-        };
-        let dead = Dead {
-            receiver: lane.name().to_owned(),
-            group: sending.key.to_string(),
-            labels: sending.labels.clone(),
-            time: now,
-            message: sending.summary.clone(),
-            answer: words.clone(),
-            content: sending.content,
-        };
-        self.records.not_queued(lane.name(), &sending.key);
-        if self.groups.contains_key(&sending.key) {
-            self.records.dead(&dead);
-            lane.dead.insert(Arc::clone(&sending.key), dead);
+    fn never(&mut self, nth: usize, sending: &Sending, words: &str, took: Duration, now: Timestamp) {
+        self.failed(nth, words);
+        for (key, part) in &sending.parts {
+            self.part_undone(nth, key, part);
+            self.part_refused(nth, key, part, words, now);
         }
-        let again = sending.again;
-        let words = format!("{words}, given up");
-        self.write(nth, &sending, &words, End::GivenUp, took, now);
-        if again && self.speaks && self.owes(nth, &sending.key, now) {
-            self.mark(nth, &sending.key, now);
+        self.write(
+            nth,
+            sending,
+            &format!("{words}, given up"),
+            End::GivenUp,
+            took,
+            now,
+        );
+        for (key, part) in &sending.parts {
+            self.part_again(nth, key, part, now);
+            self.fall_back(nth, key, now);
         }
-        self.fall_back(nth, &sending.key, now);
     }
 
     /// A receiver does not take what it should: somebody else is told of this group, from now on until it is over.
@@ -432,7 +383,7 @@ impl Core {
     }
 
     /// Says once that a receiver does not take messages, not at each attempt.
-    fn failed(&mut self, nth: usize, words: &str) {
+    pub(super) fn failed(&mut self, nth: usize, words: &str) {
         let Some(lane) = self.lanes.get_mut(nth) else {
             return;
         };
@@ -441,18 +392,8 @@ impl Core {
         }
     }
 
-    /// The attempt certainly did not arrive.
-    fn undo(&mut self, nth: usize, sending: &Sending) {
-        if let Some(delivered) = self.delivered(nth, &sending.key) {
-            let Delivered { firing, maybe, .. } = delivered;
-            // What has been silenced meanwhile stays: it was told before.
-            maybe.retain(|alert| !firing.contains(alert) && !sending.added.contains(alert));
-            maybe.extend(&sending.maybe_before);
-        }
-    }
-
     /// Writes the message's row of the history, and keeps it once the message has come to an end.
-    fn write(
+    pub(super) fn write(
         &mut self,
         nth: usize,
         sending: &Sending,
@@ -461,7 +402,8 @@ impl Core {
         took: Duration,
         now: Timestamp,
     ) -> Option<u64> {
-        let alerts = sending.firing.iter().chain(&sending.resolved).copied();
+        let parts = sending.parts.values();
+        let alerts = parts.flat_map(|part| part.firing.iter().chain(&part.resolved));
         let said = Said {
             nth: 0,
             time: now,
@@ -471,9 +413,9 @@ impl Core {
             answer: answer.to_owned(),
             end,
             took_millis: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-            alerts: alerts.take(history::ALERTS).collect(),
+            alerts: alerts.copied().take(history::ALERTS).collect(),
         };
-        let said = self.board.said(sending.waiting.row, said);
+        let said = self.board.said(sending.row, said);
         if end != End::Waiting {
             self.records.said(&said);
         }

@@ -73,7 +73,7 @@ fn facts(message: &Message, labels: &Labels) -> Value {
 }
 
 /// `value` is escaped already.
-fn fact(name: &str, value: &str) -> Value {
+pub(super) fn fact(name: &str, value: &str) -> Value {
     mrkdwn(&format!("*{}*\n{value}", clip(name, 60)))
 }
 
@@ -220,7 +220,7 @@ pub(super) fn remark(text: &str) -> Value {
     context(&[text.to_owned()])
 }
 
-fn context(texts: &[String]) -> Value {
+pub(super) fn context(texts: &[String]) -> Value {
     let elements: Vec<Value> = texts.iter().map(|text| mrkdwn(text)).collect();
     json!({ "type": "context", "elements": elements })
 }

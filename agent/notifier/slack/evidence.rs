@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::limits;
 use super::text::clip;
+use super::upload::Picture;
 use crate::message::{Message, length};
 
 /// Kept for the title and the fence of the block.
@@ -30,6 +31,14 @@ pub(super) fn trend(message: &Message, common: &Labels) -> Option<(String, Strin
         .unwrap_or_default();
     let span = known.span().map(short).unwrap_or_default();
     Some((format!("Value, last {span}{which}"), course))
+}
+
+/// Where the value of an alert is shown as a picture; what stands beside it says the same in words.
+pub(super) fn picture(message: &Message) -> Option<Picture> {
+    let png = message.evidence.as_ref()?.picture()?;
+    let (name, course) = trend(message, &Labels::empty())?;
+    let words = clip(&format!("{name}: {course}"), FRAME);
+    Some(Picture { png, words })
 }
 
 /// `Last 4 log lines of shop/cart/app`.

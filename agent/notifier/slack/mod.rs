@@ -1,19 +1,24 @@
 //! One compact card per message for Slack, by an incoming webhook or by an app.
 //!
-//! An app edits the card of a group in place and tells what happens as replies to it; a webhook can do neither.
+//! An app edits the card of a group in place and tells what happens as replies to it; a webhook can do neither. In a storm
+//! many groups share one card.
 //! The title stands above, everything else beside the colour bar; `text` is what a phone shows of it.
 //! Whatever an alert contains, the card stays within every limit of [`limits`].
 
 mod card;
 mod evidence;
+pub(crate) mod picture;
 mod reply;
+pub(crate) mod storm;
 mod talk;
 mod text;
+pub(crate) mod upload;
 
 #[cfg(test)]
 pub(crate) use reply::{lines as lines_reply, payload as reply};
-pub(crate) use talk::{POST, Said, Thread, talk};
+pub(crate) use talk::{POST, Said, Thread, Words, talk};
 
+use model::Labels;
 use serde_json::{Value, json};
 
 use crate::delivered::Reason;
@@ -52,6 +57,17 @@ fn composed(message: &Message, has_lines: bool) -> Value {
         "blocks": [card::header(&title(message))],
         "attachments": [{ "color": colour(message), "blocks": card::blocks(message, has_lines) }],
     })
+}
+
+/// What an app says of a message: this card, or, where one stands, an edit and a reply.
+pub(crate) fn words(message: &Message, card: Value) -> Words {
+    Words {
+        card,
+        reply: reply::payload(message),
+        lines: reply::lines(message),
+        picture: evidence::picture(message),
+        thread: message.thread.clone(),
+    }
 }
 
 /// The card, in place of what the file's templates should have made.
@@ -128,9 +144,17 @@ fn severity(message: &Message) -> String {
         .to_owned()
 }
 
+/// Whether nobody may miss it.
+pub(crate) fn is_grave(labels: &Labels) -> bool {
+    gravity(labels.value("severity")) >= GRAVEST
+}
+
+/// Of what is critical.
+const GRAVEST: u8 = 4;
+
 pub(crate) fn gravity(severity: &str) -> u8 {
     match severity {
-        "critical" | "page" | "emergency" => 4,
+        "critical" | "page" | "emergency" => GRAVEST,
         "error" | "high" => 3,
         "warning" | "warn" => 2,
         "" => 0,
@@ -138,14 +162,16 @@ pub(crate) fn gravity(severity: &str) -> u8 {
     }
 }
 
-/// Okabe and Ito's palette, as on the page.
 fn colour(message: &Message) -> &'static str {
-    if !message.is_firing() {
-        return "#009e73";
-    }
-    match gravity(&severity(message)) {
-        1 => "#56b4e9",
-        2 => "#e69f00",
-        _ => "#d55e00",
+    shade(message.is_firing().then(|| gravity(&severity(message))))
+}
+
+/// Okabe and Ito's palette, as on the page; by the gravity of what fires, if anything does.
+fn shade(gravity: Option<u8>) -> &'static str {
+    match gravity {
+        None => "#009e73",
+        Some(1) => "#56b4e9",
+        Some(2) => "#e69f00",
+        Some(_) => "#d55e00",
     }
 }

@@ -37,6 +37,16 @@ pub(crate) fn lines(message: &Message) -> Option<Value> {
     Some(json!({ "text": evidence::title(message)?, "blocks": [block] }))
 }
 
+/// A picture, with log lines below it where there are any.
+pub(super) fn beside(lines: Option<Value>, picture: Value, words: &str) -> Value {
+    let mut payload = lines.unwrap_or_else(|| json!({ "text": words, "blocks": [] }));
+    let blocks = payload.get_mut("blocks").and_then(Value::as_array_mut);
+    if let Some(blocks) = blocks {
+        blocks.insert(0, picture);
+    }
+    payload
+}
+
 fn text(message: &Message) -> String {
     let mut lines = vec![headline(message)];
     let is_about_some = matches!(message.reason, Reason::New | Reason::SomeResolved | Reason::First);

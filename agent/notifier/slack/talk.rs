@@ -1,4 +1,4 @@
-//! The talk of an app with Slack about one group: a card once, then edits of it and replies to it.
+//! The talk of an app with Slack about one group, or one storm: a card once, then edits of it and replies to it.
 //!
 //! The edit comes before the reply, since it may be repeated without harm. Where the card is gone, or too old to be
 //! edited, there is a new one.
@@ -9,8 +9,8 @@ use model::outside::{Client, ClientError, Method, Request, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::upload::{self, Fate, Files, Picture, upload};
 use super::{reply, with};
-use crate::message::Message;
 use crate::verdict::{Verdict, judge_slack};
 
 /// The end of the address by which messages are posted.
@@ -34,6 +34,22 @@ pub(crate) struct Said {
     pub(crate) thread: Option<Thread>,
     /// Whether Slack took the log lines that followed; none where nothing followed.
     pub(crate) lines: Option<bool>,
+    /// What became of a picture that followed.
+    pub(crate) picture: Option<Fate>,
+}
+
+/// What is said, in either of two ways.
+pub(crate) struct Words {
+    /// How all stands now, without its channel.
+    pub(crate) card: Value,
+    /// What happened, for where the card stands already.
+    pub(crate) reply: Value,
+    /// Log lines that follow a card where none stood.
+    pub(crate) lines: Option<Value>,
+    /// A picture that follows a card where none stood.
+    pub(crate) picture: Option<Picture>,
+    /// Where the card stands already.
+    pub(crate) thread: Option<Thread>,
 }
 
 /// Log lines are not worth more waiting: what comes next for this receiver waits for them.
@@ -46,36 +62,35 @@ struct Posted {
     ts: String,
 }
 
-/// `request` has no body yet; `card` no channel. Asks `may` before each request.
+/// `request` has no body yet. Asks `may` before each request.
 pub(crate) async fn talk(
     client: &dyn Client,
     request: Request,
-    message: &Message,
-    card: Value,
+    words: Words,
     asked: &str,
+    files: &Files,
     may: impl Fn() -> bool,
 ) -> Said {
-    let send = async |method: &str, body: Value, most: Duration| -> Option<Result<Response, ClientError>> {
-        if !may() {
-            return None;
-        }
-        let mut request = request.clone();
-        if method != POST {
-            request.url = request.url.replace(POST, method);
-        }
-        request.method = Method::Post;
-        request.timeout = request.timeout.min(most);
-        request.body = body.to_string().into_bytes();
-        Some(client.send(request).await)
+    let Words {
+        card,
+        reply,
+        lines,
+        picture,
+        thread,
+    } = words;
+    let line = Line {
+        client,
+        request: &request,
+        may: &may,
     };
-    let known = message.thread.clone().filter(|thread| thread.asked == asked);
+    let known = thread.filter(|thread| thread.asked == asked);
     if let Some(thread) = known {
         let body = with(
             with(card.clone(), "channel", thread.channel.as_str()),
             "ts",
             thread.ts.as_str(),
         );
-        let Some(answer) = send(EDIT, body, Duration::MAX).await else {
+        let Some(answer) = line.call(EDIT, &body, Duration::MAX).await else {
             return Said::held(Some(thread));
         };
         if !is_gone(&answer) {
@@ -84,18 +99,21 @@ pub(crate) async fn talk(
                 return Said::with(sure(verdict), Some(thread));
             }
             let body = with(
-                with(reply::payload(message), "channel", thread.channel.as_str()),
+                with(reply, "channel", thread.channel.as_str()),
                 "thread_ts",
                 thread.ts.as_str(),
             );
-            let verdict = match send(POST, body, Duration::MAX).await {
+            let verdict = match line.call(POST, &body, Duration::MAX).await {
                 Some(answer) => judge_slack(&answer),
                 None => Verdict::Held,
             };
             return Said::with(verdict, Some(thread));
         }
     }
-    let Some(answer) = send(POST, with(card, "channel", asked), Duration::MAX).await else {
+    let Some(answer) = line
+        .call(POST, &with(card, "channel", asked), Duration::MAX)
+        .await
+    else {
         return Said::held(None);
     };
     let verdict = judge_slack(&answer);
@@ -107,17 +125,92 @@ pub(crate) async fn talk(
         ts: posted.ts,
     });
     let mut said = Said::with(verdict, thread);
-    if let (Some(thread), Some(lines)) = (&said.thread, reply::lines(message)) {
+    let Some(thread) = said.thread.clone() else {
+        return said;
+    };
+    // The card has arrived: whatever becomes of what follows, it is not sent again.
+    if let Some(picture) = picture.filter(|_| files.may_be_sent()) {
+        said.picture = Some(match upload(&line, &picture, files).await {
+            Err(fate) => fate,
+            Ok(file) => {
+                let body = reply::beside(lines.clone(), upload::block(&file, &picture), &picture.words);
+                if line.follow(&thread, body).await == Some(true) {
+                    said.lines = lines.is_some().then_some(true);
+                    said.picture = Some(Fate::Shown);
+                    return said;
+                }
+                Fate::Failed
+            }
+        });
+    }
+    if let Some(lines) = lines {
+        said.lines = line.follow(&thread, lines).await;
+    }
+    said
+}
+
+/// The way to Slack's methods: a request without its body, and who is asked before each.
+pub(super) struct Line<'a, M> {
+    client: &'a dyn Client,
+    request: &'a Request,
+    may: &'a M,
+}
+
+/// None: it was no longer for us to speak.
+pub(super) type Answer = Option<Result<Response, ClientError>>;
+
+impl<M: Fn() -> bool> Line<'_, M> {
+    async fn call(&self, method: &str, body: &Value, most: Duration) -> Answer {
+        let mut request = self.request.clone();
+        request.url = request.url.replace(POST, method);
+        request.body = body.to_string().into_bytes();
+        self.send(request, most).await
+    }
+
+    /// A method with a form in place of JSON.
+    pub(super) async fn form(&self, method: &str, form: String, most: Duration) -> Answer {
+        let mut request = self.request.clone();
+        request.url = request.url.replace(POST, method);
+        request.body = form.into_bytes();
+        of_kind(&mut request, "application/x-www-form-urlencoded");
+        self.send(request, most).await
+    }
+
+    /// Bytes to an address that Slack gave, which needs no token and gets none.
+    pub(super) async fn put(&self, url: &str, body: Vec<u8>, most: Duration) -> Answer {
+        let mut request = self.request.clone();
+        request.headers.clear();
+        url.clone_into(&mut request.url);
+        request.body = body;
+        of_kind(&mut request, "application/octet-stream");
+        self.send(request, most).await
+    }
+
+    /// A message in a card's thread; whether it was taken.
+    async fn follow(&self, thread: &Thread, body: Value) -> Option<bool> {
         let body = with(
-            with(lines, "channel", thread.channel.as_str()),
+            with(body, "channel", thread.channel.as_str()),
             "thread_ts",
             thread.ts.as_str(),
         );
-        // The card has arrived: whatever becomes of this, it is not sent again.
-        let answer = send(POST, body, LINES_TIMEOUT).await;
-        said.lines = answer.map(|answer| matches!(judge_slack(&answer), Verdict::Taken(_)));
+        let answer = self.call(POST, &body, LINES_TIMEOUT).await;
+        answer.map(|answer| matches!(judge_slack(&answer), Verdict::Taken(_)))
     }
-    said
+
+    async fn send(&self, mut request: Request, most: Duration) -> Answer {
+        if !(self.may)() {
+            return None;
+        }
+        request.method = Method::Post;
+        request.timeout = request.timeout.min(most);
+        Some(self.client.send(request).await)
+    }
+}
+
+fn of_kind(request: &mut Request, kind: &str) {
+    let is_other = |name: &str| !name.eq_ignore_ascii_case("content-type");
+    request.headers.retain(|(name, _)| is_other(name));
+    request.headers.push(("content-type".to_owned(), kind.to_owned()));
 }
 
 impl Said {
@@ -131,6 +224,7 @@ impl Said {
             verdict,
             thread,
             lines: None,
+            picture: None,
         }
     }
 

@@ -177,7 +177,7 @@ fn with_evidence(mut message: Message) -> Message {
     message
 }
 
-fn golden(name: &str, body: &[u8]) {
+pub(super) fn golden(name: &str, body: &[u8]) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("tests/golden")
         .join(name);

@@ -16,6 +16,10 @@ const APP: &str = "slack: { bot_token: xoxb-1, channel: '#ops', api_url: 'http:/
                    resolve_wait: 0s";
 const POST: &str = "http://slack/api/chat.postMessage";
 const EDIT: &str = "http://slack/api/chat.update";
+const NO_PICTURE: &str = "evidence: { picture: false }";
+const ASK: &str = "http://slack/api/files.getUploadURLExternal";
+const PUT: &str = "http://slack/upload/1";
+const COMPLETE: &str = "http://slack/api/files.completeUploadExternal";
 /// Since a new group waits for `group_wait`.
 const FIRST: u64 = 30;
 
@@ -226,7 +230,7 @@ async fn whatever_is_answered_a_card_keeps_its_limits_and_calls_nobody() {
 #[tokio::test(start_paused = true)]
 async fn an_app_tells_lines_as_a_reply_and_keeps_the_value_on_its_card() {
     let known = Known::new(Witness::After(Duration::ZERO));
-    let world = World::asking(APP, known.clone());
+    let world = World::asking(&format!("{APP}\n{NO_PICTURE}"), known.clone());
     let mut event = firing("Down", "a", world.clock.now());
     event.labels = Labels::from_pairs([("alertname", "Down"), ("n", "a"), ("severity", "warning")]);
     event.fingerprint = event.labels.fingerprint();
@@ -276,7 +280,7 @@ async fn an_app_tells_lines_as_a_reply_and_keeps_the_value_on_its_card() {
 #[tokio::test(start_paused = true)]
 async fn lines_that_slack_does_not_take_are_lost_and_counted_and_the_card_is_not_repeated() {
     let known = Known::new(Witness::After(Duration::ZERO));
-    let world = World::asking(APP, known);
+    let world = World::asking(&format!("{APP}\n{NO_PICTURE}"), known);
     world.receivers.behave_after(POST, 1, Manner::Throttles(7));
     world.fires("Down", "a").await;
     world.wait(minutes(2)).await;
@@ -289,6 +293,111 @@ async fn lines_that_slack_does_not_take_are_lost_and_counted_and_the_card_is_not
     world.fires("Down", "b").await;
     world.wait(minutes(6)).await;
     assert_eq!(world.receivers.got(EDIT).len(), 1);
+    world.balances();
+}
+
+/// The addresses that were called, in order, and what of the picture's reply.
+async fn pictured(behave: impl Fn(&World)) -> (World, Vec<String>) {
+    let world = World::asking(APP, Known::new(Witness::After(Duration::ZERO)));
+    behave(&world);
+    world.fires("Down", "a").await;
+    world.wait(minutes(1)).await;
+    let attempts = world.receivers.attempts();
+    let calls = attempts.iter().map(|attempt| {
+        let name = attempt.url.rsplit(['/', '.']).next().unwrap();
+        name.to_owned()
+    });
+    let calls = calls.collect();
+    (world, calls)
+}
+
+fn pictures(world: &World, word: &str) -> f64 {
+    world.metric(&format!("skopos_notifier_pictures_total{{outcome=\"{word}\"}}"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_draws_the_value_above_the_lines_in_the_thread_of_a_new_card() {
+    let (world, calls) = pictured(|_| {}).await;
+    assert_eq!(
+        calls,
+        [
+            "postMessage",
+            "getUploadURLExternal",
+            "1",
+            "completeUploadExternal",
+            "postMessage"
+        ]
+    );
+    let attempts = world.receivers.attempts();
+    let (card, reply) = (&attempts[0], &attempts[4].body);
+    assert!(
+        text(card).contains("Value, last 1h"),
+        "the words stay on the card"
+    );
+    assert_eq!(card.after(START), FIRST, "it waits for no picture");
+    let length = attempts[1]
+        .body
+        .as_str()
+        .unwrap()
+        .rsplit('=')
+        .next()
+        .unwrap()
+        .to_owned();
+    assert!(length.parse::<usize>().unwrap() > 100);
+    assert_eq!(
+        attempts[3].body,
+        "files=%5B%7B%22id%22:%22F7%22,%22title%22:%22value%22%7D%5D"
+    );
+    assert_eq!(reply["thread_ts"], "1");
+    assert_eq!(reply["blocks"][0]["slack_file"]["id"], "F7");
+    let words = reply["blocks"][0]["alt_text"].as_str().unwrap();
+    assert!(words.starts_with("Value, last 1h: ▁"), "{words}");
+    assert!(
+        reply["blocks"][1]["text"]["text"]
+            .as_str()
+            .unwrap()
+            .contains("line 4")
+    );
+    assert_eq!(pictures(&world, "shown"), 1.0);
+    // An edit of the card draws nothing.
+    world.fires("Down", "b").await;
+    world.wait(minutes(6)).await;
+    assert_eq!(world.receivers.got(PUT).len(), 1);
+    world.balances();
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_becomes_of_a_picture_the_lines_are_told() {
+    for (url, manner) in [
+        (ASK, Manner::Objects("internal_error")),
+        (ASK, Manner::Hangs),
+        (PUT, Manner::Answers(500)),
+        (PUT, Manner::Refuses),
+        (COMPLETE, Manner::Objects("invalid_arguments")),
+    ] {
+        let (world, _) = pictured(|world| world.receivers.behave(url, manner)).await;
+        let posted = world.receivers.got(POST);
+        assert_eq!(posted.len(), 2, "{manner:?}");
+        assert!(text(&posted[1]).contains("line 4"));
+        assert!(posted[1].after(START) <= FIRST + 1);
+        assert_eq!(pictures(&world, "failed"), 1.0, "{manner:?}");
+        world.balances();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_scope_nothing_more_is_asked_and_the_value_stays_text() {
+    let (world, _) = pictured(|world| world.receivers.behave(ASK, Manner::Objects("missing_scope"))).await;
+    world.fires("Slow", "a").await;
+    world.wait(minutes(1)).await;
+    let asked = world.receivers.attempts();
+    assert_eq!(asked.iter().filter(|attempt| attempt.url == ASK).count(), 1);
+    assert_eq!(
+        world.receivers.got(POST).len(),
+        4,
+        "two cards, and lines below each"
+    );
+    assert_eq!(pictures(&world, "not_allowed"), 1.0);
     world.balances();
 }
 

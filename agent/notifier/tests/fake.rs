@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use journal::{Disk, Journal};
-use model::{AlertEvent, Clock, Leadership};
+use model::{AlertEvent, BoxFuture, Clock, Evidence, Findings, Inquiry, Leadership, Overloaded, Trend};
 use net::HttpClient;
 use prometheus::Registry;
 use serde_json::Value;
@@ -129,6 +129,11 @@ impl Real {
     }
 
     async fn start_with(reached: impl Fn(&Slack) -> String) -> Self {
+        Self::start_knowing(reached, None).await
+    }
+
+    /// With somebody who knows about alerts.
+    async fn start_knowing(reached: impl Fn(&Slack) -> String, evidence: Option<Arc<dyn Evidence>>) -> Self {
         let slack = Slack::start().await.unwrap();
         let pagerduty = PagerDuty::start().await.unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -148,7 +153,7 @@ impl Real {
             HttpClient::new().unwrap(),
             Arc::<RuntimeClock>::clone(&clock),
         );
-        let (notifier, handle) = Notifier::new(
+        let (mut notifier, handle) = Notifier::new(
             &config,
             inbox,
             journal,
@@ -158,6 +163,9 @@ impl Real {
             Arc::new(model::Alone),
             &Registry::new(),
         );
+        if let Some(evidence) = evidence {
+            notifier.evidence_from(evidence);
+        }
         let stop = CancellationToken::new();
         tokio::spawn(notifier.run(stop.clone()));
         Self {
@@ -176,6 +184,13 @@ impl Real {
     async fn fires(&self, name: &str) {
         let since = self.clock.now() - minutes(5);
         self.events.send(firing(name, "a", since)).await.unwrap();
+    }
+
+    /// What `skopos check --live` says of the app.
+    async fn said_of_the_token(&self) -> String {
+        let client = HttpClient::new().unwrap();
+        let checkups = self.handle.probe(client, Arc::new(model::mail::NoMail)).await;
+        checkups[0].findings.join("\n")
     }
 
     /// Waits until so many messages are in the channel.
@@ -302,6 +317,68 @@ async fn an_app_keeps_one_message_and_replies_to_it() {
     let refused = real.slack.refused();
     let words: Vec<&str> = refused.iter().map(|refused| refused.word.as_str()).collect();
     assert_eq!(words, ["message_not_found"]);
+}
+
+/// Knows the course of every value.
+struct Course;
+
+impl Evidence for Course {
+    fn gather(&self, _: Inquiry) -> BoxFuture<'static, Result<Findings, Overloaded>> {
+        let trend = Trend {
+            span: minutes(60),
+            values: (0..30).map(|nth| Some(f64::from(nth % 7))).collect(),
+        };
+        Box::pin(async {
+            Ok(Findings {
+                trend: Some(trend),
+                ..Findings::default()
+            })
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_picture_comes_into_the_workspace_in_the_order_that_slack_wants() {
+    for is_allowed in [true, false] {
+        let reached = |slack: &Slack| {
+            slack.allow_files(is_allowed);
+            format!(
+                "bot_token: {}, channel: '{}', api_url: '{}'",
+                slack::TOKEN,
+                slack::CHANNEL,
+                slack.method()
+            )
+        };
+        let real = Real::start_knowing(reached, Some(Arc::new(Course))).await;
+        real.fires("Down").await;
+        let end = Instant::now() + Duration::from_secs(20);
+        let messages = if is_allowed { 2 } else { 1 };
+        while real.slack.kept().len() < messages || real.handle.ledger().in_flight > 0 {
+            assert!(Instant::now() < end, "{:?}", real.slack.refused());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let kept = real.slack.kept();
+        assert_eq!(kept.len(), messages);
+        let uploads = real.slack.uploads();
+        if is_allowed {
+            assert!(!real.said_of_the_token().await.contains("scope"));
+            assert!(uploads[0].is_complete && uploads[0].bytes.starts_with(b"\x89PNG"));
+            assert_eq!(
+                kept[1].payload["blocks"][0]["slack_file"]["id"],
+                uploads[0].id.as_str()
+            );
+            assert_eq!(kept[1].thread_ts.as_ref(), Some(&kept[0].ts));
+            assert!(real.slack.refused().is_empty(), "{:?}", real.slack.refused());
+        } else {
+            assert!(
+                real.said_of_the_token()
+                    .await
+                    .contains("it lacks the scope files:write")
+            );
+            assert!(uploads.is_empty());
+            assert!(kept[0].payload.to_string().contains("Value, last 1h"));
+        }
+    }
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ fn length(value: &Value) -> usize {
 }
 
 /// Checks a payload against every limit that Slack has published or shown.
-fn check(payload: &[u8]) -> Value {
+pub(super) fn check(payload: &[u8]) -> Value {
     let payload: Value = serde_json::from_slice(payload).unwrap();
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let attachments = list(&payload["attachments"]);
@@ -67,7 +67,7 @@ fn check(payload: &[u8]) -> Value {
 }
 
 /// Text that provokes: long, escaped, wide, empty, many lines.
-fn nasty(random: &mut Rng, most: usize) -> String {
+pub(super) fn nasty(random: &mut Rng, most: usize) -> String {
     let letters = [
         'a', '&', '<', '>', '|', '*', '\n', ' ', 'é', '😀', '"', '\\', '\u{0}', '`',
     ];

@@ -20,6 +20,7 @@ mod restart;
 mod routes;
 mod routing;
 mod silences;
+mod storm;
 mod threads;
 mod two;
 pub(crate) mod world;

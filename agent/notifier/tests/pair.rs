@@ -14,9 +14,9 @@ use super::world::{
 };
 
 /// Far enough away to be no matter.
-const LONG: Duration = Duration::from_secs(1_000_000);
+pub(super) const LONG: Duration = Duration::from_secs(1_000_000);
 
-fn speaks(epoch: u64, until: Duration) -> Leadership {
+pub(super) fn speaks(epoch: u64, until: Duration) -> Leadership {
     Leadership {
         holder: Some("here".into()),
         here: true,
@@ -27,7 +27,7 @@ fn speaks(epoch: u64, until: Duration) -> Leadership {
     }
 }
 
-fn follows(epoch: u64) -> Leadership {
+pub(super) fn follows(epoch: u64) -> Leadership {
     Leadership {
         holder: Some("there".into()),
         here: false,
@@ -38,7 +38,7 @@ fn follows(epoch: u64) -> Leadership {
     }
 }
 
-fn half(text: &str, leadership: Leadership) -> World {
+pub(super) fn half(text: &str, leadership: Leadership) -> World {
     sharing(text, leadership, Arc::new(model::Alone))
 }
 
@@ -51,7 +51,7 @@ fn sharing(text: &str, leadership: Leadership, share: Arc<dyn Share>) -> World {
 }
 
 /// The other replica of the same pair, which follows; it tells the same receivers by the same clock.
-fn other(world: &World, text: &str, leadership: Leadership) -> World {
+pub(super) fn other(world: &World, text: &str, leadership: Leadership) -> World {
     let (leads, _) = watch::channel(leadership);
     let outside = (
         Arc::clone(&world.clock),
@@ -67,13 +67,13 @@ fn other(world: &World, text: &str, leadership: Leadership) -> World {
 }
 
 /// Brings everything that `from` has written to `to`.
-fn copy(from: &World, to: &World) {
+pub(super) fn copy(from: &World, to: &World) {
     let (entries, _) = from.journal.changed_since(0, 0, usize::MAX, |_| true);
     to.journal.merge(entries, 1).unwrap();
 }
 
 impl World {
-    async fn is_told_that(&self, leadership: Leadership) {
+    pub(super) async fn is_told_that(&self, leadership: Leadership) {
         self.leads.send(leadership).unwrap();
         self.wait(Duration::from_millis(10)).await;
     }

@@ -153,6 +153,9 @@ impl Receivers {
         // A ping has none.
         let body = match request.body.as_slice() {
             [] => Value::Null,
+            body if request.url.contains("/api/files.") || request.url.contains("/upload/") => {
+                String::from_utf8_lossy(body).into()
+            }
             body => serde_json::from_slice(body).unwrap(),
         };
         self.state.lock().unwrap().attempts.push(Attempt {
@@ -162,6 +165,26 @@ impl Receivers {
             arrived,
             unsure,
         });
+    }
+
+    /// What is answered to a message that was taken.
+    fn said(&self, request: &Request) -> Result<Response, ClientError> {
+        let body = if request.url.contains("/chat.") {
+            // A message is named by how many came before it.
+            let nth = self.state.lock().unwrap().attempts.len();
+            format!(r#"{{"ok":true,"channel":"C042","ts":"{nth}"}}"#)
+        } else if request.url.ends_with("files.getUploadURLExternal") {
+            r#"{"ok":true,"upload_url":"http://slack/upload/1","file_id":"F7"}"#.to_owned()
+        } else if request.url.contains("/files.") {
+            r#"{"ok":true}"#.to_owned()
+        } else {
+            "ok".to_owned()
+        };
+        Ok(Response {
+            status: 200,
+            headers: vec![],
+            body: body.into_bytes(),
+        })
     }
 
     /// The sender dies: it may not have read the answers of this moment.
@@ -236,14 +259,7 @@ impl Client for Receivers {
             match manner {
                 Manner::Takes => {
                     door.note(true, false);
-                    if door.request.url.contains("/chat.") {
-                        // A message is named by how many came before it.
-                        let nth = self.state.lock().unwrap().attempts.len();
-                        let said = format!(r#"{{"ok":true,"channel":"C042","ts":"{nth}"}}"#);
-                        answer(200, vec![], &said)
-                    } else {
-                        answer(200, vec![], "ok")
-                    }
+                    self.said(&door.request)
                 }
                 Manner::Objects(word) => {
                     door.note(false, false);
@@ -252,7 +268,7 @@ impl Client for Receivers {
                 Manner::TakesAfter(wait) => {
                     self.clock.sleep(wait).await;
                     door.note(true, false);
-                    answer(200, vec![], "ok")
+                    self.said(&door.request)
                 }
                 Manner::Answers(status) => {
                     door.note(false, status == 504);

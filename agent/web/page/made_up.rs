@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::view::{
-    Block, ConfigState, Health, Kept, Own, RouteLine, Routing, Source, Target, Telling, Told, Way,
+    Block, ConfigState, Health, Kept, Own, RouteLine, Routing, Source, Storm, Target, Telling, Told, Way,
 };
 use model::{BoxFuture, Clock, Labels, Ledger, Select, Timestamp};
 
@@ -78,7 +78,7 @@ pub(crate) fn rooms(story: Story, clock: Arc<dyn Clock>, started: Timestamp) -> 
         why: Arc::new(move |_, _, rule, fingerprint| why.why(rule, fingerprint)),
         try_rule: Some(Arc::new(rules::tried)),
         telling: view!(telling),
-        routing: Arc::new(|labels, _| routing(labels)),
+        routing: Arc::new(routing),
         logs: Arc::new(move |query| lines.lines(query)),
         own_lines: Arc::new(|_, _, _| None),
         log_state: view!(log_state),
@@ -423,7 +423,7 @@ impl House {
 }
 
 /// Three routes; what is of the team `db` goes to its pager and on to the channel of all.
-fn routing(labels: Option<&Labels>) -> Routing {
+fn routing(labels: Option<&Labels>, now: Timestamp) -> Routing {
     let line = |depth: usize, matchers: &str, receiver: &str, told: &[&str]| RouteLine {
         depth,
         matchers: matchers.to_owned(),
@@ -443,6 +443,11 @@ fn routing(labels: Option<&Labels>) -> Routing {
     let way = |route| Way {
         route,
         group: group.clone().unwrap_or_else(Labels::empty),
+        storms: if route == 0 {
+            vec!["slack #ops".to_owned()]
+        } else {
+            Vec::new()
+        },
     };
     let ways = match (labels, is_of_db) {
         (None, _) => Vec::new(),
@@ -462,5 +467,11 @@ fn routing(labels: Option<&Labels>) -> Routing {
         ],
         ways,
         fallback: Some("spare".to_owned()),
+        storms: vec![Storm {
+            receiver: "slack #ops".to_owned(),
+            began: now - Duration::from_secs(14 * 60),
+            is_open: true,
+            groups: 42,
+        }],
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use maud::{Markup, html};
 use model::Labels;
 use model::text::duration;
-use model::view::{Health, RouteLine, Routing};
+use model::view::{Health, RouteLine, Routing, Storm};
 
 use super::frame::{Place, Sheet, empty, section};
 use super::visit::Visit;
@@ -22,6 +22,7 @@ pub(super) fn view(visit: &Visit) -> Sheet {
     let more = html! {
         p {
             "An alert goes to the first route below that takes it, and on from there where it says so. "
+            @for storm in &routing.storms { (of_storm(visit, storm)) }
             @if let Some(fallback) = &routing.fallback { "What a receiver does not take is told to " b { (fallback) } ". " }
             a href="/alerts" { "What fires" } "."
         }
@@ -83,6 +84,15 @@ fn form(asked: &str) -> Markup {
     }
 }
 
+/// That many groups share a message of this receiver now.
+fn of_storm(visit: &Visit, storm: &Storm) -> Markup {
+    html! {
+        b { (storm.receiver) } " is in a storm since " (visit.wall.second(storm.began)) ": "
+        (words::count(storm.groups, "group")) " told in one message"
+        @if storm.is_open { ", and new ones join it. " } @else { "; new ones have their own again. " }
+    }
+}
+
 /// One below the other in time.
 fn ways(routing: &Routing) -> Markup {
     let body = html! {
@@ -98,6 +108,9 @@ fn ways(routing: &Routing) -> Markup {
                             }
                             @if !line.muted_by.is_empty() {
                                 p.small { "kept back now by " (line.muted_by.join(", ")) }
+                            }
+                            @if !way.storms.is_empty() {
+                                p.small { "told within a storm to " (way.storms.join(", ")) ", and its end will be" }
                             }
                         }
                     }

@@ -164,6 +164,16 @@ async fn every_view_answers_in_a_sentence() {
             "It is told to pagerduty, slack #loud, webhook bell",
         ),
         (Story::Calm, "/routes?labels=nonsense", "These are no labels"),
+        (
+            Story::Calm,
+            "/routes",
+            "42 groups told in one message, and new ones join it.",
+        ),
+        (
+            Story::Calm,
+            "/routes?labels=team%3Dweb",
+            "told within a storm to slack #ops, and its end will be",
+        ),
         (Story::Calm, "/self", "Skopos uses 27.0 MiB and has lost nothing"),
         (Story::Calm, "/checks", "disk: only 4 % of it is free"),
         (
@@ -469,6 +479,12 @@ fn evil() -> Rooms {
         routing: Arc::new(move |labels, now| {
             let mut routing = routing(labels, now);
             routing.fallback = Some(EVIL.into());
+            for storm in &mut routing.storms {
+                storm.receiver = EVIL.into();
+            }
+            for way in &mut routing.ways {
+                way.storms = vec![EVIL.into()];
+            }
             for line in &mut routing.routes {
                 (line.matchers, line.receiver) = (EVIL.into(), EVIL.into());
                 (line.told, line.hours) = (vec![EVIL.into()], vec![EVIL.into()]);
