@@ -206,9 +206,11 @@ impl Check<'_> {
                 // The end of an earlier time may be told while this one has not been told yet.
                 let during = subject.episodes.iter().find(|episode| episode.covers(told.at));
                 let known = |during: &&Episode| {
-                    let mut earlier = all
-                        .iter()
-                        .filter(|said| during.from <= said.at && said.at < told.at);
+                    // An edit about a storm also says of others how they were told; what is news is in its reply.
+                    let mut earlier = all.iter().filter(|said| {
+                        let is_news = !(said.quiet && said.in_storm);
+                        is_news && during.from <= said.at && said.at < told.at
+                    });
                     earlier.any(|said| said.firing.contains(name))
                 };
                 if let Some(during) = during.filter(|_| !fires).filter(known) {
