@@ -109,6 +109,8 @@ pub struct Config {
     /// The file, if there is one, as the person gave it.
     pub file: Option<PathBuf>,
     pub groups: Vec<rules::Group>,
+    /// What is heeded and yet worth a word.
+    pub notes: Vec<Complaint>,
     /// Everything that was read, watched for changes.
     pub read: Vec<PathBuf>,
     pub listen: SocketAddr,
@@ -144,6 +146,8 @@ impl Config {
             .into_iter()
             .map(|mistake| place(&name, text, mistake))
             .collect();
+        let notes = document.notes().into_iter();
+        let notes = notes.map(|note| place(&name, text, note)).collect();
         let mut read_files: Vec<PathBuf> = file.map(Path::to_owned).into_iter().collect();
         if let Some(path) = document.notifier.config_file.clone() {
             let (taken, templates) = read_routing(&mut document.notifier, &path);
@@ -186,6 +190,7 @@ impl Config {
                 document,
                 file: file.map(Path::to_owned),
                 groups,
+                notes,
                 read: read_files,
                 listen,
             })
@@ -235,21 +240,15 @@ impl Document {
         mistakes
     }
 
+    /// What is heeded and yet worth a word: sentences that begin with the key's path.
+    fn notes(&self) -> Vec<String> {
+        scrape::notes(&self.scrape_configs)
+    }
+
     /// Paths in a file are meant from where the file lies.
     fn relative_to(&mut self, base: &Path) {
         let scraped = self.scrape_configs.iter_mut();
-        let scraped = scraped.flat_map(|config| {
-            let password = config
-                .basic_auth
-                .iter_mut()
-                .flat_map(|auth| &mut auth.password_file);
-            password.chain(
-                config
-                    .authorization
-                    .iter_mut()
-                    .flat_map(|auth| &mut auth.credentials_file),
-            )
-        });
+        let scraped = scraped.flat_map(|config| config.http.files_mut());
         let written = self.remote_write.iter_mut().flat_map(|entry| {
             let credentials = entry
                 .authorization

@@ -3,6 +3,7 @@
 //! Read by our own configuration, whose secrets may name the environment, and by Alertmanager's file, whose may not. What is
 //! read is heeded; whatever is not is a mistake that names its key.
 
+mod keys;
 mod read;
 
 use std::collections::BTreeMap;
@@ -59,7 +60,7 @@ pub struct HttpConfig<S = Secret> {
     /// Headers of every request.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub http_headers: BTreeMap<String, Header<S>>,
-    /// Whether a message goes to where a 307 or 308 sends it.
+    /// Whether a message goes to where a 307 or 308 sends it, and a question (GET) to where any redirect does.
     pub follow_redirects: bool,
     /// HTTP/1.1 is spoken either way, which every server takes.
     pub enable_http2: bool,

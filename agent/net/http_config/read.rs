@@ -350,8 +350,7 @@ impl<S: AsRef<Secret>> ProxyWords<'_, S> {
             let scheme = url.expose().split_once("://").map_or("", |(scheme, _)| scheme);
             return Err(match scheme {
                 "socks5" | "socks5h" | "socks4" | "socks" => format!(
-                    "proxy_url: {scheme} is not supported; name an http:// or https:// proxy, or reach this receiver \
-                     without one"
+                    "proxy_url: {scheme} is not supported; name an http:// or https:// proxy, or do without one"
                 ),
                 _ => "proxy_url: not an http:// or https:// URL".to_owned(),
             });
