@@ -1,5 +1,5 @@
 //! The keys of [`HttpConfig`](super::HttpConfig) beside the own ones of a section, as Prometheus writes them in `scrape_configs` and
-//! `remote_write`.
+//! `remote_write`, and we in `rules.datasource`.
 //!
 //! An unknown key beside them has its line and a suggestion, and a number may stand for a text, as without them. (What serde
 //! flattens has neither.)

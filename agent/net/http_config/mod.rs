@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::{Secret, without_password};
 
 /// How servers are reached over HTTP. `S` is a secret as it is written.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(
     deny_unknown_fields,
     default,
@@ -87,7 +87,7 @@ impl<S> Default for HttpConfig<S> {
 }
 
 /// A name and a password.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(
     deny_unknown_fields,
     default,
@@ -106,7 +106,7 @@ pub struct Basic<S> {
 }
 
 /// A token and the word before it.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(
     deny_unknown_fields,
     default,
@@ -123,7 +123,7 @@ pub struct Token<S> {
 }
 
 /// OAuth 2.0 with client credentials.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(
     deny_unknown_fields,
     default,
@@ -164,7 +164,7 @@ pub struct OAuth2<S> {
 }
 
 /// Certificates and keys, in PEM, here or in files.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(
     deny_unknown_fields,
     default,
@@ -199,7 +199,7 @@ pub struct TlsConfig<S> {
 }
 
 /// The values of one header.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(
     deny_unknown_fields,
     default,
