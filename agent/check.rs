@@ -135,7 +135,7 @@ fn check_config(file: &Path, data_dir: &Path) -> Result<(String, Config), Vec<Co
     );
     let kept = stock::lines(data_dir, &config.document.store);
     let notes = config.document.notifier.notes().iter();
-    let notes = notes.map(|note| match note.line {
+    let notes = notes.chain(&config.notes).map(|note| match note.line {
         // Of the file as a whole.
         0 => format!("{}: {}", note.file, note.message),
         line => format!("{}:{line}: {}", note.file, note.message),

@@ -109,6 +109,8 @@ pub struct Config {
     /// The file, if there is one, as the person gave it.
     pub file: Option<PathBuf>,
     pub groups: Vec<rules::Group>,
+    /// What is heeded and yet worth a word.
+    pub notes: Vec<Complaint>,
     /// Everything that was read, watched for changes.
     pub read: Vec<PathBuf>,
     pub listen: SocketAddr,
@@ -144,6 +146,8 @@ impl Config {
             .into_iter()
             .map(|mistake| place(&name, text, mistake))
             .collect();
+        let notes = document.notes().into_iter();
+        let notes = notes.map(|note| place(&name, text, note)).collect();
         let mut read_files: Vec<PathBuf> = file.map(Path::to_owned).into_iter().collect();
         if let Some(path) = document.notifier.config_file.clone() {
             let (taken, templates) = read_routing(&mut document.notifier, &path);
@@ -186,6 +190,7 @@ impl Config {
                 document,
                 file: file.map(Path::to_owned),
                 groups,
+                notes,
                 read: read_files,
                 listen,
             })
@@ -235,32 +240,28 @@ impl Document {
         mistakes
     }
 
+    /// What is heeded and yet worth a word: sentences that begin with the key's path.
+    fn notes(&self) -> Vec<String> {
+        let mut notes = scrape::notes(&self.scrape_configs);
+        for (nth, entry) in self.remote_write.iter().enumerate() {
+            let own = entry.http.notes().into_iter();
+            notes.extend(own.map(|note| format!("remote_write[{nth}].{note}")));
+        }
+        if let Some(datasource) = &self.rules.datasource {
+            let own = datasource.http.notes().into_iter();
+            notes.extend(own.map(|note| format!("rules.datasource.{note}")));
+        }
+        notes
+    }
+
     /// Paths in a file are meant from where the file lies.
     fn relative_to(&mut self, base: &Path) {
         let scraped = self.scrape_configs.iter_mut();
-        let scraped = scraped.flat_map(|config| {
-            let password = config
-                .basic_auth
-                .iter_mut()
-                .flat_map(|auth| &mut auth.password_file);
-            password.chain(
-                config
-                    .authorization
-                    .iter_mut()
-                    .flat_map(|auth| &mut auth.credentials_file),
-            )
-        });
-        let written = self.remote_write.iter_mut().flat_map(|entry| {
-            let credentials = entry
-                .authorization
-                .iter_mut()
-                .flat_map(|authorization| &mut authorization.credentials_file);
-            let basic = entry.basic_auth.iter_mut();
-            let password = basic.flat_map(|basic| &mut basic.password_file);
-            credentials.chain(&mut entry.bearer_token_file).chain(password)
-        });
+        let scraped = scraped.flat_map(|config| config.http.files_mut());
+        let written = self.remote_write.iter_mut();
+        let written = written.flat_map(|entry| entry.http.files_mut());
         let asked = self.rules.datasource.iter_mut();
-        let asked = asked.flat_map(rules::DatasourceConfig::files_mut);
+        let asked = asked.flat_map(|datasource| datasource.http.files_mut());
         let tls = self.web.tls.iter_mut();
         let tls = tls.flat_map(|tls| [&mut tls.cert_file, &mut tls.key_file]);
         let own = self.pair.token_file.iter_mut();

@@ -364,8 +364,11 @@ pub(crate) fn replica(url: &str, token_file: Option<&PathBuf>) -> remote::Destin
         config: remote::Config {
             url: format!("{}/api/v1/write", url.trim_end_matches('/')),
             name: "peer".to_owned(),
-            bearer_token_file: token_file.cloned(),
             protobuf_message: Some(remote::Message::Two),
+            http: net::HttpConfig {
+                bearer_token_file: token_file.cloned(),
+                ..net::HttpConfig::default()
+            },
             ..remote::Config::default()
         },
         external_labels: Labels::empty(),

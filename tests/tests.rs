@@ -53,6 +53,8 @@ mod peers;
 mod process;
 /// `skopos query`, of processes and of data directories.
 mod query;
+/// Certificates and credentials of a target, beside a real Prometheus.
+mod reach;
 /// Remote write to and from real ones, and who may write what.
 mod remote;
 /// `skopos test rules`: verdicts, exit codes, JUnit.

@@ -1,11 +1,11 @@
 //! HTTP and mail out of the process: one client, one TLS provider, how long to wait before trying again; who calls in,
 //! by a shared token.
 
-mod auth;
 mod backoff;
 mod basic;
 mod client;
-mod http_config;
+mod headers;
+pub mod http_config;
 mod mail;
 mod no_proxy;
 mod oauth;
@@ -19,14 +19,14 @@ mod url;
 mod watched;
 mod way;
 
-pub use auth::{Auth, Authorization, BasicAuth, check_headers};
 pub use backoff::Backoff;
 pub use basic::basic;
 pub use client::HttpClient;
+pub use headers::check_headers;
 pub use http_config::HttpConfig;
 pub use mail::Mailer;
 pub use place::Place;
-pub use reach::{Credential, Reach, Via};
+pub use reach::{Credential, Reach, Via, is_redirect};
 pub use secret::Secret;
 pub use token::Tokens;
 pub use url::{is_http, without_password, without_secrets};

@@ -21,7 +21,7 @@ use model::outside::{ClientError, Method, Request, Response};
 use crate::client::{AGENT, CONNECT_TIMEOUT, IDLE_PER_HOST, IDLE_TIMEOUT, innermost};
 
 /// Room for reading from a connection, which is also the longest head of an answer.
-const BUFFER_BYTES: usize = 16 << 10;
+pub(crate) const BUFFER_BYTES: usize = 16 << 10;
 /// Room made for an answer at once because it says that it is so long.
 const BELIEVED_BYTES: usize = 1 << 20;
 /// Tells the kernel to look whether the other side is still there.

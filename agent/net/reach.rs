@@ -1,13 +1,13 @@
 //! How a server is reached, and who we say we are: what a configuration has said, ready to be used.
 //!
-//! Secrets are read anew for each message. A redirect that keeps the message (307, 308) is followed, and nobody but the host that
-//! was meant is told who we are. A token that is refused is fetched anew, once.
+//! Secrets are read anew for each message. A redirect that keeps the message (307, 308) is followed, of a question (GET) any, and
+//! nobody but the host that was meant is told who we are. A token that is refused is fetched anew, once.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use model::BoxFuture;
-use model::outside::{Client, ClientError, Request, Response};
+use model::outside::{Client, ClientError, Method, Request, Response};
 use model::way::{self, Identity, ProxyServer, TlsVersion, Way};
 use tokio::time::Instant;
 
@@ -236,24 +236,36 @@ pub struct Via<'a> {
 
 impl Client for Via<'_> {
     fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, ClientError>> {
-        Box::pin(self.deliver(request))
+        Box::pin(self.deliver(request, None))
     }
 }
 
 impl Via<'_> {
-    async fn deliver(&self, request: Request) -> Result<Response, ClientError> {
+    /// Goes on from the first answer to a request that somebody else has sent already.
+    ///
+    /// # Errors
+    /// As those of a client.
+    pub async fn go_on(&self, request: Request, answer: Response) -> Result<Response, ClientError> {
+        self.deliver(request, Some(answer)).await
+    }
+
+    async fn deliver(&self, request: Request, first: Option<Response>) -> Result<Response, ClientError> {
+        let mut first = first;
         let (begun, patience) = (Instant::now(), request.timeout);
         let mut credential = self.newest_credential(self.credential.clone()).await;
         let mut next = request;
         let (mut is_home, mut is_renewed, mut redirects) = (true, false, 0);
         loop {
-            let answer = self.once(&next, is_home, credential.as_deref()).await?;
+            let answer = match first.take() {
+                Some(answer) => answer,
+                None => self.once(&next, is_home, credential.as_deref()).await?,
+            };
             let oauth = match &self.reach.credential {
                 Credential::OAuth(oauth) if answer.status == 401 && is_home && !is_renewed => Some(oauth),
                 _ => None,
             };
             let target = (self.reach.follows_redirects && redirects < REDIRECTS_MAX)
-                .then(|| redirected(&next.url, &answer))
+                .then(|| redirected(&next, &answer))
                 .flatten();
             match (oauth, target) {
                 (Some(oauth), _) => {
@@ -267,7 +279,7 @@ impl Via<'_> {
                     next.url = target;
                     redirects += 1;
                 }
-                (None, None) => return Ok(explained(answer)),
+                (None, None) => return Ok(explained(&next, answer)),
             }
             if !(self.may)() {
                 return Err(ClientError::Connect("another replica speaks now".to_owned()));
@@ -307,22 +319,37 @@ impl Via<'_> {
     }
 }
 
-/// Where an answer sends the whole message, if it does; never from `https` to `http`.
-fn redirected(from: &str, answer: &Response) -> Option<String> {
-    if !matches!(answer.status, 307 | 308) {
-        return None;
-    }
-    let from = reqwest::Url::parse(from).ok()?;
-    let target = from.join(answer.header("location")?).ok()?;
-    let is_as_safe = target.scheme() == "https" || from.scheme() == "http" && target.scheme() == "http";
-    is_as_safe.then(|| target.to_string())
+/// Whether a status sends who asks for something (GET) elsewhere.
+#[must_use]
+pub fn is_redirect(status: u16) -> bool {
+    matches!(status, 301..=303 | 307 | 308)
 }
 
-/// Or a name below it, on the same port.
+/// Where an answer sends the whole request, if it does. A message never goes from `https` to `http`; a question, which says
+/// nothing, may.
+fn redirected(request: &Request, answer: &Response) -> Option<String> {
+    let is_question = request.method == Method::Get;
+    if !(is_question && is_redirect(answer.status) || matches!(answer.status, 307 | 308)) {
+        return None;
+    }
+    let from = reqwest::Url::parse(&request.url).ok()?;
+    let target = from.join(answer.header("location")?).ok()?;
+    let is_safe = match target.scheme() {
+        "https" => true,
+        "http" => is_question || from.scheme() == "http",
+        _ => false,
+    };
+    is_safe.then(|| target.to_string())
+}
+
+/// Or a name below it, on the same port, and no less safe.
 fn is_same_host(from: &str, to: &str) -> bool {
     let (Ok(from), Ok(to)) = (reqwest::Url::parse(from), reqwest::Url::parse(to)) else {
         return false;
     };
+    if from.scheme() == "https" && to.scheme() != "https" {
+        return false;
+    }
     let (Some(old), Some(new)) = (from.domain(), to.domain()) else {
         return from.host() == to.host() && from.port_or_known_default() == to.port_or_known_default();
     };
@@ -333,8 +360,9 @@ fn is_same_host(from: &str, to: &str) -> bool {
 }
 
 /// A redirect that makes another request of a message would lose it.
-fn explained(answer: Response) -> Response {
+fn explained(request: &Request, answer: Response) -> Response {
     let words = match answer.status {
+        301..=303 if request.method == Method::Get => "sends us elsewhere, and it is not followed there",
         301..=303 => {
             "sends the message elsewhere, where it would arrive without its content; write the address that it means"
         }

@@ -29,7 +29,7 @@ use tower_service::Service;
 
 use crate::client::{AGENT, CONNECT_TIMEOUT, IDLE_PER_HOST, IDLE_TIMEOUT, innermost};
 use crate::no_proxy::NoProxy;
-use crate::plain::exchange;
+use crate::plain::{BUFFER_BYTES, exchange};
 use crate::{basic, tls};
 
 /// Ways whose connections are kept; beyond, the one that was taken longest ago is closed.
@@ -92,6 +92,7 @@ impl Opened {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(IDLE_PER_HOST)
+            .http1_max_buf_size(BUFFER_BYTES)
             .build(dial);
         Ok(Self { client, proxies })
     }

@@ -361,10 +361,10 @@ impl Config {
                 .chain(&mut webhook.bearer_token_file)
                 .chain(http)
         });
-        let heartbeat = self
-            .heartbeat
-            .iter_mut()
-            .flat_map(|heartbeat| &mut heartbeat.url_file);
+        let heartbeat = self.heartbeat.iter_mut().flat_map(|heartbeat| {
+            let http = heartbeat.http_config.iter_mut().flat_map(HttpConfig::files_mut);
+            http.chain(&mut heartbeat.url_file)
+        });
         let http = self.http_config.iter_mut().flat_map(HttpConfig::files_mut);
         let receivers = slack.chain(pagerduty).chain(email).chain(webhooks);
         receivers
@@ -384,6 +384,13 @@ impl Config {
             tells_lone_ends: self.tell_lone_ends,
             tells_muted_ends: self.tell_muted_ends,
         }
+    }
+
+    /// What the heartbeat is told to do; reached as all are where it says nothing itself.
+    pub(crate) fn beats(&self) -> Option<heartbeat::Config> {
+        let mut beats = self.heartbeat.clone()?;
+        beats.http_config = beats.http_config.or_else(|| self.http_config.clone());
+        Some(beats)
     }
 
     /// What of `config_file` has no effect, each with its place.
@@ -712,7 +719,7 @@ impl Webhook {
 }
 
 /// `token` is what says who we are already, if anything does.
-fn complain_of_http(
+pub(crate) fn complain_of_http(
     path: &str,
     http_config: Option<&HttpConfig>,
     token: Option<&str>,

@@ -177,7 +177,7 @@ impl Handle {
             if !complaints.is_empty() {
                 return Err(complaints.join("\n"));
             }
-            let beats = config.heartbeat.clone();
+            let beats = config.beats();
             heartbeat.send_if_modified(|known| {
                 let is_new = *known != beats;
                 *known = beats;

@@ -4,13 +4,13 @@
 //! withheld as soon as anything stands still: nothing is scraped, rules are late, the notifier does not turn, or no
 //! receiver takes messages. A process that is dead sends none anyway. Of a pair only the one that speaks pings.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use model::outside::{Client, Method, Request};
 use model::{BoxFuture, Clock, Leadership};
-use net::Secret;
+use net::{HttpConfig, Reach, Secret};
 use prometheus::{Gauge, IntCounterVec, Registry};
 use serde::Deserialize;
 use telemetry::metrics::{counters, gauge};
@@ -20,7 +20,7 @@ use tracing::{info, warn};
 
 use crate::board::Board;
 use crate::checkup::Beat;
-use crate::config::{address, patience};
+use crate::config::{address, complain_of_http, patience};
 use crate::handle::Handle;
 use crate::receiver::{Place, place};
 use crate::verdict::{Verdict, judge};
@@ -42,6 +42,8 @@ pub struct Config {
     /// Longest wait for an answer.
     #[serde(deserialize_with = "model::text::duration::deserialize")]
     pub timeout: Duration,
+    /// How it is reached; left out: as `notifier.http_config` says.
+    pub http_config: Option<HttpConfig>,
 }
 
 impl Default for Config {
@@ -51,6 +53,7 @@ impl Default for Config {
             url_file: None,
             interval: Duration::from_secs(60),
             timeout: Duration::from_secs(10),
+            http_config: None,
         }
     }
 }
@@ -65,6 +68,7 @@ impl Config {
             wrong,
         );
         patience(PATH, self.timeout, wrong);
+        complain_of_http(PATH, self.http_config.as_ref(), None, wrong);
         if self.interval < Duration::from_secs(1) {
             wrong.push(format!("{PATH}.interval: must be at least 1s"));
         }
@@ -80,6 +84,8 @@ pub type Progress = dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + 
 
 pub struct Heartbeat {
     config: watch::Receiver<Option<Config>>,
+    /// How it is reached, and the words that say so: a token that was fetched is kept as long as they are the same.
+    reach: (Option<HttpConfig>, Reach),
     leadership: watch::Receiver<Leadership>,
     client: Arc<dyn Client>,
     clock: Arc<dyn Clock>,
@@ -125,6 +131,7 @@ impl Heartbeat {
         );
         Self {
             config,
+            reach: (None, Reach::default()),
             leadership,
             client,
             clock,
@@ -192,7 +199,7 @@ impl Heartbeat {
         self.pings.with_label_values(&[outcome]).inc();
     }
 
-    async fn ping(&self, config: &Config) -> Result<(), String> {
+    async fn ping(&mut self, config: &Config) -> Result<(), String> {
         let Some(place) = config.place() else {
             return Err("there is no address".to_owned());
         };
@@ -211,7 +218,14 @@ impl Heartbeat {
             timeout: config.timeout,
             answer_bytes_max: ANSWER_BYTES_MAX,
         };
-        match judge(&self.client.send(request).await) {
+        if self.reach.0 != config.http_config {
+            let words = config.http_config.clone().unwrap_or_default();
+            self.reach = (config.http_config.clone(), words.read(Path::new(""))?);
+        }
+        let (leadership, clock) = (self.leadership.clone(), &self.clock);
+        let may = move || leadership.borrow().may_speak(clock.running());
+        let via = self.reach.1.open(&*self.client, &may).await?;
+        match judge(&via.send(request).await) {
             Verdict::Taken(_) => {
                 self.last.set(self.clock.now().seconds());
                 Ok(())

@@ -104,7 +104,7 @@ impl Notifier {
             board,
             orders,
             silences,
-            heartbeat: Arc::new(watch::Sender::new(config.heartbeat.clone())),
+            heartbeat: Arc::new(watch::Sender::new(config.beats())),
         };
         (notifier, handle)
     }

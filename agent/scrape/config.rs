@@ -1,11 +1,10 @@
 //! `scrape_configs`, in Prometheus' words, as far as this room follows them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use model::text::duration;
-use net::Secret;
+use net::HttpConfig;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 
@@ -27,43 +26,41 @@ impl Default for Global {
     }
 }
 
-/// Targets that are read alike.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ScrapeConfig {
-    /// Label `job` of every series. No two sections have the same.
-    pub job_name: String,
-    #[serde(deserialize_with = "duration::deserialize_some")]
-    pub scrape_interval: Option<Duration>,
-    /// At most the interval.
-    #[serde(deserialize_with = "duration::deserialize_some")]
-    pub scrape_timeout: Option<Duration>,
-    pub metrics_path: String,
-    /// `http` or `https`.
-    pub scheme: String,
-    /// Appended to the URL.
-    pub params: BTreeMap<String, Vec<String>>,
-    /// Whether a label of the body stands where the target has one of that name, too; else it becomes
-    /// `exported_…`.
-    pub honor_labels: bool,
-    /// Whether times in the body are kept.
-    pub honor_timestamps: bool,
-    pub static_configs: Vec<StaticConfig>,
-    pub basic_auth: Option<BasicAuth>,
-    pub authorization: Option<Authorization>,
-    /// More samples than this fail the scrape; 0 is no limit.
-    pub sample_limit: usize,
-    /// A series with more labels fails the scrape; 0 is no limit, here and below.
-    pub label_limit: usize,
-    /// In bytes.
-    pub label_name_length_limit: usize,
-    /// In bytes.
-    pub label_value_length_limit: usize,
-    /// Longest body, unpacked; 0 is 64 MiB.
-    #[serde(deserialize_with = "size")]
-    pub body_size_limit: usize, // body_size_limit: 10MB
-    /// How to read a body whose `Content-Type` does not say; without it the scrape fails.
-    pub fallback_scrape_protocol: Option<Protocol>,
+net::http_keys! {
+    /// Targets that are read alike.
+    pub struct ScrapeConfig {
+        /// Label `job` of every series. No two sections have the same.
+        pub job_name: String,
+        #[serde(deserialize_with = "duration::deserialize_some")]
+        pub scrape_interval: Option<Duration>,
+        /// At most the interval.
+        #[serde(deserialize_with = "duration::deserialize_some")]
+        pub scrape_timeout: Option<Duration>,
+        pub metrics_path: String,
+        /// `http` or `https`.
+        pub scheme: String,
+        /// Appended to the URL.
+        pub params: BTreeMap<String, Vec<String>>,
+        /// Whether a label of the body stands where the target has one of that name, too; else it becomes
+        /// `exported_…`.
+        pub honor_labels: bool,
+        /// Whether times in the body are kept.
+        pub honor_timestamps: bool,
+        pub static_configs: Vec<StaticConfig>,
+        /// More samples than this fail the scrape; 0 is no limit.
+        pub sample_limit: usize,
+        /// A series with more labels fails the scrape; 0 is no limit, here and below.
+        pub label_limit: usize,
+        /// In bytes.
+        pub label_name_length_limit: usize,
+        /// In bytes.
+        pub label_value_length_limit: usize,
+        /// Longest body, unpacked; 0 is 64 MiB.
+        #[serde(deserialize_with = "size")]
+        pub body_size_limit: usize, // body_size_limit: 10MB
+        /// How to read a body whose `Content-Type` does not say; without it the scrape fails.
+        pub fallback_scrape_protocol: Option<Protocol>,
+    }
 }
 
 impl Default for ScrapeConfig {
@@ -78,14 +75,13 @@ impl Default for ScrapeConfig {
             honor_labels: false,
             honor_timestamps: true,
             static_configs: Vec::new(),
-            basic_auth: None,
-            authorization: None,
             sample_limit: 0,
             label_limit: 0,
             label_name_length_limit: 0,
             label_value_length_limit: 0,
             body_size_limit: 0,
             fallback_scrape_protocol: None,
+            http: HttpConfig::default(),
         }
     }
 }
@@ -97,26 +93,6 @@ pub struct StaticConfig {
     pub targets: Vec<String>,
     /// On every series of these targets.
     pub labels: BTreeMap<String, String>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct BasicAuth {
-    pub username: String,
-    pub password: Secret,
-    /// Read before every scrape.
-    pub password_file: Option<PathBuf>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Authorization {
-    /// First word of the header; `Bearer` when left out.
-    #[serde(rename = "type")]
-    pub kind: String,
-    pub credentials: Secret,
-    /// Read before every scrape, for tokens that rotate.
-    pub credentials_file: Option<PathBuf>,
 }
 
 /// Formats by Prometheus' names. Its protobuf is not read.

@@ -81,7 +81,7 @@ impl Peer {
         let requests = self.requests.lock();
         let headers = requests.iter().flat_map(|request| &request.headers);
         headers
-            .filter(|(name, _)| name == "Authorization")
+            .filter(|(name, _)| name.eq_ignore_ascii_case("authorization"))
             .map(|(_, value)| value.clone())
             .collect()
     }

@@ -1,14 +1,13 @@
 //! One request to a target, and whether what comes back can be read.
 
-use std::path::Path;
 use std::time::Duration;
 
 use model::Clock;
 use model::outside::{Client, ClientError, Method, Request, Response};
-use tokio::io::AsyncReadExt;
+use net::{Reach, Via};
 
 use crate::intake::Refusal;
-use crate::plan::{Auth, Password, Plan};
+use crate::plan::Plan;
 use crate::text::Format;
 
 /// Asks for what can be read, in Prometheus' order, and takes what there is. Not for its protobuf, the only one that has
@@ -16,8 +15,6 @@ use crate::text::Format;
 const ACCEPT: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.8,\
      application/openmetrics-text;version=0.0.1;q=0.7,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.6,\
      text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
-/// Longest secret read from a file.
-const SECRET_BYTES_MAX: u64 = 64 << 10;
 
 /// What a target says, and in which language.
 #[derive(Debug)]
@@ -29,11 +26,13 @@ pub(crate) struct Body {
 /// The body, or why there is none. Takes no longer than the plan's timeout.
 pub(crate) async fn fetch(client: &dyn Client, clock: &dyn Clock, plan: &Plan) -> Result<Body, Refusal> {
     let asked = async {
-        let request = request(plan).await?;
-        let answer = client
-            .send(request)
-            .await
-            .map_err(|error| refusal(error.reason(), error.to_string()))?;
+        let answer = match &plan.reach {
+            None => usual(client, plan).await?,
+            Some(reach) => {
+                let via = open(reach, client).await?;
+                via.send(request(plan)).await.map_err(failed)?
+            }
+        };
         accepted(answer, plan)
     };
     // The client keeps the time itself; this holds for one that does not.
@@ -41,8 +40,7 @@ pub(crate) async fn fetch(client: &dyn Client, clock: &dyn Clock, plan: &Plan) -
         biased;
         answer = asked => answer,
         () = clock.sleep(plan.timeout) => {
-            let error = ClientError::Timeout(plan.timeout);
-            Err(refusal(error.reason(), error.to_string()))
+            Err(failed(ClientError::Timeout(plan.timeout)))
         }
     }
 }
@@ -55,51 +53,45 @@ fn refusal(reason: &'static str, sentence: String) -> Refusal {
     }
 }
 
-async fn request(plan: &Plan) -> Result<Request, Refusal> {
-    let mut headers = vec![
-        ("Accept".to_owned(), ACCEPT.to_owned()),
-        (
-            "X-Prometheus-Scrape-Timeout-Seconds".to_owned(),
-            seconds(plan.timeout),
-        ),
-    ];
-    let authorization = match &plan.auth {
-        Auth::None => None,
-        Auth::Basic { username, password } => Some(net::basic(username, &secret(password).await?)),
-        Auth::Header { kind, credentials } => Some(format!("{kind} {}", secret(credentials).await?)),
-    };
-    headers.extend(authorization.map(|value| ("Authorization".to_owned(), value)));
-    Ok(Request {
+#[expect(clippy::needless_pass_by_value, reason = "map_err gives it away")]
+fn failed(error: ClientError) -> Refusal {
+    refusal(error.reason(), error.to_string())
+}
+
+/// The way of nearly all targets: one request, and more only where the answer is a redirect.
+async fn usual(client: &dyn Client, plan: &Plan) -> Result<Response, Refusal> {
+    let answer = client.send(request(plan)).await.map_err(failed)?;
+    if !net::is_redirect(answer.status) {
+        return Ok(answer);
+    }
+    let reach = Reach::default();
+    let via = open(&reach, client).await?;
+    via.go_on(request(plan), answer).await.map_err(failed)
+}
+
+/// Scraping needs nobody's leave, however often.
+async fn open<'a>(reach: &'a Reach, client: &'a dyn Client) -> Result<Via<'a>, Refusal> {
+    let opened = reach.open(client, &|| true).await;
+    opened.map_err(|why| refusal("credentials", why))
+}
+
+fn request(plan: &Plan) -> Request {
+    let timeout = seconds(plan.timeout);
+    Request {
         method: Method::Get,
         url: plan.url.clone(),
-        headers,
+        headers: vec![
+            ("Accept".to_owned(), ACCEPT.to_owned()),
+            ("X-Prometheus-Scrape-Timeout-Seconds".to_owned(), timeout),
+        ],
         body: Vec::new(),
         timeout: plan.timeout,
         answer_bytes_max: plan.body_bytes_max,
-    })
+    }
 }
 
 fn seconds(timeout: Duration) -> String {
     model::text::float::go(timeout.as_secs_f64())
-}
-
-async fn secret(password: &Password) -> Result<String, Refusal> {
-    match password {
-        Password::Given(secret) => Ok(secret.expose().to_owned()),
-        Password::File(path) => read(path).await.map_err(|error| {
-            refusal(
-                "credentials",
-                format!("reading the secret in {}: {error}", path.display()),
-            )
-        }),
-    }
-}
-
-async fn read(path: &Path) -> std::io::Result<String> {
-    let mut text = String::new();
-    let file = tokio::fs::File::open(path).await?;
-    file.take(SECRET_BYTES_MAX).read_to_string(&mut text).await?;
-    Ok(text.trim().to_owned())
 }
 
 fn accepted(answer: Response, plan: &Plan) -> Result<Body, Refusal> {

@@ -22,8 +22,10 @@ mod target;
 #[cfg(test)]
 mod fakes;
 #[cfg(test)]
+mod reach;
+#[cfg(test)]
 mod tests;
 
 pub use config::{Global, ScrapeConfig};
-pub use plan::check;
+pub use plan::{check, notes};
 pub use pool::Pool;

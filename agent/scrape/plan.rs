@@ -3,14 +3,13 @@
 mod address;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fmt;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use model::text::duration;
 use model::{Labels, LabelsBuilder};
-use net::Secret;
+use net::Reach;
 
 use crate::config::{Global, Protocol, ScrapeConfig, StaticConfig};
 use crate::intake::Rules;
@@ -30,48 +29,29 @@ pub(crate) struct Plan {
     pub(crate) discovered: Labels,
     pub(crate) interval: Duration,
     pub(crate) timeout: Duration,
-    pub(crate) auth: Auth,
+    /// How it is reached, shared by its section; nothing where nothing is said, which is the usual way.
+    pub(crate) reach: Option<Arc<Reach>>,
     pub(crate) body_bytes_max: usize,
-    /// Whether a body of unknown type is read as text.
     /// How a body is read that does not say what it is.
     pub(crate) fallback: Option<Format>,
     pub(crate) rules: Rules,
-}
-
-#[derive(Clone, Default, PartialEq)]
-pub(crate) enum Auth {
-    #[default]
-    None,
-    Basic {
-        username: String,
-        password: Password,
-    },
-    Header {
-        kind: String,
-        credentials: Password,
-    },
-}
-
-#[derive(Clone, PartialEq)]
-pub(crate) enum Password {
-    Given(Secret),
-    File(PathBuf),
-}
-
-impl fmt::Debug for Auth {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::None => "none",
-            Self::Basic { .. } => "basic",
-            Self::Header { .. } => "header",
-        })
-    }
 }
 
 /// What is wrong with these sections, each a sentence with its place; for `skopos check`.
 #[must_use]
 pub fn check(configs: &[ScrapeConfig], global: &Global) -> Vec<String> {
     plans(configs, global).err().unwrap_or_default()
+}
+
+/// What is heeded and yet worth a word, each a sentence with its place.
+#[must_use]
+pub fn notes(configs: &[ScrapeConfig]) -> Vec<String> {
+    let all = configs.iter().enumerate();
+    all.flat_map(|(nth, config)| {
+        let notes = config.http.notes().into_iter();
+        notes.map(move |note| format!("scrape_configs[{nth}].{note}"))
+    })
+    .collect()
 }
 
 /// # Errors
@@ -126,7 +106,7 @@ struct Section<'a> {
     config: &'a ScrapeConfig,
     interval: Duration,
     timeout: Duration,
-    auth: Auth,
+    reach: Option<Arc<Reach>>,
 }
 
 impl<'a> Section<'a> {
@@ -161,9 +141,10 @@ impl<'a> Section<'a> {
                 "{place}.fallback_scrape_protocol: protobuf is not read; PrometheusText0.0.4 or OpenMetricsText1.0.0 is"
             ));
         }
-        let auth = auth(config).unwrap_or_else(|(key, mistake)| {
-            wrong.push(format!("{place}.{key}: {mistake}"));
-            Auth::None
+        // Paths are meant from where we run: the hall has made them so.
+        let reach = config.http.read(Path::new("")).unwrap_or_else(|mistake| {
+            wrong.push(format!("{place}.{mistake}"));
+            Reach::default()
         });
         if !wrong.is_empty() {
             return Err(wrong);
@@ -172,7 +153,7 @@ impl<'a> Section<'a> {
             config,
             interval,
             timeout,
-            auth,
+            reach: (reach != Reach::default()).then(|| Arc::new(reach)),
         })
     }
 
@@ -206,7 +187,7 @@ impl<'a> Section<'a> {
             url,
             interval: self.interval,
             timeout: self.timeout,
-            auth: self.auth.clone(),
+            reach: self.reach.clone(),
             body_bytes_max: if config.body_size_limit == 0 {
                 BODY_BYTES_MAX
             } else {
@@ -298,50 +279,6 @@ fn url(discovered: &Labels, params: &BTreeMap<String, Vec<String>>) -> String {
         }
     }
     url
-}
-
-fn auth(config: &ScrapeConfig) -> Result<Auth, (&'static str, &'static str)> {
-    match (&config.basic_auth, &config.authorization) {
-        (None, None) => Ok(Auth::None),
-        (Some(_), Some(_)) => Err((
-            "authorization",
-            "stands beside basic_auth, and only one can be sent",
-        )),
-        (Some(basic), None) => {
-            let both = "password stands beside password_file, and only one can be sent";
-            let password =
-                password(&basic.password, basic.password_file.as_ref()).ok_or(("basic_auth", both))?;
-            Ok(Auth::Basic {
-                username: basic.username.clone(),
-                password,
-            })
-        }
-        (None, Some(header)) => {
-            if header.kind.eq_ignore_ascii_case("basic") {
-                return Err(("authorization.type", "for basic write basic_auth"));
-            }
-            let both = "credentials stands beside credentials_file, and only one can be sent";
-            let credentials = password(&header.credentials, header.credentials_file.as_ref())
-                .ok_or(("authorization", both))?;
-            let kind = if header.kind.is_empty() {
-                "Bearer"
-            } else {
-                &header.kind
-            };
-            Ok(Auth::Header {
-                kind: kind.to_owned(),
-                credentials,
-            })
-        }
-    }
-}
-
-fn password(given: &Secret, file: Option<&PathBuf>) -> Option<Password> {
-    match file {
-        Some(_) if !given.is_empty() => None,
-        Some(file) => Some(Password::File(file.clone())),
-        None => Some(Password::Given(given.clone())),
-    }
 }
 
 fn too_long(place: &str, timeout: Duration, interval: Duration) -> String {

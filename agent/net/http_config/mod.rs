@@ -3,6 +3,7 @@
 //! Read by our own configuration, whose secrets may name the environment, and by Alertmanager's file, whose may not. What is
 //! read is heeded; whatever is not is a mistake that names its key.
 
+mod keys;
 mod read;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::{Secret, without_password};
 
 /// How servers are reached over HTTP. `S` is a secret as it is written.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(
     deny_unknown_fields,
     default,
@@ -59,7 +60,7 @@ pub struct HttpConfig<S = Secret> {
     /// Headers of every request.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub http_headers: BTreeMap<String, Header<S>>,
-    /// Whether a message goes to where a 307 or 308 sends it.
+    /// Whether a message goes to where a 307 or 308 sends it, and a question (GET) to where any redirect does.
     pub follow_redirects: bool,
     /// HTTP/1.1 is spoken either way, which every server takes.
     pub enable_http2: bool,
@@ -86,7 +87,7 @@ impl<S> Default for HttpConfig<S> {
 }
 
 /// A name and a password.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(
     deny_unknown_fields,
     default,
@@ -105,7 +106,7 @@ pub struct Basic<S> {
 }
 
 /// A token and the word before it.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(
     deny_unknown_fields,
     default,
@@ -122,7 +123,7 @@ pub struct Token<S> {
 }
 
 /// OAuth 2.0 with client credentials.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(
     deny_unknown_fields,
     default,
@@ -163,7 +164,7 @@ pub struct OAuth2<S> {
 }
 
 /// Certificates and keys, in PEM, here or in files.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(
     deny_unknown_fields,
     default,
@@ -198,7 +199,7 @@ pub struct TlsConfig<S> {
 }
 
 /// The values of one header.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(
     deny_unknown_fields,
     default,

@@ -81,6 +81,33 @@ impl<S: AsRef<Secret>> HttpConfig<S> {
         })
     }
 
+    /// What is wrong with it, each a sentence that begins with its key: also what can be sent and says nothing to anybody. Paths
+    /// are meant from where we run.
+    #[must_use]
+    pub fn check(&self) -> Vec<Wrong> {
+        if let Err(why) = self.read(Path::new("")) {
+            return vec![why];
+        }
+        let mut wrong = Vec::new();
+        if let Some(basic) = &self.basic_auth {
+            let name = basic.username.as_str();
+            if name.is_empty() && !is_there(basic.username_file.as_ref()) {
+                wrong.push("basic_auth.username: missing".to_owned());
+            } else if name.contains(':') || name.chars().any(char::is_control) {
+                wrong.push("basic_auth.username: cannot have a colon or a line break in it".to_owned());
+            }
+            if !is_said(basic.password.as_ref(), basic.password_file.as_ref()) {
+                wrong.push("basic_auth: neither password nor password_file is set".to_owned());
+            }
+        }
+        if let Some(token) = &self.authorization
+            && !is_said(token.credentials.as_ref(), token.credentials_file.as_ref())
+        {
+            wrong.push("authorization: neither credentials nor credentials_file is set".to_owned());
+        }
+        wrong
+    }
+
     /// What is heeded and yet worth a word.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
@@ -350,8 +377,7 @@ impl<S: AsRef<Secret>> ProxyWords<'_, S> {
             let scheme = url.expose().split_once("://").map_or("", |(scheme, _)| scheme);
             return Err(match scheme {
                 "socks5" | "socks5h" | "socks4" | "socks" => format!(
-                    "proxy_url: {scheme} is not supported; name an http:// or https:// proxy, or reach this receiver \
-                     without one"
+                    "proxy_url: {scheme} is not supported; name an http:// or https:// proxy, or do without one"
                 ),
                 _ => "proxy_url: not an http:// or https:// URL".to_owned(),
             });
@@ -376,6 +402,10 @@ impl<S: AsRef<Secret>> ProxyWords<'_, S> {
 
 fn is_there(file: Option<&PathBuf>) -> bool {
     file.is_some_and(|file| !file.as_os_str().is_empty())
+}
+
+fn is_said<S: AsRef<Secret>>(here: Option<&S>, file: Option<&PathBuf>) -> bool {
+    here.is_some_and(|secret| !secret.as_ref().is_empty()) || is_there(file)
 }
 
 /// Here, or in a file, or nowhere; not both.

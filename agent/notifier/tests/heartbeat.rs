@@ -136,3 +136,37 @@ async fn a_new_configuration_is_heeded_at_once() {
     beating.clock.sleep(minutes(5)).await;
     assert_eq!(beating.pings(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_ping_goes_the_way_that_is_said_for_all_unless_the_heartbeat_says_another() {
+    let read = |text: &str| -> crate::Config { yaml::read("x", text).unwrap() };
+    let keys = |of: &str| format!("{{ http_headers: {{ X-Of: {{ values: [ {of} ] }} }} }}");
+    let all = format!(
+        "http_config: {}\nheartbeat: {{ url: 'http://hc/ping' }}\n",
+        keys("all")
+    );
+    let own = format!(
+        "http_config: {}\nheartbeat: {{ url: 'http://hc/ping', http_config: {} }}\n",
+        keys("all"),
+        keys("own")
+    );
+    for (text, wanted) in [(&all, "all"), (&own, "own")] {
+        let config = read(text);
+        assert_eq!(config.complaints(), Vec::<String>::new());
+        let beating = Beating::start("{ url: 'http://hc/ping' }");
+        beating.config.send_replace(config.beats());
+        beating.clock.sleep(secs(65)).await;
+        let pinged = beating.receivers.got(URL);
+        let of = pinged.last().unwrap().headers.iter();
+        let of: Vec<_> = of
+            .filter(|(name, _)| name == "X-Of")
+            .map(|(_, of)| of.as_str())
+            .collect();
+        assert_eq!(of, [wanted]);
+    }
+    let wrong = read("heartbeat: { url: 'http://hc/ping', http_config: { no_proxy: a } }\n").complaints();
+    assert!(
+        wrong[0].starts_with("notifier.heartbeat.http_config.no_proxy: "),
+        "{wrong:?}"
+    );
+}

@@ -75,6 +75,7 @@ pub(super) enum Manner {
 pub(super) struct Attempt {
     pub(super) at: Timestamp,
     pub(super) url: String,
+    pub(super) headers: Vec<(String, String)>,
     pub(super) body: Value,
     /// Whether the receiver has it.
     pub(super) arrived: bool,
@@ -161,6 +162,7 @@ impl Receivers {
         self.state.lock().unwrap().attempts.push(Attempt {
             at: self.clock.now(),
             url: request.url.clone(),
+            headers: request.headers.clone(),
             body,
             arrived,
             unsure,

@@ -1,36 +1,29 @@
 //! Whom to send samples to, in Prometheus' words, and how much may wait for them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use model::Labels;
-use net::{Auth, Authorization, BasicAuth, Secret, is_http, without_secrets};
+use net::{HttpConfig, Secret, is_http, without_secrets};
 use serde::Deserialize;
 
-/// One entry of `remote_write`: somebody all samples are sent to.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// Where samples are posted to, for example `http://victoria-metrics:8428/api/v1/write`.
-    pub url: String,
-    /// Name on the page and in metrics, and of the place in the queue: who keeps the name keeps the place. By default
-    /// the URL without user, password and query.
-    pub name: String,
-    /// Longest wait for an answer.
-    #[serde(deserialize_with = "model::text::duration::deserialize")]
-    pub remote_timeout: Duration, // remote_timeout: 30s
-    /// Sent with each request; those that the protocol is made of cannot be set.
-    pub headers: BTreeMap<String, Secret>,
-    /// A name and a password, sent as `Authorization`.
-    pub basic_auth: Option<BasicAuth>,
-    /// Sent as `Authorization`.
-    pub authorization: Option<Authorization>,
-    /// File that holds a bearer token; an older way to say `authorization.credentials_file`.
-    pub bearer_token_file: Option<PathBuf>,
-    /// `io.prometheus.write.v2.Request` (2.0) or `prometheus.WriteRequest` (1.0). Left out: 2.0, and 1.0 where that is
-    /// not understood.
-    pub protobuf_message: Option<Message>,
+net::http_keys! {
+    /// One entry of `remote_write`: somebody all samples are sent to.
+    pub struct Config {
+        /// Where samples are posted to, for example `http://victoria-metrics:8428/api/v1/write`.
+        pub url: String,
+        /// Name on the page and in metrics, and of the place in the queue: who keeps the name keeps the place. By default
+        /// the URL without user, password and query.
+        pub name: String,
+        /// Longest wait for an answer.
+        #[serde(deserialize_with = "model::text::duration::deserialize")]
+        pub remote_timeout: Duration, // remote_timeout: 30s
+        /// Sent with each request; those that the protocol is made of cannot be set.
+        pub headers: BTreeMap<String, Secret>,
+        /// `io.prometheus.write.v2.Request` (2.0) or `prometheus.WriteRequest` (1.0). Left out: 2.0, and 1.0 where that is
+        /// not understood.
+        pub protobuf_message: Option<Message>,
+    }
 }
 
 impl Default for Config {
@@ -40,10 +33,8 @@ impl Default for Config {
             name: String::new(),
             remote_timeout: Duration::from_secs(30),
             headers: BTreeMap::new(),
-            basic_auth: None,
-            authorization: None,
-            bearer_token_file: None,
             protobuf_message: None,
+            http: HttpConfig::default(),
         }
     }
 }
@@ -133,16 +124,8 @@ impl Config {
             wrong.push("remote_timeout: zero; every request would fail".to_owned());
         }
         wrong.extend(net::check_headers(&self.headers, &RESERVED));
-        wrong.extend(self.auth().check());
+        wrong.extend(self.http.check());
         wrong
-    }
-
-    pub(super) fn auth(&self) -> Auth<'_> {
-        Auth {
-            basic: self.basic_auth.as_ref(),
-            authorization: self.authorization.as_ref(),
-            bearer_token_file: self.bearer_token_file.as_deref(),
-        }
     }
 
     /// As [`Self::check`] for a whole list: also whether two would share a place in the queue.
@@ -228,7 +211,7 @@ mod tests {
             ),
             (
                 r#"{"url": "http://a", "bearer_token_file": "b", "authorization": {"credentials": "c"}}"#,
-                "authorization: more than one",
+                "authorization: at most one of",
             ),
             (
                 r#"{"url": "http://a", "basic_auth": {"password": "p"}}"#,
@@ -244,11 +227,19 @@ mod tests {
             ),
             (
                 r#"{"url": "http://a", "basic_auth": {"username": "u", "password": "p", "password_file": "f"}}"#,
-                "basic_auth: both",
+                "basic_auth.password: at most one of",
             ),
             (
                 r#"{"url": "http://a", "basic_auth": {"username": "u", "password": "p"}, "bearer_token_file": "b"}"#,
-                "basic_auth: so is",
+                "authorization: at most one of",
+            ),
+            (
+                r#"{"url": "http://a", "tls_config": {"key_file": "k"}}"#,
+                "tls_config.cert: exactly one of",
+            ),
+            (
+                r#"{"url": "http://a", "proxy_url": "socks5://b"}"#,
+                "proxy_url: socks5 is not supported",
             ),
         ];
         for (json, sentence) in wrong {

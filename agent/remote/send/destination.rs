@@ -5,12 +5,13 @@
 //! halved until it is not, down to a single series.
 
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use model::Labels;
 use model::outside::{Client, Method, Request};
-use net::Backoff;
+use net::{Backoff, Reach};
 use tokio_util::sync::CancellationToken;
 
 use crate::queue::{Block, Take};
@@ -37,6 +38,8 @@ pub(crate) struct Destination {
     nth: usize,
     name: String,
     config: Config,
+    /// How it is reached, or why it cannot be.
+    reach: Result<Reach, String>,
     labels: Labels,
     shared: Arc<Shared>,
     client: Arc<dyn Client>,
@@ -103,6 +106,7 @@ impl Destination {
         Self {
             nth,
             name,
+            reach: whom.config.http.read(Path::new("")),
             speaks: whom.config.protobuf_message.unwrap_or(Message::Two),
             config: whom.config,
             labels: whom.external_labels,
@@ -382,9 +386,6 @@ impl Destination {
         for (name, value) in &self.config.headers {
             headers.push((name.clone(), value.expose().to_owned()));
         }
-        if let Some(credential) = self.credential()? {
-            headers.push(("Authorization".to_owned(), credential));
-        }
         let request = Request {
             method: Method::Post,
             url: self.config.url.clone(),
@@ -393,13 +394,11 @@ impl Destination {
             timeout: self.config.remote_timeout,
             answer_bytes_max: ANSWER_BYTES_MAX,
         };
-        let outcome = self.client.send(request).await;
+        // Files are read each time, so that a new token is used as soon as it is there.
+        let reach = self.reach.as_ref().map_err(Clone::clone)?;
+        let via = reach.open(&*self.client, &|| true).await?;
+        let outcome = via.send(request).await;
         Ok(judge(&outcome, message, self.has_spoken, self.shared.clock.now()))
-    }
-
-    /// A file is read each time, so that a new token is used as soon as it is there.
-    fn credential(&self) -> Result<Option<String>, String> {
-        self.config.auth().credential()
     }
 }
 

@@ -1,39 +1,31 @@
 //! Where rules ask, if not the store beside them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use model::text::duration;
-use net::{Auth, Authorization, BasicAuth, Secret};
-use serde::Deserialize;
+use net::{HttpConfig, Secret};
 
-/// Section `rules.datasource`: the HTTP API of a Prometheus, or of an engine that speaks as one.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// What `/api/v1/query` is appended to, for example `http://mimir-query-frontend:8080/prometheus`.
-    pub url: String,
-    /// Longest wait for one answer. With its retries a question takes `rules.query_timeout` at most.
-    #[serde(deserialize_with = "duration::deserialize")]
-    pub timeout: Duration, // timeout: 30s
-    /// How often a question is asked again when the engine cannot be reached, is too busy (429), or fails (5xx).
-    pub retries: u32, // retries: 2
-    /// Questions at a time; others wait for a place.
-    pub concurrency: usize, // concurrency: 8
-    /// An answer with a warning of the engine, as where one of its stores is away, is an answer. Otherwise it is none:
-    /// what is missing in it would end alerts.
-    pub partial_answers: bool, // partial_answers: false
-    /// Sent with each question, as `dedup: "true"` for Thanos.
-    pub query_params: BTreeMap<String, String>,
-    /// Sent with each request, as `X-Scope-OrgID` for Mimir.
-    pub headers: BTreeMap<String, Secret>,
-    /// A name and a password, sent as `Authorization`.
-    pub basic_auth: Option<BasicAuth>,
-    /// Sent as `Authorization`.
-    pub authorization: Option<Authorization>,
-    /// File that holds a bearer token; an older way to say `authorization.credentials_file`.
-    pub bearer_token_file: Option<PathBuf>,
+net::http_keys! {
+    /// Section `rules.datasource`: the HTTP API of a Prometheus, or of an engine that speaks as one.
+    pub struct Config {
+        /// What `/api/v1/query` is appended to, for example `http://mimir-query-frontend:8080/prometheus`.
+        pub url: String,
+        /// Longest wait for one answer. With its retries a question takes `rules.query_timeout` at most.
+        #[serde(deserialize_with = "duration::deserialize")]
+        pub timeout: Duration, // timeout: 30s
+        /// How often a question is asked again when the engine cannot be reached, is too busy (429), or fails (5xx).
+        pub retries: u32, // retries: 2
+        /// Questions at a time; others wait for a place.
+        pub concurrency: usize, // concurrency: 8
+        /// An answer with a warning of the engine, as where one of its stores is away, is an answer. Otherwise it is none:
+        /// what is missing in it would end alerts.
+        pub partial_answers: bool, // partial_answers: false
+        /// Sent with each question, as `dedup: "true"` for Thanos.
+        pub query_params: BTreeMap<String, String>,
+        /// Sent with each request, as `X-Scope-OrgID` for Mimir.
+        pub headers: BTreeMap<String, Secret>,
+    }
 }
 
 impl Default for Config {
@@ -46,9 +38,7 @@ impl Default for Config {
             partial_answers: false,
             query_params: BTreeMap::new(),
             headers: BTreeMap::new(),
-            basic_auth: None,
-            authorization: None,
-            bearer_token_file: None,
+            http: HttpConfig::default(),
         }
     }
 }
@@ -98,33 +88,14 @@ impl Config {
             }
         }
         wrong.extend(net::check_headers(&self.headers, &RESERVED));
-        wrong.extend(self.auth().check());
+        wrong.extend(self.http.check());
         wrong
-    }
-
-    /// Files it names.
-    pub fn files_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
-        let password = self
-            .basic_auth
-            .iter_mut()
-            .flat_map(|auth| &mut auth.password_file);
-        let credentials = self.authorization.iter_mut();
-        let credentials = credentials.flat_map(|auth| &mut auth.credentials_file);
-        password.chain(credentials).chain(&mut self.bearer_token_file)
     }
 
     /// The URL without what may be secret.
     #[must_use]
     pub fn shown(&self) -> String {
         net::without_secrets(&self.url)
-    }
-
-    pub(super) fn auth(&self) -> Auth<'_> {
-        Auth {
-            basic: self.basic_auth.as_ref(),
-            authorization: self.authorization.as_ref(),
-            bearer_token_file: self.bearer_token_file.as_deref(),
-        }
     }
 }
 

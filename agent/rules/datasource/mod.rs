@@ -10,12 +10,13 @@ mod config;
 #[cfg(test)]
 mod tests;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use model::outside::{Client, ClientError, Method, Request, Response};
 use model::{Answer, Ask, AskError, BoxFuture, Timestamp};
-use net::Backoff;
+use net::{Backoff, Reach, Via};
 use prometheus::{Histogram, IntCounter, IntCounterVec, Registry};
 use telemetry::metrics::{counter, counters, histogram};
 use tokio::sync::Semaphore;
@@ -30,6 +31,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// An engine elsewhere.
 pub struct Datasource {
     config: Config,
+    /// How it is reached, or why it cannot be.
+    reach: Result<Reach, String>,
     client: Arc<dyn Client>,
     url: String,
     places: Semaphore,
@@ -58,6 +61,7 @@ impl Datasource {
         Self {
             url: format!("{}/api/v1/query", config.url.trim_end_matches('/')),
             places: Semaphore::new(config.concurrency),
+            reach: config.http.read(Path::new("")),
             config,
             client,
             metrics: Metrics {
@@ -101,11 +105,11 @@ impl Datasource {
     }
 
     async fn once(&self, expr: &str, time: Timestamp) -> Tried {
-        let request = match self.request(expr, time) {
-            Ok(request) => request,
+        let via = match self.open().await {
+            Ok(via) => via,
             Err(why) => return Tried::Done(Err(self.no_answer(&why))),
         };
-        match self.client.send(request).await {
+        match via.send(self.request(expr, time)).await {
             Ok(response) => self.judge(&response),
             // The same question would be as long.
             Err(error @ (ClientError::TooLong { .. } | ClientError::BadUrl(_))) => {
@@ -118,7 +122,12 @@ impl Datasource {
         }
     }
 
-    fn request(&self, expr: &str, time: Timestamp) -> Result<Request, String> {
+    async fn open(&self) -> Result<Via<'_>, String> {
+        let reach = self.reach.as_ref().map_err(Clone::clone)?;
+        reach.open(&*self.client, &|| true).await
+    }
+
+    fn request(&self, expr: &str, time: Timestamp) -> Request {
         let own = [("query", expr.to_owned()), ("time", answer::seconds(time))];
         let form = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(own)
@@ -131,16 +140,14 @@ impl Datasource {
         for (name, value) in &self.config.headers {
             headers.push((name.clone(), value.expose().to_owned()));
         }
-        let credential = self.config.auth().credential()?;
-        headers.extend(credential.map(|value| ("Authorization".to_owned(), value)));
-        Ok(Request {
+        Request {
             method: Method::Post,
             url: self.url.clone(),
             headers,
             body: form.into_bytes(),
             timeout: self.config.timeout,
             answer_bytes_max: ANSWER_BYTES_MAX,
-        })
+        }
     }
 
     fn judge(&self, response: &Response) -> Tried {

@@ -73,7 +73,10 @@ async fn a_question_is_asked_as_the_api_takes_it() {
         "query=up%7Ba%3D%22b%26c%22%7D&time=1700000000.500&dedup=true"
     );
     let header = |name: &str| {
-        let found = request.headers.iter().find(|(known, _)| known == name);
+        let found = request
+            .headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.clone()).unwrap_or_default()
     };
     assert_eq!(header("X-Scope-OrgID"), "shop");

@@ -125,9 +125,10 @@ fn mistakes_are_sentences_with_their_place() {
              belongs into scheme and metrics_path",
             "scrape_configs[3].fallback_scrape_protocol: protobuf is not read; PrometheusText0.0.4 or \
              OpenMetricsText1.0.0 is",
-            "scrape_configs[3].authorization: stands beside basic_auth, and only one can be sent",
-            "scrape_configs[4].authorization.type: for basic write basic_auth",
-            "scrape_configs[5].basic_auth: password stands beside password_file, and only one can be sent",
+            "scrape_configs[3].authorization: at most one of basic_auth, authorization, oauth2 & bearer_token must be \
+             configured",
+            "scrape_configs[4].authorization.type: cannot be set to \"basic\", use \"basic_auth\" instead",
+            "scrape_configs[5].basic_auth.password: at most one of password & password_file must be configured",
         ]
     );
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use model::view::Health;
-use net::{Authorization, BasicAuth, Secret};
+use net::Secret;
+use net::http_config::{Basic, Token};
 
 use super::world::{Does, LONG, World, desc, header, to};
 use crate::send::{Limits, Message};
@@ -155,9 +156,9 @@ async fn a_refused_sender_waits_for_a_new_token_and_uses_it_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");
     let mut whom = to("a");
-    whom.config.authorization = Some(Authorization {
+    whom.config.http.authorization = Some(Token {
         credentials_file: Some(file.clone()),
-        ..Authorization::default()
+        ..Token::default()
     });
     let mut world = World::with(vec![whom], Limits::default());
     world.receivers.always("a", says(401, "unknown token"));
@@ -194,8 +195,8 @@ async fn headers_and_credentials_of_the_configuration_are_sent() {
     whom.config
         .headers
         .insert("X-Scope-OrgID".to_owned(), Secret::plain("team"));
-    whom.config.authorization = Some(Authorization {
-        r#type: "Token".to_owned(),
+    whom.config.http.authorization = Some(Token {
+        kind: "Token".to_owned(),
         credentials: Some(Secret::plain("abc")),
         credentials_file: None,
     });
@@ -216,15 +217,15 @@ async fn a_name_and_a_password_are_sent_and_a_new_password_is_used_at_once() {
     let file = folder.path().join("password");
     std::fs::write(&file, "open sesame\n").unwrap();
     let (mut said, mut kept) = (to("said"), to("kept"));
-    said.config.basic_auth = Some(BasicAuth {
+    said.config.http.basic_auth = Some(Basic {
         username: "Aladdin".to_owned(),
         password: Some(Secret::plain("open sesame")),
-        password_file: None,
+        ..Basic::default()
     });
-    kept.config.basic_auth = Some(BasicAuth {
+    kept.config.http.basic_auth = Some(Basic {
         username: "Aladdin".to_owned(),
-        password: None,
         password_file: Some(file.clone()),
+        ..Basic::default()
     });
     let mut world = World::with(vec![said, kept], Limits::default());
     let sent = |world: &World, host: &str| {
