@@ -216,6 +216,7 @@ impl Reach {
             way: way(&self.trust, &self.proxy).await?,
             credential: self.credential.header(client).await?,
             headers,
+            is_anonymous: false,
             reach: self,
             client,
             may,
@@ -231,6 +232,8 @@ pub struct Via<'a> {
     /// What stands in the header `Authorization`.
     credential: Option<String>,
     headers: Vec<(String, String)>,
+    /// For a host that need not know who we are.
+    is_anonymous: bool,
     may: &'a (dyn Fn() -> bool + Sync),
 }
 
@@ -241,6 +244,20 @@ impl Client for Via<'_> {
 }
 
 impl Via<'_> {
+    /// The same way, without credentials and without headers of ours: to an address that a server named.
+    #[must_use]
+    pub fn anonymous(&self) -> Via<'_> {
+        Via {
+            client: self.client,
+            reach: self.reach,
+            way: self.way.clone(),
+            credential: None,
+            headers: Vec::new(),
+            is_anonymous: true,
+            may: self.may,
+        }
+    }
+
     /// Goes on from the first answer to a request that somebody else has sent already.
     ///
     /// # Errors
@@ -254,7 +271,7 @@ impl Via<'_> {
         let (begun, patience) = (Instant::now(), request.timeout);
         let mut credential = self.newest_credential(self.credential.clone()).await;
         let mut next = request;
-        let (mut is_home, mut is_renewed, mut redirects) = (true, false, 0);
+        let (mut is_home, mut is_renewed, mut redirects) = (!self.is_anonymous, false, 0);
         loop {
             let answer = match first.take() {
                 Some(answer) => answer,

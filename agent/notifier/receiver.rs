@@ -291,7 +291,7 @@ impl Receiver {
 
     async fn try_send(
         &self,
-        client: &dyn Client,
+        client: &Via<'_>,
         message: &Message,
         may: impl Fn() -> bool,
     ) -> Result<Said, String> {

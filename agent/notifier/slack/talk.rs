@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use model::outside::{Client, ClientError, Method, Request, Response};
+use net::Via;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -64,7 +65,7 @@ struct Posted {
 
 /// `request` has no body yet. Asks `may` before each request.
 pub(crate) async fn talk(
-    client: &dyn Client,
+    client: &Via<'_>,
     request: Request,
     words: Words,
     asked: &str,
@@ -151,7 +152,7 @@ pub(crate) async fn talk(
 
 /// The way to Slack's methods: a request without its body, and who is asked before each.
 pub(super) struct Line<'a, M> {
-    client: &'a dyn Client,
+    client: &'a Via<'a>,
     request: &'a Request,
     may: &'a M,
 }
@@ -183,7 +184,7 @@ impl<M: Fn() -> bool> Line<'_, M> {
         url.clone_into(&mut request.url);
         request.body = body;
         of_kind(&mut request, "application/octet-stream");
-        self.send(request, most).await
+        self.send_by(&self.client.anonymous(), request, most).await
     }
 
     /// A message in a card's thread; whether it was taken.
@@ -197,13 +198,17 @@ impl<M: Fn() -> bool> Line<'_, M> {
         answer.map(|answer| matches!(judge_slack(&answer), Verdict::Taken(_)))
     }
 
-    async fn send(&self, mut request: Request, most: Duration) -> Answer {
+    async fn send(&self, request: Request, most: Duration) -> Answer {
+        self.send_by(self.client, request, most).await
+    }
+
+    async fn send_by(&self, client: &Via<'_>, mut request: Request, most: Duration) -> Answer {
         if !(self.may)() {
             return None;
         }
         request.method = Method::Post;
         request.timeout = request.timeout.min(most);
-        Some(self.client.send(request).await)
+        Some(client.send(request).await)
     }
 }
 

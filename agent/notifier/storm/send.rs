@@ -1,6 +1,7 @@
 //! Hands a storm's message over.
 
 use model::outside::{Client, Request};
+use net::Via;
 
 use super::{Digest, EDIT_PAUSE, POST_PAUSE};
 use crate::receiver::{Kind, Receiver};
@@ -37,17 +38,21 @@ impl Receiver {
         &self,
         client: &dyn Client,
         digest: &Digest,
-        may: impl Fn() -> bool,
+        may: impl Fn() -> bool + Sync,
     ) -> Said {
+        let via = match self.open(client, &may).await {
+            Ok(via) => via,
+            Err(words) => return Said::only(no_secret(words)),
+        };
         match self.request().await {
-            Ok(request) => self.storm(client, request, digest, may).await,
+            Ok(request) => self.storm(&via, request, digest, &may).await,
             Err(words) => Said::only(no_secret(words)),
         }
     }
 
     async fn storm(
         &self,
-        client: &dyn Client,
+        client: &Via<'_>,
         request: Request,
         digest: &Digest,
         may: impl Fn() -> bool,

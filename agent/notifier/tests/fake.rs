@@ -354,7 +354,16 @@ async fn a_picture_comes_into_the_workspace_in_the_order_that_slack_wants() {
         let end = Instant::now() + Duration::from_secs(20);
         let messages = if is_allowed { 2 } else { 1 };
         while real.slack.kept().len() < messages || real.handle.ledger().in_flight > 0 {
-            assert!(Instant::now() < end, "{:?}", real.slack.refused());
+            let far = (
+                real.slack.kept().len(),
+                real.slack.uploads().len(),
+                real.handle.ledger(),
+            );
+            assert!(
+                Instant::now() < end,
+                "{far:?}, refused {:?}",
+                real.slack.refused()
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         let kept = real.slack.kept();

@@ -323,6 +323,7 @@ fn a_reply_is_no_card() {
     let reply = Attempt {
         at: START,
         url: POST.to_owned(),
+        headers: Vec::new(),
         body: serde_json::json!({ "thread_ts": "1", "text": "*Storm: 1 group, 1 alert firing* (+1 new)" }),
         arrived: true,
         unsure: false,
