@@ -101,7 +101,12 @@ async fn an_app_replies_with_the_lines_and_none_are_sent_where_they_are_not_want
             slack::CHANNEL,
             slack.method()
         );
-        let skopos = alerted(folder.path(), &reached, &format!("{{ lines: {lines} }}")).await;
+        let skopos = alerted(
+            folder.path(),
+            &reached,
+            &format!("{{ lines: {lines}, picture: {} }}", lines > 0),
+        )
+        .await;
         skopos
             .wait_for("cards and replies", Duration::from_secs(40), async |_| {
                 slack.kept().len() >= messages
