@@ -284,13 +284,12 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         .map(node::Handle::machine)
         .unwrap_or_default();
     let logs = if reads && document.logs.enabled {
-        let logs = logs::Logs::new(
-            document.logs.clone(),
-            data.join("logs"),
-            data.clone(),
-            clock.clone(),
-            &registry,
-        );
+        let outside = logs::Outside {
+            clock: clock.clone(),
+            client: client.clone(),
+            host: host.clone(),
+        };
+        let logs = logs::Logs::new(&document.logs, data.join("logs"), &data, outside, &registry);
         Some(logs.context("opening the log segments")?)
     } else {
         None

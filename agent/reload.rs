@@ -240,7 +240,7 @@ impl Reloader {
         let mut later = Vec::new();
         match &self.rooms.logs {
             Some(logs) => logs
-                .apply(new.logs.clone())
+                .apply(&new.logs)
                 .map_err(|error| vec![error.to_string()])?,
             None if new.logs.enabled => later.push("logs"),
             None => {}

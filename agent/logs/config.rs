@@ -7,7 +7,7 @@ use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 
 /// The section `logs:`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Whether log files are read at all.
@@ -30,6 +30,10 @@ pub struct Config {
     /// Size at which a segment is closed and the next one begun; retention drops whole segments.
     #[serde(deserialize_with = "size")]
     pub segment_bytes: u64, // segment_bytes: 16MiB
+    /// Whether lines are kept on this host, in segments: what `skopos logs` and the page search.
+    pub local: bool,
+    /// OpenSearch clusters that lines are sent to, each line once to each.
+    pub opensearch: Vec<crate::opensearch::Config>,
     /// Whether frames are compressed (deflate, level 1): about a fifth of the disk, four times the CPU.
     pub compress: bool,
 }
@@ -69,6 +73,8 @@ impl Default for Config {
             read_from: ReadFrom::default(),
             retention: Retention::default(),
             segment_bytes: 16 << 20,
+            local: true,
+            opensearch: Vec::new(),
             compress: false,
         }
     }
@@ -101,7 +107,13 @@ impl Config {
         if self.retention.size < 2 * self.segment_bytes {
             return Err("logs.retention.size is less than two segments".to_owned());
         }
-        Ok(())
+        if !self.local && self.opensearch.is_empty() {
+            return Err("logs.local is false and there is no logs.opensearch: lines would go nowhere; to read none, set logs.enabled to false".to_owned());
+        }
+        match crate::opensearch::Config::check_all(&self.opensearch).as_slice() {
+            [] => Ok(()),
+            wrong => Err(wrong.join("\n")),
+        }
     }
 }
 

@@ -244,6 +244,19 @@ impl Client for Via<'_> {
 }
 
 impl Via<'_> {
+    /// For a client of another make, which is to go the same way: none is the usual one.
+    #[must_use]
+    pub fn way(&self) -> Option<&Way> {
+        self.way.as_deref()
+    }
+
+    /// Likewise, the headers that say who we are, and our own.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let credential = self.credential.iter().map(|credential| (AUTHORIZATION, credential.as_str()));
+        let own = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        credential.chain(own)
+    }
+
     /// The same way, without credentials and without headers of ours: to an address that a server named.
     #[must_use]
     pub fn anonymous(&self) -> Via<'_> {

@@ -314,6 +314,9 @@ impl<O: Outlet> Reader<O> {
             tail.make_copy();
         }
         tail.look(now);
+        if mark.is_none() {
+            self.new_files.push(tail.mark([None; 3], false));
+        }
         self.enter(tail, now);
         Ok(true)
     }

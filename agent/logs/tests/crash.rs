@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use generator::{Seen, Writer};
-use logs::{Config, Follower, Logs};
+use logs::{Config, Follower, Logs, Outside};
 use model::Timestamp;
 use model::view::LogQuery;
 use prometheus::Registry;
@@ -35,14 +35,22 @@ fn config(folder: &Path) -> Config {
     }
 }
 
+fn outside() -> Outside {
+    Outside {
+        clock: RuntimeClock::system(),
+        client: net::HttpClient::new().unwrap(),
+        host: "here".to_owned(),
+    }
+}
+
 /// What the killed process runs; as a test of its own it does nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn child() {
     let Some(folder) = std::env::var_os(CHILD).map(PathBuf::from) else {
         return;
     };
-    let (clock, data) = (RuntimeClock::system(), folder.join("data"));
-    let logs = Logs::new(config(&folder), data.join("logs"), data, clock, &Registry::new()).unwrap();
+    let data = folder.join("data");
+    let logs = Logs::new(&config(&folder), data.join("logs"), &data, outside(), &Registry::new()).unwrap();
     logs.run(CancellationToken::new()).await;
 }
 
@@ -185,15 +193,8 @@ async fn the_room_runs_is_asked_and_stops() {
     let data = folder.path().join("data");
     std::fs::create_dir(folder.path().join("plain")).unwrap();
     let registry = Registry::new();
-    let clock = RuntimeClock::system();
-    let logs = Logs::new(
-        config(folder.path()),
-        data.join("logs"),
-        data.clone(),
-        clock,
-        &registry,
-    )
-    .unwrap();
+    let config = config(folder.path());
+    let logs = Logs::new(&config, data.join("logs"), &data, outside(), &registry).unwrap();
     let handle = logs.handle();
     let stop = CancellationToken::new();
     let running = tokio::spawn(logs.run(stop.clone()));
