@@ -1,0 +1,16 @@
+//! What the sink for OpenSearch is held to: a real node, and a fake that misbehaves on demand.
+//!
+//! The fake is held to the node in turn: `alike.rs` asks both the same and compares the answers. Everything here blocks and
+//! runs on threads of its own, so that tests of any kind can use it, with a runtime or without.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test whose peer fails has failed, and says why"
+)]
+
+pub mod http;
+pub mod node;
+
+pub use http::{Answer, ask};
+pub use node::{Documents, Node, Version};
