@@ -266,7 +266,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     let reading = if document.web.tls.is_some() {
         to_ours.clone()
     } else {
-        client
+        client.clone()
     };
     let pool = scrape::Pool::new(reading, store.clone(), clock.clone(), &registry);
     let node = (reads && document.node.enabled).then(|| {
@@ -286,7 +286,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     let logs = if reads && document.logs.enabled {
         let outside = logs::Outside {
             clock: clock.clone(),
-            client: client.clone(),
+            client: client as Arc<dyn Client>,
             host: host.clone(),
         };
         let logs = logs::Logs::new(&document.logs, data.join("logs"), &data, outside, &registry);

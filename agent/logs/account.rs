@@ -161,7 +161,9 @@ impl Account {
         let mut counts = self.counts.lock();
         counts.taken += 1;
         *counts.dropped.entry(why.reason()).or_default() += 1;
-        self.dropped.with_label_values(&[self.sink.as_str(), why.reason()]).inc();
+        self.dropped
+            .with_label_values(&[self.sink.as_str(), why.reason()])
+            .inc();
     }
 
     /// Records of a batch that the sink does not take.

@@ -57,7 +57,11 @@ fn files(all: &[LogFile]) -> Checkup {
 }
 
 fn kept(sink: &LogSink) -> Checkup {
-    let name = if sink.target.is_none() { "segments" } else { "opensearch" };
+    let name = if sink.target.is_none() {
+        "segments"
+    } else {
+        "opensearch"
+    };
     if let Some(trouble) = &sink.trouble {
         let waiting = format!(
             "{} takes nothing: {trouble}; {} wait in the log files",
@@ -76,7 +80,11 @@ fn kept(sink: &LogSink) -> Checkup {
     if lost > 0 {
         return Checkup::warn(ROOM, name, format!("{lost} lines were let go since the start"))
             .advise("the runbook of SkoposLogLinesDropped says what each reason means")
-            .list(sink.dropped.iter().map(|(reason, count)| format!("{reason}: {count}")));
+            .list(
+                sink.dropped
+                    .iter()
+                    .map(|(reason, count)| format!("{reason}: {count}")),
+            );
     }
     Checkup::ok(
         ROOM,
@@ -124,7 +132,10 @@ mod tests {
             name: "opensearch".to_owned(),
             target: Some("http://search:9200".to_owned()),
             trouble: trouble.map(str::to_owned),
-            dropped: [("dead_letter".to_owned(), dropped)].into_iter().filter(|(_, count)| *count > 0).collect(),
+            dropped: [("dead_letter".to_owned(), dropped)]
+                .into_iter()
+                .filter(|(_, count)| *count > 0)
+                .collect(),
             ..LogSink::default()
         };
         assert_eq!(kept(&sink(None, 0)).verdict, Verdict::Ok);
@@ -132,7 +143,10 @@ mod tests {
         let told = kept(&sink(Some("cannot connect"), 2));
         assert_eq!(told.verdict, Verdict::Fail);
         assert!(told.seen.contains("cannot connect"), "{told:?}");
-        let here = LogSink { target: None, ..sink(Some("full"), 0) };
+        let here = LogSink {
+            target: None,
+            ..sink(Some("full"), 0)
+        };
         assert_eq!(kept(&here).verdict, Verdict::Fail);
     }
 }

@@ -54,8 +54,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 pub use config::{Config, ReadFrom, Retention};
-pub use opensearch::Config as OpenSearch;
 pub use follow::Follower;
+pub use opensearch::Config as OpenSearch;
 pub use search::search;
 
 use account::{Account, Metrics};
@@ -227,7 +227,10 @@ impl Making<'_> {
         let lane = Arc::new(self.lane(SEGMENTS));
         let (batches, inbox) = sync_channel(QUEUE_BATCHES); // full: reading waits, the log files are the buffer
         let (spare, spares) = sync_channel(QUEUE_BATCHES); // full: the memory is freed
-        let outlet = Queue { batches, spare: spares };
+        let outlet = Queue {
+            batches,
+            spare: spares,
+        };
         let shipper = Shipper {
             sink: segments,
             inbox,
@@ -263,7 +266,10 @@ impl Making<'_> {
         let lane = Arc::new(lane);
         let (batches, inbox) = mpsc::channel(1); // full: reading waits, the log files are the buffer
         let (spare, spares) = sync_channel(QUEUE_BATCHES); // full: the memory is freed
-        let outlet = Channel { batches, spare: spares };
+        let outlet = Channel {
+            batches,
+            spare: spares,
+        };
         let shipper = opensearch::Shipper {
             destination,
             inbox,
@@ -281,7 +287,15 @@ impl Making<'_> {
 
     fn reader<O: Outlet>(&self, kept: segment::write::Kept, outlet: (O, Size), lane: &Lane) -> Reader<O> {
         let (account, board) = (Arc::clone(&lane.account), Arc::clone(&lane.board));
-        Reader::new(self.config.clone(), self.own, kept, outlet, account, board, Instant::now())
+        Reader::new(
+            self.config.clone(),
+            self.own,
+            kept,
+            outlet,
+            account,
+            board,
+            Instant::now(),
+        )
     }
 }
 
@@ -347,7 +361,11 @@ impl Lane {
             target: self.destination.as_ref().map(|destination| destination.target()),
             lines: ledger.given,
             in_flight: ledger.in_flight,
-            dropped: ledger.dropped.iter().map(|(why, count)| ((*why).to_owned(), *count)).collect(),
+            dropped: ledger
+                .dropped
+                .iter()
+                .map(|(why, count)| ((*why).to_owned(), *count))
+                .collect(),
             unread_bytes: self.account.lag.get(),
             trouble,
         }
@@ -370,7 +388,10 @@ impl Handle {
     /// if it is rotated away in the next moment.
     #[must_use]
     pub fn looked(&self) -> bool {
-        self.0.lanes.iter().all(|lane| lane.board.looked.load(Ordering::Relaxed))
+        self.0
+            .lanes
+            .iter()
+            .all(|lane| lane.board.looked.load(Ordering::Relaxed))
     }
 
     /// Blocks while it reads from the disk: call it from a thread that may.
@@ -411,7 +432,8 @@ impl Handle {
         config.check().map_err(Error::Config)?;
         if config.opensearch != self.0.sinks || config.local != self.0.is_local {
             return Err(Error::Config(
-                "logs.opensearch and logs.local are read at the start only: restart to change where lines go".to_owned(),
+                "logs.opensearch and logs.local are read at the start only: restart to change where lines go"
+                    .to_owned(),
             ));
         }
         *self.0.limits.lock() = limits(config);

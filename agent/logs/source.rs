@@ -120,8 +120,14 @@ mod tests {
     #[test]
     fn a_path_says_whose_log_it_is() {
         let container = Container::of("/var/log/pods/kube-system_coredns-7f_0b-1/coredns/3.log").unwrap();
-        assert_eq!((container.namespace, container.pod), ("kube-system", "coredns-7f"));
-        assert_eq!((container.uid, container.name, container.restart), ("0b-1", "coredns", 3));
+        assert_eq!(
+            (container.namespace, container.pod),
+            ("kube-system", "coredns-7f")
+        );
+        assert_eq!(
+            (container.uid, container.name, container.restart),
+            ("0b-1", "coredns", 3)
+        );
         assert_eq!(Container::of("/var/log/kern.log"), None);
     }
 

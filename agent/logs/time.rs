@@ -24,7 +24,11 @@ pub(crate) fn below_millis(time: &[u8]) -> u32 {
     let Some((b'.' | b',', digits)) = fraction.split_first() else {
         return 0;
     };
-    let digits = digits.iter().take_while(|byte| byte.is_ascii_digit()).skip(3).take(6);
+    let digits = digits
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .skip(3)
+        .take(6);
     let (mut nanos, mut count) = (0, 0);
     for digit in digits {
         nanos = nanos * 10 + u32::from(digit - b'0');

@@ -252,8 +252,14 @@ impl Via<'_> {
 
     /// Likewise, the headers that say who we are, and our own.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
-        let credential = self.credential.iter().map(|credential| (AUTHORIZATION, credential.as_str()));
-        let own = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let credential = self
+            .credential
+            .iter()
+            .map(|credential| (AUTHORIZATION, credential.as_str()));
+        let own = self
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
         credential.chain(own)
     }
 

@@ -260,7 +260,10 @@ impl Check<'_> {
         let Some(end) = last.and_then(|episode| episode.until) else {
             return false;
         };
-        let silences = self.subjects.iter().filter(|subject| subject.name.starts_with("AgentSilent"));
+        let silences = self
+            .subjects
+            .iter()
+            .filter(|subject| subject.name.starts_with("AgentSilent"));
         let mut silences = silences.flat_map(|silent| &silent.episodes);
         let held = silences.any(|silence| {
             let until = silence.end(self.plan.end) + self.lag;

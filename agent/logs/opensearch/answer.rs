@@ -113,7 +113,10 @@ pub(crate) fn judge(answer: &Result<Response, ClientError>, records: usize) -> O
             why: cause.reason,
         }),
         429 => again("pushed_back", told("429 Too Many Requests", &response.body)),
-        401 | 403 => again("forbidden", told(&format!("{} to us", response.status), &response.body)),
+        401 | 403 => again(
+            "forbidden",
+            told(&format!("{} to us", response.status), &response.body),
+        ),
         status @ 500.. => again("server_error", told(&status.to_string(), &response.body)),
         status => again("unexpected", told(&status.to_string(), &response.body)),
     }
@@ -156,7 +159,10 @@ fn items(body: &[u8], records: usize) -> Outcome {
         Err(error) => return garbled(format!("the answer is no bulk answer: {error}")),
     };
     if bulk.items.len() != records {
-        return garbled(format!("the answer is about {} records of {records}", bulk.items.len()));
+        return garbled(format!(
+            "the answer is about {} records of {records}",
+            bulk.items.len()
+        ));
     }
     let fates: Vec<Fate> = bulk.items.into_iter().map(|item| fate(item.create)).collect();
     let has_failed = fates.iter().any(|fate| *fate != Fate::Done);
@@ -216,8 +222,15 @@ mod tests {
         let Outcome::Items(fates) = judge(&answer(200, body), 7) else {
             panic!("no items")
         };
-        let [Fate::Done, Fate::Known, Fate::Again(_), Fate::Again(_), Fate::Refused(no_number), Fate::Again(_), Fate::Refused(blocked)] =
-            fates.as_slice()
+        let [
+            Fate::Done,
+            Fate::Known,
+            Fate::Again(_),
+            Fate::Again(_),
+            Fate::Refused(no_number),
+            Fate::Again(_),
+            Fate::Refused(blocked),
+        ] = fates.as_slice()
         else {
             panic!("{fates:?}")
         };
@@ -244,11 +257,18 @@ mod tests {
 
     #[test]
     fn a_request_is_parted_only_when_opensearch_itself_minds_it() {
-        let parse = r#"{"error":{"type":"illegal_argument_exception","reason":"Malformed action"},"status":400}"#;
+        let parse =
+            r#"{"error":{"type":"illegal_argument_exception","reason":"Malformed action"},"status":400}"#;
         assert_eq!(reason(&judge(&answer(400, parse), 3)), "parts");
         assert_eq!(reason(&judge(&answer(413, ""), 3)), "parts");
-        assert_eq!(reason(&judge(&Err(ClientError::TooLong { limit_bytes: 9 }), 3)), "parts");
-        assert_eq!(reason(&judge(&answer(400, "<h1>Bad Request</h1>"), 3)), "unexpected");
+        assert_eq!(
+            reason(&judge(&Err(ClientError::TooLong { limit_bytes: 9 }), 3)),
+            "parts"
+        );
+        assert_eq!(
+            reason(&judge(&answer(400, "<h1>Bad Request</h1>"), 3)),
+            "unexpected"
+        );
         assert_eq!(reason(&judge(&answer(403, r#"{"error":"no"}"#), 3)), "forbidden");
         assert_eq!(reason(&judge(&answer(429, ""), 3)), "pushed_back");
         assert_eq!(reason(&judge(&answer(502, "x"), 3)), "server_error");

@@ -71,8 +71,19 @@ impl PartialEq for Config {
     fn eq(&self, other: &Self) -> bool {
         let all = |config: &Self| {
             (
-                (config.url.clone(), config.name.clone(), config.index.clone(), config.naming, config.ids),
-                (config.compression, config.template, config.replicas, config.retention),
+                (
+                    config.url.clone(),
+                    config.name.clone(),
+                    config.index.clone(),
+                    config.naming,
+                    config.ids,
+                ),
+                (
+                    config.compression,
+                    config.template,
+                    config.replicas,
+                    config.retention,
+                ),
                 (config.timeout, config.requests_max, config.http.clone()),
             )
         };
@@ -116,14 +127,21 @@ impl Config {
         }
         // It is a folder's name and a label.
         let fit = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
-        if self.name.is_empty() || self.name.len() > 64 || !self.name.chars().all(fit) || self.name.starts_with('.') {
+        if self.name.is_empty()
+            || self.name.len() > 64
+            || !self.name.chars().all(fit)
+            || self.name.starts_with('.')
+        {
             wrong.push(format!(
                 "name: {:?} is not of letters, digits, '-', '_' and '.', 64 at most",
                 self.name
             ));
         }
         if self.name == crate::SEGMENTS {
-            wrong.push(format!("name: {:?} means the local segments; take another", self.name));
+            wrong.push(format!(
+                "name: {:?} means the local segments; take another",
+                self.name
+            ));
         }
         if self.timeout < Duration::from_secs(1) {
             wrong.push("timeout: less than 1s; every request would fail".to_owned());
@@ -131,7 +149,10 @@ impl Config {
         if !(1..=64).contains(&self.requests_max) {
             wrong.push("requests_max: not between 1 and 64".to_owned());
         }
-        if self.retention.is_some_and(|time| time < Duration::from_secs(86_400)) {
+        if self
+            .retention
+            .is_some_and(|time| time < Duration::from_secs(86_400))
+        {
             wrong.push("retention: less than 1d, and indices are of one day".to_owned());
         }
         wrong.extend(self.http.check());

@@ -59,7 +59,11 @@ struct FileParts {
 impl<'a> Documents<'a> {
     pub(crate) fn new(batch: &'a Batch, style: Style<'a>) -> Self {
         Self {
-            files: batch.marks.iter().map(|mark| FileParts::new(mark, style)).collect(),
+            files: batch
+                .marks
+                .iter()
+                .map(|mark| FileParts::new(mark, style))
+                .collect(),
             batch,
             style,
             day: (u16::MAX, None, String::new()),
@@ -69,7 +73,9 @@ impl<'a> Documents<'a> {
 
     /// Appends action and document, a line feed behind each.
     pub(crate) fn write(&mut self, body: &mut Vec<u8>, nth: usize, dress: Dress) {
-        let Some((row, text)) = self.batch.record(nth) else { return };
+        let Some((row, text)) = self.batch.record(nth) else {
+            return;
+        };
         let id = self.id(&row);
         self.select_index(&row);
         body.extend_from_slice(b"{\"create\":{\"_index\":\"");
@@ -116,10 +122,16 @@ impl<'a> Documents<'a> {
         }
         body.extend_from_slice(b"\",\"message\":\"");
         escape(body, text);
-        let Some(parts) = self.files.get(usize::from(row.file)) else { return };
+        let Some(parts) = self.files.get(usize::from(row.file)) else {
+            return;
+        };
         match dress {
             Dress::Full => {
-                body.extend_from_slice(if self.style.has_ids { &b"\""[..] } else { b"\",\"event\":{\"id\":\"" });
+                body.extend_from_slice(if self.style.has_ids {
+                    &b"\""[..]
+                } else {
+                    b"\",\"event\":{\"id\":\""
+                });
                 if !self.style.has_ids {
                     body.extend_from_slice(id.as_bytes());
                     body.extend_from_slice(b"\"}");
@@ -151,7 +163,11 @@ impl<'a> Documents<'a> {
     }
 
     fn select_index(&mut self, row: &Row) {
-        let day = if self.style.is_daily { Day::of(row.time) } else { Day::NONE };
+        let day = if self.style.is_daily {
+            Day::of(row.time)
+        } else {
+            Day::NONE
+        };
         if self.day.0 == row.file && self.day.1 == Some(day) {
             return;
         }
@@ -179,7 +195,9 @@ impl FileParts {
             quoted.push(b'"');
             String::from_utf8_lossy(&quoted).into_owned()
         };
-        let container = (mark.form == Form::Cri).then(|| Container::of(&mark.base)).flatten();
+        let container = (mark.form == Form::Cri)
+            .then(|| Container::of(&mark.base))
+            .flatten();
         let place = container.as_ref().map_or(String::new(), |container| {
             format!(
                 ",\"kubernetes\":{{\"namespace\":{},\"pod\":{},\"pod_uid\":{},\"container\":{},\"restart\":{}}}",
@@ -309,7 +327,9 @@ fn is_special(word: u64) -> bool {
 
 /// Looks at one byte; what stands before it goes out first if it must be written in another way.
 fn escape_byte(body: &mut Vec<u8>, text: &[u8], from: &mut usize, at: usize) -> usize {
-    let Some(byte) = text.get(at).copied() else { return at };
+    let Some(byte) = text.get(at).copied() else {
+        return at;
+    };
     if byte >= 0x20 && byte != b'"' && byte != b'\\' {
         return at + 1;
     }
@@ -347,7 +367,11 @@ mod tests {
             source: "".into(),
             base: base.into(),
             path: base.into(),
-            inode: Inode { dev: 1, ino: 2, born: 3 },
+            inode: Inode {
+                dev: 1,
+                ino: 2,
+                born: 3,
+            },
             generation: 0,
             head: Print::default(),
             read: 0,
@@ -361,7 +385,10 @@ mod tests {
     fn one(text: &[u8], row: Row, base: &str, form: Form) -> Batch {
         Batch {
             text: text.to_vec(),
-            rows: vec![Row { end: u32::try_from(text.len()).unwrap(), ..row }],
+            rows: vec![Row {
+                end: u32::try_from(text.len()).unwrap(),
+                ..row
+            }],
             marks: vec![mark(base, form)],
             new_files: Vec::new(),
         }
@@ -370,12 +397,20 @@ mod tests {
     fn written(batch: &Batch, dress: Dress, has_ids: bool) -> (Value, Value) {
         let mut body = Vec::new();
         let index = IndexName::new("logs-{namespace}").unwrap();
-        let style = Style { index: &index, is_daily: true, has_ids, host: "node-1" };
+        let style = Style {
+            index: &index,
+            is_daily: true,
+            has_ids,
+            host: "node-1",
+        };
         Documents::new(batch, style).write(&mut body, 0, dress);
         let text = String::from_utf8(body).unwrap();
         let (action, document) = text.split_once('\n').unwrap();
         assert!(document.ends_with('\n'));
-        (serde_json::from_str(action).unwrap(), serde_json::from_str(document).unwrap())
+        (
+            serde_json::from_str(action).unwrap(),
+            serde_json::from_str(document).unwrap(),
+        )
     }
 
     #[test]
@@ -389,14 +424,22 @@ mod tests {
             is_timed: true,
             ..Row::default()
         };
-        let batch = one(b"a \"b\"\n\x01", row, "/var/log/pods/shop_api-0_u-1/web/3.log", Form::Cri);
+        let batch = one(
+            b"a \"b\"\n\x01",
+            row,
+            "/var/log/pods/shop_api-0_u-1/web/3.log",
+            Form::Cri,
+        );
         let (action, document) = written(&batch, Dress::Full, true);
         assert_eq!(action["create"]["_index"], "logs-shop-2026.11.27");
         let id = action["create"]["_id"].as_str().unwrap();
         assert_eq!(id.len(), 27);
         assert_eq!(document["@timestamp"], "2026-11-27T12:00:00.123456789Z");
         assert_eq!(document["message"], "a \"b\"\n\u{1}");
-        assert_eq!((&document["level"], &document["stream"]), (&"error".into(), &"stderr".into()));
+        assert_eq!(
+            (&document["level"], &document["stream"]),
+            (&"error".into(), &"stderr".into())
+        );
         assert_eq!(document["log"]["offset"], 42);
         assert_eq!(document["kubernetes"]["pod"], "api-0");
         assert_eq!(document["kubernetes"]["pod_uid"], "u-1");
@@ -418,7 +461,12 @@ mod tests {
     #[test]
     fn ids_of_earlier_lines_sort_before_later_ones_and_an_untimed_line_keeps_its_id() {
         let id = |time, offset, is_timed| {
-            let row = Row { time: Timestamp(time), offset, is_timed, ..Row::default() };
+            let row = Row {
+                time: Timestamp(time),
+                offset,
+                is_timed,
+                ..Row::default()
+            };
             written(&one(b"x", row, "/a", Form::Plain), Dress::Full, true).0["create"]["_id"].clone()
         };
         let (early, late) = (id(1_000_000_000_000, 9, true), id(1_900_000_000_000, 0, true));

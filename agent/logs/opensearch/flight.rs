@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use flate2::Compression as Level;
 use flate2::write::GzEncoder;
-use model::outside::{Client, Method, Request, Response, ClientError};
+use model::outside::{Client, ClientError, Method, Request, Response};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -113,7 +113,8 @@ impl Destination {
             let begun = Instant::now();
             let answer = self.exchange(body, group.rows.len()).await;
             let outcome = judge(&answer, group.rows.len());
-            self.counts.request(result(&outcome), begun.elapsed().as_secs_f64(), bytes);
+            self.counts
+                .request(result(&outcome), begun.elapsed().as_secs_f64(), bytes);
             match outcome {
                 Outcome::Again { reason, why } => {
                     pass.was_pushed_back();
@@ -125,8 +126,14 @@ impl Destination {
                     pass.went_well();
                     let mut rows = group.rows;
                     let rest = rows.split_off(rows.len() / 2);
-                    groups.push(Group { rows: rest, dress: group.dress });
-                    groups.push(Group { rows, dress: group.dress });
+                    groups.push(Group {
+                        rows: rest,
+                        dress: group.dress,
+                    });
+                    groups.push(Group {
+                        rows,
+                        dress: group.dress,
+                    });
                 }
                 Outcome::Parts(refusal) => {
                     pass.went_well();
@@ -155,7 +162,13 @@ impl Destination {
         loop {
             // Others hold it only while they encode.
             match Arc::try_unwrap(batch) {
-                Ok(batch) => return Landed { batch, stored, letters },
+                Ok(batch) => {
+                    return Landed {
+                        batch,
+                        stored,
+                        letters,
+                    };
+                }
                 Err(shared) => batch = shared,
             }
             tokio::task::yield_now().await;
@@ -210,7 +223,11 @@ impl Destination {
     }
 
     async fn exchange(&self, body: Vec<u8>, records: usize) -> Result<Response, ClientError> {
-        let via = self.reach.open(&*self.client, &|| true).await.map_err(ClientError::Connect)?;
+        let via = self
+            .reach
+            .open(&*self.client, &|| true)
+            .await
+            .map_err(ClientError::Connect)?;
         let mut headers = vec![("content-type".to_owned(), "application/x-ndjson".to_owned())];
         if self.config.compression == Compression::Gzip {
             headers.push(("content-encoding".to_owned(), "gzip".to_owned()));
@@ -273,7 +290,10 @@ impl Destination {
             tokio::time::sleep(PAUSE_DISK).await;
         }
         for (_, refusal) in refused {
-            let kind = KINDS.into_iter().find(|kind| *kind == refusal.kind).unwrap_or("other");
+            let kind = KINDS
+                .into_iter()
+                .find(|kind| *kind == refusal.kind)
+                .unwrap_or("other");
             self.counts.letter(kind);
         }
         if let Some((_, refusal)) = refused.first() {

@@ -60,7 +60,10 @@ impl Gate {
                 let now = Instant::now();
                 if state.opens <= now && (state.under_way as f64) + 1.0 <= state.limit {
                     state.under_way += 1;
-                    return Pass { gate: self, begun: now };
+                    return Pass {
+                        gate: self,
+                        begun: now,
+                    };
                 }
                 state.opens.saturating_duration_since(now)
             };

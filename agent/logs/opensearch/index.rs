@@ -35,25 +35,39 @@ impl IndexName {
     /// A sentence that says what OpenSearch would not take.
     pub(crate) fn new(text: &str) -> Result<Self, String> {
         let bare = text.replacen(NAMESPACE, "", 1);
-        let fit = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "-_.".contains(letter);
+        let fit =
+            |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "-_.".contains(letter);
         if text.len() > FRONT_BYTES_MAX {
-            return Err(format!("index name {text:?} is longer than {FRONT_BYTES_MAX} bytes"));
+            return Err(format!(
+                "index name {text:?} is longer than {FRONT_BYTES_MAX} bytes"
+            ));
         }
         if bare.contains(['{', '}']) {
-            return Err(format!("index name {text:?}: {NAMESPACE}, once, is all that is filled in"));
+            return Err(format!(
+                "index name {text:?}: {NAMESPACE}, once, is all that is filled in"
+            ));
         }
-        if text.starts_with(NAMESPACE) || !bare.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit()) {
-            return Err(format!("index name {text:?} does not begin with a small letter or a digit"));
+        if text.starts_with(NAMESPACE)
+            || !bare.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit())
+        {
+            return Err(format!(
+                "index name {text:?} does not begin with a small letter or a digit"
+            ));
         }
         if !bare.chars().all(fit) {
-            return Err(format!("index name {text:?} is not of small letters, digits, '-', '_' and '.'"));
+            return Err(format!(
+                "index name {text:?} is not of small letters, digits, '-', '_' and '.'"
+            ));
         }
         Ok(Self(text.to_owned()))
     }
 
     /// Whatever name comes out of it matches this.
     pub(crate) fn pattern(&self) -> String {
-        let front = self.0.split_once(NAMESPACE).map_or(self.0.as_str(), |(front, _)| front);
+        let front = self
+            .0
+            .split_once(NAMESPACE)
+            .map_or(self.0.as_str(), |(front, _)| front);
         format!("{front}{}*", if front.ends_with('-') { "" } else { "-" })
     }
 
@@ -67,7 +81,10 @@ impl IndexName {
 
     /// Fit for a name of the template and the policy.
     pub(crate) fn stem(&self) -> String {
-        let front = self.0.split_once(NAMESPACE).map_or(self.0.as_str(), |(front, _)| front);
+        let front = self
+            .0
+            .split_once(NAMESPACE)
+            .map_or(self.0.as_str(), |(front, _)| front);
         front.trim_end_matches(['-', '_', '.']).to_owned()
     }
 
@@ -109,15 +126,19 @@ pub(crate) fn civil(days: i64) -> (i64, u32, u32) {
     let day = day - (365 * year + year / 4 - year / 100);
     let month = (5 * day + 2) / 153;
     let day = day - (153 * month + 2) / 5 + 1;
-    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let (month, next) = if month < 10 {
+        (month + 3, 0)
+    } else {
+        (month - 9, 1)
+    };
     let small = |number: i64| u32::try_from(number).unwrap_or(0);
     (era * 400 + year + next, small(month), small(day))
 }
 
 #[cfg(test)]
 mod tests {
-    use jiff::civil::Date;
     use jiff::ToSpan;
+    use jiff::civil::Date;
 
     use super::*;
 
@@ -126,7 +147,19 @@ mod tests {
         for good in ["logs", "logs-skopos", "logs-{namespace}", "a.b_c-{namespace}-x"] {
             assert!(IndexName::new(good).is_ok(), "{good}");
         }
-        for bad in ["", "-a", "_a", ".a", "Logs", "a b", "a{pod}", "{namespace}", "{namespace}-{namespace}", "a/b", "é"] {
+        for bad in [
+            "",
+            "-a",
+            "_a",
+            ".a",
+            "Logs",
+            "a b",
+            "a{pod}",
+            "{namespace}",
+            "{namespace}-{namespace}",
+            "a/b",
+            "é",
+        ] {
             assert!(IndexName::new(bad).is_err(), "{bad}");
         }
         assert!(IndexName::new(&"a".repeat(129)).is_err());
@@ -135,7 +168,10 @@ mod tests {
     #[test]
     fn every_name_matches_its_pattern() {
         let name = IndexName::new("logs-{namespace}").unwrap();
-        assert_eq!((name.pattern().as_str(), name.stem().as_str()), ("logs-*", "logs"));
+        assert_eq!(
+            (name.pattern().as_str(), name.stem().as_str()),
+            ("logs-*", "logs")
+        );
         assert_eq!(name.of("kube-system"), "logs-kube-system");
         assert_eq!(name.of(""), "logs-host");
         assert_eq!(IndexName::default().pattern(), "logs-skopos-*");

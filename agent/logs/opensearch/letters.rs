@@ -87,7 +87,8 @@ mod tests {
         };
         let document = format!("{{\"message\":\"{}\"}}", "x".repeat(1 << 20));
         for _ in 0..100 {
-            let letter = Letter::new(("i".into(), "1".into()), &refusal, document.clone().into_bytes()).unwrap();
+            let letter =
+                Letter::new(("i".into(), "1".into()), &refusal, document.clone().into_bytes()).unwrap();
             letters.add(&[letter]).unwrap();
         }
         let size = |name: &str| std::fs::metadata(folder.path().join(name)).unwrap().len();
@@ -95,6 +96,9 @@ mod tests {
         assert!(size("dead-letters.ndjson.1") <= FILE_BYTES_MAX);
         let text = std::fs::read_to_string(folder.path().join("dead-letters.ndjson")).unwrap();
         let line: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
-        assert_eq!((&line["type"], &line["reason"]), (&"mapper_parsing_exception".into(), &"no number".into()));
+        assert_eq!(
+            (&line["type"], &line["reason"]),
+            (&"mapper_parsing_exception".into(), &"no number".into())
+        );
     }
 }

@@ -97,21 +97,36 @@ impl Counts {
 
     pub(crate) fn request(&self, result: &str, seconds: f64, bytes: usize) {
         let metrics = &self.metrics;
-        metrics.requests.with_label_values(&[self.sink.as_str(), result]).inc();
+        metrics
+            .requests
+            .with_label_values(&[self.sink.as_str(), result])
+            .inc();
         metrics.seconds.with_label_values(&[&self.sink]).observe(seconds);
-        metrics.sent_bytes.with_label_values(&[&self.sink]).inc_by(bytes as u64);
+        metrics
+            .sent_bytes
+            .with_label_values(&[&self.sink])
+            .inc_by(bytes as u64);
     }
 
     pub(crate) fn again(&self, records: usize) {
-        self.metrics.again.with_label_values(&[&self.sink]).inc_by(records as u64);
+        self.metrics
+            .again
+            .with_label_values(&[&self.sink])
+            .inc_by(records as u64);
     }
 
     pub(crate) fn known(&self, records: usize) {
-        self.metrics.known.with_label_values(&[&self.sink]).inc_by(records as u64);
+        self.metrics
+            .known
+            .with_label_values(&[&self.sink])
+            .inc_by(records as u64);
     }
 
     pub(crate) fn letter(&self, reason: &str) {
-        self.metrics.letters.with_label_values(&[self.sink.as_str(), reason]).inc();
+        self.metrics
+            .letters
+            .with_label_values(&[self.sink.as_str(), reason])
+            .inc();
     }
 
     pub(crate) fn limit(&self, limit: f64) {
@@ -119,10 +134,16 @@ impl Counts {
     }
 
     pub(crate) fn checkpoint_failed(&self, times: u64) {
-        self.metrics.checkpoint_failures.with_label_values(&[&self.sink]).inc_by(times);
+        self.metrics
+            .checkpoint_failures
+            .with_label_values(&[&self.sink])
+            .inc_by(times);
     }
 
     pub(crate) fn unacknowledged(&self, seconds: f64) {
-        self.metrics.unacknowledged.with_label_values(&[&self.sink]).set(seconds);
+        self.metrics
+            .unacknowledged
+            .with_label_values(&[&self.sink])
+            .set(seconds);
     }
 }

@@ -71,5 +71,9 @@ pub(crate) fn open(config: &Config, ground: &Ground<'_>) -> io::Result<(Arc<Dest
         trouble: flight::Trouble::default(),
         config: config.clone(),
     };
-    Ok((Arc::new(destination), Marks::new(log, Arc::clone(ground.clock)), kept))
+    Ok((
+        Arc::new(destination),
+        Marks::new(log, Arc::clone(ground.clock)),
+        kept,
+    ))
 }

@@ -50,7 +50,10 @@ async fn attempt(config: &Config, reach: &net::Reach, client: &dyn Client) -> Re
     let version = server.version().await?;
     match version {
         Some((major, minor)) => info!(sink = config.name, "OpenSearch {major}.{minor} answers"),
-        None => info!(sink = config.name, "OpenSearch answers, and does not say its version"),
+        None => info!(
+            sink = config.name,
+            "OpenSearch answers, and does not say its version"
+        ),
     }
     let mut notes = Vec::new();
     if config.template {
@@ -91,7 +94,8 @@ impl Server {
         let mut headers = HeaderMap::new();
         for (name, value) in via.headers() {
             let name = HeaderName::try_from(name).map_err(|error| format!("header {name}: {error}"))?;
-            let value = HeaderValue::try_from(value).map_err(|_| format!("header {name}: not fit for a header"))?;
+            let value =
+                HeaderValue::try_from(value).map_err(|_| format!("header {name}: not fit for a header"))?;
             headers.insert(name, value);
         }
         Ok(Self {
@@ -108,8 +112,13 @@ impl Server {
             .await
             .map_err(|error| with_cause(&error))?;
         let status = answer.status_code().as_u16();
-        if answer.content_length().is_some_and(|length| length > ANSWER_BYTES_MAX) {
-            return Err(format!("the answer to {path} is longer than {ANSWER_BYTES_MAX} bytes"));
+        if answer
+            .content_length()
+            .is_some_and(|length| length > ANSWER_BYTES_MAX)
+        {
+            return Err(format!(
+                "the answer to {path} is longer than {ANSWER_BYTES_MAX} bytes"
+            ));
         }
         let bytes = answer.bytes().await.map_err(|error| with_cause(&error))?;
         Ok(Answer {
@@ -124,7 +133,10 @@ impl Server {
         match answer.status {
             200 => {
                 let number = answer.body.pointer("/version/number").and_then(Value::as_str);
-                let mut parts = number.unwrap_or_default().split('.').map_while(|part| part.parse().ok());
+                let mut parts = number
+                    .unwrap_or_default()
+                    .split('.')
+                    .map_while(|part| part.parse().ok());
                 Ok(parts.next().zip(parts.next()))
             }
             403 | 404 => Ok(None),
@@ -132,7 +144,11 @@ impl Server {
         }
     }
 
-    async fn put_template(&self, config: &Config, version: Option<Version>) -> Result<Option<String>, String> {
+    async fn put_template(
+        &self,
+        config: &Config,
+        version: Option<Version>,
+    ) -> Result<Option<String>, String> {
         let name = template::name(config);
         let path = format!("/_index_template/{name}");
         let want = template::template(config, version);
@@ -141,7 +157,9 @@ impl Server {
         match known.status {
             200 if meta == want.get("_meta") => return Ok(None),
             200 if meta.and_then(|meta| meta.get("made_by")) != Some(&Value::from(MAKER)) => {
-                return Ok(Some(format!("the index template {name} is somebody else's and stays as it is")));
+                return Ok(Some(format!(
+                    "the index template {name} is somebody else's and stays as it is"
+                )));
             }
             200 | 404 | 401 | 403 => {}
             _ => return Err(known.told()),
@@ -168,9 +186,13 @@ impl Server {
         let description = known.body.pointer("/policy/description").and_then(Value::as_str);
         let mut target = path.clone();
         match known.status {
-            200 if description == want.pointer("/policy/description").and_then(Value::as_str) => return Ok(None),
+            200 if description == want.pointer("/policy/description").and_then(Value::as_str) => {
+                return Ok(None);
+            }
             200 if !description.is_some_and(|text| text.starts_with(MAKER)) => {
-                return Ok(Some(format!("the policy {name} is somebody else's and stays as it is")));
+                return Ok(Some(format!(
+                    "the policy {name} is somebody else's and stays as it is"
+                )));
             }
             200 => {
                 let number = |key: &str| known.body.get(key).and_then(Value::as_u64).unwrap_or(0);

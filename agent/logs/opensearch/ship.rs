@@ -42,7 +42,9 @@ pub(crate) struct Channel {
 
 impl Outlet for Channel {
     fn offer(&mut self, batch: Batch) -> Result<(), Batch> {
-        self.batches.try_send(batch).map_err(mpsc::error::TrySendError::into_inner)
+        self.batches
+            .try_send(batch)
+            .map_err(mpsc::error::TrySendError::into_inner)
     }
 
     fn push(&mut self, batch: Batch) {
@@ -119,7 +121,11 @@ impl Shipper {
     }
 
     fn land(&mut self, landed: Landed) {
-        let Landed { mut batch, stored, letters } = landed;
+        let Landed {
+            mut batch,
+            stored,
+            letters,
+        } = landed;
         self.marks.add(&batch.marks);
         let account = &self.destination.account;
         account.give(stored, batch.text.len() as u64);
@@ -184,7 +190,10 @@ impl Marks {
         match done {
             Ok(()) if self.is_failing => {
                 self.is_failing = false;
-                info!(sink = destination.config.name, "places reached in log files are on the disk again");
+                info!(
+                    sink = destination.config.name,
+                    "places reached in log files are on the disk again"
+                );
             }
             Ok(()) => {}
             Err(error) => {

@@ -100,7 +100,9 @@ pub(crate) fn policy(config: &Config, retention: Duration) -> Value {
     let delete = json!({"state_name": "delete", "conditions": {"min_index_age": age}});
     let actions = match config.naming {
         Naming::Daily => json!([]),
-        Naming::DataStream => json!([{"rollover": {"min_index_age": "1d", "min_primary_shard_size": "30gb"}}]),
+        Naming::DataStream => {
+            json!([{"rollover": {"min_index_age": "1d", "min_primary_shard_size": "30gb"}}])
+        }
     };
     let mut policy = json!({
         "description": "",
@@ -135,7 +137,10 @@ mod tests {
         assert_eq!(body["_meta"]["made_by"], MAKER);
         assert_eq!(body, template(&config, None));
         let old = template(&config, Some((1, 3)));
-        assert_eq!(old["template"]["mappings"]["properties"]["kubernetes"]["properties"]["labels"]["type"], "object");
+        assert_eq!(
+            old["template"]["mappings"]["properties"]["kubernetes"]["properties"]["labels"]["type"],
+            "object"
+        );
         assert_ne!(old["_meta"]["print"], body["_meta"]["print"]);
     }
 

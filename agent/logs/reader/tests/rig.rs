@@ -15,10 +15,10 @@ use prometheus::Registry;
 use tempfile::TempDir;
 
 use crate::account::{Account, Metrics};
-use crate::draft::Size;
 use crate::batch::Batch;
 use crate::board::Board;
 use crate::config::Config;
+use crate::draft::Size;
 use crate::reader::{Outlet, Reader};
 use crate::search::search_up_to;
 use crate::segment::write::{Limits, Writer};
@@ -123,7 +123,15 @@ impl Rig {
         };
         let (config, own) = (self.config.clone(), self.root().join("own"));
         let (account, board) = (Arc::clone(&self.account), Arc::clone(&self.board));
-        self.reader = Some(Reader::new(config, &own, kept, (outlet, Size::default()), account, board, self.now));
+        self.reader = Some(Reader::new(
+            config,
+            &own,
+            kept,
+            (outlet, Size::default()),
+            account,
+            board,
+            self.now,
+        ));
     }
 
     pub(crate) fn reader(&mut self) -> &mut Reader<Direct> {
