@@ -352,7 +352,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     look_around(
         &mut house,
         &store,
-        logs_handle.is_some(),
+        logs_handle.as_ref(),
         node_handle.is_some(),
         pair_handle.as_ref(),
         notifier_handle.as_ref(),

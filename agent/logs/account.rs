@@ -40,6 +40,9 @@ pub(crate) struct Metrics {
     ship_blocked: GaugeVec,
     files: GaugeVec,
     lag: GaugeVec,
+    seconds_until_loss: GaugeVec,
+    pinned: GaugeVec,
+    shed: IntCounterVec,
     segments: Gauge,
     segment_bytes: Gauge,
 }
@@ -59,6 +62,9 @@ pub(crate) struct Account {
     pub(crate) ship_blocked: Gauge,
     pub(crate) files: Gauge,
     pub(crate) lag: Gauge,
+    pub(crate) seconds_until_loss: Gauge,
+    pub(crate) pinned: Gauge,
+    pub(crate) shed: IntCounter,
     pub(crate) segments: Gauge,
     pub(crate) segment_bytes: Gauge,
 }
@@ -113,6 +119,18 @@ impl Metrics {
                 "skopos_logs_lag_bytes",
                 "Bytes in followed files that are not yet read.",
             ),
+            seconds_until_loss: level(
+                "skopos_logs_seconds_until_loss",
+                "Until the kubelet deletes what has not been read of the container that is worst off, at the speed at which it writes; +Inf when none is behind.",
+            ),
+            pinned: level(
+                "skopos_logs_pinned_bytes",
+                "Size of files that are deleted, not yet read to their end and held open for that.",
+            ),
+            shed: count(
+                "skopos_logs_shed_bytes_total",
+                "Bytes of deleted files let go unread, because such files took more than pinned_bytes_max.",
+            ),
             segments: gauge(registry, "skopos_logs_segments", "Segments on the disk."),
             segment_bytes: gauge(registry, "skopos_logs_segment_bytes", "Size of all segments."),
         }
@@ -136,6 +154,9 @@ impl Account {
             ship_blocked: metrics.ship_blocked.with_label_values(&sink_only),
             files: metrics.files.with_label_values(&sink_only),
             lag: metrics.lag.with_label_values(&sink_only),
+            seconds_until_loss: metrics.seconds_until_loss.with_label_values(&sink_only),
+            pinned: metrics.pinned.with_label_values(&sink_only),
+            shed: metrics.shed.with_label_values(&sink_only),
             segments: metrics.segments.clone(),
             segment_bytes: metrics.segment_bytes.clone(),
         }

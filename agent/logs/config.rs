@@ -17,6 +17,14 @@ pub struct Config {
     /// Where the kubelet puts container logs: `<root>/<namespace>_<pod>_<uid>/<container>/<n>.log`, CRI format.
     /// Need not exist; empty means that none are read.
     pub containers: PathBuf,
+    /// What the kubelet keeps of each container: its `containerLogMaxSize` times `containerLogMaxFiles`. Only the
+    /// forecast of losses needs it.
+    #[serde(deserialize_with = "size")]
+    pub containers_keep: u64, // containers_keep: 50MiB
+    /// Deleted files that are not yet read to their end take no more room than this; beyond it the container that
+    /// takes most loses its oldest file, and the bytes are counted.
+    #[serde(deserialize_with = "size")]
+    pub pinned_bytes_max: u64, // pinned_bytes_max: 1GiB
     /// Globs of paths that are never read. The agent's own data and its own output never are anyway.
     pub exclude: Vec<String>,
     /// Longest line kept, in bytes; the rest is cut, marked with the line's length, and counted.
@@ -68,6 +76,8 @@ impl Default for Config {
             enabled: true,
             files: files.map(str::to_owned).to_vec(),
             containers: PathBuf::from("/var/log/pods"),
+            containers_keep: 50 << 20,
+            pinned_bytes_max: 1 << 30,
             exclude: Vec::new(),
             line_bytes_max: 1 << 20,
             read_from: ReadFrom::default(),

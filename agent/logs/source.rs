@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::join::Join;
 use crate::mark::{Form, Print};
+use crate::reader::danger::Speed;
 
 #[derive(Default)]
 pub(crate) struct Source {
@@ -19,6 +20,7 @@ pub(crate) struct Source {
     pub(crate) join: Join,
     /// Fronts of contents that have been truncated away, the last few: a copy of one is no news.
     pub(crate) heads: Vec<Print>,
+    pub(crate) speed: Option<Speed>,
 }
 
 /// Fronts remembered.

@@ -311,9 +311,17 @@ impl Node {
         self.send("GET", path, "")
     }
 
+    /// A node that has no memory left for it, while it is written to, is asked again for a while.
     fn send(&self, method: &str, path: &str, body: &str) -> Value {
-        let answer = self.ask(method, path, &[JSON], body.as_bytes());
-        let answer = answer.unwrap_or_else(|error| panic!("{method} {path}: {error}\n{}", self.log()));
+        let begun = Instant::now();
+        let answer = loop {
+            let answer = self.ask(method, path, &[JSON], body.as_bytes());
+            let answer = answer.unwrap_or_else(|error| panic!("{method} {path}: {error}\n{}", self.log()));
+            if answer.status != 429 || begun.elapsed() > PATIENCE {
+                break answer;
+            }
+            thread::park_timeout(Duration::from_millis(200));
+        };
         assert_eq!(answer.status / 100, 2, "{method} {path}: {}", answer.text());
         answer.json()
     }

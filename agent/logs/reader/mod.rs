@@ -4,6 +4,7 @@
 //! goes away unopened. The file is the buffer.
 
 mod admit;
+pub(crate) mod danger;
 mod read;
 mod recall;
 mod settle;
