@@ -1,40 +1,22 @@
-//! A process that sends rotating files to a real OpenSearch is killed again and again: every line must be there once.
+//! A process that sends rotating files to a real OpenSearch is killed again and again.
 //!
-//! `SKOPOS_TEST_LONG=1` kills 200 times. Without a node (`tests/setup`) it is skipped, loudly.
-
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test fails where it stands, and says what it counted"
-)]
-
-mod generator;
+//! `SKOPOS_TEST_LONG=1` kills 200 times.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use generator::{Seen, Writer, judge, wait, write_a_round};
-use logs::{Config, Logs, Outside};
+use logs::Logs;
 use opensearch_tests::Node;
 use prometheus::Registry;
-use serde_json::json;
-use telemetry::clock::RuntimeClock;
 use tokio_util::sync::CancellationToken;
+
+use super::generator::{Seen, Writer, judge, wait, write_a_round};
+use super::room::{config, outside};
 
 const CHILD: &str = "SKOPOS_LOGS_OPENSEARCH_CHILD";
 const PLAIN: usize = 5;
 const CONTAINERS: usize = 10;
-
-fn config(folder: &Path, url: &str, index: &str) -> Config {
-    serde_json::from_value(json!({
-        "files": [format!("{}/plain/*.log", folder.display())],
-        "containers": folder.join("pods"),
-        "local": false,
-        "opensearch": [{"url": url, "index": index, "replicas": 0}],
-    }))
-    .unwrap()
-}
 
 /// What the killed process runs; as a test of its own it does nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -48,13 +30,8 @@ async fn child() {
     };
     let folder = PathBuf::from(folder);
     let data = folder.join("data");
-    let outside = Outside {
-        clock: RuntimeClock::system(),
-        client: net::HttpClient::new().unwrap(),
-        host: "here".to_owned(),
-    };
-    let config = config(&folder, url, index);
-    let logs = Logs::new(&config, data.join("logs"), &data, outside, &Registry::new()).unwrap();
+    let config = config(&folder, url, &serde_json::json!({ "index": index }));
+    let logs = Logs::new(&config, data.join("logs"), &data, outside(), &Registry::new()).unwrap();
     logs.run(CancellationToken::new()).await;
 }
 
@@ -91,7 +68,7 @@ impl Drop for Process {
 
 fn spawn(words: &str) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child", "--nocapture", "--test-threads=1"])
+        .args(["--exact", "kills::child", "--nocapture", "--test-threads=1"])
         .env(CHILD, words)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
