@@ -24,6 +24,7 @@ pub mod sample;
 pub mod select;
 pub mod selection;
 pub mod share;
+pub mod signature;
 pub mod text;
 pub mod time;
 pub mod view;
@@ -47,6 +48,7 @@ pub use sample::{Kind, STALE, Sample, Value, is_stale};
 pub use select::{Metadata, Mixed, Select, SelectError, Series, TimeRange};
 pub use selection::Selection;
 pub use share::{Alone, Share};
+pub use signature::SigV4;
 pub use time::{Clock, Timestamp};
 
 /// A future that may cross threads; what the contracts below return instead of being tied to one runtime.

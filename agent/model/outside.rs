@@ -6,12 +6,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::BoxFuture;
+use crate::signature::SigV4;
 use crate::way::Way;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     Get,
     Post,
+    Put,
+}
+
+impl Method {
+    /// As HTTP writes it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+        }
+    }
 }
 
 /// One HTTP request with the time it may take in all.
@@ -56,6 +70,8 @@ pub enum ClientError {
     },
     /// The connection ended or the answer was not HTTP.
     Broken(String),
+    /// Nothing was sent: it could not be said who we are.
+    Unsigned(String),
 }
 
 impl ClientError {
@@ -68,6 +84,7 @@ impl ClientError {
             Self::Timeout(_) => "timeout",
             Self::TooLong { .. } => "too_long",
             Self::Broken(_) => "broken",
+            Self::Unsigned(_) => "unsigned",
         }
     }
 }
@@ -80,6 +97,7 @@ impl fmt::Display for ClientError {
             Self::Timeout(after) => write!(f, "no answer within {}", crate::text::duration::short(*after)),
             Self::TooLong { limit_bytes } => write!(f, "the answer is longer than {limit_bytes} bytes"),
             Self::Broken(why) => write!(f, "the answer broke off: {why}"),
+            Self::Unsigned(why) => f.write_str(why),
         }
     }
 }
@@ -168,6 +186,19 @@ pub trait Client: Send + Sync {
                 "there is only the usual way out here".to_owned(),
             ))
         })
+    }
+
+    /// Headers that say to AWS who sends a request, and that it is this one; all its own headers must be there. A client that
+    /// has no credentials refuses.
+    ///
+    /// The sentence of a failure says what to do, and shows no secret.
+    fn sign<'a>(
+        &'a self,
+        by: &'a SigV4,
+        request: &'a Request,
+    ) -> BoxFuture<'a, Result<Vec<(String, String)>, String>> {
+        _ = (by, request);
+        Box::pin(async { Err("nothing is signed for AWS here".to_owned()) })
     }
 }
 

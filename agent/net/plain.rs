@@ -120,6 +120,7 @@ fn asked(uri: Uri, request: Request) -> Result<http::Request<Full<Bytes>>, Clien
     let method = match request.method {
         Method::Get => http::Method::GET,
         Method::Post => http::Method::POST,
+        Method::Put => http::Method::PUT,
     };
     let mut asked = http::Request::builder().method(method).uri(uri);
     for (name, value) in &request.headers {

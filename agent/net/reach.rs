@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::BoxFuture;
 use model::outside::{Client, ClientError, Method, Request, Response};
 use model::way::{self, Identity, ProxyServer, TlsVersion, Way};
+use model::{BoxFuture, SigV4};
 use tokio::time::Instant;
 
 use crate::oauth::OAuth;
@@ -54,6 +54,8 @@ pub enum Credential {
         password: Place,
     },
     OAuth(Arc<OAuth>),
+    /// Signed for AWS, by whoever does that for the client.
+    Signed(Arc<SigV4>),
 }
 
 /// Whose certificate is taken, and which one we show.
@@ -96,7 +98,8 @@ impl Credential {
 
     async fn header(&self, client: &dyn Client) -> Result<Option<String>, String> {
         Ok(match self {
-            Self::None => None,
+            // A signature is of the whole request, and made when that is there.
+            Self::None | Self::Signed(_) => None,
             Self::Token { scheme, credentials } => {
                 Some(format!("{scheme} {}", credentials.read().await?.expose()))
             }
@@ -347,12 +350,29 @@ impl Via<'_> {
             let credential = credential.map(|credential| (AUTHORIZATION.to_owned(), credential.to_owned()));
             request.headers.extend(credential);
             request.headers.extend(self.headers.iter().cloned());
+            if let Credential::Signed(by) = &self.reach.credential {
+                request.url = as_sent(&request.url)?;
+                let signed = self.client.sign(by, &request).await;
+                request.headers.extend(signed.map_err(ClientError::Unsigned)?);
+            }
         }
         match &self.way {
             Some(way) => self.client.send_by(way, request).await,
             None => self.client.send(request).await,
         }
     }
+}
+
+/// What is signed is what is sent: every letter as HTTP has it, and no user in front of the host, who would be a second
+/// credential.
+fn as_sent(url: &str) -> Result<String, ClientError> {
+    let bad = |why: String| ClientError::BadUrl(why);
+    let mut url = reqwest::Url::parse(url).map_err(|error| bad(error.to_string()))?;
+    url.set_fragment(None);
+    if url.set_username("").is_err() || url.set_password(None).is_err() {
+        return Err(bad("it names no host".to_owned()));
+    }
+    Ok(url.to_string())
 }
 
 /// Whether a status sends who asks for something (GET) elsewhere.

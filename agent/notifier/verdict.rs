@@ -120,7 +120,7 @@ pub(crate) fn judge(outcome: &Result<Response, ClientError>) -> Verdict {
             words: error.to_string(),
             after: None,
             // Without a connection nothing can have arrived; after any other failure nobody knows.
-            unsure: !matches!(error, ClientError::Connect(_)),
+            unsure: !matches!(error, ClientError::Connect(_) | ClientError::Unsigned(_)),
         },
     }
 }

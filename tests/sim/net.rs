@@ -317,6 +317,7 @@ fn call(from: &Arc<str>, request: &Request) -> Call {
         method: match request.method {
             Method::Get => "GET".to_owned(),
             Method::Post => "POST".to_owned(),
+            Method::Put => "PUT".to_owned(),
         },
         path: path.to_owned(),
         query: query.to_owned(),

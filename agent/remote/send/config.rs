@@ -1,10 +1,11 @@
 //! Whom to send samples to, in Prometheus' words, and how much may wait for them.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use model::Labels;
-use net::{HttpConfig, Secret, is_http, without_secrets};
+use net::{HttpConfig, Reach, Secret, SigV4Config, is_http, without_secrets};
 use serde::Deserialize;
 
 net::http_keys! {
@@ -20,6 +21,8 @@ net::http_keys! {
         pub remote_timeout: Duration, // remote_timeout: 30s
         /// Sent with each request; those that the protocol is made of cannot be set.
         pub headers: BTreeMap<String, Secret>,
+        /// Signs each request for AWS, for example for Amazon Managed Prometheus.
+        pub sigv4: Option<SigV4Config>,
         /// `io.prometheus.write.v2.Request` (2.0) or `prometheus.WriteRequest` (1.0). Left out: 2.0, and 1.0 where that is
         /// not understood.
         pub protobuf_message: Option<Message>,
@@ -33,6 +36,7 @@ impl Default for Config {
             name: String::new(),
             remote_timeout: Duration::from_secs(30),
             headers: BTreeMap::new(),
+            sigv4: None,
             protobuf_message: None,
             http: HttpConfig::default(),
         }
@@ -95,7 +99,7 @@ pub struct Destination {
 }
 
 /// Headers that the protocol or the connection is made of.
-const RESERVED: [&str; 9] = [
+const RESERVED: [&str; 12] = [
     "authorization",
     "connection",
     "content-encoding",
@@ -104,6 +108,9 @@ const RESERVED: [&str; 9] = [
     "host",
     "transfer-encoding",
     "user-agent",
+    "x-amz-content-sha256",
+    "x-amz-date",
+    "x-amz-security-token",
     "x-prometheus-remote-write-version",
 ];
 
@@ -124,8 +131,24 @@ impl Config {
             wrong.push("remote_timeout: zero; every request would fail".to_owned());
         }
         wrong.extend(net::check_headers(&self.headers, &RESERVED));
-        wrong.extend(self.http.check());
+        match self.http.check() {
+            // The whole is wrong once, by whichever part comes first.
+            none if none.is_empty() => wrong.extend(self.reach().err()),
+            some => wrong.extend(some),
+        }
         wrong
+    }
+
+    /// How it is reached, and as whom.
+    ///
+    /// # Errors
+    /// The first mistake, which begins with its key.
+    pub(crate) fn reach(&self) -> Result<Reach, String> {
+        let reach = self.http.read(Path::new(""))?;
+        match &self.sigv4 {
+            Some(sigv4) => sigv4.signs(reach),
+            None => Ok(reach),
+        }
     }
 
     /// As [`Self::check`] for a whole list: also whether two would share a place in the queue.

@@ -5,7 +5,6 @@
 //! halved until it is not, down to a single series.
 
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -106,7 +105,7 @@ impl Destination {
         Self {
             nth,
             name,
-            reach: whom.config.http.read(Path::new("")),
+            reach: whom.config.reach(),
             speaks: whom.config.protobuf_message.unwrap_or(Message::Two),
             config: whom.config,
             labels: whom.external_labels,

@@ -1,10 +1,11 @@
 //! Where rules ask, if not the store beside them.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use model::text::duration;
-use net::{HttpConfig, Secret};
+use net::{HttpConfig, Reach, Secret, SigV4Config};
 
 net::http_keys! {
     /// Section `rules.datasource`: the HTTP API of a Prometheus, or of an engine that speaks as one.
@@ -25,6 +26,8 @@ net::http_keys! {
         pub query_params: BTreeMap<String, String>,
         /// Sent with each request, as `X-Scope-OrgID` for Mimir.
         pub headers: BTreeMap<String, Secret>,
+        /// Signs each request for AWS, for example for Amazon Managed Prometheus.
+        pub sigv4: Option<SigV4Config>,
     }
 }
 
@@ -38,13 +41,14 @@ impl Default for Config {
             partial_answers: false,
             query_params: BTreeMap::new(),
             headers: BTreeMap::new(),
+            sigv4: None,
             http: HttpConfig::default(),
         }
     }
 }
 
 /// Headers that a question is made of.
-const RESERVED: [&str; 7] = [
+const RESERVED: [&str; 10] = [
     "authorization",
     "connection",
     "content-length",
@@ -52,6 +56,9 @@ const RESERVED: [&str; 7] = [
     "host",
     "transfer-encoding",
     "user-agent",
+    "x-amz-content-sha256",
+    "x-amz-date",
+    "x-amz-security-token",
 ];
 
 /// More than this many retries is not patience but a mistake.
@@ -88,8 +95,24 @@ impl Config {
             }
         }
         wrong.extend(net::check_headers(&self.headers, &RESERVED));
-        wrong.extend(self.http.check());
+        match self.http.check() {
+            // The whole is wrong once, by whichever part comes first.
+            none if none.is_empty() => wrong.extend(self.reach().err()),
+            some => wrong.extend(some),
+        }
         wrong
+    }
+
+    /// How it is reached, and as whom.
+    ///
+    /// # Errors
+    /// The first mistake, which begins with its key.
+    pub(crate) fn reach(&self) -> Result<Reach, String> {
+        let reach = self.http.read(Path::new(""))?;
+        match &self.sigv4 {
+            Some(sigv4) => sigv4.signs(reach),
+            None => Ok(reach),
+        }
     }
 
     /// The URL without what may be secret.

@@ -10,7 +10,6 @@ mod config;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -61,7 +60,7 @@ impl Datasource {
         Self {
             url: format!("{}/api/v1/query", config.url.trim_end_matches('/')),
             places: Semaphore::new(config.concurrency),
-            reach: config.http.read(Path::new("")),
+            reach: config.reach(),
             config,
             client,
             metrics: Metrics {

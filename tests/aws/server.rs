@@ -1,0 +1,158 @@
+//! The server: a thread of its own, so that a test may pause its own time.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+
+use crate::asked::{Answer, Asked, Refusal};
+use crate::faults::Fault;
+use crate::keys::Key;
+use crate::{Estate, Seen, agent, front, logs, signature, sts};
+
+const BODY_BYTES_MAX: usize = 8 << 20;
+
+/// The server ends with it.
+pub(crate) struct Running {
+    _stop: oneshot::Sender<()>,
+}
+
+pub(crate) fn start(estate: Arc<Estate>) -> (SocketAddr, Running) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port on loopback");
+    listener
+        .set_nonblocking(true)
+        .expect("a listener that does not block");
+    let address = listener.local_addr().expect("its address");
+    let (stop, stopped) = oneshot::channel::<()>();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("a runtime for the fake");
+    let serve = move || {
+        runtime.block_on(async {
+            tokio::select! {
+                _ = stopped => {}
+                () = listen(listener, estate) => {}
+            }
+        });
+    };
+    let thread = std::thread::Builder::new().name("fake-aws".to_owned());
+    thread.spawn(serve).expect("a thread for the fake");
+    (address, Running { _stop: stop })
+}
+
+async fn listen(listener: std::net::TcpListener, estate: Arc<Estate>) {
+    let listener = TcpListener::from_std(listener).expect("a listener of the runtime");
+    while let Ok((stream, _)) = listener.accept().await {
+        tokio::spawn(serve(stream, Arc::clone(&estate)));
+    }
+}
+
+async fn serve(stream: TcpStream, estate: Arc<Estate>) {
+    let service = service_fn(|request| {
+        let estate = Arc::clone(&estate);
+        async move {
+            let answer = answer(&estate, request).await;
+            // An error ends the connection without an answer.
+            answer.ok_or("no answer")
+        }
+    });
+    // Whoever goes away in between is of no interest.
+    _ = http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+async fn answer(estate: &Estate, request: hyper::Request<Incoming>) -> Option<hyper::Response<Full<Bytes>>> {
+    let asked = read(request).await?;
+    let operation = sts::operation(&asked)
+        .or_else(|| logs::operation(&asked))
+        .or_else(|| agent::operation(&asked));
+    let name = operation
+        .clone()
+        .unwrap_or_else(|| format!("{} {}", asked.method, asked.path));
+    let fault = estate.faults.lock().next(&name);
+    let seen = |by: Option<Key>, status: u16| Seen {
+        operation: name.clone(),
+        by: by.map(|key| key.access_key),
+        status,
+        at: estate.clock.now(),
+    };
+    match fault {
+        Some(Fault::Hangs) => {
+            estate.seen.lock().push(seen(None, 0));
+            std::future::pending::<Infallible>().await;
+        }
+        Some(Fault::Broken) => {
+            estate.seen.lock().push(seen(None, 500));
+            return Some(written(Answer::empty(500)));
+        }
+        Some(Fault::Throttled) => {
+            let refusal = Refusal::new("ThrottlingException", "Rate exceeded");
+            let answer = match () {
+                () if sts::operation(&asked).is_some() => refusal.xml(),
+                () if logs::operation(&asked).is_some() => refusal.json(),
+                () => Answer {
+                    status: 429,
+                    ..refusal.rest()
+                },
+            };
+            estate.seen.lock().push(seen(None, answer.status));
+            return Some(written(answer));
+        }
+        Some(Fault::LosesAnswer) | None => {}
+    }
+    let (by, answer) = match &operation {
+        Some(operation) if sts::operation(&asked).is_some() => sts::answer(estate, operation, &asked),
+        Some(operation) if logs::operation(&asked).is_some() => logs::answer(estate, operation, &asked),
+        Some(operation) => agent::answer(estate, operation, &asked),
+        None => front::answer(estate, &asked),
+    };
+    let is_lost = fault == Some(Fault::LosesAnswer);
+    let status = if is_lost { 0 } else { answer.status };
+    estate.seen.lock().push(seen(by, status));
+    (!is_lost).then(|| written(answer))
+}
+
+async fn read(request: hyper::Request<Incoming>) -> Option<Asked> {
+    let (head, body) = request.into_parts();
+    let body = Limited::new(body, BODY_BYTES_MAX).collect().await.ok()?;
+    let headers = head.headers.iter().map(|(name, value)| {
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        (name.as_str().to_owned(), value)
+    });
+    Some(Asked {
+        method: head.method.to_string(),
+        path: head.uri.path().to_owned(),
+        query: head.uri.query().unwrap_or_default().to_owned(),
+        headers: headers.collect(),
+        body: body.to_bytes().to_vec(),
+    })
+}
+
+fn written(answer: Answer) -> hyper::Response<Full<Bytes>> {
+    let mut response = hyper::Response::new(Full::new(Bytes::from(answer.body)));
+    *response.status_mut() = hyper::StatusCode::from_u16(answer.status).unwrap_or_default();
+    if !answer.kind.is_empty() {
+        let kind = HeaderValue::from_static(answer.kind);
+        response.headers_mut().insert(CONTENT_TYPE, kind);
+    }
+    for (name, value) in answer.headers {
+        let value = HeaderValue::from_str(&value).expect("a header of the fake");
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
+
+impl Estate {
+    pub(crate) fn verify(&self, asked: &Asked, services: &[&str]) -> Result<Key, Refusal> {
+        signature::verify(asked, services, &self.keys.lock(), self.clock.now())
+    }
+}
