@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use net::{HttpConfig, is_http, without_secrets};
+use net::{HttpConfig, SigV4Config, is_http, without_secrets};
 use serde::Deserialize;
 
 use super::index::IndexName;
@@ -25,6 +25,9 @@ net::http_keys! {
         /// Document ids from file and offset, so that nothing is stored twice. `none` where the receiver makes its own:
         /// time series collections of OpenSearch Serverless, indices that are `append_only`.
         pub ids: Ids,
+        /// Lines that are JSON objects with a `message`, `msg` or `log`: `fields` stores that as the message and the rest
+        /// under `fields`, `text` the line as it is.
+        pub json: Json,
         /// How bodies are packed: `gzip` or `none`.
         pub compression: Compression,
         /// Whether the index template is put in place, and renewed when a new version of it comes.
@@ -35,6 +38,8 @@ net::http_keys! {
         /// deleted.
         #[serde(deserialize_with = "model::text::duration::deserialize_some")]
         pub retention: Option<Duration>,
+        /// Requests are signed for AWS: `service_name` is `es` for Amazon OpenSearch Service, `aoss` for Serverless.
+        pub sigv4: Option<SigV4Config>,
         /// Longest wait for an answer.
         #[serde(deserialize_with = "model::text::duration::deserialize")]
         pub timeout: Duration, // timeout: 60s
@@ -67,6 +72,14 @@ pub enum Compression {
     None,
 }
 
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Json {
+    #[default]
+    Fields,
+    Text,
+}
+
 impl PartialEq for Config {
     fn eq(&self, other: &Self) -> bool {
         let all = |config: &Self| {
@@ -79,12 +92,18 @@ impl PartialEq for Config {
                     config.ids,
                 ),
                 (
+                    config.json,
                     config.compression,
                     config.template,
                     config.replicas,
                     config.retention,
                 ),
-                (config.timeout, config.requests_max, config.http.clone()),
+                (
+                    config.timeout,
+                    config.requests_max,
+                    config.http.clone(),
+                    config.sigv4.clone(),
+                ),
             )
         };
         all(self) == all(other)
@@ -99,10 +118,12 @@ impl Default for Config {
             index: IndexName::default(),
             naming: Naming::default(),
             ids: Ids::default(),
+            json: Json::default(),
             compression: Compression::default(),
             template: true,
             replicas: None,
             retention: None,
+            sigv4: None,
             timeout: Duration::from_secs(60),
             requests_max: 4,
             http: HttpConfig::default(),
@@ -155,7 +176,10 @@ impl Config {
         {
             wrong.push("retention: less than 1d, and indices are of one day".to_owned());
         }
-        wrong.extend(self.http.check());
+        match self.http.check() {
+            mistakes if mistakes.is_empty() => wrong.extend(self.reach().err()),
+            mistakes => wrong.extend(mistakes),
+        }
         wrong
     }
 
@@ -180,6 +204,16 @@ impl Config {
     /// # Errors
     /// A sentence that begins with the key.
     pub(crate) fn reach(&self) -> Result<net::Reach, String> {
-        self.http.read(Path::new(""))
+        let reach = self.http.read(Path::new(""))?;
+        let Some(sigv4) = &self.sigv4 else {
+            return Ok(reach);
+        };
+        // Of a domain and of a collection the host says which it is.
+        let mut sigv4 = sigv4.clone();
+        if sigv4.service_name.is_empty() {
+            let is_serverless = self.url.contains(".aoss.");
+            sigv4.service_name = if is_serverless { "aoss" } else { "es" }.to_owned();
+        }
+        sigv4.signs(reach)
     }
 }

@@ -11,6 +11,7 @@ use model::Timestamp;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::index::{Day, IndexName, civil};
+use super::json::{self, Object};
 use crate::batch::{Batch, Row, level_of};
 use crate::mark::{FileMark, Form};
 use crate::source::Container;
@@ -41,6 +42,8 @@ pub(crate) struct Style<'a> {
     /// Whether an index is of one day.
     pub(crate) is_daily: bool,
     pub(crate) has_ids: bool,
+    /// Whether lines that are JSON objects are stored as such.
+    pub(crate) reads_json: bool,
     /// Names this machine; ids of the same file on another are others.
     pub(crate) host: &'a str,
 }
@@ -121,7 +124,13 @@ impl<'a> Documents<'a> {
             });
         }
         body.extend_from_slice(b"\",\"message\":\"");
-        escape(body, text);
+        let object = (dress == Dress::Full && self.style.reads_json)
+            .then(|| json::object(text))
+            .flatten();
+        match &object {
+            Some(object) => escape(body, object.message.as_bytes()),
+            None => escape(body, text),
+        }
         let Some(parts) = self.files.get(usize::from(row.file)) else {
             return;
         };
@@ -135,6 +144,9 @@ impl<'a> Documents<'a> {
                 if !self.style.has_ids {
                     body.extend_from_slice(id.as_bytes());
                     body.extend_from_slice(b"\"}");
+                }
+                if let Some(object) = object.filter(|object| !object.fields.is_empty()) {
+                    write_fields(body, &object);
                 }
                 body.extend_from_slice(b",\"log\":{\"offset\":");
                 decimal(body, row.offset);
@@ -216,6 +228,20 @@ impl FileParts {
             plain_rest: format!("\"{end}"),
         }
     }
+}
+
+fn write_fields(body: &mut Vec<u8>, object: &Object<'_>) {
+    body.extend_from_slice(b",\"fields\":");
+    let mut before = b'{';
+    for (key, value) in &object.fields {
+        body.push(before);
+        body.push(b'"');
+        escape(body, key.as_bytes());
+        body.extend_from_slice(b"\":");
+        body.extend_from_slice(value.get().as_bytes());
+        before = b',';
+    }
+    body.push(b'}');
 }
 
 fn level_word(code: u8) -> &'static [u8] {
@@ -401,6 +427,7 @@ mod tests {
             index: &index,
             is_daily: true,
             has_ids,
+            reads_json: true,
             host: "node-1",
         };
         Documents::new(batch, style).write(&mut body, 0, dress);
@@ -456,6 +483,18 @@ mod tests {
         assert!(action["create"].get("_id").is_none());
         assert_eq!(without["event"]["id"], id);
         assert_eq!(without["log"]["file"]["path"], document["log"]["file"]["path"]);
+    }
+
+    #[test]
+    fn a_line_of_json_keeps_its_fields_apart_from_ours() {
+        let line = br#"{"level":"error","msg":"no \"route\"","took":{"ms":1.50},"@timestamp":"x"}"#;
+        let batch = one(line, Row::default(), "/a", Form::Plain);
+        let (_, document) = written(&batch, Dress::Full, true);
+        assert_eq!(document["message"], "no \"route\"");
+        let fields = serde_json::json!({"level": "error", "took": {"ms": 1.5}, "@timestamp": "x"});
+        assert_eq!(document["fields"], fields);
+        let (_, plain) = written(&batch, Dress::Plain, true);
+        assert_eq!(plain["message"], std::str::from_utf8(line).unwrap());
     }
 
     #[test]

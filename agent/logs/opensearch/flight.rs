@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::answer::{FILTER, Fate, Outcome, Refusal, judge};
-use super::config::{Compression, Config, Ids, Naming};
+use super::config::{Compression, Config, Ids, Json, Naming};
 use super::document::{Documents, Dress, Style};
 use super::gate::Gate;
 use super::letters::{Letter, Letters};
@@ -217,6 +217,7 @@ impl Destination {
             index: &self.config.index,
             is_daily: self.config.naming == Naming::Daily,
             has_ids: self.config.ids == Ids::Position,
+            reads_json: self.config.json == Json::Fields,
             host: &self.host,
         };
         Documents::new(batch, style)

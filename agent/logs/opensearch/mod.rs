@@ -9,6 +9,7 @@ mod document;
 mod flight;
 mod gate;
 mod index;
+mod json;
 mod letters;
 pub(crate) mod metrics;
 mod setup;

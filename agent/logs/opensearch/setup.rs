@@ -4,13 +4,12 @@
 
 use std::time::Duration;
 
-use model::outside::Client;
+use model::outside::{self, Client, Request};
 use model::way::{Proxy, Way};
 use net::{Backoff, Via};
 use opensearch::auth::ClientCertificate;
 use opensearch::cert::{Certificate, CertificateValidation};
 use opensearch::http::headers::{HeaderMap, HeaderName, HeaderValue};
-use opensearch::http::request::JsonBody;
 use opensearch::http::transport::{SingleNodeConnectionPool, Transport, TransportBuilder};
 use opensearch::http::{Method, Url};
 use serde_json::Value;
@@ -66,9 +65,10 @@ async fn attempt(config: &Config, reach: &net::Reach, client: &dyn Client) -> Re
 }
 
 /// An OpenSearch that is asked for other things than to take lines.
-pub(crate) struct Server {
+struct Server<'a> {
     transport: Transport,
-    headers: HeaderMap,
+    base: String,
+    via: &'a Via<'a>,
 }
 
 /// Status and body of an answer.
@@ -77,10 +77,10 @@ struct Answer {
     body: Value,
 }
 
-impl Server {
+impl<'a> Server<'a> {
     /// # Errors
     /// A way that its client cannot go.
-    pub(crate) fn new(config: &Config, via: &Via<'_>) -> Result<Self, String> {
+    fn new(config: &Config, via: &'a Via<'a>) -> Result<Self, String> {
         let url = Url::parse(&config.url).map_err(|error| format!("url: {error}"))?;
         let is_open = url.scheme() == "http";
         let mut builder = TransportBuilder::new(SingleNodeConnectionPool::new(url)).timeout(TIMEOUT);
@@ -91,24 +91,21 @@ impl Server {
         if let Some(way) = via.way() {
             builder = by(builder, way, is_open)?;
         }
-        let mut headers = HeaderMap::new();
-        for (name, value) in via.headers() {
-            let name = HeaderName::try_from(name).map_err(|error| format!("header {name}: {error}"))?;
-            let value =
-                HeaderValue::try_from(value).map_err(|_| format!("header {name}: not fit for a header"))?;
-            headers.insert(name, value);
-        }
         Ok(Self {
             transport: builder.build().map_err(|error| error.to_string())?,
-            headers,
+            base: config.url.trim_end_matches('/').to_owned(),
+            via,
         })
     }
 
     async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, String> {
-        let body = body.map(JsonBody::new);
+        let bytes = body.map(|body| body.to_string().into_bytes());
+        let headers = self
+            .headers(method, path, bytes.clone().unwrap_or_default())
+            .await?;
         let answer = self
             .transport
-            .send(method, path, self.headers.clone(), None::<&()>, body, None)
+            .send(method, path, headers, None::<&()>, bytes, None)
             .await
             .map_err(|error| with_cause(&error))?;
         let status = answer.status_code().as_u16();
@@ -125,6 +122,34 @@ impl Server {
             status,
             body: serde_json::from_slice(&bytes).unwrap_or_default(),
         })
+    }
+
+    /// What says who we are, for a request that OpenSearch's own client sends.
+    async fn headers(&self, method: Method, path: &str, body: Vec<u8>) -> Result<HeaderMap, String> {
+        let request = Request {
+            method: match method {
+                Method::Put => outside::Method::Put,
+                _ => outside::Method::Get,
+            },
+            url: format!("{}{path}", self.base),
+            headers: Vec::new(),
+            body,
+            timeout: TIMEOUT,
+            answer_bytes_max: 0,
+        };
+        let mut headers = HeaderMap::new();
+        for (name, value) in self
+            .via
+            .headers(&request)
+            .await
+            .map_err(|error| error.to_string())?
+        {
+            let key = HeaderName::try_from(&name).map_err(|error| format!("header {name}: {error}"))?;
+            let value =
+                HeaderValue::try_from(value).map_err(|_| format!("header {name}: not fit for a header"))?;
+            headers.insert(key, value);
+        }
+        Ok(headers)
     }
 
     /// `None` where it is not told: OpenSearch Serverless has no such page, and not everybody may look at it.

@@ -65,6 +65,7 @@ pub(crate) fn template(config: &Config, version: Option<Version>) -> Value {
                         "offset": {"type": "long"},
                         "file": {"properties": {"path": word}},
                     }},
+                    "fields": labels,
                     "event": {"properties": {"id": word}},
                     "host": {"properties": {"name": word}},
                     "kubernetes": {"properties": {

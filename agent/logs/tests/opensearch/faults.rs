@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use opensearch_tests::fake::{Fake, Fault, ItemFault, Plan, Poison};
+use opensearch_tests::{Fake, Fault, ItemFault, Plan, Poison};
 use serde_json::{Value, json};
 
 use super::generator::judge;

@@ -9,7 +9,11 @@ use super::generator::judge;
 use super::room::{Room, pause, sort};
 
 fn rounds() -> usize {
-    if std::env::var_os("SKOPOS_TEST_LONG").is_some() { 60 } else { 6 }
+    if std::env::var_os("SKOPOS_TEST_LONG").is_some() {
+        60
+    } else {
+        6
+    }
 }
 
 fn check(what: &str, node: &Node, index: &str, room: &Room) {
@@ -23,8 +27,13 @@ fn check(what: &str, node: &Node, index: &str, room: &Room) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_with_a_write_queue_of_one_gets_every_line_once() {
-    let settings = [("thread_pool.write.size", "1"), ("thread_pool.write.queue_size", "1")];
-    let Some(node) = Node::start(&settings) else { return };
+    let settings = [
+        ("thread_pool.write.size", "1"),
+        ("thread_pool.write.queue_size", "1"),
+    ];
+    let Some(node) = Node::start(&settings) else {
+        return;
+    };
     let sink = json!({"index": "queue", "requests_max": 8});
     // Several senders at once, as many nodes of a cluster are.
     let mut rooms: Vec<Room> = ["a", "b", "c", "d"]

@@ -96,21 +96,32 @@ impl Room {
     }
 
     pub(crate) fn dead_letters(&self) -> Vec<Value> {
-        let path = self.folder.path().join("data/logs/opensearch/dead-letters.ndjson");
+        let path = self
+            .folder
+            .path()
+            .join("data/logs/opensearch/dead-letters.ndjson");
         let text = std::fs::read_to_string(path).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     /// All values of a counter together.
     pub(crate) fn counter(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let families = self.registry.gather();
-        let metrics = families.iter().filter(|family| family.name() == name).flat_map(|family| family.get_metric());
+        let metrics = families
+            .iter()
+            .filter(|family| family.name() == name)
+            .flat_map(|family| family.get_metric());
         let fits = metrics.filter(|metric| {
             labels.iter().all(|(name, value)| {
-                metric.get_label().iter().any(|label| label.name() == *name && label.value() == *value)
+                metric
+                    .get_label()
+                    .iter()
+                    .any(|label| label.name() == *name && label.value() == *value)
             })
         });
-        fits.map(|metric| metric.get_counter().value()).sum()
+        fits.map(|metric| metric.get_counter().get_value()).sum()
     }
 
     /// Waits until so many records are settled. The ledger must balance all the time.
