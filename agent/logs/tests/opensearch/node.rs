@@ -12,7 +12,7 @@ fn rounds() -> usize {
     if std::env::var_os("SKOPOS_TEST_LONG").is_some() {
         60
     } else {
-        6
+        3
     }
 }
 
@@ -84,5 +84,79 @@ async fn a_node_that_stands_still_and_is_killed_has_every_line_once() {
     check("stopped and killed", &node, "killed-node", &room);
     let known = room.counter("skopos_logs_records_known_total", &[]);
     println!("{known} records were there already");
+    room.stop().await;
+}
+
+/// As Grafana's data source for OpenSearch asks: a Lucene query over a time range.
+fn asked(query: &str, more: serde_json::Value) -> serde_json::Value {
+    let mut question = json!({
+        "size": 500,
+        "query": {"bool": {"filter": [
+            {"range": {"@timestamp": {"gte": "2024-02-29T00:00:00Z", "lte": "now+1d", "format": "strict_date_optional_time"}}},
+            {"query_string": {"analyze_wildcard": true, "query": query}},
+        ]}},
+        "sort": [{"@timestamp": {"order": "desc", "unmapped_type": "boolean"}}, {"log.offset": {"order": "desc"}}],
+    });
+    for (key, value) in more.as_object().unwrap() {
+        question[key] = value.clone();
+    }
+    question
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_people_look_for_is_found_as_grafana_asks_for_it() {
+    let Some(node) = Node::shared() else { return };
+    let mut room = Room::start(&node.url(), &json!({"index": "asked"}));
+    room.write(50);
+    room.write_plain("{\"level\":\"error\",\"msg\":\"extra no route to host\",\"http\":{\"status\":502}}\n");
+    room.write_plain("2026-11-27T10:00:00.250Z WARN extra slow request\n");
+    room.settled(room.lines() + 2).await;
+    node.refresh("asked-*");
+    let hits = |query: &str| {
+        let answer = node.search("asked-*", &asked(query, json!({})));
+        answer["hits"]["hits"].as_array().unwrap().clone()
+    };
+    let one = hits("level:(\"error\" OR \"fatal\") AND (route)");
+    assert_eq!(one.len(), 1, "{one:?}");
+    assert_eq!(one[0]["_source"]["fields"]["http"]["status"], 502);
+    assert_eq!(hits("fields.http.status:502").len(), 1);
+    assert_eq!(hits("level:warn AND (slow AND request)").len(), 1);
+    let pod = hits("kubernetes.namespace:shop AND kubernetes.pod:app-3 AND stream:stdout AND (*)");
+    assert_eq!(pod.len(), 50);
+    let numbers: Vec<&str> = pod
+        .iter()
+        .map(|hit| hit["_source"]["message"].as_str().unwrap())
+        .collect();
+    assert!(
+        numbers[0].contains("line=00000049") && numbers[49].contains("line=00000000"),
+        "newest first"
+    );
+
+    // The values of a variable, and the volume by level.
+    let question = json!({"size": 0, "aggs": {"1": {"terms": {"field": "kubernetes.pod", "size": 500, "order": {"_key": "asc"}}}}});
+    let answer = node.search("asked-*", &asked("*", question));
+    assert_eq!(
+        answer["aggregations"]["1"]["buckets"].as_array().unwrap().len(),
+        room.writers.len()
+    );
+    let histogram =
+        json!({"date_histogram": {"field": "@timestamp", "fixed_interval": "1d", "min_doc_count": 0}});
+    let question = json!({"size": 0, "aggs": {"2": {
+        "terms": {"field": "level", "size": 6, "order": {"_count": "desc"}, "min_doc_count": 1},
+        "aggs": {"3": histogram},
+    }}});
+    let answer = node.search("asked-*", &asked("*", question));
+    let levels: Vec<&str> = answer["aggregations"]["2"]["buckets"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|bucket| bucket["key"].as_str().unwrap())
+        .collect();
+    assert_eq!(levels.len(), 3, "{levels:?}");
+    let template = node.get_json("/_index_template/asked");
+    assert_eq!(
+        template["index_templates"][0]["index_template"]["_meta"]["made_by"],
+        "skopos"
+    );
     room.stop().await;
 }
