@@ -50,10 +50,25 @@ pub fn ask(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> io::Result<Answer> {
+    ask_within(PATIENCE, server, method, path, headers, body)
+}
+
+/// The same, with less patience.
+///
+/// # Errors
+/// As `ask`; `WouldBlock` or `TimedOut` when nothing is said for so long.
+pub fn ask_within(
+    patience: Duration,
+    server: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> io::Result<Answer> {
     let address = server.trim_start_matches("http://").trim_end_matches('/');
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
     let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
@@ -67,10 +82,11 @@ pub fn ask(
     let sent = stream
         .write_all(head.as_bytes())
         .and_then(|()| stream.write_all(body));
-    read(&mut BufReader::new(stream)).map_err(|error| sent.err().unwrap_or(error))
+    read(&mut BufReader::new(stream), method == "HEAD").map_err(|error| sent.err().unwrap_or(error))
 }
 
-fn read(stream: &mut impl BufRead) -> io::Result<Answer> {
+/// An answer; one to HEAD has no body whatever its length.
+pub(crate) fn read(stream: &mut impl BufRead, is_head: bool) -> io::Result<Answer> {
     let line = line(stream)?;
     let status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
     let status =
@@ -82,6 +98,9 @@ fn read(stream: &mut impl BufRead) -> io::Result<Answer> {
         body: Vec::new(),
     };
     let length = answer.header("content-length").map(str::to_owned);
+    if is_head {
+        return Ok(answer);
+    }
     if answer.header("transfer-encoding") == Some("chunked") {
         answer.body = chunks(stream, usize::MAX)?;
     } else if let Some(length) = length {

@@ -9,8 +9,16 @@
     reason = "a test whose peer fails has failed, and says why"
 )]
 
+pub mod fake;
 pub mod http;
 pub mod node;
 
-pub use http::{Answer, ask};
+#[cfg(test)]
+mod alike;
+#[cfg(test)]
+mod behaves;
+
+pub use fake::faults::{Fault, ItemFault, Plan};
+pub use fake::{Counters, Fake, Poison, Rules, Seen};
+pub use http::{Answer, ask, ask_within};
 pub use node::{Documents, Node, Version};

@@ -323,7 +323,9 @@ impl Node {
             thread::park_timeout(Duration::from_millis(200));
         };
         assert_eq!(answer.status / 100, 2, "{method} {path}: {}", answer.text());
-        answer.json()
+        // One that is well but cannot be read has a source in it with half a surrogate pair, which OpenSearch takes.
+        let read = serde_json::from_slice(&answer.body);
+        read.unwrap_or_else(|error| panic!("{method} {path}: {error} in {}", answer.text()))
     }
 
     fn signal(&self, signal: Signal) {
