@@ -61,6 +61,8 @@ mod remote;
 mod rules;
 /// What is told of random histories, restarts among them, beside a real Alertmanager.
 mod shadow;
+/// Requests that are signed for AWS, and where their credentials come from.
+mod signed;
 /// Silences by amtool, on one process and on a pair.
 mod silences;
 /// Two replicas and their nodes on virtual time, with every fault that a seed can name.

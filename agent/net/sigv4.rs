@@ -54,7 +54,11 @@ impl SigV4Config {
         })
     }
 
-    fn read(&self) -> Result<SigV4, String> {
+    /// What it comes to.
+    ///
+    /// # Errors
+    /// The first mistake, which begins with its key.
+    pub fn read(&self) -> Result<SigV4, String> {
         let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let keys = match (self.access_key.is_empty(), self.secret_key.is_empty()) {
             (true, true) => None,
