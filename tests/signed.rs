@@ -156,8 +156,14 @@ async fn who_signs_wrongly_is_told_what_aws_says_and_keeps_its_samples() {
                 .is_some_and(|found| found.contains(words))
         })
         .await;
-    let rules = skopos.api("/api/v1/rules").await.to_string();
-    assert!(rules.contains("403") && !rules.contains("guessed"), "{rules}");
+    skopos
+        .wait_for("the same words on the rule", PATIENCE, async |skopos| {
+            let rules = skopos.api("/api/v1/rules").await;
+            let error = &rules["groups"][0]["rules"][0]["lastError"];
+            error.as_str().is_some_and(|error| error.contains(words))
+        })
+        .await;
+    assert!(!skopos.log().contains("guessed"));
     assert!(fake.taken().is_empty());
     skopos.terminate().await;
     // With the right one all that waited is taken.

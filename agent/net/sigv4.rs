@@ -31,7 +31,7 @@ pub struct SigV4Config {
     pub external_id: String,
     /// The role is asked for at an endpoint that is validated for FIPS 140.
     pub use_fips_sts_endpoint: bool,
-    /// What the signature names: `aps` unless something is said.
+    /// What the signature names; left out: `aps` of Managed Prometheus.
     pub service_name: String,
 }
 
@@ -54,11 +54,19 @@ impl SigV4Config {
         })
     }
 
-    /// What it comes to.
+    /// What it comes to for Managed Prometheus.
     ///
     /// # Errors
     /// The first mistake, which begins with its key.
     pub fn read(&self) -> Result<SigV4, String> {
+        self.read_for(SERVICE)
+    }
+
+    /// What it comes to where requests are for `service`, unless something else is said.
+    ///
+    /// # Errors
+    /// The first mistake, which begins with its key.
+    pub fn read_for(&self, service: &str) -> Result<SigV4, String> {
         let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let keys = match (self.access_key.is_empty(), self.secret_key.is_empty()) {
             (true, true) => None,
@@ -90,7 +98,7 @@ impl SigV4Config {
             }
         }
         Ok(SigV4 {
-            service: text(&self.service_name).unwrap_or_else(|| SERVICE.to_owned()),
+            service: text(&self.service_name).unwrap_or_else(|| service.to_owned()),
             region: text(&self.region),
             account: Account {
                 keys,
@@ -138,6 +146,7 @@ mod tests {
         assert_eq!(signed.account.keys.as_ref().unwrap().secret_key, "s3cret");
         let role = signed.account.role.as_ref().unwrap();
         assert_eq!((role.external_id.as_deref(), role.by_fips), (Some("x"), true));
+        assert_eq!(read("{}").read_for("es").unwrap().service, "es");
         let empty = read("{}").read().unwrap();
         assert_eq!(
             (empty.service.as_str(), &empty.account),
