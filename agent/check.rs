@@ -78,7 +78,7 @@ fn ask_aws(document: &Document) -> bool {
     if accounts.is_empty() {
         return true;
     }
-    let (runtime, aws, _) = match outside(document) {
+    let Outside { runtime, aws, .. } = match outside(document) {
         Ok(outside) => outside,
         Err(error) => return complain(&format!("AWS was not asked: {error}")),
     };
@@ -97,7 +97,7 @@ fn ask_datasource(document: &Document) -> bool {
     let Some(elsewhere) = &document.rules.datasource else {
         return true;
     };
-    let (runtime, _, client) = match outside(document) {
+    let Outside { runtime, client, .. } = match outside(document) {
         Ok(outside) => outside,
         Err(error) => return complain(&format!("rules.datasource was not asked: {error}")),
     };
@@ -116,8 +116,15 @@ fn ask_datasource(document: &Document) -> bool {
     }
 }
 
-/// A runtime, who we are to AWS, and a client that can sign.
-fn outside(document: &Document) -> Result<(Runtime, Arc<aws::Aws>, Arc<dyn Client>), String> {
+/// What it takes to ask somebody.
+struct Outside {
+    runtime: Runtime,
+    aws: Arc<aws::Aws>,
+    /// Signs for AWS.
+    client: Arc<dyn Client>,
+}
+
+fn outside(document: &Document) -> Result<Outside, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
     let plain = net::HttpClient::new()?;
@@ -128,8 +135,11 @@ fn outside(document: &Document) -> Result<(Runtime, Arc<aws::Aws>, Arc<dyn Clien
         clock,
         &prometheus::Registry::new(),
     )?;
-    let client = aws::Signing::new(plain, &aws);
-    Ok((runtime, aws, client))
+    Ok(Outside {
+        runtime,
+        client: aws::Signing::new(plain, &aws),
+        aws,
+    })
 }
 
 /// Never well.
