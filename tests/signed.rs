@@ -10,6 +10,7 @@ use model::Clock;
 use serde_json::{Value, json};
 use telemetry::clock::RuntimeClock;
 
+use crate::harness::components::{Prometheus, find_kept, free_port};
 use crate::harness::{Skopos, skopos::command};
 
 /// Nothing of whoever runs the tests.
@@ -234,4 +235,132 @@ fn check_says_who_we_are_before_the_start() {
         text.contains("did you mean \"region\"?") && text.contains("skopos.yaml:1:"),
         "{text}"
     );
+}
+
+/// A service that is asked for a role and says no.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_is_not_given_is_said_once_in_the_log_with_what_to_do() {
+    let (fake, folder) = (managed(), tempfile::tempdir().unwrap());
+    write_rules(folder.path());
+    let now = RuntimeClock::system().now();
+    let token = token::make("monitoring:skopos", token::STS, now + Duration::from_secs(600));
+    fs::write(folder.path().join("token"), token).unwrap();
+    let url = fake.url();
+    let role = "arn:aws:iam::123456789012:role/skopos";
+    let environment = [
+        &NOBODY[..],
+        &[
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", "token"),
+            ("AWS_ROLE_ARN", role),
+            ("AWS_ENDPOINT_URL_STS", url.as_str()),
+            ("AWS_REGION", REGION),
+        ],
+    ]
+    .concat();
+    let skopos = Skopos::start_in(folder.path(), &config(&fake, "{}"), &environment);
+    skopos
+        .wait_for("a few tries", PATIENCE, async |_| {
+            fake.count("AssumeRoleWithWebIdentity") > 2
+        })
+        .await;
+    let log = skopos.log();
+    let said = log
+        .lines()
+        .filter(|line| line.contains("AccessDenied") && line.contains(" aws"));
+    let said: Vec<&str> = said.collect();
+    assert_eq!(said.len(), 1, "{log}");
+    let words = "AWS credentials of web identity (AWS_WEB_IDENTITY_TOKEN_FILE): STS answers AccessDenied: Not authorized to perform \
+                 sts:AssumeRoleWithWebIdentity; see that the role trusts this cluster's identity provider";
+    assert!(said[0].contains(words), "{}", said[0]);
+    fake.role(role, None);
+    skopos
+        .wait_for("the role", PATIENCE, async |_| fake.count(WRITE) > 0)
+        .await;
+    assert_eq!(skopos.stop().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prometheus_signs_alike_by_the_same_words() {
+    let Some(program) = find_kept("prometheus") else {
+        return;
+    };
+    let (fake, folder, data) = (
+        managed(),
+        tempfile::tempdir().unwrap(),
+        tempfile::tempdir().unwrap(),
+    );
+    let user = fake.user();
+    let write = format!(
+        "remote_write:\n- url: '{}/workspaces/ws-1/a%2Fb%20c/api/v1/remote_write?x=a,b&a=%2B'\n  headers: {{ X-Scope-OrgID: 'a  b' }}\n  \
+         sigv4: {{ region: {REGION}, access_key: {}, secret_key: '{}', service_name: es }}\n",
+        fake.url(),
+        user.access_key,
+        user.secret_key
+    );
+    let address = format!("127.0.0.1:{}", free_port());
+    let scraped = format!(
+        "global: {{ scrape_interval: 1s, scrape_timeout: 1s }}\nscrape_configs:\n- job_name: self\n  static_configs: \
+         [{{ targets: ['{address}'] }}]\n"
+    );
+    let _prometheus = Prometheus::start_at(address, &program, data.path(), &format!("{scraped}{write}"), &[]);
+    let quiet = "node: { enabled: false }\nlogs: { enabled: false }\n";
+    let skopos = Skopos::start_in(folder.path(), &format!("{quiet}{scraped}{write}"), &NOBODY);
+    let agents = || -> BTreeSet<String> {
+        let taken = fake.taken();
+        let agents = taken.iter().filter_map(|asked| asked.header("user-agent"));
+        agents
+            .filter_map(|agent| agent.split('/').next().map(str::to_owned))
+            .collect()
+    };
+    skopos
+        .wait_for("both", PATIENCE, async |_| agents().len() == 2)
+        .await;
+    assert_eq!(
+        agents(),
+        BTreeSet::from(["Prometheus".to_owned(), "skopos".to_owned()])
+    );
+    let refused: Vec<_> = fake.seen().into_iter().filter(|seen| seen.by.is_none()).collect();
+    assert!(refused.is_empty(), "{refused:?}");
+    assert_eq!(skopos.stop().await, 0);
+}
+
+#[test]
+fn what_promtool_takes_of_it_is_taken() {
+    let Some(program) = find_kept("promtool") else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let role = "role_arn: 'arn:aws:iam::1:role/x'";
+    for (entry, is_good) in [
+        ("sigv4: {}".to_owned(), true),
+        ("sigv4: { region: eu-west-1, profile: writer }".to_owned(), true),
+        (
+            "sigv4: { access_key: a, secret_key: b, profile: c }".to_owned(),
+            true,
+        ),
+        (
+            format!("sigv4: {{ {role}, external_id: e, use_fips_sts_endpoint: true }}"),
+            true,
+        ),
+        ("sigv4: { access_key: a }".to_owned(), false),
+        ("sigv4: { secret_key: a }".to_owned(), false),
+        ("sigv4: { regoin: a }".to_owned(), false),
+        (
+            "sigv4: {}, basic_auth: { username: a, password: b }".to_owned(),
+            false,
+        ),
+        ("sigv4: {}, authorization: { credentials: a }".to_owned(), false),
+        ("sigv4: {}, headers: { X-Amz-Date: a }".to_owned(), false),
+    ] {
+        let text = format!("remote_write: [{{ url: 'http://a/w', {entry} }}]\n");
+        fs::write(folder.path().join("file.yaml"), text).unwrap();
+        let mut theirs = std::process::Command::new(&program);
+        theirs.args(["check", "config"]).current_dir(folder.path());
+        let mut ours = command(folder.path());
+        ours.arg("check");
+        for (who, command) in [("promtool", &mut theirs), ("skopos", &mut ours)] {
+            let output = command.arg("file.yaml").output().unwrap();
+            assert_eq!(output.status.success(), is_good, "{who}, {entry}: {output:?}");
+        }
+    }
 }

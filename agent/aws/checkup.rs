@@ -25,7 +25,7 @@ fn credentials(all: &[Known], now: Timestamp) -> Checkup {
     let failing = all.iter().filter(|known| known.failure.is_some());
     let findings = failing.map(|known| {
         let (words, since) = known.failure.clone().unwrap_or_default();
-        format!("{}, since {}: {words}", known.account, spoken(now.since(since)))
+        format!("{}, for {}: {words}", known.account, spoken(now.since(since)))
     });
     let findings: Vec<String> = findings.collect();
     if findings.is_empty() {

@@ -23,7 +23,7 @@ pub struct SigV4Config {
     /// Keys that do not expire; both or none.
     pub access_key: String,
     pub secret_key: Secret,
-    /// A profile of AWS' own files, in place of all usual places.
+    /// A profile of AWS' own files, in place of all usual places. Beside keys it still names the region.
     pub profile: String,
     /// A role that is taken on with those credentials.
     pub role_arn: String,
@@ -77,9 +77,6 @@ impl SigV4Config {
             (false, true) => return Err("secret_key: missing beside access_key".to_owned()),
             (true, false) => return Err("access_key: missing beside secret_key".to_owned()),
         };
-        if keys.is_some() && !self.profile.is_empty() {
-            return Err("profile: says nothing beside access_key; take one of them out".to_owned());
-        }
         if !self.role_arn.is_empty() && !self.role_arn.starts_with("arn:") {
             return Err(format!(
                 "role_arn: {:?} is no ARN; write for example arn:aws:iam::123456789012:role/name",
@@ -160,10 +157,6 @@ mod tests {
         let wrong = [
             (r#"{"access_key": "a"}"#, "sigv4.secret_key: missing"),
             (r#"{"secret_key": "a"}"#, "sigv4.access_key: missing"),
-            (
-                r#"{"access_key": "a", "secret_key": "b", "profile": "c"}"#,
-                "sigv4.profile: says nothing",
-            ),
             (r#"{"role_arn": "admin"}"#, "sigv4.role_arn: \"admin\" is no ARN"),
             (r#"{"external_id": "a"}"#, "sigv4.external_id: is for the role"),
             (r#"{"region": "eu west"}"#, "sigv4.region: \"eu west\""),

@@ -144,7 +144,7 @@ fn a_profile_is_taken_by_name_and_read_anew() {
     assert_eq!(said.seen, "ok: profile writer from the profile");
     let mut missing = Somebody::new(&["profile=reader"], &files);
     let said = missing.says();
-    assert!(said.seen.starts_with("fail: profile reader, since"), "{said:?}");
+    assert!(said.seen.starts_with("fail: profile reader, for"), "{said:?}");
     assert!(
         said.seen.contains("see what the profile says in ~/.aws/config"),
         "{said:?}"
@@ -227,7 +227,7 @@ fn pod_identity_asks_the_agent_of_the_node_never_by_a_proxy() {
     );
     let said = somebody.says();
     assert!(
-        said.seen.starts_with("fail: default credentials, since"),
+        said.seen.starts_with("fail: default credentials, for"),
         "{said:?}"
     );
     assert!(said.seen.contains("404"), "{said:?}");
