@@ -81,10 +81,21 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         )
     })?;
     let failed = |error| anyhow!("starting the HTTP client: {error}");
-    let client = HttpClient::new().map_err(failed)?;
+    let plain = HttpClient::new().map_err(failed)?;
+    // Who we are to AWS; whoever sends by a client of these may have its requests signed.
+    let aws = aws::Aws::new(document.aws.clone(), plain.clone(), clock.clone(), &registry);
+    let aws = aws.map_err(anyhow::Error::msg)?;
+    for account in document.accounts() {
+        // From now on they are kept, and a place that has none is said at once.
+        drop(aws.credentials(&account));
+    }
+    let client: Arc<dyn Client> = aws::Signing::new(plain, &aws);
     // Our own may have an authority of their own.
     let to_ours: Arc<dyn Client> = match &document.remote.ca_file {
-        Some(file) => HttpClient::with_ca(file).map_err(|error| anyhow!("remote.ca_file: {error}"))?,
+        Some(file) => {
+            let ours = HttpClient::with_ca(file).map_err(|error| anyhow!("remote.ca_file: {error}"))?;
+            aws::Signing::new(ours, &aws)
+        }
         None => client.clone(),
     };
     let tokens = match &document.web.tokens_file {
@@ -396,6 +407,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             datasource: datasource.clone(),
             notifier: notifier_handle.clone(),
             pair: pair_handle.clone(),
+            aws: aws.clone(),
             senders: senders
                 .into_iter()
                 .filter_map(|(room, handle)| Some((room, handle.clone()?)))
@@ -650,6 +662,10 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     stages.spawn("store", "store", {
         let store = store.clone();
         |stop| maintain(store, stop)
+    });
+    stages.spawn("store", "aws", {
+        let renewer = aws.renewer();
+        |stop| renewer.run(stop)
     });
     stages.spawn("store", "clock", |stop| follow(clock, registry, jumps, stop));
     if is_bounded {

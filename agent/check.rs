@@ -3,10 +3,13 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use model::outside::Client;
 use model::{Ask, Clock, Complaint};
+use tokio::runtime::Runtime;
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, Document};
 use crate::{routes, sizing, stock};
 
 const BAD_CONFIGURATION: u8 = 64;
@@ -39,7 +42,11 @@ pub fn run(files: &[PathBuf], data_dir: &Path, live: bool) -> ExitCode {
         }
     }
     for document in asks {
-        let are_well = [ask_receivers(&document.notifier), ask_datasource(&document.rules)];
+        let are_well = [
+            ask_receivers(&document.notifier),
+            ask_aws(&document),
+            ask_datasource(&document),
+        ];
         if are_well.contains(&false) && code == ExitCode::SUCCESS {
             code = ExitCode::FAILURE;
         }
@@ -65,16 +72,34 @@ fn ask_receivers(notifier: &notifier::Config) -> bool {
     is_well
 }
 
+/// Says where credentials for AWS come from, if some are wanted; whether all are there.
+fn ask_aws(document: &Document) -> bool {
+    let accounts = document.accounts();
+    if accounts.is_empty() {
+        return true;
+    }
+    let Outside { runtime, aws, .. } = match outside(document) {
+        Ok(outside) => outside,
+        Err(error) => return complain(&format!("AWS was not asked: {error}")),
+    };
+    let mut is_well = true;
+    for account in &accounts {
+        match runtime.block_on(aws.look(account)) {
+            Ok(words) => _ = writeln!(std::io::stdout(), "  aws: {words}"),
+            Err(words) => is_well = complain(&format!("aws: {words}")),
+        }
+    }
+    is_well
+}
+
 /// Says what the engine answers whom rules ask, if that is another; whether all is well.
-fn ask_datasource(rules: &rules::Config) -> bool {
-    let Some(elsewhere) = &rules.datasource else {
+fn ask_datasource(document: &Document) -> bool {
+    let Some(elsewhere) = &document.rules.datasource else {
         return true;
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let (runtime, client) = match (runtime, net::HttpClient::new()) {
-        (Ok(runtime), Ok(client)) => (runtime, client),
-        (Err(error), _) => return complain(&format!("rules.datasource was not asked: {error}")),
-        (_, Err(error)) => return complain(&format!("rules.datasource was not asked: {error}")),
+    let Outside { runtime, client, .. } = match outside(document) {
+        Ok(outside) => outside,
+        Err(error) => return complain(&format!("rules.datasource was not asked: {error}")),
     };
     let source = rules::Datasource::new(elsewhere.clone(), client, &prometheus::Registry::new());
     let now = telemetry::clock::RuntimeClock::system().now();
@@ -89,6 +114,32 @@ fn ask_datasource(rules: &rules::Config) -> bool {
         }
         Err(error) => complain(&format!("rules.datasource: {error}")),
     }
+}
+
+/// What it takes to ask somebody.
+struct Outside {
+    runtime: Runtime,
+    aws: Arc<aws::Aws>,
+    /// Signs for AWS.
+    client: Arc<dyn Client>,
+}
+
+fn outside(document: &Document) -> Result<Outside, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    let plain = net::HttpClient::new()?;
+    let clock = telemetry::clock::RuntimeClock::system();
+    let aws = aws::Aws::new(
+        document.aws.clone(),
+        plain.clone(),
+        clock,
+        &prometheus::Registry::new(),
+    )?;
+    Ok(Outside {
+        runtime,
+        client: aws::Signing::new(plain, &aws),
+        aws,
+    })
 }
 
 /// Never well.

@@ -68,6 +68,7 @@ pub(crate) struct Around {
     pub(crate) datasource: Option<Arc<str>>,
     pub(crate) notifier: Option<notifier::Handle>,
     pub(crate) pair: Option<pair::Handle>,
+    pub(crate) aws: Arc<aws::Aws>,
     /// With what the house calls them.
     pub(crate) senders: Vec<(&'static str, remote::SenderHandle)>,
 }
@@ -173,6 +174,8 @@ fn rooms(around: Around) -> Vec<Look> {
         let clock = clock.clone();
         rooms.push(Box::new(move || pair.checkups(clock.now())));
     }
+    let aws = around.aws;
+    rooms.push(Box::new(move || aws.checkups()));
     if around.senders.is_empty() {
         rooms.push(Box::new(|| {
             vec![Checkup::off(

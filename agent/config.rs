@@ -3,6 +3,7 @@
 //! Two shapes: [`Document`] is what a person wrote, [`Config`] is what runs: read, checked, rules loaded.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use model::Complaint;
+use model::signature::Account;
 use serde::Deserialize;
 
 use crate::relay::Remote;
@@ -45,6 +47,8 @@ pub struct Document {
     #[serde(deserialize_with = "yaml::null_default")]
     pub remote: Remote,
     #[serde(deserialize_with = "yaml::null_default")]
+    pub aws: aws::Config,
+    #[serde(deserialize_with = "yaml::null_default")]
     pub pair: pair::Config,
     #[serde(deserialize_with = "yaml::null_default")]
     pub web: web::Config,
@@ -66,6 +70,7 @@ impl Default for Document {
             notifier: notifier::Config::default(),
             remote_write: Vec::new(),
             remote: Remote::default(),
+            aws: aws::Config::default(),
             pair: pair::Config::default(),
             web: web::Config::default(),
             shutdown_grace: Duration::from_secs(10),
@@ -224,6 +229,8 @@ impl Document {
         mistakes.extend(remote::Config::check_all(&self.remote_write));
         let limits = self.remote.queue.check().into_iter();
         mistakes.extend(limits.map(|mistake| format!("remote.queue.{mistake}")));
+        let of_aws = self.aws.check().into_iter();
+        mistakes.extend(of_aws.map(|mistake| format!("aws.{mistake}")));
         mistakes.extend(self.pair.complaints(false));
         for (key, value) in [
             ("global.scrape_interval", self.global.scrape_interval),
@@ -279,6 +286,16 @@ impl Document {
         {
             *path = base.join(&*path);
         }
+    }
+
+    /// Everybody we are to AWS.
+    #[must_use]
+    pub fn accounts(&self) -> BTreeSet<Account> {
+        let written = self.remote_write.iter().filter_map(|entry| entry.sigv4.as_ref());
+        let asked = self.rules.datasource.iter();
+        let asked = asked.filter_map(|datasource| datasource.sigv4.as_ref());
+        let signed = written.chain(asked).filter_map(|sigv4| sigv4.read().ok());
+        signed.map(|signed| signed.account).collect()
     }
 
     #[must_use]

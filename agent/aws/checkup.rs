@@ -25,22 +25,12 @@ fn credentials(all: &[Known], now: Timestamp) -> Checkup {
     let failing = all.iter().filter(|known| known.failure.is_some());
     let findings = failing.map(|known| {
         let (words, since) = known.failure.clone().unwrap_or_default();
-        format!("{}, since {}: {words}", known.account, spoken(now.since(since)))
+        format!("{}, for {}: {words}", known.account, spoken(now.since(since)))
     });
     let findings: Vec<String> = findings.collect();
     if findings.is_empty() {
-        let good = all.iter().map(|known| match &known.good {
-            Some((source, Some(expiry))) => {
-                format!(
-                    "{} from {source}, for another {}",
-                    known.account,
-                    spoken(expiry.since(now))
-                )
-            }
-            Some((source, None)) => format!("{} from {source}", known.account),
-            None => format!("{} not fetched yet", known.account),
-        });
-        return Checkup::ok(ROOM, NAME, good.collect::<Vec<_>>().join("; "));
+        let all: Vec<String> = all.iter().map(|known| said(known, now)).collect();
+        return Checkup::ok(ROOM, NAME, all.join("; "));
     }
     let are_gone = all
         .iter()
@@ -53,4 +43,19 @@ fn credentials(all: &[Known], now: Timestamp) -> Checkup {
     checkup
         .advise("do what is said here; it is tried again by itself")
         .list(findings)
+}
+
+/// `default credentials from the profile, for another 55 min`.
+pub(crate) fn said(known: &Known, now: Timestamp) -> String {
+    let account = &known.account;
+    match &known.good {
+        Some((source, Some(expiry))) => {
+            format!(
+                "{account} from {source}, for another {}",
+                spoken(expiry.since(now))
+            )
+        }
+        Some((source, None)) => format!("{account} from {source}"),
+        None => format!("{account} not fetched yet"),
+    }
 }

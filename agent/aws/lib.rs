@@ -120,6 +120,15 @@ impl Aws {
         Ok(found)
     }
 
+    /// Fetches credentials, and says where they come from.
+    ///
+    /// # Errors
+    /// There are none; a sentence that says what to do.
+    pub async fn look(&self, account: &Account) -> Result<String, String> {
+        self.keeping(account).get().await?;
+        Ok(checkup::said(&self.keeping(account).known(), self.clock.now()))
+    }
+
     /// What a client of AWS' SDK is made of: these credentials, our way out, our clock. Endpoints of the environment
     /// (`AWS_ENDPOINT_URL…`) count.
     pub async fn sdk_config(&self, named: Option<&str>, account: &Account) -> SdkConfig {

@@ -23,7 +23,7 @@ pub struct SigV4Config {
     /// Keys that do not expire; both or none.
     pub access_key: String,
     pub secret_key: Secret,
-    /// A profile of AWS' own files, in place of all usual places.
+    /// A profile of AWS' own files, in place of all usual places. Beside keys it still names the region.
     pub profile: String,
     /// A role that is taken on with those credentials.
     pub role_arn: String,
@@ -31,7 +31,7 @@ pub struct SigV4Config {
     pub external_id: String,
     /// The role is asked for at an endpoint that is validated for FIPS 140.
     pub use_fips_sts_endpoint: bool,
-    /// What the signature names: `aps` unless something is said.
+    /// What the signature names; left out: `aps` of Managed Prometheus.
     pub service_name: String,
 }
 
@@ -54,7 +54,19 @@ impl SigV4Config {
         })
     }
 
-    fn read(&self) -> Result<SigV4, String> {
+    /// What it comes to for Managed Prometheus.
+    ///
+    /// # Errors
+    /// The first mistake, which begins with its key.
+    pub fn read(&self) -> Result<SigV4, String> {
+        self.read_for(SERVICE)
+    }
+
+    /// What it comes to where requests are for `service`, unless something else is said.
+    ///
+    /// # Errors
+    /// The first mistake, which begins with its key.
+    pub fn read_for(&self, service: &str) -> Result<SigV4, String> {
         let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let keys = match (self.access_key.is_empty(), self.secret_key.is_empty()) {
             (true, true) => None,
@@ -65,9 +77,6 @@ impl SigV4Config {
             (false, true) => return Err("secret_key: missing beside access_key".to_owned()),
             (true, false) => return Err("access_key: missing beside secret_key".to_owned()),
         };
-        if keys.is_some() && !self.profile.is_empty() {
-            return Err("profile: says nothing beside access_key; take one of them out".to_owned());
-        }
         if !self.role_arn.is_empty() && !self.role_arn.starts_with("arn:") {
             return Err(format!(
                 "role_arn: {:?} is no ARN; write for example arn:aws:iam::123456789012:role/name",
@@ -86,7 +95,7 @@ impl SigV4Config {
             }
         }
         Ok(SigV4 {
-            service: text(&self.service_name).unwrap_or_else(|| SERVICE.to_owned()),
+            service: text(&self.service_name).unwrap_or_else(|| service.to_owned()),
             region: text(&self.region),
             account: Account {
                 keys,
@@ -134,6 +143,7 @@ mod tests {
         assert_eq!(signed.account.keys.as_ref().unwrap().secret_key, "s3cret");
         let role = signed.account.role.as_ref().unwrap();
         assert_eq!((role.external_id.as_deref(), role.by_fips), (Some("x"), true));
+        assert_eq!(read("{}").read_for("es").unwrap().service, "es");
         let empty = read("{}").read().unwrap();
         assert_eq!(
             (empty.service.as_str(), &empty.account),
@@ -147,10 +157,6 @@ mod tests {
         let wrong = [
             (r#"{"access_key": "a"}"#, "sigv4.secret_key: missing"),
             (r#"{"secret_key": "a"}"#, "sigv4.access_key: missing"),
-            (
-                r#"{"access_key": "a", "secret_key": "b", "profile": "c"}"#,
-                "sigv4.profile: says nothing",
-            ),
             (r#"{"role_arn": "admin"}"#, "sigv4.role_arn: \"admin\" is no ARN"),
             (r#"{"external_id": "a"}"#, "sigv4.external_id: is for the role"),
             (r#"{"region": "eu west"}"#, "sigv4.region: \"eu west\""),

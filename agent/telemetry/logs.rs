@@ -34,16 +34,19 @@ impl fmt::Display for Format {
     }
 }
 
+/// Whoever fetches credentials from AWS says why there are none; its SDK would say so each time.
+const USUAL: &str = "info,aws_config=error";
+
 /// Starts logging, once per process. `SKOPOS_LOG` holds the filter (`info` by default; `debug`,
 /// `notifier=trace,info` …).
 ///
 /// # Errors
 /// Logging was started before, or the filter cannot be read.
 pub fn start(format: Format) -> Result<(), String> {
+    let wanted = std::env::var("SKOPOS_LOG").unwrap_or_default();
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
-        .with_env_var("SKOPOS_LOG")
-        .from_env()
+        .parse(if wanted.is_empty() { USUAL } else { &wanted })
         .map_err(|error| format!("SKOPOS_LOG: {error}"))?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_TYPE, DATE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use model::Timestamp;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
@@ -66,6 +67,7 @@ async fn serve(stream: TcpStream, estate: Arc<Estate>) {
     });
     // Whoever goes away in between is of no interest.
     _ = http1::Builder::new()
+        .auto_date_header(false)
         .serve_connection(TokioIo::new(stream), service)
         .await;
 }
@@ -78,12 +80,13 @@ async fn answer(estate: &Estate, request: hyper::Request<Incoming>) -> Option<hy
     let name = operation
         .clone()
         .unwrap_or_else(|| format!("{} {}", asked.method, asked.path));
+    let now = estate.clock.now();
     let fault = estate.faults.lock().next(&name);
     let seen = |by: Option<Key>, status: u16| Seen {
         operation: name.clone(),
         by: by.map(|key| key.access_key),
         status,
-        at: estate.clock.now(),
+        at: now,
     };
     match fault {
         Some(Fault::Hangs) => {
@@ -92,7 +95,7 @@ async fn answer(estate: &Estate, request: hyper::Request<Incoming>) -> Option<hy
         }
         Some(Fault::Broken) => {
             estate.seen.lock().push(seen(None, 500));
-            return Some(written(Answer::empty(500)));
+            return Some(written(Answer::empty(500), now));
         }
         Some(Fault::Throttled) => {
             let refusal = Refusal::new("ThrottlingException", "Rate exceeded");
@@ -105,7 +108,7 @@ async fn answer(estate: &Estate, request: hyper::Request<Incoming>) -> Option<hy
                 },
             };
             estate.seen.lock().push(seen(None, answer.status));
-            return Some(written(answer));
+            return Some(written(answer, now));
         }
         Some(Fault::LosesAnswer) | None => {}
     }
@@ -118,7 +121,7 @@ async fn answer(estate: &Estate, request: hyper::Request<Incoming>) -> Option<hy
     let is_lost = fault == Some(Fault::LosesAnswer);
     let status = if is_lost { 0 } else { answer.status };
     estate.seen.lock().push(seen(by, status));
-    (!is_lost).then(|| written(answer))
+    (!is_lost).then(|| written(answer, now))
 }
 
 async fn read(request: hyper::Request<Incoming>) -> Option<Asked> {
@@ -137,13 +140,18 @@ async fn read(request: hyper::Request<Incoming>) -> Option<Asked> {
     })
 }
 
-fn written(answer: Answer) -> hyper::Response<Full<Bytes>> {
+/// Clients believe the date of an answer, and correct their own clock by it.
+fn written(answer: Answer, now: Timestamp) -> hyper::Response<Full<Bytes>> {
     let mut response = hyper::Response::new(Full::new(Bytes::from(answer.body)));
     *response.status_mut() = hyper::StatusCode::from_u16(answer.status).unwrap_or_default();
     if !answer.kind.is_empty() {
         let kind = HeaderValue::from_static(answer.kind);
         response.headers_mut().insert(CONTENT_TYPE, kind);
     }
+    let date = jiff::Timestamp::from_millisecond(now.millis()).unwrap_or_default();
+    let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let date = HeaderValue::from_str(&date).expect("a date");
+    response.headers_mut().insert(DATE, date);
     for (name, value) in answer.headers {
         let value = HeaderValue::from_str(&value).expect("a header of the fake");
         response.headers_mut().insert(name, value);

@@ -27,8 +27,21 @@ impl Skopos {
     }
 
     pub fn start_with(folder: &Path, arguments: &[&str]) -> Self {
+        Self::start_by(command(folder), folder, arguments)
+    }
+
+    /// As [`Self::start`], with an environment of its own.
+    pub fn start_in(folder: &Path, config: &str, environment: &[(&str, &str)]) -> Self {
+        std::fs::write(folder.join("skopos.yaml"), config).unwrap();
+        let mut command = command(folder);
+        command.envs(environment.iter().copied());
+        let arguments = ["--config", "skopos.yaml", "--listen", "127.0.0.1:0"];
+        Self::start_by(command, folder, &arguments)
+    }
+
+    fn start_by(command: Command, folder: &Path, arguments: &[&str]) -> Self {
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let (child, address, log) = spawn(command(folder), &arguments);
+        let (child, address, log) = spawn(command, &arguments);
         Self {
             child,
             address,
@@ -256,6 +269,11 @@ pub fn command(folder: &Path) -> Command {
         .current_dir(folder)
         .env_remove("SKOPOS_LOG")
         .stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("AWS_") {
+            command.env_remove(name);
+        }
+    }
     command
 }
 

@@ -1,5 +1,5 @@
 //! Says who we are to AWS, once for each line of standard input: `cargo run -p aws --example identity [imds] [profile=NAME]
-//! [role=ARN] [external=ID]`.
+//! [role=ARN] [external=ID]`. A number on the line lets so many milliseconds go by first, on its own clock.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -28,14 +28,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .build()?;
     runtime.block_on(async {
         let client: Arc<dyn Client> = net::HttpClient::new()?;
-        let aws = Aws::new(
-            config,
-            client,
-            RuntimeClock::system(),
-            &prometheus::Registry::new(),
-        )?;
+        let clock = RuntimeClock::system();
+        let aws = Aws::new(config, client, clock.clone(), &prometheus::Registry::new())?;
         for line in std::io::stdin().lines() {
-            line?;
+            clock.skew(line?.trim().parse().unwrap_or(0));
             let found = aws.credentials(&account).provide_credentials().await;
             let region = aws.region(None, &account).await;
             let checkup = aws.checkups();

@@ -11,6 +11,9 @@ use fake_aws::{FakeAws, Fault, REGION, token};
 use model::Clock;
 use telemetry::clock::RuntimeClock;
 
+const HOUR: Duration = Duration::from_secs(3600);
+/// Longer than the first pause after a failure, which is not on the clock of the wall.
+const PAUSE: Duration = Duration::from_millis(1100);
 const ROLE: &str = "arn:aws:iam::123456789012:role/skopos-writes";
 
 /// `examples/identity.rs`, which says who it is whenever it is asked.
@@ -52,7 +55,14 @@ impl Somebody {
     }
 
     fn says(&mut self) -> Said {
-        self.child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+        self.says_after(Duration::ZERO)
+    }
+
+    /// So much later on its own clock.
+    fn says_after(&mut self, time: Duration) -> Said {
+        let line = format!("{}\n", time.as_millis());
+        let input = self.child.stdin.as_mut().unwrap();
+        input.write_all(line.as_bytes()).unwrap();
         let mut line = String::new();
         self.said.read_line(&mut line).unwrap();
         let mut parts = line.trim_end().split('\t').map(str::to_owned);
@@ -89,6 +99,11 @@ impl Place {
         let path: PathBuf = self.folder.path().join(name);
         fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
+    }
+
+    /// On the fake's clock.
+    fn pass(&self, time: Duration) {
+        self.clock.skew(model::time::millis(time));
     }
 
     /// Good for so many seconds from now.
@@ -144,13 +159,13 @@ fn a_profile_is_taken_by_name_and_read_anew() {
     assert_eq!(said.seen, "ok: profile writer from the profile");
     let mut missing = Somebody::new(&["profile=reader"], &files);
     let said = missing.says();
-    assert!(said.seen.starts_with("fail: profile reader, since"), "{said:?}");
+    assert!(said.seen.starts_with("fail: profile reader, for"), "{said:?}");
     assert!(
         said.seen.contains("see what the profile says in ~/.aws/config"),
         "{said:?}"
     );
     place.write("credentials", &keys("AKIALATER").replace("writer", "reader"));
-    std::thread::park_timeout(Duration::from_millis(1100));
+    std::thread::park_timeout(PAUSE);
     assert_eq!(missing.says().key, "AKIALATER");
 }
 
@@ -158,7 +173,6 @@ fn a_profile_is_taken_by_name_and_read_anew() {
 fn web_identity_reads_its_token_each_time() {
     let place = Place::new();
     place.fake.role(ROLE, None);
-    place.fake.lifetime(Duration::from_secs(12));
     let file = place.write("token", &place.token(token::STS, 600));
     let mut somebody = Somebody::new(
         &[],
@@ -173,7 +187,7 @@ fn web_identity_reads_its_token_each_time() {
     assert!(first.key.starts_with("ASIA"), "{first:?}");
     assert!(
         first.seen.starts_with(
-            "ok: default credentials from web identity (AWS_WEB_IDENTITY_TOKEN_FILE), for another 1"
+            "ok: default credentials from web identity (AWS_WEB_IDENTITY_TOKEN_FILE), for another "
         ),
         "{first:?}"
     );
@@ -181,9 +195,9 @@ fn web_identity_reads_its_token_each_time() {
     assert_eq!(somebody.says().key, first.key);
     assert_eq!(place.fake.count("AssumeRoleWithWebIdentity"), 1);
     // The kubelet has put another token there; the one before has expired.
+    place.pass(HOUR);
     place.write("token", &place.token(token::STS, 0));
-    std::thread::park_timeout(Duration::from_millis(2500));
-    let said = somebody.says();
+    let said = somebody.says_after(HOUR);
     assert!(
         said.seen
             .contains("STS answers ExpiredTokenException: Token expired: current date/time must be before"),
@@ -195,15 +209,15 @@ fn web_identity_reads_its_token_each_time() {
         "{said:?}"
     );
     place.write("token", &place.token(token::STS, 600));
-    std::thread::park_timeout(Duration::from_millis(1100));
+    std::thread::park_timeout(PAUSE);
     let later = somebody.says();
     assert!(
         later.key.starts_with("ASIA") && later.key != first.key,
         "{later:?}"
     );
     fs::remove_file(&file).unwrap();
-    std::thread::park_timeout(Duration::from_millis(2500));
-    let said = somebody.says();
+    place.pass(HOUR);
+    let said = somebody.says_after(HOUR);
     assert!(
         said.seen.contains(&format!("reading {file}: No such file")),
         "{said:?}"
@@ -227,7 +241,7 @@ fn pod_identity_asks_the_agent_of_the_node_never_by_a_proxy() {
     );
     let said = somebody.says();
     assert!(
-        said.seen.starts_with("fail: default credentials, since"),
+        said.seen.starts_with("fail: default credentials, for"),
         "{said:?}"
     );
     assert!(said.seen.contains("404"), "{said:?}");
@@ -237,7 +251,7 @@ fn pod_identity_asks_the_agent_of_the_node_never_by_a_proxy() {
         "{said:?}"
     );
     place.fake.associate("monitoring:skopos");
-    std::thread::park_timeout(Duration::from_millis(1100));
+    std::thread::park_timeout(PAUSE);
     let said = somebody.says();
     assert!(said.key.starts_with("ASIA"), "{said:?}");
     assert!(

@@ -165,82 +165,92 @@ for one in json.load(sys.stdin):
 json.dump(told, sys.stdout)
 "#;
 
+/// Method, address, headers, body, service.
+type Told = (
+    &'static str,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+    &'static str,
+    &'static str,
+);
+
+const TEXT: &[(&str, &str)] = &[("content-type", "text/plain")];
+const WRITE: &[(&str, &str)] = &[
+    ("content-encoding", "snappy"),
+    (
+        "content-type",
+        "application/x-protobuf;proto=io.prometheus.write.v2.Request",
+    ),
+    ("x-prometheus-remote-write-version", "2.0.0"),
+];
+const FORM: &[(&str, &str)] = &[
+    ("content-type", "application/x-www-form-urlencoded"),
+    ("x-scope-orgid", "a  b"),
+];
+/// Queries are escaped in full: botocore signs them as they stand, AWS as they should.
+const REQUESTS: [Told; 8] = [
+    (
+        "POST",
+        "https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-1/api/v1/remote_write",
+        WRITE,
+        "body",
+        "aps",
+    ),
+    (
+        "POST",
+        "https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-1/api/v1/query",
+        FORM,
+        "query=up&time=1.5",
+        "aps",
+    ),
+    (
+        "POST",
+        "https://search.eu-west-1.es.amazonaws.com/_bulk?filter_path=errors%2Citems.%2A.status",
+        TEXT,
+        "{}\n",
+        "es",
+    ),
+    (
+        "GET",
+        "https://host.example:8443/a%20b/c%2Fd/?z=1&a=%C3%A9&a=2&empty",
+        TEXT,
+        "",
+        "es",
+    ),
+    (
+        "GET",
+        "https://host.example/index-2026.11.27/_search?q=a%2Bb%20c%2A&size=10",
+        &[],
+        "",
+        "es",
+    ),
+    (
+        "PUT",
+        "https://host.example/$special/(x)!'~,;:@=",
+        TEXT,
+        "σ",
+        "es",
+    ),
+    ("GET", "https://host.example", &[], "", "aps"),
+    (
+        "POST",
+        "https://logs.eu-west-1.amazonaws.com/",
+        &[
+            ("x-amz-target", "Logs_20140328.PutLogEvents"),
+            ("content-type", "application/x-amz-json-1.1"),
+        ],
+        "{}",
+        "logs",
+    ),
+];
+
 #[test]
 fn botocore_signs_alike() {
     let Some(packages) = programs::file("aws/botocore/auth.py") else {
         return;
     };
     let packages = packages.parent().unwrap().parent().unwrap();
-    let text = [("content-type", "text/plain")];
-    let write = [
-        ("content-encoding", "snappy"),
-        (
-            "content-type",
-            "application/x-protobuf;proto=io.prometheus.write.v2.Request",
-        ),
-        ("x-prometheus-remote-write-version", "2.0.0"),
-    ];
-    let form = [
-        ("content-type", "application/x-www-form-urlencoded"),
-        ("x-scope-orgid", "a  b"),
-    ];
-    // Queries are escaped in full: botocore signs them as they stand, AWS as they should.
-    let requests: [(&str, &str, &[(&str, &str)], &str, &str); 8] = [
-        (
-            "POST",
-            "https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-1/api/v1/remote_write",
-            &write,
-            "body",
-            "aps",
-        ),
-        (
-            "POST",
-            "https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-1/api/v1/query",
-            &form,
-            "query=up&time=1.5",
-            "aps",
-        ),
-        (
-            "POST",
-            "https://search.eu-west-1.es.amazonaws.com/_bulk?filter_path=errors%2Citems.%2A.status",
-            &text,
-            "{}\n",
-            "es",
-        ),
-        (
-            "GET",
-            "https://host.example:8443/a%20b/c%2Fd/?z=1&a=%C3%A9&a=2&empty",
-            &text,
-            "",
-            "es",
-        ),
-        (
-            "GET",
-            "https://host.example/index-2026.11.27/_search?q=a%2Bb%20c%2A&size=10",
-            &[],
-            "",
-            "es",
-        ),
-        (
-            "PUT",
-            "https://host.example/$special/(x)!'~,;:@=",
-            &text,
-            "σ",
-            "es",
-        ),
-        ("GET", "https://host.example", &[], "", "aps"),
-        (
-            "POST",
-            "https://logs.eu-west-1.amazonaws.com/",
-            &[
-                ("x-amz-target", "Logs_20140328.PutLogEvents"),
-                ("content-type", "application/x-amz-json-1.1"),
-            ],
-            "{}",
-            "logs",
-        ),
-    ];
-    let asked = requests.iter().map(|(method, url, headers, body, service)| {
+    let asked = REQUESTS.iter().map(|(method, url, headers, body, service)| {
         json!({"method": method, "url": url, "headers": headers, "body": body, "service": service, "region": "eu-west-1"})
     });
     let asked = Value::Array(asked.collect());
@@ -256,8 +266,8 @@ fn botocore_signs_alike() {
     drop(input);
     let output = python.wait_with_output().unwrap();
     let theirs: Vec<(String, String)> = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(theirs.len(), requests.len());
-    for ((method, url, headers, body, service), (authorization, date)) in requests.iter().zip(theirs) {
+    assert_eq!(theirs.len(), REQUESTS.len());
+    for ((method, url, headers, body, service), (authorization, date)) in REQUESTS.iter().zip(theirs) {
         let headers = headers
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));

@@ -24,6 +24,8 @@ pub use config::Config;
 
 /// Longest answer that is read.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// Letters kept of what is no answer of the API.
+const WORDS_MAX: usize = 200;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -170,6 +172,10 @@ impl Datasource {
             }
             (_, Err(answer::Wrong::Refused { error, .. })) => Tried::Done(Err(self.no_answer(&error))),
             (_, Err(answer::Wrong::Question(why))) => Tried::Done(Err(AskError::BadQuestion(why))),
+            (400..=499, Err(answer::Wrong::NoAnswer(_))) => {
+                let words = said(&response.body);
+                Tried::Done(Err(self.no_answer(&format!("it answers {status} {words}"))))
+            }
             (_, Err(answer::Wrong::NoAnswer(why))) => {
                 Tried::Done(Err(self.no_answer(&format!("it answers {status} and {why}"))))
             }
@@ -189,6 +195,17 @@ impl Datasource {
     fn no_answer(&self, why: &str) -> AskError {
         AskError::NoAnswer(format!("asking {}: {why}", self.config.shown()))
     }
+}
+
+/// The first line of an answer that is none of the API: what stands before the engine knows best what it refuses.
+fn said(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty());
+    let letters = line.unwrap_or_default().chars();
+    letters
+        .filter(|letter| !letter.is_control())
+        .take(WORDS_MAX)
+        .collect()
 }
 
 impl Ask for Datasource {

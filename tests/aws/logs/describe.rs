@@ -3,7 +3,7 @@
 use model::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::{Group, Logs, Stream, invalid, limit, needed, text};
+use super::{Event, Group, Logs, Stream, group_name, invalid, limit, needed, text};
 use crate::asked::Refusal;
 use crate::{ACCOUNT, REGION};
 
@@ -105,8 +105,13 @@ impl Logs {
         Ok(paged("logGroups", groups.collect(), more))
     }
 
-    pub(super) fn describe_streams(&mut self, asked: &Map<String, Value>) -> Result<Value, Refusal> {
-        let name = needed(asked, "logGroupName")?.to_owned();
+    pub(super) fn describe_streams(
+        &mut self,
+        asked: &Map<String, Value>,
+        now: Timestamp,
+    ) -> Result<Value, Refusal> {
+        let name = group_name(asked)?.to_owned();
+        let known = now - self.described_late;
         let prefix = text(asked, "logStreamNamePrefix").unwrap_or_default();
         let by_time = text(asked, "orderBy") == Some("LastEventTime");
         if by_time && !prefix.is_empty() {
@@ -123,7 +128,7 @@ impl Logs {
             .filter(|(stream, _)| stream.starts_with(prefix))
             .collect();
         if by_time {
-            found.sort_by_key(|(_, stream)| stream.events.keys().next_back().map(|(time, _)| *time));
+            found.sort_by_key(|(_, stream)| stream.known(known).next_back().map(|event| event.timestamp));
         }
         if is_descending {
             found.reverse();
@@ -146,7 +151,7 @@ impl Logs {
                 "creationTime": kept.created.millis(),
                 "storedBytes": 0,
             });
-            let ends = (kept.events.values().next(), kept.events.values().next_back());
+            let ends = (kept.known(known).next(), kept.known(known).next_back());
             if let ((Some(first), Some(last)), Some(shown)) = (ends, shown.as_object_mut()) {
                 shown.insert("firstEventTimestamp".to_owned(), json!(first.timestamp.millis()));
                 shown.insert("lastEventTimestamp".to_owned(), json!(last.timestamp.millis()));
@@ -155,6 +160,13 @@ impl Logs {
             shown
         });
         Ok(paged("logStreams", streams.collect(), more))
+    }
+}
+
+impl Stream {
+    /// What came until then.
+    fn known(&self, until: Timestamp) -> impl DoubleEndedIterator<Item = &Event> {
+        self.events.values().filter(move |event| event.ingestion <= until)
     }
 }
 

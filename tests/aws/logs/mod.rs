@@ -29,6 +29,8 @@ pub struct Logs {
     given: u64,
     /// What is put is seen so much later.
     pub late: Duration,
+    /// `DescribeLogStreams` knows of events so much later.
+    pub described_late: Duration,
     /// `FilterLogEvents` answers so many empty pages before each that has something.
     pub empty_pages: usize,
     /// Bytes of messages of a page.
@@ -120,7 +122,7 @@ impl Logs {
             "CreateLogStream" => self.create_stream(asked, now),
             "PutRetentionPolicy" => self.put_retention(asked),
             "DescribeLogGroups" => self.describe_groups(asked),
-            "DescribeLogStreams" => self.describe_streams(asked),
+            "DescribeLogStreams" => self.describe_streams(asked, now),
             "PutLogEvents" => self.put(asked, now),
             "GetLogEvents" => self.get(asked, now),
             "FilterLogEvents" => self.filter(asked, now),
@@ -180,6 +182,22 @@ fn needed<'a>(asked: &'a Map<String, Value>, key: &str) -> Result<&'a str, Refus
             "1 validation error detected: Value null at '{key}' failed to satisfy constraint: Member must not be null"
         ))
     })
+}
+
+/// By its name, or by its ARN.
+fn group_name(asked: &Map<String, Value>) -> Result<&str, Refusal> {
+    let Some(identifier) = text(asked, "logGroupIdentifier") else {
+        return needed(asked, "logGroupName");
+    };
+    if text(asked, "logGroupName").is_some() {
+        return Err(invalid(
+            "Only one of logGroupName and logGroupIdentifier can be specified.",
+        ));
+    }
+    let name = identifier
+        .split_once(":log-group:")
+        .map_or(identifier, |(_, name)| name);
+    Ok(name.trim_end_matches(":*"))
 }
 
 /// A number between 1 and `most`.

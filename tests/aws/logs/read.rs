@@ -5,11 +5,14 @@ use std::ops::Bound;
 use model::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::{Event, Logs, invalid, limit, needed, text};
+use super::{Event, Logs, group_name, invalid, limit, needed, text};
 use crate::asked::Refusal;
 
 const EVENTS_MAX: usize = 10_000;
 const PAGE_BYTES_MAX: usize = 1 << 20;
+
+/// Tokens are good for so many milliseconds.
+const TOKEN_LIFETIME: i64 = 24 * 3_600_000;
 
 /// A place between events: after this one, or before it.
 type Place = (i64, u64);
@@ -21,14 +24,15 @@ impl Logs {
         let bytes_max = self.page_bytes_max.unwrap_or(PAGE_BYTES_MAX);
         let (from, until) = times(asked);
         let stream = needed(asked, "logStreamName")?;
-        let stream = self.group(needed(asked, "logGroupName")?)?.stream(stream)?;
+        let stream = self.group(group_name(asked)?)?.stream(stream)?;
         let seen: Vec<(&Place, &Event)> = stream
             .events
             .range((from, 0)..)
             .take_while(|((time, _), _)| *time < until)
             .filter(|(_, event)| event.seen_from <= now)
             .collect();
-        let token = text(asked, "nextToken").map(token).transpose()?;
+        let said = text(asked, "nextToken");
+        let token = said.map(|said| token(said, now)).transpose()?;
         let (goes_on, place) = match token {
             Some((goes_on, place)) => (goes_on, Some(place)),
             None => (
@@ -59,10 +63,14 @@ impl Logs {
                 "ingestionTime": event.ingestion.millis(),
             })
         });
+        let leads = |way: &str, place: Place| match said {
+            Some(said) if page.is_empty() && said.starts_with(way) => said.to_owned(),
+            _ => format!("{way}/{}", write_place(place, now)),
+        };
         Ok(json!({
             "events": events.collect::<Vec<_>>(),
-            "nextForwardToken": format!("f/{:020}{:020}", last.0, last.1),
-            "nextBackwardToken": format!("b/{:020}{:020}", first.0, first.1),
+            "nextForwardToken": leads("f", last),
+            "nextBackwardToken": leads("b", first),
         }))
     }
 
@@ -84,10 +92,10 @@ impl Logs {
         }
         let words = terms(text(asked, "filterPattern").unwrap_or_default())?;
         let (place, skipped) = match text(asked, "nextToken") {
-            Some(text) => page_token(text)?,
+            Some(text) => page_token(text, now)?,
             None => ((i64::MIN, 0), 0),
         };
-        let group = self.group(needed(asked, "logGroupName")?)?;
+        let group = self.group(group_name(asked)?)?;
         let streams = group.streams.iter().filter(|(name, _)| {
             name.starts_with(prefix) && names.as_ref().is_none_or(|names| names.contains(&name.as_str()))
         });
@@ -101,7 +109,8 @@ impl Logs {
             .collect();
         found.sort_by_key(|(at, ..)| **at);
         if skipped < empty_pages && !found.is_empty() {
-            let token = format!("p/{:020}{:020}/{}", place.0.max(0), place.1, skipped + 1);
+            let place = (place.0.max(0), place.1);
+            let token = format!("p/{}/{}", write_place(place, now), skipped + 1);
             return Ok(json!({"events": [], "searchedLogStreams": [], "nextToken": token}));
         }
         let sizes = found.iter().scan(0, |bytes, (_, event, _)| {
@@ -127,7 +136,7 @@ impl Logs {
         {
             answer.insert(
                 "nextToken".to_owned(),
-                json!(format!("p/{:020}{:020}/0", last.0, last.1)),
+                json!(format!("p/{}/0", write_place(**last, now))),
             );
         }
         Ok(answer)
@@ -159,29 +168,42 @@ fn times(asked: &Map<String, Value>) -> (i64, i64) {
 }
 
 /// Whether it goes on, and from where.
-fn token(text: &str) -> Result<(bool, Place), Refusal> {
-    let wrong = || invalid("The specified nextToken is invalid.");
-    let (way, place) = text.split_once('/').ok_or_else(wrong)?;
-    let place = read_place(place).ok_or_else(wrong)?;
-    match way {
-        "f" => Ok((true, place)),
-        "b" => Ok((false, place)),
-        _ => Err(wrong()),
+fn token(text: &str, now: Timestamp) -> Result<(bool, Place), Refusal> {
+    let read = || {
+        let (way, place) = text.split_once('/')?;
+        Some((way, read_place(place, now)?))
+    };
+    match read() {
+        Some(("f", place)) => Ok((true, place)),
+        Some(("b", place)) => Ok((false, place)),
+        _ => Err(no_token()),
     }
 }
 
 /// After what, and how many empty pages came since.
-fn page_token(text: &str) -> Result<(Place, usize), Refusal> {
+fn page_token(text: &str, now: Timestamp) -> Result<(Place, usize), Refusal> {
     let read = || {
         let (place, skipped) = text.strip_prefix("p/")?.split_once('/')?;
-        Some((read_place(place)?, skipped.parse().ok()?))
+        Some((read_place(place, now)?, skipped.parse().ok()?))
     };
-    read().ok_or_else(|| invalid("The specified nextToken is invalid."))
+    read().ok_or_else(no_token)
 }
 
-fn read_place(text: &str) -> Option<Place> {
-    let (time, nth) = text.split_at_checked(20)?;
-    Some((time.parse().ok()?, nth.parse().ok()?))
+fn no_token() -> Refusal {
+    invalid("The specified nextToken is invalid.")
+}
+
+/// With when it was written.
+fn write_place(place: Place, now: Timestamp) -> String {
+    format!("{:020}{:020}{:020}", place.0, place.1, now.millis())
+}
+
+fn read_place(text: &str, now: Timestamp) -> Option<Place> {
+    let (time, rest) = text.split_at_checked(20)?;
+    let (nth, written) = rest.split_at_checked(20)?;
+    let written: i64 = written.parse().ok()?;
+    let is_good = now.millis() - written < TOKEN_LIFETIME;
+    is_good.then_some((time.parse().ok()?, nth.parse().ok()?))
 }
 
 /// Words that must all be there; what else a pattern may be is not known here.

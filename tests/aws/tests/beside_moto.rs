@@ -167,6 +167,6 @@ async fn both_tell_the_same_story() {
     }
     let (clock, _fake, ours) = fake().await;
     let now = clock.now().millis();
-    let theirs = client(&format!("http://127.0.0.1:{port}"), ("AKIAMOTO", "any")).await;
+    let theirs = client(&format!("http://127.0.0.1:{port}"), ("AKIAMOTO", "any"), clock).await;
     assert_eq!(story(&ours, now).await, story(&theirs, now).await);
 }

@@ -278,7 +278,6 @@ async fn late_events_are_seen_later_and_stand_where_they_belong() {
         found.map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(read().await, ["prompt"]);
-    // The client's own clock goes on as it is: five minutes are forgiven.
     clock.skew(61_000);
     assert_eq!(read().await, ["late", "prompt"]);
 }
@@ -324,4 +323,65 @@ async fn it_fails_as_it_is_told() {
     assert_eq!(statuses, [500, 400, 0, 0, 200]);
     fake.logs(|logs| logs.remove_group("g"));
     assert_eq!(code(put().await), "ResourceNotFoundException");
+}
+
+#[tokio::test]
+async fn a_token_of_yesterday_leads_nowhere_and_a_group_is_known_by_its_arn() {
+    let (clock, _fake, client) = fake().await;
+    let now = clock.now().millis();
+    put(&client, vec![event(now, "a"), event(now + 1, "b")]).await;
+    let groups = client.describe_log_groups().send().await.unwrap();
+    let arn = groups.log_groups()[0].arn().unwrap().to_owned();
+    let read = |token: Option<String>| {
+        let asked = client
+            .get_log_events()
+            .log_group_identifier(&arn)
+            .log_stream_name("s");
+        let asked = asked.start_from_head(true).limit(1).set_next_token(token);
+        asked.send()
+    };
+    let first = read(None).await.unwrap();
+    let token = first.next_forward_token().map(str::to_owned);
+    clock.skew(23 * HOUR);
+    let second = read(token.clone()).await.unwrap();
+    assert_eq!(second.events()[0].message(), Some("b"));
+    clock.skew(2 * HOUR);
+    assert_eq!(code(read(token).await), "InvalidParameterException");
+    // That of the second page is younger, and the end's own token does not change.
+    let token = second.next_forward_token().map(str::to_owned);
+    assert_eq!(
+        read(token.clone())
+            .await
+            .unwrap()
+            .next_forward_token()
+            .map(str::to_owned),
+        token
+    );
+    let both = client
+        .get_log_events()
+        .log_group_identifier(&arn)
+        .log_group_name("g");
+    assert_eq!(
+        code(both.log_stream_name("s").send().await),
+        "InvalidParameterException"
+    );
+}
+
+#[tokio::test]
+async fn a_list_of_streams_may_lag_behind_what_is_in_them() {
+    let (clock, fake, client) = fake().await;
+    let now = clock.now().millis();
+    fake.logs(|logs| logs.described_late = Duration::from_secs(600));
+    put(&client, vec![event(now, "a")]).await;
+    let last = async || {
+        let asked = client.describe_log_streams().log_group_name("g");
+        let asked = asked
+            .order_by(aws_sdk_cloudwatchlogs::types::OrderBy::LastEventTime)
+            .descending(true);
+        let listed = asked.send().await.unwrap();
+        listed.log_streams()[0].last_event_timestamp()
+    };
+    assert_eq!(last().await, None);
+    clock.skew(601_000);
+    assert_eq!(last().await, Some(now));
 }

@@ -16,14 +16,9 @@ use telemetry::clock::RuntimeClock;
 use crate::{FakeAws, REGION};
 
 /// AWS' own client by our way out, which tries everything once.
-async fn client(url: &str, keys: (&str, &str)) -> Client {
+async fn client(url: &str, keys: (&str, &str), clock: Arc<RuntimeClock>) -> Client {
     let http = net::HttpClient::new().unwrap();
-    let aws = Aws::new(
-        Config::default(),
-        http,
-        RuntimeClock::system(),
-        &prometheus::Registry::new(),
-    );
+    let aws = Aws::new(Config::default(), http, clock, &prometheus::Registry::new());
     let account = Account {
         keys: Some(Keys {
             access_key: keys.0.to_owned(),
@@ -43,7 +38,7 @@ async fn fake() -> (Arc<RuntimeClock>, FakeAws, Client) {
     let clock = RuntimeClock::system();
     let fake = FakeAws::start(clock.clone());
     let user = fake.user();
-    let client = client(&fake.url(), (&user.access_key, &user.secret_key)).await;
+    let client = client(&fake.url(), (&user.access_key, &user.secret_key), clock.clone()).await;
     client
         .create_log_group()
         .log_group_name("g")
