@@ -21,16 +21,11 @@ fn body(ids: std::ops::Range<u32>) -> String {
 }
 
 fn send(fake: &Fake, ids: std::ops::Range<u32>) -> std::io::Result<Answer> {
-    let patience = Duration::from_millis(300);
-    ask_within(
-        patience,
-        &fake.url(),
-        "POST",
-        "/_bulk",
-        NDJSON,
-        body(ids).as_bytes(),
-    )
+    fake.ask("POST", "/_bulk", NDJSON, body(ids).as_bytes())
 }
+
+/// As long as is waited for what does not come.
+const SHORT: Duration = Duration::from_millis(300);
 
 fn statuses(answer: &Answer) -> Vec<u64> {
     let answer = answer.json();
@@ -43,7 +38,7 @@ fn statuses(answer: &Answer) -> Vec<u64> {
 /// All that comes, until the connection ends or nothing comes for a while.
 fn raw(fake: &Fake, bytes_max: u64) -> (Vec<u8>, Duration) {
     let mut stream = TcpStream::connect(fake.url().trim_start_matches("http://")).unwrap();
-    stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
     let body = body(0..2);
     write!(
         stream,
@@ -131,7 +126,15 @@ fn acknowledgements_are_lost_in_each_way_that_the_plan_says() {
     ] {
         let fake = Fake::start();
         fake.plan(Plan::script([Some(fault.clone())]));
-        assert!(send(&fake, 0..3).is_err(), "{fault:?}");
+        let answer = ask_within(
+            SHORT,
+            &fake.url(),
+            "POST",
+            "/_bulk",
+            NDJSON,
+            body(0..3).as_bytes(),
+        );
+        assert!(answer.is_err(), "{fault:?}");
         assert_eq!(fake.count("a"), if is_kept { 3 } else { 0 }, "{fault:?}");
         assert_eq!(
             statuses(&send(&fake, 0..3).unwrap()),
@@ -215,6 +218,33 @@ fn a_poisoned_document_is_taken_once_its_message_is_all_that_is_left() {
     );
     fake.rules(|rules| rules.poison = Some(Poison::deadly("POISON")));
     assert_eq!(write(r#"{"message":"POISON"}"#).0, 400);
+}
+
+#[test]
+fn a_document_that_is_too_deep_costs_the_whole_request_its_answer() {
+    let fake = Fake::start();
+    let template = json!({ "index_patterns": ["a"], "template": { "mappings": { "properties": { "labels": { "type": "flat_object" } } } } });
+    let put = fake.ask(
+        "PUT",
+        "/_index_template/a",
+        &[("Content-Type", "application/json")],
+        template.to_string().as_bytes(),
+    );
+    assert_eq!(put.unwrap().status, 200);
+    let write = |levels: usize, patience: Duration| {
+        let source = format!(
+            "{{\"labels\":{}1{}}}",
+            "{\"d\":".repeat(levels),
+            "}".repeat(levels)
+        );
+        let body = format!("{}{{\"create\":{{\"_index\":\"a\"}}}}\n{source}\n", body(0..1));
+        ask_within(patience, &fake.url(), "POST", "/_bulk", NDJSON, body.as_bytes())
+    };
+    assert_eq!(
+        statuses(&write(300, Duration::from_secs(30)).unwrap()),
+        [201, 201]
+    );
+    assert!(write(500, SHORT).is_err());
 }
 
 #[test]
