@@ -316,14 +316,24 @@ fn a_connection_is_used_again_and_bulks_at_once_are_counted() {
         assert_eq!(statuses(&answer), [201]);
     }
     assert_eq!((fake.counters().connections, fake.count("a")), (1, 3));
-    fake.rules(|rules| rules.latency = Duration::from_millis(100));
+    fake.plan(Plan::always(Fault::HangAfter));
     std::thread::scope(|scope| {
         for number in 0..4 {
             let fake = &fake;
-            scope.spawn(move || send(fake, 10 + number..11 + number).unwrap());
+            scope.spawn(move || send(fake, 10 + number..11 + number).unwrap_err());
         }
+        while fake.count("a") < 7 {
+            std::thread::yield_now();
+        }
+        fake.close();
     });
     assert_eq!(fake.counters().bulks_at_once_max, 4);
+    fake.open();
+    fake.plan(Plan::well());
+    fake.rules(|rules| rules.latency = Duration::from_millis(100));
+    let begun = Instant::now();
+    assert_eq!(statuses(&send(&fake, 10..14).unwrap()), [409; 4]);
+    assert!(begun.elapsed() >= Duration::from_millis(100));
 }
 
 /// OpenSearch's own client finds the same in both.
