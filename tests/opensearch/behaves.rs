@@ -21,16 +21,11 @@ fn body(ids: std::ops::Range<u32>) -> String {
 }
 
 fn send(fake: &Fake, ids: std::ops::Range<u32>) -> std::io::Result<Answer> {
-    let patience = Duration::from_millis(300);
-    ask_within(
-        patience,
-        &fake.url(),
-        "POST",
-        "/_bulk",
-        NDJSON,
-        body(ids).as_bytes(),
-    )
+    fake.ask("POST", "/_bulk", NDJSON, body(ids).as_bytes())
 }
+
+/// As long as is waited for what does not come.
+const SHORT: Duration = Duration::from_millis(300);
 
 fn statuses(answer: &Answer) -> Vec<u64> {
     let answer = answer.json();
@@ -43,7 +38,7 @@ fn statuses(answer: &Answer) -> Vec<u64> {
 /// All that comes, until the connection ends or nothing comes for a while.
 fn raw(fake: &Fake, bytes_max: u64) -> (Vec<u8>, Duration) {
     let mut stream = TcpStream::connect(fake.url().trim_start_matches("http://")).unwrap();
-    stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
     let body = body(0..2);
     write!(
         stream,
@@ -131,7 +126,15 @@ fn acknowledgements_are_lost_in_each_way_that_the_plan_says() {
     ] {
         let fake = Fake::start();
         fake.plan(Plan::script([Some(fault.clone())]));
-        assert!(send(&fake, 0..3).is_err(), "{fault:?}");
+        let answer = ask_within(
+            SHORT,
+            &fake.url(),
+            "POST",
+            "/_bulk",
+            NDJSON,
+            body(0..3).as_bytes(),
+        );
+        assert!(answer.is_err(), "{fault:?}");
         assert_eq!(fake.count("a"), if is_kept { 3 } else { 0 }, "{fault:?}");
         assert_eq!(
             statuses(&send(&fake, 0..3).unwrap()),
@@ -218,6 +221,33 @@ fn a_poisoned_document_is_taken_once_its_message_is_all_that_is_left() {
 }
 
 #[test]
+fn a_document_that_is_too_deep_costs_the_whole_request_its_answer() {
+    let fake = Fake::start();
+    let template = json!({ "index_patterns": ["a"], "template": { "mappings": { "properties": { "labels": { "type": "flat_object" } } } } });
+    let put = fake.ask(
+        "PUT",
+        "/_index_template/a",
+        &[("Content-Type", "application/json")],
+        template.to_string().as_bytes(),
+    );
+    assert_eq!(put.unwrap().status, 200);
+    let write = |levels: usize, patience: Duration| {
+        let source = format!(
+            "{{\"labels\":{}1{}}}",
+            "{\"d\":".repeat(levels),
+            "}".repeat(levels)
+        );
+        let body = format!("{}{{\"create\":{{\"_index\":\"a\"}}}}\n{source}\n", body(0..1));
+        ask_within(patience, &fake.url(), "POST", "/_bulk", NDJSON, body.as_bytes())
+    };
+    assert_eq!(
+        statuses(&write(300, Duration::from_secs(30)).unwrap()),
+        [201, 201]
+    );
+    assert!(write(500, SHORT).is_err());
+}
+
+#[test]
 fn a_body_above_the_limit_is_a_413_in_the_words_of_who_limits_it() {
     let fake = Fake::start();
     fake.rules(|rules| rules.body_bytes_max = 1_000);
@@ -286,14 +316,24 @@ fn a_connection_is_used_again_and_bulks_at_once_are_counted() {
         assert_eq!(statuses(&answer), [201]);
     }
     assert_eq!((fake.counters().connections, fake.count("a")), (1, 3));
-    fake.rules(|rules| rules.latency = Duration::from_millis(100));
+    fake.plan(Plan::always(Fault::HangAfter));
     std::thread::scope(|scope| {
         for number in 0..4 {
             let fake = &fake;
-            scope.spawn(move || send(fake, 10 + number..11 + number).unwrap());
+            scope.spawn(move || send(fake, 10 + number..11 + number).unwrap_err());
         }
+        while fake.count("a") < 7 {
+            std::thread::yield_now();
+        }
+        fake.close();
     });
     assert_eq!(fake.counters().bulks_at_once_max, 4);
+    fake.open();
+    fake.plan(Plan::well());
+    fake.rules(|rules| rules.latency = Duration::from_millis(100));
+    let begun = Instant::now();
+    assert_eq!(statuses(&send(&fake, 10..14).unwrap()), [409; 4]);
+    assert!(begun.elapsed() >= Duration::from_millis(100));
 }
 
 /// OpenSearch's own client finds the same in both.

@@ -2,6 +2,15 @@
 //!
 //! The fake is held to the node in turn: `alike.rs` asks both the same and compares the answers. Everything here blocks and
 //! runs on threads of its own, so that tests of any kind can use it, with a runtime or without.
+//!
+//! ```
+//! let Some(node) = Node::shared() else { return }; // or Node::start(&[("thread_pool.write.queue_size", "1")])
+//! for (id, source) in node.documents("logs-*") { /* a bitmap */ }
+//!
+//! let fake = Fake::start();
+//! fake.plan(Plan::drawn(7, [(0.2, Fault::ResetAfter), (0.1, Fault::Items(vec![(0.5, ItemFault::new(429))]))]));
+//! fake.each("logs-*", |id, source| { /* the same */ });
+//! ```
 
 #![expect(
     clippy::expect_used,

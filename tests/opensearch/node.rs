@@ -408,9 +408,25 @@ mod tests {
 
     #[test]
     fn what_was_acknowledged_outlives_a_kill_and_a_restart_but_not_its_owner() {
-        let Some(node) = Node::start(&[]) else { return };
+        let small = [
+            ("thread_pool.write.size", "1"),
+            ("thread_pool.write.queue_size", "1"),
+        ];
+        let Some(node) = Node::start(&small) else { return };
         let url = node.url();
         assert_eq!(bulk(&node, "kept", 0..500)["errors"], false);
+        // A queue that is small in truth, a node that stands still, and a setting that changes meanwhile.
+        let begun = Instant::now();
+        while !spread(&node)
+            .is_some_and(|statuses| statuses.contains(&json!(429)) && statuses.contains(&json!(201)))
+        {
+            assert!(begun.elapsed() < PATIENCE, "nothing is refused");
+        }
+        node.pause();
+        assert_eq!(spread(&node), None);
+        node.resume();
+        node.set("action.auto_create_index", false);
+        assert_eq!(bulk(&node, "new", 0..1)["items"][0]["create"]["status"], 404);
         node.kill();
         assert!(node.ask("GET", "/", &[], b"").is_err(), "nobody listens");
         node.start_again();
@@ -426,6 +442,17 @@ mod tests {
             assert!(begun.elapsed() < PATIENCE, "{process} lives on");
             thread::park_timeout(Duration::from_millis(20));
         }
+    }
+
+    /// Statuses of a bulk over several indices, or none if there is no answer for a while.
+    fn spread(node: &Node) -> Option<Vec<Value>> {
+        let line = |number: usize| format!("{{\"create\":{{\"_index\":\"spread-{}\"}}}}\n{{}}\n", number % 8);
+        let body: String = (0..800).map(line).collect();
+        let patience = Duration::from_secs(2);
+        let answer = crate::ask_within(patience, &node.url(), "POST", "/_bulk", &[JSON], body.as_bytes());
+        let answer = answer.ok()?.json();
+        let items = answer["items"].as_array()?.iter();
+        Some(items.map(|item| item["create"]["status"].clone()).collect())
     }
 
     #[test]

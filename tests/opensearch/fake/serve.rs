@@ -137,7 +137,7 @@ fn behave(stream: &mut TcpStream, request: &Request, state: &State, is_bulk: boo
     match &fault {
         Some(Fault::HangBefore) => {
             note(state, request, None);
-            return hang(state, request.opening);
+            return hang(stream, state, request.opening);
         }
         Some(Fault::ResetBefore) => {
             note(state, request, None);
@@ -159,7 +159,7 @@ fn behave(stream: &mut TcpStream, request: &Request, state: &State, is_bulk: boo
         Handled::Reply(reply) => reply,
         Handled::Silence => {
             note(state, request, None);
-            return hang(state, request.opening);
+            return hang(stream, state, request.opening);
         }
         Handled::Ended => {
             note(state, request, None);
@@ -178,7 +178,7 @@ fn deliver(
     mut reply: Reply,
 ) -> io::Result<bool> {
     match fault {
-        Some(Fault::HangAfter) => return hang(state, request.opening),
+        Some(Fault::HangAfter) => return hang(stream, state, request.opening),
         Some(Fault::ResetAfter) => return reset(stream),
         Some(Fault::Garbled) => {
             // Neither JSON nor text.
@@ -221,7 +221,7 @@ fn deliver(
             let (head, body) = reply.bytes(request, Some(length));
             stream.write_all(&head)?;
             stream.write_all(&body)?;
-            hang(state, request.opening)
+            hang(stream, state, request.opening)
         }
         Some(Fault::Endless) => {
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json; charset=UTF-8\r\ntransfer-encoding: chunked\r\n\r\n")?;
@@ -247,8 +247,16 @@ fn chunk(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Until the fake closes, or the other side ends the connection.
-fn hang(state: &State, opening: u64) -> io::Result<bool> {
-    while state.wait(opening, Duration::from_secs(3600)) {}
+fn hang(stream: &TcpStream, state: &State, opening: u64) -> io::Result<bool> {
+    const LOOK: Duration = Duration::from_millis(20);
+    stream.set_nonblocking(true)?;
+    while state.wait(opening, LOOK) {
+        match stream.peek(&mut [0]) {
+            Ok(0) => break,
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => break,
+            _ => {}
+        }
+    }
     Ok(false)
 }
 
