@@ -29,7 +29,10 @@ fn config(folder: &Path, url: &str, more: &str) -> String {
 
 fn write(folder: &Path, from: usize, until: usize) {
     fs::create_dir_all(folder.join("in")).unwrap();
-    let file = File::options().create(true).append(true).open(folder.join("in/app.log"));
+    let file = File::options()
+        .create(true)
+        .append(true)
+        .open(folder.join("in/app.log"));
     let mut file = file.unwrap();
     for number in from..until {
         writeln!(file, "2026-11-27T10:00:00.000Z INFO line {number}").unwrap();
@@ -57,7 +60,10 @@ fn pass_on(asked: &Asked, to: &str) -> Answer {
         query => format!("{}?{query}", asked.path),
     };
     let kept = ["content-type", "content-encoding"];
-    let headers: Vec<(&str, &str)> = kept.iter().filter_map(|name| Some((*name, asked.header(name)?))).collect();
+    let headers: Vec<(&str, &str)> = kept
+        .iter()
+        .filter_map(|name| Some((*name, asked.header(name)?)))
+        .collect();
     let answer = ask(to, &asked.method, &path, &headers, &asked.body).unwrap();
     Answer {
         status: answer.status,
@@ -84,14 +90,22 @@ async fn requests_to_amazon_opensearch_are_signed_each_of_them() {
     write(folder.path(), 0, 200);
     let skopos = Skopos::start_in(folder.path(), &config(folder.path(), &aws.url(), &keys), &NOBODY);
     skopos
-        .wait_for("all lines", PATIENCE, async |_| fake.count("logs-skopos-*") == 200)
+        .wait_for("all lines", PATIENCE, async |_| {
+            fake.count("logs-skopos-*") == 200
+        })
         .await;
     assert_once(&fake, 200);
     let seen = aws.seen();
-    assert!(seen.iter().all(|seen| seen.by.as_ref() == Some(&user.access_key)), "{seen:?}");
+    assert!(
+        seen.iter().all(|seen| seen.by.as_ref() == Some(&user.access_key)),
+        "{seen:?}"
+    );
     let asked = |method: &str, path: &str| {
         let taken = aws.taken();
-        taken.iter().filter(|asked| asked.method == method && asked.path == path).count()
+        taken
+            .iter()
+            .filter(|asked| asked.method == method && asked.path == path)
+            .count()
     };
     assert!(asked("PUT", "/_index_template/logs-skopos") == 1 && asked("POST", "/_bulk") > 0);
     assert_eq!(skopos.stop().await, 0);
@@ -105,7 +119,9 @@ async fn requests_to_amazon_opensearch_are_signed_each_of_them() {
             let answer = skopos.api("/api/v1/doctor").await;
             let checks = answer["checks"].as_array().cloned().unwrap_or_default();
             checks.iter().any(|check| {
-                check["name"] == "opensearch" && check["verdict"] == "fail" && check["seen"].to_string().contains("403")
+                check["name"] == "opensearch"
+                    && check["verdict"] == "fail"
+                    && check["seen"].to_string().contains("403")
             })
         })
         .await;
@@ -119,18 +135,24 @@ async fn on_a_full_disk_lines_go_on_and_a_restart_doubles_none() {
     write(folder.path(), 0, 100);
     let mut skopos = Skopos::start(folder.path(), &config(folder.path(), &fake.url(), ""));
     skopos
-        .wait_for("the first lines", PATIENCE, async |_| fake.count("logs-skopos-*") == 100)
+        .wait_for("the first lines", PATIENCE, async |_| {
+            fake.count("logs-skopos-*") == 100
+        })
         .await;
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     skopos.kill_and_restart_on_a_full_disk();
     write(folder.path(), 100, 300);
     skopos
-        .wait_for("lines on a full disk", PATIENCE, async |_| fake.count("logs-skopos-*") == 300)
+        .wait_for("lines on a full disk", PATIENCE, async |_| {
+            fake.count("logs-skopos-*") == 300
+        })
         .await;
     skopos
         .wait_for("failures to be counted", PATIENCE, async |skopos| {
             let metrics = skopos.get("/metrics").await.1;
-            let line = metrics.lines().find(|line| line.starts_with("skopos_logs_checkpoint_failures_total"));
+            let line = metrics
+                .lines()
+                .find(|line| line.starts_with("skopos_logs_checkpoint_failures_total"));
             line.is_some_and(|line| !line.ends_with(" 0"))
         })
         .await;
@@ -138,10 +160,17 @@ async fn on_a_full_disk_lines_go_on_and_a_restart_doubles_none() {
     skopos.kill_and_restart();
     write(folder.path(), 300, 310);
     skopos
-        .wait_for("the last lines", PATIENCE, async |_| fake.count("logs-skopos-*") >= 310)
+        .wait_for("the last lines", PATIENCE, async |_| {
+            fake.count("logs-skopos-*") >= 310
+        })
         .await;
     assert_once(&fake, 310);
-    assert!(fake.counters().items_by_status.get(&409).is_some_and(|known| *known >= 200));
+    assert!(
+        fake.counters()
+            .items_by_status
+            .get(&409)
+            .is_some_and(|known| *known >= 200)
+    );
     assert_eq!(skopos.stop().await, 0);
 }
 

@@ -61,10 +61,10 @@ mod remote;
 mod rules;
 /// What is told of random histories, restarts among them, beside a real Alertmanager.
 mod shadow;
-/// Requests that are signed for AWS, and where their credentials come from.
-mod signed;
 /// Log lines to OpenSearch: signed, on a full disk, shown to people.
 mod shipping;
+/// Requests that are signed for AWS, and where their credentials come from.
+mod signed;
 /// Silences by amtool, on one process and on a pair.
 mod silences;
 /// Two replicas and their nodes on virtual time, with every fault that a seed can name.

@@ -41,6 +41,8 @@ const KINDS: [&str; 12] = [
     "too_large",
     "answer_too_long",
 ];
+/// So often nobody answers before a request is sent in parts: something in it may be what is not answered.
+const SILENCES_MAX: u32 = 8;
 /// Documents are packed in pieces of so many bytes.
 const PIECE_BYTES: usize = 64 << 10;
 const PAUSE_DISK: Duration = Duration::from_secs(1);
@@ -64,9 +66,39 @@ pub(crate) struct Destination {
 pub(crate) struct Trouble(Mutex<Option<String>>);
 
 /// Records that are sent together: their numbers in the batch.
+#[derive(Default)]
 struct Group {
     rows: Vec<usize>,
     dress: Dress,
+    /// How often nobody answered, and how many requests had gone well when that was first so.
+    silence: Option<(u32, u64)>,
+}
+
+impl Group {
+    fn new(rows: Vec<usize>, dress: Dress) -> Self {
+        Self {
+            rows,
+            dress,
+            silence: None,
+        }
+    }
+
+    /// Nobody answered. True when it must be something in these records: others were answered meanwhile, or it has been
+    /// tried often.
+    fn is_suspect(&mut self, good: u64) -> bool {
+        let (count, before) = self.silence.unwrap_or((0, good));
+        self.silence = Some((count + 1, before));
+        (count > 0 && good > before) || count + 1 >= SILENCES_MAX
+    }
+
+    /// In halves; one record alone with less around its text.
+    fn parts(mut self) -> Vec<Self> {
+        if self.rows.len() < 2 {
+            return vec![Self::new(self.rows, Dress::Plain)];
+        }
+        let rest = self.rows.split_off(self.rows.len() / 2);
+        vec![Self::new(rest, self.dress), Self::new(self.rows, self.dress)]
+    }
 }
 
 /// A batch of which every record is settled.
@@ -99,15 +131,12 @@ impl Destination {
     pub(crate) async fn fly(self: Arc<Self>, batch: Batch) -> Landed {
         let (mut stored, mut letters) = (0, 0);
         let mut batch = Arc::new(batch);
-        let mut groups = vec![Group {
-            rows: (0..batch.rows.len()).collect(),
-            dress: Dress::Full,
-        }];
+        let mut groups = vec![Group::new((0..batch.rows.len()).collect(), Dress::Full)];
         while let Some(group) = groups.pop() {
             if group.rows.is_empty() {
                 continue;
             }
-            let (group, body) = self.body(&batch, group).await;
+            let (mut group, body) = self.body(&batch, group).await;
             let bytes = body.len();
             let pass = self.gate.enter().await;
             let begun = Instant::now();
@@ -120,20 +149,16 @@ impl Destination {
                     pass.was_pushed_back();
                     self.say_trouble(reason, why);
                     self.counts.again(group.rows.len());
-                    groups.push(group);
+                    let is_silent = matches!(reason, "timeout" | "broken");
+                    if is_silent && group.is_suspect(self.gate.good()) {
+                        groups.extend(group.parts());
+                    } else {
+                        groups.push(group);
+                    }
                 }
                 Outcome::Parts(_) if group.rows.len() > 1 => {
                     pass.went_well();
-                    let mut rows = group.rows;
-                    let rest = rows.split_off(rows.len() / 2);
-                    groups.push(Group {
-                        rows: rest,
-                        dress: group.dress,
-                    });
-                    groups.push(Group {
-                        rows,
-                        dress: group.dress,
-                    });
+                    groups.extend(group.parts());
                 }
                 Outcome::Parts(refusal) => {
                     pass.went_well();
@@ -344,14 +369,8 @@ struct Sorted {
 impl Sorted {
     fn groups(self) -> [Group; 2] {
         [
-            Group {
-                rows: self.plainer,
-                dress: Dress::Plain,
-            },
-            Group {
-                rows: self.again,
-                dress: self.dress,
-            },
+            Group::new(self.plainer, Dress::Plain),
+            Group::new(self.again, self.dress),
         ]
     }
 }

@@ -26,6 +26,8 @@ struct State {
     backoff: Backoff,
     /// Nobody goes before this.
     opens: Instant,
+    /// Requests that went well so far.
+    good: u64,
     /// When the last pause was begun: pushes back of requests that were under way then are the same trouble.
     paused: Instant,
 }
@@ -45,6 +47,7 @@ impl Gate {
                 limit: 1.0,
                 backoff: Backoff::new(PAUSE_FIRST, PAUSE_MOST),
                 opens: now,
+                good: 0,
                 paused: now,
             }),
             freed: Notify::new(),
@@ -75,6 +78,11 @@ impl Gate {
         }
     }
 
+    /// Requests that went well so far.
+    pub(crate) fn good(&self) -> u64 {
+        self.state.lock().good
+    }
+
     pub(crate) fn limit(&self) -> f64 {
         self.state.lock().limit.floor()
     }
@@ -84,6 +92,7 @@ impl Pass<'_> {
     /// OpenSearch took it.
     pub(crate) fn went_well(self) {
         let mut state = self.gate.state.lock();
+        state.good += 1;
         state.limit = (state.limit + 1.0 / state.limit).min(self.gate.most);
         state.backoff.reset();
     }

@@ -12,6 +12,10 @@ use serde_json::value::RawValue;
 /// Names under which loggers write what people read, the first that is there.
 const MESSAGE: [&str; 3] = ["message", "msg", "log"];
 
+/// Deeper objects are text: a `flat_object` of some hundreds of levels ends the thread of OpenSearch that reads it, and the
+/// whole request is never answered.
+const DEPTH_MAX: usize = 32;
+
 pub(crate) struct Object<'a> {
     pub(crate) message: Cow<'a, str>,
     /// All others, in their order.
@@ -24,6 +28,9 @@ pub(crate) fn object(text: &[u8]) -> Option<Object<'_>> {
     if text.first() != Some(&b'{') || text.last() != Some(&b'}') {
         return None;
     }
+    if depth(text) > DEPTH_MAX {
+        return None;
+    }
     let text = std::str::from_utf8(text).ok()?;
     let mut reader = serde_json::Deserializer::from_str(text);
     let mut fields = reader.deserialize_map(Fields).ok()?;
@@ -34,6 +41,38 @@ pub(crate) fn object(text: &[u8]) -> Option<Object<'_>> {
     let (_, message) = fields.remove(at);
     let message = words(message.get())?;
     Some(Object { message, fields })
+}
+
+/// How many brackets are open at most, those in strings left out.
+fn depth(text: &[u8]) -> usize {
+    let (mut depth, mut most, mut at) = (0usize, 0, 0);
+    while let Some(byte) = text.get(at) {
+        match byte {
+            b'{' | b'[' => {
+                depth += 1;
+                most = most.max(depth);
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => at += string_bytes(text.get(at + 1..).unwrap_or_default()),
+            _ => {}
+        }
+        at += 1;
+    }
+    most
+}
+
+/// Up to the quote that ends a string, that one included.
+fn string_bytes(text: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(found) = memchr::memchr2(b'"', b'\\', text.get(at..).unwrap_or_default()) {
+        at += found + 1;
+        if text.get(at - 1) == Some(&b'"') {
+            return at;
+        }
+        // Whatever stands behind a backslash ends nothing.
+        at += 1;
+    }
+    text.len()
 }
 
 /// A JSON string's content, borrowed where nothing in it is escaped.
@@ -105,6 +144,20 @@ mod tests {
             .map(|(key, value)| (&**key, value.get()))
             .collect();
         assert_eq!(fields, [("ts", "1"), ("k", r#"{"x":[1,2]}"#), ("log", "\"no\"")]);
+    }
+
+    #[test]
+    fn an_object_that_is_too_deep_is_text() {
+        let line = |levels: usize| {
+            format!(
+                "{{\"msg\":\"a {{{{[ \\\" [[\",\"x\":{}1{}}}",
+                "[".repeat(levels),
+                "]".repeat(levels)
+            )
+        };
+        assert!(object(line(DEPTH_MAX - 1).as_bytes()).is_some());
+        assert!(object(line(DEPTH_MAX).as_bytes()).is_none());
+        assert!(object(line(10_000).as_bytes()).is_none());
     }
 
     #[test]
