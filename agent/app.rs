@@ -277,7 +277,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     let reading = if document.web.tls.is_some() {
         to_ours.clone()
     } else {
-        client
+        client.clone()
     };
     let pool = scrape::Pool::new(reading, store.clone(), clock.clone(), &registry);
     let node = (reads && document.node.enabled).then(|| {
@@ -295,13 +295,12 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         .map(node::Handle::machine)
         .unwrap_or_default();
     let logs = if reads && document.logs.enabled {
-        let logs = logs::Logs::new(
-            document.logs.clone(),
-            data.join("logs"),
-            data.clone(),
-            clock.clone(),
-            &registry,
-        );
+        let outside = logs::Outside {
+            clock: clock.clone(),
+            client: client as Arc<dyn Client>,
+            host: host.clone(),
+        };
+        let logs = logs::Logs::new(&document.logs, data.join("logs"), &data, outside, &registry);
         Some(logs.context("opening the log segments")?)
     } else {
         None
@@ -364,7 +363,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     look_around(
         &mut house,
         &store,
-        logs_handle.is_some(),
+        logs_handle.as_ref(),
         node_handle.is_some(),
         pair_handle.as_ref(),
         notifier_handle.as_ref(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::view::Health;
+use model::view::{Health, LogSink};
 
 use crate::graph::{House, Now};
 
@@ -10,15 +10,22 @@ use crate::graph::{House, Now};
 pub(crate) fn look_around(
     house: &mut House,
     store: &Arc<store::Store>,
-    has_logs: bool,
+    logs: Option<&logs::Handle>,
     has_node: bool,
     pair: Option<&pair::Handle>,
     notifier: Option<&notifier::Handle>,
     sender: Option<&remote::SenderHandle>,
 ) {
-    if !has_logs {
+    if logs.is_none() {
         house.without("logs");
         house.without("log files");
+    }
+    match logs.filter(|logs| logs.state().sinks.iter().any(|sink| sink.target.is_some())) {
+        Some(logs) => {
+            let logs = logs.clone();
+            house.look("logs", "opensearch", move || shipping(&logs.state().sinks));
+        }
+        None => house.without("opensearch"),
     }
     if !has_node {
         house.without("node");
@@ -91,6 +98,21 @@ pub(crate) fn look_around(
         None => {
             house.without("sender");
             house.without("destinations");
+        }
+    }
+}
+
+/// What is on its way to sinks elsewhere, and the first that takes nothing.
+fn shipping(sinks: &[LogSink]) -> Now {
+    let elsewhere = sinks.iter().filter(|sink| sink.target.is_some());
+    match elsewhere
+        .clone()
+        .find_map(|sink| Some((sink, sink.trouble.as_ref()?)))
+    {
+        Some((sink, trouble)) => Now::said(Health::Bad, format!("{}: {trouble}", sink.name)),
+        None => {
+            let in_flight: u64 = elsewhere.map(|sink| sink.in_flight).sum();
+            Now::said(Health::Good, format!("{in_flight} lines on their way"))
         }
     }
 }

@@ -239,9 +239,7 @@ impl Reloader {
         let (old, new) = (&self.running.document, &fresh.document);
         let mut later = Vec::new();
         match &self.rooms.logs {
-            Some(logs) => logs
-                .apply(new.logs.clone())
-                .map_err(|error| vec![error.to_string()])?,
+            Some(logs) => logs.apply(&new.logs).map_err(|error| vec![error.to_string()])?,
             None if new.logs.enabled => later.push("logs"),
             None => {}
         }

@@ -4,6 +4,7 @@
 pub(crate) const RULES: &[(&str, &str)] = &[
     ("rules/targets.yaml", include_str!("../rules/targets.yaml")),
     ("rules/node.yaml", include_str!("../rules/node.yaml")),
+    ("rules/logs.yaml", include_str!("../rules/logs.yaml")),
     ("rules/pair.yaml", include_str!("../rules/pair.yaml")),
     ("rules/skopos.yaml", include_str!("../rules/skopos.yaml")),
 ];

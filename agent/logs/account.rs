@@ -6,25 +6,50 @@ use std::collections::BTreeMap;
 
 use model::Ledger;
 use parking_lot::Mutex;
-use prometheus::{Gauge, IntCounter, IntCounterVec, Registry};
-use telemetry::metrics::{counter, counters, gauge};
+use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, Registry};
+use telemetry::metrics::{counters, gauge, gauges};
 
 /// Why a line is let go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loss {
     /// A hole left by a file that was truncated under its writer: zeros and nothing else.
     Hole,
+    /// The sink never takes it; it is in the dead-letter file.
+    DeadLetter,
 }
 
 impl Loss {
     pub(crate) fn reason(self) -> &'static str {
         match self {
             Self::Hole => "hole",
+            Self::DeadLetter => "dead_letter",
         }
     }
 }
 
+/// What the room counts, each of it by sink: every sink has a reader of its own.
+pub(crate) struct Metrics {
+    lines: IntCounterVec,
+    bytes: IntCounterVec,
+    dropped: IntCounterVec,
+    cut: IntCounterVec,
+    malformed: IntCounterVec,
+    rewritten: IntCounterVec,
+    unread_at_unlink: IntCounterVec,
+    ship_failures: IntCounterVec,
+    ship_blocked: GaugeVec,
+    files: GaugeVec,
+    lag: GaugeVec,
+    seconds_until_loss: GaugeVec,
+    pinned: GaugeVec,
+    shed: IntCounterVec,
+    segments: Gauge,
+    segment_bytes: Gauge,
+}
+
+/// Of one sink.
 pub(crate) struct Account {
+    sink: String,
     counts: Mutex<Counts>,
     lines: IntCounter,
     bytes: IntCounter,
@@ -33,10 +58,13 @@ pub(crate) struct Account {
     pub(crate) malformed: IntCounter,
     pub(crate) rewritten: IntCounter,
     pub(crate) unread_at_unlink: IntCounter,
-    pub(crate) ship_failures: IntCounterVec,
+    pub(crate) ship_failures: IntCounter,
     pub(crate) ship_blocked: Gauge,
     pub(crate) files: Gauge,
     pub(crate) lag: Gauge,
+    pub(crate) seconds_until_loss: Gauge,
+    pub(crate) pinned: Gauge,
+    pub(crate) shed: IntCounter,
     pub(crate) segments: Gauge,
     pub(crate) segment_bytes: Gauge,
 }
@@ -49,12 +77,11 @@ struct Counts {
     dropped: BTreeMap<&'static str, u64>,
 }
 
-impl Account {
+impl Metrics {
     pub(crate) fn new(registry: &Registry) -> Self {
-        let count = |name, help| counter(registry, name, help);
-        let level = |name, help| gauge(registry, name, help);
+        let count = |name, help| counters(registry, name, help, &["sink"]);
+        let level = |name, help| gauges(registry, name, help, &["sink"]);
         Self {
-            counts: Mutex::default(),
             lines: count(
                 "skopos_logs_lines_total",
                 "Records kept, a joined group of partial lines being one.",
@@ -64,7 +91,7 @@ impl Account {
                 registry,
                 "skopos_logs_dropped_total",
                 "Lines let go, by reason.",
-                &["reason"],
+                &["sink", "reason"],
             ),
             cut: count(
                 "skopos_logs_cut_total",
@@ -82,12 +109,7 @@ impl Account {
                 "skopos_logs_unread_at_unlink_bytes_total",
                 "Bytes of files that were gone before they could be read.",
             ),
-            ship_failures: counters(
-                registry,
-                "skopos_logs_ship_failures_total",
-                "Failed tries to keep a batch, by sink.",
-                &["sink"],
-            ),
+            ship_failures: count("skopos_logs_ship_failures_total", "Failed tries to keep a batch."),
             ship_blocked: level(
                 "skopos_logs_ship_blocked",
                 "Whether a batch cannot be kept at the moment, so that reading waits.",
@@ -97,8 +119,46 @@ impl Account {
                 "skopos_logs_lag_bytes",
                 "Bytes in followed files that are not yet read.",
             ),
-            segments: level("skopos_logs_segments", "Segments on the disk."),
-            segment_bytes: level("skopos_logs_segment_bytes", "Size of all segments."),
+            seconds_until_loss: level(
+                "skopos_logs_seconds_until_loss",
+                "Until the kubelet deletes what has not been read of the container that is worst off, at the speed at which it writes; +Inf when none is behind.",
+            ),
+            pinned: level(
+                "skopos_logs_pinned_bytes",
+                "Size of files that are deleted, not yet read to their end and held open for that.",
+            ),
+            shed: count(
+                "skopos_logs_shed_bytes_total",
+                "Bytes of deleted files let go unread, because such files took more than pinned_bytes_max.",
+            ),
+            segments: gauge(registry, "skopos_logs_segments", "Segments on the disk."),
+            segment_bytes: gauge(registry, "skopos_logs_segment_bytes", "Size of all segments."),
+        }
+    }
+}
+
+impl Account {
+    pub(crate) fn new(metrics: &Metrics, sink: &str) -> Self {
+        let sink_only = [sink];
+        Self {
+            sink: sink.to_owned(),
+            counts: Mutex::default(),
+            lines: metrics.lines.with_label_values(&sink_only),
+            bytes: metrics.bytes.with_label_values(&sink_only),
+            dropped: metrics.dropped.clone(),
+            cut: metrics.cut.with_label_values(&sink_only),
+            malformed: metrics.malformed.with_label_values(&sink_only),
+            rewritten: metrics.rewritten.with_label_values(&sink_only),
+            unread_at_unlink: metrics.unread_at_unlink.with_label_values(&sink_only),
+            ship_failures: metrics.ship_failures.with_label_values(&sink_only),
+            ship_blocked: metrics.ship_blocked.with_label_values(&sink_only),
+            files: metrics.files.with_label_values(&sink_only),
+            lag: metrics.lag.with_label_values(&sink_only),
+            seconds_until_loss: metrics.seconds_until_loss.with_label_values(&sink_only),
+            pinned: metrics.pinned.with_label_values(&sink_only),
+            shed: metrics.shed.with_label_values(&sink_only),
+            segments: metrics.segments.clone(),
+            segment_bytes: metrics.segment_bytes.clone(),
         }
     }
 
@@ -122,7 +182,22 @@ impl Account {
         let mut counts = self.counts.lock();
         counts.taken += 1;
         *counts.dropped.entry(why.reason()).or_default() += 1;
-        self.dropped.with_label_values(&[why.reason()]).inc();
+        self.dropped
+            .with_label_values(&[self.sink.as_str(), why.reason()])
+            .inc();
+    }
+
+    /// Records of a batch that the sink does not take.
+    pub(crate) fn give_up(&self, why: Loss, records: u64) {
+        if records == 0 {
+            return;
+        }
+        let mut counts = self.counts.lock();
+        counts.in_flight = counts.in_flight.saturating_sub(records);
+        *counts.dropped.entry(why.reason()).or_default() += records;
+        self.dropped
+            .with_label_values(&[self.sink.as_str(), why.reason()])
+            .inc_by(records);
     }
 
     pub(crate) fn kept(&self) -> u64 {

@@ -10,6 +10,10 @@ use crate::mark::FileMark;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) time: Timestamp,
+    /// Nanoseconds of the time below its millisecond, where the line says them.
+    pub(crate) nanos: u32,
+    /// Whether the line itself says its time; otherwise it is when it was read.
+    pub(crate) is_timed: bool,
     /// Of the record's first byte in its file.
     pub(crate) offset: u64,
     pub(crate) end: u32,
@@ -26,6 +30,8 @@ pub(crate) struct Batch {
     pub(crate) text: Vec<u8>,
     pub(crate) rows: Vec<Row>,
     pub(crate) marks: Vec<FileMark>,
+    /// Files that are first read now, as they are before their first record.
+    pub(crate) new_files: Vec<FileMark>,
 }
 
 impl Batch {
@@ -35,6 +41,16 @@ impl Batch {
         self.text.shrink_to(2 * text_bytes);
         self.rows.clear();
         self.marks.clear();
+        self.new_files.clear();
+    }
+
+    /// A record and its text.
+    pub(crate) fn record(&self, nth: usize) -> Option<(Row, &[u8])> {
+        let row = *self.rows.get(nth)?;
+        let before = nth.checked_sub(1).and_then(|before| self.rows.get(before));
+        // Behind the text before it stands a line feed.
+        let start = before.map_or(0, |before| before.end as usize + 1);
+        Some((row, self.text.get(start..row.end as usize)?))
     }
 
     /// Earliest and latest time of the records; `None` without records.

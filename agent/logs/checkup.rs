@@ -1,7 +1,7 @@
 //! What `skopos doctor` is told of the log lines: which files cannot be read and why, and whether lines are kept.
 
 use model::text::bytes;
-use model::view::{Checkup, LogFile};
+use model::view::{Checkup, LogFile, LogSink};
 
 use crate::Handle;
 
@@ -12,10 +12,10 @@ const BEHIND_BYTES: u64 = 64 << 20;
 impl Handle {
     #[must_use]
     pub fn checkups(&self) -> Vec<Checkup> {
-        vec![
-            files(&self.state().files),
-            kept(self.is_blocked(), &self.ledger().dropped),
-        ]
+        let state = self.state();
+        let mut checkups = vec![files(&state.files)];
+        checkups.extend(state.sinks.iter().map(kept));
+        checkups
     }
 }
 
@@ -56,19 +56,47 @@ fn files(all: &[LogFile]) -> Checkup {
     )
 }
 
-fn kept(is_blocked: bool, dropped: &std::collections::BTreeMap<&'static str, u64>) -> Checkup {
-    const NAME: &str = "segments";
-    if is_blocked {
-        return Checkup::fail(ROOM, NAME, "log lines cannot be written, and reading waits")
-            .advise("make room on the disk of the data directory, or make it writable; the log says more");
+fn kept(sink: &LogSink) -> Checkup {
+    let name = if sink.target.is_none() {
+        "segments"
+    } else {
+        "opensearch"
+    };
+    if let Some(trouble) = &sink.trouble {
+        let waiting = format!(
+            "{} takes nothing: {trouble}; {} wait in the log files",
+            sink.name,
+            bytes(sink.unread_bytes)
+        );
+        return match &sink.target {
+            None => Checkup::fail(ROOM, name, "log lines cannot be written, and reading waits")
+                .advise("make room on the disk of the data directory, or make it writable; the log says more"),
+            Some(target) => Checkup::fail(ROOM, name, waiting).advise(format!(
+                "see whether {target} answers and takes our credentials; what rotates away before it does is lost"
+            )),
+        };
     }
-    let lost: u64 = dropped.values().sum();
+    let lost: u64 = sink.dropped.iter().map(|(_, count)| count).sum();
     if lost > 0 {
-        return Checkup::warn(ROOM, NAME, format!("{lost} lines were let go since the start"))
+        return Checkup::warn(ROOM, name, format!("{lost} lines were let go since the start"))
             .advise("the runbook of SkoposLogLinesDropped says what each reason means")
-            .list(dropped.iter().map(|(reason, count)| format!("{reason}: {count}")));
+            .list(
+                sink.dropped
+                    .iter()
+                    .map(|(reason, count)| format!("{reason}: {count}")),
+            );
     }
-    Checkup::ok(ROOM, NAME, "every line that was read is kept")
+    Checkup::ok(
+        ROOM,
+        name,
+        match &sink.target {
+            None => "every line that was read is kept".to_owned(),
+            Some(target) => format!(
+                "{} at {target} has taken {} lines, {} are on their way",
+                sink.name, sink.lines, sink.in_flight
+            ),
+        },
+    )
 }
 
 #[cfg(test)]
@@ -99,10 +127,26 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_cannot_be_written_fail() {
-        let none = std::collections::BTreeMap::new();
-        assert_eq!(kept(false, &none).verdict, Verdict::Ok);
-        assert_eq!(kept(true, &none).verdict, Verdict::Fail);
-        assert_eq!(kept(false, &[("hole", 2)].into()).verdict, Verdict::Warn);
+    fn lines_that_cannot_be_kept_fail() {
+        let sink = |trouble: Option<&str>, dropped: u64| LogSink {
+            name: "opensearch".to_owned(),
+            target: Some("http://search:9200".to_owned()),
+            trouble: trouble.map(str::to_owned),
+            dropped: [("dead_letter".to_owned(), dropped)]
+                .into_iter()
+                .filter(|(_, count)| *count > 0)
+                .collect(),
+            ..LogSink::default()
+        };
+        assert_eq!(kept(&sink(None, 0)).verdict, Verdict::Ok);
+        assert_eq!(kept(&sink(None, 2)).verdict, Verdict::Warn);
+        let told = kept(&sink(Some("cannot connect"), 2));
+        assert_eq!(told.verdict, Verdict::Fail);
+        assert!(told.seen.contains("cannot connect"), "{told:?}");
+        let here = LogSink {
+            target: None,
+            ..sink(Some("full"), 0)
+        };
+        assert_eq!(kept(&here).verdict, Verdict::Fail);
     }
 }

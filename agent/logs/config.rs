@@ -7,7 +7,7 @@ use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 
 /// The section `logs:`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Whether log files are read at all.
@@ -17,6 +17,14 @@ pub struct Config {
     /// Where the kubelet puts container logs: `<root>/<namespace>_<pod>_<uid>/<container>/<n>.log`, CRI format.
     /// Need not exist; empty means that none are read.
     pub containers: PathBuf,
+    /// What the kubelet keeps of each container: its `containerLogMaxSize` times `containerLogMaxFiles`. Only the
+    /// forecast of losses needs it.
+    #[serde(deserialize_with = "size")]
+    pub containers_keep: u64, // containers_keep: 50MiB
+    /// Deleted files that are not yet read to their end take no more room than this; beyond it the container that
+    /// takes most loses its oldest file, and the bytes are counted.
+    #[serde(deserialize_with = "size")]
+    pub pinned_bytes_max: u64, // pinned_bytes_max: 1GiB
     /// Globs of paths that are never read. The agent's own data and its own output never are anyway.
     pub exclude: Vec<String>,
     /// Longest line kept, in bytes; the rest is cut, marked with the line's length, and counted.
@@ -30,6 +38,10 @@ pub struct Config {
     /// Size at which a segment is closed and the next one begun; retention drops whole segments.
     #[serde(deserialize_with = "size")]
     pub segment_bytes: u64, // segment_bytes: 16MiB
+    /// Whether lines are kept on this host, in segments: what `skopos logs` and the page search.
+    pub local: bool,
+    /// OpenSearch clusters that lines are sent to, each line once to each.
+    pub opensearch: Vec<crate::opensearch::Config>,
     /// Whether frames are compressed (deflate, level 1): about a fifth of the disk, four times the CPU.
     pub compress: bool,
 }
@@ -64,11 +76,15 @@ impl Default for Config {
             enabled: true,
             files: files.map(str::to_owned).to_vec(),
             containers: PathBuf::from("/var/log/pods"),
+            containers_keep: 50 << 20,
+            pinned_bytes_max: 1 << 30,
             exclude: Vec::new(),
             line_bytes_max: 1 << 20,
             read_from: ReadFrom::default(),
             retention: Retention::default(),
             segment_bytes: 16 << 20,
+            local: true,
+            opensearch: Vec::new(),
             compress: false,
         }
     }
@@ -101,7 +117,13 @@ impl Config {
         if self.retention.size < 2 * self.segment_bytes {
             return Err("logs.retention.size is less than two segments".to_owned());
         }
-        Ok(())
+        if !self.local && self.opensearch.is_empty() {
+            return Err("logs.local is false and there is no logs.opensearch: lines would go nowhere; to read none, set logs.enabled to false".to_owned());
+        }
+        match crate::opensearch::Config::check_all(&self.opensearch).as_slice() {
+            [] => Ok(()),
+            wrong => Err(wrong.join("\n")),
+        }
     }
 }
 

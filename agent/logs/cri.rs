@@ -25,6 +25,8 @@ impl Stream {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Line<'a> {
     pub(crate) time: Timestamp,
+    /// Of the time, below its millisecond.
+    pub(crate) nanos: u32,
     pub(crate) stream: Stream,
     /// Whether the message goes on in the stream's next line.
     pub(crate) partial: bool,
@@ -53,6 +55,7 @@ pub(crate) fn parse(line: &[u8]) -> Option<Line<'_>> {
     };
     Some(Line {
         time,
+        nanos: time::below_millis(line.get(..used)?),
         stream,
         partial,
         message,

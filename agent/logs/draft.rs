@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use model::Timestamp;
-
 use crate::batch::{Batch, Row};
 
 /// A batch is finished at so many bytes of text …
@@ -14,10 +12,29 @@ const ROWS_MAX: usize = 32_768;
 /// … or files …
 const FILES_MAX: usize = 32_768;
 /// … or when its first record has waited so long.
-pub(crate) const WAIT: Duration = Duration::from_millis(250);
+const WAIT: Duration = Duration::from_millis(250);
+
+/// When a batch is finished.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Size {
+    /// Of its text.
+    pub(crate) bytes: usize,
+    /// How long its first record waits for others.
+    pub(crate) wait: Duration,
+}
+
+impl Default for Size {
+    fn default() -> Self {
+        Self {
+            bytes: BATCH_BYTES,
+            wait: WAIT,
+        }
+    }
+}
 
 #[derive(Default)]
 pub(crate) struct Draft {
+    size: Size,
     batch: Batch,
     /// The reader's number of each file, in the order of the batch's marks.
     files: Vec<usize>,
@@ -26,6 +43,13 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
+    pub(crate) fn new(size: Size) -> Self {
+        Self {
+            size,
+            ..Self::default()
+        }
+    }
+
     /// The number of a file in this batch. Its watermark will be in the batch, with or without records.
     pub(crate) fn touch(&mut self, file: usize, now: Instant) -> u16 {
         self.begun.get_or_insert(now);
@@ -72,14 +96,14 @@ impl Draft {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.batch.text.len() >= BATCH_BYTES
+        self.batch.text.len() >= self.size.bytes
             || self.batch.rows.len() >= ROWS_MAX
             || self.files.len() >= FILES_MAX
     }
 
     /// When it is to be handed on even if it is not full.
     pub(crate) fn due(&self) -> Option<Instant> {
-        self.begun.map(|begun| begun + WAIT)
+        self.begun.map(|begun| begun + self.size.wait)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -92,18 +116,6 @@ impl Draft {
         self.begun = None;
         let batch = std::mem::replace(&mut self.batch, spare.unwrap_or_default());
         (batch, std::mem::take(&mut self.files))
-    }
-}
-
-/// A row without its place in the text, which [`Draft::push`] fills in.
-pub(crate) fn row(file: u16, stream: u8, level: u8, time: Timestamp, offset: u64) -> Row {
-    Row {
-        time,
-        offset,
-        end: 0,
-        file,
-        stream,
-        level,
     }
 }
 

@@ -17,6 +17,7 @@ pub(crate) struct Join {
 /// A record whose end has not come yet.
 pub(crate) struct Group {
     pub(crate) time: Timestamp,
+    pub(crate) nanos: u32,
     pub(crate) stream: Stream,
     pub(crate) text: Vec<u8>,
     /// All of it, more than `text` holds when it is too long.
@@ -50,6 +51,7 @@ impl Join {
         let slot = self.slot(line.stream);
         let group = slot.get_or_insert_with(|| Group {
             time: line.time,
+            nanos: line.nanos,
             stream: line.stream,
             text: Vec::new(),
             length: 0,
@@ -104,6 +106,7 @@ mod tests {
     fn line(stream: Stream, partial: bool, message: &str) -> Line<'_> {
         Line {
             time: Timestamp(message.len() as i64),
+            nanos: 0,
             stream,
             partial,
             message: message.as_bytes(),

@@ -1,8 +1,10 @@
-//! Tails log files and keeps their lines: discover ▸ tail ▸ join ▸ parse ▸ batches ▸ ship ▸ local segments.
+//! Tails log files and keeps their lines: discover ▸ tail ▸ join ▸ parse ▸ batches ▸ ship ▸ local segments,
+//! OpenSearch.
 //!
 //! Every line once, also when the process is killed at any time: a line and the place reached in its file are one
-//! append. Two threads, nothing asynchronous per line; while lines cannot be kept, reading waits, and the log files
-//! are the buffer. Searching needs no running agent.
+//! append, or the line has an id that its file gives it. Nothing asynchronous per line; while lines cannot be kept,
+//! reading waits, and the log files are the buffer. Each sink has a reader of its own, so that none holds up another.
+//! Searching needs no running agent.
 
 mod account;
 mod batch;
@@ -19,6 +21,7 @@ mod join;
 mod level;
 mod lines;
 mod mark;
+mod opensearch;
 mod reader;
 mod search;
 mod segment;
@@ -28,36 +31,44 @@ mod tail;
 mod time;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use model::view::{LogPage, LogQuery, LogState};
+use futures_util::future::join_all;
+use model::outside::Client;
+use model::view::{LogPage, LogQuery, LogSink, LogState};
 use model::{Clock, Ledger};
 use parking_lot::Mutex;
 use prometheus::Registry;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 pub use config::{Config, ReadFrom, Retention};
 pub use follow::Follower;
+pub use opensearch::Config as OpenSearch;
 pub use search::search;
 
-use account::Account;
-use batch::Batch;
+use account::{Account, Metrics};
 use bell::Bell;
 use board::Board;
-use reader::Reader;
-use segment::write::{Kept, Limits, Writer};
+use draft::Size;
+use opensearch::{Channel, Destination, Ground};
+use reader::{Outlet, Reader};
+use segment::write::{Limits, Writer};
 use ship::{Queue, Shipper};
 
+/// The name of the sink that is on this host.
+pub(crate) const SEGMENTS: &str = "segments";
 /// Batches between the two threads; when they are all full, reading waits.
 const QUEUE_BATCHES: usize = 2;
 /// Changes are gathered for so long before they are looked at: a busy file is read in pieces and not line by line.
@@ -74,11 +85,27 @@ pub enum Error {
     Search { folder: PathBuf, source: io::Error },
 }
 
-/// The room, ready to run.
+impl Error {
+    fn open(folder: &Path, source: io::Error) -> Self {
+        Self::Open {
+            folder: folder.to_owned(),
+            source,
+        }
+    }
+}
+
+/// What lies around the room.
+pub struct Outside {
+    pub clock: Arc<dyn Clock>,
+    pub client: Arc<dyn Client>,
+    /// This machine's name.
+    pub host: String,
+}
+
+/// The room, ready to run: a lane for each sink.
 pub struct Logs {
     shared: Arc<Shared>,
-    reader: Reader<Queue>,
-    shipper: Shipper<Writer>,
+    lanes: Vec<(Arc<Lane>, Work)>,
     clock: Arc<dyn Clock>,
 }
 
@@ -88,13 +115,30 @@ pub struct Handle(Arc<Shared>);
 
 struct Shared {
     folder: PathBuf,
+    lanes: Vec<Arc<Lane>>,
+    limits: Arc<Mutex<Limits>>,
+    /// The part of the configuration that is the same until the next start.
+    sinks: Vec<opensearch::Config>,
+    is_local: bool,
+}
+
+/// One sink and the reader that feeds it: a slow one holds up no other.
+struct Lane {
+    sink: String,
     account: Arc<Account>,
     board: Arc<Board>,
-    limits: Arc<Mutex<Limits>>,
     /// A configuration that the reader has not taken up yet.
     config: Mutex<Option<Config>>,
     bell: Bell,
     halt: Bell,
+    /// None: lines are kept here.
+    destination: Option<Arc<Destination>>,
+}
+
+/// The two ends of a lane.
+enum Work {
+    Segments(Box<Reader<Queue>>, Box<Shipper<Writer>>),
+    OpenSearch(Box<Reader<Channel>>, Box<opensearch::Shipper>),
 }
 
 impl Logs {
@@ -103,45 +147,42 @@ impl Logs {
     /// # Errors
     /// A value in the configuration that cannot work, or a folder that cannot be written.
     pub fn new(
-        config: Config,
+        config: &Config,
         data_folder: PathBuf,
-        own_data_dir: PathBuf,
-        clock: Arc<dyn Clock>,
+        own_data_dir: &Path,
+        outside: Outside,
         registry: &Registry,
     ) -> Result<Self, Error> {
         config.check().map_err(Error::Config)?;
-        let limits = Arc::new(Mutex::new(limits(&config)));
-        let opened = Writer::open(&data_folder, Arc::clone(&limits), clock.now());
-        let (segments, kept) = opened.map_err(|source| Error::Open {
-            folder: data_folder.clone(),
-            source,
-        })?;
         raise_descriptors();
+        let limits = Arc::new(Mutex::new(limits(config)));
+        let making = Making {
+            config,
+            own: own_data_dir,
+            outside: &outside,
+            metrics: Metrics::new(registry),
+        };
+        let mut lanes = Vec::new();
+        if config.local {
+            lanes.push(making.segments(&data_folder, &limits)?);
+        }
+        if !config.opensearch.is_empty() {
+            let metrics = Arc::new(opensearch::metrics::Metrics::new(registry));
+            for sink in &config.opensearch {
+                lanes.push(making.opensearch(sink, &data_folder.join(&sink.name), &metrics)?);
+            }
+        }
         let shared = Arc::new(Shared {
             folder: data_folder,
-            account: Arc::new(Account::new(registry)),
-            board: Arc::new(Board::default()),
+            lanes: lanes.iter().map(|(lane, _)| Arc::clone(lane)).collect(),
             limits,
-            config: Mutex::new(None),
-            bell: Bell::default(),
-            halt: Bell::default(),
+            sinks: config.opensearch.clone(),
+            is_local: config.local,
         });
-        let (batches, inbox) = sync_channel(QUEUE_BATCHES); // full: reading waits, the log files are the buffer
-        let (spare, spares) = sync_channel(QUEUE_BATCHES); // full: the memory is freed
         Ok(Self {
-            reader: reader(config, &own_data_dir, kept, (batches, spares), &shared),
-            shipper: Shipper {
-                sink: segments,
-                inbox,
-                spare,
-                room: shared.bell.clone(),
-                halt: shared.halt.clone(),
-                account: Arc::clone(&shared.account),
-                board: Arc::clone(&shared.board),
-                clock: Arc::clone(&clock),
-            },
             shared,
-            clock,
+            lanes,
+            clock: outside.clock,
         })
     }
 
@@ -152,28 +193,181 @@ impl Logs {
 
     /// Runs until `stop`; then reading ends, what has been read is kept, and the segment is synced.
     pub async fn run(self, stop: CancellationToken) {
-        let shared = self.shared;
-        let descriptor = self.reader.folders().descriptor();
-        let shipper = self.shipper;
-        let Some(shipping) = thread("logs-ship", move || shipper.run()) else {
-            return;
+        let lanes = self.lanes.into_iter();
+        let lanes = lanes.map(|(lane, work)| lane.run(work, Arc::clone(&self.clock), stop.clone()));
+        join_all(lanes).await;
+    }
+}
+
+/// Makes lanes.
+struct Making<'a> {
+    config: &'a Config,
+    own: &'a Path,
+    outside: &'a Outside,
+    metrics: Metrics,
+}
+
+impl Making<'_> {
+    fn lane(&self, sink: &str) -> Lane {
+        Lane {
+            sink: sink.to_owned(),
+            account: Arc::new(Account::new(&self.metrics, sink)),
+            board: Arc::new(Board::default()),
+            config: Mutex::new(None),
+            bell: Bell::default(),
+            halt: Bell::default(),
+            destination: None,
+        }
+    }
+
+    fn segments(&self, folder: &Path, limits: &Arc<Mutex<Limits>>) -> Result<(Arc<Lane>, Work), Error> {
+        let clock = &self.outside.clock;
+        let opened = Writer::open(folder, Arc::clone(limits), clock.now());
+        let (segments, kept) = opened.map_err(|source| Error::open(folder, source))?;
+        let lane = Arc::new(self.lane(SEGMENTS));
+        let (batches, inbox) = sync_channel(QUEUE_BATCHES); // full: reading waits, the log files are the buffer
+        let (spare, spares) = sync_channel(QUEUE_BATCHES); // full: the memory is freed
+        let outlet = Queue {
+            batches,
+            spare: spares,
         };
-        let (reader, clock) = (self.reader, self.clock);
-        let reading = {
-            let shared = Arc::clone(&shared);
-            thread("logs-read", move || read(reader, &shared, &*clock))
+        let shipper = Shipper {
+            sink: segments,
+            inbox,
+            spare,
+            room: lane.bell.clone(),
+            halt: lane.halt.clone(),
+            account: Arc::clone(&lane.account),
+            board: Arc::clone(&lane.board),
+            clock: Arc::clone(clock),
         };
-        ring_on_events(descriptor, &shared.bell, &stop).await;
+        let reader = self.reader(kept, (outlet, Size::default()), &lane);
+        Ok((lane, Work::Segments(Box::new(reader), Box::new(shipper))))
+    }
+
+    fn opensearch(
+        &self,
+        config: &opensearch::Config,
+        folder: &Path,
+        metrics: &Arc<opensearch::metrics::Metrics>,
+    ) -> Result<(Arc<Lane>, Work), Error> {
+        let mut lane = self.lane(&config.name);
+        let ground = Ground {
+            folder,
+            host: &self.outside.host,
+            client: &self.outside.client,
+            clock: &self.outside.clock,
+            account: &lane.account,
+            metrics,
+        };
+        let opened = opensearch::open(config, &ground);
+        let (destination, marks, kept) = opened.map_err(|source| Error::open(folder, source))?;
+        lane.destination = Some(Arc::clone(&destination));
+        let lane = Arc::new(lane);
+        let (batches, inbox) = mpsc::channel(1); // full: reading waits, the log files are the buffer
+        let (spare, spares) = sync_channel(QUEUE_BATCHES); // full: the memory is freed
+        let outlet = Channel {
+            batches,
+            spare: spares,
+        };
+        let shipper = opensearch::Shipper {
+            destination,
+            inbox,
+            spare,
+            marks,
+            room: lane.bell.clone(),
+        };
+        let size = Size {
+            bytes: opensearch::ship::BATCH_BYTES,
+            wait: opensearch::ship::WAIT,
+        };
+        let reader = self.reader(kept, (outlet, size), &lane);
+        Ok((lane, Work::OpenSearch(Box::new(reader), Box::new(shipper))))
+    }
+
+    fn reader<O: Outlet>(&self, kept: segment::write::Kept, outlet: (O, Size), lane: &Lane) -> Reader<O> {
+        let (account, board) = (Arc::clone(&lane.account), Arc::clone(&lane.board));
+        Reader::new(
+            self.config.clone(),
+            self.own,
+            kept,
+            outlet,
+            account,
+            board,
+            Instant::now(),
+        )
+    }
+}
+
+impl Lane {
+    async fn run(self: Arc<Self>, work: Work, clock: Arc<dyn Clock>, stop: CancellationToken) {
+        match work {
+            Work::Segments(reader, shipper) => {
+                let Some(shipping) = thread("logs-ship", move || shipper.run()) else {
+                    return;
+                };
+                self.read_until(*reader, clock, &stop, move |reading| {
+                    tokio::task::spawn_blocking(move || {
+                        // The reader first: the shipper runs until the reader's end of the queue is gone.
+                        let reading = reading.is_none_or(|reading| reading.join().is_ok());
+                        reading && shipping.join().is_ok()
+                    })
+                })
+                .await;
+            }
+            Work::OpenSearch(reader, shipper) => {
+                let shipping = tokio::spawn(shipper.run(stop.clone()));
+                self.read_until(*reader, clock, &stop, move |reading| {
+                    tokio::spawn(async move {
+                        let joined = tokio::task::spawn_blocking(move || {
+                            reading.is_none_or(|reading| reading.join().is_ok())
+                        });
+                        matches!(joined.await, Ok(true)) && shipping.await.is_ok()
+                    })
+                })
+                .await;
+            }
+        }
+    }
+
+    /// Reads until `stop`, and then until `end` says that both ends have ended, and whether well.
+    async fn read_until<O: Outlet + Send + 'static>(
+        self: &Arc<Self>,
+        reader: Reader<O>,
+        clock: Arc<dyn Clock>,
+        stop: &CancellationToken,
+        end: impl FnOnce(Option<JoinHandle<()>>) -> tokio::task::JoinHandle<bool>,
+    ) {
+        let descriptor = reader.folders().descriptor();
+        let lane = Arc::clone(self);
+        let reading = thread("logs-read", move || read(reader, &lane, &*clock));
+        ring_on_events(descriptor, &self.bell, stop).await;
         stop.cancelled().await;
-        shared.bell.stop();
-        shared.halt.stop();
-        let ended = tokio::task::spawn_blocking(move || {
-            // The reader first: the shipper runs until the reader's end of the queue is gone.
-            let reading = reading.is_none_or(|reading| reading.join().is_ok());
-            reading && shipping.join().is_ok()
-        });
-        if !matches!(ended.await, Ok(true)) {
-            error!("a thread of the log room has failed");
+        self.bell.stop();
+        self.halt.stop();
+        if !matches!(end(reading).await, Ok(true)) {
+            error!(sink = self.sink, "a thread of the log room has failed");
+        }
+    }
+
+    fn state(&self) -> LogSink {
+        let ledger = self.account.ledger();
+        let trouble = match &self.destination {
+            Some(destination) => destination.trouble.now(),
+            None => (self.account.ship_blocked.get() > 0.0).then(|| "the disk takes no lines".to_owned()),
+        };
+        LogSink {
+            name: self.sink.clone(),
+            target: self.destination.as_ref().map(|destination| destination.target()),
+            lines: ledger.given,
+            in_flight: ledger.in_flight,
+            dropped: ledger
+                .dropped
+                .iter()
+                .map(|(why, count)| ((*why).to_owned(), *count))
+                .collect(),
+            unread_bytes: self.account.lag.get(),
+            trouble,
         }
     }
 }
@@ -181,10 +375,12 @@ impl Logs {
 impl Handle {
     #[must_use]
     pub fn state(&self) -> LogState {
+        let first = self.0.lanes.first();
         LogState {
-            files: self.0.board.files(),
-            lines: self.0.account.kept(),
-            bytes_on_disk: self.0.board.bytes_on_disk(),
+            files: first.map(|lane| lane.board.files()).unwrap_or_default(),
+            lines: first.map_or(0, |lane| lane.account.kept()),
+            bytes_on_disk: self.0.lanes.iter().map(|lane| lane.board.bytes_on_disk()).sum(),
+            sinks: self.0.lanes.iter().map(|lane| lane.state()).collect(),
         }
     }
 
@@ -192,7 +388,10 @@ impl Handle {
     /// if it is rotated away in the next moment.
     #[must_use]
     pub fn looked(&self) -> bool {
-        self.0.board.looked.load(Ordering::Relaxed)
+        self.0
+            .lanes
+            .iter()
+            .all(|lane| lane.board.looked.load(Ordering::Relaxed))
     }
 
     /// Blocks while it reads from the disk: call it from a thread that may.
@@ -203,25 +402,45 @@ impl Handle {
         search(&self.0.folder, query)
     }
 
-    /// Whether the disk does not take lines, so that reading waits.
-    pub(crate) fn is_blocked(&self) -> bool {
-        self.0.account.ship_blocked.get() > 0.0
-    }
-
+    /// All sinks together: a line is taken once for each.
     #[must_use]
     pub fn ledger(&self) -> Ledger {
-        self.0.account.ledger()
+        let mut all = Ledger {
+            things: "records",
+            taken: 0,
+            given: 0,
+            dropped: BTreeMap::new(),
+            in_flight: 0,
+        };
+        for lane in &self.0.lanes {
+            let ledger = lane.account.ledger();
+            all.taken += ledger.taken;
+            all.given += ledger.given;
+            all.in_flight += ledger.in_flight;
+            for (why, count) in ledger.dropped {
+                *all.dropped.entry(why).or_default() += count;
+            }
+        }
+        all
     }
 
     /// Takes up another configuration while running; nothing that is being read is read twice.
     ///
     /// # Errors
-    /// A value that cannot work; the old configuration stays.
-    pub fn apply(&self, config: Config) -> Result<(), Error> {
+    /// A value that cannot work, or sinks other than those at the start; the old configuration stays.
+    pub fn apply(&self, config: &Config) -> Result<(), Error> {
         config.check().map_err(Error::Config)?;
-        *self.0.limits.lock() = limits(&config);
-        *self.0.config.lock() = Some(config);
-        self.0.bell.ring();
+        if config.opensearch != self.0.sinks || config.local != self.0.is_local {
+            return Err(Error::Config(
+                "logs.opensearch and logs.local are read at the start only: restart to change where lines go"
+                    .to_owned(),
+            ));
+        }
+        *self.0.limits.lock() = limits(config);
+        for lane in &self.0.lanes {
+            *lane.config.lock() = Some(config.clone());
+            lane.bell.ring();
+        }
         Ok(())
     }
 }
@@ -234,28 +453,16 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-fn reader(
-    config: Config,
-    own: &Path,
-    kept: Kept,
-    (batches, spare): (SyncSender<Batch>, Receiver<Batch>),
-    shared: &Shared,
-) -> Reader<Queue> {
-    let (account, board) = (Arc::clone(&shared.account), Arc::clone(&shared.board));
-    let outlet = Queue { batches, spare };
-    Reader::new(config, own, kept, outlet, account, board, Instant::now())
-}
-
 /// The reader's thread.
-fn read(mut reader: Reader<Queue>, shared: &Shared, clock: &dyn Clock) {
-    while !shared.bell.stopped() {
-        if let Some(config) = shared.config.lock().take() {
+fn read<O: Outlet>(mut reader: Reader<O>, lane: &Lane, clock: &dyn Clock) {
+    while !lane.bell.stopped() {
+        if let Some(config) = lane.config.lock().take() {
             reader.apply(config, Instant::now());
         }
         let rest = reader.turn(Instant::now(), clock.now());
-        shared.board.looked.store(true, Ordering::Relaxed);
+        lane.board.looked.store(true, Ordering::Relaxed);
         if !rest.is_zero() {
-            shared.bell.wait(rest);
+            lane.bell.wait(rest);
         }
     }
     reader.finish();

@@ -7,11 +7,11 @@ use jiff::tz::TimeZone;
 use model::{Level, Timestamp};
 
 use crate::account::{Account, Loss};
-use crate::batch::level_code;
-use crate::draft::{Draft, row};
+use crate::batch::{Row, level_code};
+use crate::draft::Draft;
 use crate::join::{Group, Join};
 use crate::mark::Form;
-use crate::time::Times;
+use crate::time::{Times, below_millis};
 use crate::{cri, level};
 
 /// All open records together hold no more text than this; what comes on top is cut.
@@ -80,8 +80,10 @@ impl Lines {
             text = rest;
             length -= 1;
         }
-        let mut time = self.now;
+        let mut row = self.row_of(at, 0);
         if let Some((found, used)) = self.times.of_line(text, self.now) {
+            row.nanos = below_millis(text.get(..used).unwrap_or_default());
+            (row.time, row.is_timed) = (found, true);
             let rest = text.get(used..).unwrap_or_default();
             let rest = rest.strip_prefix(b" ").unwrap_or(rest);
             // A line that is nothing but a time stays as it is.
@@ -89,9 +91,8 @@ impl Lines {
                 length -= (text.len() - rest.len()) as u64;
                 text = rest;
             }
-            time = found;
         }
-        self.push(draft, at.number, 0, time, at.offset, text, length);
+        self.push(draft, row, text, length);
     }
 
     fn cri(&mut self, draft: &mut Draft, join: &mut Join, at: &At, line: &[u8], length: u64) {
@@ -99,7 +100,7 @@ impl Lines {
             let [skip, ..] = at.skip;
             if at.offset >= skip && length > 0 {
                 self.account.malformed.inc();
-                self.push(draft, at.number, 0, self.now, at.offset, line, length);
+                self.push(draft, self.row_of(at, 0), line, length);
             }
             return;
         };
@@ -113,15 +114,13 @@ impl Lines {
         }
         let length = length - (line.len() - parsed.message.len()) as u64;
         if !join.wants(&parsed) {
-            return self.push(
-                draft,
-                at.number,
-                stream,
-                parsed.time,
-                at.offset,
-                parsed.message,
-                length,
-            );
+            let row = Row {
+                time: parsed.time,
+                nanos: parsed.nanos,
+                is_timed: true,
+                ..self.row_of(at, stream)
+            };
+            return self.push(draft, row, parsed.message, length);
         }
         let held = join.held();
         let room = JOINED_BYTES_MAX.saturating_sub(self.joined);
@@ -144,32 +143,42 @@ impl Lines {
         for (file, _) in &group.files {
             draft.touch(*file, self.running);
         }
-        self.push(
-            draft,
-            number,
-            group.stream.number(),
-            group.time,
-            *offset,
-            &group.text,
-            group.length,
-        );
+        let row = Row {
+            time: group.time,
+            nanos: group.nanos,
+            is_timed: true,
+            offset: *offset,
+            end: 0,
+            file: number,
+            stream: group.stream.number(),
+            level: 0,
+        };
+        self.push(draft, row, &group.text, group.length);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a record's columns")]
-    fn push(
-        &self,
-        draft: &mut Draft,
-        file: u16,
-        stream: u8,
-        time: Timestamp,
-        offset: u64,
-        text: &[u8],
-        length: u64,
-    ) {
+    /// A row of a line without a time, still without its level and its place in the text.
+    fn row_of(&self, at: &At, stream: u8) -> Row {
+        Row {
+            time: self.now,
+            nanos: 0,
+            is_timed: false,
+            offset: at.offset,
+            end: 0,
+            file: at.number,
+            stream,
+            level: 0,
+        }
+    }
+
+    fn push(&self, draft: &mut Draft, row: Row, text: &[u8], length: u64) {
         if length > text.len() as u64 {
             self.account.cut.inc();
         }
         let level = level::of_line(text).unwrap_or(Level::Info);
-        draft.push(row(file, stream, level_code(level), time, offset), text, length);
+        let row = Row {
+            level: level_code(level),
+            ..row
+        };
+        draft.push(row, text, length);
     }
 }

@@ -143,14 +143,17 @@ impl Inode {
         }
     }
 
-    /// The id of this file's content. `front` is its first bytes, as many as there are when it is first seen.
+    /// The id of this file's content. `front` is its first bytes, as many as there are when it is first seen; they count
+    /// only where the filesystem does not know when a file was made, so that the id is the same whenever it is seen.
     pub(crate) fn id(self, generation: u32, front: &[u8]) -> FileId {
         let mut bytes = Vec::with_capacity(28 + front.len());
         bytes.extend_from_slice(&self.dev.to_le_bytes());
         bytes.extend_from_slice(&self.ino.to_le_bytes());
         bytes.extend_from_slice(&self.born.to_le_bytes());
         bytes.extend_from_slice(&generation.to_le_bytes());
-        bytes.extend_from_slice(front);
+        if self.born == 0 {
+            bytes.extend_from_slice(front);
+        }
         FileId(xxh3_64(&bytes))
     }
 }

@@ -28,9 +28,6 @@ const RETRY_MOST: Duration = Duration::from_secs(5);
 
 /// Where batches are kept. A sink moves its watermarks only with what it has kept.
 pub(crate) trait Sink {
-    /// Fit for a label.
-    fn name(&self) -> &'static str;
-
     /// All of the batch or nothing of it; the same batch comes again after an error.
     fn keep(&mut self, batch: &Batch, now: Timestamp) -> io::Result<()>;
 
@@ -45,10 +42,6 @@ pub(crate) trait Sink {
 }
 
 impl Sink for Writer {
-    fn name(&self) -> &'static str {
-        "segments"
-    }
-
     fn keep(&mut self, batch: &Batch, now: Timestamp) -> io::Result<()> {
         self.append(batch, now)
     }
@@ -163,8 +156,7 @@ impl<S: Sink> Shipper<S> {
     }
 
     fn count_failure(&self, failures: u32, error: &io::Error) {
-        let sink = self.sink.name();
-        self.account.ship_failures.with_label_values(&[sink]).inc();
+        self.account.ship_failures.inc();
         // Once, not at each try.
         if failures == 1 {
             self.account.ship_blocked.set(1.0);
@@ -174,10 +166,7 @@ impl<S: Sink> Shipper<S> {
 
     fn sync(&mut self) {
         if let Err(error) = self.sink.sync() {
-            self.account
-                .ship_failures
-                .with_label_values(&[self.sink.name()])
-                .inc();
+            self.account.ship_failures.inc();
             warn!(%error, "log segment cannot be synced to the disk");
         }
     }
@@ -199,6 +188,7 @@ mod tests {
     use telemetry::clock::RuntimeClock;
 
     use super::*;
+    use crate::account::Metrics;
     use crate::batch::Row;
 
     /// A disk that is full for the first few tries.
@@ -208,10 +198,6 @@ mod tests {
     }
 
     impl Sink for Full {
-        fn name(&self) -> &'static str {
-            "full"
-        }
-
         fn keep(&mut self, batch: &Batch, _: Timestamp) -> io::Result<()> {
             if self.failures > 0 {
                 self.failures -= 1;
@@ -237,7 +223,7 @@ mod tests {
     fn ship(failures: usize, stop: bool) -> (Vec<usize>, Arc<Account>) {
         let (batches, inbox) = sync_channel(4);
         let (spare, _spares) = sync_channel(4);
-        let account = Arc::new(Account::new(&Registry::new()));
+        let account = Arc::new(Account::new(&Metrics::new(&Registry::new()), "full"));
         for records in [3, 1, 2] {
             let rows = vec![Row::default(); records];
             account.take(records as u64);
@@ -277,7 +263,7 @@ mod tests {
         assert_eq!(kept, [3, 1, 2]);
         let ledger = account.ledger();
         assert_eq!((ledger.given, ledger.in_flight), (6, 0));
-        assert_eq!(account.ship_failures.with_label_values(&["full"]).get(), 3);
+        assert_eq!(account.ship_failures.get(), 3);
         assert_eq!(account.ship_blocked.get(), 0.0);
     }
 

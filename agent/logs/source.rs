@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::join::Join;
 use crate::mark::{Form, Print};
+use crate::reader::danger::Speed;
 
 #[derive(Default)]
 pub(crate) struct Source {
@@ -19,6 +20,7 @@ pub(crate) struct Source {
     pub(crate) join: Join,
     /// Fronts of contents that have been truncated away, the last few: a copy of one is no news.
     pub(crate) heads: Vec<Print>,
+    pub(crate) speed: Option<Speed>,
 }
 
 /// Fronts remembered.
@@ -41,6 +43,35 @@ impl Source {
     pub(crate) fn remove(&mut self, file: usize) {
         self.files.retain(|known| *known != file);
         self.queue.retain(|known| *known != file);
+    }
+}
+
+/// Whose log a container's file is, by its path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Container<'a> {
+    pub(crate) namespace: &'a str,
+    pub(crate) pod: &'a str,
+    pub(crate) uid: &'a str,
+    pub(crate) name: &'a str,
+    /// How often it had been started anew.
+    pub(crate) restart: u32,
+}
+
+impl<'a> Container<'a> {
+    /// Of `<root>/<namespace>_<pod>_<uid>/<container>/<n>.log`.
+    pub(crate) fn of(base: &'a str) -> Option<Self> {
+        let mut parts = base.rsplit('/');
+        let restart = parts.next()?.strip_suffix(".log")?.parse().ok()?;
+        let name = parts.next()?;
+        // None of the three may contain an underscore.
+        let mut whose = parts.next()?.splitn(3, '_');
+        Some(Self {
+            namespace: whose.next()?,
+            pod: whose.next()?,
+            uid: whose.next()?,
+            name,
+            restart,
+        })
     }
 }
 
@@ -86,6 +117,20 @@ mod tests {
         let base = Path::new("/var/log/pods/kube-system_coredns-7f_0b-1/coredns/3.log");
         assert_eq!(&*name(Form::Cri, base), "kube-system/coredns-7f/coredns");
         assert_eq!(&*name(Form::Plain, Path::new("/var/log/kern.log")), "kern.log");
+    }
+
+    #[test]
+    fn a_path_says_whose_log_it_is() {
+        let container = Container::of("/var/log/pods/kube-system_coredns-7f_0b-1/coredns/3.log").unwrap();
+        assert_eq!(
+            (container.namespace, container.pod),
+            ("kube-system", "coredns-7f")
+        );
+        assert_eq!(
+            (container.uid, container.name, container.restart),
+            ("0b-1", "coredns", 3)
+        );
+        assert_eq!(Container::of("/var/log/kern.log"), None);
     }
 
     #[test]

@@ -18,6 +18,25 @@ pub(crate) fn rfc3339(line: &[u8]) -> Found {
     Some((Timestamp(civil.utc_ms()? - offset_ms), used + zone))
 }
 
+/// What a written time says below its millisecond, in nanoseconds: digits 4 to 9 of the fraction.
+pub(crate) fn below_millis(time: &[u8]) -> u32 {
+    let fraction = time.get(19..).unwrap_or_default();
+    let Some((b'.' | b',', digits)) = fraction.split_first() else {
+        return 0;
+    };
+    let digits = digits
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .skip(3)
+        .take(6);
+    let (mut nanos, mut count) = (0, 0);
+    for digit in digits {
+        nanos = nanos * 10 + u32::from(digit - b'0');
+        count += 1;
+    }
+    nanos * 10u32.pow(6 - count)
+}
+
 /// Reads times that need to know where and when the reader is.
 pub(crate) struct Times {
     zone: TimeZone,
@@ -278,6 +297,21 @@ mod tests {
             assert_eq!(times.of_line(line.as_bytes(), NOW), None, "{line}");
         }
         assert_eq!(rfc3339(b"2026-01-15T10:17:09 x"), None);
+    }
+
+    #[test]
+    fn a_time_is_known_to_the_nanosecond() {
+        for (text, nanos) in [
+            ("2016-10-06T00:17:09.669794202Z", 794_202),
+            ("2016-10-06T00:17:09.6697Z", 700_000),
+            ("2016-10-06T00:17:09.669Z", 0),
+            ("2016-10-06T00:17:09Z", 0),
+            ("2016-10-06T00:17:09.0000000019999+02:00", 1),
+            ("2016-10-06 00:17:09,1234", 400_000),
+            ("Jan  2 03:04:05", 0),
+        ] {
+            assert_eq!(below_millis(text.as_bytes()), nanos, "{text}");
+        }
     }
 
     #[test]

@@ -367,6 +367,23 @@ pub struct LogState {
     /// Kept in segments since start.
     pub lines: u64,
     pub bytes_on_disk: u64,
+    /// Where lines go; the first is the one that `files` and `lines` are about.
+    pub sinks: Vec<LogSink>,
+}
+
+/// Where lines go, and how it goes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct LogSink {
+    pub name: String,
+    /// Its address without secrets; none for this host.
+    pub target: Option<String>,
+    /// Kept there since start.
+    pub lines: u64,
+    pub in_flight: u64,
+    pub dropped: Vec<(String, u64)>,
+    pub unread_bytes: f64,
+    /// Why nothing gets there at the moment.
+    pub trouble: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize)]

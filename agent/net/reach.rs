@@ -247,6 +247,21 @@ impl Client for Via<'_> {
 }
 
 impl Via<'_> {
+    /// For a client of another make, which is to go the same way: none is the usual one.
+    #[must_use]
+    pub fn way(&self) -> Option<&Way> {
+        self.way.as_deref()
+    }
+
+    /// Likewise, the headers that say who we are, and our own; a signature is of just this request.
+    ///
+    /// # Errors
+    /// As those of a client.
+    pub async fn headers(&self, request: &Request) -> Result<Vec<(String, String)>, ClientError> {
+        let complete = self.complete(request, self.credential.as_deref()).await?;
+        Ok(complete.headers)
+    }
+
     /// The same way, without credentials and without headers of ours: to an address that a server named.
     #[must_use]
     pub fn anonymous(&self) -> Via<'_> {
@@ -326,21 +341,28 @@ impl Via<'_> {
         is_home: bool,
         credential: Option<&str>,
     ) -> Result<Response, ClientError> {
-        let mut request = request.clone();
-        if is_home {
-            let credential = credential.map(|credential| (AUTHORIZATION.to_owned(), credential.to_owned()));
-            request.headers.extend(credential);
-            request.headers.extend(self.headers.iter().cloned());
-            if let Credential::Signed(by) = &self.reach.credential {
-                request.url = as_sent(&request.url)?;
-                let signed = self.client.sign(by, &request).await;
-                request.headers.extend(signed.map_err(ClientError::Unsigned)?);
-            }
-        }
+        let request = match is_home {
+            true => self.complete(request, credential).await?,
+            false => request.clone(),
+        };
         match &self.way {
             Some(way) => self.client.send_by(way, request).await,
             None => self.client.send(request).await,
         }
+    }
+
+    /// With all that says who we are.
+    async fn complete(&self, request: &Request, credential: Option<&str>) -> Result<Request, ClientError> {
+        let mut request = request.clone();
+        let credential = credential.map(|credential| (AUTHORIZATION.to_owned(), credential.to_owned()));
+        request.headers.extend(credential);
+        request.headers.extend(self.headers.iter().cloned());
+        if let Credential::Signed(by) = &self.reach.credential {
+            request.url = as_sent(&request.url)?;
+            let signed = self.client.sign(by, &request).await;
+            request.headers.extend(signed.map_err(ClientError::Unsigned)?);
+        }
+        Ok(request)
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::faults::{Kind, Plan, REPLICAS};
 use super::receivers::{Receiver, Told, state_of};
-use super::truth::{Episode, Subject, Trouble, subjects, troubles};
+use super::truth::{Episode, SILENT, Subject, Trouble, subjects, troubles};
 use super::world::{BASE, Blow, World, clock};
 
 /// Longest way from a fact to a message when all is well: read, evaluated, waited for, handed over.
@@ -224,7 +224,7 @@ impl Check<'_> {
                 let lately = subject.episodes.iter().any(|episode| {
                     episode.from <= told.at && told.at <= episode.end(self.plan.end) + self.lag
                 });
-                if fires && !lately && !self.cannot_know(subject, told) {
+                if fires && !lately && !self.cannot_know(subject, told) && !self.is_kept(subject, told) {
                     wrong.push(format!(
                         "false alarm: {receiver} heard at {} from {} that {name} fires",
                         clock(told.at),
@@ -251,6 +251,25 @@ impl Check<'_> {
         };
         let other = REPLICAS.into_iter().find(|name| *name != told.from);
         cut(node) && other.is_some_and(cut)
+    }
+
+    /// A rule over all nodes may have become untrue while one of them was silent: its alert is kept, and an edit that is
+    /// about something else says that it still fires.
+    fn is_kept(&self, subject: &Subject, told: &Told) -> bool {
+        let last = subject.episode(told.at).and_then(|nth| subject.episodes.get(nth));
+        let Some(end) = last.and_then(|episode| episode.until) else {
+            return false;
+        };
+        let silences = self
+            .subjects
+            .iter()
+            .filter(|subject| subject.name.starts_with("AgentSilent"));
+        let mut silences = silences.flat_map(|silent| &silent.episodes);
+        let held = silences.any(|silence| {
+            let until = silence.end(self.plan.end) + self.lag;
+            silence.from.saturating_sub(SILENT) <= end && end <= until && told.at <= until
+        });
+        subject.node.is_none() && told.quiet && held
     }
 
     /// Each firing and each end is told once; again only with a mark, and only as often as something was killed,

@@ -83,6 +83,14 @@ fn generate(folder: &Path, lines: usize) {
     }
 }
 
+fn outside() -> logs::Outside {
+    logs::Outside {
+        clock: RuntimeClock::system(),
+        client: net::HttpClient::new().unwrap(),
+        host: "here".to_owned(),
+    }
+}
+
 fn cpu() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap())
@@ -102,8 +110,7 @@ fn tail(folder: &Path, data: &Path, compress: bool, lines: usize) {
         .unwrap();
     let (before, started) = (cpu(), Instant::now());
     let handle = runtime.block_on(async {
-        let clock = RuntimeClock::system();
-        let logs = Logs::new(config, data.to_owned(), data.to_owned(), clock, &Registry::new()).unwrap();
+        let logs = Logs::new(&config, data.to_owned(), data, outside(), &Registry::new()).unwrap();
         let (handle, stop) = (logs.handle(), CancellationToken::new());
         let running = tokio::spawn(logs.run(stop.clone()));
         wait_for(&handle, lines as u64).await;
@@ -146,8 +153,7 @@ fn idle() {
         .build()
         .unwrap();
     runtime.block_on(async {
-        let clock = RuntimeClock::system();
-        let logs = Logs::new(config, data.clone(), data, clock, &Registry::new()).unwrap();
+        let logs = Logs::new(&config, data.clone(), &data, outside(), &Registry::new()).unwrap();
         let (handle, stop) = (logs.handle(), CancellationToken::new());
         let running = tokio::spawn(logs.run(stop.clone()));
         wait_for(&handle, 2000).await;

@@ -65,6 +65,7 @@ impl<O: Outlet> Reader<O> {
         self.account.lag.set(lag as f64);
         self.account.files.set(f64::from(files));
         self.forget_orphans(now);
+        self.look_for_danger(now);
     }
 
     /// Lists the folders in which names have changed, and those that this brings up.
@@ -314,6 +315,9 @@ impl<O: Outlet> Reader<O> {
             tail.make_copy();
         }
         tail.look(now);
+        if mark.is_none() {
+            self.new_files.push(tail.mark([None; 3], false));
+        }
         self.enter(tail, now);
         Ok(true)
     }

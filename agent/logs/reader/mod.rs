@@ -4,6 +4,7 @@
 //! goes away unopened. The file is the buffer.
 
 mod admit;
+pub(crate) mod danger;
 mod read;
 mod recall;
 mod settle;
@@ -21,7 +22,7 @@ use crate::account::Account;
 use crate::batch::Batch;
 use crate::board::Board;
 use crate::config::Config;
-use crate::draft::Draft;
+use crate::draft::{Draft, Size};
 use crate::folders::{Entry, FolderId, Folders};
 use crate::lines::Lines;
 use crate::mark::FileMark;
@@ -95,6 +96,8 @@ pub(crate) struct Reader<O> {
     draft: Draft,
     /// Marks of files that are no more, for the next batch.
     gone: Vec<FileMark>,
+    /// Marks of files that are first read now, likewise.
+    new_files: Vec<FileMark>,
     /// A finished batch that the shipper had no room for.
     outbox: Option<Batch>,
     outlet: O,
@@ -118,7 +121,7 @@ impl<O: Outlet> Reader<O> {
         config: Config,
         own: &Path,
         kept: Kept,
-        outlet: O,
+        (outlet, size): (O, Size),
         account: Arc<Account>,
         board: Arc<Board>,
         now: Instant,
@@ -139,8 +142,9 @@ impl<O: Outlet> Reader<O> {
             dirty: VecDeque::new(),
             settling: BTreeSet::new(),
             changed: BTreeSet::new(),
-            draft: Draft::default(),
+            draft: Draft::new(size),
             gone: Vec::new(),
+            new_files: Vec::new(),
             outbox: None,
             outlet,
             lines: Lines::new(Arc::clone(&account), config.line_bytes_max),
@@ -286,6 +290,7 @@ impl<O: Outlet> Reader<O> {
             }
         }
         batch.marks.append(&mut self.gone);
+        batch.new_files.append(&mut self.new_files);
         self.account.take(batch.rows.len() as u64);
         self.outbox = Some(batch);
     }

@@ -172,6 +172,7 @@ impl<O: Outlet> Reader<O> {
         }
         self.gone.push(mark);
         tail.restart(now)?;
+        self.new_files.push(tail.mark([None; 3], false));
         tail.look(now);
         self.draft.touch(file, now);
         self.changed.insert(file);

@@ -166,7 +166,7 @@ impl<O: Outlet> Reader<O> {
         }
     }
 
-    fn next_file(&mut self, file: usize, now: Instant) {
+    pub(super) fn next_file(&mut self, file: usize, now: Instant) {
         let Some(tail) = self.tails.get(file).and_then(Option::as_ref) else {
             return;
         };

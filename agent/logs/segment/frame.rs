@@ -261,6 +261,8 @@ impl Frame {
         let [stream, level] = get(bytes, 22);
         Row {
             time: Timestamp(i64::from_le_bytes(get(bytes, 0))),
+            nanos: 0,
+            is_timed: false,
             offset: u64::from_le_bytes(get(bytes, 8)),
             end: u32::from_le_bytes(get(bytes, 16)),
             file: u16::from_le_bytes(get(bytes, 20)),
@@ -314,6 +316,7 @@ mod tests {
                 file: 0,
                 stream: 1,
                 level: 2,
+                ..Row::default()
             });
         }
         batch

@@ -62,6 +62,7 @@ fn batch(id: u64, read: u64, bytes: usize) -> Batch {
             ..Row::default()
         }],
         marks: vec![mark(id, read, false)],
+        new_files: Vec::new(),
     }
 }
 

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use generator::{Seen, Writer};
-use logs::{Config, Follower, Logs};
+use generator::{Seen, Writer, judge, wait, write_a_round};
+use logs::{Config, Follower, Logs, Outside};
 use model::Timestamp;
 use model::view::LogQuery;
 use prometheus::Registry;
@@ -35,14 +35,29 @@ fn config(folder: &Path) -> Config {
     }
 }
 
+fn outside() -> Outside {
+    Outside {
+        clock: RuntimeClock::system(),
+        client: net::HttpClient::new().unwrap(),
+        host: "here".to_owned(),
+    }
+}
+
 /// What the killed process runs; as a test of its own it does nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn child() {
     let Some(folder) = std::env::var_os(CHILD).map(PathBuf::from) else {
         return;
     };
-    let (clock, data) = (RuntimeClock::system(), folder.join("data"));
-    let logs = Logs::new(config(&folder), data.join("logs"), data, clock, &Registry::new()).unwrap();
+    let data = folder.join("data");
+    let logs = Logs::new(
+        &config(&folder),
+        data.join("logs"),
+        &data,
+        outside(),
+        &Registry::new(),
+    )
+    .unwrap();
     logs.run(CancellationToken::new()).await;
 }
 
@@ -54,11 +69,6 @@ fn start(folder: &Path) -> Child {
         .stderr(Stdio::null())
         .spawn()
         .unwrap()
-}
-
-fn wait(time: Duration) {
-    let (_keep, never) = std::sync::mpsc::sync_channel::<()>(0);
-    _ = never.recv_timeout(time);
 }
 
 fn everything() -> LogQuery {
@@ -89,14 +99,14 @@ fn no_line_is_lost_or_doubled_by_kill_minus_nine() {
     let mut chance = Writer::plain(&folder.path().join("chance"), 99).unwrap();
     for life in 0..=kills {
         for _ in 0..5 {
-            write_a_round(&mut writers, &mut chance);
+            write_a_round(&mut writers, &mut chance).unwrap();
             wait(Duration::from_millis(chance.below(120)));
         }
         if life < kills {
             child.kill().unwrap();
             child.wait().unwrap();
             if chance.below(2) == 0 {
-                write_a_round(&mut writers, &mut chance);
+                write_a_round(&mut writers, &mut chance).unwrap();
             }
             child = start(folder.path());
         }
@@ -105,38 +115,7 @@ fn no_line_is_lost_or_doubled_by_kill_minus_nine() {
     let seen = read_back(folder.path(), written.iter().sum());
     child.kill().unwrap();
     child.wait().unwrap();
-    judge(&seen, &written, kills);
-}
-
-/// Old files stay: what nobody has read yet may not be deleted.
-fn write_a_round(writers: &mut [Writer], chance: &mut Writer) {
-    for writer in writers {
-        writer
-            .write(100 + usize::try_from(chance.below(200)).unwrap())
-            .unwrap();
-        if chance.below(3) == 0 {
-            writer.rotate(usize::MAX).unwrap();
-        }
-    }
-}
-
-fn judge(seen: &Seen, written: &[usize], kills: usize) {
-    let (mut lost, mut doubled) = (0, 0);
-    for (writer, written) in written.iter().enumerate() {
-        let (writer_lost, writer_doubled) = seen.lost_and_doubled(writer, *written);
-        if writer_lost + writer_doubled > 0 {
-            println!("writer {writer}: {writer_lost} lost, {writer_doubled} doubled of {written}");
-        }
-        lost += writer_lost;
-        doubled += writer_doubled;
-    }
-    println!(
-        "{} lines in {} files, killed {kills} times: {lost} lost, {doubled} doubled, {} corrupt",
-        written.iter().sum::<usize>(),
-        written.len(),
-        seen.corrupt.len()
-    );
-    assert_eq!((lost, doubled, seen.corrupt.first()), (0, 0, None));
+    judge(&seen, &written, &format!("killed {kills} times"));
 }
 
 /// The first start must be older than the files, else they are read from where `read_from` says.
@@ -185,15 +164,8 @@ async fn the_room_runs_is_asked_and_stops() {
     let data = folder.path().join("data");
     std::fs::create_dir(folder.path().join("plain")).unwrap();
     let registry = Registry::new();
-    let clock = RuntimeClock::system();
-    let logs = Logs::new(
-        config(folder.path()),
-        data.join("logs"),
-        data.clone(),
-        clock,
-        &registry,
-    )
-    .unwrap();
+    let config = config(folder.path());
+    let logs = Logs::new(&config, data.join("logs"), &data, outside(), &registry).unwrap();
     let handle = logs.handle();
     let stop = CancellationToken::new();
     let running = tokio::spawn(logs.run(stop.clone()));

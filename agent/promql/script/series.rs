@@ -170,6 +170,10 @@ fn item<'t>(text: &'t str, items: &mut Vec<Item>) -> Result<&'t str, String> {
             (if tail.starts_with('-') { -step } else { step }, times)
         }
     };
+    // `Infx5` is one word, and no number.
+    if !first.is_finite() && tail.starts_with('x') {
+        return Err(wrong());
+    }
     let count = repeats(times).ok_or_else(wrong)?;
     let mut value = first;
     items.push(Item::Value(value));

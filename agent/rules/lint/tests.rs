@@ -149,6 +149,7 @@ fn the_rules_that_ship_are_clean() {
     let files = [
         ("targets.yaml", include_str!("../../../rules/targets.yaml")),
         ("node.yaml", include_str!("../../../rules/node.yaml")),
+        ("logs.yaml", include_str!("../../../rules/logs.yaml")),
         ("pair.yaml", include_str!("../../../rules/pair.yaml")),
         ("skopos.yaml", include_str!("../../../rules/skopos.yaml")),
     ];

@@ -6,9 +6,10 @@ use std::path::Path;
 use crate::unreachable::UNREACHABLE;
 use crate::{Group, load, unit};
 
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     ("targets.yaml", include_str!("../../../rules/targets.yaml")),
     ("node.yaml", include_str!("../../../rules/node.yaml")),
+    ("logs.yaml", include_str!("../../../rules/logs.yaml")),
     ("pair.yaml", include_str!("../../../rules/pair.yaml")),
     ("skopos.yaml", include_str!("../../../rules/skopos.yaml")),
 ];

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use model::Level;
 use model::text;
-use model::view::{Health, LogPage, LogQuery, LogState};
+use model::view::{Health, LogPage, LogQuery, LogSink, LogState};
 
 use super::frame::{Place, Sheet, empty, section};
 use super::visit::Visit;
@@ -95,6 +95,26 @@ fn kept(visit: &Visit, state: &LogState) -> Markup {
             @if !read.is_empty() { ": " (words::list_short(&read, 6)) }
             ". " (text::count(state.lines)) " lines kept since start, " (text::bytes(state.bytes_on_disk as f64))
             " in " code { (visit.own.data_dir.trim_end_matches('/')) "/logs" } "."
+        }
+        @for sink in &state.sinks {
+            @if let Some(target) = &sink.target { (elsewhere(sink, target)) }
+        }
+    }
+}
+
+/// One place that lines are sent to, and how it goes.
+fn elsewhere(sink: &LogSink, target: &str) -> Markup {
+    let lost: u64 = sink.dropped.iter().map(|(_, count)| count).sum();
+    html! {
+        p {
+            (text::count(sink.lines)) " lines sent to " (sink.name) " at " code { (target) } " since start"
+            @if sink.in_flight > 0 { ", " (text::count(sink.in_flight)) " on their way" }
+            @if lost > 0 { ", " b { (text::count(lost)) " it never takes" } }
+            "."
+            @if let Some(trouble) = &sink.trouble {
+                " " b { "It takes nothing at the moment" } ": " (trouble) "; "
+                (text::bytes(sink.unread_bytes)) " wait in the log files."
+            }
         }
     }
 }

@@ -14,10 +14,11 @@ use parking_lot::Mutex;
 use prometheus::Registry;
 use tempfile::TempDir;
 
-use crate::account::Account;
+use crate::account::{Account, Metrics};
 use crate::batch::Batch;
 use crate::board::Board;
 use crate::config::Config;
+use crate::draft::Size;
 use crate::reader::{Outlet, Reader};
 use crate::search::search_up_to;
 use crate::segment::write::{Limits, Writer};
@@ -76,7 +77,7 @@ impl Rig {
             ..Config::default()
         };
         change(&mut config);
-        let account = Arc::new(Account::new(&Registry::new()));
+        let account = Arc::new(Account::new(&Metrics::new(&Registry::new()), "rig"));
         let mut rig = Self {
             config,
             folder,
@@ -112,7 +113,7 @@ impl Rig {
         };
         let limits = Arc::new(Mutex::new(limits));
         let (writer, kept) = Writer::open(&self.segments(), limits, self.wall).unwrap();
-        self.account = Arc::new(Account::new(&Registry::new()));
+        self.account = Arc::new(Account::new(&Metrics::new(&Registry::new()), "rig"));
         self.board = Arc::default();
         let outlet = Direct {
             writer: Rc::new(RefCell::new(writer)),
@@ -122,7 +123,15 @@ impl Rig {
         };
         let (config, own) = (self.config.clone(), self.root().join("own"));
         let (account, board) = (Arc::clone(&self.account), Arc::clone(&self.board));
-        self.reader = Some(Reader::new(config, &own, kept, outlet, account, board, self.now));
+        self.reader = Some(Reader::new(
+            config,
+            &own,
+            kept,
+            (outlet, Size::default()),
+            account,
+            board,
+            self.now,
+        ));
     }
 
     pub(crate) fn reader(&mut self) -> &mut Reader<Direct> {

@@ -12,6 +12,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The time of every container line.
 pub const TIME: &str = "2024-03-01T10:00:00.123456789Z";
@@ -160,4 +161,41 @@ impl Seen {
         let doubled = (0..lines.len()).filter(|number| seen(*number) > 1).count();
         (lost, doubled)
     }
+}
+
+/// Old files stay: what nobody has read yet may not be deleted.
+pub fn write_a_round(writers: &mut [Writer], chance: &mut Writer) -> io::Result<()> {
+    for writer in writers {
+        writer.write(100 + usize::try_from(chance.below(200)).unwrap_or(0))?;
+        if chance.below(3) == 0 {
+            writer.rotate(usize::MAX)?;
+        }
+    }
+    Ok(())
+}
+
+/// Says what was counted, and fails where a line is not there once and whole.
+#[allow(clippy::print_stdout, reason = "a test says what it counted")]
+pub fn judge(seen: &Seen, written: &[usize], what: &str) {
+    let (mut lost, mut doubled) = (0, 0);
+    for (writer, written) in written.iter().enumerate() {
+        let (writer_lost, writer_doubled) = seen.lost_and_doubled(writer, *written);
+        if writer_lost + writer_doubled > 0 {
+            println!("writer {writer}: {writer_lost} lost, {writer_doubled} doubled of {written}");
+        }
+        lost += writer_lost;
+        doubled += writer_doubled;
+    }
+    println!(
+        "{} lines in {} files, {what}: {lost} lost, {doubled} doubled, {} corrupt",
+        written.iter().sum::<usize>(),
+        written.len(),
+        seen.corrupt.len()
+    );
+    assert_eq!((lost, doubled, seen.corrupt.first()), (0, 0, None));
+}
+
+pub fn wait(time: Duration) {
+    let (_keep, never) = std::sync::mpsc::sync_channel::<()>(0);
+    _ = never.recv_timeout(time);
 }

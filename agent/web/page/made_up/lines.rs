@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::view::{Health, LogBucket, LogFile, LogPage, LogQuery, LogState};
+use model::view::{Health, LogBucket, LogFile, LogPage, LogQuery, LogSink, LogState};
 use model::{Level, LogRecord};
 
 use super::House;
@@ -146,6 +146,22 @@ impl House {
             files,
             lines: 83,
             bytes_on_disk: 9_000,
+            sinks: vec![
+                LogSink {
+                    name: "segments".to_owned(),
+                    lines: 83,
+                    ..LogSink::default()
+                },
+                LogSink {
+                    name: "opensearch".to_owned(),
+                    target: Some("https://search.example:9200".to_owned()),
+                    lines: 71,
+                    in_flight: 2,
+                    unread_bytes: 3_000.0,
+                    dropped: vec![("dead_letter".to_owned(), 1)],
+                    trouble: Some("cannot connect: connection refused".to_owned()),
+                },
+            ],
         }
     }
 }

@@ -1,0 +1,219 @@
+//! Which OpenSearch lines go to, under which names, and how much may be on the way.
+
+use std::path::Path;
+use std::time::Duration;
+
+use net::{HttpConfig, SigV4Config, is_http, without_secrets};
+use serde::Deserialize;
+
+use super::index::IndexName;
+
+net::http_keys! {
+    /// One entry of `logs.opensearch`: a cluster all lines are sent to, each once.
+    pub struct Config {
+        /// Where it answers, for example `https://search.example:9200`; a path is kept.
+        pub url: String,
+        /// Name on the page and in metrics, and of the place reached in each file: who keeps the name goes on where it
+        /// was. By default `opensearch`.
+        pub name: String,
+        /// Front of the index names; `-yyyy.MM.dd` of the line's own day (UTC) is added. `{namespace}` stands for the
+        /// pod's namespace, `host` for lines of files.
+        pub index: IndexName,
+        /// `daily`: an index a day, in which no line is ever twice. `data_stream`: a data stream; a line that is sent
+        /// again just after a rollover is in it twice.
+        pub naming: Naming,
+        /// Document ids from file and offset, so that nothing is stored twice. `none` where the receiver makes its own:
+        /// time series collections of OpenSearch Serverless, indices that are `append_only`.
+        pub ids: Ids,
+        /// Lines that are JSON objects with a `message`, `msg` or `log`: `fields` stores that as the message and the rest
+        /// under `fields`, `text` the line as it is.
+        pub json: Json,
+        /// How bodies are packed: `gzip` or `none`.
+        pub compression: Compression,
+        /// Whether the index template is put in place, and renewed when a new version of it comes.
+        pub template: bool,
+        /// Replicas of each index, in the template. Left out: the cluster's own default.
+        pub replicas: Option<u32>,
+        /// After how long indices are deleted, by a policy of Index State Management. Left out: no policy, nothing is
+        /// deleted.
+        #[serde(deserialize_with = "model::text::duration::deserialize_some")]
+        pub retention: Option<Duration>,
+        /// Requests are signed for AWS: `service_name` is `es` for Amazon OpenSearch Service, `aoss` for Serverless.
+        pub sigv4: Option<SigV4Config>,
+        /// Longest wait for an answer.
+        #[serde(deserialize_with = "model::text::duration::deserialize")]
+        pub timeout: Duration, // timeout: 60s
+        /// Requests under way at the same time, at most. Fewer while the cluster pushes back.
+        pub requests_max: usize,
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Naming {
+    #[default]
+    Daily,
+    DataStream,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ids {
+    #[default]
+    Position,
+    None,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    #[default]
+    Gzip,
+    None,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Json {
+    #[default]
+    Fields,
+    Text,
+}
+
+impl PartialEq for Config {
+    fn eq(&self, other: &Self) -> bool {
+        let all = |config: &Self| {
+            (
+                (
+                    config.url.clone(),
+                    config.name.clone(),
+                    config.index.clone(),
+                    config.naming,
+                    config.ids,
+                ),
+                (
+                    config.json,
+                    config.compression,
+                    config.template,
+                    config.replicas,
+                    config.retention,
+                ),
+                (
+                    config.timeout,
+                    config.requests_max,
+                    config.http.clone(),
+                    config.sigv4.clone(),
+                ),
+            )
+        };
+        all(self) == all(other)
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            name: "opensearch".to_owned(),
+            index: IndexName::default(),
+            naming: Naming::default(),
+            ids: Ids::default(),
+            json: Json::default(),
+            compression: Compression::default(),
+            template: true,
+            replicas: None,
+            retention: None,
+            sigv4: None,
+            timeout: Duration::from_secs(60),
+            requests_max: 4,
+            http: HttpConfig::default(),
+        }
+    }
+}
+
+impl Config {
+    /// What is wrong with it, each a sentence that begins with the key.
+    #[must_use]
+    pub fn check(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if self.url.is_empty() {
+            wrong.push("url: missing; write for example https://search.example:9200".to_owned());
+        } else if !is_http(&self.url) {
+            wrong.push(format!(
+                "url: not an http:// or https:// URL: {:?}",
+                without_secrets(&self.url)
+            ));
+        } else if self.url.contains(['?', '#']) {
+            wrong.push("url: has a query or fragment; give host, port and path".to_owned());
+        }
+        // It is a folder's name and a label.
+        let fit = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
+        if self.name.is_empty()
+            || self.name.len() > 64
+            || !self.name.chars().all(fit)
+            || self.name.starts_with('.')
+        {
+            wrong.push(format!(
+                "name: {:?} is not of letters, digits, '-', '_' and '.', 64 at most",
+                self.name
+            ));
+        }
+        if self.name == crate::SEGMENTS {
+            wrong.push(format!(
+                "name: {:?} means the local segments; take another",
+                self.name
+            ));
+        }
+        if self.timeout < Duration::from_secs(1) {
+            wrong.push("timeout: less than 1s; every request would fail".to_owned());
+        }
+        if !(1..=64).contains(&self.requests_max) {
+            wrong.push("requests_max: not between 1 and 64".to_owned());
+        }
+        if self
+            .retention
+            .is_some_and(|time| time < Duration::from_secs(86_400))
+        {
+            wrong.push("retention: less than 1d, and indices are of one day".to_owned());
+        }
+        match self.http.check() {
+            mistakes if mistakes.is_empty() => wrong.extend(self.reach().err()),
+            mistakes => wrong.extend(mistakes),
+        }
+        wrong
+    }
+
+    /// As [`Self::check`] for a whole list: also whether two would share a name.
+    #[must_use]
+    pub fn check_all(list: &[Self]) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for (nth, config) in list.iter().enumerate() {
+            let own = config.check().into_iter();
+            wrong.extend(own.map(|sentence| format!("logs.opensearch[{nth}].{sentence}")));
+            let earlier = list.iter().take(nth);
+            if let Some(first) = earlier.clone().position(|other| other.name == config.name) {
+                wrong.push(format!(
+                    "logs.opensearch[{nth}].name: {:?} is also the name of logs.opensearch[{first}]; give each its own",
+                    config.name
+                ));
+            }
+        }
+        wrong
+    }
+
+    /// # Errors
+    /// A sentence that begins with the key.
+    pub(crate) fn reach(&self) -> Result<net::Reach, String> {
+        let reach = self.http.read(Path::new(""))?;
+        let Some(sigv4) = &self.sigv4 else {
+            return Ok(reach);
+        };
+        // Of a domain and of a collection the host says which it is.
+        let mut sigv4 = sigv4.clone();
+        if sigv4.service_name.is_empty() {
+            let is_serverless = self.url.contains(".aoss.");
+            sigv4.service_name = if is_serverless { "aoss" } else { "es" }.to_owned();
+        }
+        sigv4.signs(reach)
+    }
+}

@@ -1,0 +1,540 @@
+//! A record as OpenSearch takes it: an action line that names its index and id, and a JSON document.
+//!
+//! Everything in an action line comes from the file and its content, so that a record sent again is the same document.
+//! What is the same for all records of a file is written once a batch.
+
+use std::fmt::Write;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use model::Timestamp;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::index::{Day, IndexName, civil};
+use super::json::{self, Object};
+use crate::batch::{Batch, Row, level_of};
+use crate::mark::{FileMark, Form};
+use crate::source::Container;
+
+/// Whether a document has all that is known, or only what OpenSearch cannot mistake.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Dress {
+    #[default]
+    Full,
+    /// Time, text and where it is from: after a refusal.
+    Plain,
+}
+
+/// Writes the records of one batch.
+pub(crate) struct Documents<'a> {
+    batch: &'a Batch,
+    files: Vec<FileParts>,
+    style: Style<'a>,
+    /// Index name of a file on a day.
+    day: (u16, Option<Day>, String),
+    second: Second,
+}
+
+/// What documents of a destination have in common.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Style<'a> {
+    pub(crate) index: &'a IndexName,
+    /// Whether an index is of one day.
+    pub(crate) is_daily: bool,
+    pub(crate) has_ids: bool,
+    /// Whether lines that are JSON objects are stored as such.
+    pub(crate) reads_json: bool,
+    /// Names this machine; ids of the same file on another are others.
+    pub(crate) host: &'a str,
+}
+
+/// What all records of a file share.
+struct FileParts {
+    /// Name of the index, without the day.
+    index: String,
+    /// Of the file itself, on this host.
+    key: u64,
+    /// All behind the offset.
+    rest: String,
+    plain_rest: String,
+}
+
+impl<'a> Documents<'a> {
+    pub(crate) fn new(batch: &'a Batch, style: Style<'a>) -> Self {
+        Self {
+            files: batch
+                .marks
+                .iter()
+                .map(|mark| FileParts::new(mark, style))
+                .collect(),
+            batch,
+            style,
+            day: (u16::MAX, None, String::new()),
+            second: Second::default(),
+        }
+    }
+
+    /// Appends action and document, a line feed behind each.
+    pub(crate) fn write(&mut self, body: &mut Vec<u8>, nth: usize, dress: Dress) {
+        let Some((row, text)) = self.batch.record(nth) else {
+            return;
+        };
+        let id = self.id(&row);
+        self.select_index(&row);
+        body.extend_from_slice(b"{\"create\":{\"_index\":\"");
+        body.extend_from_slice(self.day.2.as_bytes());
+        if self.style.has_ids {
+            body.extend_from_slice(b"\",\"_id\":\"");
+            body.extend_from_slice(id.as_bytes());
+        }
+        body.extend_from_slice(b"\"}}\n");
+        self.write_document(body, &row, text, dress, &id);
+        body.push(b'\n');
+    }
+
+    /// The document alone, on one line.
+    pub(crate) fn document(&mut self, nth: usize) -> Vec<u8> {
+        let mut body = Vec::new();
+        if let Some((row, text)) = self.batch.record(nth) {
+            let id = self.id(&row);
+            self.write_document(&mut body, &row, text, Dress::Full, &id);
+        }
+        body
+    }
+
+    /// Index and id of a record.
+    pub(crate) fn place(&mut self, nth: usize) -> (String, String) {
+        let Some((row, _)) = self.batch.record(nth) else {
+            return (String::new(), String::new());
+        };
+        self.select_index(&row);
+        (self.day.2.clone(), self.id(&row))
+    }
+
+    fn write_document(&mut self, body: &mut Vec<u8>, row: &Row, text: &[u8], dress: Dress, id: &str) {
+        body.extend_from_slice(b"{\"@timestamp\":\"");
+        self.second.write(body, row.time, row.nanos);
+        if dress == Dress::Full {
+            body.extend_from_slice(b"\",\"level\":\"");
+            body.extend_from_slice(level_word(row.level));
+            body.extend_from_slice(match row.stream {
+                1 => b"\",\"stream\":\"stdout",
+                2 => b"\",\"stream\":\"stderr",
+                _ => b"",
+            });
+        }
+        body.extend_from_slice(b"\",\"message\":\"");
+        let object = (dress == Dress::Full && self.style.reads_json)
+            .then(|| json::object(text))
+            .flatten();
+        match &object {
+            Some(object) => escape(body, object.message.as_bytes()),
+            None => escape(body, text),
+        }
+        let Some(parts) = self.files.get(usize::from(row.file)) else {
+            return;
+        };
+        match dress {
+            Dress::Full => {
+                body.extend_from_slice(if self.style.has_ids {
+                    &b"\""[..]
+                } else {
+                    b"\",\"event\":{\"id\":\""
+                });
+                if !self.style.has_ids {
+                    body.extend_from_slice(id.as_bytes());
+                    body.extend_from_slice(b"\"}");
+                }
+                if let Some(object) = object.filter(|object| !object.fields.is_empty()) {
+                    write_fields(body, &object);
+                }
+                body.extend_from_slice(b",\"log\":{\"offset\":");
+                decimal(body, row.offset);
+                body.extend_from_slice(parts.rest.as_bytes());
+            }
+            Dress::Plain => body.extend_from_slice(parts.plain_rest.as_bytes()),
+        }
+    }
+
+    /// Time first, so that OpenSearch finds quickly that it has no such id; then the file; then the place in it.
+    fn id(&self, row: &Row) -> String {
+        let mut bytes = [0; 20];
+        // A line without a time of its own has the time at which it was read, which is another one the next time.
+        let time = if row.is_timed { row.time.0 } else { 0 };
+        let key = self.files.get(usize::from(row.file)).map_or(0, |parts| parts.key);
+        if let Some((front, rest)) = bytes.split_first_chunk_mut::<6>() {
+            let [_, _, low @ ..] = time.to_be_bytes();
+            *front = low;
+            if let Some((middle, end)) = rest.split_first_chunk_mut::<8>() {
+                *middle = key.to_be_bytes();
+                let [_, _, low @ ..] = row.offset.to_be_bytes();
+                end.copy_from_slice(&low);
+            }
+        }
+        BASE64_URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    fn select_index(&mut self, row: &Row) {
+        let day = if self.style.is_daily {
+            Day::of(row.time)
+        } else {
+            Day::NONE
+        };
+        if self.day.0 == row.file && self.day.1 == Some(day) {
+            return;
+        }
+        let (file, known, name) = &mut self.day;
+        (*file, *known) = (row.file, Some(day));
+        name.clear();
+        if let Some(parts) = self.files.get(usize::from(row.file)) {
+            name.push_str(&parts.index);
+            if self.style.is_daily {
+                // Writing to a string cannot fail.
+                _ = write!(name, "-{day}");
+            }
+        }
+    }
+}
+
+impl FileParts {
+    fn new(mark: &FileMark, Style { index, host, .. }: Style<'_>) -> Self {
+        let seed = xxh3_64_with_seed(host.as_bytes(), 0);
+        let mut name = mark.id.0.to_le_bytes().to_vec();
+        name.extend_from_slice(mark.base.as_bytes());
+        let text = |text: &str| {
+            let mut quoted = vec![b'"'];
+            escape(&mut quoted, text.as_bytes());
+            quoted.push(b'"');
+            String::from_utf8_lossy(&quoted).into_owned()
+        };
+        let container = (mark.form == Form::Cri)
+            .then(|| Container::of(&mark.base))
+            .flatten();
+        let place = container.as_ref().map_or(String::new(), |container| {
+            format!(
+                ",\"kubernetes\":{{\"namespace\":{},\"pod\":{},\"pod_uid\":{},\"container\":{},\"restart\":{}}}",
+                text(container.namespace),
+                text(container.pod),
+                text(container.uid),
+                text(container.name),
+                container.restart,
+            )
+        });
+        let end = format!("{place},\"host\":{{\"name\":{}}}}}", text(host));
+        Self {
+            index: index.of(container.as_ref().map_or("", |container| container.namespace)),
+            key: xxh3_64_with_seed(&name, seed),
+            rest: format!(",\"file\":{{\"path\":{}}}}}{end}", text(&mark.base)),
+            plain_rest: format!("\"{end}"),
+        }
+    }
+}
+
+fn write_fields(body: &mut Vec<u8>, object: &Object<'_>) {
+    body.extend_from_slice(b",\"fields\":");
+    let mut before = b'{';
+    for (key, value) in &object.fields {
+        body.push(before);
+        body.push(b'"');
+        escape(body, key.as_bytes());
+        body.extend_from_slice(b"\":");
+        body.extend_from_slice(value.get().as_bytes());
+        before = b',';
+    }
+    body.push(b'}');
+}
+
+fn level_word(code: u8) -> &'static [u8] {
+    use model::Level;
+    match level_of(code) {
+        Level::Trace => b"trace",
+        Level::Debug => b"debug",
+        Level::Info => b"info",
+        Level::Warn => b"warn",
+        Level::Error => b"error",
+        Level::Fatal => b"fatal",
+    }
+}
+
+/// Writes times, of which most are in the same second as the one before.
+#[derive(Default)]
+struct Second {
+    seconds: Option<i64>,
+    text: String,
+}
+
+impl Second {
+    /// `2026-11-27T12:00:00.123456789Z`, as many digits as are known.
+    fn write(&mut self, body: &mut Vec<u8>, time: Timestamp, nanos: u32) {
+        let seconds = time.0.div_euclid(1_000);
+        if self.seconds != Some(seconds) {
+            self.seconds = Some(seconds);
+            let (year, month, day) = civil(seconds.div_euclid(86_400));
+            let rest = seconds.rem_euclid(86_400);
+            let (hour, minute, second) = (rest / 3_600, rest / 60 % 60, rest % 60);
+            self.text.clear();
+            // Writing to a string cannot fail.
+            _ = write!(
+                self.text,
+                "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}."
+            );
+        }
+        body.extend_from_slice(self.text.as_bytes());
+        let millis = u32::try_from(time.0.rem_euclid(1_000)).unwrap_or(0);
+        if nanos == 0 {
+            digits(body, millis, 3);
+        } else {
+            digits(body, millis * 1_000_000 + nanos, 9);
+        }
+        body.push(b'Z');
+    }
+}
+
+/// `count` digits of a number, with zeros in front.
+fn digits(body: &mut Vec<u8>, number: u32, count: usize) {
+    let mut text = [b'0'; 9];
+    let mut rest = number;
+    for place in text.iter_mut().take(count).rev() {
+        *place = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
+    }
+    body.extend_from_slice(text.get(..count).unwrap_or_default());
+}
+
+fn decimal(body: &mut Vec<u8>, number: u64) {
+    let mut text = [0; 20];
+    let (mut at, mut rest) = (text.len(), number);
+    while let Some(place) = at.checked_sub(1).and_then(|at| text.get_mut(at)) {
+        *place = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+        (at, rest) = (at - 1, rest / 10);
+        if rest == 0 {
+            break;
+        }
+    }
+    body.extend_from_slice(text.get(at..).unwrap_or_default());
+}
+
+/// Appends text as the inside of a JSON string; bytes that are no UTF-8 become U+FFFD.
+pub(crate) fn escape(body: &mut Vec<u8>, text: &[u8]) {
+    for chunk in text.utf8_chunks() {
+        escape_valid(body, chunk.valid().as_bytes());
+        if !chunk.invalid().is_empty() {
+            body.extend_from_slice("\u{fffd}".as_bytes());
+        }
+    }
+}
+
+fn escape_valid(body: &mut Vec<u8>, text: &[u8]) {
+    let mut from = 0;
+    let mut at = 0;
+    while let Some(word) = text.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        if !is_special(u64::from_le_bytes(*word)) {
+            at += 8;
+            continue;
+        }
+        for _ in 0..8 {
+            at = escape_byte(body, text, &mut from, at);
+        }
+    }
+    while at < text.len() {
+        at = escape_byte(body, text, &mut from, at);
+    }
+    body.extend_from_slice(text.get(from..).unwrap_or_default());
+}
+
+/// Whether one of eight bytes is a quote, a backslash or a control character.
+fn is_special(word: u64) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let has_zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+    let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
+    (control | has_zero(word ^ (ONES * 0x22)) | has_zero(word ^ (ONES * 0x5c))) != 0
+}
+
+/// Looks at one byte; what stands before it goes out first if it must be written in another way.
+fn escape_byte(body: &mut Vec<u8>, text: &[u8], from: &mut usize, at: usize) -> usize {
+    let Some(byte) = text.get(at).copied() else {
+        return at;
+    };
+    if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+        return at + 1;
+    }
+    body.extend_from_slice(text.get(*from..at).unwrap_or_default());
+    match byte {
+        b'"' => body.extend_from_slice(b"\\\""),
+        b'\\' => body.extend_from_slice(b"\\\\"),
+        b'\n' => body.extend_from_slice(b"\\n"),
+        b'\r' => body.extend_from_slice(b"\\r"),
+        b'\t' => body.extend_from_slice(b"\\t"),
+        _ => {
+            const HEX: &[u8; 16] = b"0123456789abcdef";
+            body.extend_from_slice(b"\\u00");
+            for nibble in [byte >> 4, byte & 15] {
+                body.push(HEX.get(usize::from(nibble)).copied().unwrap_or(b'0'));
+            }
+        }
+    }
+    *from = at + 1;
+    at + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::mark::{FileId, Inode, Print};
+
+    pub(crate) fn mark(base: &str, form: Form) -> FileMark {
+        FileMark {
+            id: FileId(7),
+            form,
+            source: "".into(),
+            base: base.into(),
+            path: base.into(),
+            inode: Inode {
+                dev: 1,
+                ino: 2,
+                born: 3,
+            },
+            generation: 0,
+            head: Print::default(),
+            read: 0,
+            check: Print::default(),
+            done: [0; 3],
+            copy: false,
+            gone: false,
+        }
+    }
+
+    fn one(text: &[u8], row: Row, base: &str, form: Form) -> Batch {
+        Batch {
+            text: text.to_vec(),
+            rows: vec![Row {
+                end: u32::try_from(text.len()).unwrap(),
+                ..row
+            }],
+            marks: vec![mark(base, form)],
+            new_files: Vec::new(),
+        }
+    }
+
+    fn written(batch: &Batch, dress: Dress, has_ids: bool) -> (Value, Value) {
+        let mut body = Vec::new();
+        let index = IndexName::new("logs-{namespace}").unwrap();
+        let style = Style {
+            index: &index,
+            is_daily: true,
+            has_ids,
+            reads_json: true,
+            host: "node-1",
+        };
+        Documents::new(batch, style).write(&mut body, 0, dress);
+        let text = String::from_utf8(body).unwrap();
+        let (action, document) = text.split_once('\n').unwrap();
+        assert!(document.ends_with('\n'));
+        (
+            serde_json::from_str(action).unwrap(),
+            serde_json::from_str(document).unwrap(),
+        )
+    }
+
+    #[test]
+    fn a_container_line_carries_its_pod_and_an_id_of_file_and_offset() {
+        let row = Row {
+            time: Timestamp(1_795_780_800_123),
+            nanos: 456_789,
+            offset: 42,
+            stream: 2,
+            level: 4,
+            is_timed: true,
+            ..Row::default()
+        };
+        let batch = one(
+            b"a \"b\"\n\x01",
+            row,
+            "/var/log/pods/shop_api-0_u-1/web/3.log",
+            Form::Cri,
+        );
+        let (action, document) = written(&batch, Dress::Full, true);
+        assert_eq!(action["create"]["_index"], "logs-shop-2026.11.27");
+        let id = action["create"]["_id"].as_str().unwrap();
+        assert_eq!(id.len(), 27);
+        assert_eq!(document["@timestamp"], "2026-11-27T12:00:00.123456789Z");
+        assert_eq!(document["message"], "a \"b\"\n\u{1}");
+        assert_eq!(
+            (&document["level"], &document["stream"]),
+            (&"error".into(), &"stderr".into())
+        );
+        assert_eq!(document["log"]["offset"], 42);
+        assert_eq!(document["kubernetes"]["pod"], "api-0");
+        assert_eq!(document["kubernetes"]["pod_uid"], "u-1");
+        assert_eq!(document["kubernetes"]["container"], "web");
+        assert_eq!(document["kubernetes"]["restart"], 3);
+        assert_eq!(document["host"]["name"], "node-1");
+
+        let (_, plain) = written(&batch, Dress::Plain, true);
+        assert_eq!(plain["message"], document["message"]);
+        assert_eq!(plain["kubernetes"], document["kubernetes"]);
+        assert!(plain.get("log").is_none());
+
+        let (action, without) = written(&batch, Dress::Full, false);
+        assert!(action["create"].get("_id").is_none());
+        assert_eq!(without["event"]["id"], id);
+        assert_eq!(without["log"]["file"]["path"], document["log"]["file"]["path"]);
+    }
+
+    #[test]
+    fn a_line_of_json_keeps_its_fields_apart_from_ours() {
+        let line = br#"{"level":"error","msg":"no \"route\"","took":{"ms":1.50},"@timestamp":"x"}"#;
+        let batch = one(line, Row::default(), "/a", Form::Plain);
+        let (_, document) = written(&batch, Dress::Full, true);
+        assert_eq!(document["message"], "no \"route\"");
+        let fields = serde_json::json!({"level": "error", "took": {"ms": 1.5}, "@timestamp": "x"});
+        assert_eq!(document["fields"], fields);
+        let (_, plain) = written(&batch, Dress::Plain, true);
+        assert_eq!(plain["message"], std::str::from_utf8(line).unwrap());
+    }
+
+    #[test]
+    fn ids_of_earlier_lines_sort_before_later_ones_and_an_untimed_line_keeps_its_id() {
+        let id = |time, offset, is_timed| {
+            let row = Row {
+                time: Timestamp(time),
+                offset,
+                is_timed,
+                ..Row::default()
+            };
+            written(&one(b"x", row, "/a", Form::Plain), Dress::Full, true).0["create"]["_id"].clone()
+        };
+        let (early, late) = (id(1_000_000_000_000, 9, true), id(1_900_000_000_000, 0, true));
+        let front = |id: &Value| BASE64_URL_SAFE_NO_PAD.decode(id.as_str().unwrap()).unwrap();
+        assert!(front(&early) < front(&late));
+        assert_eq!(id(1, 5, false), id(2, 5, false));
+        assert_ne!(id(1, 5, false), id(1, 6, false));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_json_string(text in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut body = vec![b'"'];
+            escape(&mut body, &text);
+            body.push(b'"');
+            let read: String = serde_json::from_slice(&body).unwrap();
+            prop_assert_eq!(read, String::from_utf8_lossy(&text));
+        }
+
+        #[test]
+        fn numbers_and_times_are_written_as_they_are(number: u64, time in 0i64..4_102_444_800_000, nanos in 0u32..1_000_000) {
+            let mut body = Vec::new();
+            decimal(&mut body, number);
+            prop_assert_eq!(String::from_utf8(body).unwrap(), number.to_string());
+            let mut body = Vec::new();
+            Second::default().write(&mut body, Timestamp(time), nanos);
+            let text = String::from_utf8(body).unwrap();
+            let read: jiff::Timestamp = text.parse().unwrap();
+            prop_assert_eq!(read.as_nanosecond(), i128::from(time) * 1_000_000 + i128::from(nanos));
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Dead letters: records that OpenSearch will never take, kept on disk with the reason, as lines of JSON.
+//!
+//! Two files of a fixed size; when the newer one is full the older one goes. On the disk before the watermark moves.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::answer::Refusal;
+
+const FILE_BYTES_MAX: u64 = 32 << 20;
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Letter {
+    pub(crate) index: String,
+    pub(crate) id: String,
+    pub(crate) status: u16,
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    pub(crate) reason: String,
+    pub(crate) document: Box<RawValue>,
+}
+
+impl Letter {
+    /// `None` when the document is no JSON, which it always is.
+    pub(crate) fn new((index, id): (String, String), refusal: &Refusal, document: Vec<u8>) -> Option<Self> {
+        let document = RawValue::from_string(String::from_utf8(document).ok()?).ok()?;
+        Some(Self {
+            index,
+            id,
+            status: refusal.status,
+            kind: refusal.kind.clone(),
+            reason: refusal.why.clone(),
+            document,
+        })
+    }
+}
+
+pub(crate) struct Letters {
+    path: PathBuf,
+}
+
+impl Letters {
+    pub(crate) fn new(folder: &Path) -> Self {
+        Self {
+            path: folder.join("dead-letters.ndjson"),
+        }
+    }
+
+    /// Adds letters; on the disk when it returns. After an error all of them may be added again.
+    pub(crate) fn add(&self, letters: &[Letter]) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        for letter in letters {
+            serde_json::to_writer(&mut bytes, letter)?;
+            bytes.push(b'\n');
+        }
+        let mut file = self.open()?;
+        if file.metadata()?.len() + bytes.len() as u64 > FILE_BYTES_MAX {
+            drop(file);
+            std::fs::rename(&self.path, self.path.with_extension("ndjson.1"))?;
+            file = self.open()?;
+        }
+        file.write_all(&bytes)?;
+        file.sync_data()
+    }
+
+    fn open(&self) -> io::Result<File> {
+        OpenOptions::new().create(true).append(true).open(&self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_stay_with_their_reason_and_never_fill_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let letters = Letters::new(folder.path());
+        let refusal = Refusal {
+            status: 400,
+            kind: "mapper_parsing_exception".to_owned(),
+            why: "no number".to_owned(),
+        };
+        let document = format!("{{\"message\":\"{}\"}}", "x".repeat(1 << 20));
+        for _ in 0..100 {
+            let letter =
+                Letter::new(("i".into(), "1".into()), &refusal, document.clone().into_bytes()).unwrap();
+            letters.add(&[letter]).unwrap();
+        }
+        let size = |name: &str| std::fs::metadata(folder.path().join(name)).unwrap().len();
+        assert!(size("dead-letters.ndjson") <= FILE_BYTES_MAX);
+        assert!(size("dead-letters.ndjson.1") <= FILE_BYTES_MAX);
+        let text = std::fs::read_to_string(folder.path().join("dead-letters.ndjson")).unwrap();
+        let line: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+        assert_eq!(
+            (&line["type"], &line["reason"]),
+            (&"mapper_parsing_exception".into(), &"no number".into())
+        );
+    }
+}

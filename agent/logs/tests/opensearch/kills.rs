@@ -1,0 +1,157 @@
+//! A process that sends rotating files to a real OpenSearch is killed again and again.
+//!
+//! `SKOPOS_TEST_LONG=1` kills 200 times.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use logs::Logs;
+use opensearch_tests::Node;
+use prometheus::Registry;
+use tokio_util::sync::CancellationToken;
+
+use super::generator::{Seen, Writer, judge, wait, write_a_round};
+use super::room::{config, outside};
+
+const CHILD: &str = "SKOPOS_LOGS_OPENSEARCH_CHILD";
+const PLAIN: usize = 5;
+const CONTAINERS: usize = 10;
+
+/// What the killed process runs; as a test of its own it does nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn child() {
+    let Some(words) = std::env::var(CHILD).ok() else {
+        return;
+    };
+    let words: Vec<&str> = words.split(' ').collect();
+    let [folder, url, index] = words.as_slice() else {
+        panic!("{words:?}")
+    };
+    let folder = PathBuf::from(folder);
+    let data = folder.join("data");
+    let config = config(&folder, url, &serde_json::json!({ "index": index }));
+    let logs = Logs::new(&config, data.join("logs"), &data, outside(), &Registry::new()).unwrap();
+    logs.run(CancellationToken::new()).await;
+}
+
+struct Process {
+    child: Child,
+    words: String,
+}
+
+impl Process {
+    fn start(folder: &Path, url: &str, index: &str) -> Self {
+        let words = format!("{} {url} {index}", folder.display());
+        Self {
+            child: spawn(&words),
+            words,
+        }
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    fn start_again(&mut self) {
+        self.child = spawn(&self.words);
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        drop((self.child.kill(), self.child.wait()));
+    }
+}
+
+fn spawn(words: &str) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "kills::child", "--nocapture", "--test-threads=1"])
+        .env(CHILD, words)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn writers(folder: &Path) -> Vec<Writer> {
+    let (plain, pods) = (folder.join("plain"), folder.join("pods"));
+    (0..PLAIN)
+        .map(|number| Writer::plain(&plain, number).unwrap())
+        .chain((PLAIN..PLAIN + CONTAINERS).map(|number| Writer::container(&pods, number).unwrap()))
+        .collect()
+}
+
+/// The first start must be older than the files, else they are read from where `read_from` says.
+fn wait_for_start(folder: &Path) {
+    let started = Instant::now();
+    while !folder.join("data/logs/opensearch/0000000001.segment").exists() {
+        assert!(
+            started.elapsed() < Duration::from_secs(30),
+            "the child does not start"
+        );
+        wait(Duration::from_millis(10));
+    }
+    wait(Duration::from_millis(100));
+}
+
+#[test]
+fn every_line_is_in_opensearch_once_whatever_is_killed() {
+    let Some(node) = Node::shared() else { return };
+    let long = std::env::var_os("SKOPOS_TEST_LONG").is_some();
+    let kills = if long { 200 } else { 8 };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("plain")).unwrap();
+    let mut process = Process::start(folder.path(), &node.url(), "killed");
+    wait_for_start(folder.path());
+    let mut writers = writers(folder.path());
+    let mut chance = Writer::plain(&folder.path().join("chance"), 99).unwrap();
+    for life in 0..=kills {
+        for _ in 0..5 {
+            write_a_round(&mut writers, &mut chance).unwrap();
+            wait(Duration::from_millis(chance.below(if long { 600 } else { 400 })));
+        }
+        if life < kills {
+            process.kill();
+            if chance.below(2) == 0 {
+                write_a_round(&mut writers, &mut chance).unwrap();
+            }
+            process.start_again();
+        }
+    }
+    let written: Vec<usize> = writers.iter().map(|writer| writer.next).collect();
+    let seen = read_back(node, "killed", &written);
+    judge(&seen, &written, &format!("killed {kills} times"));
+}
+
+/// Lines of the other stream that stand between the pieces of every seventh line of a container.
+fn between(written: &[usize]) -> usize {
+    written.iter().skip(PLAIN).map(|lines| lines.div_ceil(7)).sum()
+}
+
+/// Reads all documents when there are as many as lines, or no more come.
+fn read_back(node: &Node, index: &str, written: &[usize]) -> Seen {
+    let pattern = format!("{index}-*");
+    let want = written.iter().sum::<usize>() + between(written);
+    let (mut count, mut quiet) = (0, Instant::now());
+    while quiet.elapsed() < Duration::from_secs(if count < want { 40 } else { 3 }) {
+        node.refresh(&pattern);
+        let now = usize::try_from(node.count(&pattern)).unwrap();
+        if now != count {
+            (count, quiet) = (now, Instant::now());
+        }
+        wait(Duration::from_millis(200));
+    }
+    let (mut seen, mut gaps) = (Seen::default(), 0);
+    for (_, document) in node.documents(&pattern) {
+        match document.get("message").and_then(serde_json::Value::as_str) {
+            Some("between") => gaps += 1,
+            text => seen.add(text.unwrap_or_default()),
+        }
+    }
+    println!("{count} documents of {want} lines");
+    assert_eq!(gaps, between(written), "lines between pieces");
+    seen
+}

@@ -1,0 +1,172 @@
+//! The room in this process, with containers that write into a folder of its own.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use logs::{Config, Handle, Logs, Outside};
+use prometheus::Registry;
+use serde_json::{Value, json};
+use telemetry::clock::RuntimeClock;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::generator::{Seen, Writer, wait};
+
+const CONTAINERS: usize = 6;
+
+/// Lines of `folder` to one OpenSearch and nowhere else, with settings of `sink`.
+pub(crate) fn config(folder: &Path, url: &str, sink: &Value) -> Config {
+    let mut entry = json!({"url": url, "replicas": 0});
+    for (key, value) in sink.as_object().unwrap() {
+        entry[key] = value.clone();
+    }
+    serde_json::from_value(json!({
+        "files": [format!("{}/plain/*.log", folder.display())],
+        "containers": folder.join("pods"),
+        "local": false,
+        "opensearch": [entry],
+    }))
+    .unwrap()
+}
+
+pub(crate) fn outside() -> Outside {
+    Outside {
+        clock: RuntimeClock::system(),
+        client: net::HttpClient::new().unwrap(),
+        host: "here".to_owned(),
+    }
+}
+
+pub(crate) struct Room {
+    folder: tempfile::TempDir,
+    pub(crate) registry: Registry,
+    pub(crate) handle: Handle,
+    stop: CancellationToken,
+    running: JoinHandle<()>,
+    pub(crate) writers: Vec<Writer>,
+}
+
+impl Room {
+    pub(crate) fn start(url: &str, sink: &Value) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = Registry::new();
+        let data = folder.path().join("data");
+        let config = config(folder.path(), url, sink);
+        let logs = Logs::new(&config, data.join("logs"), &data, outside(), &registry).unwrap();
+        let (handle, stop) = (logs.handle(), CancellationToken::new());
+        let running = tokio::spawn(logs.run(stop.clone()));
+        let pods = folder.path().join("pods");
+        let writers = (0..CONTAINERS).map(|number| Writer::container(&pods, number).unwrap());
+        Self {
+            writers: writers.collect(),
+            running,
+            folder,
+            registry,
+            handle,
+            stop,
+        }
+    }
+
+    /// Each container writes so many lines.
+    pub(crate) fn write(&mut self, lines: usize) {
+        for writer in &mut self.writers {
+            writer.write(lines).unwrap();
+        }
+    }
+
+    /// Appends to a file that only this test knows.
+    pub(crate) fn write_plain(&self, text: &str) {
+        use std::io::Write;
+        let folder = self.folder.path().join("plain");
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(folder.join("extra.log"));
+        file.unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
+    pub(crate) fn written(&self) -> Vec<usize> {
+        self.writers.iter().map(|writer| writer.next).collect()
+    }
+
+    /// Lines of all containers with those that stand between their pieces.
+    pub(crate) fn lines(&self) -> usize {
+        self.written().iter().map(|lines| lines + lines.div_ceil(7)).sum()
+    }
+
+    pub(crate) fn dead_letters(&self) -> Vec<Value> {
+        let path = self
+            .folder
+            .path()
+            .join("data/logs/opensearch/dead-letters.ndjson");
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    /// All values of a counter together.
+    pub(crate) fn counter(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        let families = self.registry.gather();
+        let metrics = families
+            .iter()
+            .filter(|family| family.name() == name)
+            .flat_map(|family| family.get_metric());
+        let fits = metrics.filter(|metric| {
+            labels.iter().all(|(name, value)| {
+                metric
+                    .get_label()
+                    .iter()
+                    .any(|label| label.name() == *name && label.value() == *value)
+            })
+        });
+        fits.map(|metric| metric.get_counter().get_value()).sum()
+    }
+
+    /// Waits until so many records are settled. The ledger must balance all the time.
+    pub(crate) async fn settled(&self, records: usize) {
+        let begun = Instant::now();
+        loop {
+            let ledger = self.handle.ledger();
+            assert!(ledger.balances(), "{ledger:?}");
+            let dropped: u64 = ledger.dropped.values().sum();
+            let now = usize::try_from(ledger.given + dropped).unwrap();
+            assert!(now <= records, "{now} of {records}: {ledger:?}");
+            if now == records {
+                return;
+            }
+            assert!(
+                begun.elapsed() < Duration::from_secs(120),
+                "{now} of {records} settled: {:?}",
+                self.handle.state().sinks
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        self.running.await.unwrap();
+    }
+}
+
+/// Sorts messages into numbered lines, those between pieces, and others.
+pub(crate) fn sort(messages: impl Iterator<Item = String>) -> (Seen, usize, Vec<String>) {
+    let (mut seen, mut between, mut others) = (Seen::default(), 0, Vec::new());
+    for text in messages {
+        if text == "between" {
+            between += 1;
+        } else if text.starts_with("extra") {
+            others.push(text);
+        } else {
+            seen.add(&text);
+        }
+    }
+    (seen, between, others)
+}
+
+/// Real time, for what happens outside of this process.
+pub(crate) fn pause(time: Duration) {
+    wait(time);
+}
