@@ -63,6 +63,8 @@ mod rules;
 mod shadow;
 /// Requests that are signed for AWS, and where their credentials come from.
 mod signed;
+/// Log lines to OpenSearch: signed, on a full disk, shown to people.
+mod shipping;
 /// Silences by amtool, on one process and on a pair.
 mod silences;
 /// Two replicas and their nodes on virtual time, with every fault that a seed can name.

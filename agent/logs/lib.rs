@@ -279,7 +279,7 @@ impl Making<'_> {
         };
         let size = Size {
             bytes: opensearch::ship::BATCH_BYTES,
-            wait: opensearch::ship::WAIT,
+            wait: config.wait,
         };
         let reader = self.reader(kept, (outlet, size), &lane);
         Ok((lane, Work::OpenSearch(Box::new(reader), Box::new(shipper))))

@@ -43,6 +43,9 @@ net::http_keys! {
         /// Longest wait for an answer.
         #[serde(deserialize_with = "model::text::duration::deserialize")]
         pub timeout: Duration, // timeout: 60s
+        /// How long a line waits for others to go with it.
+        #[serde(deserialize_with = "model::text::duration::deserialize")]
+        pub wait: Duration, // wait: 1s
         /// Requests under way at the same time, at most. Fewer while the cluster pushes back.
         pub requests_max: usize,
     }
@@ -100,6 +103,7 @@ impl PartialEq for Config {
                 ),
                 (
                     config.timeout,
+                    config.wait,
                     config.requests_max,
                     config.http.clone(),
                     config.sigv4.clone(),
@@ -125,6 +129,7 @@ impl Default for Config {
             retention: None,
             sigv4: None,
             timeout: Duration::from_secs(60),
+            wait: Duration::from_secs(1),
             requests_max: 4,
             http: HttpConfig::default(),
         }
@@ -166,6 +171,9 @@ impl Config {
         }
         if self.timeout < Duration::from_secs(1) {
             wrong.push("timeout: less than 1s; every request would fail".to_owned());
+        }
+        if !(Duration::from_millis(10)..=Duration::from_secs(60)).contains(&self.wait) {
+            wrong.push("wait: not between 10ms and 1m".to_owned());
         }
         if !(1..=64).contains(&self.requests_max) {
             wrong.push("requests_max: not between 1 and 64".to_owned());

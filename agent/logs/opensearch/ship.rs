@@ -27,8 +27,6 @@ use crate::segment::write::Writer;
 
 /// Text of a batch: about a request of 4 MiB before it is packed.
 pub(crate) const BATCH_BYTES: usize = 1 << 20;
-/// A line waits so long for others to go with it.
-pub(crate) const WAIT: Duration = Duration::from_secs(1);
 /// What was acknowledged is on the disk after this at the latest.
 const SYNC: Duration = Duration::from_secs(1);
 /// For what is on its way when the process is told to stop.

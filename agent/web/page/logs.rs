@@ -93,7 +93,7 @@ fn kept(visit: &Visit, state: &LogState) -> Markup {
         p {
             "Reads " (words::growing(read.len(), "file"))
             @if !read.is_empty() { ": " (words::list_short(&read, 6)) }
-            ". " (text::count(state.lines)) " lines kept since start, " (text::bytes(state.bytes_on_disk as f64))
+            ". " (words::count(usize::try_from(state.lines).unwrap_or(usize::MAX), "line")) " kept since start, " (text::bytes(state.bytes_on_disk as f64))
             " in " code { (visit.own.data_dir.trim_end_matches('/')) "/logs" } "."
         }
         @for sink in &state.sinks {
@@ -107,7 +107,7 @@ fn elsewhere(sink: &LogSink, target: &str) -> Markup {
     let lost: u64 = sink.dropped.iter().map(|(_, count)| count).sum();
     html! {
         p {
-            (text::count(sink.lines)) " lines sent to " (sink.name) " at " code { (target) } " since start"
+            (words::count(usize::try_from(sink.lines).unwrap_or(usize::MAX), "line")) " sent to " (sink.name) " at " code { (target) } " since start"
             @if sink.in_flight > 0 { ", " (text::count(sink.in_flight)) " on their way" }
             @if lost > 0 { ", " b { (text::count(lost)) " it never takes" } }
             "."

@@ -9,7 +9,7 @@
     reason = "a test fails where it stands, and says what it counted"
 )]
 
-//mod faults;
+mod faults;
 #[path = "../generator/mod.rs"]
 mod generator;
 mod kills;
