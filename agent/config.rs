@@ -294,7 +294,10 @@ impl Document {
         let written = self.remote_write.iter().filter_map(|entry| entry.sigv4.as_ref());
         let asked = self.rules.datasource.iter();
         let asked = asked.filter_map(|datasource| datasource.sigv4.as_ref());
-        let signed = written.chain(asked).filter_map(|sigv4| sigv4.read().ok());
+        let shipped = self.logs.opensearch.iter();
+        let shipped = shipped.filter_map(|entry| entry.sigv4.as_ref());
+        let signed = written.chain(asked).chain(shipped);
+        let signed = signed.filter_map(|sigv4| sigv4.read().ok());
         signed.map(|signed| signed.account).collect()
     }
 

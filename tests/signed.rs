@@ -364,3 +364,65 @@ fn what_promtool_takes_of_it_is_taken() {
         }
     }
 }
+
+/// What OpenSearch answers to somebody who ships lines.
+fn search(asked: &fake_aws::Asked) -> Answer {
+    match (asked.method.as_str(), asked.path.as_str()) {
+        ("GET", "/") => Answer::json(
+            200,
+            &json!({"version": {"number": "2.19.1", "distribution": "opensearch"}}),
+        ),
+        ("GET", _) => Answer::json(404, &json!({})),
+        ("POST", path) if path.ends_with("/_bulk") => {
+            let lines = asked.body.iter().filter(|byte| **byte == b'\n').count();
+            let item = json!({"create": {"status": 201}});
+            Answer::json(200, &json!({"errors": false, "items": vec![item; lines / 2]}))
+        }
+        _ => Answer::json(200, &json!({"acknowledged": true})),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_are_signed_for_a_domain_and_for_a_collection() {
+    let (fake, folder) = (
+        FakeAws::start(RuntimeClock::system()),
+        tempfile::tempdir().unwrap(),
+    );
+    fake.answer(search);
+    let user = fake.user();
+    let file = folder.path().join("app.log");
+    fs::write(&file, "a line for σ\n").unwrap();
+    let entry = |name: &str, more: &str| {
+        format!(
+            "{{ url: '{}', name: {name}, compression: none, sigv4: {{ region: {REGION}, access_key: {}, secret_key: '{}'{more} }} }}",
+            fake.url(),
+            user.access_key,
+            user.secret_key
+        )
+    };
+    let config = format!(
+        "node: {{ enabled: false }}\nlogs: {{ files: ['{}'], opensearch: [{}, {}] }}\n",
+        file.display(),
+        entry("domain", ""),
+        entry("collection", ", service_name: aoss")
+    );
+    let skopos = Skopos::start_in(folder.path(), &config, &NOBODY);
+    let shipped = |service: &str| {
+        let scope = format!("/{service}/aws4_request");
+        fake.taken().into_iter().any(|asked| {
+            asked.path.ends_with("/_bulk")
+                && asked
+                    .header("authorization")
+                    .is_some_and(|said| said.contains(&scope))
+                && String::from_utf8_lossy(&asked.body).contains("a line for σ")
+        })
+    };
+    skopos
+        .wait_for("the line, twice", PATIENCE, async |_| {
+            shipped("es") && shipped("aoss")
+        })
+        .await;
+    let refused: Vec<_> = fake.seen().into_iter().filter(|seen| seen.by.is_none()).collect();
+    assert!(refused.is_empty(), "{refused:?}");
+    assert_eq!(skopos.stop().await, 0);
+}
