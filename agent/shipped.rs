@@ -12,6 +12,7 @@ pub(crate) const RULES: &[(&str, &str)] = &[
 /// Grafana dashboards, as JSON.
 const DASHBOARDS: &[&str] = &[
     include_str!("../dashboards/alerts.json"),
+    include_str!("../dashboards/logs.json"),
     include_str!("../dashboards/node.json"),
     include_str!("../dashboards/pair.json"),
     include_str!("../dashboards/skopos.json"),

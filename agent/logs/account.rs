@@ -2,12 +2,15 @@
 //!
 //! All of the ledger changes under one lock and once per batch, so it balances whenever somebody looks.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use model::Ledger;
 use parking_lot::Mutex;
 use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, Registry};
 use telemetry::metrics::{counters, gauge, gauges};
+
+use crate::redact::Redaction;
 
 /// Why a line is let go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +35,7 @@ pub(crate) struct Metrics {
     lines: IntCounterVec,
     bytes: IntCounterVec,
     dropped: IntCounterVec,
+    redacted: IntCounterVec,
     cut: IntCounterVec,
     malformed: IntCounterVec,
     rewritten: IntCounterVec,
@@ -54,6 +58,7 @@ pub(crate) struct Account {
     lines: IntCounter,
     bytes: IntCounter,
     dropped: IntCounterVec,
+    redacted: IntCounterVec,
     pub(crate) cut: IntCounter,
     pub(crate) malformed: IntCounter,
     pub(crate) rewritten: IntCounter,
@@ -92,6 +97,12 @@ impl Metrics {
                 "skopos_logs_dropped_total",
                 "Lines let go, by reason.",
                 &["sink", "reason"],
+            ),
+            redacted: counters(
+                registry,
+                "skopos_logs_redacted_total",
+                "Places in lines that were taken out, by the rule that names them.",
+                &["sink", "rule"],
             ),
             cut: count(
                 "skopos_logs_cut_total",
@@ -146,6 +157,7 @@ impl Account {
             lines: metrics.lines.with_label_values(&sink_only),
             bytes: metrics.bytes.with_label_values(&sink_only),
             dropped: metrics.dropped.clone(),
+            redacted: metrics.redacted.clone(),
             cut: metrics.cut.with_label_values(&sink_only),
             malformed: metrics.malformed.with_label_values(&sink_only),
             rewritten: metrics.rewritten.with_label_values(&sink_only),
@@ -160,6 +172,11 @@ impl Account {
             segments: metrics.segments.clone(),
             segment_bytes: metrics.segment_bytes.clone(),
         }
+    }
+
+    /// The text without what nobody should find in it.
+    pub(crate) fn redact<'t>(&self, redaction: &Redaction, text: &'t [u8]) -> Cow<'t, [u8]> {
+        redaction.of(text, &self.redacted, &self.sink)
     }
 
     /// The reader has finished a batch of so many records.

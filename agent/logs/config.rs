@@ -27,6 +27,10 @@ pub struct Config {
     pub pinned_bytes_max: u64, // pinned_bytes_max: 1GiB
     /// Globs of paths that are never read. The agent's own data and its own output never are anyway.
     pub exclude: Vec<String>,
+    /// What is taken out of every line before it is kept or sent: `tokens`, `cards`, `emails`.
+    pub redact: Vec<crate::redact::Shipped>,
+    /// Likewise, by patterns of one's own.
+    pub redact_patterns: Vec<crate::redact::Pattern>,
     /// Longest line kept, in bytes; the rest is cut, marked with the line's length, and counted.
     #[serde(deserialize_with = "size")]
     pub line_bytes_max: usize, // line_bytes_max: 1MiB
@@ -79,6 +83,8 @@ impl Default for Config {
             containers_keep: 50 << 20,
             pinned_bytes_max: 1 << 30,
             exclude: Vec::new(),
+            redact: Vec::new(),
+            redact_patterns: Vec::new(),
             line_bytes_max: 1 << 20,
             read_from: ReadFrom::default(),
             retention: Retention::default(),
@@ -108,6 +114,7 @@ impl Config {
                 return Err(format!("{glob:?} in logs is not an absolute path"));
             }
         }
+        self.redaction().map(drop)?;
         if !(64..=64 << 20).contains(&self.line_bytes_max) {
             return Err("logs.line_bytes_max is not between 64 and 67108864".to_owned());
         }
@@ -124,6 +131,14 @@ impl Config {
             [] => Ok(()),
             wrong => Err(wrong.join("\n")),
         }
+    }
+}
+
+impl Config {
+    /// # Errors
+    /// A sentence that names the pattern that cannot work.
+    pub(crate) fn redaction(&self) -> Result<crate::redact::Redaction, String> {
+        crate::redact::Redaction::new(&self.redact, &self.redact_patterns)
     }
 }
 

@@ -23,6 +23,7 @@ mod lines;
 mod mark;
 mod opensearch;
 mod reader;
+mod redact;
 mod search;
 mod segment;
 mod ship;
@@ -56,6 +57,7 @@ use tracing::error;
 pub use config::{Config, ReadFrom, Retention};
 pub use follow::Follower;
 pub use opensearch::Config as OpenSearch;
+pub use redact::{Pattern, Shipped};
 pub use search::search;
 
 use account::{Account, Metrics};
@@ -261,7 +263,7 @@ impl Making<'_> {
             metrics,
         };
         let opened = opensearch::open(config, &ground);
-        let (destination, marks, kept) = opened.map_err(|source| Error::open(folder, source))?;
+        let (destination, clerk, kept) = opened.map_err(|source| Error::open(folder, source))?;
         lane.destination = Some(Arc::clone(&destination));
         let lane = Arc::new(lane);
         let (batches, inbox) = mpsc::channel(1); // full: reading waits, the log files are the buffer
@@ -274,7 +276,7 @@ impl Making<'_> {
             destination,
             inbox,
             spare,
-            marks,
+            clerk,
             room: lane.bell.clone(),
         };
         let size = Size {

@@ -11,6 +11,7 @@ use crate::batch::{Row, level_code};
 use crate::draft::Draft;
 use crate::join::{Group, Join};
 use crate::mark::Form;
+use crate::redact::Redaction;
 use crate::time::{Times, below_millis};
 use crate::{cri, level};
 
@@ -20,6 +21,7 @@ const JOINED_BYTES_MAX: usize = 64 << 20;
 pub(crate) struct Lines {
     times: Times,
     account: Arc<Account>,
+    pub(crate) redaction: Redaction,
     pub(crate) line_bytes_max: usize,
     /// Bytes of text held in open records of all containers.
     joined: usize,
@@ -41,10 +43,11 @@ pub(crate) struct At {
 }
 
 impl Lines {
-    pub(crate) fn new(account: Arc<Account>, line_bytes_max: usize) -> Self {
+    pub(crate) fn new(account: Arc<Account>, redaction: Redaction, line_bytes_max: usize) -> Self {
         Self {
             times: Times::new(TimeZone::system()),
             account,
+            redaction,
             line_bytes_max,
             joined: 0,
             now: Timestamp(0),
@@ -179,6 +182,11 @@ impl Lines {
             level: level_code(level),
             ..row
         };
-        draft.push(row, text, length);
+        if self.redaction.is_empty() {
+            return draft.push(row, text, length);
+        }
+        let changed = self.account.redact(&self.redaction, text);
+        let length = length - text.len() as u64 + changed.len() as u64;
+        draft.push(row, &changed, length);
     }
 }

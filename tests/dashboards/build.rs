@@ -10,6 +10,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("store.json", store()),
         ("pair.json", pair()),
         ("alerts.json", super::alerts::alerts()),
+        ("logs.json", super::logs::logs()),
     ]
 }
 

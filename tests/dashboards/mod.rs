@@ -3,12 +3,15 @@
 
 mod alerts;
 mod build;
+mod logs;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::time::Duration;
 
+use model::Clock;
+use opensearch_tests::Node;
 use serde_json::Value;
 
 use crate::harness::{Skopos, root};
@@ -44,7 +47,11 @@ fn every_panel_has_title_description_unit_and_data_source() {
                 panel["fieldConfig"]["defaults"]["unit"].is_string(),
                 "{name}: {title}: unit"
             );
-            assert_eq!(panel["datasource"]["uid"], "${datasource}", "{name}: {title}");
+            let source = panel["datasource"]["uid"].as_str().unwrap();
+            assert!(
+                ["${datasource}", "${logs_ds}"].contains(&source),
+                "{name}: {title}"
+            );
         }
     }
 }
@@ -187,11 +194,11 @@ notifier:
     for (name, dashboard) in build::all() {
         for panel in panels(&dashboard) {
             for target in panel["targets"].as_array().unwrap() {
-                let expr = target["expr"]
-                    .as_str()
-                    .unwrap()
-                    .replace("$__rate_interval", "1m")
-                    .replace("$instance", ".*");
+                // Others are asked of OpenSearch, below.
+                let Some(expr) = target["expr"].as_str() else {
+                    continue;
+                };
+                let expr = expr.replace("$__rate_interval", "1m").replace("$instance", ".*");
                 let answer = skopos.query(&expr).await;
                 let may_be_empty = optional.iter().any(|word| expr.contains(word));
                 assert!(
@@ -202,5 +209,60 @@ notifier:
             }
         }
     }
+    assert_eq!(skopos.stop().await, 0);
+}
+
+#[tokio::test]
+async fn every_target_that_opensearch_is_asked_is_answered() {
+    let Some(node) = Node::shared() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let pod = folder.path().join("pods/shop_api-0_uid/web");
+    fs::create_dir_all(&pod).unwrap();
+    let now = telemetry::clock::RuntimeClock::system().now();
+    let now = jiff::Timestamp::from_millisecond(now.0).unwrap();
+    fs::write(
+        pod.join("0.log"),
+        format!("{now} stdout F ERROR no route\n{now} stderr F all is well\n"),
+    )
+    .unwrap();
+    fs::write(folder.path().join("app.log"), "one line of a file\n").unwrap();
+    let config = format!(
+        "node: {{ enabled: false }}
+logs: {{ files: ['{0}/app.log'], containers: '{0}/pods', read_from: beginning, opensearch: [{{ url: '{1}', replicas: 0 }}] }}
+",
+        folder.path().display(),
+        node.url()
+    );
+    let skopos = Skopos::start(folder.path(), &config);
+    skopos
+        .wait_for("three lines", Duration::from_secs(30), async |_| {
+            node.count("logs-skopos-*") == 3
+        })
+        .await;
+    let mut asked = 0;
+    for (name, dashboard) in build::all() {
+        let variables = &dashboard["templating"]["list"];
+        for panel in panels(&dashboard) {
+            for target in panel["targets"].as_array().unwrap() {
+                if target["query"].is_null() {
+                    continue;
+                }
+                let answer = node.search("logs-*", &logs::search_of(target, variables));
+                let what = format!("{name}: {}: {answer}", panel["title"]);
+                let aggregation = answer["aggregations"]
+                    .as_object()
+                    .and_then(|all| all.values().next());
+                let buckets = aggregation
+                    .and_then(|found| found["buckets"].as_array())
+                    .map_or(0, Vec::len);
+                assert!(buckets > 0, "{what}");
+                if panel["type"] == "logs" {
+                    assert_eq!(answer["hits"]["hits"].as_array().map_or(0, Vec::len), 3, "{what}");
+                }
+                asked += 1;
+            }
+        }
+    }
+    assert_eq!(asked, 3);
     assert_eq!(skopos.stop().await, 0);
 }

@@ -3,7 +3,7 @@
 //! A record is settled when it is stored, or was stored before, or is a dead letter on the disk. Nothing else ends a
 //! flight but the end of the process, and then its records are read again.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ pub(crate) struct Destination {
     pub(crate) host: String,
     pub(crate) gate: Gate,
     pub(crate) letters: Letters,
-    pub(crate) counts: Counts,
+    pub(crate) counts: Arc<Counts>,
     pub(crate) account: Arc<Account>,
     pub(crate) trouble: Trouble,
 }
@@ -300,7 +300,7 @@ impl Destination {
     }
 
     /// Keeps what is refused for good; tries until the disk takes it.
-    async fn bury(&self, batch: &Batch, refused: &[(usize, Refusal)]) -> u64 {
+    async fn bury(self: &Arc<Self>, batch: &Batch, refused: &[(usize, Refusal)]) -> u64 {
         if refused.is_empty() {
             return 0;
         }
@@ -311,7 +311,8 @@ impl Destination {
                 Letter::new(documents.place(*row), refusal, documents.document(*row))
             })
             .collect();
-        while let Err(error) = self.letters.add(&letters) {
+        let letters = Arc::new(letters);
+        while let Err(error) = self.add(&letters).await {
             self.say_trouble("disk", format!("dead letters cannot be kept: {error}"));
             tokio::time::sleep(PAUSE_DISK).await;
         }
@@ -333,6 +334,13 @@ impl Destination {
             );
         }
         refused.len() as u64
+    }
+
+    /// On a thread that may wait for the disk.
+    async fn add(self: &Arc<Self>, letters: &Arc<Vec<Letter>>) -> io::Result<()> {
+        let (us, letters) = (Arc::clone(self), Arc::clone(letters));
+        let adding = tokio::task::spawn_blocking(move || us.letters.add(&letters));
+        adding.await.unwrap_or_else(|error| Err(io::Error::other(error)))
     }
 
     pub(crate) fn say_trouble(&self, reason: &str, why: String) {

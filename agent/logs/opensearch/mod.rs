@@ -11,6 +11,7 @@ mod gate;
 mod index;
 mod json;
 mod letters;
+mod marks;
 pub(crate) mod metrics;
 mod setup;
 pub(crate) mod ship;
@@ -31,7 +32,8 @@ use crate::segment::write::{Kept, Limits, Writer};
 
 pub use config::Config;
 pub(crate) use flight::Destination;
-pub(crate) use ship::{Channel, Marks, Shipper};
+pub(crate) use marks::Clerk;
+pub(crate) use ship::{Channel, Shipper};
 
 /// The log of watermarks is begun anew so often; the one before goes.
 const MARKS: Limits = Limits {
@@ -58,23 +60,27 @@ pub(crate) struct Ground<'a> {
 ///
 /// # Errors
 /// The disk's own, or a setting that cannot be used.
-pub(crate) fn open(config: &Config, ground: &Ground<'_>) -> io::Result<(Arc<Destination>, Marks, Kept)> {
+pub(crate) fn open(config: &Config, ground: &Ground<'_>) -> io::Result<(Arc<Destination>, Clerk, Kept)> {
     let limits = Arc::new(Mutex::new(MARKS));
     let (log, kept) = Writer::open(ground.folder, limits, ground.clock.now())?;
+    let counts = Arc::new(metrics::Counts::new(&config.name, Arc::clone(ground.metrics)));
     let destination = Destination {
         reach: config.reach().map_err(io::Error::other)?,
         client: Arc::clone(ground.client),
         host: ground.host.to_owned(),
         gate: gate::Gate::new(config.requests_max),
         letters: letters::Letters::new(ground.folder),
-        counts: metrics::Counts::new(&config.name, Arc::clone(ground.metrics)),
+        counts: Arc::clone(&counts),
         account: Arc::clone(ground.account),
         trouble: flight::Trouble::default(),
         config: config.clone(),
     };
-    Ok((
-        Arc::new(destination),
-        Marks::new(log, Arc::clone(ground.clock)),
-        kept,
-    ))
+    let clerk = Clerk {
+        marks: marks::Marks::default(),
+        log,
+        clock: Arc::clone(ground.clock),
+        counts,
+        sink: config.name.clone(),
+    };
+    Ok((Arc::new(destination), clerk, kept))
 }

@@ -1,41 +1,38 @@
 //! Ships batches to OpenSearch: several on their way, and the watermarks move behind the oldest that is not settled.
 //!
-//! The log files are the buffer: when enough is on its way, reading waits. Watermarks are a log of their own, on the
-//! disk within a second; while the disk takes none they stay in memory, and a restart sends more again, which OpenSearch
-//! knows by its ids.
+//! The log files are the buffer: when enough is on its way, reading waits.
 
-use std::collections::HashMap;
-use std::io;
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesOrdered, StreamExt};
-use model::{BoxFuture, Clock};
-use tokio::sync::mpsc;
+use model::BoxFuture;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, warn};
 
 use super::flight::{Destination, Landed};
+use super::marks::{Clerk, Marks};
 use super::setup;
 use crate::account::Loss;
 use crate::batch::Batch;
 use crate::bell::Bell;
-use crate::mark::{FileId, FileMark};
 use crate::reader::Outlet;
-use crate::segment::write::Writer;
 
 /// Text of a batch: about a request of 4 MiB before it is packed.
 pub(crate) const BATCH_BYTES: usize = 1 << 20;
-/// What was acknowledged is on the disk after this at the latest.
-const SYNC: Duration = Duration::from_secs(1);
+/// Between two looks at what is on its way.
+const LOOK: Duration = Duration::from_secs(1);
 /// For what is on its way when the process is told to stop.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// The reader's end of the queue.
 pub(crate) struct Channel {
     pub(crate) batches: mpsc::Sender<Batch>,
-    pub(crate) spare: std::sync::mpsc::Receiver<Batch>,
+    pub(crate) spare: Receiver<Batch>,
 }
 
 impl Outlet for Channel {
@@ -58,24 +55,33 @@ impl Outlet for Channel {
 pub(crate) struct Shipper {
     pub(crate) destination: Arc<Destination>,
     pub(crate) inbox: mpsc::Receiver<Batch>,
-    pub(crate) spare: std::sync::mpsc::SyncSender<Batch>,
-    pub(crate) marks: Marks,
+    pub(crate) spare: SyncSender<Batch>,
+    pub(crate) clerk: Clerk,
     /// Rung when there is room in the queue again.
     pub(crate) room: Bell,
 }
 
 impl Shipper {
     /// Runs until the reader has let go of its end of the queue, and a moment longer for what is on its way.
-    pub(crate) async fn run(mut self, stop: CancellationToken) {
+    pub(crate) async fn run(self, stop: CancellationToken) {
         tokio::select! {
             () = setup::prepare(&self.destination) => {}
             () = stop.cancelled() => return,
         }
+        let Self {
+            destination,
+            mut inbox,
+            spare,
+            clerk,
+            room,
+        } = self;
+        let marks = clerk.marks.clone();
+        let writing = tokio::task::spawn_blocking(move || clerk.run());
         // One more than may be sent at a time, so that one is being encoded meanwhile.
-        let window = self.destination.config.requests_max + 1;
+        let window = destination.config.requests_max + 1;
         let mut flights: FuturesOrdered<BoxFuture<'static, Landed>> = FuturesOrdered::new();
-        let mut begun = std::collections::VecDeque::new();
-        let mut tick = interval(SYNC);
+        let mut begun = VecDeque::new();
+        let mut tick = interval(LOOK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut is_open = true;
         let stopped = stop.cancelled_owned();
@@ -89,25 +95,24 @@ impl Shipper {
                 biased;
                 Some(landed) = flights.next(), if !flights.is_empty() => {
                     begun.pop_front();
-                    self.land(landed);
+                    land(&destination, &marks, &spare, landed);
                 }
-                batch = self.inbox.recv(), if is_open && flights.len() < window => match batch {
+                batch = inbox.recv(), if is_open && flights.len() < window => match batch {
                     Some(batch) => {
-                        self.room.ring();
-                        self.marks.begin(&batch.new_files);
+                        room.ring();
+                        let noted = marks.begin(&batch.new_files);
                         begun.push_back(Instant::now());
-                        flights.push_back(Box::pin(Arc::clone(&self.destination).fly(batch)));
+                        flights.push_back(Box::pin(fly(Arc::clone(&destination), batch, noted)));
                     }
                     None => is_open = false,
                 },
                 _ = tick.tick() => {
-                    self.marks.sync(&self.destination);
                     let oldest = begun.front().map_or(0.0, |begun: &Instant| begun.elapsed().as_secs_f64());
-                    self.destination.counts.unacknowledged(oldest);
+                    destination.counts.unacknowledged(oldest);
                 }
                 () = &mut farewell => {
                     warn!(
-                        sink = self.destination.config.name,
+                        sink = destination.config.name,
                         batches = flights.len(),
                         "stopping with log lines not acknowledged; they are read again"
                     );
@@ -115,95 +120,36 @@ impl Shipper {
                 }
             }
         }
-        self.marks.sync(&self.destination);
-    }
-
-    fn land(&mut self, landed: Landed) {
-        let Landed {
-            mut batch,
-            stored,
-            letters,
-        } = landed;
-        self.marks.add(&batch.marks);
-        let account = &self.destination.account;
-        account.give(stored, batch.text.len() as u64);
-        account.give_up(Loss::DeadLetter, letters);
-        batch.clear(BATCH_BYTES);
-        // With nobody to take it, it is just freed.
-        _ = self.spare.try_send(batch);
+        marks.close();
+        if writing.await.is_err() {
+            error!(
+                sink = destination.config.name,
+                "the thread that writes places reached in log files has failed"
+            );
+        }
     }
 }
 
-/// The watermarks of a sink that keeps its lines elsewhere.
-pub(crate) struct Marks {
-    log: Writer,
-    clock: Arc<dyn Clock>,
-    /// Acknowledged and not yet in the log.
-    waiting: HashMap<FileId, FileMark>,
-    is_failing: bool,
+/// Sends a batch once its new files are noted.
+async fn fly(destination: Arc<Destination>, batch: Batch, noted: Option<oneshot::Receiver<()>>) -> Landed {
+    if let Some(noted) = noted {
+        // The thread that notes them may have ended with the house.
+        _ = noted.await;
+    }
+    destination.fly(batch).await
 }
 
-impl Marks {
-    pub(crate) fn new(log: Writer, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            log,
-            clock,
-            waiting: HashMap::new(),
-            is_failing: false,
-        }
-    }
-
-    /// Notes files before their first line is sent, so that it has the same id if it has to be sent again.
-    fn begin(&mut self, files: &[FileMark]) {
-        if !files.is_empty() {
-            for mark in files {
-                self.waiting.entry(mark.id).or_insert_with(|| mark.clone());
-            }
-            // A failure is told by the next sync.
-            _ = self.append();
-        }
-    }
-
-    fn add(&mut self, marks: &[FileMark]) {
-        for mark in marks {
-            self.waiting.insert(mark.id, mark.clone());
-        }
-    }
-
-    fn append(&mut self) -> io::Result<()> {
-        if self.waiting.is_empty() {
-            return Ok(());
-        }
-        let batch = Batch {
-            marks: self.waiting.values().cloned().collect(),
-            ..Batch::default()
-        };
-        self.log.append(&batch, self.clock.now())?;
-        self.waiting.clear();
-        Ok(())
-    }
-
-    fn sync(&mut self, destination: &Destination) {
-        let done = self.append().and_then(|()| self.log.sync());
-        match done {
-            Ok(()) if self.is_failing => {
-                self.is_failing = false;
-                info!(
-                    sink = destination.config.name,
-                    "places reached in log files are on the disk again"
-                );
-            }
-            Ok(()) => {}
-            Err(error) => {
-                destination.counts.checkpoint_failed(1);
-                if !std::mem::replace(&mut self.is_failing, true) {
-                    warn!(
-                        sink = destination.config.name,
-                        %error,
-                        "places reached in log files cannot be written; a restart would send lines again"
-                    );
-                }
-            }
-        }
-    }
+fn land(destination: &Destination, marks: &Marks, spare: &SyncSender<Batch>, landed: Landed) {
+    let Landed {
+        mut batch,
+        stored,
+        letters,
+    } = landed;
+    marks.add(&batch.marks);
+    let account = &destination.account;
+    account.give(stored, batch.text.len() as u64);
+    account.give_up(Loss::DeadLetter, letters);
+    batch.clear(BATCH_BYTES);
+    // With nobody to take it, it is just freed.
+    _ = spare.try_send(batch);
 }

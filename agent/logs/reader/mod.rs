@@ -26,6 +26,7 @@ use crate::draft::{Draft, Size};
 use crate::folders::{Entry, FolderId, Folders};
 use crate::lines::Lines;
 use crate::mark::FileMark;
+use crate::redact::Redaction;
 use crate::segment::write::Kept;
 use crate::source::Source;
 use crate::tail::{End, Phase, Tail};
@@ -147,7 +148,7 @@ impl<O: Outlet> Reader<O> {
             new_files: Vec::new(),
             outbox: None,
             outlet,
-            lines: Lines::new(Arc::clone(&account), config.line_bytes_max),
+            lines: Lines::new(Arc::clone(&account), redaction(&config), config.line_bytes_max),
             buffer: Vec::new(),
             account,
             board,
@@ -222,6 +223,7 @@ impl<O: Outlet> Reader<O> {
     pub(crate) fn apply(&mut self, config: Config, now: Instant) {
         self.folders.configure(&config);
         self.lines.line_bytes_max = config.line_bytes_max;
+        self.lines.redaction = redaction(&config);
         self.config = config;
         self.refused.clear();
         for file in 0..self.tails.len() {
@@ -325,6 +327,14 @@ impl<O: Outlet> Reader<O> {
             }
         }
     }
+}
+
+/// Its patterns were looked at when the configuration was read.
+fn redaction(config: &Config) -> Redaction {
+    config.redaction().unwrap_or_else(|why| {
+        tracing::error!(why, "nothing is taken out of log lines");
+        Redaction::default()
+    })
 }
 
 /// Files that our own output goes to: reading them would make lines of lines for ever.

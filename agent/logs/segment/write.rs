@@ -194,7 +194,7 @@ impl Writer {
     }
 
     #[cfg(test)]
-    pub(super) fn replace_file(&mut self, file: File) -> File {
+    pub(crate) fn replace_file(&mut self, file: File) -> File {
         std::mem::replace(&mut self.file, file)
     }
 

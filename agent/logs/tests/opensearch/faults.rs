@@ -134,13 +134,22 @@ async fn while_we_are_not_let_in_lines_wait() {
     let mut room = Room::start(&fake.url(), &sink(&json!({})));
     fake.plan(Plan::always(Fault::Status(403, None)));
     room.write(LINES);
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    let is_told = || {
+        let sinks = room.handle.state().sinks;
+        sinks
+            .iter()
+            .any(|sink| sink.trouble.as_ref().is_some_and(|why| why.contains("403")))
+    };
+    let begun = Instant::now();
+    while !is_told() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "{:?}",
+            room.handle.state().sinks
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     assert_eq!(fake.count("*"), 0);
-    let sinks = room.handle.state().sinks;
-    assert!(
-        sinks[0].trouble.as_ref().is_some_and(|why| why.contains("403")),
-        "{sinks:?}"
-    );
     fake.plan(Plan::well());
     room.settled(room.lines()).await;
     check("let in at last", &fake, &room);

@@ -12,7 +12,7 @@ fn rounds() -> usize {
     if std::env::var_os("SKOPOS_TEST_LONG").is_some() {
         60
     } else {
-        3
+        2
     }
 }
 

@@ -1,0 +1,233 @@
+//! The watermarks of a sink that keeps its lines elsewhere: a log of them, written by a thread of its own.
+//!
+//! On the disk within a second. While the disk takes none they stay in memory, one for each file, and lines go on: a
+//! restart sends more again, which the sink knows by its ids.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use model::Clock;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use tracing::{info, warn};
+
+use super::metrics::Counts;
+use crate::batch::Batch;
+use crate::bell::Bell;
+use crate::mark::{FileId, FileMark};
+use crate::segment::write::Writer;
+
+/// What was acknowledged is on the disk after this at the latest.
+const SYNC: Duration = Duration::from_secs(1);
+
+/// Where watermarks are handed in; cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct Marks(Arc<Desk>);
+
+#[derive(Default)]
+struct Desk {
+    waiting: Mutex<Waiting>,
+    bell: Bell,
+}
+
+#[derive(Default)]
+struct Waiting {
+    marks: HashMap<FileId, FileMark>,
+    /// Who waits until the log has what they have handed in, or cannot have it.
+    asked: Vec<oneshot::Sender<()>>,
+}
+
+/// The thread's end.
+pub(crate) struct Clerk {
+    pub(crate) marks: Marks,
+    pub(crate) log: Writer,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) counts: Arc<Counts>,
+    pub(crate) sink: String,
+}
+
+impl Marks {
+    /// Notes files before their first line is sent, so that it has the same id if it has to be sent again. Ends when the
+    /// log has them, or the disk has refused them.
+    pub(crate) fn begin(&self, files: &[FileMark]) -> Option<oneshot::Receiver<()>> {
+        if files.is_empty() {
+            return None;
+        }
+        let (asked, noted) = oneshot::channel();
+        let mut waiting = self.0.waiting.lock();
+        for mark in files {
+            waiting.marks.entry(mark.id).or_insert_with(|| mark.clone());
+        }
+        waiting.asked.push(asked);
+        drop(waiting);
+        self.0.bell.ring();
+        Some(noted)
+    }
+
+    /// What has been acknowledged up to these marks.
+    pub(crate) fn add(&self, marks: &[FileMark]) {
+        let mut waiting = self.0.waiting.lock();
+        for mark in marks {
+            waiting.marks.insert(mark.id, mark.clone());
+        }
+    }
+
+    /// No more will come: the thread writes what there is and ends.
+    pub(crate) fn close(&self) {
+        self.0.bell.stop();
+    }
+}
+
+impl Clerk {
+    pub(crate) fn run(mut self) {
+        let (mut synced, mut is_failing) = (Instant::now(), false);
+        loop {
+            let goes_on = self.marks.0.bell.wait(SYNC);
+            let mut done = self.append();
+            if !goes_on || synced.elapsed() >= SYNC {
+                done = done.and_then(|()| self.log.sync());
+                synced = Instant::now();
+            }
+            self.tell(done, &mut is_failing);
+            if !goes_on {
+                return;
+            }
+        }
+    }
+
+    fn append(&mut self) -> io::Result<()> {
+        let Waiting { marks, asked } = std::mem::take(&mut *self.marks.0.waiting.lock());
+        let mut batch = Batch {
+            marks: marks.into_values().collect(),
+            ..Batch::default()
+        };
+        let done = match batch.marks.is_empty() {
+            true => Ok(()),
+            false => self.log.append(&batch, self.clock.now()),
+        };
+        if done.is_err() {
+            let mut waiting = self.marks.0.waiting.lock();
+            for mark in batch.marks.drain(..) {
+                // A newer one may have come meanwhile.
+                waiting.marks.entry(mark.id).or_insert(mark);
+            }
+        }
+        for asked in asked {
+            // Whoever asked may be gone.
+            _ = asked.send(());
+        }
+        done
+    }
+
+    fn tell(&self, done: io::Result<()>, is_failing: &mut bool) {
+        let sink = &self.sink;
+        match done {
+            Ok(()) if std::mem::take(is_failing) => {
+                info!(sink, "places reached in log files are on the disk again")
+            }
+            Ok(()) => {}
+            Err(error) => {
+                self.counts.checkpoint_failed(1);
+                if !std::mem::replace(is_failing, true) {
+                    warn!(sink, %error, "places reached in log files cannot be written; a restart would send lines again");
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use prometheus::Registry;
+    use telemetry::clock::RuntimeClock;
+
+    use super::*;
+    use crate::config::Retention;
+    use crate::mark::{Form, Inode, Print};
+    use crate::opensearch::metrics::Metrics;
+    use crate::segment::write::Limits;
+
+    fn mark(id: u64, read: u64) -> FileMark {
+        FileMark {
+            id: FileId(id),
+            form: Form::Plain,
+            source: "".into(),
+            base: "/a".into(),
+            path: "/a".into(),
+            inode: Inode {
+                dev: 1,
+                ino: id,
+                born: 1,
+            },
+            generation: 0,
+            head: Print::default(),
+            read,
+            check: Print::default(),
+            done: [read; 3],
+            copy: false,
+            gone: false,
+        }
+    }
+
+    fn open(folder: &std::path::Path) -> (Writer, Vec<(u64, u64)>) {
+        let limits = Limits {
+            segment_bytes: 1 << 20,
+            retention: Retention::default(),
+            compress: false,
+        };
+        let now = RuntimeClock::system().now();
+        let (log, kept) = Writer::open(folder, Arc::new(Mutex::new(limits)), now).unwrap();
+        let mut places: Vec<(u64, u64)> = kept.marks.iter().map(|mark| (mark.id.0, mark.read)).collect();
+        places.sort_unstable();
+        (log, places)
+    }
+
+    fn clerk(log: Writer, marks: &Marks) -> Clerk {
+        let metrics = Arc::new(Metrics::new(&Registry::new()));
+        Clerk {
+            marks: marks.clone(),
+            log,
+            clock: RuntimeClock::system(),
+            counts: Arc::new(Counts::new("s", metrics)),
+            sink: "s".to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_is_handed_in_is_in_the_log_and_a_file_is_noted_before_its_first_line_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let marks = Marks::default();
+        let clerk = clerk(open(folder.path()).0, &marks);
+        let running = std::thread::spawn(move || clerk.run());
+        let noted = marks.begin(&[mark(1, 0), mark(2, 0)]).unwrap();
+        noted.blocking_recv().unwrap();
+        marks.add(&[mark(1, 10)]);
+        marks.add(&[mark(1, 20)]);
+        marks.close();
+        running.join().unwrap();
+        assert_eq!(open(folder.path()).1, [(1, 20), (2, 0)]);
+        assert!(marks.begin(&[]).is_none());
+    }
+
+    #[test]
+    fn while_the_disk_takes_nothing_the_newest_places_wait_and_nobody_is_held_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let marks = Marks::default();
+        let mut clerk = clerk(open(folder.path()).0, &marks);
+        let full = File::open(folder.path().join("0000000001.segment")).unwrap();
+        let real = clerk.log.replace_file(full);
+        let noted = marks.begin(&[mark(1, 0)]).unwrap();
+        assert!(clerk.append().is_err(), "it is open for reading only");
+        noted.blocking_recv().unwrap();
+        marks.add(&[mark(1, 10), mark(2, 5)]);
+        assert!(clerk.append().is_err());
+        clerk.log.replace_file(real);
+        clerk.append().unwrap();
+        clerk.log.sync().unwrap();
+        assert_eq!(open(folder.path()).1, [(1, 10), (2, 5)]);
+    }
+}
