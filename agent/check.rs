@@ -46,6 +46,7 @@ pub fn run(files: &[PathBuf], data_dir: &Path, live: bool) -> ExitCode {
             ask_receivers(&document.notifier),
             ask_aws(&document),
             ask_datasource(&document),
+            ask_opensearch(&document),
         ];
         if are_well.contains(&false) && code == ExitCode::SUCCESS {
             code = ExitCode::FAILURE;
@@ -114,6 +115,26 @@ fn ask_datasource(document: &Document) -> bool {
         }
         Err(error) => complain(&format!("rules.datasource: {error}")),
     }
+}
+
+/// Says what each OpenSearch answers that lines are to be sent to; whether all is well.
+fn ask_opensearch(document: &Document) -> bool {
+    let sinks = &document.logs.opensearch;
+    if sinks.is_empty() || !document.logs.enabled {
+        return true;
+    }
+    let Outside { runtime, client, .. } = match outside(document) {
+        Ok(outside) => outside,
+        Err(error) => return complain(&format!("logs.opensearch was not asked: {error}")),
+    };
+    let mut is_well = true;
+    for sink in sinks {
+        match runtime.block_on(logs::ask_opensearch(sink, &*client)) {
+            Ok(words) => _ = writeln!(std::io::stdout(), "  logs.opensearch {}: {words}", sink.name),
+            Err(words) => is_well = complain(&format!("logs.opensearch {}: {words}", sink.name)),
+        }
+    }
+    is_well
 }
 
 /// What it takes to ask somebody.

@@ -10,7 +10,7 @@ use fake_aws::{Answer, Asked, FakeAws, REGION};
 use opensearch_tests::{Fake, Fault, Plan, ask};
 use telemetry::clock::RuntimeClock;
 
-use crate::harness::Skopos;
+use crate::harness::{Skopos, skopos::command};
 
 const NOBODY: [(&str, &str); 2] = [
     ("AWS_CONFIG_FILE", "/dev/null"),
@@ -194,4 +194,40 @@ async fn an_opensearch_that_refuses_is_on_the_page_and_in_the_graph_with_its_rea
         })
         .await;
     assert_eq!(skopos.stop().await, 0);
+}
+
+#[test]
+fn check_live_says_who_answers_there() {
+    let (fake, folder) = (Fake::start(), tempfile::tempdir().unwrap());
+    let text = config(
+        folder.path(),
+        &fake.url(),
+        ", basic_auth: { username: skopos, password: secret }",
+    );
+    fs::write(folder.path().join("skopos.yaml"), text).unwrap();
+    let check = || {
+        let mut program = command(folder.path());
+        let output = program.args(["check", "--live", "skopos.yaml"]).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).unwrap())
+    };
+    fake.rules(|rules| rules.login = Some(("skopos".to_owned(), "secret".to_owned())));
+    let (code, said) = check();
+    assert!(
+        code == Some(0) && said.contains("logs.opensearch opensearch: OpenSearch 3.8 answers"),
+        "{said}"
+    );
+    fake.rules(|rules| rules.login = Some(("skopos".to_owned(), "another".to_owned())));
+    let (code, said) = check();
+    assert!(
+        code == Some(1) && said.contains("logs.opensearch opensearch: status 401: our credentials"),
+        "{said}"
+    );
+    fake.close();
+    let (code, said) = check();
+    assert!(
+        code == Some(1) && said.contains("Connection refused") && !said.contains("secret"),
+        "{said}"
+    );
+    assert_eq!(fake.count("*"), 0);
 }

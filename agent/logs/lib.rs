@@ -56,7 +56,7 @@ use tracing::error;
 
 pub use config::{Config, ReadFrom, Retention};
 pub use follow::Follower;
-pub use opensearch::Config as OpenSearch;
+pub use opensearch::{Config as OpenSearch, ask as ask_opensearch};
 pub use redact::{Pattern, Shipped};
 pub use search::search;
 

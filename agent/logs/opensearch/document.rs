@@ -325,57 +325,56 @@ pub(crate) fn escape(body: &mut Vec<u8>, text: &[u8]) {
 }
 
 fn escape_valid(body: &mut Vec<u8>, text: &[u8]) {
-    let mut from = 0;
-    let mut at = 0;
+    // Everything in front of `from` is written, and nothing special stands between it and `at`.
+    let (mut from, mut at) = (0, 0);
     while let Some(word) = text.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-        if !is_special(u64::from_le_bytes(*word)) {
-            at += 8;
-            continue;
-        }
-        for _ in 0..8 {
-            at = escape_byte(body, text, &mut from, at);
+        match specials(u64::from_le_bytes(*word)).trailing_zeros() as usize / 8 {
+            8 => at += 8,
+            first => {
+                at += first;
+                escape_byte(body, text, from, at);
+                at += 1;
+                from = at;
+            }
         }
     }
-    while at < text.len() {
-        at = escape_byte(body, text, &mut from, at);
+    while let Some(byte) = text.get(at) {
+        if *byte < 0x20 || matches!(byte, b'"' | b'\\') {
+            escape_byte(body, text, from, at);
+            from = at + 1;
+        }
+        at += 1;
     }
     body.extend_from_slice(text.get(from..).unwrap_or_default());
 }
 
-/// Whether one of eight bytes is a quote, a backslash or a control character.
-fn is_special(word: u64) -> bool {
+/// Marks quotes, backslashes and control characters of eight bytes in their highest bits. The first mark is right; those
+/// behind it may be too many.
+fn specials(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
-    let has_zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
-    let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-    (control | has_zero(word ^ (ONES * 0x22)) | has_zero(word ^ (ONES * 0x5c))) != 0
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+    let controls = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
+    controls | zeros(word ^ (ONES * 0x22)) | zeros(word ^ (ONES * 0x5c))
 }
 
-/// Looks at one byte; what stands before it goes out first if it must be written in another way.
-fn escape_byte(body: &mut Vec<u8>, text: &[u8], from: &mut usize, at: usize) -> usize {
-    let Some(byte) = text.get(at).copied() else {
-        return at;
-    };
-    if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-        return at + 1;
-    }
-    body.extend_from_slice(text.get(*from..at).unwrap_or_default());
-    match byte {
+/// Writes what stands between `from` and `at`, and the byte there in another way.
+fn escape_byte(body: &mut Vec<u8>, text: &[u8], from: usize, at: usize) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    body.extend_from_slice(text.get(from..at).unwrap_or_default());
+    match text.get(at).copied().unwrap_or_default() {
         b'"' => body.extend_from_slice(b"\\\""),
         b'\\' => body.extend_from_slice(b"\\\\"),
         b'\n' => body.extend_from_slice(b"\\n"),
         b'\r' => body.extend_from_slice(b"\\r"),
         b'\t' => body.extend_from_slice(b"\\t"),
-        _ => {
-            const HEX: &[u8; 16] = b"0123456789abcdef";
+        byte => {
             body.extend_from_slice(b"\\u00");
             for nibble in [byte >> 4, byte & 15] {
                 body.push(HEX.get(usize::from(nibble)).copied().unwrap_or(b'0'));
             }
         }
     }
-    *from = at + 1;
-    at + 1
 }
 
 #[cfg(test)]

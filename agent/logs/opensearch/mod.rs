@@ -33,6 +33,7 @@ use crate::segment::write::{Kept, Limits, Writer};
 pub use config::Config;
 pub(crate) use flight::Destination;
 pub(crate) use marks::Clerk;
+pub use setup::ask;
 pub(crate) use ship::{Channel, Shipper};
 
 /// The log of watermarks is begun anew so often; the one before goes.

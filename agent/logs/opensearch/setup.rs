@@ -42,6 +42,20 @@ pub(crate) async fn prepare(destination: &Destination) {
     }
 }
 
+/// Who answers there and takes our credentials; nothing is put in place and no line sent.
+///
+/// # Errors
+/// A sentence without secrets.
+pub async fn ask(config: &Config, client: &dyn Client) -> Result<String, String> {
+    let reach = config.reach()?;
+    let via = reach.open(client, &|| true).await?;
+    let version = Server::new(config, &via)?.version().await?;
+    Ok(match version {
+        Some((major, minor)) => format!("OpenSearch {major}.{minor} answers"),
+        None => "it answers, and does not say its version".to_owned(),
+    })
+}
+
 /// Puts in place what is missing; what cannot be is a note.
 async fn attempt(config: &Config, reach: &net::Reach, client: &dyn Client) -> Result<Vec<String>, String> {
     let via = reach.open(client, &|| true).await?;
@@ -250,6 +264,7 @@ impl Answer {
         let reason = error.and_then(|error| error.get("reason").unwrap_or(error).as_str());
         match reason {
             Some(reason) => format!("{}: {reason}", self.status),
+            None if self.status == 401 => "status 401: our credentials are not taken".to_owned(),
             None => format!("status {}", self.status),
         }
     }
