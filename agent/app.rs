@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use journal::{Disk, Journal};
+use journal::{Disk, Journal, Patient};
 use model::outside::{Client, Files, Serve};
 use model::view::{ConfigState, LogState, View};
 use model::{AllHere, Alone, Arbiter, Clock, Feed, Leadership, Ledger, Presence, Share};
@@ -40,6 +40,8 @@ use crate::{graph, lock, memory, relay, shipped, trial, views};
 
 /// Threads of the main runtime; pages and probes have one of their own, node and logs theirs.
 const WORKERS: usize = 2;
+/// For a write of the journal; then what it is about goes on without, and is written later.
+const DISK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Runs until a signal asks it to stop.
 ///
@@ -73,7 +75,8 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     telemetry::process::register(&registry, clock.now().seconds());
     build_info(&registry, role.word());
     let files = Disk::new(&data);
-    let journal = Journal::open(files.clone(), Path::new("alerts")).with_context(|| {
+    let patient = Patient::new(files.clone(), DISK_PATIENCE).context("starting the journal's thread")?;
+    let journal = Journal::open(patient, Path::new("alerts")).with_context(|| {
         let path = data.join("alerts").join("journal");
         format!(
             "opening {}; move it away to start without the alerts and messages it remembers",

@@ -7,6 +7,7 @@
 //! Both keep over a restart what they have told, and silences. Alertmanager loses the alerts themselves, so whoever sends them
 //! does so again within a tick; Skopos keeps its alerts and the ticks of its groups, and must not be moved by that.
 
+mod canary;
 mod history;
 mod hook;
 
@@ -14,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
+use canary::Canary;
 use fastrand::Rng;
 use history::{Life, Plan};
 use hook::{Hook, Message, Told};
@@ -62,6 +64,8 @@ const AGAIN: (i64, i64, i64) = (23, 27, 32);
 const BEFORE: Duration = Duration::from_millis(50);
 /// Whoever is later than this is not looked at together with the other.
 const LATE: Duration = Duration::from_millis(250);
+/// Nor whoever has to wait for the disk so long.
+const LATE_DISK: Duration = Duration::from_millis(200);
 /// So far the clock that waits and the one that is written into alerts may drift apart.
 const CLOCKS: Duration = Duration::from_millis(100);
 /// A machine that stands still says nothing; then everything begins again.
@@ -95,6 +99,7 @@ struct Shadow {
     skopos: Skopos,
     alertmanager: Alertmanager,
     client: Client,
+    canary: Canary,
     began: Instant,
     wall: jiff::Timestamp,
 }
@@ -120,6 +125,7 @@ impl Shadow {
             skopos,
             alertmanager,
             client: Client::builder().no_proxy().build().unwrap(),
+            canary: Canary::start(folder),
             began: Instant::now() + Duration::from_secs(1),
             wall,
         })
@@ -154,6 +160,7 @@ impl Shadow {
                 self.is_in_time(tenth)?;
             }
         }
+        self.is_in_time(self.plan.end() - 1)?;
         self.compare();
         assert_eq!(self.skopos.stop().await, 0);
         Ok(())
@@ -218,6 +225,12 @@ impl Shadow {
         if late > LATE {
             return Err(format!(
                 "the machine stood still: what was due after {real:?} was done {late:?} late"
+            ));
+        }
+        let longest = self.canary.longest();
+        if longest > LATE_DISK {
+            return Err(format!(
+                "the machine's disk stood still: before {real:?} a write of one byte took {longest:?}"
             ));
         }
         if set.abs() > CLOCKS.as_secs_f64() {
@@ -345,6 +358,14 @@ impl Shadow {
                         self.said(&ours),
                         self.said(&theirs)
                     ));
+                }
+                if apart_here > LATE_DISK {
+                    println!(
+                        "APART {apart_here:?} {name} in {group}:\n  {}\n  ours   {}\n  theirs {}",
+                        self.words(history).join("\n  "),
+                        self.said(&ours),
+                        self.said(&theirs)
+                    );
                 }
                 apart = apart.max(apart_here);
             }

@@ -9,6 +9,7 @@ mod entry;
 mod frame;
 mod log;
 mod map;
+mod patient;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 pub use disk::Disk;
 pub use entry::{Change, Entry, Version};
 pub use log::{FORMAT_HIGHEST, FORMAT_LOWEST, Journal, Merged};
+pub use patient::Patient;
 
 /// Worth retrying, all of them: the map is as it was before the call.
 #[derive(Debug, thiserror::Error)]

@@ -46,7 +46,7 @@ struct Writer {
     /// For the next rewrite.
     format: u32,
     file_bytes: usize,
-    /// After a failed append the end of the file is unknown: the next change writes the file anew.
+    /// After a failed write nobody knows how the file ends, or which of two it is: the next change writes it anew.
     torn: bool,
 }
 
@@ -382,8 +382,11 @@ impl Writer {
     fn rewrite(&mut self, map: &Map) -> Result<(), JournalError> {
         let mut bytes = frame::head(self.format);
         bytes.extend(frame::frame(map.all()));
-        let written = self.files.replace(&self.path, &bytes);
-        written.map_err(|source| self.failed(source))?;
+        if let Err(source) = self.files.replace(&self.path, &bytes) {
+            // It may be done later all the same.
+            self.torn = true;
+            return Err(self.failed(source));
+        }
         self.file_bytes = bytes.len();
         self.torn = false;
         Ok(())

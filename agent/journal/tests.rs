@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use model::outside::Files;
 
-use crate::{Change, Disk, Entry, FORMAT_HIGHEST, Journal, Merged};
+use crate::{Change, Disk, Entry, FORMAT_HIGHEST, Journal, Merged, Patient};
 
 fn open(folder: &Path) -> Journal {
     Journal::open(Disk::new(folder), Path::new("alerts")).unwrap()
@@ -146,6 +146,56 @@ fn a_full_disk_refuses_the_change_and_keeps_the_rest() {
     journal.put("b", &3).unwrap();
     assert_eq!(open(folder.path()).get::<u32>("b"), Some(3));
     assert_eq!(open(folder.path()).get::<u32>("a"), Some(1));
+}
+
+/// While it is held, writes neither succeed nor fail; then they are done.
+struct Hanging(Arc<Disk>, Mutex<()>);
+
+impl Files for Hanging {
+    fn read(&self, path: &Path) -> std::io::Result<Option<Vec<u8>>> {
+        self.0.read(path)
+    }
+    fn append(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+        let _held = self.1.lock().unwrap();
+        self.0.append(path, bytes)
+    }
+    fn replace(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+        let _held = self.1.lock().unwrap();
+        self.0.replace(path, bytes)
+    }
+    fn truncate(&self, path: &Path, length_bytes: u64) -> std::io::Result<()> {
+        self.0.truncate(path, length_bytes)
+    }
+    fn remove(&self, path: &Path) -> std::io::Result<()> {
+        self.0.remove(path)
+    }
+    fn list(&self, folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+        self.0.list(folder)
+    }
+}
+
+#[test]
+fn a_disk_that_hangs_refuses_the_change_and_what_it_does_later_harms_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let hanging = Arc::new(Hanging(Disk::new(folder.path()), Mutex::new(())));
+    let patient = Patient::new(hanging.clone(), std::time::Duration::from_millis(300)).unwrap();
+    let journal = Journal::open(patient, Path::new("alerts")).unwrap();
+    journal.put("a", &1).unwrap();
+    let held = hanging.1.lock().unwrap();
+    for value in [2, 3] {
+        let error = journal.put("a", &value).unwrap_err();
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains("has not answered"), "{source}");
+        assert_eq!(journal.get::<u32>("a"), Some(1));
+    }
+    drop(held);
+    // Once the disk goes on, so does the journal.
+    while journal.put("b", &4).is_err() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let again = open(folder.path());
+    assert_eq!(again.get::<u32>("a"), Some(1), "what was refused is not there");
+    assert_eq!(again.get::<u32>("b"), Some(4));
 }
 
 /// Every file in memory, as the simulator has them.

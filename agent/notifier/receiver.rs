@@ -240,13 +240,14 @@ impl Receiver {
         }
     }
 
-    /// Slack takes one message a second with short bursts; for the others this only stops a runaway.
+    /// Slack takes one message a second with short bursts; for the others this only stops a runaway. A webhook has one
+    /// message under way at a time, and so says itself how many it can take.
     pub(crate) fn bucket(&self) -> Bucket {
         match self.kind {
             Kind::Slack { .. } => Bucket::new(Duration::from_secs(1), 3),
             Kind::Email(_) => Bucket::new(Duration::from_secs(1), 10),
             Kind::PagerDuty { .. } => Bucket::new(Duration::from_millis(500), 10),
-            Kind::Webhook { .. } => Bucket::new(Duration::from_millis(50), 20),
+            Kind::Webhook { .. } => Bucket::new(Duration::from_millis(5), 200),
         }
     }
 
