@@ -22,6 +22,7 @@ mod level;
 mod lines;
 mod mark;
 mod opensearch;
+mod pack;
 mod reader;
 mod redact;
 mod search;

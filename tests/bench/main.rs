@@ -3,7 +3,7 @@
 //! Work is counted in CPU time, as the operating system has it, because other processes share the machine; a time by
 //! the clock is printed only where somebody waits for it. Each side runs alone, in a process of its own, one after the
 //! other. `--small` gives numbers that say nothing, in seconds: for a test that all of it works. `--only rules`,
-//! `memory` or `blocks` runs a part. Nothing here fails because a number is bad.
+//! `memory`, `blocks` or `logs` runs a part. Nothing here fails because a number is bad.
 
 #![expect(
     clippy::print_stdout,
@@ -28,6 +28,7 @@ mod memory;
 mod peer;
 mod process;
 mod rules;
+mod shipping;
 mod table;
 
 use std::path::Path;
@@ -51,6 +52,8 @@ pub(crate) struct Sizes {
     pub(crate) sealed: (usize, i64),
     /// Questions of each kind.
     pub(crate) questions: u32,
+    /// Log lines of each container.
+    pub(crate) lines: usize,
 }
 
 const FULL: Sizes = Sizes {
@@ -60,6 +63,7 @@ const FULL: Sizes = Sizes {
     quarters: (4, 8),
     sealed: (1_000, 7),
     questions: 5,
+    lines: 200_000,
 };
 
 const SMALL: Sizes = Sizes {
@@ -69,6 +73,7 @@ const SMALL: Sizes = Sizes {
     quarters: (1, 2),
     sealed: (100, 7),
     questions: 1,
+    lines: 500,
 };
 
 fn main() {
@@ -97,10 +102,11 @@ fn main() {
 
 type Part = fn(&mut Table, Option<&Program>, Sizes);
 
-const PARTS: [(&str, Part); 3] = [
+const PARTS: [(&str, Part); 4] = [
     ("rules", rules::compare),
     ("memory", memory::compare),
     ("blocks", blocks::compare),
+    ("logs", shipping::compare),
 ];
 
 /// One of ours, in a process of its own; what it has to say goes to its output.
@@ -111,6 +117,7 @@ fn child(part: &str, folder: &Path, sizes: Sizes) {
         "memory" => memory::ours(folder, sizes),
         "start" => memory::start(folder),
         "blocks" => blocks::ours(folder, sizes),
+        "logs" => shipping::ours(folder, sizes),
         other => panic!("no part {other}"),
     };
     figures.say();

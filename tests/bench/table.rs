@@ -42,7 +42,7 @@ impl Table {
     pub(crate) fn print(&self, has_peer: bool) {
         println!(
             "{:<58} {:>12} {:>12} {:>9}  goal",
-            "", "ours", "Prometheus", "better by"
+            "", "ours", "theirs", "better by"
         );
         for line in &self.0 {
             println!("{}", line.text());

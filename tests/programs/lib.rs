@@ -41,6 +41,12 @@ pub fn known(program: &str) -> Option<PathBuf> {
     found.into_iter().find(|candidate| candidate.is_file())
 }
 
+/// A file of the cache.
+#[must_use]
+pub fn known_in_cache(path: &str) -> Option<PathBuf> {
+    Some(cache().join(path)).filter(|file| file.is_file())
+}
+
 /// The same, or a loud word that the test is skipped.
 #[must_use]
 pub fn find(program: &str) -> Option<PathBuf> {

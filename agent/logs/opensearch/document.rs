@@ -4,6 +4,7 @@
 //! What is the same for all records of a file is written once a batch.
 
 use std::fmt::Write;
+use std::ops::Range;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -24,6 +25,10 @@ pub(crate) enum Dress {
     /// Time, text and where it is from: after a refusal.
     Plain,
 }
+
+/// 48 bits of time, 64 of the file, 48 of the place in it, as characters.
+const ID_BYTES: usize = 27;
+type Id = [u8; ID_BYTES];
 
 /// Writes the records of one batch.
 pub(crate) struct Documents<'a> {
@@ -74,10 +79,11 @@ impl<'a> Documents<'a> {
         }
     }
 
-    /// Appends action and document, a line feed behind each.
-    pub(crate) fn write(&mut self, body: &mut Vec<u8>, nth: usize, dress: Dress) {
+    /// Appends action and document, a line feed behind each. Returns the file, and where in `body` the record's own
+    /// text and fields stand: all else is much the same in each record of a file.
+    pub(crate) fn write(&mut self, body: &mut Vec<u8>, nth: usize, dress: Dress) -> (u16, Range<usize>) {
         let Some((row, text)) = self.batch.record(nth) else {
-            return;
+            return (0, body.len()..body.len());
         };
         let id = self.id(&row);
         self.select_index(&row);
@@ -85,11 +91,12 @@ impl<'a> Documents<'a> {
         body.extend_from_slice(self.day.2.as_bytes());
         if self.style.has_ids {
             body.extend_from_slice(b"\",\"_id\":\"");
-            body.extend_from_slice(id.as_bytes());
+            body.extend_from_slice(&id);
         }
         body.extend_from_slice(b"\"}}\n");
-        self.write_document(body, &row, text, dress, &id);
+        let own = self.write_document(body, &row, text, dress, &id);
         body.push(b'\n');
+        (row.file, own)
     }
 
     /// The document alone, on one line.
@@ -108,10 +115,21 @@ impl<'a> Documents<'a> {
             return (String::new(), String::new());
         };
         self.select_index(&row);
-        (self.day.2.clone(), self.id(&row))
+        (
+            self.day.2.clone(),
+            String::from_utf8_lossy(&self.id(&row)).into_owned(),
+        )
     }
 
-    fn write_document(&mut self, body: &mut Vec<u8>, row: &Row, text: &[u8], dress: Dress, id: &str) {
+    /// Returns where the record's own text and fields stand.
+    fn write_document(
+        &mut self,
+        body: &mut Vec<u8>,
+        row: &Row,
+        text: &[u8],
+        dress: Dress,
+        id: &Id,
+    ) -> Range<usize> {
         body.extend_from_slice(b"{\"@timestamp\":\"");
         self.second.write(body, row.time, row.nanos);
         if dress == Dress::Full {
@@ -124,15 +142,17 @@ impl<'a> Documents<'a> {
             });
         }
         body.extend_from_slice(b"\",\"message\":\"");
+        let start = body.len();
         let object = (dress == Dress::Full && self.style.reads_json)
             .then(|| json::object(text))
             .flatten();
         match &object {
-            Some(object) => escape(body, object.message.as_bytes()),
+            Some(object) => body.extend_from_slice(object.message),
             None => escape(body, text),
         }
+        let mut end = body.len();
         let Some(parts) = self.files.get(usize::from(row.file)) else {
-            return;
+            return start..end;
         };
         match dress {
             Dress::Full => {
@@ -142,11 +162,14 @@ impl<'a> Documents<'a> {
                     b"\",\"event\":{\"id\":\""
                 });
                 if !self.style.has_ids {
-                    body.extend_from_slice(id.as_bytes());
+                    body.extend_from_slice(id);
                     body.extend_from_slice(b"\"}");
                 }
-                if let Some(object) = object.filter(|object| !object.fields.is_empty()) {
+                if let Some(object) =
+                    object.filter(|object| object.fields.iter().any(|part| !part.is_empty()))
+                {
                     write_fields(body, &object);
+                    end = body.len();
                 }
                 body.extend_from_slice(b",\"log\":{\"offset\":");
                 decimal(body, row.offset);
@@ -154,10 +177,11 @@ impl<'a> Documents<'a> {
             }
             Dress::Plain => body.extend_from_slice(parts.plain_rest.as_bytes()),
         }
+        start..end
     }
 
     /// Time first, so that OpenSearch finds quickly that it has no such id; then the file; then the place in it.
-    fn id(&self, row: &Row) -> String {
+    fn id(&self, row: &Row) -> Id {
         let mut bytes = [0; 20];
         // A line without a time of its own has the time at which it was read, which is another one the next time.
         let time = if row.is_timed { row.time.0 } else { 0 };
@@ -171,7 +195,10 @@ impl<'a> Documents<'a> {
                 end.copy_from_slice(&low);
             }
         }
-        BASE64_URL_SAFE_NO_PAD.encode(bytes)
+        let mut id = [0; ID_BYTES];
+        // Twenty bytes are so many characters.
+        _ = BASE64_URL_SAFE_NO_PAD.encode_slice(bytes, &mut id);
+        id
     }
 
     fn select_index(&mut self, row: &Row) {
@@ -231,16 +258,13 @@ impl FileParts {
 }
 
 fn write_fields(body: &mut Vec<u8>, object: &Object<'_>) {
-    body.extend_from_slice(b",\"fields\":");
-    let mut before = b'{';
-    for (key, value) in &object.fields {
-        body.push(before);
-        body.push(b'"');
-        escape(body, key.as_bytes());
-        body.extend_from_slice(b"\":");
-        body.extend_from_slice(value.get().as_bytes());
-        before = b',';
+    let [before, behind] = object.fields;
+    body.extend_from_slice(b",\"fields\":{");
+    body.extend_from_slice(before);
+    if !before.is_empty() && !behind.is_empty() {
+        body.push(b',');
     }
+    body.extend_from_slice(behind);
     body.push(b'}');
 }
 
@@ -350,7 +374,7 @@ fn escape_valid(body: &mut Vec<u8>, text: &[u8]) {
 
 /// Marks quotes, backslashes and control characters of eight bytes in their highest bits. The first mark is right; those
 /// behind it may be too many.
-fn specials(word: u64) -> u64 {
+pub(crate) fn specials(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
     let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;

@@ -22,6 +22,7 @@ use super::letters::{Letter, Letters};
 use super::metrics::Counts;
 use crate::account::Account;
 use crate::batch::Batch;
+use crate::pack::{Book, Packer};
 
 /// Of an answer, for each record: its status, and why not.
 const ANSWER_BYTES_A_RECORD: usize = 512;
@@ -59,6 +60,7 @@ pub(crate) struct Destination {
     pub(crate) counts: Arc<Counts>,
     pub(crate) account: Arc<Account>,
     pub(crate) trouble: Trouble,
+    pub(crate) book: Book,
 }
 
 /// Why nothing gets through at the moment.
@@ -216,25 +218,24 @@ impl Destination {
 
     fn encode(&self, batch: &Batch, group: &Group) -> Vec<u8> {
         let mut documents = self.documents(batch);
-        let mut plain = Vec::new();
-        if self.config.compression == Compression::None {
-            for row in &group.rows {
-                documents.write(&mut plain, *row, group.dress);
+        match self.config.compression {
+            Compression::None => {
+                let mut plain = Vec::with_capacity(3 * batch.text.len());
+                for row in &group.rows {
+                    documents.write(&mut plain, *row, group.dress);
+                }
+                plain
             }
-            return plain;
-        }
-        // Packed piece by piece: the whole of it never lies in memory.
-        let mut packed = GzEncoder::new(Vec::with_capacity(batch.text.len() / 2), Level::new(1));
-        for row in &group.rows {
-            documents.write(&mut plain, *row, group.dress);
-            if plain.len() >= PIECE_BYTES {
-                // Writing to memory cannot fail.
-                _ = packed.write_all(&plain);
-                plain.clear();
+            Compression::Gzip => {
+                let mut packer = Packer::new(&self.book, batch.text.len() / 2);
+                for row in &group.rows {
+                    let (file, own) = documents.write(packer.plain(), *row, group.dress);
+                    packer.record(file, own);
+                }
+                packer.finish()
             }
+            Compression::Zlib => encode_by_zlib(documents, batch, group),
         }
-        _ = packed.write_all(&plain);
-        packed.finish().unwrap_or_default()
     }
 
     fn documents<'a>(&'a self, batch: &'a Batch) -> Documents<'a> {
@@ -255,7 +256,7 @@ impl Destination {
             .await
             .map_err(ClientError::Connect)?;
         let mut headers = vec![("content-type".to_owned(), "application/x-ndjson".to_owned())];
-        if self.config.compression == Compression::Gzip {
+        if self.config.compression != Compression::None {
             headers.push(("content-encoding".to_owned(), "gzip".to_owned()));
         }
         via.send(Request {
@@ -381,6 +382,22 @@ impl Sorted {
             Group::new(self.again, self.dress),
         ]
     }
+}
+
+fn encode_by_zlib(mut documents: Documents<'_>, batch: &Batch, group: &Group) -> Vec<u8> {
+    let mut plain = Vec::new();
+    // Packed piece by piece: the whole of it never lies in memory.
+    let mut packed = GzEncoder::new(Vec::with_capacity(batch.text.len() / 2), Level::new(1));
+    for row in &group.rows {
+        documents.write(&mut plain, *row, group.dress);
+        if plain.len() >= PIECE_BYTES {
+            // Writing to memory cannot fail.
+            _ = packed.write_all(&plain);
+            plain.clear();
+        }
+    }
+    _ = packed.write_all(&plain);
+    packed.finish().unwrap_or_default()
 }
 
 fn result(outcome: &Outcome) -> &'static str {

@@ -74,6 +74,7 @@ pub(crate) fn open(config: &Config, ground: &Ground<'_>) -> io::Result<(Arc<Dest
         counts: Arc::clone(&counts),
         account: Arc::clone(ground.account),
         trouble: flight::Trouble::default(),
+        book: crate::pack::Book::default(),
         config: config.clone(),
     };
     let clerk = Clerk {

@@ -1,0 +1,60 @@
+//! Bits in the order of RFC 1951: the first one written is the lowest of its byte.
+
+/// Bytes written at once; behind the last there is always room for so many.
+const WORD_BYTES: usize = 8;
+
+/// Writes bits to memory that is there already: `reserve` first, then put and flush without further looks.
+pub(crate) struct Bits {
+    bytes: Vec<u8>,
+    /// Whole bytes written.
+    at: usize,
+    /// Bits not yet written, the next one lowest.
+    held: u64,
+    count: u32,
+}
+
+impl Bits {
+    pub(crate) fn new(bytes: Vec<u8>) -> Self {
+        Self {
+            at: bytes.len(),
+            bytes,
+            held: 0,
+            count: 0,
+        }
+    }
+
+    /// Makes room for so many bytes.
+    pub(crate) fn reserve(&mut self, bytes: usize) {
+        let need = self.at + bytes + 2 * WORD_BYTES;
+        if self.bytes.len() < need {
+            let len = need.max(2 * self.bytes.len());
+            self.bytes.resize(len, 0);
+        }
+    }
+
+    /// Not more than 56 bits between two flushes.
+    pub(crate) fn put(&mut self, bits: u64, count: u32) {
+        self.held |= bits << self.count;
+        self.count += count;
+    }
+
+    pub(crate) fn flush(&mut self) {
+        if let Some(place) = self.bytes.get_mut(self.at..self.at + WORD_BYTES) {
+            place.copy_from_slice(&self.held.to_le_bytes());
+        }
+        self.at += (self.count / 8) as usize;
+        self.held >>= self.count & !7;
+        self.count &= 7;
+    }
+
+    /// Fills the last byte with zeros, and gives all bytes back.
+    pub(crate) fn finish(mut self) -> Vec<u8> {
+        self.reserve(WORD_BYTES);
+        self.flush();
+        if self.count > 0 {
+            self.at += 1;
+        }
+        self.bytes.truncate(self.at);
+        self.bytes
+    }
+}
