@@ -441,12 +441,50 @@ pub struct LogsArgs {
     /// Only lines at least this grave: debug, info, warn, error, fatal.
     #[arg(long, value_name = "LEVEL", value_parser = level)]
     pub level: Option<Level>,
+    /// Only lines in which this regular expression matches; (?i) in front of it ignores case.
+    #[arg(short = 'e', long, value_name = "PATTERN", default_value = "", hide_default_value = true, value_parser = pattern)]
+    pub regex: String,
     /// Only sources whose name contains this.
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub source: String,
+    /// Only containers of this namespace.
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    pub namespace: String,
+    /// Only pods whose name begins with this; a Deployment's name finds its pods.
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    pub pod: String,
+    /// Only containers of this name.
+    #[arg(
+        short = 'c',
+        long,
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub container: String,
     /// Lines printed at most, the newest.
     #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 1000)]
     pub lines: usize,
+    /// Lines of the same source before and after each found one; of at most the newest 200 found.
+    #[arg(
+        short = 'C',
+        long,
+        value_name = "COUNT",
+        default_value_t = 0,
+        hide_default_value = true,
+        conflicts_with = "follow"
+    )]
+    pub context: usize,
+    /// A JSON object a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn pattern(text: &str) -> Result<String, String> {
+    match regex::Regex::new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 impl Cli {

@@ -74,7 +74,7 @@ fn ask(arguments: &DoctorArgs) -> anyhow::Result<Told> {
         method: if arguments.live { Method::Post } else { Method::Get },
         url: format!("{base}{PATH}"),
         headers: Vec::new(),
-        body: Vec::new(),
+        body: Vec::new().into(),
         timeout: arguments.timeout,
         answer_bytes_max: ANSWER_BYTES_MAX,
     };

@@ -114,12 +114,11 @@ impl Own {
         let logs = self.logs.as_ref().filter(|_| most > 0)?;
         let writer = Writer::of(labels, &self.host)?;
         let query = LogQuery {
-            text: String::new(),
-            level: None,
             source: writer.source(),
             from: now - LINES_AGE,
             to: now,
             lines_max: LINES_READ,
+            ..LogQuery::default()
         };
         let page = logs.search(&query);
         let page = page.inspect_err(|error| tracing::warn!(%error, "log lines of an alert"));

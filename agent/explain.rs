@@ -156,7 +156,7 @@ impl Process<'_> {
             method: Method::Get,
             url: format!("{}{path}?{query}", self.base),
             headers: Vec::new(),
-            body: Vec::new(),
+            body: Vec::new().into(),
             timeout: self.timeout,
             answer_bytes_max: ANSWER_BYTES_MAX,
         };

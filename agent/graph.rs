@@ -426,7 +426,7 @@ fn ask(url: &str) -> anyhow::Result<Graph> {
         method: Method::Get,
         url: format!("{}/graph.json", url.trim_end_matches('/')),
         headers: Vec::new(),
-        body: Vec::new(),
+        body: Vec::new().into(),
         timeout: Duration::from_secs(10),
         answer_bytes_max: 4 << 20,
     };

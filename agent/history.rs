@@ -100,7 +100,7 @@ impl Peer {
             headers: bearer
                 .map(|token| ("authorization".to_owned(), format!("Bearer {token}")))
                 .collect(),
-            body: Vec::new(),
+            body: Vec::new().into(),
             timeout: TIMEOUT,
             answer_bytes_max,
         };

@@ -1,12 +1,14 @@
 //! `skopos logs`: the kept lines on a terminal.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
-use model::view::LogQuery;
+use model::view::{LogQuery, PodQuery};
 use model::{Clock, LogRecord, Timestamp};
 use telemetry::clock::RuntimeClock;
 
@@ -14,6 +16,8 @@ use crate::cli::LogsArgs;
 
 /// Pause between two looks for new lines.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// Found lines that are shown with what is around them.
+const WITH_CONTEXT_MAX: usize = 200;
 
 /// Reads the segments beside a running process, or without one.
 #[must_use]
@@ -51,22 +55,48 @@ fn print(folder: &Path, arguments: &LogsArgs) -> anyhow::Result<()> {
         .build()?;
     let _time = runtime.enter();
     let now = RuntimeClock::system().now();
+    let context = arguments.context;
     let query = LogQuery {
         text: arguments.text.join(" "),
         level: arguments.level,
+        pattern: arguments.regex.clone(),
         source: arguments.source.clone(),
+        pods: PodQuery {
+            namespace: arguments.namespace.clone(),
+            pod: arguments.pod.clone(),
+            container: arguments.container.clone(),
+        },
         from: now - arguments.since,
         to: Timestamp::MAX,
-        lines_max: arguments.lines,
+        lines_max: if context > 0 {
+            arguments.lines.min(WITH_CONTEXT_MAX)
+        } else {
+            arguments.lines
+        },
     };
+    let show = if arguments.json { show_json } else { show };
     let mut output = io::stdout().lock();
     let mut follower = arguments
         .follow
         .then(|| logs::Follower::open(folder, query.clone()))
         .transpose()?;
     let page = logs::search(folder, &query)?;
-    for line in &page.lines {
-        show(&mut output, line)?;
+    let mut shown = HashSet::new();
+    for (nth, line) in page.lines.iter().enumerate() {
+        if context == 0 {
+            show(&mut output, line)?;
+            continue;
+        }
+        let [before, behind] = logs::around(folder, line, context, context)?;
+        if nth > 0 && !arguments.json {
+            writeln!(output, "--")?;
+        }
+        for line in before.iter().chain([line]).chain(&behind) {
+            // What was shown with the one before is not shown again.
+            if shown.insert((Arc::clone(&line.file), line.offset_bytes)) {
+                show(&mut output, line)?;
+            }
+        }
     }
     output.flush()?;
     if page.cut {
@@ -86,7 +116,22 @@ fn print(folder: &Path, arguments: &LogsArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn show(output: &mut impl Write, line: &LogRecord) -> io::Result<()> {
+/// As other programs read it: the time as RFC 3339, in UTC.
+fn show_json(output: &mut io::StdoutLock<'_>, line: &LogRecord) -> io::Result<()> {
+    let time = jiff::Timestamp::from_millisecond(line.time.millis()).unwrap_or_default();
+    let object = serde_json::json!({
+        "time": format!("{time:.3}"),
+        "level": line.level.word(),
+        "source": line.source,
+        "stream": line.stream,
+        "text": line.text,
+        "file": line.file,
+        "offset": line.offset_bytes,
+    });
+    writeln!(output, "{object}")
+}
+
+fn show(output: &mut io::StdoutLock<'_>, line: &LogRecord) -> io::Result<()> {
     let time = jiff::Timestamp::from_millisecond(line.time.millis()).unwrap_or_default();
     let time = time
         .to_zoned(jiff::tz::TimeZone::system())

@@ -61,7 +61,7 @@ fn ask_process(arguments: &QueryArgs, when: &When) -> anyhow::Result<Answer> {
             "content-type".to_owned(),
             "application/x-www-form-urlencoded".to_owned(),
         )],
-        body: form.into_bytes(),
+        body: form.into(),
         timeout: arguments.timeout,
         answer_bytes_max: ANSWER_BYTES_MAX,
     };

@@ -254,7 +254,7 @@ impl Asked<'_> {
             method: Method::Get,
             url: format!("{}{path}?{form}", self.base),
             headers: Vec::new(),
-            body: Vec::new(),
+            body: Vec::new().into(),
             timeout: TIMEOUT,
             answer_bytes_max: ANSWER_BYTES_MAX,
         };

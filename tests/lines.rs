@@ -91,5 +91,28 @@ async fn container_lines_are_joined_and_named_and_both_searches_find_them() {
     );
     let (_, text) = run(command(folder.path()).args(["logs", "--since", "520w", "nowhere-to-be-found"]));
     assert_eq!(text, "");
+    let found = [
+        "--namespace",
+        "shop",
+        "--pod",
+        "cart",
+        "-c",
+        "cart",
+        "-e",
+        "half.*<sec",
+        "--json",
+    ];
+    let (code, text) = run(command(folder.path())
+        .args(["logs", "--since", "520w"])
+        .args(found));
+    assert_eq!(code, 0, "{text}");
+    let line: serde_json::Value = serde_json::from_str(text.trim()).unwrap();
+    assert_eq!(line["time"], "2026-01-02T03:04:05.000Z");
+    assert_eq!(
+        (&line["source"], &line["stream"]),
+        (&"shop/cart-7d9/cart".into(), &"stdout".into())
+    );
+    let (code, text) = run(command(folder.path()).args(["logs", "-e", "a("]));
+    assert!(code == 2 && text.contains("unclosed group"), "{code} {text}");
     assert_eq!(skopos.stop().await, 0);
 }

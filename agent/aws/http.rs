@@ -103,7 +103,7 @@ impl Out {
             headers: headers
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .collect(),
-            body: body.to_vec(),
+            body: body.to_vec().into(),
             timeout: self.timeout,
             answer_bytes_max: ANSWER_BYTES_MAX,
         })

@@ -62,7 +62,7 @@ impl Follower {
     }
 
     fn new_lines(&mut self) -> io::Result<Vec<LogRecord>> {
-        let matching = Matching::new(&self.query);
+        let matching = Matching::new(&self.query)?;
         let mut lines = Vec::new();
         let mut left = POLL_BYTES_MAX;
         for segment in list(&self.folder)? {

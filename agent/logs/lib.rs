@@ -59,7 +59,7 @@ pub use config::{Config, ReadFrom, Retention};
 pub use follow::Follower;
 pub use opensearch::{Config as OpenSearch, ask as ask_opensearch};
 pub use redact::{Pattern, Shipped};
-pub use search::search;
+pub use search::{around, search};
 
 use account::{Account, Metrics};
 use bell::Bell;
@@ -268,7 +268,7 @@ impl Making<'_> {
         lane.destination = Some(Arc::clone(&destination));
         let lane = Arc::new(lane);
         let (batches, inbox) = mpsc::channel(1); // full: reading waits, the log files are the buffer
-        let (spare, spares) = sync_channel(QUEUE_BATCHES); // full: the memory is freed
+        let (spare, spares) = sync_channel(config.requests_max); // full: the memory is freed
         let outlet = Channel {
             batches,
             spare: spares,

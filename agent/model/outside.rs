@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::BoxFuture;
 use crate::signature::SigV4;
 use crate::way::Way;
@@ -34,7 +36,8 @@ pub struct Request {
     pub method: Method,
     pub url: String,
     pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+    /// Shared, so that whoever may have to send it again copies nothing.
+    pub body: Bytes,
     pub timeout: Duration,
     /// Longest body read of the answer, after unpacking.
     pub answer_bytes_max: usize,

@@ -332,12 +332,57 @@ pub struct LogQuery {
     pub text: String,
     /// Only lines at least this grave.
     pub level: Option<Level>,
+    /// A regular expression that must match somewhere in a line; empty is everything.
+    pub pattern: String,
     /// Only sources that contain this.
     pub source: String,
+    pub pods: PodQuery,
     pub from: Timestamp,
     pub to: Timestamp,
     /// Lines returned at most, the newest.
     pub lines_max: usize,
+}
+
+/// Whose lines are asked for; what is empty is everybody's. With anything in it, lines of files are not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PodQuery {
+    pub namespace: String,
+    /// How the pod's name begins: a Deployment's name finds its pods.
+    pub pod: String,
+    pub container: String,
+}
+
+impl PodQuery {
+    /// `source` is `namespace/pod/container` where it is a container.
+    #[must_use]
+    pub fn has(&self, source: &str) -> bool {
+        if *self == Self::default() {
+            return true;
+        }
+        let mut parts = source.splitn(3, '/');
+        let (Some(namespace), Some(pod), Some(container)) = (parts.next(), parts.next(), parts.next()) else {
+            return false;
+        };
+        (self.namespace.is_empty() || self.namespace == namespace)
+            && pod.starts_with(&self.pod)
+            && (self.container.is_empty() || self.container == container)
+    }
+}
+
+impl Default for LogQuery {
+    /// Everything.
+    fn default() -> Self {
+        Self {
+            text: String::new(),
+            level: None,
+            pattern: String::new(),
+            source: String::new(),
+            pods: PodQuery::default(),
+            from: Timestamp(0),
+            to: Timestamp::MAX,
+            lines_max: 1_000,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default, Serialize)]

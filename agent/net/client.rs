@@ -217,7 +217,7 @@ mod tests {
             method: Method::Get,
             url: url.to_owned(),
             headers: vec![],
-            body: vec![],
+            body: vec![].into(),
             timeout,
             answer_bytes_max,
         };

@@ -178,7 +178,7 @@ impl OAuth {
             method: Method::Post,
             url: asked.token_url.clone(),
             headers,
-            body: body.into_bytes(),
+            body: body.into(),
             timeout: PATIENCE,
             answer_bytes_max: ANSWER_BYTES_MAX,
         }

@@ -126,7 +126,7 @@ fn asked(uri: Uri, request: Request) -> Result<http::Request<Full<Bytes>>, Clien
     for (name, value) in &request.headers {
         asked = asked.header(name, value);
     }
-    let body = Full::new(Bytes::from(request.body));
+    let body = Full::new(request.body);
     let asked = asked.body(body);
     let mut asked = asked.map_err(|error| ClientError::BadUrl(error.to_string()))?;
     for (name, value) in [(USER_AGENT, AGENT), (ACCEPT_ENCODING, "gzip")] {

@@ -212,7 +212,7 @@ mod tests {
             method: Method::Post,
             url: "http://user:word@host/a b?c=d e#f".to_owned(),
             headers: vec![("content-type".to_owned(), "text/plain".to_owned())],
-            body: b"x".to_vec(),
+            body: b"x".to_vec().into(),
             timeout: Duration::from_secs(1),
             answer_bytes_max: 10,
         };

@@ -214,7 +214,7 @@ impl Heartbeat {
             method: Method::Get,
             url: url.expose().to_owned(),
             headers: Vec::new(),
-            body: Vec::new(),
+            body: Vec::new().into(),
             timeout: config.timeout,
             answer_bytes_max: ANSWER_BYTES_MAX,
         };

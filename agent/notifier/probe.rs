@@ -101,7 +101,7 @@ async fn ask(receiver: &Receiver, client: &dyn Client) -> Result<String, String>
     match receiver.kind() {
         Kind::Slack { .. } if is_app => {
             request.url = request.url.replace(POST, "auth.test");
-            request.body = b"{}".to_vec();
+            request.body = (&b"{}"[..]).into();
             let answer = client.send(request).await;
             let who = said(&answer);
             taken(judge_slack(&answer))?;
@@ -118,7 +118,7 @@ async fn ask(receiver: &Receiver, client: &dyn Client) -> Result<String, String>
             ))
         }
         Kind::Slack { .. } => {
-            request.body = b"{}".to_vec();
+            request.body = (&b"{}"[..]).into();
             let answer = client.send(request).await;
             match &answer {
                 Ok(response) if response.status == 400 && is_empty_refused(&response.body) => {
@@ -132,7 +132,7 @@ async fn ask(receiver: &Receiver, client: &dyn Client) -> Result<String, String>
             let event = json!({
                 "routing_key": key.expose(), "event_action": "resolve", "dedup_key": "skopos-check",
             });
-            request.body = event.to_string().into_bytes();
+            request.body = event.to_string().into();
             taken(judge(&client.send(request).await))?;
             Ok("takes events of this key".to_owned())
         }

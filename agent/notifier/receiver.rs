@@ -498,7 +498,7 @@ impl Receiver {
             method: Method::Post,
             url: self.url.read().await?.expose().to_owned(),
             headers: vec![("content-type".to_owned(), "application/json".to_owned())],
-            body: Vec::new(),
+            body: Vec::new().into(),
             timeout: self.timeout,
             answer_bytes_max: ANSWER_BYTES_MAX,
         })
@@ -519,7 +519,10 @@ fn reach(http_config: Option<HttpConfig>, token: Option<Place>) -> Option<Reach>
 }
 
 fn filled(request: Request, body: Vec<u8>) -> Request {
-    Request { body, ..request }
+    Request {
+        body: body.into(),
+        ..request
+    }
 }
 
 pub(crate) fn place(here: Option<&Secret>, file: Option<&PathBuf>) -> Option<Place> {

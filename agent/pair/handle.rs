@@ -335,7 +335,7 @@ impl Inner {
             url: format!("{}{path}", url.trim_end_matches('/')),
             headers,
             // Beats hold nothing that JSON cannot say.
-            body: serde_json::to_vec(body).unwrap_or_default(),
+            body: serde_json::to_vec(body).unwrap_or_default().into(),
             timeout,
             answer_bytes_max: BODY_BYTES_MAX,
         }

@@ -372,7 +372,7 @@ async fn ask(
             method: Method::Get,
             url: url.to_owned(),
             headers: authorization.into_iter().collect(),
-            body: Vec::new(),
+            body: Vec::new().into(),
             timeout: TIMEOUT,
             answer_bytes_max: READ_BYTES_MAX,
         };

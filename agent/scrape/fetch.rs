@@ -84,7 +84,7 @@ fn request(plan: &Plan) -> Request {
             ("Accept".to_owned(), ACCEPT.to_owned()),
             ("X-Prometheus-Scrape-Timeout-Seconds".to_owned(), timeout),
         ],
-        body: Vec::new(),
+        body: Vec::new().into(),
         timeout: plan.timeout,
         answer_bytes_max: plan.body_bytes_max,
     }

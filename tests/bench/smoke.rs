@@ -22,6 +22,8 @@ fn every_row_is_printed() {
         "start s by the clock",
         "12 h of sum",
         "ms by the clock",
+        "logs, text: 1,000 lines a CPU-second, beside vlagent",
+        "logs, json: bytes a line on the wire, beside rsyslog",
     ] {
         assert_eq!(text.matches(row).count(), 1, "{row} in\n{text}");
     }

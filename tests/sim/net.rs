@@ -324,7 +324,7 @@ fn call(from: &Arc<str>, request: &Request) -> Call {
         headers: headers
             .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
             .collect(),
-        body: request.body.clone(),
+        body: request.body.to_vec(),
         local: false,
         from: Some(Identity {
             role: if REPLICAS.contains(&&**from) {

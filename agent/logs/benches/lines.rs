@@ -176,11 +176,10 @@ async fn wait_for(handle: &Handle, lines: u64) {
 fn query(text: &str) -> LogQuery {
     LogQuery {
         text: text.to_owned(),
-        level: None,
-        source: String::new(),
         from: Timestamp::MIN,
         to: Timestamp::MAX,
         lines_max: 500,
+        ..LogQuery::default()
     }
 }
 

@@ -340,6 +340,9 @@ fn decimal(body: &mut Vec<u8>, number: u64) {
 
 /// Appends text as the inside of a JSON string; bytes that are no UTF-8 become U+FFFD.
 pub(crate) fn escape(body: &mut Vec<u8>, text: &[u8]) {
+    if std::str::from_utf8(text).is_ok() {
+        return escape_valid(body, text);
+    }
     for chunk in text.utf8_chunks() {
         escape_valid(body, chunk.valid().as_bytes());
         if !chunk.invalid().is_empty() {

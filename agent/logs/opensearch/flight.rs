@@ -168,6 +168,11 @@ impl Destination {
                     letters += self.bury(&batch, &sorted.refused).await;
                     groups.extend(sorted.groups());
                 }
+                Outcome::Done => {
+                    pass.went_well();
+                    self.say_well();
+                    stored += group.rows.len() as u64;
+                }
                 Outcome::Items(fates) => {
                     let sorted = self.sort(&group, fates);
                     if sorted.again.is_empty() {
@@ -263,7 +268,7 @@ impl Destination {
             method: Method::Post,
             url: format!("{}/_bulk?{FILTER}", self.config.url.trim_end_matches('/')),
             headers,
-            body,
+            body: body.into(),
             timeout: self.config.timeout,
             answer_bytes_max: ANSWER_BYTES_MIN.max(records * ANSWER_BYTES_A_RECORD),
         })
@@ -402,6 +407,7 @@ fn encode_by_zlib(mut documents: Documents<'_>, batch: &Batch, group: &Group) ->
 
 fn result(outcome: &Outcome) -> &'static str {
     match outcome {
+        Outcome::Done => "ok",
         Outcome::Items(fates) if fates.iter().all(|fate| matches!(fate, Fate::Done | Fate::Known)) => "ok",
         Outcome::Items(_) => "partial",
         Outcome::Again { reason, .. } => reason,

@@ -147,7 +147,7 @@ impl<'a> Server<'a> {
             },
             url: format!("{}{path}", self.base),
             headers: Vec::new(),
-            body,
+            body: body.into(),
             timeout: TIMEOUT,
             answer_bytes_max: 0,
         };

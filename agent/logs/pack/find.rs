@@ -19,6 +19,10 @@ impl Default for Finder {
 }
 
 impl Finder {
+    pub(super) fn forget(&mut self) {
+        self.0.fill(0);
+    }
+
     /// Length and distance of what stands at `at` and has stood before, up to `end`; remembers the place.
     pub(super) fn find(&mut self, plain: &[u8], base: u32, at: usize, end: usize) -> Option<(usize, usize)> {
         let word = u64::from_le_bytes(*plain.get(at..)?.first_chunk()?);
@@ -49,6 +53,16 @@ pub(super) fn word(plain: &[u8], from: usize, end: usize) -> usize {
     let rest = plain.get(at..end).unwrap_or_default();
     let found = rest.iter().position(|byte| u64::from(*byte) < WORDS_FROM);
     found.map_or(end, |found| at + found + 1)
+}
+
+/// As [`common`], where most of it will be the same: the C library compares long pieces quicker than we do.
+pub(super) fn same(plain: &[u8], one: usize, other: usize, most: usize) -> usize {
+    let is_same = plain.get(one..one + most) == plain.get(other..other + most);
+    if is_same {
+        most
+    } else {
+        common(plain, one, other, most)
+    }
 }
 
 /// How many bytes at two places are the same, at most `most`; they may overlap.

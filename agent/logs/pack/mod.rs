@@ -17,13 +17,15 @@ use parking_lot::Mutex;
 
 use bits::Bits;
 use codes::{Codes, Counts};
-use find::{Finder, common};
+use find::{Finder, same};
 
 /// Shortest and longest copy.
 const COPY_MIN: usize = 3;
 const COPY_MAX: usize = 258;
 /// So far back a copy may begin.
 const WINDOW_BYTES: usize = 32 << 10;
+/// Place of the body's first byte: nothing is near place 0.
+const FIRST: u64 = WINDOW_BYTES as u64 + 1;
 /// So much is packed before what lies behind the window is let go.
 const PIECE_BYTES: usize = 160 << 10;
 /// Codes are made from the first so many bytes.
@@ -37,9 +39,23 @@ const WORSE: f64 = 1.1;
 /// Method deflate, no name, no time, fastest, no system.
 const FRONT: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255];
 
-/// Codes that fit what is packed at the moment: they are made anew once in a while, and when they no longer fit.
+/// Memory that lies ready for the next bodies.
+const DESKS: usize = 2;
+
+/// What bodies pass on to each other: codes that fit what is packed at the moment, made anew once in a while and when they
+/// no longer fit, and memory.
 #[derive(Default)]
-pub(crate) struct Book(Mutex<Option<Page>>);
+pub(crate) struct Book {
+    page: Mutex<Option<Page>>,
+    desks: Mutex<Vec<Desk>>,
+}
+
+#[derive(Default)]
+struct Desk {
+    plain: Vec<u8>,
+    finder: Finder,
+    before: Vec<Option<Before>>,
+}
 
 #[derive(Clone)]
 struct Page {
@@ -58,7 +74,7 @@ pub(crate) struct Packer<'a> {
     /// Bytes of `plain` that are packed, and that the sum covers.
     done: usize,
     summed: usize,
-    /// Place of the first byte of `plain` in the body, and the window's length: so nothing is near place 0.
+    /// Place of the first byte of `plain`.
     base: u64,
     sum: Hasher,
     finder: Finder,
@@ -114,21 +130,26 @@ trait Take {
 
 impl<'a> Packer<'a> {
     pub(crate) fn new(book: &'a Book, bytes_expected: usize) -> Self {
-        let page = book.0.lock().clone().filter(|page| page.uses < BODIES_A_CODE);
+        let page = book.page.lock().clone().filter(|page| page.uses < BODIES_A_CODE);
         let out = match &page {
             Some(page) => Out::Written(Written::new(Arc::clone(&page.codes), bytes_expected)),
             None => Out::Sample(Sample::default()),
         };
+        let mut desk = book.desks.lock().pop().unwrap_or_default();
+        desk.plain.clear();
+        desk.plain.reserve(PIECE_BYTES + WINDOW_BYTES);
+        desk.finder.forget();
+        desk.before.clear();
         Self {
             book,
             page,
-            plain: Vec::with_capacity(PIECE_BYTES + WINDOW_BYTES),
+            plain: desk.plain,
             done: 0,
             summed: 0,
-            base: WINDOW_BYTES as u64 + 1,
+            base: FIRST,
             sum: Hasher::new(),
-            finder: Finder::default(),
-            before: Vec::new(),
+            finder: desk.finder,
+            before: desk.before,
             pending: Pending::default(),
             out,
         }
@@ -188,7 +209,7 @@ impl<'a> Packer<'a> {
         self.record(0, end..end);
         self.begin_writing(0);
         self.sum_up();
-        let bytes = self.base - WINDOW_BYTES as u64 - 1 + self.plain.len() as u64;
+        let bytes = self.base - FIRST + self.plain.len() as u64;
         let Out::Written(mut out) = self.out else {
             return Vec::new();
         };
@@ -199,8 +220,13 @@ impl<'a> Packer<'a> {
         packed.extend_from_slice(&self.sum.finalize().to_le_bytes());
         // As the format wants it: the lower half.
         packed.extend_from_slice(&(bytes as u32).to_le_bytes());
-        self.book
-            .keep(self.page, &out.codes, packed.len() as f64 / bytes.max(1) as f64);
+        let share = packed.len() as f64 / bytes.max(1) as f64;
+        self.book.keep(self.page, &out.codes, share);
+        self.book.give_back(Desk {
+            plain: self.plain,
+            finder: self.finder,
+            before: self.before,
+        });
         packed
     }
 
@@ -256,7 +282,14 @@ impl Book {
                 share,
             }),
         };
-        *self.0.lock() = page;
+        *self.page.lock() = page;
+    }
+
+    fn give_back(&self, desk: Desk) {
+        let mut desks = self.desks.lock();
+        if desks.len() < DESKS && desk.plain.capacity() <= 2 * PIECE_BYTES {
+            desks.push(desk);
+        }
     }
 }
 
@@ -288,7 +321,7 @@ impl Packing<'_> {
         // Bytes from here to `at` are others.
         let mut from = at;
         while at < end {
-            let same = common(self.plain, at - distance, at, end - at);
+            let same = same(self.plain, at - distance, at, end - at);
             if same >= SAME_MIN || (from == at && same > 0 && self.pending.goes_on(distance)) {
                 self.literals(from..at, out);
                 self.pending.grow(same, distance, out);

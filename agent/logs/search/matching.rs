@@ -4,11 +4,13 @@
 //! of the lines it is found in.
 
 use std::cell::RefCell;
+use std::io;
 use std::sync::Arc;
 
 use memchr::memmem::Finder;
 use model::LogRecord;
-use model::view::LogQuery;
+use model::view::{LogQuery, PodQuery};
+use regex::bytes::Regex;
 
 use crate::batch::{Row, level_code, level_of};
 use crate::mark::FileMark;
@@ -17,8 +19,10 @@ use crate::segment::frame::{Frame, Header};
 pub(crate) struct Matching {
     /// In lower case, the longest first.
     words: Vec<Finder<'static>>,
+    pattern: Option<Regex>,
     level: u8,
     source: String,
+    pods: PodQuery,
     pub(crate) from: i64,
     pub(crate) to: i64,
     /// A frame's text in lower case.
@@ -32,21 +36,29 @@ pub(crate) struct Files<'a> {
 }
 
 impl Matching {
-    pub(crate) fn new(query: &LogQuery) -> Self {
+    /// # Errors
+    /// The pattern is no regular expression.
+    pub(crate) fn new(query: &LogQuery) -> io::Result<Self> {
+        let pattern = (!query.pattern.is_empty()).then(|| Regex::new(&query.pattern));
+        let pattern = pattern
+            .transpose()
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let lower = query.text.to_ascii_lowercase();
         let mut words: Vec<&str> = lower.split_whitespace().collect();
         words.sort_unstable_by_key(|word| std::cmp::Reverse(word.len()));
-        Self {
+        Ok(Self {
             words: words
                 .into_iter()
                 .map(|word| Finder::new(word).into_owned())
                 .collect(),
+            pattern,
             level: query.level.map_or(0, level_code),
             source: query.source.clone(),
+            pods: query.pods.clone(),
             from: query.from.0,
             to: query.to.0,
             lower: RefCell::default(),
-        }
+        })
     }
 
     /// Whether a frame can hold a line that is asked for.
@@ -56,14 +68,14 @@ impl Matching {
 
     /// Whether nothing but time is asked for.
     pub(crate) fn is_everything(&self) -> bool {
-        self.words.is_empty() && self.level == 0 && self.source.is_empty()
+        self.words.is_empty() && self.pattern.is_none() && self.level == 0 && !self.minds_source()
     }
 
     /// The lines of a frame that are asked for, in the order they were read.
     pub(crate) fn rows(&self, frame: &Frame, files: &mut Files<'_>) -> Vec<usize> {
         let mut rows = Vec::new();
         let Some((first, others)) = self.words.split_first() else {
-            rows.extend((0..frame.rows()).filter(|nth| self.wants(&frame.row(*nth), files)));
+            rows.extend((0..frame.rows()).filter(|nth| self.wants(frame, *nth, &frame.row(*nth), files)));
             return rows;
         };
         let mut lower = self.lower.borrow_mut();
@@ -76,7 +88,7 @@ impl Matching {
             let row = frame.row(nth);
             let end = row.end as usize;
             let text = lower.get(frame.start(nth)..end).unwrap_or_default();
-            if others.iter().all(|word| word.find(text).is_some()) && self.wants(&row, files) {
+            if others.iter().all(|word| word.find(text).is_some()) && self.wants(frame, nth, &row, files) {
                 rows.push(nth);
             }
             at = end + 1;
@@ -85,13 +97,21 @@ impl Matching {
         rows
     }
 
-    fn wants(&self, row: &Row, files: &mut Files<'_>) -> bool {
+    fn minds_source(&self) -> bool {
+        !self.source.is_empty() || self.pods != PodQuery::default()
+    }
+
+    fn wants(&self, frame: &Frame, nth: usize, row: &Row, files: &mut Files<'_>) -> bool {
         row.level >= self.level
             && (self.from..=self.to).contains(&row.time.0)
-            && (self.source.is_empty()
+            && (!self.minds_source()
                 || files
                     .of(row)
-                    .is_some_and(|mark| mark.source.contains(&self.source)))
+                    .is_some_and(|mark| mark.source.contains(&self.source) && self.pods.has(&mark.source)))
+            && self
+                .pattern
+                .as_ref()
+                .is_none_or(|pattern| pattern.is_match(frame.text_of(nth)))
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Newest frames first, until enough has been looked at. A torn end is the end: what follows was never kept.
 
+mod around;
 mod matching;
 mod page;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use crate::segment::frame::{Frame, Header, Kind};
 use crate::segment::list;
 use crate::segment::read::Reader;
 
+pub use around::around;
 pub(crate) use matching::{Files, Matching};
 use page::Page;
 
@@ -47,7 +49,7 @@ pub(crate) fn search_up_to(
     end: Option<Place>,
     scan_bytes_max: u64,
 ) -> io::Result<LogPage> {
-    let matching = Matching::new(query);
+    let matching = Matching::new(query)?;
     let times = if query.from.0 <= 0 || query.to == Timestamp::MAX {
         kept_times(folder)?
     } else {

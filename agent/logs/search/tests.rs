@@ -5,12 +5,12 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::view::{LogPage, LogQuery};
-use model::{Level, Timestamp};
+use model::view::{LogPage, LogQuery, PodQuery};
+use model::{Level, LogRecord, Timestamp};
 use parking_lot::Mutex;
 use tempfile::TempDir;
 
-use super::search_up_to;
+use super::{around, search_up_to};
 use crate::Follower;
 use crate::batch::{Row, level_code};
 use crate::config::Retention;
@@ -22,6 +22,8 @@ use crate::segment::write::{Limits, Writer};
 struct Kept {
     folder: TempDir,
     writer: Writer,
+    /// Of the line before: none is where another is.
+    offset: u64,
 }
 
 fn mark(source: &str) -> FileMark {
@@ -55,7 +57,11 @@ impl Kept {
             compress,
         };
         let (writer, _) = Writer::open(folder.path(), Arc::new(Mutex::new(limits)), Timestamp(0)).unwrap();
-        Self { folder, writer }
+        Self {
+            folder,
+            writer,
+            offset: 0,
+        }
     }
 
     /// One frame of lines, each with its second and level.
@@ -63,7 +69,9 @@ impl Kept {
         let mut draft = Draft::default();
         draft.touch(0, std::time::Instant::now());
         for (second, level, text) in lines {
+            self.offset += 1;
             let row = Row {
+                offset: self.offset,
                 time: Timestamp(second * 1000),
                 level: level_code(*level),
                 stream: 2,
@@ -93,12 +101,10 @@ impl Kept {
 
 fn everything() -> LogQuery {
     LogQuery {
-        text: String::new(),
-        level: None,
-        source: String::new(),
         from: Timestamp::MIN,
         to: Timestamp::MAX,
         lines_max: 1000,
+        ..LogQuery::default()
     }
 }
 
@@ -117,6 +123,75 @@ fn sample(compress: bool) -> Kept {
         &[(102, Level::Info, "orders order ORDER"), (103, Level::Debug, "x")],
     );
     kept
+}
+
+#[test]
+fn patterns_match_anywhere_and_a_bad_one_is_said() {
+    for compress in [false, true] {
+        let kept = sample(compress);
+        let find = |pattern: &str, text: &str| {
+            kept.texts(|query| {
+                query.pattern = pattern.to_owned();
+                query.text = text.to_owned();
+            })
+        };
+        assert_eq!(find("^GET .* 2..$", ""), ["GET /Orders 200"]);
+        assert_eq!(find("(?i)ünicode", ""), ["order failed: Ünicode timeout"]);
+        assert_eq!(find("^orders", "order"), ["orders order ORDER"]);
+        let query = LogQuery {
+            pattern: "a(".to_owned(),
+            ..everything()
+        };
+        let error = search_up_to(kept.folder.path(), &query, None, u64::MAX).unwrap_err();
+        assert!(error.to_string().contains("unclosed group"), "{error}");
+    }
+}
+
+#[test]
+fn pods_are_found_by_namespace_beginning_and_container() {
+    let mut kept = sample(false);
+    kept.frame("shop/cart-7d9f/main", &[(110, Level::Info, "whole name")]);
+    kept.frame("bank/cart-1/main", &[(111, Level::Info, "other namespace")]);
+    let find = |namespace: &str, pod: &str, container: &str| {
+        let page = kept.search(|query| {
+            query.pods = PodQuery {
+                namespace: namespace.to_owned(),
+                pod: pod.to_owned(),
+                container: container.to_owned(),
+            };
+        });
+        (page.matched, page.lines.last().map(|line| line.text.clone()))
+    };
+    assert_eq!(find("shop", "", ""), (4, Some("whole name".to_owned())));
+    assert_eq!(find("", "cart-", ""), (2, Some("other namespace".to_owned())));
+    assert_eq!(
+        find("shop", "cart-7d9f", "main"),
+        (1, Some("whole name".to_owned()))
+    );
+    assert_eq!(find("sho", "", ""), (0, None));
+    assert_eq!(find("shop", "", "mai"), (0, None));
+}
+
+#[test]
+fn lines_around_one_are_of_its_source_and_the_nearest() {
+    let mut kept = Kept::new(false);
+    let all: Vec<String> = (0..200).map(|nth| format!("line {nth}")).collect();
+    for (nth, text) in all.iter().enumerate() {
+        // Several in a second, and now and then a long pause.
+        let second = nth as i64 / 3 + 900 * (nth as i64 / 50);
+        kept.frame("shop/cart/main", &[(second, Level::Info, text)]);
+        kept.frame("shop/other/main", &[(second, Level::Info, "between")]);
+    }
+    for wanted in [0, 1, 49, 50, 120, 199usize] {
+        let page = kept.search(|query| query.pattern = format!("^line {wanted}$"));
+        let [line] = page.lines.as_slice() else {
+            panic!("{wanted}")
+        };
+        let [before, behind] = around(kept.folder.path(), line, 4, 2).unwrap();
+        let texts = |lines: &[LogRecord]| lines.iter().map(|line| line.text.clone()).collect::<Vec<_>>();
+        assert_eq!(texts(&before), all[wanted.saturating_sub(4)..wanted]);
+        assert_eq!(texts(&behind), all[wanted + 1..(wanted + 3).min(200)]);
+    }
 }
 
 #[test]

@@ -72,12 +72,10 @@ fn start(folder: &Path) -> Child {
 
 fn everything() -> LogQuery {
     LogQuery {
-        text: String::new(),
-        level: None,
-        source: String::new(),
         from: Timestamp::MIN,
         to: Timestamp::MAX,
         lines_max: usize::MAX,
+        ..LogQuery::default()
     }
 }
 

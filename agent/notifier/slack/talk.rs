@@ -164,7 +164,7 @@ impl<M: Fn() -> bool> Line<'_, M> {
     async fn call(&self, method: &str, body: &Value, most: Duration) -> Answer {
         let mut request = self.request.clone();
         request.url = request.url.replace(POST, method);
-        request.body = body.to_string().into_bytes();
+        request.body = body.to_string().into();
         self.send(request, most).await
     }
 
@@ -172,7 +172,7 @@ impl<M: Fn() -> bool> Line<'_, M> {
     pub(super) async fn form(&self, method: &str, form: String, most: Duration) -> Answer {
         let mut request = self.request.clone();
         request.url = request.url.replace(POST, method);
-        request.body = form.into_bytes();
+        request.body = form.into();
         of_kind(&mut request, "application/x-www-form-urlencoded");
         self.send(request, most).await
     }
@@ -182,7 +182,7 @@ impl<M: Fn() -> bool> Line<'_, M> {
         let mut request = self.request.clone();
         request.headers.clear();
         url.clone_into(&mut request.url);
-        request.body = body;
+        request.body = body.into();
         of_kind(&mut request, "application/octet-stream");
         self.send_by(&self.client.anonymous(), request, most).await
     }

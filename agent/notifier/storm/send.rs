@@ -85,6 +85,16 @@ impl Receiver {
             None => card,
         };
         let body = card.to_string().into_bytes();
-        Said::only(self.hand_over(client, Request { body, ..request }, may).await)
+        Said::only(
+            self.hand_over(
+                client,
+                Request {
+                    body: body.into(),
+                    ..request
+                },
+                may,
+            )
+            .await,
+        )
     }
 }

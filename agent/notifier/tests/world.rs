@@ -152,7 +152,7 @@ impl Receivers {
 
     fn note(&self, request: &Request, arrived: bool, unsure: bool) {
         // A ping has none.
-        let body = match request.body.as_slice() {
+        let body = match &*request.body {
             [] => Value::Null,
             body if request.url.contains("/api/files.") || request.url.contains("/upload/") => {
                 String::from_utf8_lossy(body).into()
@@ -309,7 +309,7 @@ impl Mail for Receivers {
                 method: Method::Post,
                 url: format!("mail://{}", letter.to.join(",")),
                 headers: vec![],
-                body: body.to_string().into_bytes(),
+                body: body.to_string().into(),
                 timeout: letter.timeout,
                 answer_bytes_max: 0,
             };

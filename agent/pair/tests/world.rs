@@ -252,7 +252,7 @@ impl Client for Line {
                 let call = Call {
                     method: "POST".to_owned(),
                     path: path[path.find('/').unwrap()..].to_owned(),
-                    body: request.body,
+                    body: request.body.to_vec(),
                     from: Some(Identity {
                         role: Role::Replica,
                         name: self.from.into(),

@@ -87,7 +87,7 @@ struct Taker {
 impl Client for Taker {
     fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, ClientError>> {
         self.bytes.fetch_add(request.body.len() as u64, Ordering::Relaxed);
-        *self.last.lock() = request.body;
+        *self.last.lock() = request.body.to_vec();
         let written = "x-prometheus-remote-write-samples-written".to_owned();
         Box::pin(std::future::ready(Ok(Response {
             status: 204,

@@ -389,7 +389,7 @@ impl Destination {
             method: Method::Post,
             url: self.config.url.clone(),
             headers,
-            body,
+            body: body.into(),
             timeout: self.config.remote_timeout,
             answer_bytes_max: ANSWER_BYTES_MAX,
         };

@@ -189,7 +189,7 @@ impl Remote {
                     "content-type".to_owned(),
                     "application/x-www-form-urlencoded".to_owned(),
                 )],
-                body: form.clone().into_bytes(),
+                body: form.clone().into(),
                 timeout: self.timeout,
                 answer_bytes_max: ANSWER_BYTES_MAX,
             };

@@ -145,7 +145,7 @@ impl Datasource {
             method: Method::Post,
             url: self.url.clone(),
             headers,
-            body: form.into_bytes(),
+            body: form.into(),
             timeout: self.config.timeout,
             answer_bytes_max: ANSWER_BYTES_MAX,
         }

@@ -258,12 +258,11 @@ pub(super) fn said(visit: &Visit, lines: &[LogRecord]) -> Markup {
 /// The last warnings and worse since shortly before it began.
 fn grave_lines(visit: &Visit, standing: &Standing<'_>) -> Markup {
     let query = LogQuery {
-        text: String::new(),
         level: Some(Level::Warn),
-        source: String::new(),
         from: standing.alert.active_at - Duration::from_secs(300),
         to: visit.now,
         lines_max: LINES,
+        ..LogQuery::default()
     };
     let page = (visit.rooms.logs)(&query);
     html! {

@@ -21,12 +21,10 @@ const BUCKETS_MAX: usize = 240;
 pub(super) fn latest(visit: &Visit, range: &Range) -> Markup {
     const LINES: usize = 8;
     let query = LogQuery {
-        text: String::new(),
-        level: None,
-        source: String::new(),
         from: range.from,
         to: range.to,
         lines_max: LINES,
+        ..LogQuery::default()
     };
     let page = (visit.rooms.logs)(&query);
     let remark = html! {

@@ -35,6 +35,7 @@ pub(super) fn view(visit: &Visit) -> Sheet {
         from: range.from,
         to: range.to,
         lines_max: LINES_MAX,
+        ..LogQuery::default()
     };
     let page = (visit.rooms.logs)(&query);
     let (health, sentence) = sentence(visit, &range, &query, &page, &state);

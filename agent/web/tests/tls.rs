@@ -60,7 +60,7 @@ async fn ask(house: &House, authority: &str) -> Result<u16, ClientError> {
         method: Method::Get,
         url: format!("https://127.0.0.1:{}/-/healthy", house.address.port()),
         headers: vec![],
-        body: vec![],
+        body: vec![].into(),
         timeout: SOON,
         answer_bytes_max: 1000,
     };

@@ -95,7 +95,7 @@ async fn a_changed_request_is_no_longer_signed() {
         method: model::outside::Method::Post,
         url: format!("{}/workspaces/ws-1/a%20b/api/v1/query?a=1&b=c%2Fd", fake.url()),
         headers: vec![("content-type".to_owned(), "text/plain".to_owned())],
-        body: b"sum(up)".to_vec(),
+        body: b"sum(up)".to_vec().into(),
         timeout: std::time::Duration::from_secs(5),
         answer_bytes_max: 1000,
     };
@@ -114,7 +114,7 @@ async fn a_changed_request_is_no_longer_signed() {
         204
     );
     let changes: [&dyn Fn(&mut model::outside::Request); 5] = [
-        &|request| request.body = b"sum(down)".to_vec(),
+        &|request| request.body = b"sum(down)".to_vec().into(),
         &|request| request.method = model::outside::Method::Put,
         &|request| request.url = request.url.replace("ws-1", "ws-2"),
         &|request| request.url = request.url.replace("a=1", "a=2"),

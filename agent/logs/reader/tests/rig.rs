@@ -187,11 +187,10 @@ impl Rig {
     pub(crate) fn page(&self, text: &str) -> LogPage {
         let query = LogQuery {
             text: text.to_owned(),
-            level: None,
-            source: String::new(),
             from: Timestamp::MIN,
             to: Timestamp::MAX,
             lines_max: usize::MAX,
+            ..LogQuery::default()
         };
         search_up_to(&self.segments(), &query, None, u64::MAX).unwrap()
     }

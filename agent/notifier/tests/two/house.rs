@@ -125,7 +125,7 @@ impl Line {
             at: self.outside.running(),
             from: self.half,
             url: request.url.clone(),
-            body: request.body.clone(),
+            body: request.body.to_vec(),
         });
         let mut armed = self.outside.armed.lock().unwrap();
         if *armed == Some(self.half) {
