@@ -28,6 +28,7 @@ mod search;
 mod segment;
 mod ship;
 mod source;
+mod spool;
 mod tail;
 mod time;
 mod watch;
@@ -68,9 +69,12 @@ use opensearch::{Channel, Destination, Ground};
 use reader::{Outlet, Reader};
 use segment::write::{Limits, Writer};
 use ship::{Queue, Shipper};
+use spool::Spool;
 
 /// The name of the sink that is on this host.
 pub(crate) const SEGMENTS: &str = "segments";
+/// Folder of the spool, in the room's own.
+const SPOOL: &str = "spool";
 /// Batches between the two threads; when they are all full, reading waits.
 const QUEUE_BATCHES: usize = 2;
 /// Changes are gathered for so long before they are looked at: a busy file is read in pieces and not line by line.
@@ -119,6 +123,7 @@ struct Shared {
     folder: PathBuf,
     lanes: Vec<Arc<Lane>>,
     limits: Arc<Mutex<Limits>>,
+    spool: Spool,
     /// The part of the configuration that is the same until the next start.
     sinks: Vec<opensearch::Config>,
     is_local: bool,
@@ -158,7 +163,12 @@ impl Logs {
         config.check().map_err(Error::Config)?;
         raise_descriptors();
         let limits = Arc::new(Mutex::new(limits(config)));
+        let folder = data_folder.join(SPOOL);
+        let counts = spool::Metrics::new(registry);
+        let spool = Spool::open(&folder, config.spool_bytes_max, counts)
+            .map_err(|source| Error::open(&folder, source))?;
         let making = Making {
+            spool: &spool,
             config,
             own: own_data_dir,
             outside: &outside,
@@ -176,6 +186,7 @@ impl Logs {
         }
         let shared = Arc::new(Shared {
             folder: data_folder,
+            spool,
             lanes: lanes.iter().map(|(lane, _)| Arc::clone(lane)).collect(),
             limits,
             sinks: config.opensearch.clone(),
@@ -207,6 +218,7 @@ struct Making<'a> {
     own: &'a Path,
     outside: &'a Outside,
     metrics: Metrics,
+    spool: &'a Spool,
 }
 
 impl Making<'_> {
@@ -225,8 +237,10 @@ impl Making<'_> {
     fn segments(&self, folder: &Path, limits: &Arc<Mutex<Limits>>) -> Result<(Arc<Lane>, Work), Error> {
         let clock = &self.outside.clock;
         let opened = Writer::open(folder, Arc::clone(limits), clock.now());
-        let (segments, kept) = opened.map_err(|source| Error::open(folder, source))?;
+        let (mut segments, kept) = opened.map_err(|source| Error::open(folder, source))?;
         let lane = Arc::new(self.lane(SEGMENTS));
+        let (news, cursor) = self.spool.books().lane(lane.bell.clone());
+        segments.tell(cursor);
         let (batches, inbox) = sync_channel(QUEUE_BATCHES); // full: reading waits, the log files are the buffer
         let (spare, spares) = sync_channel(QUEUE_BATCHES); // full: the memory is freed
         let outlet = Queue {
@@ -243,7 +257,7 @@ impl Making<'_> {
             board: Arc::clone(&lane.board),
             clock: Arc::clone(clock),
         };
-        let reader = self.reader(kept, (outlet, Size::default()), &lane);
+        let reader = self.reader(kept, (outlet, Size::default()), &lane, news);
         Ok((lane, Work::Segments(Box::new(reader), Box::new(shipper))))
     }
 
@@ -263,9 +277,11 @@ impl Making<'_> {
             metrics,
         };
         let opened = opensearch::open(config, &ground);
-        let (destination, clerk, kept) = opened.map_err(|source| Error::open(folder, source))?;
+        let (destination, mut clerk, kept) = opened.map_err(|source| Error::open(folder, source))?;
         lane.destination = Some(Arc::clone(&destination));
         let lane = Arc::new(lane);
+        let (news, cursor) = self.spool.books().lane(lane.bell.clone());
+        clerk.log.tell(cursor);
         let (batches, inbox) = mpsc::channel(1); // full: reading waits, the log files are the buffer
         let (spare, spares) = sync_channel(QUEUE_BATCHES); // full: the memory is freed
         let outlet = Channel {
@@ -283,13 +299,19 @@ impl Making<'_> {
             bytes: opensearch::ship::BATCH_BYTES,
             wait: config.wait,
         };
-        let reader = self.reader(kept, (outlet, size), &lane);
+        let reader = self.reader(kept, (outlet, size), &lane, news);
         Ok((lane, Work::OpenSearch(Box::new(reader), Box::new(shipper))))
     }
 
-    fn reader<O: Outlet>(&self, kept: segment::write::Kept, outlet: (O, Size), lane: &Lane) -> Reader<O> {
+    fn reader<O: Outlet>(
+        &self,
+        kept: segment::write::Kept,
+        outlet: (O, Size),
+        lane: &Lane,
+        news: spool::News,
+    ) -> Reader<O> {
         let (account, board) = (Arc::clone(&lane.account), Arc::clone(&lane.board));
-        Reader::new(
+        let mut reader = Reader::new(
             self.config.clone(),
             self.own,
             kept,
@@ -297,7 +319,9 @@ impl Making<'_> {
             account,
             board,
             Instant::now(),
-        )
+        );
+        reader.follow(news);
+        reader
     }
 }
 
@@ -439,6 +463,7 @@ impl Handle {
             ));
         }
         *self.0.limits.lock() = limits(config);
+        self.0.spool.books().set_bytes_max(config.spool_bytes_max);
         for lane in &self.0.lanes {
             *lane.config.lock() = Some(config.clone());
             lane.bell.ring();

@@ -13,8 +13,11 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::index::{Day, IndexName, civil};
 use super::json::{self, Object};
 use crate::batch::{Batch, Row, level_of};
-use crate::mark::{FileMark, Form};
+use crate::mark::{Facts, FileMark, Form};
 use crate::source::Container;
+
+/// Facts of a record that are a container's.
+const KUBERNETES: [&str; 4] = ["namespace", "pod", "pod_uid", "container"];
 
 /// Whether a document has all that is known, or only what OpenSearch cannot mistake.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,7 +88,7 @@ impl<'a> Documents<'a> {
         body.extend_from_slice(self.day.2.as_bytes());
         if self.style.has_ids {
             body.extend_from_slice(b"\",\"_id\":\"");
-            body.extend_from_slice(id.as_bytes());
+            escape(body, id.as_bytes());
         }
         body.extend_from_slice(b"\"}}\n");
         self.write_document(body, &row, text, dress, &id);
@@ -142,7 +145,7 @@ impl<'a> Documents<'a> {
                     b"\",\"event\":{\"id\":\""
                 });
                 if !self.style.has_ids {
-                    body.extend_from_slice(id.as_bytes());
+                    escape(body, id.as_bytes());
                     body.extend_from_slice(b"\"}");
                 }
                 if let Some(object) = object.filter(|object| !object.fields.is_empty()) {
@@ -157,7 +160,11 @@ impl<'a> Documents<'a> {
     }
 
     /// Time first, so that OpenSearch finds quickly that it has no such id; then the file; then the place in it.
+    /// One that the record's source has given is better than all of this.
     fn id(&self, row: &Row) -> String {
+        if let Some(given) = self.batch.given(row) {
+            return given.to_owned();
+        }
         let mut bytes = [0; 20];
         // A line without a time of its own has the time at which it was read, which is another one the next time.
         let time = if row.is_timed { row.time.0 } else { 0 };
@@ -220,14 +227,47 @@ impl FileParts {
                 container.restart,
             )
         });
+        let namespace = container.as_ref().map_or("", |container| container.namespace);
+        let (place, host, namespace) = match &mark.facts {
+            None => (place, host, namespace),
+            Some(facts) => {
+                let said = |name: &str| facts.more.get(name).map(String::as_str);
+                let place = given_place(facts, text);
+                (
+                    place,
+                    said("host").unwrap_or(host),
+                    said("namespace").unwrap_or_default(),
+                )
+            }
+        };
         let end = format!("{place},\"host\":{{\"name\":{}}}}}", text(host));
         Self {
-            index: index.of(container.as_ref().map_or("", |container| container.namespace)),
+            index: index.of(namespace),
             key: xxh3_64_with_seed(&name, seed),
             rest: format!(",\"file\":{{\"path\":{}}}}}{end}", text(&mark.base)),
             plain_rest: format!("\"{end}"),
         }
     }
+}
+
+/// What the giver of records has said of himself: what Kubernetes would say under its names, and the rest.
+fn given_place(facts: &Facts, text: impl Fn(&str) -> String) -> String {
+    let object = |is_wanted: &dyn Fn(&str) -> bool| {
+        let fields = facts.more.iter().filter(|(name, _)| is_wanted(name));
+        let fields = fields.map(|(name, value)| format!("{}:{}", text(name), text(value)));
+        fields.collect::<Vec<_>>().join(",")
+    };
+    let of_kubernetes = |name: &str| KUBERNETES.contains(&name);
+    let mut place = String::new();
+    let kubernetes = object(&of_kubernetes);
+    if !kubernetes.is_empty() {
+        place.push_str(&format!(",\"kubernetes\":{{{kubernetes}}}"));
+    }
+    let rest = object(&|name| name != "host" && !of_kubernetes(name));
+    if !rest.is_empty() {
+        place.push_str(&format!(",\"origin\":{{{rest}}}"));
+    }
+    place
 }
 
 fn write_fields(body: &mut Vec<u8>, object: &Object<'_>) {
@@ -404,6 +444,7 @@ mod tests {
             done: [0; 3],
             copy: false,
             gone: false,
+            facts: None,
         }
     }
 
@@ -416,6 +457,7 @@ mod tests {
             }],
             marks: vec![mark(base, form)],
             new_files: Vec::new(),
+            ids: Vec::new(),
         }
     }
 
@@ -512,6 +554,34 @@ mod tests {
         assert!(front(&early) < front(&late));
         assert_eq!(id(1, 5, false), id(2, 5, false));
         assert_ne!(id(1, 5, false), id(1, 6, false));
+    }
+
+    #[test]
+    fn what_the_giver_of_a_record_says_is_in_the_document_and_so_is_its_id() {
+        let mut batch = one(b"x", Row::default(), "/data/logs/spool", Form::Spool);
+        let more = [
+            ("namespace", "shop"),
+            ("pod", "cart-1"),
+            ("host", "node-9"),
+            ("tag", "kube.\"x"),
+        ];
+        let more = more.map(|(name, value)| (name, value.to_owned()));
+        batch.marks[0].facts = Some(std::sync::Arc::new(Facts::new("shop/cart-1/app", more)));
+        let of_place = written(&batch, Dress::Full, true).0["create"]["_id"].clone();
+        batch.ids = vec!["37/\"1\"".into()];
+        batch.rows[0].given = 1;
+        let (action, document) = written(&batch, Dress::Full, true);
+        assert_eq!(action["create"]["_id"], "37/\"1\"");
+        assert_ne!(of_place, action["create"]["_id"]);
+        assert_eq!(action["create"]["_index"], "logs-shop-1970.01.01");
+        assert_eq!(
+            document["kubernetes"],
+            serde_json::json!({"namespace": "shop", "pod": "cart-1"})
+        );
+        assert_eq!(document["host"]["name"], "node-9");
+        assert_eq!(document["origin"], serde_json::json!({"tag": "kube.\"x"}));
+        let document = written(&batch, Dress::Full, false).1;
+        assert_eq!(document["event"]["id"], "37/\"1\"");
     }
 
     proptest! {
