@@ -10,12 +10,14 @@ mod account;
 mod batch;
 mod bell;
 mod board;
+mod chance;
 mod checkup;
 mod config;
 mod cri;
 mod draft;
 mod folders;
 mod follow;
+mod forward;
 mod glob;
 mod join;
 mod level;
@@ -35,6 +37,7 @@ mod watch;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -57,6 +60,7 @@ use tracing::error;
 
 pub use config::{Config, ReadFrom, Retention};
 pub use follow::Follower;
+pub use forward::{Config as Forward, User as ForwardUser};
 pub use opensearch::{Config as OpenSearch, ask as ask_opensearch};
 pub use redact::{Pattern, Shipped};
 pub use search::search;
@@ -87,6 +91,8 @@ pub enum Error {
     Config(String),
     #[error("opening log segments in {}", folder.display())]
     Open { folder: PathBuf, source: io::Error },
+    #[error("listening for senders on {address} (logs.forward.listen)")]
+    Listen { address: String, source: io::Error },
     #[error("searching log segments in {}", folder.display())]
     Search { folder: PathBuf, source: io::Error },
 }
@@ -112,6 +118,7 @@ pub struct Outside {
 pub struct Logs {
     shared: Arc<Shared>,
     lanes: Vec<(Arc<Lane>, Work)>,
+    forward: Option<forward::Forward>,
     clock: Arc<dyn Clock>,
 }
 
@@ -119,13 +126,33 @@ pub struct Logs {
 #[derive(Clone)]
 pub struct Handle(Arc<Shared>);
 
+/// The input that others send records to; cheap to clone.
+#[derive(Clone)]
+pub struct Input(forward::Handle);
+
+impl Input {
+    /// Taken = in the spool + not kept (and not acknowledged) + in flight.
+    #[must_use]
+    pub fn ledger(&self) -> Ledger {
+        self.0.ledger()
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.0.address()
+    }
+}
+
 struct Shared {
     folder: PathBuf,
     lanes: Vec<Arc<Lane>>,
     limits: Arc<Mutex<Limits>>,
     spool: Spool,
+    forward: Option<forward::Handle>,
     /// The part of the configuration that is the same until the next start.
     sinks: Vec<opensearch::Config>,
+    forward_config: Option<forward::Config>,
     is_local: bool,
 }
 
@@ -184,17 +211,31 @@ impl Logs {
                 lanes.push(making.opensearch(sink, &data_folder.join(&sink.name), &metrics)?);
             }
         }
+        let forward = match &config.forward {
+            None => None,
+            Some(section) => {
+                let around = (&outside.clock, outside.host.as_str());
+                let opened = forward::Forward::open(section, config.line_bytes_max, &spool, around, registry);
+                Some(opened.map_err(|source| Error::Listen {
+                    address: section.listen.clone(),
+                    source,
+                })?)
+            }
+        };
         let shared = Arc::new(Shared {
+            forward: forward.as_ref().map(forward::Forward::handle),
             folder: data_folder,
             spool,
             lanes: lanes.iter().map(|(lane, _)| Arc::clone(lane)).collect(),
             limits,
             sinks: config.opensearch.clone(),
+            forward_config: config.forward.clone(),
             is_local: config.local,
         });
         Ok(Self {
             shared,
             lanes,
+            forward,
             clock: outside.clock,
         })
     }
@@ -208,7 +249,12 @@ impl Logs {
     pub async fn run(self, stop: CancellationToken) {
         let lanes = self.lanes.into_iter();
         let lanes = lanes.map(|(lane, work)| lane.run(work, Arc::clone(&self.clock), stop.clone()));
-        join_all(lanes).await;
+        let forward = async {
+            if let Some(forward) = self.forward {
+                forward.run(stop.clone()).await;
+            }
+        };
+        tokio::join!(join_all(lanes), forward);
     }
 }
 
@@ -402,11 +448,15 @@ impl Handle {
     #[must_use]
     pub fn state(&self) -> LogState {
         let first = self.0.lanes.first();
+        let (spool_bytes, spool_bytes_max) = self.0.spool.books().bytes();
         LogState {
             files: first.map(|lane| lane.board.files()).unwrap_or_default(),
             lines: first.map_or(0, |lane| lane.account.kept()),
             bytes_on_disk: self.0.lanes.iter().map(|lane| lane.board.bytes_on_disk()).sum(),
             sinks: self.0.lanes.iter().map(|lane| lane.state()).collect(),
+            inputs: self.0.forward.iter().map(forward::Handle::state).collect(),
+            spool_bytes,
+            spool_bytes_max,
         }
     }
 
@@ -426,6 +476,12 @@ impl Handle {
     /// The segments cannot be read.
     pub fn search(&self, query: &LogQuery) -> Result<LogPage, Error> {
         search(&self.0.folder, query)
+    }
+
+    /// What senders have brought; none when nobody is listened to.
+    #[must_use]
+    pub fn input(&self) -> Option<Input> {
+        self.0.forward.clone().map(Input)
     }
 
     /// All sinks together: a line is taken once for each.
@@ -462,7 +518,15 @@ impl Handle {
                     .to_owned(),
             ));
         }
+        if config.forward != self.0.forward_config {
+            return Err(Error::Config(
+                "logs.forward is read at the start only: restart to change who may send".to_owned(),
+            ));
+        }
         *self.0.limits.lock() = limits(config);
+        if let Some(forward) = &self.0.forward {
+            forward.set_line_bytes_max(config.line_bytes_max);
+        }
         self.0.spool.books().set_bytes_max(config.spool_bytes_max);
         for lane in &self.0.lanes {
             *lane.config.lock() = Some(config.clone());

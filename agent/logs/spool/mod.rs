@@ -30,7 +30,7 @@ pub(crate) const FILE_BYTES: u64 = 16 << 20;
 const WRITE_BYTES: usize = 4 << 20;
 /// Writes that wait for the one under way.
 const QUEUE: usize = 32;
-/// The first line of a file is this, the file's number and when it was begun: no two files have the same front.
+/// The first line of a file is this, the file's number and a number by chance: no two files have the same front.
 const MAGIC: &str = "skopos-spool ";
 const VERSION: &str = "1 ";
 const SUFFIX: &str = "spool";

@@ -7,10 +7,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::mpsc;
 use tracing::{info, warn};
+
+use crate::chance::chance;
 
 use super::{Books, Error, FILE_BYTES, MAGIC, Request, VERSION, path};
 
@@ -164,11 +165,9 @@ fn begin(books: &Books, number: u64) -> io::Result<Tip> {
     fs::create_dir_all(&books.folder)?;
     let path = path(&books.folder, number);
     let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
-    // Only so that no two files begin alike; nothing is decided by it.
-    let begun = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |time| time.as_nanos());
-    let title = format!("{MAGIC}{VERSION}{number:010} {begun}\n");
+    // So that no two files begin alike.
+    let print = u64::from_le_bytes(chance()?);
+    let title = format!("{MAGIC}{VERSION}{number:010} {print:016x}\n");
     let written = file
         .write_all_at(title.as_bytes(), 0)
         .and_then(|()| file.sync_all())
