@@ -52,6 +52,7 @@ const SPOTS: &[Spot] = &[
     spot("kernel", 0, true, READS),
     spot("targets", 0, true, EVERY),
     spot("log files", 0, true, READS),
+    spot("forwarders", 0, true, READS),
     spot("senders", 0, true, THINKS),
     spot("node", 1, false, READS),
     spot("scrape", 1, false, EVERY),
@@ -104,6 +105,13 @@ pub const JOINTS: &[Line] = &[
         "lines",
         "bounded batches",
         "reading waits; the file is the buffer",
+    ),
+    line(
+        "forwarders",
+        "logs",
+        "records by Forward",
+        "logs.spool_bytes_max, 1 GiB",
+        "not acknowledged; the sender keeps them",
     ),
     line(
         "senders",

@@ -20,6 +20,20 @@ pub(crate) fn look_around(
         house.without("logs");
         house.without("log files");
     }
+    match logs.filter(|logs| logs.input().is_some()) {
+        Some(logs) => {
+            let logs = logs.clone();
+            house.look("forwarders", "logs", move || {
+                let state = logs.state();
+                let trouble = state.inputs.into_iter().find_map(|input| input.trouble);
+                match trouble {
+                    Some(trouble) => Now::said(Health::Bad, trouble),
+                    None => Now::of(state.spool_bytes, state.spool_bytes_max, "bytes"),
+                }
+            });
+        }
+        None => house.without("forwarders"),
+    }
     match logs.filter(|logs| logs.state().sinks.iter().any(|sink| sink.target.is_some())) {
         Some(logs) => {
             let logs = logs.clone();

@@ -3,6 +3,7 @@
 //! Everything in an action line comes from the file and its content, so that a record sent again is the same document.
 //! What is the same for all records of a file is written once a batch.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::ops::Range;
 
@@ -14,8 +15,11 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::index::{Day, IndexName, civil};
 use super::json::{self, Object};
 use crate::batch::{Batch, Row, level_of};
-use crate::mark::{FileMark, Form};
+use crate::mark::{Facts, FileMark, Form};
 use crate::source::Container;
+
+/// Facts of a record that are a container's.
+const KUBERNETES: [&str; 4] = ["namespace", "pod", "pod_uid", "container"];
 
 /// Whether a document has all that is known, or only what OpenSearch cannot mistake.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,7 +32,29 @@ pub(crate) enum Dress {
 
 /// 48 bits of time, 64 of the file, 48 of the place in it, as characters.
 const ID_BYTES: usize = 27;
-type Id = [u8; ID_BYTES];
+
+/// Names a record.
+enum Id<'a> {
+    Made([u8; ID_BYTES]),
+    /// By its source.
+    Given(&'a str),
+}
+
+impl Id<'_> {
+    fn write(&self, body: &mut Vec<u8>) {
+        match self {
+            Self::Made(id) => body.extend_from_slice(id),
+            Self::Given(id) => escape(body, id.as_bytes()),
+        }
+    }
+
+    fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Made(id) => String::from_utf8_lossy(id),
+            Self::Given(id) => Cow::Borrowed(id),
+        }
+    }
+}
 
 /// Writes the records of one batch.
 pub(crate) struct Documents<'a> {
@@ -91,7 +117,7 @@ impl<'a> Documents<'a> {
         body.extend_from_slice(self.day.2.as_bytes());
         if self.style.has_ids {
             body.extend_from_slice(b"\",\"_id\":\"");
-            body.extend_from_slice(&id);
+            id.write(body);
         }
         body.extend_from_slice(b"\"}}\n");
         let own = self.write_document(body, &row, text, dress, &id);
@@ -115,10 +141,7 @@ impl<'a> Documents<'a> {
             return (String::new(), String::new());
         };
         self.select_index(&row);
-        (
-            self.day.2.clone(),
-            String::from_utf8_lossy(&self.id(&row)).into_owned(),
-        )
+        (self.day.2.clone(), self.id(&row).text().into_owned())
     }
 
     /// Returns where the record's own text and fields stand.
@@ -128,7 +151,7 @@ impl<'a> Documents<'a> {
         row: &Row,
         text: &[u8],
         dress: Dress,
-        id: &Id,
+        id: &Id<'_>,
     ) -> Range<usize> {
         body.extend_from_slice(b"{\"@timestamp\":\"");
         self.second.write(body, row.time, row.nanos);
@@ -162,7 +185,7 @@ impl<'a> Documents<'a> {
                     b"\",\"event\":{\"id\":\""
                 });
                 if !self.style.has_ids {
-                    body.extend_from_slice(id);
+                    id.write(body);
                     body.extend_from_slice(b"\"}");
                 }
                 if let Some(object) =
@@ -181,7 +204,11 @@ impl<'a> Documents<'a> {
     }
 
     /// Time first, so that OpenSearch finds quickly that it has no such id; then the file; then the place in it.
-    fn id(&self, row: &Row) -> Id {
+    /// One that the record's source has given is better than all of this.
+    fn id(&self, row: &Row) -> Id<'a> {
+        if let Some(given) = self.batch.given(row) {
+            return Id::Given(given);
+        }
         let mut bytes = [0; 20];
         // A line without a time of its own has the time at which it was read, which is another one the next time.
         let time = if row.is_timed { row.time.0 } else { 0 };
@@ -198,7 +225,7 @@ impl<'a> Documents<'a> {
         let mut id = [0; ID_BYTES];
         // Twenty bytes are so many characters.
         _ = BASE64_URL_SAFE_NO_PAD.encode_slice(bytes, &mut id);
-        id
+        Id::Made(id)
     }
 
     fn select_index(&mut self, row: &Row) {
@@ -247,14 +274,47 @@ impl FileParts {
                 container.restart,
             )
         });
+        let namespace = container.as_ref().map_or("", |container| container.namespace);
+        let (place, host, namespace) = match &mark.facts {
+            None => (place, host, namespace),
+            Some(facts) => {
+                let said = |name: &str| facts.more.get(name).map(String::as_str);
+                let place = given_place(facts, text);
+                (
+                    place,
+                    said("host").unwrap_or(host),
+                    said("namespace").unwrap_or_default(),
+                )
+            }
+        };
         let end = format!("{place},\"host\":{{\"name\":{}}}}}", text(host));
         Self {
-            index: index.of(container.as_ref().map_or("", |container| container.namespace)),
+            index: index.of(namespace),
             key: xxh3_64_with_seed(&name, seed),
             rest: format!(",\"file\":{{\"path\":{}}}}}{end}", text(&mark.base)),
             plain_rest: format!("\"{end}"),
         }
     }
+}
+
+/// What the giver of records has said of himself: what Kubernetes would say under its names, and the rest.
+fn given_place(facts: &Facts, text: impl Fn(&str) -> String) -> String {
+    let object = |is_wanted: &dyn Fn(&str) -> bool| {
+        let fields = facts.more.iter().filter(|(name, _)| is_wanted(name));
+        let fields = fields.map(|(name, value)| format!("{}:{}", text(name), text(value)));
+        fields.collect::<Vec<_>>().join(",")
+    };
+    let of_kubernetes = |name: &str| KUBERNETES.contains(&name);
+    let mut place = String::new();
+    let kubernetes = object(&of_kubernetes);
+    if !kubernetes.is_empty() {
+        place.push_str(&format!(",\"kubernetes\":{{{kubernetes}}}"));
+    }
+    let rest = object(&|name| name != "host" && !of_kubernetes(name));
+    if !rest.is_empty() {
+        place.push_str(&format!(",\"origin\":{{{rest}}}"));
+    }
+    place
 }
 
 fn write_fields(body: &mut Vec<u8>, object: &Object<'_>) {
@@ -431,6 +491,7 @@ mod tests {
             done: [0; 3],
             copy: false,
             gone: false,
+            facts: None,
         }
     }
 
@@ -443,6 +504,7 @@ mod tests {
             }],
             marks: vec![mark(base, form)],
             new_files: Vec::new(),
+            ids: Vec::new(),
         }
     }
 
@@ -539,6 +601,34 @@ mod tests {
         assert!(front(&early) < front(&late));
         assert_eq!(id(1, 5, false), id(2, 5, false));
         assert_ne!(id(1, 5, false), id(1, 6, false));
+    }
+
+    #[test]
+    fn what_the_giver_of_a_record_says_is_in_the_document_and_so_is_its_id() {
+        let mut batch = one(b"x", Row::default(), "/data/logs/spool", Form::Spool);
+        let more = [
+            ("namespace", "shop"),
+            ("pod", "cart-1"),
+            ("host", "node-9"),
+            ("tag", "kube.\"x"),
+        ];
+        let more = more.map(|(name, value)| (name, value.to_owned()));
+        batch.marks[0].facts = Some(std::sync::Arc::new(Facts::new("shop/cart-1/app", more)));
+        let of_place = written(&batch, Dress::Full, true).0["create"]["_id"].clone();
+        batch.ids = vec!["37/\"1\"".into()];
+        batch.rows[0].given = 1;
+        let (action, document) = written(&batch, Dress::Full, true);
+        assert_eq!(action["create"]["_id"], "37/\"1\"");
+        assert_ne!(of_place, action["create"]["_id"]);
+        assert_eq!(action["create"]["_index"], "logs-shop-1970.01.01");
+        assert_eq!(
+            document["kubernetes"],
+            serde_json::json!({"namespace": "shop", "pod": "cart-1"})
+        );
+        assert_eq!(document["host"]["name"], "node-9");
+        assert_eq!(document["origin"], serde_json::json!({"tag": "kube.\"x"}));
+        let document = written(&batch, Dress::Full, false).1;
+        assert_eq!(document["event"]["id"], "37/\"1\"");
     }
 
     proptest! {

@@ -31,6 +31,7 @@ use crate::config::Retention;
 use crate::segment::write::{Kept, Limits, Writer};
 
 pub use config::Config;
+pub(crate) use document::escape;
 pub(crate) use flight::Destination;
 pub(crate) use marks::Clerk;
 pub use setup::ask;
