@@ -5,8 +5,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::Deserializer;
 use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 /// Names under which loggers write what people read, the first that is there.
@@ -15,6 +15,17 @@ const MESSAGE: [&str; 3] = ["message", "msg", "log"];
 /// Deeper objects are text: a `flat_object` of some hundreds of levels ends the thread of OpenSearch that reads it, and the
 /// whole request is never answered.
 const DEPTH_MAX: usize = 32;
+
+/// How lines that are JSON objects with a message are stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Json {
+    /// The message as such, and the rest under `fields`.
+    #[default]
+    Fields,
+    /// The line as it is.
+    Text,
+}
 
 pub(crate) struct Object<'a> {
     pub(crate) message: Cow<'a, str>,
