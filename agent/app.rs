@@ -355,6 +355,8 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     account("pair", ledger_of(&pair_handle, pair::Handle::ledger));
     account("notifier", ledger_of(&notifier_handle, notifier::Handle::ledger));
     account("logs", ledger_of(&logs_handle, logs::Handle::ledger));
+    let input = logs_handle.as_ref().and_then(logs::Handle::input);
+    account("forward", ledger_of(&input, logs::Input::ledger));
     account("sender", ledger_of(&sender_handle, remote::SenderHandle::ledger));
     account(
         "to_peer",

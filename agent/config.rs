@@ -276,9 +276,11 @@ impl Document {
             .chain(&mut self.pair.lease_file)
             .chain(&mut self.remote.ca_file)
             .chain(&mut self.web.tokens_file);
+        let sent = self.logs.forward.iter_mut().flat_map(logs::Forward::files_mut);
         let told = self.notifier.files_mut();
         for path in told
             .chain(scraped)
+            .chain(sent)
             .chain(written)
             .chain(asked)
             .chain(tls)

@@ -20,7 +20,21 @@ pub(crate) fn look_around(
         house.without("logs");
         house.without("log files");
     }
-    for (kind, place) in [("opensearch", "opensearch"), ("cloudwatch", "cloudwatch logs")] {
+    match logs.filter(|logs| logs.input().is_some()) {
+        Some(logs) => {
+            let logs = logs.clone();
+            house.look("forwarders", "logs", move || {
+                let state = logs.state();
+                let trouble = state.inputs.into_iter().find_map(|input| input.trouble);
+                match trouble {
+                    Some(trouble) => Now::said(Health::Bad, trouble),
+                    None => Now::of(state.spool_bytes, state.spool_bytes_max, "bytes"),
+                }
+            });
+        }
+        None => house.without("forwarders"),
+    }
+    for (kind, place) in [("opensearch", "opensearch"), ("cloudwatch", "aws logs")] {
         match logs.filter(|logs| logs.state().sinks.iter().any(|sink| sink.kind == kind)) {
             Some(logs) => {
                 let logs = logs.clone();

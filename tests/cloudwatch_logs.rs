@@ -94,7 +94,7 @@ async fn lines_get_there_through_kill_minus_nine_and_whoever_looks_sees_how_it_g
     skopos
         .wait_for("the page", PATIENCE, async |skopos| {
             let page = skopos.page("/logs").await;
-            page.contains("200 lines sent to cloudwatch at <code>/skopos/{namespace} in eu-west-1</code>")
+            page.contains("200 lines sent to cloudwatch at /skopos/{namespace} in eu-west-1 since start")
         })
         .await;
     let (good, seen) = verdict(&skopos).await;
@@ -102,7 +102,7 @@ async fn lines_get_there_through_kill_minus_nine_and_whoever_looks_sees_how_it_g
         good == "ok" && seen.contains("has taken 200 lines"),
         "{good} {seen}"
     );
-    assert!(skopos.page("/graph").await.contains("cloudwatch logs"));
+    assert!(skopos.page("/graph").await.contains("aws logs"));
 
     skopos.kill_and_restart();
     write(folder.path(), 200, 300);

@@ -19,6 +19,8 @@ pub(crate) enum Loss {
     Hole,
     /// The sink never takes it; it is in the dead-letter file.
     DeadLetter,
+    /// A line of our own spool that cannot be read.
+    Damaged,
 }
 
 impl Loss {
@@ -26,6 +28,7 @@ impl Loss {
         match self {
             Self::Hole => "hole",
             Self::DeadLetter => "dead_letter",
+            Self::Damaged => "damaged",
         }
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Row {
     /// 1 is stdout, 2 is stderr, 0 is neither.
     pub(crate) stream: u8,
     pub(crate) level: u8,
+    /// Which of the batch's ids is the record's, counted from 1; 0: its id is made of its place.
+    pub(crate) given: u32,
 }
 
 /// Records in the order they were read, and for each of their files the watermark that stands once they are kept.
@@ -32,6 +34,8 @@ pub(crate) struct Batch {
     pub(crate) marks: Vec<FileMark>,
     /// Files that are first read now, as they are before their first record.
     pub(crate) new_files: Vec<FileMark>,
+    /// Ids that sources have given their records.
+    pub(crate) ids: Vec<Box<str>>,
 }
 
 impl Batch {
@@ -42,6 +46,7 @@ impl Batch {
         self.rows.clear();
         self.marks.clear();
         self.new_files.clear();
+        self.ids.clear();
     }
 
     /// A record and its text.
@@ -51,6 +56,12 @@ impl Batch {
         // Behind the text before it stands a line feed.
         let start = before.map_or(0, |before| before.end as usize + 1);
         Some((row, self.text.get(start..row.end as usize)?))
+    }
+
+    /// The id that a record's source has given it.
+    pub(crate) fn given(&self, row: &Row) -> Option<&str> {
+        let nth = usize::try_from(row.given).ok()?.checked_sub(1)?;
+        self.ids.get(nth).map(|id| &**id)
     }
 
     /// Earliest and latest time of the records; `None` without records.

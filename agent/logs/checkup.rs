@@ -1,7 +1,7 @@
 //! What `skopos doctor` is told of the log lines: which files cannot be read and why, and whether lines are kept.
 
 use model::text::bytes;
-use model::view::{Checkup, LogFile, LogSink};
+use model::view::{Checkup, LogFile, LogInput, LogSink, LogState};
 
 use crate::Handle;
 
@@ -15,6 +15,7 @@ impl Handle {
         let state = self.state();
         let mut checkups = vec![files(&state.files)];
         checkups.extend(state.sinks.iter().map(kept));
+        checkups.extend(state.inputs.iter().map(|input| taken(input, &state)));
         checkups
     }
 }
@@ -95,6 +96,48 @@ fn kept(sink: &LogSink) -> Checkup {
     )
 }
 
+fn taken(input: &LogInput, state: &LogState) -> Checkup {
+    const NAME: &str = "forward";
+    let spool = format!(
+        "{} of {} are in the spool",
+        bytes(state.spool_bytes as f64),
+        bytes(state.spool_bytes_max as f64)
+    );
+    if let Some(trouble) = &input.trouble {
+        return Checkup::fail(
+            ROOM,
+            NAME,
+            format!("senders are kept waiting: {trouble}; {spool}"),
+        )
+        .advise(
+            "the sink that is behind is named above; make room on the disk, or raise logs.spool_bytes_max",
+        );
+    }
+    let refused: u64 = input.refused.iter().map(|(_, count)| count).sum();
+    if refused > 0 {
+        return Checkup::warn(
+            ROOM,
+            NAME,
+            format!("{refused} connections of senders were closed since the start"),
+        )
+        .advise("agent/logs/forward.md says what each reason means; the log names the senders")
+        .list(
+            input
+                .refused
+                .iter()
+                .map(|(reason, count)| format!("{reason}: {count}")),
+        );
+    }
+    Checkup::ok(
+        ROOM,
+        NAME,
+        format!(
+            "{} has taken {} records, {} connections are open, {spool}",
+            input.address, input.records, input.connections
+        ),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use model::view::{Health, Verdict};
@@ -120,6 +163,38 @@ mod tests {
         assert_eq!(files(&[file("", 5)]).verdict, Verdict::Ok);
         assert_eq!(files(&[file("", BEHIND_BYTES + 1)]).verdict, Verdict::Warn);
         assert_eq!(files(&[]).verdict, Verdict::Off);
+    }
+
+    #[test]
+    fn senders_that_wait_fail_and_senders_that_were_refused_warn() {
+        let state = LogState {
+            spool_bytes: 1 << 20,
+            spool_bytes_max: 1 << 30,
+            ..LogState::default()
+        };
+        let input = LogInput {
+            address: "127.0.0.1:24224".to_owned(),
+            ..LogInput::default()
+        };
+        let told = taken(&input, &state);
+        assert_eq!(told.verdict, Verdict::Ok);
+        assert!(told.seen.contains("127.0.0.1:24224"), "{told:?}");
+        let refused = LogInput {
+            refused: vec![("unknown".to_owned(), 2)],
+            ..input.clone()
+        };
+        let told = taken(&refused, &state);
+        assert_eq!(
+            (told.verdict, told.findings),
+            (Verdict::Warn, vec!["unknown: 2".to_owned()])
+        );
+        let waiting = LogInput {
+            trouble: Some("the spool is full".to_owned()),
+            ..refused
+        };
+        let told = taken(&waiting, &state);
+        assert_eq!(told.verdict, Verdict::Fail);
+        assert!(told.seen.contains("the spool is full"), "{told:?}");
     }
 
     #[test]

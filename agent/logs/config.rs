@@ -48,6 +48,12 @@ pub struct Config {
     pub opensearch: Vec<crate::opensearch::Config>,
     /// Regions of CloudWatch Logs that lines are sent to, each line to each, at least once.
     pub cloudwatch: Vec<crate::cloudwatch::Config>,
+    /// Senders of Fluentd's and Fluent Bit's Forward protocol; without this section none is listened to.
+    pub forward: Option<crate::forward::Config>,
+    /// Room for records of inputs that cannot be read again (`forward`), until every sink has them. When it is full, those
+    /// inputs take nothing more, and whoever sends keeps what he has.
+    #[serde(deserialize_with = "size")]
+    pub spool_bytes_max: u64, // spool_bytes_max: 1GiB
     /// Whether frames are compressed (deflate, level 1): about a fifth of the disk, four times the CPU.
     pub compress: bool,
 }
@@ -94,6 +100,8 @@ impl Default for Config {
             local: true,
             opensearch: Vec::new(),
             cloudwatch: Vec::new(),
+            forward: None,
+            spool_bytes_max: 1 << 30,
             compress: false,
         }
     }
@@ -126,6 +134,16 @@ impl Config {
         }
         if self.retention.size < 2 * self.segment_bytes {
             return Err("logs.retention.size is less than two segments".to_owned());
+        }
+        if let Some(forward) = &self.forward {
+            forward.check()?;
+        }
+        // A record of the greatest length may take six times its length, with all its letters escaped.
+        let spool_bytes_min = (64 << 20).max(8 * self.line_bytes_max as u64);
+        if self.spool_bytes_max < spool_bytes_min {
+            return Err(format!(
+                "logs.spool_bytes_max is less than {spool_bytes_min}: 64 MiB, and 8 times logs.line_bytes_max"
+            ));
         }
         if !self.local && self.opensearch.is_empty() && self.cloudwatch.is_empty() {
             return Err("logs.local is false and there is no logs.opensearch or logs.cloudwatch: lines would go nowhere; to read none, set logs.enabled to false".to_owned());
@@ -168,7 +186,7 @@ impl Config {
 }
 
 /// A number of bytes, or one with a unit as Prometheus has it: `512MB`, `1GiB`, all of them powers of 1024.
-fn size<'de, D: Deserializer<'de>, N: TryFrom<u64>>(deserializer: D) -> Result<N, D::Error> {
+pub(crate) fn size<'de, D: Deserializer<'de>, N: TryFrom<u64>>(deserializer: D) -> Result<N, D::Error> {
     struct Size;
     impl Visitor<'_> for Size {
         type Value = u64;

@@ -1,9 +1,12 @@
 //! The batch being written: texts and rows are appended, files are numbered as they come.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::batch::{Batch, Row};
+use crate::mark::Facts;
+use crate::spool::line;
 
 /// A batch is finished at so many bytes of text …
 pub(crate) const BATCH_BYTES: usize = 512 << 10;
@@ -11,6 +14,8 @@ pub(crate) const BATCH_BYTES: usize = 512 << 10;
 const ROWS_MAX: usize = 32_768;
 /// … or files …
 const FILES_MAX: usize = 32_768;
+/// … or givers of records of the spool …
+const FACTS_MAX: usize = 4_096;
 /// … or when its first record has waited so long.
 const WAIT: Duration = Duration::from_millis(250);
 
@@ -37,9 +42,18 @@ pub(crate) struct Draft {
     size: Size,
     batch: Batch,
     /// The reader's number of each file, in the order of the batch's marks.
-    files: Vec<usize>,
+    files: Vec<Held>,
     numbers: HashMap<usize, u16>,
+    /// Likewise of a file's records with these facts, as they stand in its lines.
+    givers: HashMap<Box<str>, HashMap<usize, u16>>,
     begun: Option<Instant>,
+}
+
+/// What a mark of the batch is to be made of.
+pub(crate) struct Held {
+    /// The reader's number of the file.
+    pub(crate) file: usize,
+    pub(crate) facts: Option<Arc<Facts>>,
 }
 
 impl Draft {
@@ -56,10 +70,34 @@ impl Draft {
         if let Some(number) = self.numbers.get(&file) {
             return *number;
         }
-        let number = u16::try_from(self.files.len()).unwrap_or(u16::MAX);
-        self.files.push(file);
+        let number = self.hold(file, None);
         self.numbers.insert(file, number);
         number
+    }
+
+    /// Likewise for a file's records with these facts; none when they cannot be read.
+    pub(crate) fn touch_as(&mut self, file: usize, raw: &str, now: Instant) -> Option<u16> {
+        self.begun.get_or_insert(now);
+        let known = self.givers.get(raw).and_then(|numbers| numbers.get(&file));
+        if let Some(number) = known {
+            return Some(*number);
+        }
+        let facts = Arc::new(line::facts(raw)?);
+        let number = self.hold(file, Some(facts));
+        self.givers.entry(raw.into()).or_default().insert(file, number);
+        Some(number)
+    }
+
+    fn hold(&mut self, file: usize, facts: Option<Arc<Facts>>) -> u16 {
+        let number = u16::try_from(self.files.len()).unwrap_or(u16::MAX);
+        self.files.push(Held { file, facts });
+        number
+    }
+
+    /// The number of an id that a record's source has given it.
+    pub(crate) fn give(&mut self, id: &str) -> u32 {
+        self.batch.ids.push(id.into());
+        u32::try_from(self.batch.ids.len()).unwrap_or(0)
     }
 
     pub(crate) fn touches(&self, file: usize) -> bool {
@@ -99,6 +137,7 @@ impl Draft {
         self.batch.text.len() >= self.size.bytes
             || self.batch.rows.len() >= ROWS_MAX
             || self.files.len() >= FILES_MAX
+            || self.givers.len() >= FACTS_MAX
     }
 
     /// When it is to be handed on even if it is not full.
@@ -111,8 +150,9 @@ impl Draft {
     }
 
     /// Hands out the batch, whose marks are still to be filled in, and its files. `spare` is memory for the next one.
-    pub(crate) fn finish(&mut self, spare: Option<Batch>) -> (Batch, Vec<usize>) {
+    pub(crate) fn finish(&mut self, spare: Option<Batch>) -> (Batch, Vec<Held>) {
         self.numbers.clear();
+        self.givers.clear();
         self.begun = None;
         let batch = std::mem::replace(&mut self.batch, spare.unwrap_or_default());
         (batch, std::mem::take(&mut self.files))

@@ -10,6 +10,7 @@ mod account;
 mod batch;
 mod bell;
 mod board;
+mod chance;
 mod checkup;
 mod cloudwatch;
 mod config;
@@ -17,6 +18,7 @@ mod cri;
 mod draft;
 mod folders;
 mod follow;
+mod forward;
 mod glob;
 mod join;
 mod level;
@@ -30,12 +32,14 @@ mod segment;
 mod ship;
 mod sink;
 mod source;
+mod spool;
 mod tail;
 mod time;
 mod watch;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -60,6 +64,7 @@ use tracing::error;
 pub use cloudwatch::{Config as CloudWatch, ask as ask_cloudwatch};
 pub use config::{Config, ReadFrom, Retention};
 pub use follow::Follower;
+pub use forward::{Config as Forward, User as ForwardUser};
 pub use opensearch::{Config as OpenSearch, ask as ask_opensearch};
 pub use redact::{Pattern, Shipped};
 pub use search::search;
@@ -73,9 +78,12 @@ use segment::write::{Kept, Limits, Writer};
 use ship::{Queue, Shipper};
 use sink::marks::Clerk;
 use sink::{Channel, Destination, Ground};
+use spool::Spool;
 
 /// The name of the sink that is on this host.
 pub(crate) const SEGMENTS: &str = "segments";
+/// Folder of the spool, in the room's own.
+const SPOOL: &str = "spool";
 /// Batches between the two threads; when they are all full, reading waits.
 const QUEUE_BATCHES: usize = 2;
 /// Changes are gathered for so long before they are looked at: a busy file is read in pieces and not line by line.
@@ -88,6 +96,8 @@ pub enum Error {
     Config(String),
     #[error("opening log segments in {}", folder.display())]
     Open { folder: PathBuf, source: io::Error },
+    #[error("listening for senders on {address} (logs.forward.listen)")]
+    Listen { address: String, source: io::Error },
     #[error("searching log segments in {}", folder.display())]
     Search { folder: PathBuf, source: io::Error },
 }
@@ -115,6 +125,7 @@ pub struct Outside {
 pub struct Logs {
     shared: Arc<Shared>,
     lanes: Vec<(Arc<Lane>, Work)>,
+    forward: Option<forward::Forward>,
     clock: Arc<dyn Clock>,
 }
 
@@ -122,12 +133,33 @@ pub struct Logs {
 #[derive(Clone)]
 pub struct Handle(Arc<Shared>);
 
+/// The input that others send records to; cheap to clone.
+#[derive(Clone)]
+pub struct Input(forward::Handle);
+
+impl Input {
+    /// Taken = in the spool + not kept (and not acknowledged) + in flight.
+    #[must_use]
+    pub fn ledger(&self) -> Ledger {
+        self.0.ledger()
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.0.address()
+    }
+}
+
 struct Shared {
     folder: PathBuf,
     lanes: Vec<Arc<Lane>>,
     limits: Arc<Mutex<Limits>>,
+    spool: Spool,
+    forward: Option<forward::Handle>,
     /// The part of the configuration that is the same until the next start.
     sinks: Sinks,
+    forward_config: Option<forward::Config>,
 }
 
 /// Where lines go.
@@ -182,7 +214,12 @@ impl Logs {
         config.check().map_err(Error::Config)?;
         raise_descriptors();
         let limits = Arc::new(Mutex::new(limits(config)));
+        let folder = data_folder.join(SPOOL);
+        let counts = spool::Metrics::new(registry);
+        let spool = Spool::open(&folder, config.spool_bytes_max, counts)
+            .map_err(|source| Error::open(&folder, source))?;
         let making = Making {
+            spool: &spool,
             config,
             own: own_data_dir,
             outside: &outside,
@@ -208,15 +245,30 @@ impl Logs {
                 lanes.push(making.elsewhere(&sink.name, sink.wait, &folder, &metrics, open)?);
             }
         }
+        let forward = match &config.forward {
+            None => None,
+            Some(section) => {
+                let around = (&outside.clock, outside.host.as_str());
+                let opened = forward::Forward::open(section, config.line_bytes_max, &spool, around, registry);
+                Some(opened.map_err(|source| Error::Listen {
+                    address: section.listen.clone(),
+                    source,
+                })?)
+            }
+        };
         let shared = Arc::new(Shared {
+            forward: forward.as_ref().map(forward::Forward::handle),
             folder: data_folder,
+            spool,
             lanes: lanes.iter().map(|(lane, _)| Arc::clone(lane)).collect(),
             limits,
             sinks: Sinks::of(config),
+            forward_config: config.forward.clone(),
         });
         Ok(Self {
             shared,
             lanes,
+            forward,
             clock: outside.clock,
         })
     }
@@ -230,7 +282,12 @@ impl Logs {
     pub async fn run(self, stop: CancellationToken) {
         let lanes = self.lanes.into_iter();
         let lanes = lanes.map(|(lane, work)| lane.run(work, Arc::clone(&self.clock), stop.clone()));
-        join_all(lanes).await;
+        let forward = async {
+            if let Some(forward) = self.forward {
+                forward.run(stop.clone()).await;
+            }
+        };
+        tokio::join!(join_all(lanes), forward);
     }
 }
 
@@ -240,6 +297,7 @@ struct Making<'a> {
     own: &'a Path,
     outside: &'a Outside,
     metrics: Metrics,
+    spool: &'a Spool,
 }
 
 impl Making<'_> {
@@ -258,8 +316,10 @@ impl Making<'_> {
     fn segments(&self, folder: &Path, limits: &Arc<Mutex<Limits>>) -> Result<(Arc<Lane>, Work), Error> {
         let clock = &self.outside.clock;
         let opened = Writer::open(folder, Arc::clone(limits), clock.now());
-        let (segments, kept) = opened.map_err(|source| Error::open(folder, source))?;
+        let (mut segments, kept) = opened.map_err(|source| Error::open(folder, source))?;
         let lane = Arc::new(self.lane(SEGMENTS));
+        let (news, cursor) = self.spool.books().lane(lane.bell.clone());
+        segments.tell(cursor);
         let (batches, inbox) = sync_channel(QUEUE_BATCHES); // full: reading waits, the log files are the buffer
         let (spare, spares) = sync_channel(QUEUE_BATCHES); // full: the memory is freed
         let outlet = Queue {
@@ -276,7 +336,7 @@ impl Making<'_> {
             board: Arc::clone(&lane.board),
             clock: Arc::clone(clock),
         };
-        let reader = self.reader(kept, (outlet, Size::default()), &lane);
+        let reader = self.reader(kept, (outlet, Size::default()), &lane, news);
         Ok((lane, Work::Segments(Box::new(reader), Box::new(shipper))))
     }
 
@@ -296,9 +356,11 @@ impl Making<'_> {
             account: &lane.account,
             metrics,
         };
-        let (destination, clerk, kept) = open(&ground).map_err(|source| Error::open(folder, source))?;
+        let (destination, mut clerk, kept) = open(&ground).map_err(|source| Error::open(folder, source))?;
         lane.destination = Some(Arc::clone(&destination));
         let lane = Arc::new(lane);
+        let (news, cursor) = self.spool.books().lane(lane.bell.clone());
+        clerk.log.tell(cursor);
         let (batches, inbox) = mpsc::channel(1); // full: reading waits, the log files are the buffer
         let (spare, spares) = sync_channel(QUEUE_BATCHES); // full: the memory is freed
         let outlet = Channel {
@@ -316,13 +378,13 @@ impl Making<'_> {
             bytes: sink::ship::BATCH_BYTES,
             wait,
         };
-        let reader = self.reader(kept, (outlet, size), &lane);
+        let reader = self.reader(kept, (outlet, size), &lane, news);
         Ok((lane, Work::Elsewhere(Box::new(reader), Box::new(shipper))))
     }
 
-    fn reader<O: Outlet>(&self, kept: Kept, outlet: (O, Size), lane: &Lane) -> Reader<O> {
+    fn reader<O: Outlet>(&self, kept: Kept, outlet: (O, Size), lane: &Lane, news: spool::News) -> Reader<O> {
         let (account, board) = (Arc::clone(&lane.account), Arc::clone(&lane.board));
-        Reader::new(
+        let mut reader = Reader::new(
             self.config.clone(),
             self.own,
             kept,
@@ -330,7 +392,9 @@ impl Making<'_> {
             account,
             board,
             Instant::now(),
-        )
+        );
+        reader.follow(news);
+        reader
     }
 }
 
@@ -415,11 +479,15 @@ impl Handle {
     #[must_use]
     pub fn state(&self) -> LogState {
         let first = self.0.lanes.first();
+        let (spool_bytes, spool_bytes_max) = self.0.spool.books().bytes();
         LogState {
             files: first.map(|lane| lane.board.files()).unwrap_or_default(),
             lines: first.map_or(0, |lane| lane.account.kept()),
             bytes_on_disk: self.0.lanes.iter().map(|lane| lane.board.bytes_on_disk()).sum(),
             sinks: self.0.lanes.iter().map(|lane| lane.state()).collect(),
+            inputs: self.0.forward.iter().map(forward::Handle::state).collect(),
+            spool_bytes,
+            spool_bytes_max,
         }
     }
 
@@ -439,6 +507,12 @@ impl Handle {
     /// The segments cannot be read.
     pub fn search(&self, query: &LogQuery) -> Result<LogPage, Error> {
         search(&self.0.folder, query)
+    }
+
+    /// What senders have brought; none when nobody is listened to.
+    #[must_use]
+    pub fn input(&self) -> Option<Input> {
+        self.0.forward.clone().map(Input)
     }
 
     /// All sinks together: a line is taken once for each.
@@ -475,7 +549,16 @@ impl Handle {
                     .to_owned(),
             ));
         }
+        if config.forward != self.0.forward_config {
+            return Err(Error::Config(
+                "logs.forward is read at the start only: restart to change who may send".to_owned(),
+            ));
+        }
         *self.0.limits.lock() = limits(config);
+        if let Some(forward) = &self.0.forward {
+            forward.set_line_bytes_max(config.line_bytes_max);
+        }
+        self.0.spool.books().set_bytes_max(config.spool_bytes_max);
         for lane in &self.0.lanes {
             *lane.config.lock() = Some(config.clone());
             lane.bell.ring();

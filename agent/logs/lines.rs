@@ -12,11 +12,15 @@ use crate::draft::Draft;
 use crate::join::{Group, Join};
 use crate::mark::Form;
 use crate::redact::Redaction;
+use crate::spool::line::Line;
 use crate::time::{Times, below_millis};
-use crate::{cri, level};
+use crate::{cri, level, spool};
 
 /// All open records together hold no more text than this; what comes on top is cut.
 const JOINED_BYTES_MAX: usize = 64 << 20;
+
+/// A longer id is no id to a sink: the record gets one of its place.
+const ID_BYTES_MAX: usize = 512;
 
 pub(crate) struct Lines {
     times: Times,
@@ -61,6 +65,7 @@ impl Lines {
         match at.form {
             Form::Plain => self.plain(draft, at, kept, length),
             Form::Cri => self.cri(draft, join, at, kept, length),
+            Form::Spool => self.spool(draft, at, line),
         }
     }
 
@@ -136,6 +141,41 @@ impl Lines {
         }
     }
 
+    fn spool(&mut self, draft: &mut Draft, at: &At, line: &[u8]) {
+        let [skip, ..] = at.skip;
+        if at.offset < skip || (at.offset == 0 && spool::is_title(line)) {
+            return;
+        }
+        let Some(read) = Line::read(line) else {
+            tracing::warn!(
+                offset_bytes = at.offset,
+                "a line of the spool is damaged and left out"
+            );
+            return self.account.let_go(Loss::Damaged);
+        };
+        let Some(number) = draft.touch_as(at.file, read.from.get(), self.running) else {
+            return self.account.let_go(Loss::Damaged);
+        };
+        let millis = read.time.div_euclid(1_000_000);
+        let row = Row {
+            time: Timestamp(millis),
+            nanos: u32::try_from(read.time.rem_euclid(1_000_000)).unwrap_or(0),
+            is_timed: true,
+            offset: at.offset,
+            end: 0,
+            file: number,
+            stream: read.stream,
+            level: 0,
+            given: read
+                .id
+                .filter(|id| (1..=ID_BYTES_MAX).contains(&id.len()))
+                .map_or(0, |id| draft.give(&id)),
+        };
+        let text = read.text.as_bytes();
+        let kept = text.get(..self.line_bytes_max).unwrap_or(text);
+        self.push(draft, row, kept, read.bytes.unwrap_or(text.len() as u64));
+    }
+
     /// A joined record: it belongs to the file of its first piece, and moves the watermarks of all its files.
     pub(crate) fn group(&mut self, draft: &mut Draft, group: &Group) {
         self.joined = self.joined.saturating_sub(group.text.len());
@@ -155,6 +195,7 @@ impl Lines {
             file: number,
             stream: group.stream.number(),
             level: 0,
+            given: 0,
         };
         self.push(draft, row, &group.text, group.length);
     }
@@ -170,6 +211,7 @@ impl Lines {
             file: at.number,
             stream,
             level: 0,
+            given: 0,
         }
     }
 

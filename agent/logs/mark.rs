@@ -2,6 +2,7 @@
 //!
 //! A mark is written in the same frame as the records it covers, so that both are on the disk or neither is.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -36,6 +37,18 @@ pub(crate) struct Inode {
 pub(crate) enum Form {
     Plain,
     Cri,
+    /// Of our own spool: records of inputs that cannot be read again.
+    Spool,
+}
+
+/// Who has given a record, where its file does not tell.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Facts {
+    /// Short name shown with the record.
+    pub(crate) source: Arc<str>,
+    /// `namespace`, `pod`, `pod_uid`, `container`, `host`, and what else its input says: names of a closed set.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) more: BTreeMap<String, String>,
 }
 
 /// A file, and the place in it up to which every record is kept.
@@ -66,9 +79,20 @@ pub(crate) struct FileMark {
     /// The file is no more, and so need not be remembered.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) gone: bool,
+    /// Of the records of a spool that go under this mark; a batch has a mark for each. Nothing that is kept of a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) facts: Option<Arc<Facts>>,
 }
 
 impl FileMark {
+    /// What is to be remembered of the file.
+    pub(crate) fn bare(&self) -> Self {
+        Self {
+            facts: None,
+            ..self.clone()
+        }
+    }
+
     /// Where reading has to begin again.
     pub(crate) fn resume_bytes(&self) -> u64 {
         self.done.iter().copied().fold(self.read, u64::min)
@@ -182,6 +206,7 @@ mod tests {
             done: [content.len() as u64; 3],
             copy: false,
             gone: false,
+            facts: None,
         }
     }
 

@@ -72,6 +72,8 @@ pub(crate) struct Tail {
     pub(crate) copy: bool,
     /// To be let go with the next batch.
     pub(crate) end: Option<End>,
+    /// Nothing behind this is read: it may not be on the disk for good. Only for the spool's own files.
+    pub(crate) limit: u64,
 }
 
 /// How a file is let go.
@@ -150,6 +152,7 @@ impl Tail {
             last: None,
             copy: false,
             end: None,
+            limit: u64::MAX,
         };
         tail.remember_before()?;
         Ok(tail)
@@ -189,9 +192,9 @@ impl Tail {
             inode: self.inode,
             generation: self.generation.wrapping_add(1),
         };
-        let (phase, last) = (self.phase, self.last);
+        let (phase, last, limit) = (self.phase, self.last, self.limit);
         *self = Self::new(file, origin, 0, now)?;
-        (self.phase, self.last) = (phase, last);
+        (self.phase, self.last, self.limit) = (phase, last, limit);
         Ok(())
     }
 
@@ -301,15 +304,17 @@ impl Tail {
     }
 
     fn read(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        let room = usize::try_from(self.limit.saturating_sub(at)).unwrap_or(usize::MAX);
+        let most = room.min(buffer.len());
         match &self.file {
-            Some(file) => file.read_at(buffer, at),
+            Some(file) => file.read_at(buffer.get_mut(..most).unwrap_or_default(), at),
             None => Ok(0),
         }
     }
 
     pub(crate) fn length(&self) -> io::Result<u64> {
         match &self.file {
-            Some(file) => Ok(file.metadata()?.len()),
+            Some(file) => Ok(file.metadata()?.len().min(self.limit)),
             None => Ok(self.size),
         }
     }
@@ -324,7 +329,7 @@ impl Tail {
         let Some(meta) = self.file.as_ref().and_then(|file| file.metadata().ok()) else {
             return false;
         };
-        self.size = meta.len();
+        self.size = meta.len().min(self.limit);
         if meta.nlink() == 0 && !matches!(self.phase, Phase::Deleted(_)) {
             self.phase = Phase::Deleted(now);
         }
@@ -371,6 +376,7 @@ impl Tail {
             done,
             copy: self.copy,
             gone,
+            facts: None,
         }
     }
 }

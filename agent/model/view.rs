@@ -369,6 +369,26 @@ pub struct LogState {
     pub bytes_on_disk: u64,
     /// Where lines go; the first is the one that `files` and `lines` are about.
     pub sinks: Vec<LogSink>,
+    /// Where records come from that no file holds.
+    pub inputs: Vec<LogInput>,
+    /// Of the spool: records of inputs that not every sink has.
+    pub spool_bytes: u64,
+    pub spool_bytes_max: u64,
+}
+
+/// An input that others send records to, and how it goes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct LogInput {
+    pub name: String,
+    pub address: String,
+    pub connections: u64,
+    /// Kept since start.
+    pub records: u64,
+    pub in_flight: u64,
+    /// Connections closed, by reason.
+    pub refused: Vec<(String, u64)>,
+    /// Why nothing is taken at the moment.
+    pub trouble: Option<String>,
 }
 
 /// Where lines go, and how it goes.

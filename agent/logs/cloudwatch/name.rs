@@ -24,8 +24,18 @@ pub(crate) struct From<'a> {
 }
 
 impl<'a> From<'a> {
-    /// Lines of files have the host in place of a pod, and the file's name in place of a container.
+    /// Lines of files have the host in place of a pod, and the file's name in place of a container; records that somebody has
+    /// given, what he has said, and else his host and the name he has given them.
     pub(crate) fn of(mark: &'a FileMark, host: &'a str) -> Self {
+        if let Some(facts) = &mark.facts {
+            let host = facts.said("host").unwrap_or(host);
+            return Self {
+                namespace: facts.said("namespace").unwrap_or("host"),
+                pod: facts.said("pod").unwrap_or(host),
+                container: facts.said("container").unwrap_or(&facts.source),
+                host,
+            };
+        }
         let container = (mark.form == Form::Cri)
             .then(|| Container::of(&mark.base))
             .flatten();
@@ -202,6 +212,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::mark::Facts;
     use crate::sink::document::tests::mark;
 
     #[test]
@@ -223,6 +234,23 @@ mod tests {
         assert_eq!(GroupName::default().of(&from), "/skopos/host");
         assert_eq!(StreamName::default().of(&from), "node-1/a_b.log");
         assert_eq!(GroupName::new("a{container}").unwrap().of(&from), "aa_b.log");
+    }
+
+    #[test]
+    fn a_record_that_was_given_goes_where_its_giver_says() {
+        let mut spooled = mark("/data/logs/spool", Form::Spool);
+        let mut names = |more: &[(&'static str, &str)]| {
+            let more = more.iter().map(|(name, value)| (*name, (*value).to_owned()));
+            spooled.facts = Some(std::sync::Arc::new(Facts::new("nginx.access", more)));
+            let from = From::of(&spooled, "node-1");
+            (GroupName::default().of(&from), StreamName::default().of(&from))
+        };
+        let both = |group: &str, stream: &str| (group.to_owned(), stream.to_owned());
+        let pod = [("namespace", "shop"), ("pod", "api-0"), ("container", "web")];
+        assert_eq!(names(&pod), both("/skopos/shop", "api-0/web"));
+        assert_eq!(names(&[]), both("/skopos/host", "node-1/nginx.access"));
+        let elsewhere = names(&[("host", "node-9")]);
+        assert_eq!(elsewhere, both("/skopos/host", "node-9/nginx.access"));
     }
 
     #[test]

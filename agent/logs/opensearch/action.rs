@@ -7,7 +7,7 @@ use std::fmt::Write;
 use super::index::{Day, IndexName};
 use crate::batch::{Batch, Row};
 use crate::mark::{FileMark, Form};
-use crate::sink::document::{Documents, Dress, Style};
+use crate::sink::document::{Documents, Dress, Style, escape};
 use crate::sink::letters::Place;
 use crate::source::Container;
 
@@ -51,7 +51,7 @@ impl<'a> Actions<'a> {
         body.extend_from_slice(self.day.2.as_bytes());
         if self.naming.has_ids {
             body.extend_from_slice(b"\",\"_id\":\"");
-            body.extend_from_slice(id.as_bytes());
+            escape(body, id.as_bytes());
         }
         body.extend_from_slice(b"\"}}\n");
         self.documents.write(body, &row, text, dress, &id);
@@ -93,6 +93,9 @@ impl<'a> Actions<'a> {
 }
 
 fn index(mark: &FileMark, index: &IndexName) -> String {
+    if let Some(facts) = &mark.facts {
+        return index.of(facts.said("namespace").unwrap_or_default());
+    }
     let container = (mark.form == Form::Cri)
         .then(|| Container::of(&mark.base))
         .flatten();
@@ -105,6 +108,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::mark::Facts;
     use crate::sink::document::tests::one;
 
     fn written(batch: &Batch, has_ids: bool) -> (Value, Value) {
@@ -151,5 +155,17 @@ mod tests {
         assert_eq!(without["log"]["file"]["path"], document["log"]["file"]["path"]);
         let (action, _) = written(&one(b"a", row, "/a", Form::Plain), true);
         assert_eq!(action["create"]["_index"], "logs-host-2026.11.27");
+    }
+
+    #[test]
+    fn a_record_of_the_spool_goes_to_the_index_of_its_namespace_under_the_id_that_was_given() {
+        let mut batch = one(b"x", Row::default(), "/data/logs/spool", Form::Spool);
+        let more = [("namespace", "shop".to_owned())];
+        batch.marks[0].facts = Some(std::sync::Arc::new(Facts::new("shop/cart-1/app", more)));
+        batch.ids = vec!["37/\"1\"".into()];
+        batch.rows[0].given = 1;
+        let (action, _) = written(&batch, true);
+        assert_eq!(action["create"]["_id"], "37/\"1\"");
+        assert_eq!(action["create"]["_index"], "logs-shop-1970.01.01");
     }
 }

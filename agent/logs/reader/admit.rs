@@ -190,6 +190,7 @@ impl<O: Outlet> Reader<O> {
     pub(super) fn lose(&mut self, file: usize, now: Instant) {
         if let Some(tail) = self.tails.get_mut(file).and_then(Option::as_mut)
             && tail.end.is_none()
+            && tail.form != Form::Spool
         {
             tail.look(now);
             if !matches!(tail.phase, Phase::Deleted(_)) {
@@ -284,7 +285,8 @@ impl<O: Outlet> Reader<O> {
                 }
                 (Form::Plain, base)
             }
-            (None, None, None) => return Ok(true),
+            // No pattern asks for files of the spool.
+            (None, Some(Form::Spool), _) | (None, None, None) => return Ok(true),
         };
         self.board.fine(&path);
         let origin = Origin {
@@ -374,7 +376,7 @@ impl<O: Outlet> Reader<O> {
         Some((folder, real, name))
     }
 
-    fn enter(&mut self, tail: Tail, now: Instant) {
+    pub(super) fn enter(&mut self, tail: Tail, now: Instant) -> usize {
         let (form, live) = (tail.form, tail.phase == Phase::Live);
         let key = (tail.inode.dev, tail.inode.ino);
         let (base, folder, name) = (Arc::clone(&tail.base), tail.folder, tail.name.clone());
@@ -394,7 +396,9 @@ impl<O: Outlet> Reader<O> {
         }
         let source = self.sources.entry(base).or_default();
         source.files.push(file);
-        if form == Form::Cri {
+        if form == Form::Spool {
+            source.queue.push_back(file);
+        } else if form == Form::Cri {
             let last = source
                 .queue
                 .back()
@@ -413,5 +417,6 @@ impl<O: Outlet> Reader<O> {
         self.draft.touch(file, now);
         self.changed.insert(file);
         self.wake(file);
+        file
     }
 }

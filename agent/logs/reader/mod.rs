@@ -8,8 +8,9 @@ pub(crate) mod danger;
 mod read;
 mod recall;
 mod settle;
+mod spooled;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::Path;
@@ -22,10 +23,10 @@ use crate::account::Account;
 use crate::batch::Batch;
 use crate::board::Board;
 use crate::config::Config;
-use crate::draft::{Draft, Size};
+use crate::draft::{Draft, Held, Size};
 use crate::folders::{Entry, FolderId, Folders};
 use crate::lines::Lines;
-use crate::mark::FileMark;
+use crate::mark::{FileMark, Form};
 use crate::redact::Redaction;
 use crate::segment::write::Kept;
 use crate::source::Source;
@@ -114,6 +115,7 @@ pub(crate) struct Reader<O> {
     /// Number of the last regular look.
     round: usize,
     said_full: bool,
+    spooled: spooled::Spooled,
 }
 
 impl<O: Outlet> Reader<O> {
@@ -158,6 +160,7 @@ impl<O: Outlet> Reader<O> {
             next_survey: None,
             round: 0,
             said_full: false,
+            spooled: spooled::Spooled::default(),
             config,
         }
     }
@@ -189,6 +192,7 @@ impl<O: Outlet> Reader<O> {
             self.survey(now, lost);
         }
         self.look_around(now);
+        self.look_at_spool(now);
         self.deliver();
         self.read_all(now);
         self.settle(now);
@@ -267,7 +271,8 @@ impl<O: Outlet> Reader<O> {
             return;
         }
         let (mut batch, files) = self.draft.finish(self.outlet.spare());
-        for file in files {
+        let mut ended = Vec::new();
+        for Held { file, facts } in files {
             let Some(tail) = self.tails.get_mut(file).and_then(Option::as_mut) else {
                 continue;
             };
@@ -278,7 +283,11 @@ impl<O: Outlet> Reader<O> {
             // While a record is open in it, a file has to be found again after a restart.
             let free = open.iter().all(Option::is_none);
             let end = tail.end.filter(|_| free);
-            let mark = tail.mark(open, end == Some(End::Gone));
+            let mut mark = tail.mark(open, end == Some(End::Gone));
+            if let Some(facts) = &facts {
+                mark.source = Arc::clone(&facts.source);
+            }
+            mark.facts = facts;
             if end == Some(End::Released) {
                 let since = self.lines.running;
                 self.orphans
@@ -288,8 +297,11 @@ impl<O: Outlet> Reader<O> {
             }
             batch.marks.push(mark);
             if end.is_some() {
-                self.discard(file);
+                ended.push(file);
             }
+        }
+        for file in ended {
+            self.discard(file);
         }
         batch.marks.append(&mut self.gone);
         batch.new_files.append(&mut self.new_files);
@@ -322,6 +334,7 @@ impl<O: Outlet> Reader<O> {
         for file in std::mem::take(&mut self.changed) {
             if let Some(tail) = self.tails.get(file).and_then(Option::as_ref)
                 && !tail.copy
+                && tail.form != Form::Spool
             {
                 self.board.show(file, tail);
             }

@@ -8,6 +8,7 @@ use tracing::{debug, info};
 
 use super::{Outlet, Reader};
 use crate::lines::At;
+use crate::mark::Form;
 use crate::tail::{BUFFER_BYTES, End, Filled, Phase, open};
 
 /// What a file has for the next pass.
@@ -72,7 +73,12 @@ impl<O: Outlet> Reader<O> {
         let Some(tail) = self.tails.get_mut(file).and_then(Option::as_mut) else {
             return Ok(Read::Nothing);
         };
-        let filled = tail.fill(&mut self.buffer, self.config.line_bytes_max, now)?;
+        let line_bytes_max = match tail.form {
+            // What is too long for the sinks is cut when it has been read.
+            Form::Spool => usize::MAX,
+            Form::Plain | Form::Cri => self.config.line_bytes_max,
+        };
+        let filled = tail.fill(&mut self.buffer, line_bytes_max, now)?;
         let more = match filled {
             Filled::Nothing => !tail.at_end,
             Filled::Rewritten => self.rewritten(file, now)?,

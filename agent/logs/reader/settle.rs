@@ -9,7 +9,7 @@ use crate::tail::{End, Filled, Phase};
 
 /// What is to be done with a file now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+pub(super) enum Verdict {
     /// Ask again in a moment.
     Wait,
     /// Nothing to settle until something happens to it.
@@ -55,6 +55,9 @@ impl<O: Outlet> Reader<O> {
         let Some(source) = self.sources.get(&tail.base) else {
             return Verdict::Stay;
         };
+        if tail.form == Form::Spool {
+            return self.judge_spooled(file, read);
+        }
         if tail.form == Form::Cri && source.queue.contains(&file) {
             return self.judge_in_queue(file, read, quiet);
         }
@@ -193,7 +196,7 @@ impl<O: Outlet> Reader<O> {
         };
         self.settling.remove(&file);
         // Without inotify nobody would tell that it is written to, so it stays open.
-        if self.folders.is_watched(tail.folder) {
+        if tail.form == Form::Spool || self.folders.is_watched(tail.folder) {
             tail.file = None;
         }
     }

@@ -43,6 +43,7 @@ fn mark(source: &str) -> FileMark {
         done: [0; 3],
         copy: false,
         gone: false,
+        facts: None,
     }
 }
 

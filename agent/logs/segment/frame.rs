@@ -268,6 +268,7 @@ impl Frame {
             file: u16::from_le_bytes(get(bytes, 20)),
             stream,
             level,
+            given: 0,
         }
     }
 

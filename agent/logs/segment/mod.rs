@@ -6,7 +6,7 @@
 pub(crate) mod frame;
 pub(crate) mod read;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub(crate) mod write;
 
 use std::fs;
@@ -17,7 +17,10 @@ use model::Timestamp;
 
 pub(crate) const HEADER_BYTES: usize = 40;
 const MAGIC: [u8; 8] = *b"skoplogs";
+/// Format of the files that every version knows.
 const VERSION: u32 = 1;
+/// Format with marks of spool files, which is only begun where there are some.
+const VERSION_SPOOL: u32 = 2;
 const SUFFIX: &str = "segment";
 
 /// One file of the folder.
@@ -65,7 +68,7 @@ fn path(folder: &Path, number: u64) -> PathBuf {
 /// What a segment says about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Title {
-    version: u32,
+    pub(crate) version: u32,
     pub(crate) number: u64,
     pub(crate) created: Timestamp,
     /// When the first segment of all was begun here.
@@ -73,9 +76,9 @@ pub(crate) struct Title {
 }
 
 impl Title {
-    fn new(number: u64, created: Timestamp, first_start: Timestamp) -> Self {
+    fn new(version: u32, number: u64, created: Timestamp, first_start: Timestamp) -> Self {
         Self {
-            version: VERSION,
+            version,
             number,
             created,
             first_start,

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::frame::{Frame, HEADER_BYTES as FRAME_HEADER_BYTES, Header};
-use super::{HEADER_BYTES, Title, VERSION};
+use super::{HEADER_BYTES, Title, VERSION, VERSION_SPOOL};
 
 pub(crate) struct Reader {
     file: File,
@@ -31,10 +31,10 @@ impl Reader {
         let Some(title) = Title::decode(&header) else {
             return Ok(None);
         };
-        if title.version != VERSION {
+        if !(VERSION..=VERSION_SPOOL).contains(&title.version) {
             let version = title.version;
             let why = format!(
-                "{} has format {version}, and only {VERSION} is known",
+                "{} has format {version}, and only {VERSION} to {VERSION_SPOOL} are known",
                 path.display()
             );
             return Err(io::Error::new(io::ErrorKind::Unsupported, why));

@@ -30,7 +30,7 @@ fn open(folder: &Path) -> (Writer, Kept) {
     Writer::open(folder, limits(1 << 30, 1 << 30), Timestamp(1)).unwrap()
 }
 
-fn mark(id: u64, read: u64, gone: bool) -> FileMark {
+pub(crate) fn mark(id: u64, read: u64, gone: bool) -> FileMark {
     FileMark {
         id: FileId(id),
         form: Form::Plain,
@@ -49,6 +49,7 @@ fn mark(id: u64, read: u64, gone: bool) -> FileMark {
         done: [read; 3],
         copy: false,
         gone,
+        facts: None,
     }
 }
 
@@ -63,6 +64,7 @@ fn batch(id: u64, read: u64, bytes: usize) -> Batch {
         }],
         marks: vec![mark(id, read, false)],
         new_files: Vec::new(),
+        ids: Vec::new(),
     }
 }
 
@@ -166,13 +168,31 @@ fn a_damaged_segment_is_set_aside_and_a_newer_format_refused() {
     assert!(kept.fresh && path.with_extension("damaged").exists());
 
     let mut bytes = fs::read(&path).unwrap();
-    bytes[8] = 2;
+    bytes[8] = 3;
     fs::write(&path, &bytes).unwrap();
     let refused = Writer::open(folder.path(), limits(1 << 30, 100), Timestamp(1))
         .err()
         .unwrap();
-    assert!(refused.to_string().contains("format 2"), "{refused}");
+    assert!(refused.to_string().contains("format 3"), "{refused}");
     assert!(path.exists());
+}
+
+#[test]
+fn the_first_mark_of_a_spool_begins_a_segment_that_an_older_version_refuses() {
+    let folder = tempfile::tempdir().unwrap();
+    let format = |nth: usize| fs::read(&list(folder.path()).unwrap()[nth].path).unwrap()[8];
+    {
+        let (mut writer, _) = open(folder.path());
+        writer.append(&batch(1, 10, 100), Timestamp(2)).unwrap();
+        let mut spooled = batch(2, 10, 100);
+        spooled.marks[0].form = Form::Spool;
+        writer.append(&spooled, Timestamp(2)).unwrap();
+        writer.append(&spooled, Timestamp(2)).unwrap();
+    }
+    assert_eq!((format(0), format(1)), (1, 2));
+    assert_eq!(list(folder.path()).unwrap().len(), 2);
+    let (_, kept) = open(folder.path());
+    assert_eq!(kept.marks.len(), 2);
 }
 
 #[test]

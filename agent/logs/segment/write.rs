@@ -17,10 +17,11 @@ use tracing::{info, warn};
 
 use super::frame::{self, Frame, Kind};
 use super::read::Reader;
-use super::{HEADER_BYTES, Segment, Title, list, path};
+use super::{HEADER_BYTES, Segment, Title, VERSION, VERSION_SPOOL, list, path};
 use crate::batch::Batch;
 use crate::config::Retention;
-use crate::mark::{FileId, FileMark};
+use crate::mark::{FileId, FileMark, Form};
+use crate::spool::Cursor;
 
 /// Even a quiet segment is closed in time for retention to be exact to about a quarter.
 const AGE_MAX: Duration = Duration::from_secs(86_400);
@@ -46,6 +47,7 @@ pub(crate) struct Writer {
     folder: PathBuf,
     limits: Arc<Mutex<Limits>>,
     file: File,
+    version: u32,
     number: u64,
     created: Timestamp,
     first_start: Timestamp,
@@ -57,6 +59,10 @@ pub(crate) struct Writer {
     /// Closed segments with the time they were closed, oldest first.
     closed: VecDeque<(Segment, Timestamp)>,
     frame: Vec<u8>,
+    /// Who is told how far the spool's files are kept for good.
+    spool: Option<Cursor>,
+    /// Marks of the spool's files that are not on the disk for sure.
+    passed: HashMap<FileId, FileMark>,
 }
 
 impl Writer {
@@ -88,6 +94,7 @@ impl Writer {
             folder: folder.to_owned(),
             limits,
             file: File::open(folder)?,
+            version: VERSION,
             number: 0,
             created: now,
             first_start: now,
@@ -97,6 +104,8 @@ impl Writer {
             marks: HashMap::new(),
             closed: VecDeque::new(),
             frame: Vec::new(),
+            spool: None,
+            passed: HashMap::new(),
         };
         for pair in segments.windows(2) {
             if let [segment, next] = pair {
@@ -106,7 +115,7 @@ impl Writer {
             }
         }
         match newest {
-            None => writer.begin(1, now)?,
+            None => writer.begin(1, VERSION, now)?,
             Some((segment, found)) => {
                 if let Some(before) = segments.pop() {
                     writer.closed.push_back((before, found.title.created));
@@ -127,6 +136,7 @@ impl Writer {
             self.file.set_len(found.bytes)?;
             self.file.sync_all()?;
         }
+        self.version = found.title.version;
         self.number = segment.number;
         self.created = found.title.created;
         self.first_start = found.title.first_start;
@@ -146,7 +156,11 @@ impl Writer {
         let content = self.bytes.saturating_sub(self.checkpoint_bytes);
         // Against the content, so that many files' marks cannot make every segment be closed at once.
         if content >= limits.segment_bytes || (content > 0 && now.since(self.created) >= age_max) {
-            self.roll(now)?;
+            self.roll(self.version, now)?;
+        }
+        if self.version < VERSION_SPOOL && batch.marks.iter().any(|mark| mark.form == Form::Spool) {
+            // An older version must not take these marks for damage.
+            self.roll(VERSION_SPOOL, now)?;
         }
         let mut frame = std::mem::take(&mut self.frame);
         frame::encode(&mut frame, Kind::Records, batch, now, limits.compress);
@@ -157,9 +171,16 @@ impl Writer {
             if mark.gone {
                 self.marks.remove(&mark.id);
             } else {
-                self.marks.insert(mark.id, mark.clone());
+                self.marks.insert(mark.id, mark.bare());
             }
         }
+        self.passed.extend(
+            batch
+                .marks
+                .iter()
+                .filter(|mark| mark.form == Form::Spool)
+                .map(|mark| (mark.id, mark.bare())),
+        );
         Ok(())
     }
 
@@ -181,7 +202,15 @@ impl Writer {
             self.file.sync_data()?;
             self.unsynced = false;
         }
+        let passed = std::mem::take(&mut self.passed);
+        if let Some(spool) = self.spool.as_ref().filter(|_| !passed.is_empty()) {
+            spool.passed(passed.values());
+        }
         Ok(())
+    }
+
+    pub(crate) fn tell(&mut self, spool: Cursor) {
+        self.spool = Some(spool);
     }
 
     pub(crate) fn bytes_on_disk(&self) -> u64 {
@@ -198,7 +227,7 @@ impl Writer {
         std::mem::replace(&mut self.file, file)
     }
 
-    fn roll(&mut self, now: Timestamp) -> io::Result<()> {
+    fn roll(&mut self, version: u32, now: Timestamp) -> io::Result<()> {
         // A segment is followed by another only when it is on the disk, so that only the last one can be torn.
         self.sync()?;
         let closed = Segment {
@@ -206,12 +235,12 @@ impl Writer {
             path: path(&self.folder, self.number),
             bytes: self.bytes,
         };
-        self.begin(self.number + 1, now)?;
+        self.begin(self.number + 1, version, now)?;
         self.closed.push_back((closed, now));
         self.retain(now)
     }
 
-    fn begin(&mut self, number: u64, now: Timestamp) -> io::Result<()> {
+    fn begin(&mut self, number: u64, version: u32, now: Timestamp) -> io::Result<()> {
         let checkpoint = Batch {
             marks: self.marks.values().cloned().collect(),
             ..Batch::default()
@@ -225,7 +254,7 @@ impl Writer {
             .truncate(true)
             .open(&path)?;
         let written = file
-            .write_all_at(&Title::new(number, now, self.first_start).encode(), 0)
+            .write_all_at(&Title::new(version, number, now, self.first_start).encode(), 0)
             .and_then(|()| file.write_all_at(&bytes, HEADER_BYTES as u64))
             .and_then(|()| file.sync_all())
             .and_then(|()| File::open(&self.folder)?.sync_all());
@@ -234,6 +263,7 @@ impl Writer {
             return Err(error);
         }
         self.file = file;
+        self.version = version;
         self.number = number;
         self.created = now;
         self.bytes = HEADER_BYTES as u64 + bytes.len() as u64;

@@ -13,8 +13,11 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::civil::civil;
 use super::json::{self, Object};
 use crate::batch::{Batch, Row, level_of};
-use crate::mark::{FileMark, Form};
+use crate::mark::{Facts, FileMark, Form};
 use crate::source::Container;
+
+/// Facts of a record that are a container's.
+const KUBERNETES: [&str; 4] = ["namespace", "pod", "pod_uid", "container"];
 
 /// Whether a document has all that is known, or only what nobody can mistake.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -112,7 +115,7 @@ impl<'a> Documents<'a> {
                 body.push(b'"');
                 if self.style.says_id {
                     body.extend_from_slice(b",\"event\":{\"id\":\"");
-                    body.extend_from_slice(id.as_bytes());
+                    escape(body, id.as_bytes());
                     body.extend_from_slice(b"\"}");
                 }
                 if let Some(object) = object.filter(|object| !object.fields.is_empty()) {
@@ -131,7 +134,11 @@ impl<'a> Documents<'a> {
     }
 
     /// Time first, so that OpenSearch finds quickly that it has no such id; then the file; then the place in it.
+    /// One that the record's source has given is better than all of this.
     pub(crate) fn id(&self, row: &Row) -> String {
+        if let Some(given) = self.batch.given(row) {
+            return given.to_owned();
+        }
         let mut bytes = [0; 20];
         // A line without a time of its own has the time at which it was read, which is another one the next time.
         let time = if row.is_timed { row.time.0 } else { 0 };
@@ -173,6 +180,10 @@ impl FileParts {
                 container.restart,
             )
         });
+        let (place, host) = match &mark.facts {
+            None => (place, host),
+            Some(facts) => (given_place(facts, text), facts.said("host").unwrap_or(host)),
+        };
         let end = format!("{place},\"host\":{{\"name\":{}}}}}", text(host));
         Self {
             key: xxh3_64_with_seed(&name, seed),
@@ -180,6 +191,26 @@ impl FileParts {
             plain_rest: format!("\"{end}"),
         }
     }
+}
+
+/// What the giver of records has said of himself: what Kubernetes would say under its names, and the rest.
+fn given_place(facts: &Facts, text: impl Fn(&str) -> String) -> String {
+    let object = |is_wanted: &dyn Fn(&str) -> bool| {
+        let fields = facts.more.iter().filter(|(name, _)| is_wanted(name));
+        let fields = fields.map(|(name, value)| format!("{}:{}", text(name), text(value)));
+        fields.collect::<Vec<_>>().join(",")
+    };
+    let of_kubernetes = |name: &str| KUBERNETES.contains(&name);
+    let mut place = String::new();
+    let kubernetes = object(&of_kubernetes);
+    if !kubernetes.is_empty() {
+        place.push_str(&format!(",\"kubernetes\":{{{kubernetes}}}"));
+    }
+    let rest = object(&|name| name != "host" && !of_kubernetes(name));
+    if !rest.is_empty() {
+        place.push_str(&format!(",\"origin\":{{{rest}}}"));
+    }
+    place
 }
 
 fn write_fields(body: &mut Vec<u8>, object: &Object<'_>) {
@@ -378,6 +409,7 @@ pub(crate) mod tests {
             done: [0; 3],
             copy: false,
             gone: false,
+            facts: None,
         }
     }
 
@@ -390,6 +422,7 @@ pub(crate) mod tests {
             }],
             marks: vec![mark(base, form)],
             new_files: Vec::new(),
+            ids: Vec::new(),
         }
     }
 
@@ -483,6 +516,31 @@ pub(crate) mod tests {
         assert!(front(&early) < front(&late));
         assert_eq!(id(1, 5, false), id(2, 5, false));
         assert_ne!(id(1, 5, false), id(1, 6, false));
+    }
+
+    #[test]
+    fn what_the_giver_of_a_record_says_is_in_the_document_and_so_is_its_id() {
+        let mut batch = one(b"x", Row::default(), "/data/logs/spool", Form::Spool);
+        let more = [
+            ("namespace", "shop"),
+            ("pod", "cart-1"),
+            ("host", "node-9"),
+            ("tag", "kube.\"x"),
+        ];
+        let more = more.map(|(name, value)| (name, value.to_owned()));
+        batch.marks[0].facts = Some(std::sync::Arc::new(Facts::new("shop/cart-1/app", more)));
+        let of_place = written(&batch, Dress::Full, STYLE)["event"]["id"].clone();
+        batch.ids = vec!["37/\"1\"".into()];
+        batch.rows[0].given = 1;
+        let document = written(&batch, Dress::Full, STYLE);
+        assert_eq!(document["event"]["id"], "37/\"1\"");
+        assert_ne!(of_place, document["event"]["id"]);
+        assert_eq!(
+            document["kubernetes"],
+            serde_json::json!({"namespace": "shop", "pod": "cart-1"})
+        );
+        assert_eq!(document["host"]["name"], "node-9");
+        assert_eq!(document["origin"], serde_json::json!({"tag": "kube.\"x"}));
     }
 
     proptest! {

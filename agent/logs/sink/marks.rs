@@ -184,6 +184,7 @@ mod tests {
             done: [read; 3],
             copy: false,
             gone: false,
+            facts: None,
         }
     }
 

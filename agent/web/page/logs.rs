@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use model::Level;
 use model::text;
-use model::view::{Health, LogPage, LogQuery, LogSink, LogState};
+use model::view::{Health, LogInput, LogPage, LogQuery, LogSink, LogState};
 
 use super::frame::{Place, Sheet, empty, section};
 use super::visit::Visit;
@@ -66,7 +66,7 @@ fn sentence(
     state: &LogState,
 ) -> (Health, String) {
     let when = range.spoken(&visit.wall);
-    if state.files.is_empty() {
+    if state.files.is_empty() && state.inputs.is_empty() {
         return (Health::Unknown, "No log file is read on this machine".to_owned());
     }
     let count = usize::try_from(page.matched).unwrap_or(usize::MAX);
@@ -98,6 +98,32 @@ fn kept(visit: &Visit, state: &LogState) -> Markup {
         }
         @for sink in &state.sinks {
             @if let Some(target) = &sink.target { (elsewhere(sink, target)) }
+        }
+        @for input in &state.inputs { (taken(input, state)) }
+    }
+}
+
+/// An input that others send records to, and how it goes.
+fn taken(input: &LogInput, state: &LogState) -> Markup {
+    let refused: u64 = input.refused.iter().map(|(_, count)| count).sum();
+    let records = usize::try_from(input.records).unwrap_or(usize::MAX);
+    let connections = usize::try_from(input.connections).unwrap_or(usize::MAX);
+    html! {
+        p {
+            (words::count(records, "record")) " taken by " (input.name) " at " code { (input.address) } " since start, "
+            (words::count(connections, "connection")) " open"
+            @if refused > 0 {
+                ", " b { (text::count(refused)) " refused" } " ("
+                @for (nth, (reason, count)) in input.refused.iter().enumerate() {
+                    @if nth > 0 { ", " }
+                    (reason) " " (text::count(*count))
+                }
+                ")"
+            }
+            ". " (text::bytes(state.spool_bytes as f64)) " of " (text::bytes(state.spool_bytes_max as f64)) " in the spool."
+            @if let Some(trouble) = &input.trouble {
+                " " b { "It takes nothing at the moment" } ": " (trouble) "; senders keep what they have."
+            }
         }
     }
 }

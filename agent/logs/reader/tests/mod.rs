@@ -3,5 +3,5 @@
 mod model;
 mod names;
 mod records;
-mod rig;
+pub(crate) mod rig;
 mod scale;

@@ -16,12 +16,14 @@ use tempfile::TempDir;
 
 use crate::account::{Account, Metrics};
 use crate::batch::Batch;
+use crate::bell::Bell;
 use crate::board::Board;
 use crate::config::Config;
 use crate::draft::Size;
 use crate::reader::{Outlet, Reader};
 use crate::search::search_up_to;
 use crate::segment::write::{Limits, Writer};
+use crate::spool::Spool;
 
 /// Keeps batches at once, or has no room while `full`.
 pub(crate) struct Direct {
@@ -59,6 +61,8 @@ pub(crate) struct Rig {
     pub(crate) board: Arc<Board>,
     now: Instant,
     pub(crate) wall: Timestamp,
+    /// Read as well when it is there.
+    pub(crate) spool: Option<Spool>,
 }
 
 impl Rig {
@@ -87,6 +91,7 @@ impl Rig {
             now: Instant::now(),
             // Older than every file a test makes, and newer than the times in its lines.
             wall: Timestamp(1_717_200_000_000),
+            spool: None,
         };
         rig.start();
         rig
@@ -112,7 +117,12 @@ impl Rig {
             compress: self.config.compress,
         };
         let limits = Arc::new(Mutex::new(limits));
-        let (writer, kept) = Writer::open(&self.segments(), limits, self.wall).unwrap();
+        let (mut writer, kept) = Writer::open(&self.segments(), limits, self.wall).unwrap();
+        let news = self.spool.as_ref().map(|spool| {
+            let (news, cursor) = spool.books().lane(Bell::default());
+            writer.tell(cursor);
+            news
+        });
         self.account = Arc::new(Account::new(&Metrics::new(&Registry::new()), "rig"));
         self.board = Arc::default();
         let outlet = Direct {
@@ -132,6 +142,9 @@ impl Rig {
             board,
             self.now,
         ));
+        if let Some(news) = news {
+            self.reader().follow(news);
+        }
     }
 
     pub(crate) fn reader(&mut self) -> &mut Reader<Direct> {
@@ -159,7 +172,10 @@ impl Rig {
 
     pub(crate) fn turn(&mut self) -> Duration {
         let (now, wall) = (self.now, self.wall);
-        self.reader().turn(now, wall)
+        let rest = self.reader().turn(now, wall);
+        // The shipper's thread does this within a second.
+        self.reader().outlet().writer.borrow_mut().sync().unwrap();
+        rest
     }
 
     /// Lets time go by in which the reader sleeps.

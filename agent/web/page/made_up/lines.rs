@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::view::{Health, LogBucket, LogFile, LogPage, LogQuery, LogSink, LogState};
+use model::view::{Health, LogBucket, LogFile, LogInput, LogPage, LogQuery, LogSink, LogState};
 use model::{Level, LogRecord};
 
 use super::House;
@@ -164,6 +164,17 @@ impl House {
                     trouble: Some("cannot connect: connection refused".to_owned()),
                 },
             ],
+            inputs: vec![LogInput {
+                name: "forward".to_owned(),
+                address: "0.0.0.0:24224".to_owned(),
+                connections: 3,
+                records: 1_204,
+                in_flight: 40,
+                refused: vec![("unknown".to_owned(), 2)],
+                trouble: Some("the spool is full".to_owned()),
+            }],
+            spool_bytes: 1 << 30,
+            spool_bytes_max: 1 << 30,
         }
     }
 }
