@@ -301,6 +301,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         let outside = logs::Outside {
             clock: clock.clone(),
             client: client as Arc<dyn Client>,
+            aws: aws.clone(),
             host: host.clone(),
         };
         let logs = logs::Logs::new(&document.logs, data.join("logs"), &data, outside, &registry);

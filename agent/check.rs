@@ -47,6 +47,7 @@ pub fn run(files: &[PathBuf], data_dir: &Path, live: bool) -> ExitCode {
             ask_aws(&document),
             ask_datasource(&document),
             ask_opensearch(&document),
+            ask_cloudwatch(&document),
         ];
         if are_well.contains(&false) && code == ExitCode::SUCCESS {
             code = ExitCode::FAILURE;
@@ -132,6 +133,26 @@ fn ask_opensearch(document: &Document) -> bool {
         match runtime.block_on(logs::ask_opensearch(sink, &*client)) {
             Ok(words) => _ = writeln!(std::io::stdout(), "  logs.opensearch {}: {words}", sink.name),
             Err(words) => is_well = complain(&format!("logs.opensearch {}: {words}", sink.name)),
+        }
+    }
+    is_well
+}
+
+/// Says what CloudWatch Logs answers wherever lines are to be sent to it; whether all is well.
+fn ask_cloudwatch(document: &Document) -> bool {
+    let sinks = &document.logs.cloudwatch;
+    if sinks.is_empty() || !document.logs.enabled {
+        return true;
+    }
+    let Outside { runtime, aws, .. } = match outside(document) {
+        Ok(outside) => outside,
+        Err(error) => return complain(&format!("logs.cloudwatch was not asked: {error}")),
+    };
+    let mut is_well = true;
+    for sink in sinks {
+        match runtime.block_on(logs::ask_cloudwatch(sink, &aws)) {
+            Ok(words) => _ = writeln!(std::io::stdout(), "  logs.cloudwatch {}: {words}", sink.name),
+            Err(words) => is_well = complain(&format!("logs.cloudwatch {}: {words}", sink.name)),
         }
     }
     is_well

@@ -300,7 +300,9 @@ impl Document {
         let shipped = shipped.filter_map(|entry| entry.sigv4.as_ref());
         let signed = written.chain(asked).chain(shipped);
         let signed = signed.filter_map(|sigv4| sigv4.read().ok());
-        signed.map(|signed| signed.account).collect()
+        let logged = self.logs.cloudwatch.iter();
+        let logged = logged.filter_map(|entry| entry.signed().ok());
+        signed.chain(logged).map(|signed| signed.account).collect()
     }
 
     #[must_use]

@@ -34,12 +34,14 @@ pub(crate) fn look_around(
         }
         None => house.without("forwarders"),
     }
-    match logs.filter(|logs| logs.state().sinks.iter().any(|sink| sink.target.is_some())) {
-        Some(logs) => {
-            let logs = logs.clone();
-            house.look("logs", "opensearch", move || shipping(&logs.state().sinks));
+    for (kind, place) in [("opensearch", "opensearch"), ("cloudwatch", "aws logs")] {
+        match logs.filter(|logs| logs.state().sinks.iter().any(|sink| sink.kind == kind)) {
+            Some(logs) => {
+                let logs = logs.clone();
+                house.look("logs", place, move || shipping(&logs.state().sinks, kind));
+            }
+            None => house.without(place),
         }
-        None => house.without("opensearch"),
     }
     if !has_node {
         house.without("node");
@@ -116,9 +118,9 @@ pub(crate) fn look_around(
     }
 }
 
-/// What is on its way to sinks elsewhere, and the first that takes nothing.
-fn shipping(sinks: &[LogSink]) -> Now {
-    let elsewhere = sinks.iter().filter(|sink| sink.target.is_some());
+/// What is on its way to sinks of a kind, and the first that takes nothing.
+fn shipping(sinks: &[LogSink], kind: &str) -> Now {
+    let elsewhere = sinks.iter().filter(|sink| sink.kind == kind);
     match elsewhere
         .clone()
         .find_map(|sink| Some((sink, sink.trouble.as_ref()?)))

@@ -20,6 +20,8 @@ mod alike;
 mod backtest;
 /// `skopos check` and reload: bad input gets place, excerpt and suggestion, and changes nothing.
 mod check;
+/// Log lines to CloudWatch Logs: killed, shown to people, checked.
+mod cloudwatch_logs;
 /// Grafana dashboards: generated, and every panel answered by a running Skopos.
 mod dashboards;
 /// Rules that ask an engine elsewhere: a real Prometheus.

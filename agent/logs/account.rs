@@ -109,7 +109,7 @@ impl Metrics {
             ),
             cut: count(
                 "skopos_logs_cut_total",
-                "Lines longer than line_bytes_max, kept without their end.",
+                "Lines kept without their end: longer than line_bytes_max, or than the sink takes.",
             ),
             malformed: count(
                 "skopos_logs_malformed_total",

@@ -58,11 +58,7 @@ fn files(all: &[LogFile]) -> Checkup {
 }
 
 fn kept(sink: &LogSink) -> Checkup {
-    let name = if sink.target.is_none() {
-        "segments"
-    } else {
-        "opensearch"
-    };
+    let name = sink.kind;
     if let Some(trouble) = &sink.trouble {
         let waiting = format!(
             "{} takes nothing: {trouble}; {} wait in the log files",
@@ -205,6 +201,7 @@ mod tests {
     fn lines_that_cannot_be_kept_fail() {
         let sink = |trouble: Option<&str>, dropped: u64| LogSink {
             name: "opensearch".to_owned(),
+            kind: "opensearch",
             target: Some("http://search:9200".to_owned()),
             trouble: trouble.map(str::to_owned),
             dropped: [("dead_letter".to_owned(), dropped)]

@@ -46,6 +46,8 @@ pub struct Config {
     pub local: bool,
     /// OpenSearch clusters that lines are sent to, each line once to each.
     pub opensearch: Vec<crate::opensearch::Config>,
+    /// Regions of CloudWatch Logs that lines are sent to, each line to each, at least once.
+    pub cloudwatch: Vec<crate::cloudwatch::Config>,
     /// Senders of Fluentd's and Fluent Bit's Forward protocol; without this section none is listened to.
     pub forward: Option<crate::forward::Config>,
     /// Room for records of inputs that cannot be read again (`forward`), until every sink has them. When it is full, those
@@ -97,6 +99,7 @@ impl Default for Config {
             segment_bytes: 16 << 20,
             local: true,
             opensearch: Vec::new(),
+            cloudwatch: Vec::new(),
             forward: None,
             spool_bytes_max: 1 << 30,
             compress: false,
@@ -142,13 +145,35 @@ impl Config {
                 "logs.spool_bytes_max is less than {spool_bytes_min}: 64 MiB, and 8 times logs.line_bytes_max"
             ));
         }
-        if !self.local && self.opensearch.is_empty() {
-            return Err("logs.local is false and there is no logs.opensearch: lines would go nowhere; to read none, set logs.enabled to false".to_owned());
+        if !self.local && self.opensearch.is_empty() && self.cloudwatch.is_empty() {
+            return Err("logs.local is false and there is no logs.opensearch or logs.cloudwatch: lines would go nowhere; to read none, set logs.enabled to false".to_owned());
         }
-        match crate::opensearch::Config::check_all(&self.opensearch).as_slice() {
+        match self.sink_mistakes().as_slice() {
             [] => Ok(()),
             wrong => Err(wrong.join("\n")),
         }
+    }
+
+    /// What is wrong with sinks elsewhere; no two may share a name.
+    fn sink_mistakes(&self) -> Vec<String> {
+        let searches = self.opensearch.iter().enumerate();
+        let searches =
+            searches.map(|(nth, sink)| (format!("logs.opensearch[{nth}]"), &sink.name, sink.check()));
+        let regions = self.cloudwatch.iter().enumerate();
+        let regions =
+            regions.map(|(nth, sink)| (format!("logs.cloudwatch[{nth}]"), &sink.name, sink.check()));
+        let mut wrong = Vec::new();
+        let mut names: Vec<(String, &String)> = Vec::new();
+        for (place, name, mistakes) in searches.chain(regions) {
+            wrong.extend(mistakes.iter().map(|sentence| format!("{place}.{sentence}")));
+            if let Some((first, _)) = names.iter().find(|(_, known)| *known == name) {
+                wrong.push(format!(
+                    "{place}.name: {name:?} is also the name of {first}; give each its own"
+                ));
+            }
+            names.push((place, name));
+        }
+        wrong
     }
 }
 
@@ -223,6 +248,31 @@ mod tests {
         for wrong in ["-1", "\"1 GB\"", "\"GB\"", "\"1XB\"", "\"99999999999TB\"", "true"] {
             assert!(size(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn no_two_sinks_share_a_name_whatever_kind_they_are() {
+        let search = r#"{"url": "http://a", "name": "a"}"#;
+        let config = |list: &str| read(list).unwrap().check();
+        assert_eq!(
+            config(&format!(r#"{{"opensearch": [{search}], "cloudwatch": [{{}}]}}"#)),
+            Ok(())
+        );
+        let told = config(&format!(
+            r#"{{"opensearch": [{search}], "cloudwatch": [{{"name": "a"}}, {{}}, {{"wait": "2m"}}]}}"#
+        ))
+        .unwrap_err();
+        let told: Vec<&str> = told.lines().collect();
+        assert_eq!(
+            told,
+            [
+                "logs.cloudwatch[0].name: \"a\" is also the name of logs.opensearch[0]; give each its own",
+                "logs.cloudwatch[2].wait: not between 10ms and 1m",
+                "logs.cloudwatch[2].name: \"cloudwatch\" is also the name of logs.cloudwatch[1]; give each its own",
+            ]
+        );
+        assert!(config(r#"{"local": false}"#).unwrap_err().contains("go nowhere"));
+        assert_eq!(config(r#"{"local": false, "cloudwatch": [{}]}"#), Ok(()));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Tails log files and keeps their lines: discover ▸ tail ▸ join ▸ parse ▸ batches ▸ ship ▸ local segments,
-//! OpenSearch.
+//! OpenSearch, CloudWatch Logs.
 //!
 //! Every line once, also when the process is killed at any time: a line and the place reached in its file are one
-//! append, or the line has an id that its file gives it. Nothing asynchronous per line; while lines cannot be kept,
+//! append, or the line has an id that its file gives it (CloudWatch Logs has no ids, and a line may be there twice). Nothing asynchronous per line; while lines cannot be kept,
 //! reading waits, and the log files are the buffer. Each sink has a reader of its own, so that none holds up another.
 //! Searching needs no running agent.
 
@@ -12,6 +12,7 @@ mod bell;
 mod board;
 mod chance;
 mod checkup;
+mod cloudwatch;
 mod config;
 mod cri;
 mod draft;
@@ -30,6 +31,7 @@ mod redact;
 mod search;
 mod segment;
 mod ship;
+mod sink;
 mod source;
 mod spool;
 mod tail;
@@ -47,6 +49,7 @@ use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use aws::Aws;
 use futures_util::future::join_all;
 use model::outside::Client;
 use model::view::{LogPage, LogQuery, LogSink, LogState};
@@ -59,6 +62,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
+pub use cloudwatch::{Config as CloudWatch, ask as ask_cloudwatch};
 pub use config::{Config, ReadFrom, Retention};
 pub use follow::Follower;
 pub use forward::{Config as Forward, User as ForwardUser};
@@ -70,10 +74,11 @@ use account::{Account, Metrics};
 use bell::Bell;
 use board::Board;
 use draft::Size;
-use opensearch::{Channel, Destination, Ground};
 use reader::{Outlet, Reader};
-use segment::write::{Limits, Writer};
+use segment::write::{Kept, Limits, Writer};
 use ship::{Queue, Shipper};
+use sink::marks::Clerk;
+use sink::{Channel, Destination, Ground};
 use spool::Spool;
 
 /// The name of the sink that is on this host.
@@ -111,6 +116,8 @@ impl Error {
 pub struct Outside {
     pub clock: Arc<dyn Clock>,
     pub client: Arc<dyn Client>,
+    /// Who we are to AWS.
+    pub aws: Arc<Aws>,
     /// This machine's name.
     pub host: String,
 }
@@ -152,9 +159,26 @@ struct Shared {
     spool: Spool,
     forward: Option<forward::Handle>,
     /// The part of the configuration that is the same until the next start.
-    sinks: Vec<opensearch::Config>,
+    sinks: Sinks,
     forward_config: Option<forward::Config>,
+}
+
+/// Where lines go.
+#[derive(Clone, PartialEq)]
+struct Sinks {
     is_local: bool,
+    opensearch: Vec<opensearch::Config>,
+    cloudwatch: Vec<cloudwatch::Config>,
+}
+
+impl Sinks {
+    fn of(config: &Config) -> Self {
+        Self {
+            is_local: config.local,
+            opensearch: config.opensearch.clone(),
+            cloudwatch: config.cloudwatch.clone(),
+        }
+    }
 }
 
 /// One sink and the reader that feeds it: a slow one holds up no other.
@@ -167,13 +191,13 @@ struct Lane {
     bell: Bell,
     halt: Bell,
     /// None: lines are kept here.
-    destination: Option<Arc<Destination>>,
+    destination: Option<Arc<dyn Destination>>,
 }
 
 /// The two ends of a lane.
 enum Work {
     Segments(Box<Reader<Queue>>, Box<Shipper<Writer>>),
-    OpenSearch(Box<Reader<Channel>>, Box<opensearch::Shipper>),
+    Elsewhere(Box<Reader<Channel>>, Box<sink::Shipper>),
 }
 
 impl Logs {
@@ -206,10 +230,20 @@ impl Logs {
         if config.local {
             lanes.push(making.segments(&data_folder, &limits)?);
         }
-        if !config.opensearch.is_empty() {
-            let metrics = Arc::new(opensearch::metrics::Metrics::new(registry));
+        if !(config.opensearch.is_empty() && config.cloudwatch.is_empty()) {
+            let metrics = Arc::new(sink::metrics::Metrics::new(registry));
+            let Outside {
+                client, aws, host, ..
+            } = &outside;
             for sink in &config.opensearch {
-                lanes.push(making.opensearch(sink, &data_folder.join(&sink.name), &metrics)?);
+                let folder = data_folder.join(&sink.name);
+                let open = |ground: &Ground<'_>| opensearch::open(sink, host, client, ground);
+                lanes.push(making.elsewhere(&sink.name, sink.wait, &folder, &metrics, open)?);
+            }
+            for sink in &config.cloudwatch {
+                let folder = data_folder.join(&sink.name);
+                let open = |ground: &Ground<'_>| cloudwatch::open(sink, host, aws, ground);
+                lanes.push(making.elsewhere(&sink.name, sink.wait, &folder, &metrics, open)?);
             }
         }
         let forward = match &config.forward {
@@ -229,9 +263,8 @@ impl Logs {
             spool,
             lanes: lanes.iter().map(|(lane, _)| Arc::clone(lane)).collect(),
             limits,
-            sinks: config.opensearch.clone(),
+            sinks: Sinks::of(config),
             forward_config: config.forward.clone(),
-            is_local: config.local,
         });
         Ok(Self {
             shared,
@@ -308,34 +341,34 @@ impl Making<'_> {
         Ok((lane, Work::Segments(Box::new(reader), Box::new(shipper))))
     }
 
-    fn opensearch(
+    /// A sink that is not on this host. A line waits for others for as long as `wait`.
+    fn elsewhere(
         &self,
-        config: &opensearch::Config,
+        name: &str,
+        wait: Duration,
         folder: &Path,
-        metrics: &Arc<opensearch::metrics::Metrics>,
+        metrics: &Arc<sink::metrics::Metrics>,
+        open: impl FnOnce(&Ground<'_>) -> io::Result<(Arc<dyn Destination>, Clerk, Kept)>,
     ) -> Result<(Arc<Lane>, Work), Error> {
-        let mut lane = self.lane(&config.name);
+        let mut lane = self.lane(name);
         let ground = Ground {
             folder,
-            host: &self.outside.host,
-            client: &self.outside.client,
             clock: &self.outside.clock,
             account: &lane.account,
             metrics,
         };
-        let opened = opensearch::open(config, &ground);
-        let (destination, mut clerk, kept) = opened.map_err(|source| Error::open(folder, source))?;
+        let (destination, mut clerk, kept) = open(&ground).map_err(|source| Error::open(folder, source))?;
         lane.destination = Some(Arc::clone(&destination));
         let lane = Arc::new(lane);
         let (news, cursor) = self.spool.books().lane(lane.bell.clone());
         clerk.log.tell(cursor);
         let (batches, inbox) = mpsc::channel(1); // full: reading waits, the log files are the buffer
-        let (spare, spares) = sync_channel(config.requests_max); // full: the memory is freed
+        let (spare, spares) = sync_channel(destination.requests_max()); // full: the memory is freed
         let outlet = Channel {
             batches,
             spare: spares,
         };
-        let shipper = opensearch::Shipper {
+        let shipper = sink::Shipper {
             destination,
             inbox,
             spare,
@@ -343,20 +376,14 @@ impl Making<'_> {
             room: lane.bell.clone(),
         };
         let size = Size {
-            bytes: opensearch::ship::BATCH_BYTES,
-            wait: config.wait,
+            bytes: sink::ship::BATCH_BYTES,
+            wait,
         };
         let reader = self.reader(kept, (outlet, size), &lane, news);
-        Ok((lane, Work::OpenSearch(Box::new(reader), Box::new(shipper))))
+        Ok((lane, Work::Elsewhere(Box::new(reader), Box::new(shipper))))
     }
 
-    fn reader<O: Outlet>(
-        &self,
-        kept: segment::write::Kept,
-        outlet: (O, Size),
-        lane: &Lane,
-        news: spool::News,
-    ) -> Reader<O> {
+    fn reader<O: Outlet>(&self, kept: Kept, outlet: (O, Size), lane: &Lane, news: spool::News) -> Reader<O> {
         let (account, board) = (Arc::clone(&lane.account), Arc::clone(&lane.board));
         let mut reader = Reader::new(
             self.config.clone(),
@@ -388,7 +415,7 @@ impl Lane {
                 })
                 .await;
             }
-            Work::OpenSearch(reader, shipper) => {
+            Work::Elsewhere(reader, shipper) => {
                 let shipping = tokio::spawn(shipper.run(stop.clone()));
                 self.read_until(*reader, clock, &stop, move |reading| {
                     tokio::spawn(async move {
@@ -426,11 +453,15 @@ impl Lane {
     fn state(&self) -> LogSink {
         let ledger = self.account.ledger();
         let trouble = match &self.destination {
-            Some(destination) => destination.trouble.now(),
+            Some(destination) => destination.common().trouble(),
             None => (self.account.ship_blocked.get() > 0.0).then(|| "the disk takes no lines".to_owned()),
         };
         LogSink {
             name: self.sink.clone(),
+            kind: self
+                .destination
+                .as_ref()
+                .map_or(SEGMENTS, |destination| destination.common().kind.key()),
             target: self.destination.as_ref().map(|destination| destination.target()),
             lines: ledger.given,
             in_flight: ledger.in_flight,
@@ -513,9 +544,9 @@ impl Handle {
     /// A value that cannot work, or sinks other than those at the start; the old configuration stays.
     pub fn apply(&self, config: &Config) -> Result<(), Error> {
         config.check().map_err(Error::Config)?;
-        if config.opensearch != self.0.sinks || config.local != self.0.is_local {
+        if Sinks::of(config) != self.0.sinks {
             return Err(Error::Config(
-                "logs.opensearch and logs.local are read at the start only: restart to change where lines go"
+                "logs.opensearch, logs.cloudwatch and logs.local are read at the start only: restart to change where lines go"
                     .to_owned(),
             ));
         }

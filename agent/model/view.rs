@@ -440,6 +440,8 @@ pub struct LogInput {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct LogSink {
     pub name: String,
+    /// `segments`, `opensearch` or `cloudwatch`.
+    pub kind: &'static str,
     /// Its address without secrets; none for this host.
     pub target: Option<String>,
     /// Kept there since start.

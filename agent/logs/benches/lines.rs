@@ -84,9 +84,17 @@ fn generate(folder: &Path, lines: usize) {
 }
 
 fn outside() -> logs::Outside {
+    let (clock, client) = (RuntimeClock::system(), net::HttpClient::new().unwrap());
+    let aws = aws::Aws::new(
+        aws::Config::default(),
+        client.clone(),
+        clock.clone(),
+        &prometheus::Registry::new(),
+    );
     logs::Outside {
-        clock: RuntimeClock::system(),
-        client: net::HttpClient::new().unwrap(),
+        clock,
+        client,
+        aws: aws.unwrap(),
         host: "here".to_owned(),
     }
 }

@@ -89,6 +89,23 @@ fn read_all(bytes: &[u8]) -> Result<Vec<(i64, String)>, Refusal> {
     Ok(all)
 }
 
+/// Nothing of AWS is asked.
+fn outside() -> Outside {
+    let (client, clock) = (net::HttpClient::new().unwrap(), RuntimeClock::system());
+    let aws = aws::Aws::new(
+        aws::Config::default(),
+        client.clone(),
+        clock.clone(),
+        &Registry::new(),
+    );
+    Outside {
+        clock,
+        client,
+        aws: aws.unwrap(),
+        host: "here".to_owned(),
+    }
+}
+
 #[test]
 fn every_mode_has_its_records() {
     let second = 0x6a18_2fc0 * 1_000_000_000;
@@ -336,11 +353,7 @@ impl Room {
         }
         logs["forward"] = forward;
         let config: crate::Config = serde_json::from_value(logs).unwrap();
-        let outside = Outside {
-            clock: RuntimeClock::system(),
-            client: net::HttpClient::new().unwrap(),
-            host: "here".to_owned(),
-        };
+        let outside = outside();
         let (data, registry) = (folder.path().join("data"), Registry::new());
         let room = Logs::new(&config, data.join("logs"), &data, outside, &registry).unwrap();
         let (handle, stop) = (room.handle(), CancellationToken::new());
@@ -679,11 +692,7 @@ async fn records_left_in_the_spool_go_to_the_sinks_even_when_the_input_is_off() 
     one.append(&[record], 1 << 20).await.unwrap();
     drop(one);
     let config: crate::Config = serde_json::from_value(json!({"files": [], "containers": ""})).unwrap();
-    let outside = Outside {
-        clock: RuntimeClock::system(),
-        client: net::HttpClient::new().unwrap(),
-        host: "here".to_owned(),
-    };
+    let outside = outside();
     let data = folder.path().join("data");
     let room = Logs::new(&config, data.join("logs"), &data, outside, &Registry::new()).unwrap();
     let (handle, stop) = (room.handle(), CancellationToken::new());

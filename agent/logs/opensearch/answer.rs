@@ -8,6 +8,8 @@ use memchr::memmem;
 use model::outside::{ClientError, Response};
 use serde::Deserialize;
 
+use crate::sink::Refusal;
+
 /// Asked of the answer: statuses of all items, so that places stay aligned, and why of the failed ones.
 pub(crate) const FILTER: &str = "filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason";
 
@@ -23,15 +25,6 @@ pub(crate) enum Fate {
     Known,
     Again(String),
     Refused(Refusal),
-}
-
-/// Why a record is not taken.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    pub(crate) status: u16,
-    /// A closed set of OpenSearch's own, such as `mapper_parsing_exception`.
-    pub(crate) kind: String,
-    pub(crate) why: String,
 }
 
 /// What becomes of a request.

@@ -7,6 +7,7 @@ use net::{HttpConfig, SigV4Config, is_http, without_secrets};
 use serde::Deserialize;
 
 use super::index::IndexName;
+use crate::sink::{Json, name_mistakes};
 
 net::http_keys! {
     /// One entry of `logs.opensearch`: a cluster all lines are sent to, each once.
@@ -77,14 +78,6 @@ pub enum Compression {
     None,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Json {
-    #[default]
-    Fields,
-    Text,
-}
-
 impl PartialEq for Config {
     fn eq(&self, other: &Self) -> bool {
         let all = |config: &Self| {
@@ -153,24 +146,7 @@ impl Config {
         } else if self.url.contains(['?', '#']) {
             wrong.push("url: has a query or fragment; give host, port and path".to_owned());
         }
-        // It is a folder's name and a label.
-        let fit = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
-        if self.name.is_empty()
-            || self.name.len() > 64
-            || !self.name.chars().all(fit)
-            || self.name.starts_with('.')
-        {
-            wrong.push(format!(
-                "name: {:?} is not of letters, digits, '-', '_' and '.', 64 at most",
-                self.name
-            ));
-        }
-        if self.name == crate::SEGMENTS {
-            wrong.push(format!(
-                "name: {:?} means the local segments; take another",
-                self.name
-            ));
-        }
+        wrong.extend(name_mistakes(&self.name));
         if self.timeout < Duration::from_secs(1) {
             wrong.push("timeout: less than 1s; every request would fail".to_owned());
         }
@@ -189,24 +165,6 @@ impl Config {
         match self.http.check() {
             mistakes if mistakes.is_empty() => wrong.extend(self.reach().err()),
             mistakes => wrong.extend(mistakes),
-        }
-        wrong
-    }
-
-    /// As [`Self::check`] for a whole list: also whether two would share a name.
-    #[must_use]
-    pub fn check_all(list: &[Self]) -> Vec<String> {
-        let mut wrong = Vec::new();
-        for (nth, config) in list.iter().enumerate() {
-            let own = config.check().into_iter();
-            wrong.extend(own.map(|sentence| format!("logs.opensearch[{nth}].{sentence}")));
-            let earlier = list.iter().take(nth);
-            if let Some(first) = earlier.clone().position(|other| other.name == config.name) {
-                wrong.push(format!(
-                    "logs.opensearch[{nth}].name: {:?} is also the name of logs.opensearch[{first}]; give each its own",
-                    config.name
-                ));
-            }
         }
         wrong
     }

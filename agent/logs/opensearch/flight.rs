@@ -3,32 +3,31 @@
 //! A record is settled when it is stored, or was stored before, or is a dead letter on the disk. Nothing else ends a
 //! flight but the end of the process, and then its records are read again.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::sync::Arc;
-use std::time::Duration;
 
+use bytes::Bytes;
 use flate2::Compression as Level;
 use flate2::write::GzEncoder;
+use model::BoxFuture;
 use model::outside::{Client, ClientError, Method, Request, Response};
-use parking_lot::Mutex;
 use tokio::time::Instant;
-use tracing::{info, warn};
 
-use super::answer::{FILTER, Fate, Outcome, Refusal, judge};
-use super::config::{Compression, Config, Ids, Json, Naming};
-use super::document::{Documents, Dress, Style};
-use super::gate::Gate;
-use super::letters::{Letter, Letters};
-use super::metrics::Counts;
-use crate::account::Account;
+use super::action::{Actions, Naming as Names};
+use super::answer::{FILTER, Fate, Outcome, judge};
+use super::config::{Compression, Config, Ids, Naming};
+use super::setup;
 use crate::batch::Batch;
 use crate::pack::{Book, Packer};
+use crate::sink::document::{Dress, Style};
+use crate::sink::letters::Letter;
+use crate::sink::{self, Common, Json, Landed, Refusal, Silence, alone, aside};
 
 /// Of an answer, for each record: its status, and why not.
 const ANSWER_BYTES_A_RECORD: usize = 512;
 const ANSWER_BYTES_MIN: usize = 64 << 10;
 /// Kinds of refusal that have a label of their own; the rest is `other`.
-const KINDS: [&str; 12] = [
+pub(crate) const REFUSALS: [&str; 12] = [
     "mapper_parsing_exception",
     "illegal_argument_exception",
     "strict_dynamic_mapping_exception",
@@ -42,38 +41,26 @@ const KINDS: [&str; 12] = [
     "too_large",
     "answer_too_long",
 ];
-/// So often nobody answers before a request is sent in parts: something in it may be what is not answered.
-const SILENCES_MAX: u32 = 8;
 /// Documents are packed in pieces of so many bytes.
 const PIECE_BYTES: usize = 64 << 10;
-const PAUSE_DISK: Duration = Duration::from_secs(1);
 
 /// Where batches fly to, and all that they share.
 pub(crate) struct Destination {
+    pub(crate) common: Common,
     pub(crate) config: Config,
     pub(crate) reach: net::Reach,
     pub(crate) client: Arc<dyn Client>,
     /// Names this machine in documents and ids.
     pub(crate) host: String,
-    pub(crate) gate: Gate,
-    pub(crate) letters: Letters,
-    pub(crate) counts: Arc<Counts>,
-    pub(crate) account: Arc<Account>,
-    pub(crate) trouble: Trouble,
     pub(crate) book: Book,
 }
-
-/// Why nothing gets through at the moment.
-#[derive(Default)]
-pub(crate) struct Trouble(Mutex<Option<String>>);
 
 /// Records that are sent together: their numbers in the batch.
 #[derive(Default)]
 struct Group {
     rows: Vec<usize>,
     dress: Dress,
-    /// How often nobody answered, and how many requests had gone well when that was first so.
-    silence: Option<(u32, u64)>,
+    silence: Silence,
 }
 
 impl Group {
@@ -81,16 +68,8 @@ impl Group {
         Self {
             rows,
             dress,
-            silence: None,
+            silence: Silence::default(),
         }
-    }
-
-    /// Nobody answered. True when it must be something in these records: others were answered meanwhile, or it has been
-    /// tried often.
-    fn is_suspect(&mut self, good: u64) -> bool {
-        let (count, before) = self.silence.unwrap_or((0, good));
-        self.silence = Some((count + 1, before));
-        (count > 0 && good > before) || count + 1 >= SILENCES_MAX
     }
 
     /// In halves; one record alone with less around its text.
@@ -103,36 +82,32 @@ impl Group {
     }
 }
 
-/// A batch of which every record is settled.
-pub(crate) struct Landed {
-    pub(crate) batch: Batch,
-    pub(crate) stored: u64,
-    pub(crate) letters: u64,
-}
-
-impl Trouble {
-    pub(crate) fn now(&self) -> Option<String> {
-        self.0.lock().clone()
+impl sink::Destination for Destination {
+    fn common(&self) -> &Common {
+        &self.common
     }
 
-    /// True when it is news.
-    fn set(&self, why: Option<String>) -> bool {
-        let mut known = self.0.lock();
-        let is_news = known.is_some() != why.is_some();
-        *known = why;
-        is_news
+    fn target(&self) -> String {
+        net::without_secrets(&self.config.url)
+    }
+
+    fn requests_max(&self) -> usize {
+        self.config.requests_max
+    }
+
+    fn prepare(&self) -> BoxFuture<'_, ()> {
+        Box::pin(setup::prepare(self))
+    }
+
+    fn fly(self: Arc<Self>, batch: Batch) -> BoxFuture<'static, Landed> {
+        Box::pin(self.send(batch))
     }
 }
 
 impl Destination {
-    /// Its address, for people.
-    pub(crate) fn target(&self) -> String {
-        net::without_secrets(&self.config.url)
-    }
-
-    pub(crate) async fn fly(self: Arc<Self>, batch: Batch) -> Landed {
+    async fn send(self: Arc<Self>, batch: Batch) -> Landed {
         let (mut stored, mut letters) = (0, 0);
-        let mut batch = Arc::new(batch);
+        let batch = Arc::new(batch);
         let mut groups = vec![Group::new((0..batch.rows.len()).collect(), Dress::Full)];
         while let Some(group) = groups.pop() {
             if group.rows.is_empty() {
@@ -140,19 +115,20 @@ impl Destination {
             }
             let (mut group, body) = self.body(&batch, group).await;
             let bytes = body.len();
-            let pass = self.gate.enter().await;
+            let pass = self.common.gate.enter().await;
             let begun = Instant::now();
             let answer = self.exchange(body, group.rows.len()).await;
             let outcome = judge(&answer, group.rows.len());
-            self.counts
+            self.common
+                .counts
                 .request(result(&outcome), begun.elapsed().as_secs_f64(), bytes);
             match outcome {
                 Outcome::Again { reason, why } => {
                     pass.was_pushed_back();
-                    self.say_trouble(reason, why);
-                    self.counts.again(group.rows.len());
+                    self.common.say_trouble(reason, why);
+                    self.common.counts.again(group.rows.len());
                     let is_silent = matches!(reason, "timeout" | "broken");
-                    if is_silent && group.is_suspect(self.gate.good()) {
+                    if is_silent && group.silence.is_suspect(self.common.gate.good()) {
                         groups.extend(group.parts());
                     } else {
                         groups.push(group);
@@ -170,18 +146,18 @@ impl Destination {
                 }
                 Outcome::Done => {
                     pass.went_well();
-                    self.say_well();
+                    self.common.say_well();
                     stored += group.rows.len() as u64;
                 }
                 Outcome::Items(fates) => {
                     let sorted = self.sort(&group, fates);
                     if sorted.again.is_empty() {
                         pass.went_well();
-                        self.say_well();
+                        self.common.say_well();
                     } else {
                         pass.was_pushed_back();
                         if sorted.stored == 0 {
-                            self.say_trouble("pushed_back", sorted.why.clone());
+                            self.common.say_trouble("pushed_back", sorted.why.clone());
                         }
                     }
                     stored += sorted.stored;
@@ -189,72 +165,66 @@ impl Destination {
                     groups.extend(sorted.groups());
                 }
             }
-            self.counts.limit(self.gate.limit());
+            self.common.counts.limit(self.common.gate.limit());
         }
-        loop {
+        Landed {
             // Others hold it only while they encode.
-            match Arc::try_unwrap(batch) {
-                Ok(batch) => {
-                    return Landed {
-                        batch,
-                        stored,
-                        letters,
-                    };
-                }
-                Err(shared) => batch = shared,
-            }
-            tokio::task::yield_now().await;
+            batch: alone(batch).await,
+            stored,
+            letters,
         }
     }
 
     /// The body of a request, encoded on a thread that may take its time.
-    async fn body(self: &Arc<Self>, batch: &Arc<Batch>, group: Group) -> (Group, Vec<u8>) {
+    async fn body(self: &Arc<Self>, batch: &Arc<Batch>, group: Group) -> (Group, Bytes) {
         let (us, shared) = (Arc::clone(self), Arc::clone(batch));
-        let encoding = tokio::task::spawn_blocking(move || {
+        aside(move || {
             let body = us.encode(&shared, &group);
             (group, body)
-        });
-        match encoding.await {
-            Ok(encoded) => encoded,
-            // Only a panic in it ends it otherwise.
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
+        })
+        .await
     }
 
-    fn encode(&self, batch: &Batch, group: &Group) -> Vec<u8> {
-        let mut documents = self.documents(batch);
+    fn encode(&self, batch: &Batch, group: &Group) -> Bytes {
+        let mut actions = self.actions(batch);
         match self.config.compression {
             Compression::None => {
                 let mut plain = Vec::with_capacity(3 * batch.text.len());
                 for row in &group.rows {
-                    documents.write(&mut plain, *row, group.dress);
+                    actions.write(&mut plain, *row, group.dress);
                 }
-                plain
+                plain.into()
             }
             Compression::Gzip => {
-                let mut packer = Packer::new(&self.book, batch.text.len() / 2);
+                let mut packer = Packer::new(&self.book);
                 for row in &group.rows {
-                    let (file, own) = documents.write(packer.plain(), *row, group.dress);
-                    packer.record(file, own);
+                    if let Some((file, own, tail)) = actions.write_front(packer.plain(), *row, group.dress) {
+                        packer.record(file, own, tail);
+                    }
                 }
                 packer.finish()
             }
-            Compression::Zlib => encode_by_zlib(documents, batch, group),
+            Compression::Zlib => by_zlib(actions, batch, group).into(),
         }
     }
 
-    fn documents<'a>(&'a self, batch: &'a Batch) -> Documents<'a> {
-        let style = Style {
+    fn actions<'a>(&'a self, batch: &'a Batch) -> Actions<'a> {
+        let has_ids = self.config.ids == Ids::Position;
+        let names = Names {
             index: &self.config.index,
             is_daily: self.config.naming == Naming::Daily,
-            has_ids: self.config.ids == Ids::Position,
+            has_ids,
+        };
+        let style = Style {
+            says_id: !has_ids,
             reads_json: self.config.json == Json::Fields,
+            says_place: true,
             host: &self.host,
         };
-        Documents::new(batch, style)
+        Actions::new(batch, names, style)
     }
 
-    async fn exchange(&self, body: Vec<u8>, records: usize) -> Result<Response, ClientError> {
+    async fn exchange(&self, body: Bytes, records: usize) -> Result<Response, ClientError> {
         let via = self
             .reach
             .open(&*self.client, &|| true)
@@ -268,7 +238,7 @@ impl Destination {
             method: Method::Post,
             url: format!("{}/_bulk?{FILTER}", self.config.url.trim_end_matches('/')),
             headers,
-            body: body.into(),
+            body,
             timeout: self.config.timeout,
             answer_bytes_max: ANSWER_BYTES_MIN.max(records * ANSWER_BYTES_A_RECORD),
         })
@@ -300,71 +270,25 @@ impl Destination {
                 Fate::Refused(refusal) => sorted.refused.push((*row, refusal)),
             }
         }
-        self.counts.again(sorted.again.len() + sorted.plainer.len());
-        self.counts.known(known);
+        self.common
+            .counts
+            .again(sorted.again.len() + sorted.plainer.len());
+        self.common.counts.known(known);
         sorted
     }
 
-    /// Keeps what is refused for good; tries until the disk takes it.
-    async fn bury(self: &Arc<Self>, batch: &Batch, refused: &[(usize, Refusal)]) -> u64 {
+    /// Keeps what is refused for good.
+    async fn bury(&self, batch: &Batch, refused: &[(usize, Refusal)]) -> u64 {
         if refused.is_empty() {
             return 0;
         }
-        let mut documents = self.documents(batch);
-        let letters: Vec<Letter> = refused
-            .iter()
-            .filter_map(|(row, refusal)| {
-                Letter::new(documents.place(*row), refusal, documents.document(*row))
-            })
-            .collect();
-        let letters = Arc::new(letters);
-        while let Err(error) = self.add(&letters).await {
-            self.say_trouble("disk", format!("dead letters cannot be kept: {error}"));
-            tokio::time::sleep(PAUSE_DISK).await;
-        }
-        for (_, refusal) in refused {
-            let kind = KINDS
-                .into_iter()
-                .find(|kind| *kind == refusal.kind)
-                .unwrap_or("other");
-            self.counts.letter(kind);
-        }
-        if let Some((_, refusal)) = refused.first() {
-            warn!(
-                sink = self.config.name,
-                records = refused.len(),
-                status = refusal.status,
-                kind = refusal.kind,
-                reason = refusal.why,
-                "OpenSearch never takes these lines; they are in the dead-letter file"
-            );
-        }
-        refused.len() as u64
-    }
-
-    /// On a thread that may wait for the disk.
-    async fn add(self: &Arc<Self>, letters: &Arc<Vec<Letter>>) -> io::Result<()> {
-        let (us, letters) = (Arc::clone(self), Arc::clone(letters));
-        let adding = tokio::task::spawn_blocking(move || us.letters.add(&letters));
-        adding.await.unwrap_or_else(|error| Err(io::Error::other(error)))
-    }
-
-    pub(crate) fn say_trouble(&self, reason: &str, why: String) {
-        self.account.ship_failures.inc();
-        if self.trouble.set(Some(why.clone())) {
-            self.account.ship_blocked.set(1.0);
-            warn!(
-                sink = self.config.name,
-                reason, why, "OpenSearch takes no lines; the log files hold them until it does"
-            );
-        }
-    }
-
-    fn say_well(&self) {
-        if self.trouble.set(None) {
-            self.account.ship_blocked.set(0.0);
-            info!(sink = self.config.name, "OpenSearch takes lines again");
-        }
+        let mut actions = self.actions(batch);
+        let letters = refused.iter().map(|(row, refusal)| {
+            let (place, id, document) = actions.letter(*row);
+            Letter::new(place, id, refusal, document)
+        });
+        let letters = letters.collect();
+        self.common.bury(letters).await
     }
 }
 
@@ -389,12 +313,12 @@ impl Sorted {
     }
 }
 
-fn encode_by_zlib(mut documents: Documents<'_>, batch: &Batch, group: &Group) -> Vec<u8> {
+fn by_zlib(mut actions: Actions<'_>, batch: &Batch, group: &Group) -> Vec<u8> {
     let mut plain = Vec::new();
     // Packed piece by piece: the whole of it never lies in memory.
     let mut packed = GzEncoder::new(Vec::with_capacity(batch.text.len() / 2), Level::new(1));
     for row in &group.rows {
-        documents.write(&mut plain, *row, group.dress);
+        actions.write(&mut plain, *row, group.dress);
         if plain.len() >= PIECE_BYTES {
             // Writing to memory cannot fail.
             _ = packed.write_all(&plain);

@@ -36,7 +36,7 @@ pub(crate) async fn prepare(destination: &Destination) {
                 }
                 return;
             }
-            Err(why) => destination.say_trouble("setup", why),
+            Err(why) => destination.common.say_trouble("setup", why),
         }
         tokio::time::sleep(backoff.next()).await;
     }

@@ -14,10 +14,11 @@ pub(crate) struct Bits {
 }
 
 impl Bits {
-    pub(crate) fn new(bytes: Vec<u8>) -> Self {
+    /// What is in `memory` is written over.
+    pub(crate) fn new(memory: Vec<u8>) -> Self {
         Self {
-            at: bytes.len(),
-            bytes,
+            bytes: memory,
+            at: 0,
             held: 0,
             count: 0,
         }
@@ -47,14 +48,20 @@ impl Bits {
         self.count &= 7;
     }
 
-    /// Fills the last byte with zeros, and gives all bytes back.
-    pub(crate) fn finish(mut self) -> Vec<u8> {
-        self.reserve(WORD_BYTES);
+    /// Fills the last byte with zeros, and appends whole ones.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        self.reserve(bytes.len());
         self.flush();
-        if self.count > 0 {
-            self.at += 1;
+        self.at += usize::from(self.count > 0);
+        (self.held, self.count) = (0, 0);
+        if let Some(place) = self.bytes.get_mut(self.at..self.at + bytes.len()) {
+            place.copy_from_slice(bytes);
         }
-        self.bytes.truncate(self.at);
-        self.bytes
+        self.at += bytes.len();
+    }
+
+    /// The memory, and how much of it is written.
+    pub(crate) fn finish(self) -> (Vec<u8>, usize) {
+        (self.bytes, self.at)
     }
 }

@@ -55,16 +55,6 @@ pub(super) fn word(plain: &[u8], from: usize, end: usize) -> usize {
     found.map_or(end, |found| at + found + 1)
 }
 
-/// As [`common`], where most of it will be the same: the C library compares long pieces quicker than we do.
-pub(super) fn same(plain: &[u8], one: usize, other: usize, most: usize) -> usize {
-    let is_same = plain.get(one..one + most) == plain.get(other..other + most);
-    if is_same {
-        most
-    } else {
-        common(plain, one, other, most)
-    }
-}
-
 /// How many bytes at two places are the same, at most `most`; they may overlap.
 pub(super) fn common(plain: &[u8], one: usize, other: usize, most: usize) -> usize {
     let one = plain.get(one..).unwrap_or_default();

@@ -12,12 +12,13 @@ mod tests;
 use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use crc32fast::Hasher;
 use parking_lot::Mutex;
 
 use bits::Bits;
 use codes::{Codes, Counts};
-use find::{Finder, same};
+use find::{Finder, common};
 
 /// Shortest and longest copy.
 const COPY_MIN: usize = 3;
@@ -41,6 +42,8 @@ const FRONT: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255];
 
 /// Memory that lies ready for the next bodies.
 const DESKS: usize = 2;
+const BODIES_KEPT: usize = 4;
+const BODY_BYTES_KEPT: usize = 2 << 20;
 
 /// What bodies pass on to each other: codes that fit what is packed at the moment, made anew once in a while and when they
 /// no longer fit, and memory.
@@ -48,6 +51,18 @@ const DESKS: usize = 2;
 pub(crate) struct Book {
     page: Mutex<Option<Page>>,
     desks: Mutex<Vec<Desk>>,
+    /// Where bodies were that have been sent.
+    shelf: Arc<Shelf>,
+}
+
+#[derive(Default)]
+struct Shelf(Mutex<Vec<Vec<u8>>>);
+
+/// A packed body; when it is let go of, its memory goes back.
+struct Body {
+    memory: Vec<u8>,
+    used: usize,
+    shelf: Arc<Shelf>,
 }
 
 #[derive(Default)]
@@ -85,10 +100,14 @@ pub(crate) struct Packer<'a> {
 }
 
 /// Places of the parts of a record that are like those of the next.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Before {
     front: u64,
-    end: u64,
+    /// Behind its own text.
+    behind: u64,
+    tail: u64,
+    /// What stands there: held, so that another one is another piece of memory.
+    end: Arc<str>,
 }
 
 /// A copy that may still grow.
@@ -129,10 +148,10 @@ trait Take {
 }
 
 impl<'a> Packer<'a> {
-    pub(crate) fn new(book: &'a Book, bytes_expected: usize) -> Self {
+    pub(crate) fn new(book: &'a Book) -> Self {
         let page = book.page.lock().clone().filter(|page| page.uses < BODIES_A_CODE);
         let out = match &page {
-            Some(page) => Out::Written(Written::new(Arc::clone(&page.codes), bytes_expected)),
+            Some(page) => Out::Written(Written::new(Arc::clone(&page.codes), book.shelf.take())),
             None => Out::Sample(Sample::default()),
         };
         let mut desk = book.desks.lock().pop().unwrap_or_default();
@@ -160,43 +179,55 @@ impl<'a> Packer<'a> {
         &mut self.plain
     }
 
-    /// Packs what has been written: a record of a file, and where its text lies in it. What is before and behind the
-    /// text is expected to be as in the record before.
-    pub(crate) fn record(&mut self, file: u16, text: Range<usize>) {
-        let end = self.plain.len();
-        let front = self.done.min(end);
-        let text = text.start.clamp(front, end)..text.end.clamp(front, end);
+    /// Packs what has been written, and `end` behind it: a record of a file, and where its own text lies. All else is
+    /// expected to be as in the record before.
+    pub(crate) fn record(&mut self, file: u16, own: Range<usize>, end: Arc<str>) {
+        let tail = self.plain.len();
+        self.plain.extend_from_slice(end.as_bytes());
+        let front = self.done.min(tail);
+        let own = own.start.clamp(front, tail)..own.end.clamp(front, tail);
         let file = usize::from(file);
         if self.before.len() <= file {
             self.before.resize(file + 1, None);
         }
-        let before = self.before.get(file).copied().flatten();
-        let like = |place: u64| usize::try_from(place.checked_sub(self.base)?).ok();
-        let front_like = before.and_then(|before| like(before.front));
-        let tail_bytes = end - text.end;
-        let tail_like = before.and_then(|before| like(before.end)?.checked_sub(tail_bytes));
+        let before = self.before.get(file).and_then(Option::as_ref);
+        let like = |place: Option<u64>| usize::try_from(place?.checked_sub(self.base)?).ok();
+        let likes = Likes {
+            front: like(before.map(|before| before.front)),
+            behind: like(before.map(|before| before.behind)),
+            tail: like(before.map(|before| before.tail)),
+            is_same_end: before.is_some_and(|before| Arc::ptr_eq(&before.end, &end)),
+        };
+        let seams = Seams {
+            front,
+            own,
+            tail,
+            end: self.plain.len(),
+        };
         let mut packing = Packing {
             plain: &self.plain,
+            // Distances are all that is made of places, and those are small.
             base: self.base as u32,
             finder: &mut self.finder,
             pending: &mut self.pending,
         };
+        let before = Before {
+            front: self.base + front as u64,
+            behind: self.base + seams.own.end as u64,
+            tail: self.base + tail as u64,
+            end,
+        };
         match &mut self.out {
-            Out::Sample(out) => {
-                packing.record([front, text.start, text.end, end], (front_like, tail_like), out)
-            }
+            Out::Sample(out) => packing.record(&seams, &likes, out),
             Out::Written(out) => {
-                out.bits.reserve(2 * (end - front));
-                packing.record([front, text.start, text.end, end], (front_like, tail_like), out);
+                out.bits.reserve(2 * (seams.end - front));
+                packing.record(&seams, &likes, out);
             }
         }
-        if let Some(before) = self.before.get_mut(file) {
-            *before = Some(Before {
-                front: self.base + front as u64,
-                end: self.base + end as u64,
-            });
+        self.done = seams.end;
+        if let Some(place) = self.before.get_mut(file) {
+            *place = Some(before);
         }
-        self.done = end;
         self.begin_writing(SAMPLE_BYTES);
         if self.plain.len() > PIECE_BYTES {
             self.let_go();
@@ -204,30 +235,32 @@ impl<'a> Packer<'a> {
     }
 
     /// The whole body.
-    pub(crate) fn finish(mut self) -> Vec<u8> {
-        let end = self.plain.len();
-        self.record(0, end..end);
+    pub(crate) fn finish(mut self) -> Bytes {
         self.begin_writing(0);
         self.sum_up();
         let bytes = self.base - FIRST + self.plain.len() as u64;
         let Out::Written(mut out) = self.out else {
-            return Vec::new();
+            return Bytes::new();
         };
         out.bits.reserve(2 * self.pending.length);
         self.pending.settle(&mut out);
         out.codes.write_end(&mut out.bits);
-        let mut packed = out.bits.finish();
-        packed.extend_from_slice(&self.sum.finalize().to_le_bytes());
+        out.bits.bytes(&self.sum.finalize().to_le_bytes());
         // As the format wants it: the lower half.
-        packed.extend_from_slice(&(bytes as u32).to_le_bytes());
-        let share = packed.len() as f64 / bytes.max(1) as f64;
-        self.book.keep(self.page, &out.codes, share);
+        out.bits.bytes(&(bytes as u32).to_le_bytes());
+        let (memory, used) = out.bits.finish();
+        self.book
+            .keep(self.page, &out.codes, used as f64 / bytes.max(1) as f64);
         self.book.give_back(Desk {
             plain: self.plain,
             finder: self.finder,
             before: self.before,
         });
-        packed
+        Bytes::from_owner(Body {
+            memory,
+            used,
+            shelf: Arc::clone(&self.book.shelf),
+        })
     }
 
     /// Once there is enough to know the codes by.
@@ -239,7 +272,8 @@ impl<'a> Packer<'a> {
             return;
         }
         let sample = std::mem::take(sample);
-        let mut written = Written::new(Arc::new(Codes::new(&sample.counts)), 0);
+        let codes = Arc::new(Codes::new(&sample.counts));
+        let mut written = Written::new(codes, self.book.shelf.take());
         written.bits.reserve(4 * sample.tokens.len() + WINDOW_BYTES);
         for token in sample.tokens {
             match token {
@@ -293,6 +327,49 @@ impl Book {
     }
 }
 
+impl Shelf {
+    fn take(&self) -> Vec<u8> {
+        self.0.lock().pop().unwrap_or_default()
+    }
+}
+
+impl AsRef<[u8]> for Body {
+    fn as_ref(&self) -> &[u8] {
+        self.memory.get(..self.used).unwrap_or_default()
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        let mut shelf = self.shelf.0.lock();
+        if shelf.len() < BODIES_KEPT && self.memory.len() <= BODY_BYTES_KEPT {
+            shelf.push(std::mem::take(&mut self.memory));
+        }
+    }
+}
+
+/// Where the parts of a record begin.
+struct Seams {
+    front: usize,
+    own: Range<usize>,
+    tail: usize,
+    end: usize,
+}
+
+/// Where they stand in the record before.
+struct Likes {
+    front: Option<usize>,
+    behind: Option<usize>,
+    tail: Option<usize>,
+    is_same_end: bool,
+}
+
+/// How far back a copy for `at` begins, where it may.
+fn distance(like: usize, at: usize) -> Option<usize> {
+    let distance = at.checked_sub(like)?;
+    (1..=WINDOW_BYTES).contains(&distance).then_some(distance)
+}
+
 /// One record on its way to tokens.
 struct Packing<'a> {
     plain: &'a [u8],
@@ -303,17 +380,23 @@ struct Packing<'a> {
 }
 
 impl Packing<'_> {
-    fn record(&mut self, seams: [usize; 4], likes: (Option<usize>, Option<usize>), out: &mut impl Take) {
-        let [front, text, tail, end] = seams;
-        self.like(front..text, likes.0, out);
-        self.text(text..tail, out);
-        self.like(tail..end, likes.1, out);
+    fn record(&mut self, seams: &Seams, likes: &Likes, out: &mut impl Take) {
+        let own = seams.own.clone();
+        self.like(seams.front..own.start, likes.front, out);
+        self.text(own.clone(), out);
+        self.like(own.end..seams.tail, likes.behind, out);
+        match likes.tail.and_then(|like| distance(like, seams.tail)) {
+            // The same memory, held since: there is nothing to compare.
+            Some(distance) if likes.is_same_end && seams.end - seams.tail >= COPY_MIN => {
+                self.pending.grow(seams.end - seams.tail, distance, out);
+            }
+            _ => self.like(seams.tail..seams.end, likes.tail, out),
+        }
     }
 
     /// Byte by byte as from `like` on, where there is such a place.
     fn like(&mut self, range: Range<usize>, like: Option<usize>, out: &mut impl Take) {
-        let distance = like.and_then(|like| range.start.checked_sub(like));
-        let Some(distance) = distance.filter(|distance| (1..=WINDOW_BYTES).contains(distance)) else {
+        let Some(distance) = like.and_then(|like| distance(like, range.start)) else {
             self.text(range, out);
             return;
         };
@@ -321,7 +404,7 @@ impl Packing<'_> {
         // Bytes from here to `at` are others.
         let mut from = at;
         while at < end {
-            let same = same(self.plain, at - distance, at, end - at);
+            let same = common(self.plain, at - distance, at, end - at);
             if same >= SAME_MIN || (from == at && same > 0 && self.pending.goes_on(distance)) {
                 self.literals(from..at, out);
                 self.pending.grow(same, distance, out);
@@ -392,10 +475,9 @@ impl Pending {
 }
 
 impl Written {
-    fn new(codes: Arc<Codes>, bytes_expected: usize) -> Self {
-        let mut front = Vec::with_capacity(bytes_expected);
-        front.extend_from_slice(&FRONT);
-        let mut bits = Bits::new(front);
+    fn new(codes: Arc<Codes>, memory: Vec<u8>) -> Self {
+        let mut bits = Bits::new(memory);
+        bits.bytes(&FRONT);
         codes.write_front(&mut bits);
         Self { codes, bits }
     }

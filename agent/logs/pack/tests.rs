@@ -1,7 +1,9 @@
 //! Unpacked it is what was given, whatever that is.
 
 use std::io::Read;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use flate2::read::GzDecoder;
 use proptest::prelude::*;
 
@@ -18,10 +20,21 @@ fn unpacked(packed: &[u8]) -> Vec<u8> {
 struct Record {
     file: u16,
     parts: [Vec<u8>; 3],
+    end: Arc<str>,
 }
 
-fn pack(book: &Book, records: &[Record]) -> (Vec<u8>, Vec<u8>) {
-    let mut packer = Packer::new(book, 0);
+impl Record {
+    fn new(file: u16, parts: [Vec<u8>; 3]) -> Self {
+        Self {
+            file,
+            parts,
+            end: "".into(),
+        }
+    }
+}
+
+fn pack(book: &Book, records: &[Record]) -> (Vec<u8>, Bytes) {
+    let mut packer = Packer::new(book);
     let mut all = Vec::new();
     for record in records {
         let [front, text, tail] = &record.parts;
@@ -32,7 +45,8 @@ fn pack(book: &Book, records: &[Record]) -> (Vec<u8>, Vec<u8>) {
         let end = plain.len();
         plain.extend_from_slice(tail);
         all.extend(record.parts.concat());
-        packer.record(record.file, start..end);
+        all.extend_from_slice(record.end.as_bytes());
+        packer.record(record.file, start..end, Arc::clone(&record.end));
     }
     (all, packer.finish())
 }
@@ -40,6 +54,8 @@ fn pack(book: &Book, records: &[Record]) -> (Vec<u8>, Vec<u8>) {
 /// Records as they are: fixed parts that differ in a digit, text of words.
 fn records(count: usize, files: u16) -> Vec<Record> {
     let mut random = fastrand::Rng::with_seed(7);
+    let end = |file: u16| format!("}},\"pod\":\"pod-of-{file}-{}\"}}\n", "x".repeat(300)).into();
+    let ends: Vec<Arc<str>> = (0..files).map(end).collect();
     (0..count)
         .map(|nth| {
             let file = random.u16(..files);
@@ -48,14 +64,11 @@ fn records(count: usize, files: u16) -> Vec<Record> {
             );
             let words = (0..random.usize(..20)).map(|_| format!("word-{} ", random.u8(..50)));
             let text: String = words.collect();
-            let tail = format!(
-                "\",\"log\":{{\"offset\":{}}},\"pod\":\"pod-of-{file}-{}\"}}\n",
-                nth * 216,
-                "x".repeat(300)
-            );
+            let behind = format!("\",\"log\":{{\"offset\":{}", nth * 216);
             Record {
                 file,
-                parts: [front, text, tail].map(String::into_bytes),
+                parts: [front, text, behind].map(String::into_bytes),
+                end: Arc::clone(&ends[usize::from(file)]),
             }
         })
         .collect()
@@ -91,18 +104,12 @@ fn nothing_and_little_and_what_cannot_be_packed_comes_out_again() {
         ] {
             let (plain, packed) = pack(
                 &book,
-                &[
-                    Record {
-                        file: 0,
-                        parts: parts.clone(),
-                    },
-                    Record { file: 65_535, parts },
-                ],
+                &[Record::new(0, parts.clone()), Record::new(65_535, parts)],
             );
             assert!(unpacked(&packed) == plain);
         }
     }
-    assert!(unpacked(&Packer::new(&book, 0).finish()).is_empty());
+    assert!(unpacked(&Packer::new(&book).finish()).is_empty());
 }
 
 #[test]
@@ -114,10 +121,7 @@ fn codes_that_no_longer_fit_are_made_anew() {
             .collect::<Vec<u8>>()
     };
     let body = |byte| {
-        let record = Record {
-            file: 0,
-            parts: [Vec::new(), text(byte), Vec::new()],
-        };
+        let record = Record::new(0, [Vec::new(), text(byte), Vec::new()]);
         pack(&book, &[record]).1.len()
     };
     let fits = body(b'a');
@@ -146,17 +150,23 @@ proptest! {
 
     #[test]
     fn any_records_come_out_again(
-        records in prop::collection::vec((0u16..4, bytes(), bytes(), bytes()), 0..60),
+        records in prop::collection::vec((0u16..4, bytes(), bytes(), bytes(), 0..6usize), 0..60),
+        ends in prop::collection::vec(".{0,300}", 6),
         gap in 0..2 * WINDOW_BYTES,
     ) {
         let book = Book::default();
+        let ends: Vec<Arc<str>> = ends.into_iter().map(Arc::from).collect();
         let mut records: Vec<Record> = records
             .into_iter()
-            .map(|(file, front, text, tail)| Record { file, parts: [front, text, tail] })
+            .map(|(file, front, text, behind, end)| Record {
+                file,
+                parts: [front, text, behind],
+                end: Arc::clone(&ends[end]),
+            })
             .collect();
         // Far enough apart that what is expected lies outside of the window, or just inside.
         let between: Vec<u8> = (0..gap).map(|nth| (nth * nth / 7) as u8).collect();
-        records.insert(records.len() / 2, Record { file: 9, parts: [Vec::new(), between, Vec::new()] });
+        records.insert(records.len() / 2, Record::new(9, [Vec::new(), between, Vec::new()]));
         for _ in 0..3 {
             let (plain, packed) = pack(&book, &records);
             prop_assert!(unpacked(&packed) == plain);

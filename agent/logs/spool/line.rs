@@ -89,6 +89,11 @@ pub(crate) fn facts(raw: &str) -> Option<Facts> {
 }
 
 impl Facts {
+    /// What its input has said under a name.
+    pub(crate) fn said(&self, name: &str) -> Option<&str> {
+        self.more.get(name).map(String::as_str)
+    }
+
     pub(crate) fn new(source: &str, more: impl IntoIterator<Item = (&'static str, String)>) -> Self {
         let more = more.into_iter().filter(|(_, value)| !value.is_empty());
         Self {

@@ -35,9 +35,17 @@ fn config(folder: &Path) -> Config {
 }
 
 fn outside() -> Outside {
+    let (clock, client) = (RuntimeClock::system(), net::HttpClient::new().unwrap());
+    let aws = aws::Aws::new(
+        aws::Config::default(),
+        client.clone(),
+        clock.clone(),
+        &Registry::new(),
+    );
     Outside {
-        clock: RuntimeClock::system(),
-        client: net::HttpClient::new().unwrap(),
+        clock,
+        client,
+        aws: aws.unwrap(),
         host: "here".to_owned(),
     }
 }

@@ -35,6 +35,8 @@ pub struct Logs {
     pub empty_pages: usize,
     /// Bytes of messages of a page.
     pub page_bytes_max: Option<usize>,
+    /// A request with a message that has this in it is refused, as one that AWS minds.
+    pub poison: Option<String>,
 }
 
 #[derive(Default)]
@@ -86,6 +88,12 @@ impl Logs {
     #[must_use]
     pub fn retention_days(&self, group: &str) -> Option<i64> {
         self.groups.get(group)?.retention_days
+    }
+
+    /// A stream, and its group, as by somebody else.
+    pub fn make(&mut self, group: &str, stream: &str) {
+        let group = self.groups.entry(group.to_owned()).or_default();
+        group.streams.entry(stream.to_owned()).or_default();
     }
 
     /// As by somebody else, in between.

@@ -20,10 +20,16 @@ impl Logs {
     pub(super) fn put(&mut self, asked: &Map<String, Value>, now: Timestamp) -> Result<Value, Refusal> {
         let (group, stream) = (needed(asked, "logGroupName")?, needed(asked, "logStreamName")?);
         let (late, mut nth) = (self.late, self.given);
+        let poison = self.poison.clone();
         let group = self.group(group)?;
         let kept_days = group.retention_days;
         let stream = group.stream(stream)?;
         let events = batch(asked)?;
+        if let Some(poison) = poison
+            && events.iter().any(|(_, message)| message.contains(&poison))
+        {
+            return Err(invalid("Log event is not valid."));
+        }
         let retention =
             kept_days.map(|days| Duration::from_secs(u64::try_from(days).unwrap_or(0) * 24 * 3600));
         // They are in the order of time: what is too old stands first, what is too new last.

@@ -142,9 +142,17 @@ pub(crate) fn ours(folder: &Path, sizes: Sizes) -> Figures {
         .build()
         .unwrap();
     runtime.block_on(async {
+        let (client, clock) = (net::HttpClient::new().unwrap(), RuntimeClock::system());
+        let aws = aws::Aws::new(
+            aws::Config::default(),
+            client.clone(),
+            clock.clone(),
+            &Registry::new(),
+        );
         let outside = Outside {
-            clock: RuntimeClock::system(),
-            client: net::HttpClient::new().unwrap(),
+            clock,
+            client,
+            aws: aws.unwrap(),
             host: "node".to_owned(),
         };
         let data = folder.join("data");

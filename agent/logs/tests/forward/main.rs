@@ -48,11 +48,7 @@ async fn child() {
         "forward": {"listen": format!("127.0.0.1:{port}"), "shared_key": KEY},
     }))
     .unwrap();
-    let outside = Outside {
-        clock: RuntimeClock::system(),
-        client: net::HttpClient::new().unwrap(),
-        host: "here".to_owned(),
-    };
+    let outside = outside();
     let data = folder.join("data");
     let logs = Logs::new(&config, data.join("logs"), &data, outside, &Registry::new()).unwrap();
     logs.run(CancellationToken::new()).await;
@@ -365,11 +361,7 @@ fn the_client_for_python_is_understood() {
     }))
     .unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let outside = Outside {
-        clock: RuntimeClock::system(),
-        client: net::HttpClient::new().unwrap(),
-        host: "here".to_owned(),
-    };
+    let outside = outside();
     let data = folder.path().join("data");
     let logs = Logs::new(&config, data.join("logs"), &data, outside, &Registry::new()).unwrap();
     let (handle, stop) = (logs.handle(), CancellationToken::new());
@@ -390,4 +382,21 @@ fn the_client_for_python_is_understood() {
     runtime.block_on(running).unwrap();
     let ledger = handle.input().unwrap().ledger();
     assert_eq!((ledger.given, ledger.in_flight), (100, 0));
+}
+
+/// Nothing of AWS is asked.
+fn outside() -> Outside {
+    let (client, clock) = (net::HttpClient::new().unwrap(), RuntimeClock::system());
+    let aws = aws::Aws::new(
+        aws::Config::default(),
+        client.clone(),
+        clock.clone(),
+        &Registry::new(),
+    );
+    Outside {
+        clock,
+        client,
+        aws: aws.unwrap(),
+        host: "here".to_owned(),
+    }
 }

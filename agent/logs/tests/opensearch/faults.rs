@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::generator::judge;
 use super::room::{Room, sort};
+use super::start;
 
 /// Lines of each container and round.
 const LINES: usize = 60;
@@ -32,7 +33,7 @@ fn sink(more: &Value) -> Value {
 /// Writes while `plan` goes on and a while after, and then every line must be there once.
 async fn bears(what: &str, more: &Value, plan: Plan) -> (Fake, Room) {
     let fake = Fake::start();
-    let mut room = Room::start(&fake.url(), &sink(more));
+    let mut room = start(&fake.url(), &sink(more));
     // Templates are in place and the first line is there before anything goes wrong.
     room.write(1);
     room.settled(room.lines()).await;
@@ -131,7 +132,7 @@ async fn answers_that_are_lost_or_never_end_cost_time_and_nothing_else() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_we_are_not_let_in_lines_wait() {
     let fake = Fake::start();
-    let mut room = Room::start(&fake.url(), &sink(&json!({})));
+    let mut room = start(&fake.url(), &sink(&json!({})));
     fake.plan(Plan::always(Fault::Status(403, None)));
     room.write(LINES);
     let is_told = || {
@@ -167,7 +168,7 @@ async fn poison_is_cured_or_buried_and_stops_nobody() {
     for (poison, letters) in [(curable, 0), (Poison::deadly("POISON"), 12)] {
         let fake = Fake::start();
         fake.rules(|rules| rules.poison = Some(poison));
-        let mut room = Room::start(&fake.url(), &sink(&json!({})));
+        let mut room = start(&fake.url(), &sink(&json!({})));
         for nth in 0..12 {
             room.write(1_000 / 6);
             room.write_plain(&format!("extra POISON {nth}\n"));
@@ -204,7 +205,7 @@ async fn poison_is_cured_or_buried_and_stops_nobody() {
 async fn a_request_that_is_too_large_goes_in_parts_and_one_line_that_is_too_large_is_buried() {
     let fake = Fake::start();
     fake.rules(|rules| rules.body_bytes_max = 20_000);
-    let mut room = Room::start(&fake.url(), &sink(&json!({"compression": "none"})));
+    let mut room = start(&fake.url(), &sink(&json!({"compression": "none"})));
     room.write_plain(&format!("extra {}\n", "x".repeat(30_000)));
     room.write(LINES);
     room.settled(room.lines() + 1).await;
@@ -217,7 +218,7 @@ async fn a_request_that_is_too_large_goes_in_parts_and_one_line_that_is_too_larg
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_opensearch_that_is_away_gets_everything_when_it_is_back() {
     let fake = Fake::start();
-    let mut room = Room::start(&fake.url(), &sink(&json!({})));
+    let mut room = start(&fake.url(), &sink(&json!({})));
     room.write(LINES);
     room.settled(room.lines()).await;
     fake.close();

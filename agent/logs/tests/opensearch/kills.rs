@@ -11,6 +11,7 @@ use opensearch_tests::Node;
 use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
 
+use super::entry;
 use super::generator::{Seen, Writer, judge, wait, write_a_round};
 use super::room::{config, outside};
 
@@ -30,7 +31,8 @@ async fn child() {
     };
     let folder = PathBuf::from(folder);
     let data = folder.join("data");
-    let config = config(&folder, url, &serde_json::json!({ "index": index }));
+    let entry = entry(url, &serde_json::json!({ "index": index }));
+    let config = config(&folder, "opensearch", &entry);
     let logs = Logs::new(&config, data.join("logs"), &data, outside(), &Registry::new()).unwrap();
     logs.run(CancellationToken::new()).await;
 }

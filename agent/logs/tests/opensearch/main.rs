@@ -13,4 +13,21 @@ mod faults;
 mod generator;
 mod kills;
 mod node;
+#[path = "../room/mod.rs"]
 mod room;
+
+use serde_json::{Value, json};
+
+/// An entry of `logs.opensearch`.
+fn entry(url: &str, sink: &Value) -> Value {
+    let mut entry = json!({"url": url, "replicas": 0});
+    for (key, value) in sink.as_object().unwrap() {
+        entry[key] = value.clone();
+    }
+    entry
+}
+
+/// The room with one OpenSearch and nothing else, with settings of `sink`.
+fn start(url: &str, sink: &Value) -> room::Room {
+    room::Room::start("opensearch", &entry(url, sink), room::outside())
+}

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::generator::judge;
 use super::room::{Room, pause, sort};
+use super::start;
 
 fn rounds() -> usize {
     if std::env::var_os("SKOPOS_TEST_LONG").is_some() {
@@ -41,7 +42,7 @@ async fn a_node_with_a_write_queue_of_one_gets_every_line_once() {
         .map(|name| {
             let mut sink = sink.clone();
             sink["index"] = json!(format!("queue-{name}"));
-            Room::start(&node.url(), &sink)
+            start(&node.url(), &sink)
         })
         .collect();
     for _ in 0..rounds() {
@@ -65,7 +66,7 @@ async fn a_node_with_a_write_queue_of_one_gets_every_line_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_stands_still_and_is_killed_has_every_line_once() {
     let Some(node) = Node::start(&[]) else { return };
-    let mut room = Room::start(&node.url(), &json!({"index": "killed-node", "timeout": "2s"}));
+    let mut room = start(&node.url(), &json!({"index": "killed-node", "timeout": "2s"}));
     for round in 0..rounds() {
         for _ in 0..4 {
             room.write(1_000);
@@ -106,7 +107,7 @@ fn asked(query: &str, more: serde_json::Value) -> serde_json::Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_people_look_for_is_found_as_grafana_asks_for_it() {
     let Some(node) = Node::shared() else { return };
-    let mut room = Room::start(&node.url(), &json!({"index": "asked"}));
+    let mut room = start(&node.url(), &json!({"index": "asked"}));
     room.write(50);
     room.write_plain("{\"level\":\"error\",\"msg\":\"extra no route to host\",\"http\":{\"status\":502}}\n");
     room.write_plain("2026-11-27T10:00:00.250Z WARN extra slow request\n");

@@ -149,11 +149,13 @@ impl House {
             sinks: vec![
                 LogSink {
                     name: "segments".to_owned(),
+                    kind: "segments",
                     lines: 83,
                     ..LogSink::default()
                 },
                 LogSink {
                     name: "opensearch".to_owned(),
+                    kind: "opensearch",
                     target: Some("https://search.example:9200".to_owned()),
                     lines: 71,
                     in_flight: 2,

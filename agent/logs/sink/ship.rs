@@ -1,4 +1,4 @@
-//! Ships batches to OpenSearch: several on their way, and the watermarks move behind the oldest that is not settled.
+//! Ships batches: several on their way, and the watermarks move behind the oldest that is not settled.
 //!
 //! The log files are the buffer: when enough is on its way, reading waits.
 
@@ -14,9 +14,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use super::flight::{Destination, Landed};
+use super::Common;
 use super::marks::{Clerk, Marks};
-use super::setup;
 use crate::account::Loss;
 use crate::batch::Batch;
 use crate::bell::Bell;
@@ -28,6 +27,30 @@ pub(crate) const BATCH_BYTES: usize = 1 << 20;
 const LOOK: Duration = Duration::from_secs(1);
 /// For what is on its way when the process is told to stop.
 const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Where batches fly to.
+pub(crate) trait Destination: Send + Sync + 'static {
+    fn common(&self) -> &Common;
+
+    /// Its address, for people.
+    fn target(&self) -> String;
+
+    /// Requests that may be under way at a time.
+    fn requests_max(&self) -> usize;
+
+    /// Returns when lines can be sent.
+    fn prepare(&self) -> BoxFuture<'_, ()>;
+
+    /// Sends a batch, and what was not taken again. Nothing but the end of the process ends it before every record is settled.
+    fn fly(self: Arc<Self>, batch: Batch) -> BoxFuture<'static, Landed>;
+}
+
+/// A batch of which every record is settled.
+pub(crate) struct Landed {
+    pub(crate) batch: Batch,
+    pub(crate) stored: u64,
+    pub(crate) letters: u64,
+}
 
 /// The reader's end of the queue.
 pub(crate) struct Channel {
@@ -53,7 +76,7 @@ impl Outlet for Channel {
 }
 
 pub(crate) struct Shipper {
-    pub(crate) destination: Arc<Destination>,
+    pub(crate) destination: Arc<dyn Destination>,
     pub(crate) inbox: mpsc::Receiver<Batch>,
     pub(crate) spare: SyncSender<Batch>,
     pub(crate) clerk: Clerk,
@@ -65,7 +88,7 @@ impl Shipper {
     /// Runs until the reader has let go of its end of the queue, and a moment longer for what is on its way.
     pub(crate) async fn run(self, stop: CancellationToken) {
         tokio::select! {
-            () = setup::prepare(&self.destination) => {}
+            () = self.destination.prepare() => {}
             () = stop.cancelled() => return,
         }
         let Self {
@@ -77,8 +100,11 @@ impl Shipper {
         } = self;
         let marks = clerk.marks.clone();
         let writing = tokio::task::spawn_blocking(move || clerk.run());
+        // Also when this task is let go: nothing else ends that thread.
+        let closing = Closing(marks.clone());
         // One more than may be sent at a time, so that one is being encoded meanwhile.
-        let window = destination.config.requests_max + 1;
+        let window = destination.requests_max() + 1;
+        let common = destination.common();
         let mut flights: FuturesOrdered<BoxFuture<'static, Landed>> = FuturesOrdered::new();
         let mut begun = VecDeque::new();
         let mut tick = interval(LOOK);
@@ -95,7 +121,7 @@ impl Shipper {
                 biased;
                 Some(landed) = flights.next(), if !flights.is_empty() => {
                     begun.pop_front();
-                    land(&destination, &marks, &spare, landed);
+                    land(common, &marks, &spare, landed);
                 }
                 batch = inbox.recv(), if is_open && flights.len() < window => match batch {
                     Some(batch) => {
@@ -108,11 +134,11 @@ impl Shipper {
                 },
                 _ = tick.tick() => {
                     let oldest = begun.front().map_or(0.0, |begun: &Instant| begun.elapsed().as_secs_f64());
-                    destination.counts.unacknowledged(oldest);
+                    common.counts.unacknowledged(oldest);
                 }
                 () = &mut farewell => {
                     warn!(
-                        sink = destination.config.name,
+                        sink = common.name,
                         batches = flights.len(),
                         "stopping with log lines not acknowledged; they are read again"
                     );
@@ -120,18 +146,31 @@ impl Shipper {
                 }
             }
         }
-        marks.close();
+        drop(closing);
         if writing.await.is_err() {
             error!(
-                sink = destination.config.name,
+                sink = common.name,
                 "the thread that writes places reached in log files has failed"
             );
         }
     }
 }
 
+/// Ends the thread that writes watermarks when it is dropped.
+struct Closing(Marks);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 /// Sends a batch once its new files are noted.
-async fn fly(destination: Arc<Destination>, batch: Batch, noted: Option<oneshot::Receiver<()>>) -> Landed {
+async fn fly(
+    destination: Arc<dyn Destination>,
+    batch: Batch,
+    noted: Option<oneshot::Receiver<()>>,
+) -> Landed {
     if let Some(noted) = noted {
         // The thread that notes them may have ended with the house.
         _ = noted.await;
@@ -139,14 +178,14 @@ async fn fly(destination: Arc<Destination>, batch: Batch, noted: Option<oneshot:
     destination.fly(batch).await
 }
 
-fn land(destination: &Destination, marks: &Marks, spare: &SyncSender<Batch>, landed: Landed) {
+fn land(common: &Common, marks: &Marks, spare: &SyncSender<Batch>, landed: Landed) {
     let Landed {
         mut batch,
         stored,
         letters,
     } = landed;
     marks.add(&batch.marks);
-    let account = &destination.account;
+    let account = &common.account;
     account.give(stored, batch.text.len() as u64);
     account.give_up(Loss::DeadLetter, letters);
     batch.clear(BATCH_BYTES);

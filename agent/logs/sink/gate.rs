@@ -1,4 +1,4 @@
-//! How many requests may be under way: one more after each that goes well, fewer when OpenSearch pushes back.
+//! How many requests may be under way: one more after each that goes well, fewer when the sink pushes back.
 //!
 //! All requests wait together: while nothing gets through there is one try at a time, ever more seldom.
 
@@ -89,7 +89,7 @@ impl Gate {
 }
 
 impl Pass<'_> {
-    /// OpenSearch took it.
+    /// The sink took it.
     pub(crate) fn went_well(self) {
         let mut state = self.gate.state.lock();
         state.good += 1;

@@ -1,7 +1,7 @@
 //! The watermarks of a sink that keeps its lines elsewhere: a log of them, written by a thread of its own.
 //!
 //! On the disk within a second. While the disk takes none they stay in memory, one for each file, and lines go on: a
-//! restart sends more again, which the sink knows by its ids.
+//! restart sends more again, which a sink that has ids knows by them.
 
 use std::collections::HashMap;
 use std::io;
@@ -28,6 +28,9 @@ pub(crate) struct Marks(Arc<Desk>);
 
 #[derive(Default)]
 struct Desk {
+    /// Whether what is handed in is written at once and not within a second: the sink knows no ids, and after `kill -9` has
+    /// twice whatever was acknowledged and not written.
+    is_urgent: bool,
     waiting: Mutex<Waiting>,
     bell: Bell,
 }
@@ -49,6 +52,13 @@ pub(crate) struct Clerk {
 }
 
 impl Marks {
+    pub(crate) fn new(is_urgent: bool) -> Self {
+        Self(Arc::new(Desk {
+            is_urgent,
+            ..Desk::default()
+        }))
+    }
+
     /// Notes files before their first line is sent, so that it has the same id if it has to be sent again. Ends when the
     /// log has them, or the disk has refused them.
     pub(crate) fn begin(&self, files: &[FileMark]) -> Option<oneshot::Receiver<()>> {
@@ -71,6 +81,10 @@ impl Marks {
         let mut waiting = self.0.waiting.lock();
         for mark in marks {
             waiting.marks.insert(mark.id, mark.clone());
+        }
+        drop(waiting);
+        if self.0.is_urgent {
+            self.0.bell.ring();
         }
     }
 
@@ -148,8 +162,8 @@ mod tests {
     use super::*;
     use crate::config::Retention;
     use crate::mark::{Form, Inode, Print};
-    use crate::opensearch::metrics::Metrics;
     use crate::segment::write::Limits;
+    use crate::sink::metrics::Metrics;
 
     fn mark(id: u64, read: u64) -> FileMark {
         FileMark {
@@ -212,6 +226,31 @@ mod tests {
         running.join().unwrap();
         assert_eq!(open(folder.path()).1, [(1, 20), (2, 0)]);
         assert!(marks.begin(&[]).is_none());
+    }
+
+    #[test]
+    fn what_is_urgent_is_written_at_once() {
+        let written_within = |is_urgent: bool, patience: Duration| {
+            let folder = tempfile::tempdir().unwrap();
+            let marks = Marks::new(is_urgent);
+            let clerk = clerk(open(folder.path()).0, &marks);
+            let running = std::thread::spawn(move || clerk.run());
+            let size = || {
+                let file = folder.path().join("0000000001.segment");
+                std::fs::metadata(file).unwrap().len()
+            };
+            let (before, begun) = (size(), Instant::now());
+            marks.add(&[mark(1, 10)]);
+            while size() == before && begun.elapsed() < patience {
+                std::thread::yield_now();
+            }
+            let is_written = size() > before;
+            marks.close();
+            running.join().unwrap();
+            is_written
+        };
+        assert!(written_within(true, Duration::from_secs(10)));
+        assert!(!written_within(false, Duration::from_millis(50)));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What is counted of OpenSearch, by destination.
+//! What is counted of sinks elsewhere, by destination.
 
 use prometheus::{GaugeVec, HistogramVec, IntCounterVec, Registry};
 use telemetry::metrics::{counters, gauges, histograms};
@@ -51,7 +51,7 @@ impl Metrics {
             sent_bytes: counters(
                 registry,
                 "skopos_logs_sent_bytes_total",
-                "Bytes of request bodies, as packed.",
+                "Bytes of request bodies, as packed; for CloudWatch Logs as AWS counts them.",
                 &["sink"],
             ),
             limit: gauges(

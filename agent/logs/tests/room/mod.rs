@@ -1,8 +1,17 @@
 //! The room in this process, with containers that write into a folder of its own.
 
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::allow_attributes,
+    reason = "each test that includes this uses a part of it"
+)]
+
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use aws::Aws;
 use logs::{Config, Handle, Logs, Outside};
 use prometheus::Registry;
 use serde_json::{Value, json};
@@ -14,45 +23,57 @@ use super::generator::{Seen, Writer, wait};
 
 const CONTAINERS: usize = 6;
 
-/// Lines of `folder` to one OpenSearch and nowhere else, with settings of `sink`.
-pub(crate) fn config(folder: &Path, url: &str, sink: &Value) -> Config {
-    let mut entry = json!({"url": url, "replicas": 0});
-    for (key, value) in sink.as_object().unwrap() {
-        entry[key] = value.clone();
-    }
+/// Lines of `folder` to one sink and nowhere else: an entry of the section of its kind.
+pub fn config(folder: &Path, kind: &str, entry: &Value) -> Config {
     serde_json::from_value(json!({
         "files": [format!("{}/plain/*.log", folder.display())],
         "containers": folder.join("pods"),
         "local": false,
-        "opensearch": [entry],
+        kind: [entry],
     }))
     .unwrap()
 }
 
-pub(crate) fn outside() -> Outside {
+pub fn outside() -> Outside {
+    outside_at(RuntimeClock::system())
+}
+
+/// At another time than the system's.
+pub fn outside_at(clock: Arc<RuntimeClock>) -> Outside {
+    let client = net::HttpClient::new().unwrap();
+    let aws = Aws::new(
+        aws::Config::default(),
+        client.clone(),
+        clock.clone(),
+        &Registry::new(),
+    );
     Outside {
-        clock: RuntimeClock::system(),
-        client: net::HttpClient::new().unwrap(),
+        clock,
+        client,
+        aws: aws.unwrap(),
         host: "here".to_owned(),
     }
 }
 
-pub(crate) struct Room {
+pub struct Room {
     folder: tempfile::TempDir,
-    pub(crate) registry: Registry,
-    pub(crate) handle: Handle,
+    /// The sink's name.
+    sink: String,
+    pub registry: Registry,
+    pub handle: Handle,
     stop: CancellationToken,
     running: JoinHandle<()>,
-    pub(crate) writers: Vec<Writer>,
+    pub writers: Vec<Writer>,
 }
 
 impl Room {
-    pub(crate) fn start(url: &str, sink: &Value) -> Self {
+    /// With this entry of a section as its only sink.
+    pub fn start(kind: &str, entry: &Value, outside: Outside) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let registry = Registry::new();
         let data = folder.path().join("data");
-        let config = config(folder.path(), url, sink);
-        let logs = Logs::new(&config, data.join("logs"), &data, outside(), &registry).unwrap();
+        let config = config(folder.path(), kind, entry);
+        let logs = Logs::new(&config, data.join("logs"), &data, outside, &registry).unwrap();
         let (handle, stop) = (logs.handle(), CancellationToken::new());
         let running = tokio::spawn(logs.run(stop.clone()));
         let pods = folder.path().join("pods");
@@ -60,6 +81,7 @@ impl Room {
         Self {
             writers: writers.collect(),
             running,
+            sink: kind.to_owned(),
             folder,
             registry,
             handle,
@@ -68,14 +90,18 @@ impl Room {
     }
 
     /// Each container writes so many lines.
-    pub(crate) fn write(&mut self, lines: usize) {
+    pub fn write(&mut self, lines: usize) {
         for writer in &mut self.writers {
             writer.write(lines).unwrap();
         }
     }
 
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Appends to a file that only this test knows.
-    pub(crate) fn write_plain(&self, text: &str) {
+    pub fn write_plain(&self, text: &str) {
         use std::io::Write;
         let folder = self.folder.path().join("plain");
         std::fs::create_dir_all(&folder).unwrap();
@@ -86,20 +112,20 @@ impl Room {
         file.unwrap().write_all(text.as_bytes()).unwrap();
     }
 
-    pub(crate) fn written(&self) -> Vec<usize> {
+    pub fn written(&self) -> Vec<usize> {
         self.writers.iter().map(|writer| writer.next).collect()
     }
 
     /// Lines of all containers with those that stand between their pieces.
-    pub(crate) fn lines(&self) -> usize {
+    pub fn lines(&self) -> usize {
         self.written().iter().map(|lines| lines + lines.div_ceil(7)).sum()
     }
 
-    pub(crate) fn dead_letters(&self) -> Vec<Value> {
+    pub fn dead_letters(&self) -> Vec<Value> {
         let path = self
             .folder
             .path()
-            .join("data/logs/opensearch/dead-letters.ndjson");
+            .join(format!("data/logs/{}/dead-letters.ndjson", self.sink));
         let text = std::fs::read_to_string(path).unwrap_or_default();
         text.lines()
             .map(|line| serde_json::from_str(line).unwrap())
@@ -107,7 +133,7 @@ impl Room {
     }
 
     /// All values of a counter together.
-    pub(crate) fn counter(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+    pub fn counter(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let families = self.registry.gather();
         let metrics = families
             .iter()
@@ -125,7 +151,7 @@ impl Room {
     }
 
     /// Waits until so many records are settled. The ledger must balance all the time.
-    pub(crate) async fn settled(&self, records: usize) {
+    pub async fn settled(&self, records: usize) {
         let begun = Instant::now();
         loop {
             let ledger = self.handle.ledger();
@@ -145,14 +171,14 @@ impl Room {
         }
     }
 
-    pub(crate) async fn stop(self) {
+    pub async fn stop(self) {
         self.stop.cancel();
         self.running.await.unwrap();
     }
 }
 
 /// Sorts messages into numbered lines, those between pieces, and others.
-pub(crate) fn sort(messages: impl Iterator<Item = String>) -> (Seen, usize, Vec<String>) {
+pub fn sort(messages: impl Iterator<Item = String>) -> (Seen, usize, Vec<String>) {
     let (mut seen, mut between, mut others) = (Seen::default(), 0, Vec::new());
     for text in messages {
         if text == "between" {
@@ -167,6 +193,6 @@ pub(crate) fn sort(messages: impl Iterator<Item = String>) -> (Seen, usize, Vec<
 }
 
 /// Real time, for what happens outside of this process.
-pub(crate) fn pause(time: Duration) {
+pub fn pause(time: Duration) {
     wait(time);
 }

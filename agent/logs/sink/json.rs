@@ -3,6 +3,8 @@
 //! Nothing is read that is not needed: one look at every byte says whether the line is JSON, and where its message
 //! stands; what is passed on are the bytes that they were.
 
+use serde::Deserialize;
+
 use super::document::specials;
 
 /// Names under which loggers write what people read, the first that is there.
@@ -11,6 +13,17 @@ const MESSAGE: [&[u8]; 3] = [b"message", b"msg", b"log"];
 /// Deeper objects are text: a `flat_object` of some hundreds of levels ends the thread of OpenSearch that reads it, and the
 /// whole request is never answered.
 const DEPTH_MAX: u32 = 32;
+
+/// How lines that are JSON objects with a message are stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Json {
+    /// The message as such, and the rest under `fields`.
+    #[default]
+    Fields,
+    /// The line as it is.
+    Text,
+}
 
 /// Parts of a line, as they stand there.
 #[derive(Debug)]

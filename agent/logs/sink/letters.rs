@@ -1,4 +1,4 @@
-//! Dead letters: records that OpenSearch will never take, kept on disk with the reason, as lines of JSON.
+//! Dead letters: records that a sink will never take, kept on disk with the reason, as lines of JSON.
 //!
 //! Two files of a fixed size; when the newer one is full the older one goes. On the disk before the watermark moves.
 
@@ -7,15 +7,16 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
-use super::answer::Refusal;
+use super::Refusal;
 
 const FILE_BYTES_MAX: u64 = 32 << 20;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Letter {
-    pub(crate) index: String,
+    #[serde(flatten)]
+    pub(crate) place: Place,
     pub(crate) id: String,
     pub(crate) status: u16,
     #[serde(rename = "type")]
@@ -24,18 +25,27 @@ pub(crate) struct Letter {
     pub(crate) document: Box<RawValue>,
 }
 
+/// Where a record was to go.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Place {
+    Index { index: String },
+    Stream { group: String, stream: String },
+}
+
 impl Letter {
-    /// `None` when the document is no JSON, which it always is.
-    pub(crate) fn new((index, id): (String, String), refusal: &Refusal, document: Vec<u8>) -> Option<Self> {
-        let document = RawValue::from_string(String::from_utf8(document).ok()?).ok()?;
-        Some(Self {
-            index,
+    pub(crate) fn new(place: Place, id: String, refusal: &Refusal, document: Vec<u8>) -> Self {
+        let text = String::from_utf8_lossy(&document).into_owned();
+        // It is JSON always; if it were not, it would be kept as text.
+        let document = RawValue::from_string(text.clone()).or_else(|_| to_raw_value(&text));
+        Self {
+            place,
             id,
             status: refusal.status,
             kind: refusal.kind.clone(),
             reason: refusal.why.clone(),
-            document,
-        })
+            document: document.unwrap_or_default(),
+        }
     }
 }
 
@@ -87,8 +97,8 @@ mod tests {
         };
         let document = format!("{{\"message\":\"{}\"}}", "x".repeat(1 << 20));
         for _ in 0..100 {
-            let letter =
-                Letter::new(("i".into(), "1".into()), &refusal, document.clone().into_bytes()).unwrap();
+            let place = Place::Index { index: "i".into() };
+            let letter = Letter::new(place, "1".into(), &refusal, document.clone().into_bytes());
             letters.add(&[letter]).unwrap();
         }
         let size = |name: &str| std::fs::metadata(folder.path().join(name)).unwrap().len();
@@ -100,5 +110,18 @@ mod tests {
             (&line["type"], &line["reason"]),
             (&"mapper_parsing_exception".into(), &"no number".into())
         );
+        assert_eq!(line["index"], "i");
+    }
+
+    #[test]
+    fn a_letter_says_which_stream_it_was_for_and_keeps_what_is_no_json() {
+        let place = Place::Stream {
+            group: "/g".into(),
+            stream: "s".into(),
+        };
+        let letter = Letter::new(place, "1".into(), &Refusal::default(), b"{not json".to_vec());
+        let line = serde_json::to_value(&letter).unwrap();
+        assert_eq!((&line["group"], &line["stream"]), (&"/g".into(), &"s".into()));
+        assert_eq!(line["document"], "{not json");
     }
 }

@@ -1,7 +1,7 @@
-//! A record as OpenSearch takes it: an action line that names its index and id, and a JSON document.
+//! A record as a JSON document, and its id.
 //!
-//! Everything in an action line comes from the file and its content, so that a record sent again is the same document.
-//! What is the same for all records of a file is written once a batch.
+//! An id comes from the file and its content, so that a record sent again is the same document. What is the same for all
+//! records of a file is written once a batch.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -12,16 +12,42 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use model::Timestamp;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::index::{Day, IndexName, civil};
+use super::civil::civil;
 use super::json::{self, Object};
 use crate::batch::{Batch, Row, level_of};
 use crate::mark::{Facts, FileMark, Form};
 use crate::source::Container;
 
+/// 48 bits of time, 64 of the file, 48 of the place in it, as characters.
+const ID_BYTES: usize = 27;
 /// Facts of a record that are a container's.
 const KUBERNETES: [&str; 4] = ["namespace", "pod", "pod_uid", "container"];
 
-/// Whether a document has all that is known, or only what OpenSearch cannot mistake.
+/// Names a record.
+pub(crate) enum Id<'a> {
+    Made([u8; ID_BYTES]),
+    /// By its source.
+    Given(&'a str),
+}
+
+impl Id<'_> {
+    /// As the inside of a JSON string.
+    pub(crate) fn write(&self, body: &mut Vec<u8>) {
+        match self {
+            Self::Made(id) => body.extend_from_slice(id),
+            Self::Given(id) => escape(body, id.as_bytes()),
+        }
+    }
+
+    pub(crate) fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Made(id) => String::from_utf8_lossy(id),
+            Self::Given(id) => Cow::Borrowed(id),
+        }
+    }
+}
+
+/// Whether a document has all that is known, or only what nobody can mistake.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Dress {
     #[default]
@@ -30,59 +56,29 @@ pub(crate) enum Dress {
     Plain,
 }
 
-/// 48 bits of time, 64 of the file, 48 of the place in it, as characters.
-const ID_BYTES: usize = 27;
-
-/// Names a record.
-enum Id<'a> {
-    Made([u8; ID_BYTES]),
-    /// By its source.
-    Given(&'a str),
-}
-
-impl Id<'_> {
-    fn write(&self, body: &mut Vec<u8>) {
-        match self {
-            Self::Made(id) => body.extend_from_slice(id),
-            Self::Given(id) => escape(body, id.as_bytes()),
-        }
-    }
-
-    fn text(&self) -> Cow<'_, str> {
-        match self {
-            Self::Made(id) => String::from_utf8_lossy(id),
-            Self::Given(id) => Cow::Borrowed(id),
-        }
-    }
-}
-
 /// Writes the records of one batch.
 pub(crate) struct Documents<'a> {
     batch: &'a Batch,
     files: Vec<FileParts>,
     style: Style<'a>,
-    /// Index name of a file on a day.
-    day: (u16, Option<Day>, String),
     second: Second,
 }
 
 /// What documents of a destination have in common.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Style<'a> {
-    pub(crate) index: &'a IndexName,
-    /// Whether an index is of one day.
-    pub(crate) is_daily: bool,
-    pub(crate) has_ids: bool,
+    /// Whether a document carries its id, as `event.id`.
+    pub(crate) says_id: bool,
     /// Whether lines that are JSON objects are stored as such.
     pub(crate) reads_json: bool,
+    /// Whether a document says where it is from: file, pod and host.
+    pub(crate) says_place: bool,
     /// Names this machine; ids of the same file on another are others.
     pub(crate) host: &'a str,
 }
 
 /// What all records of a file share.
 struct FileParts {
-    /// Name of the index, without the day.
-    index: String,
     /// Of the file itself, on this host.
     key: u64,
     /// All behind the offset.
@@ -96,56 +92,46 @@ impl<'a> Documents<'a> {
             files: batch
                 .marks
                 .iter()
-                .map(|mark| FileParts::new(mark, style))
+                .map(|mark| FileParts::new(mark, style.host))
                 .collect(),
             batch,
             style,
-            day: (u16::MAX, None, String::new()),
             second: Second::default(),
         }
     }
 
-    /// Appends action and document, a line feed behind each. Returns the file, and where in `body` the record's own
-    /// text and fields stand: all else is much the same in each record of a file.
-    pub(crate) fn write(&mut self, body: &mut Vec<u8>, nth: usize, dress: Dress) -> (u16, Range<usize>) {
-        let Some((row, text)) = self.batch.record(nth) else {
-            return (0, body.len()..body.len());
-        };
-        let id = self.id(&row);
-        self.select_index(&row);
-        body.extend_from_slice(b"{\"create\":{\"_index\":\"");
-        body.extend_from_slice(self.day.2.as_bytes());
-        if self.style.has_ids {
-            body.extend_from_slice(b"\",\"_id\":\"");
-            id.write(body);
-        }
-        body.extend_from_slice(b"\"}}\n");
-        let own = self.write_document(body, &row, text, dress, &id);
-        body.push(b'\n');
-        (row.file, own)
+    pub(crate) fn batch(&self) -> &'a Batch {
+        self.batch
     }
 
-    /// The document alone, on one line.
+    /// The document of a record, on one line.
     pub(crate) fn document(&mut self, nth: usize) -> Vec<u8> {
         let mut body = Vec::new();
         if let Some((row, text)) = self.batch.record(nth) {
             let id = self.id(&row);
-            self.write_document(&mut body, &row, text, Dress::Full, &id);
+            self.write(&mut body, &row, text, Dress::Full, &id);
         }
         body
     }
 
-    /// Index and id of a record.
-    pub(crate) fn place(&mut self, nth: usize) -> (String, String) {
-        let Some((row, _)) = self.batch.record(nth) else {
-            return (String::new(), String::new());
-        };
-        self.select_index(&row);
-        (self.day.2.clone(), self.id(&row).text().into_owned())
+    /// Appends the document of a record. `text` is the record's own, or its front.
+    pub(crate) fn write(&mut self, body: &mut Vec<u8>, row: &Row, text: &[u8], dress: Dress, id: &Id<'_>) {
+        self.write_front(body, row, text, dress, id);
+        body.extend_from_slice(self.rest(row.file, dress).as_bytes());
     }
 
-    /// Returns where the record's own text and fields stand.
-    fn write_document(
+    /// Behind what [`Self::write_front`] has written: the same for all records of a file.
+    pub(crate) fn rest(&self, file: u16, dress: Dress) -> &str {
+        match self.files.get(usize::from(file)) {
+            Some(parts) if dress == Dress::Plain => &parts.plain_rest,
+            Some(parts) if self.style.says_place => &parts.rest,
+            _ => "}",
+        }
+    }
+
+    /// Appends the document without its end. Returns where in `body` the record's own text and fields stand: all else is
+    /// much the same in each record of a file.
+    pub(crate) fn write_front(
         &mut self,
         body: &mut Vec<u8>,
         row: &Row,
@@ -174,38 +160,29 @@ impl<'a> Documents<'a> {
             None => escape(body, text),
         }
         let mut end = body.len();
-        let Some(parts) = self.files.get(usize::from(row.file)) else {
+        body.push(b'"');
+        if dress == Dress::Plain {
             return start..end;
-        };
-        match dress {
-            Dress::Full => {
-                body.extend_from_slice(if self.style.has_ids {
-                    &b"\""[..]
-                } else {
-                    b"\",\"event\":{\"id\":\""
-                });
-                if !self.style.has_ids {
-                    id.write(body);
-                    body.extend_from_slice(b"\"}");
-                }
-                if let Some(object) =
-                    object.filter(|object| object.fields.iter().any(|part| !part.is_empty()))
-                {
-                    write_fields(body, &object);
-                    end = body.len();
-                }
-                body.extend_from_slice(b",\"log\":{\"offset\":");
-                decimal(body, row.offset);
-                body.extend_from_slice(parts.rest.as_bytes());
-            }
-            Dress::Plain => body.extend_from_slice(parts.plain_rest.as_bytes()),
+        }
+        if self.style.says_id {
+            body.extend_from_slice(b",\"event\":{\"id\":\"");
+            id.write(body);
+            body.extend_from_slice(b"\"}");
+        }
+        if let Some(object) = object.filter(|object| object.fields.iter().any(|part| !part.is_empty())) {
+            write_fields(body, &object);
+            end = body.len();
+        }
+        if self.style.says_place {
+            body.extend_from_slice(b",\"log\":{\"offset\":");
+            decimal(body, row.offset);
         }
         start..end
     }
 
     /// Time first, so that OpenSearch finds quickly that it has no such id; then the file; then the place in it.
     /// One that the record's source has given is better than all of this.
-    fn id(&self, row: &Row) -> Id<'a> {
+    pub(crate) fn id(&self, row: &Row) -> Id<'a> {
         if let Some(given) = self.batch.given(row) {
             return Id::Given(given);
         }
@@ -227,31 +204,10 @@ impl<'a> Documents<'a> {
         _ = BASE64_URL_SAFE_NO_PAD.encode_slice(bytes, &mut id);
         Id::Made(id)
     }
-
-    fn select_index(&mut self, row: &Row) {
-        let day = if self.style.is_daily {
-            Day::of(row.time)
-        } else {
-            Day::NONE
-        };
-        if self.day.0 == row.file && self.day.1 == Some(day) {
-            return;
-        }
-        let (file, known, name) = &mut self.day;
-        (*file, *known) = (row.file, Some(day));
-        name.clear();
-        if let Some(parts) = self.files.get(usize::from(row.file)) {
-            name.push_str(&parts.index);
-            if self.style.is_daily {
-                // Writing to a string cannot fail.
-                _ = write!(name, "-{day}");
-            }
-        }
-    }
 }
 
 impl FileParts {
-    fn new(mark: &FileMark, Style { index, host, .. }: Style<'_>) -> Self {
+    fn new(mark: &FileMark, host: &str) -> Self {
         let seed = xxh3_64_with_seed(host.as_bytes(), 0);
         let mut name = mark.id.0.to_le_bytes().to_vec();
         name.extend_from_slice(mark.base.as_bytes());
@@ -274,25 +230,15 @@ impl FileParts {
                 container.restart,
             )
         });
-        let namespace = container.as_ref().map_or("", |container| container.namespace);
-        let (place, host, namespace) = match &mark.facts {
-            None => (place, host, namespace),
-            Some(facts) => {
-                let said = |name: &str| facts.more.get(name).map(String::as_str);
-                let place = given_place(facts, text);
-                (
-                    place,
-                    said("host").unwrap_or(host),
-                    said("namespace").unwrap_or_default(),
-                )
-            }
+        let (place, host) = match &mark.facts {
+            None => (place, host),
+            Some(facts) => (given_place(facts, text), facts.said("host").unwrap_or(host)),
         };
         let end = format!("{place},\"host\":{{\"name\":{}}}}}", text(host));
         Self {
-            index: index.of(namespace),
             key: xxh3_64_with_seed(&name, seed),
             rest: format!(",\"file\":{{\"path\":{}}}}}{end}", text(&mark.base)),
-            plain_rest: format!("\"{end}"),
+            plain_rest: end,
         }
     }
 }
@@ -411,6 +357,28 @@ pub(crate) fn escape(body: &mut Vec<u8>, text: &[u8]) {
     }
 }
 
+/// How much of the front of a text has `room` as the inside of a JSON string; it ends between two letters.
+pub(crate) fn fitting(text: &[u8], room: usize) -> usize {
+    let (mut used, mut front) = (0, 0);
+    for chunk in text.utf8_chunks() {
+        let letters = chunk.valid().chars().map(|letter| match letter {
+            '"' | '\\' | '\n' | '\r' | '\t' => (2, 1),
+            control if control < ' ' => (6, 1),
+            letter => (letter.len_utf8(), letter.len_utf8()),
+        });
+        let torn = chunk.invalid().len();
+        let torn = (torn > 0).then_some(('\u{fffd}'.len_utf8(), torn));
+        for (escaped, bytes) in letters.chain(torn) {
+            if used + escaped > room {
+                return front;
+            }
+            used += escaped;
+            front += bytes;
+        }
+    }
+    front
+}
+
 fn escape_valid(body: &mut Vec<u8>, text: &[u8]) {
     // Everything in front of `from` is written, and nothing special stands between it and `at`.
     let (mut from, mut at) = (0, 0);
@@ -437,7 +405,7 @@ fn escape_valid(body: &mut Vec<u8>, text: &[u8]) {
 
 /// Marks quotes, backslashes and control characters of eight bytes in their highest bits. The first mark is right; those
 /// behind it may be too many.
-pub(crate) fn specials(word: u64) -> u64 {
+pub(super) fn specials(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
     let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
@@ -465,7 +433,7 @@ fn escape_byte(body: &mut Vec<u8>, text: &[u8], from: usize, at: usize) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
@@ -495,7 +463,7 @@ mod tests {
         }
     }
 
-    fn one(text: &[u8], row: Row, base: &str, form: Form) -> Batch {
+    pub(crate) fn one(text: &[u8], row: Row, base: &str, form: Form) -> Batch {
         Batch {
             text: text.to_vec(),
             rows: vec![Row {
@@ -508,24 +476,19 @@ mod tests {
         }
     }
 
-    fn written(batch: &Batch, dress: Dress, has_ids: bool) -> (Value, Value) {
-        let mut body = Vec::new();
-        let index = IndexName::new("logs-{namespace}").unwrap();
-        let style = Style {
-            index: &index,
-            is_daily: true,
-            has_ids,
-            reads_json: true,
-            host: "node-1",
-        };
-        Documents::new(batch, style).write(&mut body, 0, dress);
-        let text = String::from_utf8(body).unwrap();
-        let (action, document) = text.split_once('\n').unwrap();
-        assert!(document.ends_with('\n'));
-        (
-            serde_json::from_str(action).unwrap(),
-            serde_json::from_str(document).unwrap(),
-        )
+    const STYLE: Style<'_> = Style {
+        says_id: true,
+        reads_json: true,
+        says_place: true,
+        host: "node-1",
+    };
+
+    fn written(batch: &Batch, dress: Dress, style: Style<'_>) -> Value {
+        let mut documents = Documents::new(batch, style);
+        let (row, text) = batch.record(0).unwrap();
+        let (mut body, id) = (Vec::new(), documents.id(&row));
+        documents.write(&mut body, &row, text, dress, &id);
+        serde_json::from_slice(&body).unwrap()
     }
 
     #[test]
@@ -545,10 +508,8 @@ mod tests {
             "/var/log/pods/shop_api-0_u-1/web/3.log",
             Form::Cri,
         );
-        let (action, document) = written(&batch, Dress::Full, true);
-        assert_eq!(action["create"]["_index"], "logs-shop-2026.11.27");
-        let id = action["create"]["_id"].as_str().unwrap();
-        assert_eq!(id.len(), 27);
+        let document = written(&batch, Dress::Full, STYLE);
+        assert_eq!(document["event"]["id"].as_str().unwrap().len(), 27);
         assert_eq!(document["@timestamp"], "2026-11-27T12:00:00.123456789Z");
         assert_eq!(document["message"], "a \"b\"\n\u{1}");
         assert_eq!(
@@ -562,26 +523,30 @@ mod tests {
         assert_eq!(document["kubernetes"]["restart"], 3);
         assert_eq!(document["host"]["name"], "node-1");
 
-        let (_, plain) = written(&batch, Dress::Plain, true);
+        let plain = written(&batch, Dress::Plain, STYLE);
         assert_eq!(plain["message"], document["message"]);
         assert_eq!(plain["kubernetes"], document["kubernetes"]);
         assert!(plain.get("log").is_none());
 
-        let (action, without) = written(&batch, Dress::Full, false);
-        assert!(action["create"].get("_id").is_none());
-        assert_eq!(without["event"]["id"], id);
-        assert_eq!(without["log"]["file"]["path"], document["log"]["file"]["path"]);
+        let lean = Style {
+            says_id: false,
+            says_place: false,
+            ..STYLE
+        };
+        let lean = written(&batch, Dress::Full, lean);
+        let keys: Vec<&String> = lean.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["@timestamp", "level", "message", "stream"]);
     }
 
     #[test]
     fn a_line_of_json_keeps_its_fields_apart_from_ours() {
         let line = br#"{"level":"error","msg":"no \"route\"","took":{"ms":1.50},"@timestamp":"x"}"#;
         let batch = one(line, Row::default(), "/a", Form::Plain);
-        let (_, document) = written(&batch, Dress::Full, true);
+        let document = written(&batch, Dress::Full, STYLE);
         assert_eq!(document["message"], "no \"route\"");
         let fields = serde_json::json!({"level": "error", "took": {"ms": 1.5}, "@timestamp": "x"});
         assert_eq!(document["fields"], fields);
-        let (_, plain) = written(&batch, Dress::Plain, true);
+        let plain = written(&batch, Dress::Plain, STYLE);
         assert_eq!(plain["message"], std::str::from_utf8(line).unwrap());
     }
 
@@ -594,7 +559,7 @@ mod tests {
                 is_timed,
                 ..Row::default()
             };
-            written(&one(b"x", row, "/a", Form::Plain), Dress::Full, true).0["create"]["_id"].clone()
+            written(&one(b"x", row, "/a", Form::Plain), Dress::Full, STYLE)["event"]["id"].clone()
         };
         let (early, late) = (id(1_000_000_000_000, 9, true), id(1_900_000_000_000, 0, true));
         let front = |id: &Value| BASE64_URL_SAFE_NO_PAD.decode(id.as_str().unwrap()).unwrap();
@@ -614,24 +579,35 @@ mod tests {
         ];
         let more = more.map(|(name, value)| (name, value.to_owned()));
         batch.marks[0].facts = Some(std::sync::Arc::new(Facts::new("shop/cart-1/app", more)));
-        let of_place = written(&batch, Dress::Full, true).0["create"]["_id"].clone();
+        let of_place = written(&batch, Dress::Full, STYLE)["event"]["id"].clone();
         batch.ids = vec!["37/\"1\"".into()];
         batch.rows[0].given = 1;
-        let (action, document) = written(&batch, Dress::Full, true);
-        assert_eq!(action["create"]["_id"], "37/\"1\"");
-        assert_ne!(of_place, action["create"]["_id"]);
-        assert_eq!(action["create"]["_index"], "logs-shop-1970.01.01");
+        let document = written(&batch, Dress::Full, STYLE);
+        assert_eq!(document["event"]["id"], "37/\"1\"");
+        assert_ne!(of_place, document["event"]["id"]);
         assert_eq!(
             document["kubernetes"],
             serde_json::json!({"namespace": "shop", "pod": "cart-1"})
         );
         assert_eq!(document["host"]["name"], "node-9");
         assert_eq!(document["origin"], serde_json::json!({"tag": "kube.\"x"}));
-        let document = written(&batch, Dress::Full, false).1;
-        assert_eq!(document["event"]["id"], "37/\"1\"");
     }
 
     proptest! {
+        #[test]
+        fn a_front_that_fits_is_as_long_as_it_can_be(text in prop::collection::vec(any::<u8>(), 0..100), room in 0usize..300) {
+            let escaped = |text: &[u8]| {
+                let mut body = Vec::new();
+                escape(&mut body, text);
+                body.len()
+            };
+            let front = fitting(&text, room);
+            prop_assert!(escaped(&text[..front]) <= room);
+            prop_assert!(String::from_utf8_lossy(&text).starts_with(&*String::from_utf8_lossy(&text[..front])));
+            // The next letter has six bytes at most.
+            prop_assert!(front == text.len() || escaped(&text[..front]) + 6 > room);
+        }
+
         #[test]
         fn any_bytes_are_a_json_string(text in prop::collection::vec(any::<u8>(), 0..200)) {
             let mut body = vec![b'"'];
