@@ -57,31 +57,19 @@ pub(super) fn word(plain: &[u8], from: usize, end: usize) -> usize {
 
 /// How many bytes at two places are the same, at most `most`; they may overlap.
 pub(super) fn common(plain: &[u8], one: usize, other: usize, most: usize) -> usize {
-    let one = plain.get(one..).unwrap_or_default();
-    let other = plain.get(other..other + most).unwrap_or_default();
+    let (Some(one), Some(other)) = (plain.get(one..one + most), plain.get(other..other + most)) else {
+        return 0;
+    };
+    let (ones, one_rest) = one.as_chunks::<8>();
+    let (others, other_rest) = other.as_chunks::<8>();
     let mut at = 0;
-    for (one, other) in one.as_chunks::<32>().0.iter().zip(other.as_chunks::<32>().0) {
-        if one != other {
-            break;
-        }
-        at += 32;
-    }
-    let (one, other) = (
-        one.get(at..).unwrap_or_default(),
-        other.get(at..).unwrap_or_default(),
-    );
-    for (one, other) in one.as_chunks::<8>().0.iter().zip(other.as_chunks::<8>().0) {
+    for (one, other) in ones.iter().zip(others) {
         let differing = u64::from_le_bytes(*one) ^ u64::from_le_bytes(*other);
         if differing != 0 {
             return at + differing.trailing_zeros() as usize / 8;
         }
         at += 8;
     }
-    let done = other.len() - other.len() % 8;
-    let rest = one
-        .get(done..)
-        .unwrap_or_default()
-        .iter()
-        .zip(other.get(done..).unwrap_or_default());
+    let rest = one_rest.iter().zip(other_rest);
     at + rest.take_while(|(one, other)| one == other).count()
 }
