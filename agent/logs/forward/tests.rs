@@ -15,10 +15,8 @@ use telemetry::clock::RuntimeClock;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::entries::{Entries, Lengths};
 use super::handshake::digest;
 use super::pack::{self, Scan};
-use super::record::Maker;
 use super::*;
 use crate::spool::Record;
 use crate::{Logs, Outside};
