@@ -1,3 +1,5 @@
+//! The protocol by its bytes, and the input in one process with the room around it.
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
