@@ -1,6 +1,7 @@
 //! HTTP and mail out of the process: one client, one TLS provider, how long to wait before trying again; who calls in,
 //! by a shared token.
 
+mod acceptor;
 mod backoff;
 mod basic;
 mod client;
@@ -20,6 +21,7 @@ mod url;
 mod watched;
 mod way;
 
+pub use acceptor::{Acceptor, Guest};
 pub use backoff::Backoff;
 pub use basic::basic;
 pub use client::HttpClient;

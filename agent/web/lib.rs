@@ -29,7 +29,6 @@ mod server;
 mod silences;
 #[cfg(test)]
 mod tests;
-mod tls;
 
 pub use config::{Config, Tls};
 pub use rooms::{Alerting, Answered, Covers, Rooms, SilenceError, Silences};

@@ -19,6 +19,7 @@ use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use net::Acceptor;
 use prometheus::Gauge;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -30,7 +31,6 @@ use tokio_util::sync::CancellationToken;
 use crate::guard::Guard;
 use crate::line::{Line, Serving};
 use crate::measure::Measure;
-use crate::tls::Tls;
 use crate::{Config, Rooms, routes};
 
 /// Headers and request line together, and what is buffered of an answer.
@@ -62,7 +62,7 @@ pub struct Server {
     config: Config,
     listener: TcpListener,
     address: SocketAddr,
-    tls: Option<Tls>,
+    tls: Option<Acceptor>,
 }
 
 impl Server {
@@ -80,7 +80,7 @@ impl Server {
         let tls = config
             .tls
             .as_ref()
-            .map(Tls::open)
+            .map(|files| Acceptor::open(&files.cert_file, &files.key_file, &[b"http/1.1"]))
             .transpose()
             .map_err(BindError::Tls)?;
         let listener = TcpListener::bind(address).map_err(failed)?;
@@ -156,7 +156,7 @@ impl Server {
 /// What all connections share.
 struct Hall {
     manners: Manners,
-    tls: Option<Tls>,
+    tls: Option<Acceptor>,
     stop: CancellationToken,
     places: Arc<Semaphore>,
     farewells: Arc<Semaphore>,
@@ -186,7 +186,12 @@ impl Hall {
     }
 
     /// Whoever does not speak TLS, or is slow at it, holds up nobody else.
-    fn shake_hands(&self, tls: &Tls, stream: TcpStream, guest: Guest) -> impl Future<Output = ()> + use<> {
+    fn shake_hands(
+        &self,
+        tls: &Acceptor,
+        stream: TcpStream,
+        guest: Guest,
+    ) -> impl Future<Output = ()> + use<> {
         let (patience, manners) = (self.config.request_timeout, self.manners.clone());
         let handshake = tls.acceptor().accept(stream);
         let (watcher, stop) = (self.graceful.watcher(), self.stop.clone());

@@ -17,6 +17,8 @@ pub struct Config {
     pub shared_key: Option<Secret>,
     /// File that holds it, read again for each connection.
     pub shared_key_file: Option<PathBuf>,
+    /// Certificate and key: senders must speak TLS. Without them nobody may.
+    pub tls: Option<Tls>,
     /// Names and passwords of which senders must have one as well; only with a shared key.
     pub users: Vec<User>,
     /// What we are called to senders; empty: `skopos-` and this machine's name. No sender may have the same name.
@@ -37,6 +39,15 @@ pub struct Config {
     pub idle_timeout: Duration, // idle_timeout: 10m
 }
 
+/// In PEM; read again when they change.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate, then those between it and its authority.
+    pub cert_file: PathBuf,
+    pub key_file: PathBuf,
+}
+
 /// Who may send, beside knowing the shared key.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -53,6 +64,7 @@ impl Default for Config {
             listen: "127.0.0.1:24224".to_owned(),
             shared_key: None,
             shared_key_file: None,
+            tls: None,
             users: Vec::new(),
             self_hostname: String::new(),
             connections_max: 256,
@@ -87,7 +99,9 @@ impl Config {
     pub fn files_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
         let users = self.users.iter_mut();
         let users = users.filter_map(|user| user.password_file.as_mut());
-        users.chain(&mut self.shared_key_file)
+        let tls = self.tls.iter_mut();
+        let tls = tls.flat_map(|tls| [&mut tls.cert_file, &mut tls.key_file]);
+        users.chain(tls).chain(&mut self.shared_key_file)
     }
 
     /// # Errors

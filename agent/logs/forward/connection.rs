@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rmp::encode::{write_map_len, write_str};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::SemaphorePermit;
 use tokio::time::timeout;
@@ -19,6 +18,7 @@ use super::handshake::{self, Handshake};
 use super::message::{self, Message};
 use super::pack::Scan;
 use super::record::Maker;
+use super::wire::Wire;
 use super::{Hall, Refusal};
 use crate::spool::Record;
 
@@ -37,8 +37,7 @@ const RETRY_MOST: Duration = Duration::from_secs(2);
 
 pub(super) struct Connection {
     hall: Arc<Hall>,
-    stream: TcpStream,
-    peer: SocketAddr,
+    wire: Wire,
     /// What has come and is not dealt with.
     buffer: Vec<u8>,
 }
@@ -63,24 +62,30 @@ impl From<io::Error> for End {
 }
 
 impl Connection {
-    pub(super) fn new(hall: Arc<Hall>, stream: TcpStream, peer: SocketAddr) -> Self {
-        Self {
-            hall,
-            stream,
-            peer,
-            buffer: Vec::new(),
+    /// Serves a sender until he has gone, has been turned away, or `stop`.
+    pub(super) async fn run(hall: Arc<Hall>, stream: TcpStream, peer: SocketAddr, stop: CancellationToken) {
+        hall.account.connected(true);
+        let wire = tokio::select! {
+            wire = Wire::new(stream, hall.tls.as_ref()) => wire.map_err(End::from),
+            () = stop.cancelled() => Err(End::Over),
+        };
+        // Closed only when all about it is counted.
+        let (served, _open) = match wire {
+            Ok(wire) => {
+                let mut connection = Self {
+                    hall: Arc::clone(&hall),
+                    wire,
+                    buffer: Vec::new(),
+                };
+                (connection.serve(&stop).await, Some(connection))
+            }
+            Err(end) => (Err(end), None),
+        };
+        match served {
+            Ok(()) | Err(End::Over) => debug!(%peer, "a sender has gone"),
+            Err(End::Refused(refusal)) => hall.refuse(peer, &refusal),
         }
-    }
-
-    pub(super) async fn run(mut self, stop: CancellationToken) {
-        self.hall.account.connected(true);
-        // Only for the speed of answers.
-        _ = self.stream.set_nodelay(true);
-        match self.serve(&stop).await {
-            Ok(()) | Err(End::Over) => debug!(peer = %self.peer, "a sender has gone"),
-            Err(End::Refused(refusal)) => self.hall.refuse(self.peer, &refusal),
-        }
-        self.hall.account.connected(false);
+        hall.account.connected(false);
     }
 
     async fn serve(&mut self, stop: &CancellationToken) -> Result<(), End> {
@@ -141,8 +146,10 @@ impl Connection {
             let count = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(None),
-                read = timeout(idle_timeout, self.stream.read_buf(&mut self.buffer)) => match read {
+                read = timeout(idle_timeout, self.wire.read(&mut self.buffer)) => match read {
                     Ok(read) => read?,
+                    // Between two messages a sender may have nothing to say; he connects again when he has.
+                    Err(_) if self.buffer.is_empty() => return Ok(None),
                     Err(_) => return Err(Refusal::Idle(idle_timeout).into()),
                 },
             };
@@ -156,7 +163,7 @@ impl Connection {
     }
 
     async fn say(&mut self, bytes: &[u8]) -> Result<(), End> {
-        match timeout(WRITE, self.stream.write_all(bytes)).await {
+        match timeout(WRITE, self.wire.write(bytes)).await {
             Ok(written) => Ok(written?),
             Err(_) => Err(End::Over),
         }
@@ -225,7 +232,7 @@ impl Connection {
                 biased;
                 () = stop.cancelled() => break Err(End::Over),
                 // Whoever gave up waiting sends it again, and would have it twice. Others cannot, and may have gone.
-                () = self.gone(), if is_acknowledged => break Err(End::Over),
+                () = self.wire.gone(), if is_acknowledged => break Err(End::Over),
                 () = tokio::time::sleep(pause) => {}
             }
             match hall.spool.append(records, text_bytes_max).await {
@@ -235,14 +242,6 @@ impl Connection {
         };
         hall.account.go_on();
         end
-    }
-
-    /// Returns when the sender has closed the connection; never, when he has sent something more.
-    async fn gone(&self) {
-        let mut byte = [0; 1];
-        if let Ok(1..) = self.stream.peek(&mut byte).await {
-            std::future::pending().await
-        }
     }
 }
 

@@ -13,6 +13,7 @@ mod pack;
 mod record;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as Listener, ToSocketAddrs, UdpSocket as Datagrams};
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use model::view::LogInput;
 use model::{Clock, Ledger};
+use net::Acceptor;
 use prometheus::Registry;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::Semaphore;
@@ -32,8 +34,10 @@ use tracing::{debug, info, warn};
 use crate::spool::Spool;
 use account::Account;
 use connection::Connection;
+use entries::{Entries, Lengths};
+use record::Maker;
 
-pub use config::{Config, User};
+pub use config::{Config, Tls, User};
 
 /// For connections that are keeping something when the process is told to stop.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -53,10 +57,12 @@ pub(crate) enum Refusal {
     Foreign(String),
     #[error("not let in: {0}")]
     Unknown(String),
-    #[error("nothing heard for {0:?}")]
+    #[error("nothing heard for {0:?} within a message")]
     Idle(Duration),
     #[error("connections_max is reached")]
     Crowded,
+    #[error("no TLS handshake: {0}")]
+    Handshake(String),
 }
 
 impl Refusal {
@@ -73,6 +79,7 @@ impl Refusal {
             Self::Unknown(_) => "unknown",
             Self::Idle(_) => "idle",
             Self::Crowded => "crowded",
+            Self::Handshake(_) => "handshake",
         }
     }
 }
@@ -89,6 +96,7 @@ pub(crate) struct Hall {
     line_bytes_max: AtomicUsize,
     /// One for each long message that may be held.
     long: Semaphore,
+    tls: Option<Acceptor>,
     connections: Arc<Semaphore>,
 }
 
@@ -130,7 +138,10 @@ impl Forward {
             "" => format!("skopos-{host}"),
             name => name.to_owned(),
         };
+        let tls = config.tls.as_ref();
+        let tls = tls.map(|tls| Acceptor::open(&tls.cert_file, &tls.key_file, &[]));
         let hall = Hall {
+            tls: tls.transpose().map_err(io::Error::other)?,
             account: Account::new(registry),
             spool: spool.clone(),
             clock: Arc::clone(clock),
@@ -173,10 +184,9 @@ impl Forward {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => match Arc::clone(&self.hall.connections).try_acquire_owned() {
                         Ok(place) => {
-                            let connection = Connection::new(Arc::clone(&self.hall), stream, peer);
-                            let stop = stop.clone();
+                            let (hall, stop) = (Arc::clone(&self.hall), stop.clone());
                             connections.spawn(async move {
-                                connection.run(stop).await;
+                                Connection::run(hall, stream, peer, stop).await;
                                 drop(place);
                             });
                         }
@@ -216,6 +226,30 @@ impl Hall {
             debug!(%peer, why = %refusal, "connection of a sender closed");
         }
     }
+}
+
+/// The texts of a message's records, as they would go into the spool.
+///
+/// # Errors
+/// Why it would be refused.
+pub fn texts(message: &[u8]) -> Result<Vec<String>, String> {
+    let read = || {
+        let Some(message) = message::read(message)? else {
+            return Ok(Vec::new());
+        };
+        let lengths = Lengths {
+            message_bytes_max: 1 << 20,
+            unpacked_bytes_max: 1 << 22,
+        };
+        let mut entries = Entries::new(message.body, lengths, 0);
+        let mut maker = Maker::new(&message.tag);
+        let mut texts = Vec::new();
+        while let Some((nanos, record)) = entries.next()? {
+            texts.push(String::from_utf8_lossy(&maker.make(nanos, record)?.text).into_owned());
+        }
+        Ok(texts)
+    };
+    read().map_err(|refusal: Refusal| refusal.to_string())
 }
 
 impl Handle {

@@ -1,3 +1,5 @@
+//! The protocol by its bytes, and the input in one process with the room around it.
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -15,10 +17,8 @@ use telemetry::clock::RuntimeClock;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::entries::{Entries, Lengths};
 use super::handshake::digest;
 use super::pack::{self, Scan};
-use super::record::Maker;
 use super::*;
 use crate::spool::Record;
 use crate::{Logs, Outside};
@@ -593,6 +593,53 @@ async fn only_who_knows_the_key_and_a_password_is_let_in() {
     let heard = hear(stream);
     assert!(heard.starts_with(b"\x92\xa4HELO") && !heard.windows(3).any(|part| part == b"ack"));
     assert_eq!(room.kept(2).await.len(), 2);
+    room.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_certificate_senders_speak_tls_or_are_turned_away() {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, ServerName};
+    use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio_rustls::TlsConnector;
+    let given = |name: &str| {
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../web/tests/tls")
+            .join(name)
+    };
+    let room = Room::start(&json!({
+        "tls": {"cert_file": given("first.cert.pem"), "key_file": given("first.key.pem")},
+    }));
+    let mut authorities = RootCertStore::empty();
+    authorities
+        .add(CertificateDer::from_pem_file(given("first.ca.pem")).unwrap())
+        .unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(authorities)
+        .with_no_client_auth();
+    let address = room.handle.input().unwrap().address();
+    let socket = tokio::net::TcpStream::connect(address).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut stream = TlsConnector::from(Arc::new(config))
+        .connect(name, socket)
+        .await
+        .unwrap();
+    stream.write_all(MESSAGE_CHUNK).await.unwrap();
+    let mut answer = [0; 8];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"\x81\xa3ack\xa2c1");
+    let mut plain = room.connect();
+    plain.write_all(MESSAGE_CHUNK).unwrap();
+    assert!(!hear(plain).windows(3).any(|part| part == b"ack"));
+    let begun = Instant::now();
+    while room.refused() != [("handshake".to_owned(), 1)] {
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", room.refused());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(room.kept(1).await.len(), 1);
     room.stop().await;
 }
 

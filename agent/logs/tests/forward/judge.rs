@@ -30,10 +30,7 @@ pub(crate) fn read(folder: &Path) -> Seen {
     };
     let mut seen = Seen::default();
     for record in search(folder, &query).unwrap().lines {
-        match parse(&record.text) {
-            Some(key) => *seen.counts.entry(key).or_default() += 1,
-            None => seen.strange += 1,
-        }
+        seen.add(&record.text);
     }
     seen
 }
@@ -46,6 +43,13 @@ fn parse(text: &str) -> Option<(usize, usize)> {
 }
 
 impl Seen {
+    pub(crate) fn add(&mut self, text: &str) {
+        match parse(text) {
+            Some(key) => *self.counts.entry(key).or_default() += 1,
+            None => self.strange += 1,
+        }
+    }
+
     /// Of the sender's first so many records.
     pub(crate) fn missing(&self, sender: usize, numbers: usize) -> usize {
         (0..numbers)

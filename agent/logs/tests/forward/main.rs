@@ -6,7 +6,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::print_stdout,
     reason = "a test fails where it stands, and says what it counted"
 )]
 
@@ -21,6 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use logs::{Config, Logs, Outside};
+use opensearch_tests::Fake;
 use programs::Running;
 use prometheus::Registry;
 use serde_json::json;
@@ -129,7 +129,8 @@ impl House {
 }
 
 fn pause(time: Duration) {
-    std::thread::sleep(time);
+    let (_keep, never) = std::sync::mpsc::sync_channel::<()>(0);
+    _ = never.recv_timeout(time);
 }
 
 fn kills() -> u64 {
@@ -180,6 +181,90 @@ fn acknowledged_is_kept_through_kill_minus_nine() {
     assert!(records > 1_000, "{records}");
     assert_eq!((lost, seen.strange), (0, 0));
     assert!(seen.doubled() <= again, "twice only what was sent again");
+}
+
+#[test]
+fn senders_that_bring_too_much_wait_until_the_sink_is_back_and_lose_nothing() {
+    let fake = Fake::start();
+    fake.close();
+    let folder = tempfile::tempdir().unwrap();
+    let config: Config = serde_json::from_value(json!({
+        "files": [], "containers": "", "local": false, "spool_bytes_max": "64MiB",
+        "opensearch": [{"url": fake.url(), "replicas": 0}],
+        "forward": {"listen": "127.0.0.1:0", "shared_key": KEY},
+    }))
+    .unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let outside = outside();
+    let data = folder.path().join("data");
+    let logs = Logs::new(&config, data.join("logs"), &data, outside, &Registry::new()).unwrap();
+    let (handle, ending) = (logs.handle(), CancellationToken::new());
+    let running = runtime.spawn(logs.run(ending.clone()));
+    let port = handle.input().unwrap().address().port();
+    let stop = Arc::new(AtomicBool::new(false));
+    let senders: Vec<_> = (0..4)
+        .map(|number| {
+            let (stop, mut sender) = (Arc::clone(&stop), Sender::new(port, KEY, number));
+            sender.padding = "x".repeat(5_000);
+            std::thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    sender.send(200);
+                }
+                sender
+            })
+        })
+        .collect();
+    let begun = Instant::now();
+    while handle.state().inputs.iter().all(|input| input.trouble.is_none()) {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "the spool is never full"
+        );
+        pause(Duration::from_millis(10));
+    }
+    pause(Duration::from_secs(2));
+    let state = handle.state();
+    let waiting = handle.input().unwrap().ledger();
+    assert!(state.spool_bytes <= state.spool_bytes_max && waiting.balances());
+    let taken = waiting.given;
+    pause(Duration::from_secs(1));
+    assert_eq!(
+        handle.input().unwrap().ledger().given,
+        taken,
+        "nothing is taken while it is full"
+    );
+    fake.open();
+    let begun = Instant::now();
+    while handle.input().unwrap().ledger().given < 2 * taken {
+        assert!(begun.elapsed() < Duration::from_secs(90), "senders do not go on");
+        pause(Duration::from_millis(50));
+    }
+    stop.store(true, Ordering::Relaxed);
+    let senders: Vec<Sender> = senders.into_iter().map(|sender| sender.join().unwrap()).collect();
+    let acknowledged: usize = senders.iter().map(|sender| sender.acknowledged).sum();
+    let again: usize = senders.iter().map(|sender| sender.again).sum();
+    let begun = Instant::now();
+    while fake.count("logs-*") < acknowledged && begun.elapsed() < Duration::from_secs(90) {
+        pause(Duration::from_millis(100));
+    }
+    ending.cancel();
+    runtime.block_on(running).unwrap();
+    let mut seen = Seen::default();
+    fake.each("logs-*", |_, document| {
+        seen.add(&String::from_utf8_lossy(document))
+    });
+    let lost: usize = senders
+        .iter()
+        .map(|sender| seen.missing(sender.number, sender.acknowledged))
+        .sum();
+    println!(
+        "full at {taken} records of 5 kB: {acknowledged} acknowledged, lost {lost}, twice {} ({again} sent again)",
+        seen.doubled()
+    );
+    assert_eq!((lost, seen.strange), (0, 0));
+    assert!(seen.doubled() <= again);
+    let ledger = handle.input().unwrap().ledger();
+    assert!(ledger.balances() && ledger.in_flight == 0, "{ledger:?}");
 }
 
 /// A file of numbered lines that a Fluentd reads, or none when it is not here.

@@ -15,6 +15,8 @@ pub(crate) struct Sender {
     pub(crate) number: usize,
     stream: Option<TcpStream>,
     chunk: u64,
+    /// Behind each text.
+    pub(crate) padding: String,
     /// So many of its first records have been acknowledged.
     pub(crate) acknowledged: usize,
     /// So many records were sent more than once.
@@ -29,6 +31,7 @@ impl Sender {
             number,
             stream: None,
             chunk: 0,
+            padding: String::new(),
             acknowledged: 0,
             again: 0,
         }
@@ -45,7 +48,7 @@ impl Sender {
                 Err(_) => {
                     self.stream = None;
                     self.again += records;
-                    std::thread::sleep(Duration::from_millis(20));
+                    super::pause(Duration::from_millis(20));
                 }
             }
         }
@@ -62,7 +65,8 @@ impl Sender {
             write_uint(&mut out, 1_764_244_800).unwrap();
             write_map_len(&mut out, 1).unwrap();
             write_str(&mut out, "log").unwrap();
-            write_str(&mut out, &line(self.number, self.acknowledged + nth)).unwrap();
+            let text = line(self.number, self.acknowledged + nth) + &self.padding;
+            write_str(&mut out, &text).unwrap();
         }
         write_map_len(&mut out, 1).unwrap();
         write_str(&mut out, "chunk").unwrap();

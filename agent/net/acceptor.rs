@@ -1,41 +1,52 @@
-//! `https`: certificate and key from files, which whoever renews them may replace while we run.
+//! TLS for those who call in: certificate and key from files, which whoever renews them may replace while we run.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use net::Watched;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-use crate::config;
+use crate::Watched;
+
+/// A connection over TLS that somebody has made to us.
+pub type Guest = tokio_rustls::server::TlsStream<TcpStream>;
 
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
-pub(crate) struct Tls(Watched<TlsAcceptor>);
+pub struct Acceptor(Watched<TlsAcceptor>);
 
-impl Tls {
+impl Acceptor {
+    /// `protocols` are those spoken inside, by the names of ALPN; none is none agreed on.
+    ///
     /// # Errors
     /// What is wrong with the files.
-    pub(crate) fn open(config: &config::Tls) -> Result<Self, String> {
-        let files = vec![config.cert_file.clone(), config.key_file.clone()];
-        let config = config.clone();
-        Watched::open(files, LOOK_EVERY, move || read(&config)).map(Self)
+    pub fn open(cert: &Path, key: &Path, protocols: &'static [&'static [u8]]) -> Result<Self, String> {
+        let files = vec![cert.to_owned(), key.to_owned()];
+        let (cert, key) = (cert.to_owned(), key.to_owned());
+        Watched::open(files, LOOK_EVERY, move || read(&cert, &key, protocols)).map(Self)
     }
 
     /// With the newest certificate that could be read.
-    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+    #[must_use]
+    pub fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::clone(&self.0.get())
+    }
+
+    /// # Errors
+    /// The caller speaks no TLS, or none that we speak.
+    pub async fn accept(&self, stream: TcpStream) -> std::io::Result<Guest> {
+        self.acceptor().accept(stream).await
     }
 }
 
-fn read(files: &config::Tls) -> Result<TlsAcceptor, String> {
+fn read(cert: &Path, key: &Path, protocols: &[&[u8]]) -> Result<TlsAcceptor, String> {
     let failed =
         |what: &str, path: &Path, why: String| format!("reading the {what} from {}: {why}", path.display());
-    let (cert, key) = (files.cert_file.as_path(), files.key_file.as_path());
     let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect);
     let chain = chain.map_err(|error| failed("certificate", cert, error.to_string()))?;
     if chain.is_empty() {
@@ -46,6 +57,6 @@ fn read(files: &config::Tls) -> Result<TlsAcceptor, String> {
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, secret));
     let mut config = config.map_err(|error| format!("{} and {}: {error}", cert.display(), key.display()))?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
