@@ -320,6 +320,18 @@ struct Room {
     running: JoinHandle<()>,
 }
 
+fn outside() -> Outside {
+    let (clock, client) = (RuntimeClock::system(), net::HttpClient::new().unwrap());
+    let registry = Registry::new();
+    Outside {
+        aws: aws::Aws::new(aws::Config::default(), client.clone(), clock.clone(), &registry).unwrap(),
+        clock,
+        client,
+        host: "here".to_owned(),
+        once: None,
+    }
+}
+
 impl Room {
     fn start(section: &Json) -> Self {
         Self::within(tempfile::tempdir().unwrap(), section)
@@ -336,11 +348,7 @@ impl Room {
         }
         logs["forward"] = forward;
         let config: crate::Config = serde_json::from_value(logs).unwrap();
-        let outside = Outside {
-            clock: RuntimeClock::system(),
-            client: net::HttpClient::new().unwrap(),
-            host: "here".to_owned(),
-        };
+        let outside = outside();
         let (data, registry) = (folder.path().join("data"), Registry::new());
         let room = Logs::new(&config, data.join("logs"), &data, outside, &registry).unwrap();
         let (handle, stop) = (room.handle(), CancellationToken::new());
@@ -681,11 +689,7 @@ async fn records_left_in_the_spool_go_to_the_sinks_even_when_the_input_is_off() 
     one.append(&[record], 1 << 20).await.unwrap();
     drop(one);
     let config: crate::Config = serde_json::from_value(json!({"files": [], "containers": ""})).unwrap();
-    let outside = Outside {
-        clock: RuntimeClock::system(),
-        client: net::HttpClient::new().unwrap(),
-        host: "here".to_owned(),
-    };
+    let outside = outside();
     let data = folder.path().join("data");
     let room = Logs::new(&config, data.join("logs"), &data, outside, &Registry::new()).unwrap();
     let (handle, stop) = (room.handle(), CancellationToken::new());
