@@ -15,6 +15,7 @@ pub(crate) struct Metrics {
     repeated: IntCounterVec,
     requests: IntCounterVec,
     groups: GaugeVec,
+    unread: GaugeVec,
     behind: GaugeVec,
 }
 
@@ -38,6 +39,10 @@ impl Metrics {
                 &["source", "result"],
             ),
             groups: level("skopos_logs_source_groups", "Log groups that are read."),
+            unread: level(
+                "skopos_logs_source_unread_groups",
+                "Log groups that cannot be read at the moment; 1 where none can.",
+            ),
             behind: level(
                 "skopos_logs_source_behind_seconds",
                 "How long ago that is up to which all groups have been read; of the one that is worst off.",
@@ -70,6 +75,7 @@ impl Account {
         let label = [source];
         metrics.events.with_label_values(&label).inc_by(0);
         metrics.repeated.with_label_values(&label).inc_by(0);
+        metrics.unread.with_label_values(&label).set(0.0);
         Self {
             source: source.to_owned(),
             metrics: Arc::clone(metrics),
@@ -125,12 +131,32 @@ impl Account {
     /// Why a group cannot be read, or with an empty name none; true when it is news.
     pub(crate) fn trouble(&self, group: &str, why: &str) -> bool {
         let mut now = self.now.lock();
-        now.troubles.insert(group.to_owned(), why.to_owned()).is_none()
+        let is_news = now.troubles.insert(group.to_owned(), why.to_owned()).is_none();
+        self.show(&now);
+        is_news
     }
 
     /// True when it was not.
     pub(crate) fn well(&self, group: &str) -> bool {
-        self.now.lock().troubles.remove(group).is_some()
+        let mut now = self.now.lock();
+        let is_news = now.troubles.remove(group).is_some();
+        self.show(&now);
+        is_news
+    }
+
+    /// Of what is not read any more nothing is said.
+    pub(crate) fn forget(&self, is_read: impl Fn(&str) -> bool) {
+        let mut now = self.now.lock();
+        now.troubles.retain(|group, _| is_read(group));
+        self.show(&now);
+    }
+
+    fn show(&self, now: &Now) {
+        let label = [self.source.as_str()];
+        self.metrics
+            .unread
+            .with_label_values(&label)
+            .set(now.troubles.len() as f64);
     }
 
     pub(crate) fn state(&self) -> LogService {

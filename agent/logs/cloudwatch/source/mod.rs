@@ -186,6 +186,8 @@ impl Source {
                 // Whoever reads meanwhile moves the places.
                 self.groups.clear();
                 self.account.reads(false, "", 0);
+                self.account.forget(|_| false);
+                self.account.behind(0.0);
                 discover = Instant::now();
                 pause(PAUSE, &stop).await;
                 continue;
@@ -260,6 +262,8 @@ impl Source {
             found.truncate(GROUPS_MAX);
         }
         self.groups.retain(|name, _| found.binary_search(name).is_ok());
+        self.account
+            .forget(|group| group.is_empty() || self.groups.contains_key(group));
         for name in found {
             if !self.groups.contains_key(&name) {
                 let followed = self.begin(&name);
