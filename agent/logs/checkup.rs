@@ -119,7 +119,10 @@ fn taken(input: &LogInput, state: &LogState) -> Checkup {
         return Checkup::warn(
             ROOM,
             NAME,
-            format!("{refused} connections of senders were closed since the start"),
+            match refused {
+                1 => "a connection of a sender was closed since the start".to_owned(),
+                _ => format!("{refused} connections of senders were closed since the start"),
+            },
         )
         .advise("agent/logs/forward.md says what each reason means; the log names the senders")
         .list(

@@ -67,7 +67,7 @@ pub use cloudwatch::{
 };
 pub use config::{Config, ReadFrom, Retention};
 pub use follow::Follower;
-pub use forward::{Config as Forward, User as ForwardUser};
+pub use forward::{Config as Forward, User as ForwardUser, texts as forward_texts};
 pub use opensearch::{Config as OpenSearch, ask as ask_opensearch};
 pub use redact::{Pattern, Shipped};
 pub use search::search;

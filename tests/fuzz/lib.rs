@@ -8,6 +8,7 @@
 mod block;
 mod clock;
 mod exposition;
+mod forward;
 mod log;
 pub mod mutate;
 mod questions;
@@ -26,7 +27,7 @@ pub struct Target {
     pub words: &'static [&'static str],
 }
 
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
     Target {
         name: "promql_parse",
         run: questions::parse,
@@ -68,5 +69,11 @@ pub const TARGETS: [Target; 7] = [
         run: exposition::run,
         seeds: exposition::seeds,
         words: exposition::WORDS,
+    },
+    Target {
+        name: "forward",
+        run: forward::run,
+        seeds: forward::seeds,
+        words: forward::WORDS,
     },
 ];

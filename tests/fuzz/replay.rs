@@ -111,6 +111,11 @@ fn exposition() {
 }
 
 #[test]
+fn forward() {
+    try_hard("forward");
+}
+
+#[test]
 fn the_corpus_is_small_and_of_targets_that_there_are() {
     let mut bytes = 0;
     for folder in std::fs::read_dir(corpus()).expect("a folder") {

@@ -143,6 +143,8 @@ impl Connection {
                 () = stop.cancelled() => return Ok(None),
                 read = timeout(idle_timeout, self.stream.read_buf(&mut self.buffer)) => match read {
                     Ok(read) => read?,
+                    // Between two messages a sender may have nothing to say; he connects again when he has.
+                    Err(_) if self.buffer.is_empty() => return Ok(None),
                     Err(_) => return Err(Refusal::Idle(idle_timeout).into()),
                 },
             };

@@ -32,6 +32,8 @@ use tracing::{debug, info, warn};
 use crate::spool::Spool;
 use account::Account;
 use connection::Connection;
+use entries::{Entries, Lengths};
+use record::Maker;
 
 pub use config::{Config, User};
 
@@ -53,7 +55,7 @@ pub(crate) enum Refusal {
     Foreign(String),
     #[error("not let in: {0}")]
     Unknown(String),
-    #[error("nothing heard for {0:?}")]
+    #[error("nothing heard for {0:?} within a message")]
     Idle(Duration),
     #[error("connections_max is reached")]
     Crowded,
@@ -216,6 +218,30 @@ impl Hall {
             debug!(%peer, why = %refusal, "connection of a sender closed");
         }
     }
+}
+
+/// The texts of a message's records, as they would go into the spool.
+///
+/// # Errors
+/// Why it would be refused.
+pub fn texts(message: &[u8]) -> Result<Vec<String>, String> {
+    let read = || {
+        let Some(message) = message::read(message)? else {
+            return Ok(Vec::new());
+        };
+        let lengths = Lengths {
+            message_bytes_max: 1 << 20,
+            unpacked_bytes_max: 1 << 22,
+        };
+        let mut entries = Entries::new(message.body, lengths, 0);
+        let mut maker = Maker::new(&message.tag);
+        let mut texts = Vec::new();
+        while let Some((nanos, record)) = entries.next()? {
+            texts.push(String::from_utf8_lossy(&maker.make(nanos, record)?.text).into_owned());
+        }
+        Ok(texts)
+    };
+    read().map_err(|refusal: Refusal| refusal.to_string())
 }
 
 impl Handle {

@@ -1,3 +1,5 @@
+//! The protocol by its bytes, and the input in one process with the room around it.
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -15,10 +17,8 @@ use telemetry::clock::RuntimeClock;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::entries::{Entries, Lengths};
 use super::handshake::digest;
 use super::pack::{self, Scan};
-use super::record::Maker;
 use super::*;
 use crate::spool::Record;
 use crate::{Logs, Outside};

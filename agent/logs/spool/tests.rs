@@ -1,3 +1,5 @@
+//! The spool with a reader behind it, through deaths, full and failing disks, and sinks that are behind.
+
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::Path;

@@ -117,7 +117,7 @@ fn taken(input: &LogInput, state: &LogState) -> Markup {
                 ", " b { (text::count(refused)) " refused" } " ("
                 @for (nth, (reason, count)) in input.refused.iter().enumerate() {
                     @if nth > 0 { ", " }
-                    (reason) " " (text::count(*count))
+                    (reason) ": " (text::count(*count))
                 }
                 ")"
             }
