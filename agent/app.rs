@@ -297,14 +297,19 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         .as_ref()
         .map(node::Handle::machine)
         .unwrap_or_default();
-    let logs = if reads && document.logs.enabled {
+    let logs = if document.logs.reads(reads, thinks) {
         let outside = logs::Outside {
             clock: clock.clone(),
             client: client as Arc<dyn Client>,
             aws: aws.clone(),
             host: host.clone(),
+            once: thinks.then(|| logs::Once {
+                journal: journal.clone(),
+                leadership: leadership.clone(),
+            }),
         };
-        let logs = logs::Logs::new(&document.logs, data.join("logs"), &data, outside, &registry);
+        let logging = document.logs.narrowed(reads, thinks);
+        let logs = logs::Logs::new(&logging, data.join("logs"), &data, outside, &registry);
         Some(logs.context("opening the log segments")?)
     } else {
         None
@@ -330,6 +335,8 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         rules: rules.clone(),
         notifier: notifier_handle.clone(),
         logs: logs_handle.clone(),
+        reads,
+        thinks,
         external_url,
         self_scrape: own_target(scheme, address),
         leadership: leadership.clone(),
@@ -360,6 +367,8 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     account("logs", ledger_of(&logs_handle, logs::Handle::ledger));
     let input = logs_handle.as_ref().and_then(logs::Handle::input);
     account("forward", ledger_of(&input, logs::Input::ledger));
+    let groups = logs_handle.as_ref().and_then(logs::Handle::groups);
+    account("log_groups", ledger_of(&groups, logs::Groups::ledger));
     account("sender", ledger_of(&sender_handle, remote::SenderHandle::ledger));
     account(
         "to_peer",

@@ -138,21 +138,29 @@ fn ask_opensearch(document: &Document) -> bool {
     is_well
 }
 
-/// Says what CloudWatch Logs answers wherever lines are to be sent to it; whether all is well.
+/// Says what CloudWatch Logs answers wherever lines are to be sent to it or read from it; whether all is well.
 fn ask_cloudwatch(document: &Document) -> bool {
-    let sinks = &document.logs.cloudwatch;
-    if sinks.is_empty() || !document.logs.enabled {
+    let (sinks, sources) = (&document.logs.cloudwatch, &document.logs.cloudwatch_sources);
+    if (sinks.is_empty() && sources.is_empty()) || !document.logs.enabled {
         return true;
     }
     let Outside { runtime, aws, .. } = match outside(document) {
         Ok(outside) => outside,
-        Err(error) => return complain(&format!("logs.cloudwatch was not asked: {error}")),
+        Err(error) => return complain(&format!("CloudWatch Logs was not asked: {error}")),
     };
+    let sent = sinks.iter().map(|sink| {
+        let answer = runtime.block_on(logs::ask_cloudwatch(sink, &aws));
+        (format!("logs.cloudwatch {}", sink.name), answer)
+    });
+    let read = sources.iter().map(|source| {
+        let answer = runtime.block_on(logs::ask_cloudwatch_source(source, &aws));
+        (format!("logs.cloudwatch_sources {}", source.name), answer)
+    });
     let mut is_well = true;
-    for sink in sinks {
-        match runtime.block_on(logs::ask_cloudwatch(sink, &aws)) {
-            Ok(words) => _ = writeln!(std::io::stdout(), "  logs.cloudwatch {}: {words}", sink.name),
-            Err(words) => is_well = complain(&format!("logs.cloudwatch {}: {words}", sink.name)),
+    for (whom, answer) in sent.chain(read) {
+        match answer {
+            Ok(words) => _ = writeln!(std::io::stdout(), "  {whom}: {words}"),
+            Err(words) => is_well = complain(&format!("{whom}: {words}")),
         }
     }
     is_well

@@ -302,6 +302,8 @@ impl Document {
         let signed = signed.filter_map(|sigv4| sigv4.read().ok());
         let logged = self.logs.cloudwatch.iter();
         let logged = logged.filter_map(|entry| entry.signed().ok());
+        let listened = self.logs.cloudwatch_sources.iter();
+        let logged = logged.chain(listened.filter_map(|entry| entry.signed().ok()));
         signed.chain(logged).map(|signed| signed.account).collect()
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::view::{Health, LogSink};
+use model::view::{Health, LogService, LogSink};
 
 use crate::graph::{House, Now};
 
@@ -33,6 +33,13 @@ pub(crate) fn look_around(
             });
         }
         None => house.without("forwarders"),
+    }
+    match logs.filter(|logs| logs.groups().is_some()) {
+        Some(logs) => {
+            let logs = logs.clone();
+            house.look("log groups", "logs", move || reading(&logs.state().services));
+        }
+        None => house.without("log groups"),
     }
     for (kind, place) in [("opensearch", "opensearch"), ("cloudwatch", "aws logs")] {
         match logs.filter(|logs| logs.state().sinks.iter().any(|sink| sink.kind == kind)) {
@@ -114,6 +121,18 @@ pub(crate) fn look_around(
         None => {
             house.without("sender");
             house.without("destinations");
+        }
+    }
+}
+
+/// What is read of log groups, and the first that cannot be.
+fn reading(services: &[LogService]) -> Now {
+    let mut troubles = services.iter().flat_map(|service| &service.troubles);
+    match troubles.next() {
+        Some((group, why)) => Now::said(Health::Bad, format!("{group} {why}")),
+        None => {
+            let events: u64 = services.iter().map(|service| service.events).sum();
+            Now::said(Health::Good, format!("{} events", model::text::count(events)))
         }
     }
 }

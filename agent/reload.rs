@@ -29,6 +29,9 @@ pub(crate) struct Rooms {
     pub(crate) rules: Option<rules::Manager>,
     pub(crate) notifier: Option<notifier::Handle>,
     pub(crate) logs: Option<logs::Handle>,
+    /// What the role is made of.
+    pub(crate) reads: bool,
+    pub(crate) thinks: bool,
     pub(crate) external_url: String,
     pub(crate) self_scrape: scrape::ScrapeConfig,
     /// Of a pair, only the holder of the lease scrapes what the configuration names.
@@ -239,8 +242,11 @@ impl Reloader {
         let (old, new) = (&self.running.document, &fresh.document);
         let mut later = Vec::new();
         match &self.rooms.logs {
-            Some(logs) => logs.apply(&new.logs).map_err(|error| vec![error.to_string()])?,
-            None if new.logs.enabled => later.push("logs"),
+            Some(logs) => {
+                let logging = new.logs.narrowed(self.rooms.reads, self.rooms.thinks);
+                logs.apply(&logging).map_err(|error| vec![error.to_string()])?;
+            }
+            None if new.logs.reads(self.rooms.reads, self.rooms.thinks) => later.push("logs"),
             None => {}
         }
         for (section, before, after) in [

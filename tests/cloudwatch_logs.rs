@@ -1,4 +1,4 @@
-//! Log lines on their way to CloudWatch Logs from a whole process: killed, shown to people, checked.
+//! Log lines to CloudWatch Logs and from it, by a whole process: killed, shown to people, checked.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use fake_aws::{FakeAws, REGION};
+use model::Clock;
 use serde_json::Value;
 use telemetry::clock::RuntimeClock;
 
@@ -185,4 +186,72 @@ fn check_says_what_is_wrong_and_live_who_answers() {
     let example = fs::read_to_string(root().join("examples/cloudwatch.yaml")).unwrap();
     let (code, said) = check(&example, &[]);
     assert_eq!(code, Some(0), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_log_groups_are_read_kept_and_shown() {
+    let (clock, folder) = (RuntimeClock::system(), tempfile::tempdir().unwrap());
+    let fake = FakeAws::start(clock.clone());
+    let user = fake.user();
+    let put = |from: usize, until: usize| {
+        let now = clock.now();
+        for number in from..until {
+            let place = ("/aws/rds/instance/shop/postgresql", "shop.0");
+            fake.logs(|logs| logs.add(place, now, &format!("ERROR: event {number}"), now));
+        }
+    };
+    put(0, 100);
+    let source = format!(
+        "{{ groups: ['/aws/rds/*/postgresql', '/aws/none'], poll: 1s, region: {REGION}, endpoint: '{}', sigv4: {{ access_key: {}, \
+         secret_key: '{}' }} }}",
+        fake.url(),
+        user.access_key,
+        user.secret_key
+    );
+    let text = format!(
+        "node: {{ enabled: false }}\nlogs: {{ files: [], containers: '', cloudwatch_sources: [{source}] }}\n"
+    );
+    let mut skopos = Skopos::start(folder.path(), &text);
+    let has = async |skopos: &Skopos, words: &str| skopos.page("/logs").await.contains(words);
+    skopos
+        .wait_for("the events", PATIENCE, async |skopos| {
+            has(
+                skopos,
+                "100 events read from 2 log groups of cloudwatch in eu-west-1 since start",
+            )
+            .await
+        })
+        .await;
+    skopos
+        .wait_for("the lines", PATIENCE, async |skopos| {
+            has(skopos, "ERROR: event 99").await && has(skopos, "/aws/none cannot be read").await
+        })
+        .await;
+    let answer = skopos.api("/api/v1/doctor").await;
+    let checks = answer["checks"].as_array().cloned().unwrap_or_default();
+    let found = checks
+        .into_iter()
+        .find(|check| check["name"] == "log groups")
+        .unwrap();
+    assert_eq!(
+        found["seen"], "cloudwatch: 1 of 2 log groups cannot be read",
+        "{found}"
+    );
+    assert!(skopos.page("/graph").await.contains("log groups"));
+
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    skopos.kill_and_restart();
+    put(100, 150);
+    skopos
+        .wait_for("the events after kill -9", PATIENCE, async |skopos| {
+            has(skopos, "ERROR: event 149").await
+        })
+        .await;
+    let check = command(folder.path())
+        .args(["check", "--live", "skopos.yaml"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8([check.stdout, check.stderr].concat()).unwrap();
+    assert!(said.contains("logs.cloudwatch_sources cloudwatch: CloudWatch Logs in eu-west-1 answers, 2 log groups are to be read"), "{said}");
+    assert_eq!(skopos.stop().await, 0);
 }

@@ -1,7 +1,7 @@
 //! What `skopos doctor` is told of the log lines: which files cannot be read and why, and whether lines are kept.
 
 use model::text::bytes;
-use model::view::{Checkup, LogFile, LogInput, LogSink, LogState};
+use model::view::{Checkup, LogFile, LogInput, LogService, LogSink, LogState};
 
 use crate::Handle;
 
@@ -16,6 +16,7 @@ impl Handle {
         let mut checkups = vec![files(&state.files)];
         checkups.extend(state.sinks.iter().map(kept));
         checkups.extend(state.inputs.iter().map(|input| taken(input, &state)));
+        checkups.extend(state.services.iter().map(read));
         checkups
     }
 }
@@ -141,6 +142,39 @@ fn taken(input: &LogInput, state: &LogState) -> Checkup {
     )
 }
 
+fn read(service: &LogService) -> Checkup {
+    const NAME: &str = "log groups";
+    let LogService { name, region, .. } = service;
+    if !service.troubles.is_empty() {
+        let told = service.troubles.iter().map(|(group, why)| match group.as_str() {
+            "" => why.clone(),
+            group => format!("{group}: {why}"),
+        });
+        let seen = match service.troubles.iter().any(|(group, _)| group.is_empty()) {
+            true => format!("{name}: no log group can be read"),
+            false => format!(
+                "{name}: {} of {} log groups cannot be read",
+                service.troubles.len(),
+                service.groups
+            ),
+        };
+        return Checkup::fail(ROOM, NAME, seen)
+            .advise("see that we have the rights logs:DescribeLogGroups and logs:FilterLogEvents; what AWS still has when that is set right is read")
+            .list(told);
+    }
+    if !service.reads {
+        return Checkup::ok(ROOM, NAME, format!("{name}: the other replica reads them"));
+    }
+    Checkup::ok(
+        ROOM,
+        NAME,
+        format!(
+            "{name}: {} events of {} log groups in {region} were read",
+            service.events, service.groups
+        ),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use model::view::{Health, Verdict};
@@ -198,6 +232,40 @@ mod tests {
         let told = taken(&waiting, &state);
         assert_eq!(told.verdict, Verdict::Fail);
         assert!(told.seen.contains("the spool is full"), "{told:?}");
+    }
+
+    #[test]
+    fn log_groups_that_cannot_be_read_are_named() {
+        let service = |troubles: &[(&str, &str)], reads| LogService {
+            name: "rds".to_owned(),
+            region: "eu-west-1".to_owned(),
+            reads,
+            groups: 3,
+            events: 7,
+            troubles: troubles
+                .iter()
+                .map(|(group, why)| ((*group).to_owned(), (*why).to_owned()))
+                .collect(),
+        };
+        let well = read(&service(&[], true));
+        assert_eq!(
+            (well.verdict, well.seen.as_str()),
+            (
+                Verdict::Ok,
+                "rds: 7 events of 3 log groups in eu-west-1 were read"
+            )
+        );
+        assert!(read(&service(&[], false)).seen.contains("other replica"));
+        let one = read(&service(&[("/a", "gone")], true));
+        assert_eq!(
+            (one.verdict, one.findings.as_slice()),
+            (Verdict::Fail, &["/a: gone".to_owned()][..])
+        );
+        assert!(
+            read(&service(&[("", "who are you")], true))
+                .seen
+                .contains("no log group")
+        );
     }
 
     #[test]

@@ -48,6 +48,8 @@ pub struct Config {
     pub opensearch: Vec<crate::opensearch::Config>,
     /// Regions of CloudWatch Logs that lines are sent to, each line to each, at least once.
     pub cloudwatch: Vec<crate::cloudwatch::Config>,
+    /// Log groups of CloudWatch Logs whose events are read, by the one process that reads them for all.
+    pub cloudwatch_sources: Vec<crate::cloudwatch::SourceConfig>,
     /// Senders of Fluentd's and Fluent Bit's Forward protocol; without this section none is listened to.
     pub forward: Option<crate::forward::Config>,
     /// Room for records of inputs that cannot be read again (`forward`), until every sink has them. When it is full, those
@@ -100,6 +102,7 @@ impl Default for Config {
             local: true,
             opensearch: Vec::new(),
             cloudwatch: Vec::new(),
+            cloudwatch_sources: Vec::new(),
             forward: None,
             spool_bytes_max: 1 << 30,
             compress: false,
@@ -148,10 +151,70 @@ impl Config {
         if !self.local && self.opensearch.is_empty() && self.cloudwatch.is_empty() {
             return Err("logs.local is false and there is no logs.opensearch or logs.cloudwatch: lines would go nowhere; to read none, set logs.enabled to false".to_owned());
         }
-        match self.sink_mistakes().as_slice() {
+        let mut wrong = self.sink_mistakes();
+        wrong.extend(self.source_mistakes());
+        match wrong.as_slice() {
             [] => Ok(()),
             wrong => Err(wrong.join("\n")),
         }
+    }
+
+    /// As it is for a process that reads no files, or no log groups.
+    #[must_use]
+    pub fn narrowed(&self, reads_files: bool, reads_groups: bool) -> Self {
+        let mut config = self.clone();
+        if !reads_files {
+            config.files.clear();
+            config.containers = PathBuf::new();
+            config.forward = None;
+        }
+        if !reads_groups {
+            config.cloudwatch_sources.clear();
+        }
+        config
+    }
+
+    /// Whether there is anything to read.
+    #[must_use]
+    pub fn reads(&self, reads_files: bool, reads_groups: bool) -> bool {
+        self.enabled && (reads_files || (reads_groups && !self.cloudwatch_sources.is_empty()))
+    }
+
+    /// Beginnings of the names of log groups that lines are sent to.
+    pub(crate) fn own_groups(&self) -> Vec<String> {
+        let fronts = self.cloudwatch.iter().map(|sink| sink.group.front());
+        fronts
+            .filter(|front| !front.is_empty())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// What is wrong with log groups that are to be read.
+    fn source_mistakes(&self) -> Vec<String> {
+        let own = self.own_groups();
+        let mut wrong = Vec::new();
+        for (nth, source) in self.cloudwatch_sources.iter().enumerate() {
+            let place = format!("logs.cloudwatch_sources[{nth}]");
+            let sentences = source.check().into_iter();
+            wrong.extend(sentences.map(|sentence| format!("{place}.{sentence}")));
+            let mut earlier = self.cloudwatch_sources.iter().take(nth);
+            if let Some(first) = earlier.position(|other| other.name == source.name) {
+                wrong.push(format!(
+                    "{place}.name: {:?} is also the name of logs.cloudwatch_sources[{first}]; give each its own",
+                    source.name
+                ));
+            }
+            // What is sent there would be read again, and sent again.
+            let groups = source.groups.iter();
+            let looped = groups.filter(|group| {
+                own.iter()
+                    .any(|own| crate::cloudwatch::source::front(group).starts_with(own))
+            });
+            wrong.extend(looped.map(|group| {
+                format!("{place}.groups: {group:?} is where logs.cloudwatch sends lines: they would go round for ever; leave it out")
+            }));
+        }
+        wrong
     }
 
     /// What is wrong with sinks elsewhere; no two may share a name.
@@ -273,6 +336,34 @@ mod tests {
         );
         assert!(config(r#"{"local": false}"#).unwrap_err().contains("go nowhere"));
         assert_eq!(config(r#"{"local": false, "cloudwatch": [{}]}"#), Ok(()));
+    }
+
+    #[test]
+    fn what_is_sent_to_cloudwatch_is_not_read_from_there_again() {
+        let check = |group: &str| {
+            let json =
+                format!(r#"{{"cloudwatch": [{{}}], "cloudwatch_sources": [{{"groups": ["{group}"]}}]}}"#);
+            read(&json).unwrap().check()
+        };
+        assert_eq!(check("/aws/eks/*/cluster"), Ok(()));
+        assert_eq!(check("*"), Ok(()), "ours are left out when they are found");
+        for group in ["/skopos/shop", "/skopos/*"] {
+            assert!(check(group).unwrap_err().contains("go round for ever"), "{group}");
+        }
+    }
+
+    #[test]
+    fn a_process_reads_what_is_for_its_role() {
+        let config = read(r#"{"cloudwatch_sources": [{"groups": ["a"]}], "forward": {}}"#).unwrap();
+        assert!(config.reads(true, false) && config.reads(false, true));
+        assert!(!Config::default().reads(false, true));
+        let node = config.narrowed(true, false);
+        assert!(node.cloudwatch_sources.is_empty() && !node.files.is_empty() && node.forward.is_some());
+        let cluster = config.narrowed(false, true);
+        assert!(
+            cluster.files.is_empty() && cluster.forward.is_none() && cluster.containers == PathBuf::new()
+        );
+        assert_eq!(cluster.cloudwatch_sources.len(), 1);
     }
 
     #[test]

@@ -62,7 +62,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-pub use cloudwatch::{Config as CloudWatch, ask as ask_cloudwatch};
+pub use cloudwatch::{
+    Config as CloudWatch, Once, SourceConfig as CloudWatchSource, ask as ask_cloudwatch,
+    ask_source as ask_cloudwatch_source,
+};
 pub use config::{Config, ReadFrom, Retention};
 pub use follow::Follower;
 pub use forward::{Config as Forward, Tls as ForwardTls, User as ForwardUser, texts as forward_texts};
@@ -73,6 +76,7 @@ pub use search::{around, search};
 use account::{Account, Metrics};
 use bell::Bell;
 use board::Board;
+use cloudwatch::source as groups;
 use draft::Size;
 use reader::{Outlet, Reader};
 use segment::write::{Kept, Limits, Writer};
@@ -112,6 +116,30 @@ impl Error {
     }
 }
 
+/// Log groups that are read; cheap to clone.
+#[derive(Clone)]
+pub struct Groups(Vec<groups::Handle>);
+
+impl Groups {
+    #[must_use]
+    pub fn ledger(&self) -> Ledger {
+        let mut all = Ledger {
+            things: "events",
+            taken: 0,
+            given: 0,
+            dropped: BTreeMap::new(),
+            in_flight: 0,
+        };
+        for source in &self.0 {
+            let ledger = source.ledger();
+            all.taken += ledger.taken;
+            all.given += ledger.given;
+            all.in_flight += ledger.in_flight;
+        }
+        all
+    }
+}
+
 /// What lies around the room.
 pub struct Outside {
     pub clock: Arc<dyn Clock>,
@@ -120,12 +148,15 @@ pub struct Outside {
     pub aws: Arc<Aws>,
     /// This machine's name.
     pub host: String,
+    /// What it takes to read what one process must read for all; none where others do.
+    pub once: Option<Once>,
 }
 
 /// The room, ready to run: a lane for each sink.
 pub struct Logs {
     shared: Arc<Shared>,
     lanes: Vec<(Arc<Lane>, Work)>,
+    sources: Vec<groups::Source>,
     forward: Option<forward::Forward>,
     clock: Arc<dyn Clock>,
 }
@@ -161,6 +192,8 @@ struct Shared {
     /// The part of the configuration that is the same until the next start.
     sinks: Sinks,
     forward_config: Option<forward::Config>,
+    sources: Vec<groups::Handle>,
+    source_configs: Vec<groups::Config>,
 }
 
 /// Where lines go.
@@ -257,6 +290,7 @@ impl Logs {
                 })?)
             }
         };
+        let sources = sources(config, &spool, &outside, registry);
         let shared = Arc::new(Shared {
             forward: forward.as_ref().map(forward::Forward::handle),
             folder: data_folder,
@@ -265,9 +299,12 @@ impl Logs {
             limits,
             sinks: Sinks::of(config),
             forward_config: config.forward.clone(),
+            sources: sources.iter().map(groups::Source::handle).collect(),
+            source_configs: config.cloudwatch_sources.clone(),
         });
         Ok(Self {
             shared,
+            sources,
             lanes,
             forward,
             clock: outside.clock,
@@ -288,7 +325,8 @@ impl Logs {
                 forward.run(stop.clone()).await;
             }
         };
-        tokio::join!(join_all(lanes), forward);
+        let sources = self.sources.into_iter().map(|source| source.run(stop.clone()));
+        tokio::join!(join_all(lanes), forward, join_all(sources));
     }
 }
 
@@ -486,6 +524,7 @@ impl Handle {
             lines: first.map_or(0, |lane| lane.account.kept()),
             bytes_on_disk: self.0.lanes.iter().map(|lane| lane.board.bytes_on_disk()).sum(),
             sinks: self.0.lanes.iter().map(|lane| lane.state()).collect(),
+            services: self.0.sources.iter().map(groups::Handle::state).collect(),
             inputs: self.0.forward.iter().map(forward::Handle::state).collect(),
             spool_bytes,
             spool_bytes_max,
@@ -514,6 +553,12 @@ impl Handle {
     #[must_use]
     pub fn input(&self) -> Option<Input> {
         self.0.forward.clone().map(Input)
+    }
+
+    /// Of the events of log groups that this process reads: taken = in the spool + in flight; none where it reads none.
+    #[must_use]
+    pub fn groups(&self) -> Option<Groups> {
+        (!self.0.sources.is_empty()).then(|| Groups(self.0.sources.clone()))
     }
 
     /// All sinks together: a line is taken once for each.
@@ -550,6 +595,12 @@ impl Handle {
                     .to_owned(),
             ));
         }
+        if config.cloudwatch_sources != self.0.source_configs {
+            return Err(Error::Config(
+                "logs.cloudwatch_sources is read at the start only: restart to change which log groups are read"
+                    .to_owned(),
+            ));
+        }
         if config.forward != self.0.forward_config {
             return Err(Error::Config(
                 "logs.forward is read at the start only: restart to change who may send".to_owned(),
@@ -566,6 +617,29 @@ impl Handle {
         }
         Ok(())
     }
+}
+
+/// Those that this process may have to read.
+fn sources(config: &Config, spool: &Spool, outside: &Outside, registry: &Registry) -> Vec<groups::Source> {
+    let Some(once) = outside
+        .once
+        .as_ref()
+        .filter(|_| !config.cloudwatch_sources.is_empty())
+    else {
+        return Vec::new();
+    };
+    let metrics = groups::Metrics::new(registry);
+    let sources = config.cloudwatch_sources.iter().map(|section| {
+        let ground = groups::Ground {
+            aws: Arc::clone(&outside.aws),
+            clock: Arc::clone(&outside.clock),
+            spool: spool.clone(),
+            line_bytes_max: config.line_bytes_max,
+            own: config.own_groups(),
+        };
+        groups::Source::new(section.clone(), ground, once.clone(), &metrics)
+    });
+    sources.collect()
 }
 
 fn limits(config: &Config) -> Limits {

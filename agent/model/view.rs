@@ -416,6 +416,8 @@ pub struct LogState {
     pub sinks: Vec<LogSink>,
     /// Where records come from that no file holds.
     pub inputs: Vec<LogInput>,
+    /// Services whose log groups are read.
+    pub services: Vec<LogService>,
     /// Of the spool: records of inputs that not every sink has.
     pub spool_bytes: u64,
     pub spool_bytes_max: u64,
@@ -434,6 +436,21 @@ pub struct LogInput {
     pub refused: Vec<(String, u64)>,
     /// Why nothing is taken at the moment.
     pub trouble: Option<String>,
+}
+
+/// Log groups of a service that are read, and how it goes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct LogService {
+    pub name: String,
+    /// Empty before it is known.
+    pub region: String,
+    /// Whether it is this process that reads them.
+    pub reads: bool,
+    pub groups: u64,
+    /// Kept since start.
+    pub events: u64,
+    /// Groups that cannot be read, and why; with an empty name none can.
+    pub troubles: Vec<(String, String)>,
 }
 
 /// Where lines go, and how it goes.

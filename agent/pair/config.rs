@@ -120,7 +120,7 @@ pub(crate) const PAIR: &str = "pair/";
 impl Default for Keys {
     fn default() -> Self {
         Self {
-            common: ["notifier/", "silences/", "remote/sender/"]
+            common: ["notifier/", "silences/", "remote/sender/", "logs/source/"]
                 .map(str::to_owned)
                 .to_vec(),
             own: vec!["rules/alert/".to_owned()],

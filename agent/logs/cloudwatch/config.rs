@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use model::SigV4;
-use net::{SigV4Config, is_http, without_secrets};
+use net::SigV4Config;
 use serde::Deserialize;
 
 use super::name::{GroupName, StreamName};
+use super::who::Who;
 use crate::sink::{Json, name_mistakes};
 
-/// What signatures name.
-const SERVICE: &str = "logs";
 /// Days that AWS takes.
 const RETENTIONS: [u32; 22] = [
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
@@ -78,12 +77,7 @@ impl Config {
     #[must_use]
     pub fn check(&self) -> Vec<String> {
         let mut wrong = name_mistakes(&self.name);
-        if !self.endpoint.is_empty() && !is_http(&self.endpoint) {
-            wrong.push(format!(
-                "endpoint: not an http:// or https:// URL: {:?}",
-                without_secrets(&self.endpoint)
-            ));
-        }
+        wrong.extend(self.who().mistakes());
         if let Some(days) = self.retention_days.filter(|days| !RETENTIONS.contains(days)) {
             wrong.push(format!(
                 "retention_days: AWS keeps logs for {} days, and not for {days}; take one of these",
@@ -96,30 +90,12 @@ impl Config {
                     .to_owned(),
             );
         }
-        if self.timeout < Duration::from_secs(1) {
-            wrong.push("timeout: less than 1s; every request would fail".to_owned());
-        }
         if !(Duration::from_millis(10)..=Duration::from_secs(60)).contains(&self.wait) {
             wrong.push("wait: not between 10ms and 1m".to_owned());
         }
         if !(1..=64).contains(&self.requests_max) {
             wrong.push("requests_max: not between 1 and 64".to_owned());
         }
-        if !self.sigv4.service_name.is_empty() {
-            wrong.push("sigv4.service_name: is always logs here; leave it out".to_owned());
-        }
-        let regions = [&self.region, &self.sigv4.region];
-        if regions.iter().all(|region| !region.is_empty()) && self.region != self.sigv4.region {
-            wrong.push(format!(
-                "sigv4.region: {:?} is another than region: {:?}; give one of them",
-                self.sigv4.region, self.region
-            ));
-        }
-        let signed = self.signed();
-        wrong.extend(signed.err().map(|why| match why.strip_prefix("region") {
-            Some(_) if !self.region.is_empty() => why,
-            _ => format!("sigv4.{why}"),
-        }));
         wrong
     }
 
@@ -128,11 +104,16 @@ impl Config {
     /// # Errors
     /// The first mistake, which begins with its key.
     pub fn signed(&self) -> Result<SigV4, String> {
-        let mut sigv4 = self.sigv4.clone();
-        if !self.region.is_empty() {
-            sigv4.region.clone_from(&self.region);
+        self.who().signed()
+    }
+
+    pub(crate) fn who(&self) -> Who<'_> {
+        Who {
+            region: &self.region,
+            sigv4: &self.sigv4,
+            endpoint: &self.endpoint,
+            timeout: self.timeout,
         }
-        sigv4.read_for(SERVICE)
     }
 }
 
@@ -185,7 +166,11 @@ mod tests {
                 r#"{"sigv4": {"service_name": "es"}}"#,
                 "sigv4.service_name: is always logs",
             ),
-            (r#"{"name": "segments"}"#, "name: \"segments\" means"),
+            (
+                r#"{"name": "segments"}"#,
+                "name: \"segments\" is a folder of ours",
+            ),
+            (r#"{"name": "spool"}"#, "name: \"spool\" is a folder of ours"),
             (r#"{"name": "a/b"}"#, "name: \"a/b\" is not of"),
             (r#"{"wait": "2m"}"#, "wait: not between"),
             (r#"{"timeout": "10ms"}"#, "timeout: less than"),

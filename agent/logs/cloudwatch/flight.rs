@@ -18,7 +18,8 @@ use super::config::Config;
 use super::cut::{EVENT_BYTES, Item, cut};
 use super::event::Events;
 use super::name::From;
-use super::setup::{self, Maker, Way};
+use super::setup::{self, Maker};
+use super::who::Way;
 use crate::batch::Batch;
 use crate::sink::document::Style;
 use crate::sink::letters::{Letter, Place};
@@ -126,8 +127,8 @@ impl Destination {
     }
 
     pub(crate) async fn way(&self) -> Result<&Way, String> {
-        let way = setup::way(&self.config, &self.aws);
-        self.way.get_or_try_init(|| way).await
+        let who = self.config.who();
+        self.way.get_or_try_init(|| who.way(&self.aws)).await
     }
 
     async fn send(self: Arc<Self>, batch: Batch) -> Landed {

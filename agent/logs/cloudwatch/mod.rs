@@ -1,4 +1,5 @@
-//! CloudWatch Logs as a sink: every line there at least once, in a stream of its container, within AWS' limits.
+//! CloudWatch Logs as a sink: every line there at least once, in a stream of its container, within AWS' limits. And as a
+//! source, see [`source`].
 //!
 //! AWS knows no ids: what is sent again after a lost answer or `kill -9` is there twice, with the same `event.id`. A batch
 //! is cut into requests by stream, each is settled by itself, and watermarks move only behind what AWS has answered for.
@@ -10,6 +11,8 @@ mod event;
 mod flight;
 mod name;
 mod setup;
+pub(crate) mod source;
+mod who;
 
 use std::io;
 use std::sync::Arc;
@@ -23,6 +26,7 @@ use crate::sink::{self, Ground, Kind};
 pub use config::Config;
 pub(crate) use flight::{Destination, REFUSALS};
 pub use setup::ask;
+pub use source::{Config as SourceConfig, Once, ask as ask_source};
 
 /// Opens the place reached at this destination.
 ///

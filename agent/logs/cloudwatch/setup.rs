@@ -1,14 +1,10 @@
-//! The way to AWS: a client of its SDK, and groups and streams that are made when they are missing.
+//! Before the first line: whether there is a way to AWS; and groups and streams that are made when they are missing.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws::Aws;
-use aws_sdk_cloudwatchlogs::Client;
-use aws_sdk_cloudwatchlogs::config::retry::RetryConfig;
-use aws_sdk_cloudwatchlogs::config::timeout::TimeoutConfig;
-use aws_sdk_cloudwatchlogs::config::{Builder, IdentityCache};
 use net::Backoff;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -17,6 +13,7 @@ use tracing::{info, warn};
 use super::answer::{Failure, failure};
 use super::config::Config;
 use super::flight::{Destination, Stream};
+use super::who::Way;
 
 const PAUSE_FIRST: Duration = Duration::from_secs(1);
 const PAUSE_MOST: Duration = Duration::from_secs(60);
@@ -24,40 +21,6 @@ const PAUSE_MOST: Duration = Duration::from_secs(60);
 const MADE_MAX: usize = 10_000;
 /// Groups that are counted for people.
 const GROUPS_SHOWN: i32 = 50;
-
-/// The client, and the region that it asks.
-#[derive(Clone)]
-pub(crate) struct Way {
-    pub(crate) client: Client,
-    pub(crate) region: String,
-}
-
-/// Nothing is asked of anybody yet.
-///
-/// # Errors
-/// No region is known, or the account cannot be read; a sentence that says what to do.
-pub(crate) async fn way(config: &Config, aws: &Aws) -> Result<Way, String> {
-    let signed = config.signed()?;
-    let region = aws.region(signed.region.as_deref(), &signed.account).await?;
-    let shared = aws.sdk_config(Some(&region), &signed.account).await;
-    let times = TimeoutConfig::builder()
-        .operation_attempt_timeout(config.timeout)
-        .read_timeout(config.timeout)
-        .build();
-    let mut builder = Builder::from(&shared)
-        // Whether and when again is for the gate to say.
-        .retry_config(RetryConfig::disabled())
-        // They are kept by those who give them.
-        .identity_cache(IdentityCache::no_cache())
-        .timeout_config(times);
-    if !config.endpoint.is_empty() {
-        builder = builder.endpoint_url(&config.endpoint);
-    }
-    Ok(Way {
-        client: Client::from_conf(builder.build()),
-        region,
-    })
-}
 
 /// Returns when there is a way.
 pub(crate) async fn prepare(destination: &Destination) {
@@ -83,7 +46,7 @@ pub(crate) async fn prepare(destination: &Destination) {
 /// # Errors
 /// A sentence without secrets.
 pub async fn ask(config: &Config, aws: &Arc<Aws>) -> Result<String, String> {
-    let Way { client, region } = way(config, aws).await?;
+    let Way { client, region } = config.who().way(aws).await?;
     let front = config.group.front();
     let asked = client
         .describe_log_groups()

@@ -337,6 +337,18 @@ struct Room {
     running: JoinHandle<()>,
 }
 
+fn outside() -> Outside {
+    let (clock, client) = (RuntimeClock::system(), net::HttpClient::new().unwrap());
+    let registry = Registry::new();
+    Outside {
+        aws: aws::Aws::new(aws::Config::default(), client.clone(), clock.clone(), &registry).unwrap(),
+        clock,
+        client,
+        host: "here".to_owned(),
+        once: None,
+    }
+}
+
 impl Room {
     fn start(section: &Json) -> Self {
         Self::within(tempfile::tempdir().unwrap(), section)

@@ -233,8 +233,8 @@ pub(crate) fn name_mistakes(name: &str) -> Vec<String> {
             "name: {name:?} is not of letters, digits, '-', '_' and '.', 64 at most"
         ));
     }
-    if name == crate::SEGMENTS {
-        wrong.push(format!("name: {name:?} means the local segments; take another"));
+    if [crate::SEGMENTS, crate::SPOOL].contains(&name) {
+        wrong.push(format!("name: {name:?} is a folder of ours; take another"));
     }
     wrong
 }

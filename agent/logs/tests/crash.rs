@@ -47,6 +47,7 @@ fn outside() -> Outside {
         client,
         aws: aws.unwrap(),
         host: "here".to_owned(),
+        once: None,
     }
 }
 

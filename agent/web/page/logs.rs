@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use model::Level;
 use model::text;
-use model::view::{Health, LogInput, LogPage, LogQuery, LogSink, LogState};
+use model::view::{Health, LogInput, LogPage, LogQuery, LogService, LogSink, LogState};
 
 use super::frame::{Place, Sheet, empty, section};
 use super::visit::Visit;
@@ -67,7 +67,7 @@ fn sentence(
     state: &LogState,
 ) -> (Health, String) {
     let when = range.spoken(&visit.wall);
-    if state.files.is_empty() && state.inputs.is_empty() {
+    if state.files.is_empty() && state.inputs.is_empty() && state.services.is_empty() {
         return (Health::Unknown, "No log file is read on this machine".to_owned());
     }
     let count = usize::try_from(page.matched).unwrap_or(usize::MAX);
@@ -101,6 +101,7 @@ fn kept(visit: &Visit, state: &LogState) -> Markup {
             @if let Some(target) = &sink.target { (elsewhere(sink, target)) }
         }
         @for input in &state.inputs { (taken(input, state)) }
+        @for service in &state.services { (groups(service)) }
     }
 }
 
@@ -125,6 +126,29 @@ fn taken(input: &LogInput, state: &LogState) -> Markup {
             @if let Some(trouble) = &input.trouble {
                 " " b { "It takes nothing at the moment" } ": " (trouble) "; senders keep what they have."
             }
+        }
+    }
+}
+
+/// One service whose log groups are read, and how it goes.
+fn groups(service: &LogService) -> Markup {
+    let groups = usize::try_from(service.groups).unwrap_or(usize::MAX);
+    let events = usize::try_from(service.events).unwrap_or(usize::MAX);
+    html! {
+        p {
+            @if service.reads {
+                (words::count(events, "event")) " read from " (words::count(groups, "log group")) " of " (service.name)
+                @if !service.region.is_empty() { " in " code { (service.region) } }
+                " since start."
+            } @else {
+                "Log groups of " (service.name) " are read by the other replica, or by nobody yet."
+            }
+            @for (group, why) in service.troubles.iter().take(3) {
+                " "
+                @if group.is_empty() { b { "None can be read" } } @else { b { (group) " cannot be read" } }
+                ": " (why) "."
+            }
+            @if service.troubles.len() > 3 { " And " (words::count(service.troubles.len() - 3, "more log group")) "." }
         }
     }
 }

@@ -96,6 +96,30 @@ impl Logs {
         group.streams.entry(stream.to_owned()).or_default();
     }
 
+    /// An event, put by somebody else at `now`; returns its id.
+    pub fn add(
+        &mut self,
+        (group, stream): (&str, &str),
+        timestamp: Timestamp,
+        message: &str,
+        now: Timestamp,
+    ) -> String {
+        self.make(group, stream);
+        self.given += 1;
+        let event = Event {
+            timestamp,
+            ingestion: now,
+            message: message.to_owned(),
+            seen_from: now + self.late,
+            nth: self.given,
+        };
+        let (id, place) = (event.id(), (timestamp.millis(), event.nth));
+        if let Ok(stream) = self.group(group).and_then(|group| group.stream(stream)) {
+            stream.events.insert(place, event);
+        }
+        id
+    }
+
     /// As by somebody else, in between.
     pub fn remove_group(&mut self, group: &str) {
         self.groups.remove(group);

@@ -154,6 +154,7 @@ pub(crate) fn ours(folder: &Path, sizes: Sizes) -> Figures {
             client,
             aws: aws.unwrap(),
             host: "node".to_owned(),
+            once: None,
         };
         let data = folder.join("data");
         let logs = Logs::new(&config, data.clone(), &data, outside, &Registry::new()).unwrap();

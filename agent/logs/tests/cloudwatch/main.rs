@@ -13,6 +13,7 @@ mod faults;
 mod generator;
 mod kills;
 mod moto;
+mod reading;
 #[path = "../room/mod.rs"]
 mod room;
 

@@ -34,6 +34,23 @@ const CHILD: &str = "SKOPOS_FORWARD_CHILD";
 const PORT: &str = "SKOPOS_FORWARD_PORT";
 const KEY: &str = "a key that both know";
 
+fn outside() -> Outside {
+    let (clock, client) = (RuntimeClock::system(), net::HttpClient::new().unwrap());
+    let aws = aws::Aws::new(
+        aws::Config::default(),
+        client.clone(),
+        clock.clone(),
+        &Registry::new(),
+    );
+    Outside {
+        clock,
+        client,
+        aws: aws.unwrap(),
+        host: "here".to_owned(),
+        once: None,
+    }
+}
+
 /// What the killed process runs; as a test of its own it does nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn child() {

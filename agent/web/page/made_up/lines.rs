@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::view::{Health, LogBucket, LogFile, LogInput, LogPage, LogQuery, LogSink, LogState};
+use model::view::{Health, LogBucket, LogFile, LogInput, LogPage, LogQuery, LogService, LogSink, LogState};
 use model::{Level, LogRecord};
 
 use super::House;
@@ -164,6 +164,17 @@ impl House {
                     trouble: Some("cannot connect: connection refused".to_owned()),
                 },
             ],
+            services: vec![LogService {
+                name: "cloudwatch".to_owned(),
+                region: "eu-west-1".to_owned(),
+                reads: true,
+                groups: 4,
+                events: 120,
+                troubles: vec![(
+                    "/aws/rds/instance/shop/upgrade".to_owned(),
+                    "the specified log group does not exist".to_owned(),
+                )],
+            }],
             inputs: vec![LogInput {
                 name: "forward".to_owned(),
                 address: "0.0.0.0:24224".to_owned(),
