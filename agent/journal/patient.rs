@@ -7,7 +7,7 @@
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub struct Patient {
 
 /// The two ends of the thread that writes.
 struct Desk {
-    work: Sender<Work>,
+    work: SyncSender<Work>,
     done: Receiver<io::Result<()>>,
     /// Something was given up that has not ended.
     is_stuck: bool,
@@ -34,8 +34,8 @@ impl Patient {
     /// # Errors
     /// The thread cannot be started.
     pub fn new(files: Arc<dyn Files>, patience: Duration) -> io::Result<Arc<Self>> {
-        let (work, inbox) = channel::<Work>(); // holds one at most: nothing is given while something is under way
-        let (outbox, done) = channel();
+        let (work, inbox) = sync_channel::<Work>(1); // never full: nothing is given while something is under way
+        let (outbox, done) = sync_channel(1); // nor this: what was done is taken before more is given
         let theirs = Arc::clone(&files);
         thread::Builder::new()
             .name("journal-disk".to_owned())

@@ -191,7 +191,7 @@ fn a_disk_that_hangs_refuses_the_change_and_what_it_does_later_harms_nothing() {
     drop(held);
     // Once the disk goes on, so does the journal.
     while journal.put("b", &4).is_err() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        std::thread::park_timeout(std::time::Duration::from_millis(5));
     }
     let again = open(folder.path());
     assert_eq!(again.get::<u32>("a"), Some(1), "what was refused is not there");

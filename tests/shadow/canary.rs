@@ -33,7 +33,7 @@ impl Canary {
                 _ = file.write_all(b".").and_then(|()| file.sync_data());
                 let took = u64::try_from(begun.elapsed().as_millis()).unwrap();
                 longest_millis.fetch_max(took, Ordering::Relaxed);
-                std::thread::sleep(PAUSE);
+                std::thread::park_timeout(PAUSE);
             }
         });
         canary

@@ -89,23 +89,6 @@ fn read_all(bytes: &[u8]) -> Result<Vec<(i64, String)>, Refusal> {
     Ok(all)
 }
 
-/// Nothing of AWS is asked.
-fn outside() -> Outside {
-    let (client, clock) = (net::HttpClient::new().unwrap(), RuntimeClock::system());
-    let aws = aws::Aws::new(
-        aws::Config::default(),
-        client.clone(),
-        clock.clone(),
-        &Registry::new(),
-    );
-    Outside {
-        clock,
-        client,
-        aws: aws.unwrap(),
-        host: "here".to_owned(),
-    }
-}
-
 #[test]
 fn every_mode_has_its_records() {
     let second = 0x6a18_2fc0 * 1_000_000_000;

@@ -22,9 +22,11 @@ pub(crate) struct Actions<'a> {
     /// Index name of a file on a day.
     day: (u16, Option<Day>, String),
     /// Ends of documents, of each dress, by file; and the one used last.
-    tails: (Vec<Option<Arc<str>>>, Vec<Option<Arc<str>>>),
+    tails: (Tails, Tails),
     tail: Option<(u16, Dress, Arc<str>)>,
 }
+
+type Tails = Vec<Option<Arc<str>>>;
 
 /// How indices are named.
 #[derive(Clone, Copy, Debug)]

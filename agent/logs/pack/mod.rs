@@ -119,7 +119,7 @@ struct Pending {
 
 enum Out {
     /// Nothing is written before it is known which codes are good.
-    Sample(Sample),
+    Sample(Box<Sample>),
     Written(Written),
 }
 
@@ -152,7 +152,7 @@ impl<'a> Packer<'a> {
         let page = book.page.lock().clone().filter(|page| page.uses < BODIES_A_CODE);
         let out = match &page {
             Some(page) => Out::Written(Written::new(Arc::clone(&page.codes), book.shelf.take())),
-            None => Out::Sample(Sample::default()),
+            None => Out::Sample(Box::default()),
         };
         let mut desk = book.desks.lock().pop().unwrap_or_default();
         desk.plain.clear();
@@ -218,7 +218,7 @@ impl<'a> Packer<'a> {
             end,
         };
         match &mut self.out {
-            Out::Sample(out) => packing.record(&seams, &likes, out),
+            Out::Sample(out) => packing.record(&seams, &likes, &mut **out),
             Out::Written(out) => {
                 out.bits.reserve(2 * (seams.end - front));
                 packing.record(&seams, &likes, out);
@@ -271,7 +271,7 @@ impl<'a> Packer<'a> {
         if self.plain.len() < bytes_min {
             return;
         }
-        let sample = std::mem::take(sample);
+        let sample = std::mem::take(&mut **sample);
         let codes = Arc::new(Codes::new(&sample.counts));
         let mut written = Written::new(codes, self.book.shelf.take());
         written.bits.reserve(4 * sample.tokens.len() + WINDOW_BYTES);

@@ -187,8 +187,7 @@ fn theirs(mut command: Command, sink: &Sink, sizes: Sizes) -> Used {
         assert!(begun.elapsed() < PATIENCE, "{came} of {all} lines came");
         rest(Duration::from_millis(5));
     }
-    let used = (cpu_seconds(pid), peak_bytes(pid));
-    used
+    (cpu_seconds(pid), peak_bytes(pid))
 }
 
 fn vlagent(program: &Path, folder: &Path, sink: &Sink) -> Command {

@@ -485,20 +485,3 @@ fn the_client_for_python_is_understood() {
     let ledger = handle.input().unwrap().ledger();
     assert_eq!((ledger.given, ledger.in_flight), (100, 0));
 }
-
-/// Nothing of AWS is asked.
-fn outside() -> Outside {
-    let (client, clock) = (net::HttpClient::new().unwrap(), RuntimeClock::system());
-    let aws = aws::Aws::new(
-        aws::Config::default(),
-        client.clone(),
-        clock.clone(),
-        &Registry::new(),
-    );
-    Outside {
-        clock,
-        client,
-        aws: aws.unwrap(),
-        host: "here".to_owned(),
-    }
-}
