@@ -113,6 +113,6 @@ async fn container_lines_are_joined_and_named_and_both_searches_find_them() {
         (&"shop/cart-7d9/cart".into(), &"stdout".into())
     );
     let (code, text) = run(command(folder.path()).args(["logs", "-e", "a("]));
-    assert!(code == 2 && text.contains("unclosed group"), "{code} {text}");
+    assert!(code == 64 && text.contains("unclosed group"), "{code} {text}");
     assert_eq!(skopos.stop().await, 0);
 }
