@@ -187,10 +187,15 @@ async fn an_opensearch_that_refuses_is_on_the_page_and_in_the_graph_with_its_rea
         })
         .await;
     assert!(skopos.page("/graph").await.contains("opensearch: 503"));
+    let page = skopos.page("/logs").await;
+    assert!(
+        page.contains("; opensearch takes nothing at the moment"),
+        "{page}"
+    );
     fake.plan(Plan::well());
     skopos
         .wait_for("better times", PATIENCE, async |skopos| {
-            fake.count("logs-skopos-*") == 10 && !skopos.page("/logs").await.contains("It takes nothing")
+            fake.count("logs-skopos-*") == 10 && !skopos.page("/logs").await.contains("takes nothing")
         })
         .await;
     assert_eq!(skopos.stop().await, 0);

@@ -80,7 +80,24 @@ fn sentence(
         (_, true) => format!("{lines} match {when}"),
         (_, false) => format!("{lines} {when}"),
     };
-    (Health::Good, status::fit(text))
+    let sinks = state.sinks.iter().map(|sink| (&sink.name, &sink.trouble));
+    let inputs = state.inputs.iter().map(|input| (&input.name, &input.trouble));
+    let stuck = sinks.chain(inputs).filter(|(_, trouble)| trouble.is_some());
+    let stuck: Vec<String> = stuck.map(|(name, _)| name.clone()).collect();
+    match stuck.as_slice() {
+        [] => (Health::Good, status::fit(text)),
+        [one] => (
+            Health::Pending,
+            status::fit(format!("{text}; {one} takes nothing at the moment")),
+        ),
+        several => (
+            Health::Pending,
+            status::fit(format!(
+                "{text}; {} take nothing at the moment",
+                words::list_short(several, 3)
+            )),
+        ),
+    }
 }
 
 fn kept(visit: &Visit, state: &LogState) -> Markup {
