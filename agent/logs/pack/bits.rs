@@ -3,7 +3,7 @@
 /// Bytes written at once; behind the last there is always room for so many.
 const WORD_BYTES: usize = 8;
 
-/// Writes bits to memory that is there already: `reserve` first, then put and flush without further looks.
+/// Writes bits to memory that is mostly there already: `reserve` makes room for much at once.
 pub(crate) struct Bits {
     bytes: Vec<u8>,
     /// Whole bytes written.
@@ -40,7 +40,12 @@ impl Bits {
     }
 
     pub(crate) fn flush(&mut self) {
-        if let Some(place) = self.bytes.get_mut(self.at..self.at + WORD_BYTES) {
+        let end = self.at + WORD_BYTES;
+        // What a record before has left to be written may need more than was reserved for this one.
+        if self.bytes.len() < end {
+            self.bytes.resize(2 * end, 0);
+        }
+        if let Some(place) = self.bytes.get_mut(self.at..end) {
             place.copy_from_slice(&self.held.to_le_bytes());
         }
         self.at += (self.count / 8) as usize;
@@ -63,5 +68,27 @@ impl Bits {
     /// The memory, and how much of it is written.
     pub(crate) fn finish(self) -> (Vec<u8>, usize) {
         (self.bytes, self.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_that_nobody_has_made_room_for_are_written_all_the_same() {
+        let mut bits = Bits::new(Vec::new());
+        for number in 0..1_000u64 {
+            bits.put(number, 12);
+            bits.flush();
+        }
+        let (memory, used) = bits.finish();
+        let written = memory.get(..used).unwrap();
+        assert_eq!(used, 1_500);
+        for number in 0..1_000usize {
+            let at = number * 12;
+            let pair = u32::from(written[at / 8]) | u32::from(written[at / 8 + 1]) << 8;
+            assert_eq!((pair >> (at % 8)) & 0xfff, number as u32);
+        }
     }
 }
