@@ -303,6 +303,8 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             client: client as Arc<dyn Client>,
             aws: aws.clone(),
             host: host.clone(),
+            // Filled when somebody watches pods.
+            pods: None,
             once: thinks.then(|| logs::Once {
                 journal: journal.clone(),
                 leadership: leadership.clone(),

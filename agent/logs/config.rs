@@ -1,10 +1,14 @@
 //! What is read, from where, and how much of it is kept. Works when left empty.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
+
+use crate::parse::{Parser, Pattern};
 
 /// The section `logs:`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -31,6 +35,14 @@ pub struct Config {
     pub redact: Vec<crate::redact::Shipped>,
     /// Likewise, by patterns of one's own.
     pub redact_patterns: Vec<crate::redact::Pattern>,
+    /// Parsers of one's own, which filters and annotations may name.
+    pub parsers: Vec<crate::parse::Config>,
+    /// What is done with lines of some sources: which are left out, how they are read and joined. In their order; of two that
+    /// say the same thing the later one counts.
+    pub filters: Vec<crate::plan::Filter>,
+    /// Whether annotations of pods are followed, above all filters: `fluentbit.io/exclude`, `fluentbit.io/parser`,
+    /// `skopos.io/log-exclude`, `-parser`, `-multiline`, `-sample` and `-rate`.
+    pub annotations: bool,
     /// Longest line kept, in bytes; the rest is cut, marked with the line's length, and counted.
     #[serde(deserialize_with = "size")]
     pub line_bytes_max: usize, // line_bytes_max: 1MiB
@@ -95,6 +107,9 @@ impl Default for Config {
             exclude: Vec::new(),
             redact: Vec::new(),
             redact_patterns: Vec::new(),
+            parsers: Vec::new(),
+            filters: Vec::new(),
+            annotations: true,
             line_bytes_max: 1 << 20,
             read_from: ReadFrom::default(),
             retention: Retention::default(),
@@ -153,6 +168,7 @@ impl Config {
         }
         let mut wrong = self.sink_mistakes();
         wrong.extend(self.source_mistakes());
+        wrong.extend(self.filter_mistakes());
         match wrong.as_slice() {
             [] => Ok(()),
             wrong => Err(wrong.join("\n")),
@@ -187,6 +203,31 @@ impl Config {
             .filter(|front| !front.is_empty())
             .map(str::to_owned)
             .collect()
+    }
+
+    /// What is wrong with parsers and filters.
+    fn filter_mistakes(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let mut parsers = BTreeMap::new();
+        for (nth, parser) in self.parsers.iter().enumerate() {
+            match Pattern::new(parser) {
+                Ok(pattern) => {
+                    let pattern = Parser::Pattern(Arc::new(pattern));
+                    if parsers.insert(parser.name.clone(), pattern).is_some() {
+                        wrong.push(format!(
+                            "logs.parsers[{nth}].name: {:?} is also the name of another one",
+                            parser.name
+                        ));
+                    }
+                }
+                Err(sentence) => wrong.push(format!("logs.parsers[{nth}].{sentence}")),
+            }
+        }
+        for (nth, filter) in self.filters.iter().enumerate() {
+            let sentences = filter.check(&parsers).into_iter();
+            wrong.extend(sentences.map(|sentence| format!("logs.filters[{nth}].{sentence}")));
+        }
+        wrong
     }
 
     /// What is wrong with log groups that are to be read.

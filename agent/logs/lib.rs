@@ -1,4 +1,4 @@
-//! Tails log files and keeps their lines: discover ▸ tail ▸ join ▸ parse ▸ batches ▸ ship ▸ local segments,
+//! Tails log files and keeps their lines: discover ▸ tail ▸ join ▸ filter ▸ batches ▸ parse ▸ ship ▸ local segments,
 //! OpenSearch, CloudWatch Logs.
 //!
 //! Every line once, also when the process is killed at any time: a line and the place reached in its file are one
@@ -24,8 +24,11 @@ mod join;
 mod level;
 mod lines;
 mod mark;
+mod multiline;
 mod opensearch;
 mod pack;
+mod parse;
+mod plan;
 mod reader;
 mod redact;
 mod search;
@@ -53,7 +56,7 @@ use aws::Aws;
 use futures_util::future::join_all;
 use model::outside::Client;
 use model::view::{LogPage, LogQuery, LogSink, LogState};
-use model::{Clock, Ledger};
+use model::{Clock, Ledger, Pods};
 use parking_lot::Mutex;
 use prometheus::Registry;
 use tokio::io::Interest;
@@ -70,6 +73,8 @@ pub use config::{Config, ReadFrom, Retention};
 pub use follow::Follower;
 pub use forward::{Config as Forward, Tls as ForwardTls, User as ForwardUser, texts as forward_texts};
 pub use opensearch::{Config as OpenSearch, ask as ask_opensearch};
+pub use parse::Config as Parser;
+pub use plan::{Filter, Joining, Match, Stream};
 pub use redact::{Pattern, Shipped};
 pub use search::{around, search};
 
@@ -148,6 +153,8 @@ pub struct Outside {
     pub aws: Arc<Aws>,
     /// This machine's name.
     pub host: String,
+    /// Facts of pods, from whoever watches them; none where nobody does.
+    pub pods: Option<tokio::sync::watch::Receiver<Arc<Pods>>>,
     /// What it takes to read what one process must read for all; none where others do.
     pub once: Option<Once>,
 }
@@ -432,6 +439,9 @@ impl Making<'_> {
             board,
             Instant::now(),
         );
+        if let Some(pods) = &self.outside.pods {
+            reader.hear_of(pods.clone());
+        }
         reader.follow(news);
         reader
     }

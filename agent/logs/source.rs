@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use crate::join::Join;
 use crate::mark::{Form, Print};
+use crate::multiline::Multiline;
+use crate::plan::{Bucket, Plan};
 use crate::reader::danger::Speed;
 
 #[derive(Default)]
@@ -21,6 +23,10 @@ pub(crate) struct Source {
     /// Fronts of contents that have been truncated away, the last few: a copy of one is no news.
     pub(crate) heads: Vec<Print>,
     pub(crate) speed: Option<Speed>,
+    pub(crate) multiline: Multiline,
+    /// What is done with its lines.
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) bucket: Bucket,
 }
 
 /// Fronts remembered.
@@ -38,6 +44,16 @@ impl Source {
             self.heads.remove(0);
         }
         self.heads.push(head);
+    }
+
+    /// Per stream, where in `file` a record begins that is not finished.
+    pub(crate) fn open_in(&self, file: usize) -> [Option<u64>; 3] {
+        let (partial, several) = (self.join.open_in(file), self.multiline.open_in(file));
+        std::array::from_fn(|stream| {
+            let of = |open: &[Option<u64>; 3]| open.get(stream).copied().flatten();
+            // What is partial comes behind what is held.
+            of(&several).or(of(&partial))
+        })
     }
 
     pub(crate) fn remove(&mut self, file: usize) {

@@ -324,6 +324,7 @@ fn outside() -> Outside {
     let (clock, client) = (RuntimeClock::system(), net::HttpClient::new().unwrap());
     let registry = Registry::new();
     Outside {
+        pods: None,
         aws: aws::Aws::new(aws::Config::default(), client.clone(), clock.clone(), &registry).unwrap(),
         clock,
         client,

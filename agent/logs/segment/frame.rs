@@ -16,6 +16,9 @@ use crate::mark::FileMark;
 
 pub(crate) const HEADER_BYTES: usize = 64;
 const ROW_BYTES: usize = 24;
+/// No file is longer than 256 TiB.
+const OFFSET_BITS: u32 = 48;
+const OFFSET_MASK: u64 = (1 << OFFSET_BITS) - 1;
 const MAGIC: [u8; 4] = *b"frm1";
 /// No frame is longer, so that a damaged length cannot ask for all memory.
 const BODY_BYTES_MAX: u32 = 256 << 20;
@@ -109,12 +112,18 @@ fn rows_into(frame: &mut Vec<u8>, rows: &[Row]) {
     for row in rows {
         let mut bytes = [0; ROW_BYTES];
         put(&mut bytes, 0, row.time.0.to_le_bytes());
-        put(&mut bytes, 8, row.offset.to_le_bytes());
+        put(&mut bytes, 8, place(row).to_le_bytes());
         put(&mut bytes, 16, row.end.to_le_bytes());
         put(&mut bytes, 20, row.file.to_le_bytes());
         put(&mut bytes, 22, [row.stream, row.level]);
         frame.extend_from_slice(&bytes);
     }
+}
+
+/// The offset, and above it how many lines of the file the record is made of, where they are several.
+fn place(row: &Row) -> u64 {
+    let lines = u64::from(row.lines.min(u32::from(u16::MAX)));
+    (row.offset & OFFSET_MASK) | lines << OFFSET_BITS
 }
 
 fn pack_into(frame: &mut Vec<u8>, batch: &Batch) {
@@ -263,7 +272,8 @@ impl Frame {
             time: Timestamp(i64::from_le_bytes(get(bytes, 0))),
             nanos: 0,
             is_timed: false,
-            offset: u64::from_le_bytes(get(bytes, 8)),
+            offset: u64::from_le_bytes(get(bytes, 8)) & OFFSET_MASK,
+            lines: u32::from(u16::from_le_bytes(get(bytes, 14))),
             end: u32::from_le_bytes(get(bytes, 16)),
             file: u16::from_le_bytes(get(bytes, 20)),
             stream,

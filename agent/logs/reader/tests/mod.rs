@@ -2,6 +2,7 @@
 
 mod model;
 mod names;
+mod plans;
 mod records;
 pub(crate) mod rig;
 mod scale;
