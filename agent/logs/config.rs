@@ -17,6 +17,9 @@ pub struct Config {
     /// Where the kubelet puts container logs: `<root>/<namespace>_<pod>_<uid>/<container>/<n>.log`, CRI format.
     /// Need not exist; empty means that none are read.
     pub containers: PathBuf,
+    /// Where Docker keeps its containers: `<root>/<id>/<id>-json.log` of the driver `json-file`, and beside it the
+    /// container's name and labels. Need not exist; empty means that none are read.
+    pub docker: PathBuf,
     /// What the kubelet keeps of each container: its `containerLogMaxSize` times `containerLogMaxFiles`. Only the
     /// forecast of losses needs it.
     #[serde(deserialize_with = "size")]
@@ -90,6 +93,7 @@ impl Default for Config {
             enabled: true,
             files: files.map(str::to_owned).to_vec(),
             containers: PathBuf::from("/var/log/pods"),
+            docker: PathBuf::from("/var/lib/docker/containers"),
             containers_keep: 50 << 20,
             pinned_bytes_max: 1 << 30,
             exclude: Vec::new(),
@@ -166,6 +170,7 @@ impl Config {
         if !reads_files {
             config.files.clear();
             config.containers = PathBuf::new();
+            config.docker = PathBuf::new();
             config.forward = None;
         }
         if !reads_groups {

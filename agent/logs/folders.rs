@@ -137,6 +137,15 @@ impl Folders {
                 form: Form::Cri,
             });
         }
+        if !config.docker.as_os_str().is_empty() {
+            self.patterns.push(Pattern {
+                glob: Glob {
+                    root: config.docker.clone(),
+                    names: ["*", "*-json.log*"].map(str::to_owned).to_vec(),
+                },
+                form: Form::Cri,
+            });
+        }
     }
 
     pub(crate) fn get(&self, id: FolderId) -> Option<&Folder> {

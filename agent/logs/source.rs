@@ -3,6 +3,7 @@
 //! Container files are read in turn, the next one only when nothing can come in the one before, so that records
 //! split over two files are joined. Plain files of a source have nothing to do with each other.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,6 +24,8 @@ pub(crate) struct Source {
     pub(crate) speed: Option<Speed>,
 }
 
+/// Behind the container's id in the names of Docker's files.
+const DOCKER: &str = "-json.log";
 /// Fronts remembered.
 const HEADS_MAX: usize = 16;
 
@@ -93,12 +96,30 @@ pub(crate) fn name(form: Form, base: &Path) -> Arc<str> {
     format!("{namespace}/{pod}/{}", part(container)).into()
 }
 
-/// The name a container's file has while it is written: `0.log` of `0.log.20240101-120000`; none for other files.
+/// The name a container's file has while it is written: `0.log` of `0.log.20240101-120000`, `<id>-json.log` of
+/// `<id>-json.log.1`; none for other files.
 pub(crate) fn container_base(name: &str) -> Option<&str> {
+    if let Some(id) = docker_id(name) {
+        return name.get(..id.len() + DOCKER.len());
+    }
     let digits = name.bytes().take_while(u8::is_ascii_digit).count();
     let rest = name.get(digits..)?.strip_prefix(".log")?;
     let ours = digits > 0 && (rest.is_empty() || rest.starts_with('.'));
     ours.then(|| name.get(..digits + 4)).flatten()
+}
+
+/// The container's id in the name of a log of Docker's, rotated or not.
+pub(crate) fn docker_id(name: &str) -> Option<&str> {
+    let (id, rest) = name.split_once(DOCKER)?;
+    (!id.is_empty() && (rest.is_empty() || rest.starts_with('.'))).then_some(id)
+}
+
+/// Names of one container's files in this order are its files from the oldest to the newest: Docker counts rotated ones
+/// from the newest on, the kubelet says when it was.
+pub(crate) fn age(name: &str) -> (Reverse<u32>, &str) {
+    let name = name.strip_suffix(".gz").unwrap_or(name);
+    let count = docker_id(name).and_then(|_| name.rsplit('.').next()?.parse().ok());
+    (Reverse(count.unwrap_or(0)), name)
 }
 
 /// Whether a name is that of a packed or half-made copy of a file whose lines have been read already.
@@ -140,6 +161,29 @@ mod tests {
         for other in ["x.log", ".log", "0.logs", "0.txt", "0"] {
             assert_eq!(container_base(other), None, "{other}");
         }
+        assert_eq!(container_base("4f5-json.log.2.gz"), Some("4f5-json.log"));
+        assert_eq!(container_base("4f5-json.logs"), None);
         assert!(is_copy("0.log.20240101-120000.gz"));
+    }
+
+    #[test]
+    fn files_of_a_container_are_in_order_of_age() {
+        let mut names = [
+            "4f-json.log.2",
+            "4f-json.log.10.gz",
+            "4f-json.log",
+            "4f-json.log.1",
+        ];
+        names.sort_unstable_by_key(|name| age(name));
+        assert_eq!(
+            names,
+            [
+                "4f-json.log.10.gz",
+                "4f-json.log.2",
+                "4f-json.log.1",
+                "4f-json.log"
+            ]
+        );
+        assert!(age("0.log.20240101-120000.gz") < age("0.log.20240102-120000"));
     }
 }

@@ -15,7 +15,7 @@ use model::Timestamp;
 use rustix::fs::OFlags;
 
 use crate::folders::FolderId;
-use crate::mark::{CHECK_BYTES, FileId, FileMark, Form, Inode, Print};
+use crate::mark::{CHECK_BYTES, Facts, FileId, FileMark, Form, Inode, Print};
 
 /// Read at a time, into one buffer for all files.
 pub(crate) const BUFFER_BYTES: usize = 256 << 10;
@@ -74,6 +74,8 @@ pub(crate) struct Tail {
     pub(crate) end: Option<End>,
     /// Nothing behind this is read: it may not be on the disk for good. Only for the spool's own files.
     pub(crate) limit: u64,
+    /// Whose lines these are, where the path does not say it all.
+    pub(crate) facts: Option<Arc<Facts>>,
 }
 
 /// How a file is let go.
@@ -108,6 +110,7 @@ pub(crate) struct Origin {
     pub(crate) name: OsString,
     pub(crate) inode: Inode,
     pub(crate) generation: u32,
+    pub(crate) facts: Option<Arc<Facts>>,
 }
 
 /// Opens a file for reading without being held up by it, whatever it is.
@@ -153,6 +156,7 @@ impl Tail {
             copy: false,
             end: None,
             limit: u64::MAX,
+            facts: origin.facts,
         };
         tail.remember_before()?;
         Ok(tail)
@@ -191,6 +195,7 @@ impl Tail {
             name: self.name.clone(),
             inode: self.inode,
             generation: self.generation.wrapping_add(1),
+            facts: self.facts.clone(),
         };
         let (phase, last, limit) = (self.phase, self.last, self.limit);
         *self = Self::new(file, origin, 0, now)?;
@@ -376,7 +381,7 @@ impl Tail {
             done,
             copy: self.copy,
             gone,
-            facts: None,
+            facts: self.facts.clone(),
         }
     }
 }

@@ -14,6 +14,7 @@ use tracing::{info, warn};
 
 use super::recall::Kinship;
 use super::{FILES_MAX, Outlet, Reader};
+use crate::docker;
 use crate::folders::{Entry, FolderId, is_due};
 use crate::mark::{Form, Inode};
 use crate::source;
@@ -154,12 +155,14 @@ impl<O: Outlet> Reader<O> {
         let away = names.into_values().filter(|file| !named.contains(file)).collect();
         // Of containers, rotated files before the one being written; of plain files, the one that we may know first.
         new.sort_unstable_by(|left, right| {
-            let key = |entry: &Entry| {
-                let name = entry.name.to_string_lossy().into_owned();
-                let live = source::container_base(&name) == Some(name.as_str());
-                (entry.form.is_none(), live, name)
+            let (left_name, right_name) = (left.name.to_string_lossy(), right.name.to_string_lossy());
+            let key = |entry: &Entry, name| {
+                let live = source::container_base(name) == Some(name);
+                (entry.form.is_none(), live)
             };
-            key(left).cmp(&key(right))
+            key(left, &*left_name)
+                .cmp(&key(right, &*right_name))
+                .then_with(|| source::age(&left_name).cmp(&source::age(&right_name)))
         });
         (here, new, away)
     }
@@ -272,7 +275,9 @@ impl<O: Outlet> Reader<O> {
             (Some(mark), ..) => (mark.form, Arc::clone(&mark.base)),
             (None, Some(Form::Plain), _) => (Form::Plain, path.to_string_lossy().into()),
             (None, Some(Form::Cri), _) => {
-                let base = source::container_base(name.to_str().unwrap_or_default()).unwrap_or_default();
+                let Some(base) = source::container_base(name.to_str().unwrap_or_default()) else {
+                    return Ok(true);
+                };
                 (Form::Cri, path.with_file_name(base).to_string_lossy().into())
             }
             (None, None, Some(base)) => {
@@ -289,15 +294,23 @@ impl<O: Outlet> Reader<O> {
             (None, Some(Form::Spool), _) | (None, None, None) => return Ok(true),
         };
         self.board.fine(&path);
+        let facts = match form {
+            Form::Cri => docker::whose(Path::new(&*base)).map(Arc::new),
+            Form::Plain | Form::Spool => None,
+        };
         let origin = Origin {
             form,
-            source: source::name(form, Path::new(&*base)),
+            source: match &facts {
+                Some(facts) => Arc::clone(&facts.source),
+                None => source::name(form, Path::new(&*base)),
+            },
             base: Arc::clone(&base),
             path: path.to_string_lossy().into(),
             folder: id,
             name: name.clone(),
             inode,
             generation,
+            facts,
         };
         let mut tail = match &mark {
             Some(mark) => Tail::resume(file, origin, mark, now)?,

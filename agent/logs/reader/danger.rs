@@ -101,7 +101,8 @@ impl<O: Outlet> Reader<O> {
             speed.measure(sum.size, now);
             let is_container = source.files.iter().any(|file| {
                 let tail = self.tails.get(*file).and_then(Option::as_ref);
-                tail.is_some_and(|tail| tail.form == Form::Cri)
+                // Docker deletes what it was told to, each container otherwise, and by default nothing.
+                tail.is_some_and(|tail| tail.form == Form::Cri && tail.facts.is_none())
             });
             if is_container {
                 let seconds = seconds_until_loss(sum, speed.bytes_per_second, self.config.containers_keep);

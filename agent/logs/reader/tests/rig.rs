@@ -77,6 +77,7 @@ impl Rig {
         let mut config = Config {
             files: vec![format!("{}/in/*.log", folder.path().display())],
             containers: folder.path().join("pods"),
+            docker: folder.path().join("docker"),
             segment_bytes: 256 << 10,
             ..Config::default()
         };
