@@ -25,7 +25,7 @@ pub struct Config {
     #[serde(deserialize_with = "size")]
     pub containers_keep: u64, // containers_keep: 50MiB
     /// Deleted files that are not yet read to their end take no more room than this; beyond it the container that
-    /// takes most loses its oldest file, and the bytes are counted.
+    /// takes most loses its oldest file, and the bytes are counted. Nor does what is unread in a packed file, unpacked.
     #[serde(deserialize_with = "size")]
     pub pinned_bytes_max: u64, // pinned_bytes_max: 1GiB
     /// Globs of paths that are never read. The agent's own data and its own output never are anyway.

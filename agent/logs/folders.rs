@@ -165,6 +165,11 @@ impl Folders {
         self.folders.iter().flatten().all(|folder| folder.watch.is_some())
     }
 
+    /// The agent's own data.
+    pub(crate) fn own(&self) -> &Path {
+        &self.own
+    }
+
     /// Whether a path is never read, because it or a folder above it is excluded or our own.
     pub(crate) fn is_excluded(&self, path: &Path) -> bool {
         path.starts_with(&self.own)

@@ -81,7 +81,6 @@ impl Join {
         held(&self.stdout) + held(&self.stderr)
     }
 
-    #[cfg(test)]
     pub(crate) fn is_open(&self) -> bool {
         self.stdout.is_some() || self.stderr.is_some()
     }

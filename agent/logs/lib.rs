@@ -37,6 +37,7 @@ mod source;
 mod spool;
 mod tail;
 mod time;
+mod unpack;
 mod watch;
 
 use std::collections::BTreeMap;

@@ -21,9 +21,13 @@ pub(crate) struct Source {
     pub(crate) join: Join,
     /// Fronts of contents that have been truncated away, the last few: a copy of one is no news.
     pub(crate) heads: Vec<Print>,
+    /// Likewise of files that are no more: what is packed with one of them has been read.
+    pub(crate) ended: Vec<Print>,
     pub(crate) speed: Option<Speed>,
 }
 
+/// Behind the name of a file that was packed.
+pub(crate) const PACKED: &str = ".gz";
 /// Behind the container's id in the names of Docker's files.
 const DOCKER: &str = "-json.log";
 /// Fronts remembered.
@@ -37,16 +41,25 @@ impl Source {
 
     /// Keeps the front of a content that is gone.
     pub(crate) fn remember(&mut self, head: Print) {
-        if self.heads.len() == HEADS_MAX {
-            self.heads.remove(0);
-        }
-        self.heads.push(head);
+        remember(&mut self.heads, head);
+    }
+
+    /// Likewise of a file that is gone.
+    pub(crate) fn remember_ended(&mut self, head: Print) {
+        remember(&mut self.ended, head);
     }
 
     pub(crate) fn remove(&mut self, file: usize) {
         self.files.retain(|known| *known != file);
         self.queue.retain(|known| *known != file);
     }
+}
+
+fn remember(heads: &mut Vec<Print>, head: Print) {
+    if heads.len() == HEADS_MAX {
+        heads.remove(0);
+    }
+    heads.push(head);
 }
 
 /// Whose log a container's file is, by its path.
@@ -116,15 +129,21 @@ pub(crate) fn docker_id(name: &str) -> Option<&str> {
 
 /// Names of one container's files in this order are its files from the oldest to the newest: Docker counts rotated ones
 /// from the newest on, the kubelet says when it was.
-pub(crate) fn age(name: &str) -> (Reverse<u32>, &str) {
-    let name = name.strip_suffix(".gz").unwrap_or(name);
+pub(crate) fn age(name: &str) -> (bool, Reverse<u32>, &str) {
+    let name = name.strip_suffix(PACKED).unwrap_or(name);
     let count = docker_id(name).and_then(|_| name.rsplit('.').next()?.parse().ok());
-    (Reverse(count.unwrap_or(0)), name)
+    let is_live = container_base(name) == Some(name);
+    (is_live, Reverse(count.unwrap_or(0)), name)
 }
 
-/// Whether a name is that of a packed or half-made copy of a file whose lines have been read already.
+/// Whether a name is that of a file packed by gzip, as the kubelet, Docker and logrotate do.
+pub(crate) fn is_packed(name: &str) -> bool {
+    name.ends_with(PACKED)
+}
+
+/// Whether a name is that of a half-made copy, or of one packed in a way that we do not read.
 pub(crate) fn is_copy(name: &str) -> bool {
-    [".gz", ".tmp", ".xz", ".zst", ".bz2", ".lz4"]
+    [".tmp", ".xz", ".zst", ".bz2", ".lz4"]
         .iter()
         .any(|end| name.ends_with(end))
 }
@@ -163,7 +182,7 @@ mod tests {
         }
         assert_eq!(container_base("4f5-json.log.2.gz"), Some("4f5-json.log"));
         assert_eq!(container_base("4f5-json.logs"), None);
-        assert!(is_copy("0.log.20240101-120000.gz"));
+        assert!(is_copy("0.log.20240101-120000.tmp") && is_packed("0.log.20240101-120000.gz"));
     }
 
     #[test]
@@ -185,5 +204,6 @@ mod tests {
             ]
         );
         assert!(age("0.log.20240101-120000.gz") < age("0.log.20240102-120000"));
+        assert!(age("0.log.20240102-120000.gz") < age("0.log"));
     }
 }

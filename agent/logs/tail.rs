@@ -70,6 +70,8 @@ pub(crate) struct Tail {
     pub(crate) last: Option<Timestamp>,
     /// See [`FileMark::copy`].
     pub(crate) copy: bool,
+    /// Of a packed file, how many bytes it holds; `file` has them unpacked.
+    pub(crate) packed: Option<u64>,
     /// To be let go with the next batch.
     pub(crate) end: Option<End>,
     /// Nothing behind this is read: it may not be on the disk for good. Only for the spool's own files.
@@ -154,6 +156,7 @@ impl Tail {
             grown: now,
             last: None,
             copy: false,
+            packed: None,
             end: None,
             limit: u64::MAX,
             facts: origin.facts,
@@ -177,6 +180,7 @@ impl Tail {
 
     /// Not to be read, see [`FileMark::copy`].
     pub(crate) fn make_copy(&mut self) {
+        self.head = self.front();
         self.copy = true;
         self.file = None;
     }
@@ -335,7 +339,7 @@ impl Tail {
             return false;
         };
         self.size = meta.len().min(self.limit);
-        if meta.nlink() == 0 && !matches!(self.phase, Phase::Deleted(_)) {
+        if self.packed.is_none() && meta.nlink() == 0 && !matches!(self.phase, Phase::Deleted(_)) {
             self.phase = Phase::Deleted(now);
         }
         self.size != self.scanned
@@ -379,7 +383,12 @@ impl Tail {
             read: self.start,
             check: Print::new(&self.before),
             done,
-            copy: self.copy,
+            // Nothing in it will be read again.
+            copy: self.copy
+                || self
+                    .packed
+                    .is_some_and(|length| done.iter().all(|done| *done >= length)),
+            packed: self.packed.is_some(),
             gone,
             facts: self.facts.clone(),
         }

@@ -5,6 +5,7 @@
 
 mod admit;
 pub(crate) mod danger;
+mod packed;
 mod read;
 mod recall;
 mod settle;

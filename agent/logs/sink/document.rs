@@ -480,6 +480,7 @@ pub(crate) mod tests {
             check: Print::default(),
             done: [0; 3],
             copy: false,
+            packed: false,
             gone: false,
             facts: None,
         }

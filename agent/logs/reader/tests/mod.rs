@@ -3,6 +3,7 @@
 mod docker;
 mod model;
 mod names;
+mod packed;
 mod records;
 pub(crate) mod rig;
 mod scale;
