@@ -1,5 +1,6 @@
 //! The reader against real files and real segments, turn by turn in a time of its own.
 
+mod danger;
 mod docker;
 mod model;
 mod names;
