@@ -21,12 +21,15 @@ pub struct Config {
     /// Where the kubelet puts container logs: `<root>/<namespace>_<pod>_<uid>/<container>/<n>.log`, CRI format.
     /// Need not exist; empty means that none are read.
     pub containers: PathBuf,
+    /// Where Docker keeps its containers: `<root>/<id>/<id>-json.log` of the driver `json-file`, and beside it the
+    /// container's name and labels. Need not exist; empty means that none are read.
+    pub docker: PathBuf,
     /// What the kubelet keeps of each container: its `containerLogMaxSize` times `containerLogMaxFiles`. Only the
     /// forecast of losses needs it.
     #[serde(deserialize_with = "size")]
     pub containers_keep: u64, // containers_keep: 50MiB
     /// Deleted files that are not yet read to their end take no more room than this; beyond it the container that
-    /// takes most loses its oldest file, and the bytes are counted.
+    /// takes most loses its oldest file, and the bytes are counted. Nor does what is unread in a packed file, unpacked.
     #[serde(deserialize_with = "size")]
     pub pinned_bytes_max: u64, // pinned_bytes_max: 1GiB
     /// Globs of paths that are never read. The agent's own data and its own output never are anyway.
@@ -102,6 +105,7 @@ impl Default for Config {
             enabled: true,
             files: files.map(str::to_owned).to_vec(),
             containers: PathBuf::from("/var/log/pods"),
+            docker: PathBuf::from("/var/lib/docker/containers"),
             containers_keep: 50 << 20,
             pinned_bytes_max: 1 << 30,
             exclude: Vec::new(),
@@ -182,6 +186,7 @@ impl Config {
         if !reads_files {
             config.files.clear();
             config.containers = PathBuf::new();
+            config.docker = PathBuf::new();
             config.forward = None;
         }
         if !reads_groups {

@@ -170,8 +170,8 @@ impl Join {
         held(&self.stdout) + held(&self.stderr)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.stdout.is_none() && self.stderr.is_none()
+    pub(crate) fn is_open(&self) -> bool {
+        self.stdout.is_some() || self.stderr.is_some()
     }
 
     /// Per stream, where in `file` the pieces of an open record begin.
@@ -208,7 +208,7 @@ mod tests {
         let group = join.add(&line(Stdout, false, "dd"), 2, 8, 90, 99).unwrap();
         assert_eq!((group.text.as_slice(), group.length), (&b"abcdd"[..], 5));
         assert_eq!((group.time, group.files[0]), (Timestamp(1), (7, 10)));
-        assert!(join.is_empty());
+        assert!(!join.is_open());
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod checkup;
 mod cloudwatch;
 mod config;
 mod cri;
+mod docker;
 mod draft;
 mod folders;
 mod follow;
@@ -39,6 +40,7 @@ mod source;
 mod spool;
 mod tail;
 mod time;
+mod unpack;
 mod watch;
 
 use std::collections::BTreeMap;

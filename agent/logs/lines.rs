@@ -19,10 +19,13 @@ use crate::redact::Redaction;
 use crate::source::Source;
 use crate::spool::line::Line;
 use crate::time::{Times, below_millis};
-use crate::{cri, level, spool};
+use crate::{cri, docker, level, spool};
 
 /// All open records together hold no more text than this; what comes on top is cut.
 const JOINED_BYTES_MAX: usize = 64 << 20;
+
+/// What is kept for the next message of Docker's.
+const UNESCAPED_BYTES: usize = 64 << 10;
 
 /// A longer id is no id to a sink: the record gets one of its place.
 const ID_BYTES_MAX: usize = 512;
@@ -35,6 +38,8 @@ pub(crate) struct Lines {
     /// Bytes of text held in open records of all containers.
     joined: usize,
     skipped: Skipped,
+    /// Memory for messages of Docker's lines.
+    unescaped: Vec<u8>,
     /// Wall clock of this turn: the time of lines that have none.
     pub(crate) now: Timestamp,
     pub(crate) running: Instant,
@@ -69,6 +74,7 @@ impl Lines {
             line_bytes_max,
             joined: 0,
             skipped: Skipped::default(),
+            unescaped: Vec::new(),
             now: Timestamp(0),
             running: Instant::now(),
         }
@@ -79,7 +85,11 @@ impl Lines {
         let kept = line.get(..self.line_bytes_max).unwrap_or(line);
         match at.form {
             Form::Plain => self.plain(draft, source, at, kept, length),
-            Form::Cri => self.cri(draft, source, at, kept, length),
+            Form::Cri => {
+                // Of what could not be read whole nothing is JSON.
+                let is_docker = line.first() == Some(&b'{') && line.len() as u64 == length;
+                self.container(draft, source, at, if is_docker { line } else { kept }, length);
+            }
             Form::Spool => self.spool(draft, at, line),
         }
     }
@@ -133,17 +143,36 @@ impl Lines {
         self.line(draft, source, at.number, &piece);
     }
 
-    fn cri(&mut self, draft: &mut Draft, source: &mut Source, at: &At, line: &[u8], length: u64) {
-        let files = [(at.file, at.offset)];
-        let Some(parsed) = cri::parse(line) else {
+    /// A line of CRI or of Docker's `json-file`, whichever it is.
+    fn container(&mut self, draft: &mut Draft, source: &mut Source, at: &At, line: &[u8], length: u64) {
+        let mut unescaped = std::mem::take(&mut self.unescaped);
+        if line.first() == Some(&b'{')
+            && let Some(parsed) = docker::parse(line, &mut unescaped)
+        {
+            let length = parsed.message.len() as u64;
+            let message = parsed.message.get(..self.line_bytes_max);
+            let message = message.unwrap_or(parsed.message);
+            self.piece(draft, source, at, cri::Line { message, ..parsed }, length);
+        } else if let Some(parsed) = cri::parse(line) {
+            let length = length - (line.len() - parsed.message.len()) as u64;
+            self.piece(draft, source, at, parsed, length);
+        } else {
             let [skip, ..] = at.skip;
             if at.offset >= skip && length > 0 {
                 self.account.malformed.inc();
-                let piece = self.untimed(line, length, &files);
+                let kept = line.get(..self.line_bytes_max).unwrap_or(line);
+                let files = [(at.file, at.offset)];
+                let piece = self.untimed(kept, length, &files);
                 self.line(draft, source, at.number, &piece);
             }
-            return;
-        };
+        }
+        unescaped.shrink_to(UNESCAPED_BYTES);
+        self.unescaped = unescaped;
+    }
+
+    /// A record or a piece of one. `length` is that of the message, of which there may be only the front.
+    fn piece(&mut self, draft: &mut Draft, source: &mut Source, at: &At, parsed: cri::Line<'_>, length: u64) {
+        let files = [(at.file, at.offset)];
         let stream = parsed.stream.number();
         if at
             .skip
@@ -152,7 +181,6 @@ impl Lines {
         {
             return;
         }
-        let length = length - (line.len() - parsed.message.len()) as u64;
         if !source.join.wants(&parsed) {
             let piece = Piece {
                 time: parsed.time,

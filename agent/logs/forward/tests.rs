@@ -340,7 +340,7 @@ impl Room {
 
     fn within(folder: tempfile::TempDir, section: &Json) -> Self {
         let mut forward = json!({"listen": "127.0.0.1:0"});
-        let mut logs = json!({"files": [], "containers": ""});
+        let mut logs = json!({"files": [], "containers": "", "docker": ""});
         for (key, value) in section.as_object().unwrap() {
             match key.strip_prefix("logs.") {
                 Some(key) => logs[key] = value.clone(),
@@ -734,7 +734,8 @@ async fn records_left_in_the_spool_go_to_the_sinks_even_when_the_input_is_off() 
     let one = Spool::open(&spool, 64 << 20, crate::spool::Metrics::new(&Registry::new())).unwrap();
     one.append(&[record], 1 << 20).await.unwrap();
     drop(one);
-    let config: crate::Config = serde_json::from_value(json!({"files": [], "containers": ""})).unwrap();
+    let config: crate::Config =
+        serde_json::from_value(json!({"files": [], "containers": "", "docker": ""})).unwrap();
     let outside = outside();
     let data = folder.path().join("data");
     let room = Logs::new(&config, data.join("logs"), &data, outside, &Registry::new()).unwrap();

@@ -69,6 +69,14 @@ pub(crate) fn template(config: &Config, version: Option<Version>) -> Value {
                     "fields": labels,
                     "event": {"properties": {"id": word}},
                     "host": {"properties": {"name": word}},
+                    "container": {"properties": {
+                        "id": word,
+                        "name": word,
+                        "image": word,
+                        "project": word,
+                        "service": word,
+                        "labels": labels,
+                    }},
                     "kubernetes": {"properties": {
                         "namespace": word,
                         "pod": word,

@@ -6,6 +6,7 @@
 mod admit;
 pub(crate) mod danger;
 mod facts;
+mod packed;
 mod read;
 mod recall;
 mod settle;
@@ -302,16 +303,16 @@ impl<O: Outlet> Reader<O> {
             let free = open.iter().all(Option::is_none);
             let end = tail.end.filter(|_| free);
             let mut mark = tail.mark(open, end == Some(End::Gone));
-            if let Some(facts) = &facts {
+            if let Some(facts) = facts {
                 mark.source = Arc::clone(&facts.source);
+                mark.facts = Some(facts);
             }
-            mark.facts = facts;
             if end == Some(End::Released) {
                 let since = self.lines.running;
                 self.orphans
                     .entry(mark.inode.ino)
                     .or_default()
-                    .push((mark.clone(), since));
+                    .push((mark.bare(), since));
             }
             batch.marks.push(mark);
             batch.plans.push(plan.unwrap_or_default());

@@ -108,7 +108,7 @@ impl<O: Outlet> Reader<O> {
             return false;
         };
         let data = self.buffer.get(from..until).unwrap_or_default();
-        if source.plan.is_excluded() && source.join.is_empty() && source.multiline.due().is_none() {
+        if source.plan.is_excluded() && !source.join.is_open() && source.multiline.due().is_none() {
             let lines = memchr::memchr_iter(b'\n', data).count();
             self.draft.touch(file, now);
             self.account.let_all_go(Loss::Excluded, lines as u64);
@@ -242,6 +242,9 @@ impl<O: Outlet> Reader<O> {
         let Some(tail) = self.tails.get_mut(file).and_then(Option::as_mut) else {
             return Ok(false);
         };
+        if tail.packed.is_some() {
+            return Ok(false);
+        }
         let path = Arc::clone(&tail.path);
         let opened = match open(std::path::Path::new(&*path)) {
             Ok(opened) => opened,
@@ -265,12 +268,18 @@ impl<O: Outlet> Reader<O> {
             return;
         };
         tail.end = Some(how);
+        let (front, base) = (tail.front(), Arc::clone(&tail.base));
         tail.file = None;
         self.by_inode.remove(&(tail.inode.dev, tail.inode.ino));
         if let Some(folder) = self.folders.get_mut(tail.folder)
             && folder.names.get(&tail.name) == Some(&file)
         {
             folder.names.remove(&tail.name);
+        }
+        if how == End::Gone
+            && let Some(source) = self.sources.get_mut(&base)
+        {
+            source.remember_ended(front);
         }
         self.settling.remove(&file);
         self.draft.touch(file, now);

@@ -44,6 +44,7 @@ fn mark(source: &str) -> FileMark {
         check: Print::default(),
         done: [0; 3],
         copy: false,
+        packed: false,
         gone: false,
         facts: None,
     }

@@ -48,6 +48,7 @@ pub(crate) fn mark(id: u64, read: u64, gone: bool) -> FileMark {
         check: Print::default(),
         done: [read; 3],
         copy: false,
+        packed: false,
         gone,
         facts: None,
     }

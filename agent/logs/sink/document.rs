@@ -252,7 +252,7 @@ impl FileParts {
         });
         let (place, host) = match &mark.facts {
             None => (place, host),
-            Some(facts) => (given_place(facts, text), facts.said("host").unwrap_or(host)),
+            Some(facts) => (given_place(facts, &text), facts.said("host").unwrap_or(host)),
         };
         let end = format!("{place},\"host\":{{\"name\":{}}}}}", text(host));
         Self {
@@ -299,7 +299,7 @@ fn zone(pod: &Pod, text: impl Fn(&str) -> String) -> String {
 }
 
 /// What the giver of records has said of himself: what Kubernetes would say under its names, and the rest.
-fn given_place(facts: &Facts, text: impl Fn(&str) -> String) -> String {
+fn given_place(facts: &Facts, text: &impl Fn(&str) -> String) -> String {
     let object = |is_wanted: &dyn Fn(&str) -> bool| {
         let fields = facts.more.iter().filter(|(name, _)| is_wanted(name));
         let fields = fields.map(|(name, value)| format!("{}:{}", text(name), text(value)));
@@ -311,11 +311,33 @@ fn given_place(facts: &Facts, text: impl Fn(&str) -> String) -> String {
     if !kubernetes.is_empty() {
         place.push_str(&format!(",\"kubernetes\":{{{kubernetes}}}"));
     }
-    let rest = object(&|name| name != "host" && !of_kubernetes(name));
+    let container = object_behind(facts, "container.", text);
+    if !container.is_empty() {
+        place.push_str(&format!(",\"container\":{{{container}}}"));
+    }
+    let rest = object(&|name| name != "host" && !of_kubernetes(name) && !name.starts_with("container."));
     if !rest.is_empty() {
         place.push_str(&format!(",\"origin\":{{{rest}}}"));
     }
     place
+}
+
+/// Facts whose names have this front, without it; and labels among them as an object of their own.
+fn object_behind(facts: &Facts, front: &str, text: &impl Fn(&str) -> String) -> String {
+    let (mut fields, mut labels) = (Vec::new(), Vec::new());
+    for (name, value) in &facts.more {
+        let Some(name) = name.strip_prefix(front) else {
+            continue;
+        };
+        match name.strip_prefix("labels.") {
+            Some(label) => labels.push(format!("{}:{}", text(label), text(value))),
+            None => fields.push(format!("{}:{}", text(name), text(value))),
+        }
+    }
+    if !labels.is_empty() {
+        fields.push(format!("\"labels\":{{{}}}", labels.join(",")));
+    }
+    fields.join(",")
 }
 
 /// Nothing when there are none.
@@ -543,6 +565,7 @@ pub(crate) mod tests {
             check: Print::default(),
             done: [0; 3],
             copy: false,
+            packed: false,
             gone: false,
             facts: None,
         }
@@ -620,6 +643,31 @@ pub(crate) mod tests {
         let lean = written(&batch, Dress::Full, lean);
         let keys: Vec<&String> = lean.as_object().unwrap().keys().collect();
         assert_eq!(keys, ["@timestamp", "level", "message", "stream"]);
+    }
+
+    #[test]
+    fn a_line_of_docker_carries_its_container() {
+        let mut batch = one(
+            b"x",
+            Row::default(),
+            "/var/lib/docker/containers/4f/4f-json.log",
+            Form::Cri,
+        );
+        let more = [
+            ("container.name", "shop-web-1"),
+            ("container.labels.a.b", "\"c\""),
+            ("pod", "api-0"),
+        ];
+        let more = more.map(|(name, value)| (name, value.to_owned()));
+        batch.marks[0].facts = Some(std::sync::Arc::new(Facts::new("shop-web-1", more)));
+        let document = written(&batch, Dress::Full, STYLE);
+        assert_eq!(
+            document["container"],
+            serde_json::json!({"name": "shop-web-1", "labels": {"a.b": "\"c\""}})
+        );
+        assert_eq!(document["kubernetes"], serde_json::json!({"pod": "api-0"}));
+        assert_eq!(document.get("origin"), None);
+        assert_eq!(document["host"]["name"], "node-1");
     }
 
     #[test]

@@ -183,6 +183,7 @@ mod tests {
             check: Print::default(),
             done: [read; 3],
             copy: false,
+            packed: false,
             gone: false,
             facts: None,
         }

@@ -28,6 +28,7 @@ pub fn config(folder: &Path, kind: &str, entry: &Value) -> Config {
     serde_json::from_value(json!({
         "files": [format!("{}/plain/*.log", folder.display())],
         "containers": folder.join("pods"),
+        "docker": folder.join("docker"),
         "local": false,
         kind: [entry],
     }))
