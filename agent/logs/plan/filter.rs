@@ -2,18 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
 
 use model::Pod;
 use regex::bytes::RegexBuilder;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::{Rate, Way};
+use super::{Rate, Way, Whose};
 use crate::glob::{Glob, name_matches};
 use crate::multiline::Mode;
 use crate::parse::Parser;
-use crate::source::Container;
 
 /// Longest compiled pattern; what needs more would not be quick.
 const PROGRAM_BYTES_MAX: usize = 1 << 20;
@@ -46,7 +44,7 @@ pub struct Filter {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Match {
-    /// Names of containers' namespaces, with `*`, `?` and `[a-z]`.
+    /// Names of containers' namespaces, with `*`, `?` and `[a-z]`; of Docker's containers it is Compose's project.
     pub namespace: Globs,
     pub pod: Globs,
     pub container: Globs,
@@ -54,9 +52,9 @@ pub struct Match {
     pub path: Globs,
     /// Only lines that a container has written there.
     pub stream: Option<Stream>,
-    /// Labels of the pod: all of these. Only where pods are known.
+    /// Labels of the pod, where pods are known, or of Docker's container: all of these.
     pub labels: BTreeMap<String, Globs>,
-    /// Likewise annotations.
+    /// Likewise annotations of the pod.
     pub annotations: BTreeMap<String, Globs>,
 }
 
@@ -113,24 +111,26 @@ impl Globs {
 }
 
 impl Match {
-    pub(super) fn is_of(&self, path: &Path, container: Option<&Container<'_>>, pod: Option<&Pod>) -> bool {
+    pub(super) fn is_of<'a>(&self, whose: &Whose<'a>, pod: Option<&'a Pod>) -> bool {
         let names = [
-            (&self.namespace, container.map(|container| container.namespace)),
-            (&self.pod, container.map(|container| container.pod)),
-            (&self.container, container.map(|container| container.name)),
+            (&self.namespace, whose.namespace),
+            (&self.pod, whose.pod),
+            (&self.container, whose.container),
         ];
-        let all = |wanted: &BTreeMap<String, Globs>, there: Option<&BTreeMap<String, String>>| {
-            wanted.iter().all(|(key, globs)| {
-                let value = there.and_then(|there| there.get(key));
-                value.is_some_and(|value| globs.matches(value))
-            })
+        let is_label = |(key, globs): (&String, &Globs)| {
+            let value = whose.label(pod, key);
+            value.is_some_and(|value| globs.matches(value))
+        };
+        let is_annotation = |(key, globs): (&String, &Globs)| {
+            let value = pod.and_then(|pod| pod.annotations.get(key));
+            value.is_some_and(|value| globs.matches(value))
         };
         names
             .iter()
             .all(|(globs, name)| globs.is_empty() || name.is_some_and(|name| globs.matches(name)))
-            && (self.path.is_empty() || self.path.0.iter().any(|glob| Glob::new(glob).matches(path)))
-            && all(&self.labels, pod.map(|pod| &pod.labels))
-            && all(&self.annotations, pod.map(|pod| &pod.annotations))
+            && (self.path.is_empty() || self.path.0.iter().any(|glob| Glob::new(glob).matches(whose.path)))
+            && self.labels.iter().all(is_label)
+            && self.annotations.iter().all(is_annotation)
     }
 
     /// Streams are numbered as records number them.

@@ -14,7 +14,7 @@ use model::{Pod, Pods};
 use tokio::sync::watch;
 
 use crate::config::Config;
-use crate::mark::Form;
+use crate::mark::{Facts, Form};
 use crate::multiline::Mode;
 use crate::parse::{Parser, Pattern};
 use crate::source::Container;
@@ -57,6 +57,51 @@ impl Plan {
     /// Whether no line of it is wanted.
     pub(crate) fn is_excluded(&self) -> bool {
         self.ways.iter().all(|way| way.is_excluded)
+    }
+}
+
+/// What a source's path, or whoever keeps it, says of it.
+pub(crate) struct Whose<'a> {
+    path: &'a Path,
+    /// Of Docker's containers it is Compose's project.
+    namespace: Option<&'a str>,
+    pod: Option<&'a str>,
+    uid: Option<&'a str>,
+    container: Option<&'a str>,
+    facts: Option<&'a Facts>,
+}
+
+impl<'a> Whose<'a> {
+    fn of(form: Form, base: &'a str, facts: Option<&'a Facts>) -> Self {
+        let container = (form == Form::Cri).then(|| Container::of(base)).flatten();
+        let said = |name: &str| facts.and_then(|facts| facts.said(name));
+        Self {
+            path: Path::new(base),
+            namespace: (container.as_ref().map(|container| container.namespace))
+                .or_else(|| said("namespace"))
+                .or_else(|| said("container.project")),
+            pod: container
+                .as_ref()
+                .map(|container| container.pod)
+                .or_else(|| said("pod")),
+            uid: container
+                .as_ref()
+                .map(|container| container.uid)
+                .or_else(|| said("pod_uid")),
+            container: (container.as_ref().map(|container| container.name))
+                .or_else(|| said("container"))
+                .or_else(|| said("container.name")),
+            facts,
+        }
+    }
+
+    /// Its pod's, or its container's.
+    fn label(&self, pod: Option<&'a Pod>, key: &str) -> Option<&'a str> {
+        let of_pod = pod.and_then(|pod| pod.labels.get(key));
+        let facts = self.facts;
+        of_pod
+            .map(String::as_str)
+            .or_else(|| facts?.said(&format!("container.labels.{key}")))
     }
 }
 
@@ -120,32 +165,31 @@ impl Planner {
     }
 
     /// Whether somebody may still say whose lines these are.
-    pub(crate) fn may_hear_of(&self, form: Form, base: &str) -> bool {
+    pub(crate) fn may_hear_of(&self, form: Form, base: &str, facts: Option<&Facts>) -> bool {
         let Some(pods) = &self.pods else {
             return false;
         };
-        let container = (form == Form::Cri).then(|| Container::of(base)).flatten();
-        container.is_some_and(|container| !pods.borrow().by_uid.contains_key(container.uid))
+        let whose = Whose::of(form, base, facts);
+        whose
+            .uid
+            .is_some_and(|uid| !pods.borrow().by_uid.contains_key(uid))
     }
 
     /// What is done with the lines of a source.
-    pub(crate) fn plan(&mut self, form: Form, base: &str) -> Arc<Plan> {
+    pub(crate) fn plan(&mut self, form: Form, base: &str, facts: Option<&Facts>) -> Arc<Plan> {
         // Whoever has given these has joined them, and left out what he wanted to.
         if form == Form::Spool {
             return Arc::clone(&self.usual);
         }
-        let container = (form == Form::Cri).then(|| Container::of(base)).flatten();
-        let pod = container.as_ref().and_then(|container| {
+        let whose = Whose::of(form, base, facts);
+        let pod = whose.uid.and_then(|uid| {
             let pods = self.pods.as_ref()?.borrow();
-            pods.by_uid.get(container.uid).map(Arc::clone)
+            pods.by_uid.get(uid).map(Arc::clone)
         });
         let mut ways: [Way; 3] = Default::default();
         let mut is_usual = pod.is_none();
         for filter in &self.filters {
-            if !filter
-                .matches
-                .is_of(Path::new(base), container.as_ref(), pod.as_deref())
-            {
+            if !filter.matches.is_of(&whose, pod.as_deref()) {
                 continue;
             }
             is_usual = false;
@@ -156,9 +200,9 @@ impl Planner {
             }
         }
         if self.hears_annotations
-            && let (Some(container), Some(pod)) = (&container, &pod)
+            && let (Some(container), Some(pod)) = (whose.container, &pod)
         {
-            for complaint in follow(&mut ways, pod, container.name, &self.parsers) {
+            for complaint in follow(&mut ways, pod, container, &self.parsers) {
                 self.complain(pod, complaint);
             }
         }
@@ -277,7 +321,10 @@ mod tests {
     #[test]
     fn without_filters_and_pods_all_sources_share_one_plan() {
         let mut planner = planner("[]", None);
-        let (left, right) = (planner.plan(Form::Cri, BASE), planner.plan(Form::Plain, "/a.log"));
+        let (left, right) = (
+            planner.plan(Form::Cri, BASE, None),
+            planner.plan(Form::Plain, "/a.log", None),
+        );
         assert!(Arc::ptr_eq(&left, &right));
         assert!(matches!(left.way(1).mode, Mode::Auto));
     }
@@ -291,29 +338,29 @@ mod tests {
             {"match": {"path": "/var/log/*.log"}, "rate": 5}
         ]"#;
         let mut planner_one = planner(filters, None);
-        let plan = planner_one.plan(Form::Cri, BASE);
+        let plan = planner_one.plan(Form::Cri, BASE, None);
         assert!(matches!(plan.way(1).parser, Parser::Logfmt));
         assert!(matches!(plan.way(2).parser, Parser::Pattern(_)));
         assert!(matches!(plan.way(2).mode, Mode::None));
         assert!(!plan.is_excluded() && plan.way(1).rate.is_none());
         assert!(
             planner_one
-                .plan(Form::Plain, "/var/log/a.log")
+                .plan(Form::Plain, "/var/log/a.log", None)
                 .way(0)
                 .rate
                 .is_some()
         );
         let mut labelled = planner(filters, Some(pods(&[], &[("app", "api")])));
-        assert!(labelled.plan(Form::Cri, BASE).is_excluded());
+        assert!(labelled.plan(Form::Cri, BASE, None).is_excluded());
         let mut other = planner(filters, Some(pods(&[], &[("app", "web")])));
-        assert!(!other.plan(Form::Cri, BASE).is_excluded());
+        assert!(!other.plan(Form::Cri, BASE, None).is_excluded());
     }
 
     #[test]
     fn annotations_count_more_than_filters_and_those_of_fluent_bit_are_known() {
         let plan = |annotations: &[(&str, &str)]| {
             let filters = r#"[{"match": {}, "parser": "text", "rate": 5}]"#;
-            planner(filters, Some(pods(annotations, &[]))).plan(Form::Cri, BASE)
+            planner(filters, Some(pods(annotations, &[]))).plan(Form::Cri, BASE, None)
         };
         let bit = plan(&[
             ("fluentbit.io/parser", "nginx"),
@@ -335,12 +382,35 @@ mod tests {
     }
 
     #[test]
+    fn containers_of_docker_are_known_by_name_project_and_label() {
+        let facts = [
+            ("container.name", "shop-web-1"),
+            ("container.project", "shop"),
+            ("container.labels.team", "blue"),
+        ];
+        let facts = Facts::new("shop-web-1", facts.map(|(name, value)| (name, value.to_owned())));
+        let base = "/var/lib/docker/containers/4f/4f-json.log";
+        for (filter, want) in [
+            (
+                r#"{"container": "shop-*", "namespace": "shop", "labels": {"team": "blue"}}"#,
+                true,
+            ),
+            (r#"{"labels": {"team": "red"}}"#, false),
+            (r#"{"pod": "*"}"#, false),
+        ] {
+            let filters = format!(r#"[{{"match": {filter}, "exclude": true}}]"#);
+            let plan = planner(&filters, None).plan(Form::Cri, base, Some(&facts));
+            assert_eq!(plan.is_excluded(), want, "{filter}");
+        }
+    }
+
+    #[test]
     fn whose_lines_are_unknown_may_be_told_soon_if_anybody_tells() {
         let known = planner("[]", Some(pods(&[], &[])));
-        assert!(!known.may_hear_of(Form::Cri, BASE));
+        assert!(!known.may_hear_of(Form::Cri, BASE, None));
         let unknown = planner("[]", Some(Pods::default()));
-        assert!(unknown.may_hear_of(Form::Cri, BASE));
-        assert!(!unknown.may_hear_of(Form::Plain, "/var/log/a.log"));
-        assert!(!planner("[]", None).may_hear_of(Form::Cri, BASE));
+        assert!(unknown.may_hear_of(Form::Cri, BASE, None));
+        assert!(!unknown.may_hear_of(Form::Plain, "/var/log/a.log", None));
+        assert!(!planner("[]", None).may_hear_of(Form::Cri, BASE, None));
     }
 }

@@ -26,7 +26,7 @@ impl<O: Outlet> Reader<O> {
         let Some(tail) = self.tails.get(file).and_then(Option::as_ref) else {
             return;
         };
-        let plan = self.planner.plan(tail.form, &tail.base);
+        let plan = self.planner.plan(tail.form, &tail.base, tail.facts.as_deref());
         if let Some(source) = self.sources.get_mut(&tail.base) {
             source.plan = plan;
         }
@@ -64,7 +64,11 @@ impl<O: Outlet> Reader<O> {
             return false;
         };
         let patience = tail.entered + PATIENCE;
-        if patience <= now || !self.planner.may_hear_of(tail.form, &tail.base) {
+        if patience <= now
+            || !self
+                .planner
+                .may_hear_of(tail.form, &tail.base, tail.facts.as_deref())
+        {
             return false;
         }
         self.waiting.insert(file, patience.min(now + LOOK));
