@@ -173,7 +173,11 @@ impl Lines {
         };
         let text = read.text.as_bytes();
         let kept = text.get(..self.line_bytes_max).unwrap_or(text);
-        self.push(draft, row, kept, read.bytes.unwrap_or(text.len() as u64));
+        let length = read.bytes.unwrap_or(text.len() as u64);
+        match read.level {
+            Some(code) => self.push_as(draft, Row { level: code, ..row }, kept, length),
+            None => self.push(draft, row, kept, length),
+        }
     }
 
     /// A joined record: it belongs to the file of its first piece, and moves the watermarks of all its files.
@@ -216,14 +220,19 @@ impl Lines {
     }
 
     fn push(&self, draft: &mut Draft, row: Row, text: &[u8], length: u64) {
-        if length > text.len() as u64 {
-            self.account.cut.inc();
-        }
         let level = level::of_line(text).unwrap_or(Level::Info);
         let row = Row {
             level: level_code(level),
             ..row
         };
+        self.push_as(draft, row, text, length);
+    }
+
+    /// Likewise where the row has its level.
+    fn push_as(&self, draft: &mut Draft, row: Row, text: &[u8], length: u64) {
+        if length > text.len() as u64 {
+            self.account.cut.inc();
+        }
         if self.redaction.is_empty() {
             return draft.push(row, text, length);
         }
