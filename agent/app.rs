@@ -369,6 +369,8 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     account("logs", ledger_of(&logs_handle, logs::Handle::ledger));
     let input = logs_handle.as_ref().and_then(logs::Handle::input);
     account("forward", ledger_of(&input, logs::Input::ledger));
+    let journal = logs_handle.as_ref().and_then(logs::Handle::journal);
+    account("journald", ledger_of(&journal, logs::Journal::ledger));
     let groups = logs_handle.as_ref().and_then(logs::Handle::groups);
     account("log_groups", ledger_of(&groups, logs::Groups::ledger));
     account("sender", ledger_of(&sender_handle, remote::SenderHandle::ledger));

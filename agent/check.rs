@@ -47,6 +47,7 @@ pub fn run(files: &[PathBuf], data_dir: &Path, live: bool) -> ExitCode {
             ask_aws(&document),
             ask_datasource(&document),
             ask_opensearch(&document),
+            ask_journal(&document),
             ask_cloudwatch(&document),
         ];
         if are_well.contains(&false) && code == ExitCode::SUCCESS {
@@ -136,6 +137,22 @@ fn ask_opensearch(document: &Document) -> bool {
         }
     }
     is_well
+}
+
+/// Says whether the journal can be read, where it is to be; whether all is well.
+fn ask_journal(document: &Document) -> bool {
+    let Some(journal) = document.logs.journal.as_ref().filter(|_| document.logs.enabled) else {
+        return true;
+    };
+    let Outside { runtime, client, .. } = match outside(document) {
+        Ok(outside) => outside,
+        Err(error) => return complain(&format!("logs.journal was not asked: {error}")),
+    };
+    match runtime.block_on(logs::ask_journal(journal, &client)) {
+        Ok(words) => _ = writeln!(std::io::stdout(), "  logs.journal: {words}"),
+        Err(words) => return complain(&format!("logs.journal: {words}")),
+    }
+    true
 }
 
 /// Says what CloudWatch Logs answers wherever lines are to be sent to it or read from it; whether all is well.

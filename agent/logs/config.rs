@@ -67,7 +67,9 @@ pub struct Config {
     pub cloudwatch_sources: Vec<crate::cloudwatch::SourceConfig>,
     /// Senders of Fluentd's and Fluent Bit's Forward protocol; without this section none is listened to.
     pub forward: Option<crate::forward::Config>,
-    /// Room for records of inputs that cannot be read again (`forward`), until every sink has them. When it is full, those
+    /// systemd's journal; without this section it is not read.
+    pub journal: Option<crate::journald::Config>,
+    /// Room for records of inputs that cannot be read again (`forward`, `journal`), until every sink has them. When it is full, those
     /// inputs take nothing more, and whoever sends keeps what he has.
     #[serde(deserialize_with = "size")]
     pub spool_bytes_max: u64, // spool_bytes_max: 1GiB
@@ -123,6 +125,7 @@ impl Default for Config {
             cloudwatch: Vec::new(),
             cloudwatch_sources: Vec::new(),
             forward: None,
+            journal: None,
             spool_bytes_max: 1 << 30,
             compress: false,
         }
@@ -173,6 +176,8 @@ impl Config {
         let mut wrong = self.sink_mistakes();
         wrong.extend(self.source_mistakes());
         wrong.extend(self.filter_mistakes());
+        let journal = self.journal.iter().flat_map(crate::journald::Config::check);
+        wrong.extend(journal.map(|sentence| format!("logs.journal.{sentence}")));
         match wrong.as_slice() {
             [] => Ok(()),
             wrong => Err(wrong.join("\n")),
@@ -188,6 +193,7 @@ impl Config {
             config.containers = PathBuf::new();
             config.docker = PathBuf::new();
             config.forward = None;
+            config.journal = None;
         }
         if !reads_groups {
             config.cloudwatch_sources.clear();

@@ -22,6 +22,7 @@ mod follow;
 mod forward;
 mod glob;
 mod join;
+mod journald;
 mod level;
 mod lines;
 mod mark;
@@ -74,6 +75,7 @@ pub use cloudwatch::{
 pub use config::{Config, ReadFrom, Retention};
 pub use follow::Follower;
 pub use forward::{Config as Forward, Tls as ForwardTls, User as ForwardUser, texts as forward_texts};
+pub use journald::{Config as Journald, Priority, ask as ask_journal, export_texts};
 pub use opensearch::{Config as OpenSearch, ask as ask_opensearch};
 pub use parse::Config as Parser;
 pub use plan::{Filter, Joining, Match, Stream};
@@ -167,6 +169,7 @@ pub struct Logs {
     lanes: Vec<(Arc<Lane>, Work)>,
     sources: Vec<groups::Source>,
     forward: Option<forward::Forward>,
+    journal: Option<journald::Journal>,
     clock: Arc<dyn Clock>,
 }
 
@@ -192,15 +195,29 @@ impl Input {
     }
 }
 
+/// systemd's journal as it is read; cheap to clone.
+#[derive(Clone)]
+pub struct Journal(journald::Handle);
+
+impl Journal {
+    /// Taken = in the spool + left out by reason + in flight.
+    #[must_use]
+    pub fn ledger(&self) -> Ledger {
+        self.0.ledger()
+    }
+}
+
 struct Shared {
     folder: PathBuf,
     lanes: Vec<Arc<Lane>>,
     limits: Arc<Mutex<Limits>>,
     spool: Spool,
     forward: Option<forward::Handle>,
+    journal: Option<journald::Handle>,
     /// The part of the configuration that is the same until the next start.
     sinks: Sinks,
     forward_config: Option<forward::Config>,
+    journal_config: Option<journald::Config>,
     sources: Vec<groups::Handle>,
     source_configs: Vec<groups::Config>,
 }
@@ -300,14 +317,26 @@ impl Logs {
             }
         };
         let sources = sources(config, &spool, &outside, registry);
+        let ground = journald::Ground {
+            client: &outside.client,
+            clock: &outside.clock,
+            spool: &spool,
+            line_bytes_max: config.line_bytes_max,
+            read_from: config.read_from,
+        };
+        let journal = config.journal.as_ref();
+        let journal = journal.map(|section| journald::Journal::new(section, &ground, registry));
+        let journal = journal.transpose().map_err(Error::Config)?;
         let shared = Arc::new(Shared {
             forward: forward.as_ref().map(forward::Forward::handle),
+            journal: journal.as_ref().map(journald::Journal::handle),
             folder: data_folder,
             spool,
             lanes: lanes.iter().map(|(lane, _)| Arc::clone(lane)).collect(),
             limits,
             sinks: Sinks::of(config),
             forward_config: config.forward.clone(),
+            journal_config: config.journal.clone(),
             sources: sources.iter().map(groups::Source::handle).collect(),
             source_configs: config.cloudwatch_sources.clone(),
         });
@@ -316,6 +345,7 @@ impl Logs {
             sources,
             lanes,
             forward,
+            journal,
             clock: outside.clock,
         })
     }
@@ -334,8 +364,13 @@ impl Logs {
                 forward.run(stop.clone()).await;
             }
         };
+        let journal = async {
+            if let Some(journal) = self.journal {
+                journal.run(stop.clone()).await;
+            }
+        };
         let sources = self.sources.into_iter().map(|source| source.run(stop.clone()));
-        tokio::join!(join_all(lanes), forward, join_all(sources));
+        tokio::join!(join_all(lanes), forward, journal, join_all(sources));
     }
 }
 
@@ -538,6 +573,7 @@ impl Handle {
             sinks: self.0.lanes.iter().map(|lane| lane.state()).collect(),
             services: self.0.sources.iter().map(groups::Handle::state).collect(),
             inputs: self.0.forward.iter().map(forward::Handle::state).collect(),
+            journal: self.0.journal.as_ref().map(journald::Handle::state),
             spool_bytes,
             spool_bytes_max,
         }
@@ -565,6 +601,12 @@ impl Handle {
     #[must_use]
     pub fn input(&self) -> Option<Input> {
         self.0.forward.clone().map(Input)
+    }
+
+    /// What was read of systemd's journal; none when it is not read.
+    #[must_use]
+    pub fn journal(&self) -> Option<Journal> {
+        self.0.journal.clone().map(Journal)
     }
 
     /// Of the events of log groups that this process reads: taken = in the spool + in flight; none where it reads none.
@@ -616,6 +658,12 @@ impl Handle {
         if config.forward != self.0.forward_config {
             return Err(Error::Config(
                 "logs.forward is read at the start only: restart to change who may send".to_owned(),
+            ));
+        }
+        if config.journal != self.0.journal_config {
+            return Err(Error::Config(
+                "logs.journal is read at the start only: restart to change how the journal is read"
+                    .to_owned(),
             ));
         }
         *self.0.limits.lock() = limits(config);

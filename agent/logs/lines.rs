@@ -338,7 +338,9 @@ impl Lines {
             end: 0,
             file: number,
             stream: read.stream,
-            level: level_code(level::of_line(read.text.as_bytes()).unwrap_or(Level::Info)),
+            level: read
+                .level
+                .unwrap_or_else(|| level_code(level::of_line(read.text.as_bytes()).unwrap_or(Level::Info))),
             lines: 0,
             given: read
                 .id
@@ -347,7 +349,8 @@ impl Lines {
         };
         let text = read.text.as_bytes();
         let kept = text.get(..self.line_bytes_max).unwrap_or(text);
-        self.push(draft, row, kept, read.bytes.unwrap_or(text.len() as u64));
+        let length = read.bytes.unwrap_or(text.len() as u64);
+        self.push(draft, row, kept, length);
     }
 
     /// A line of which nobody says when it was written.

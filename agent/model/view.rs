@@ -416,6 +416,8 @@ pub struct LogState {
     pub sinks: Vec<LogSink>,
     /// Where records come from that no file holds.
     pub inputs: Vec<LogInput>,
+    /// systemd's journal, where it is read.
+    pub journal: Option<LogJournal>,
     /// Services whose log groups are read.
     pub services: Vec<LogService>,
     /// Of the spool: records of inputs that not every sink has.
@@ -436,6 +438,23 @@ pub struct LogInput {
     pub refused: Vec<(String, u64)>,
     /// Why nothing is taken at the moment.
     pub trouble: Option<String>,
+}
+
+/// systemd's journal as it is read, and how it goes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct LogJournal {
+    /// The command that prints it, or the URL where it is asked for.
+    pub from: String,
+    /// Kept since start.
+    pub entries: u64,
+    /// Left out, by reason.
+    pub skipped: Vec<(String, u64)>,
+    /// Deleted by the journal before they were read.
+    pub missing: u64,
+    /// Why it cannot be read, or its entries not be kept, at the moment.
+    pub trouble: Option<String>,
+    /// What the command says beside entries, for example that it may not see all of them.
+    pub remark: String,
 }
 
 /// Log groups of a service that are read, and how it goes.

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use model::Level;
 use model::text;
-use model::view::{Health, LogInput, LogPage, LogQuery, LogService, LogSink, LogState};
+use model::view::{Health, LogInput, LogJournal, LogPage, LogQuery, LogService, LogSink, LogState};
 
 use super::frame::{Place, Sheet, empty, section};
 use super::visit::Visit;
@@ -67,7 +67,8 @@ fn sentence(
     state: &LogState,
 ) -> (Health, String) {
     let when = range.spoken(&visit.wall);
-    if state.files.is_empty() && state.inputs.is_empty() && state.services.is_empty() {
+    let has_inputs = !state.inputs.is_empty() || state.journal.is_some();
+    if state.files.is_empty() && !has_inputs && state.services.is_empty() {
         return (Health::Unknown, "No log file is read on this machine".to_owned());
     }
     let count = usize::try_from(page.matched).unwrap_or(usize::MAX);
@@ -83,7 +84,9 @@ fn sentence(
     let sinks = state.sinks.iter().map(|sink| (&sink.name, &sink.trouble));
     let inputs = state.inputs.iter().map(|input| (&input.name, &input.trouble));
     let stuck = sinks.chain(inputs).filter(|(_, trouble)| trouble.is_some());
-    let stuck: Vec<String> = stuck.map(|(name, _)| name.clone()).collect();
+    let mut stuck: Vec<String> = stuck.map(|(name, _)| name.clone()).collect();
+    let journal = state.journal.as_ref().filter(|journal| journal.trouble.is_some());
+    stuck.extend(journal.map(|_| "the journal's input".to_owned()));
     match stuck.as_slice() {
         [] => (Health::Good, status::fit(text)),
         [one] => (
@@ -118,6 +121,7 @@ fn kept(visit: &Visit, state: &LogState) -> Markup {
             @if let Some(target) = &sink.target { (elsewhere(sink, target)) }
         }
         @for input in &state.inputs { (taken(input, state)) }
+        @if let Some(journal) = &state.journal { (entries(journal)) }
         @for service in &state.services { (groups(service)) }
     }
 }
@@ -142,6 +146,34 @@ fn taken(input: &LogInput, state: &LogState) -> Markup {
             ". " (text::bytes(state.spool_bytes as f64)) " of " (text::bytes(state.spool_bytes_max as f64)) " in the spool."
             @if let Some(trouble) = &input.trouble {
                 " " b { "It takes nothing at the moment" } ": " (trouble) "; senders keep what they have."
+            }
+        }
+    }
+}
+
+/// systemd's journal as it is read, and how it goes.
+fn entries(journal: &LogJournal) -> Markup {
+    let skipped: u64 = journal.skipped.iter().map(|(_, count)| count).sum();
+    html! {
+        p {
+            @if journal.entries == 1 { "1 entry" } @else { (text::count(journal.entries)) " entries" }
+            " read from systemd's journal by " code { (journal.from) } " since start"
+            @if skipped > 0 {
+                ", " (text::count(skipped)) " left out ("
+                @for (nth, (reason, count)) in journal.skipped.iter().enumerate() {
+                    @if nth > 0 { ", " }
+                    (reason) ": " (text::count(*count))
+                }
+                ")"
+            }
+            "."
+            @if journal.missing > 0 {
+                " " b { (text::count(journal.missing)) " were deleted by the journal before they were read" } "."
+            }
+            @if let Some(trouble) = &journal.trouble {
+                " " b { "It is not read at the moment" } ": " (trouble) "; the journal keeps its entries."
+            } @else if journal.entries == 0 && !journal.remark.is_empty() {
+                " It says: " (journal.remark)
             }
         }
     }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::view::{Health, LogBucket, LogFile, LogInput, LogPage, LogQuery, LogService, LogSink, LogState};
+use model::view::{
+    Health, LogBucket, LogFile, LogInput, LogJournal, LogPage, LogQuery, LogService, LogSink, LogState,
+};
 use model::{Level, LogRecord};
 
 use super::House;
@@ -164,6 +166,13 @@ impl House {
                     trouble: Some("cannot connect: connection refused".to_owned()),
                 },
             ],
+            journal: Some(LogJournal {
+                from: "journalctl".to_owned(),
+                entries: 2_310,
+                skipped: vec![("filtered".to_owned(), 12)],
+                missing: 3,
+                ..LogJournal::default()
+            }),
             services: vec![LogService {
                 name: "cloudwatch".to_owned(),
                 region: "eu-west-1".to_owned(),
