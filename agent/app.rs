@@ -524,6 +524,16 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             Arc::new(move || handle.as_ref().map(notifier::Handle::view).unwrap_or_default())
         },
         own_lines: Arc::new(move |labels, now, most| witness.as_ref()?.lines(labels, now, most)),
+        around: {
+            let logs = logs_handle.clone();
+            Arc::new(move |time, identity, most| {
+                let found = logs.as_ref()?.context(time, identity, most);
+                found
+                    .inspect_err(|error| tracing::error!(%error, "lines around one"))
+                    .ok()
+                    .flatten()
+            })
+        },
         logs: Arc::new(move |query| {
             let page = logs_handle.as_ref().map(|logs| logs.search(query));
             page.transpose()

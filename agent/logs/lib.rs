@@ -58,8 +58,8 @@ use std::time::{Duration, Instant};
 use aws::Aws;
 use futures_util::future::join_all;
 use model::outside::Client;
-use model::view::{LogPage, LogQuery, LogSink, LogState};
-use model::{Clock, Ledger, Pods};
+use model::view::{LogContext, LogPage, LogQuery, LogSink, LogState};
+use model::{Clock, Ledger, Pods, Timestamp};
 use parking_lot::Mutex;
 use prometheus::Registry;
 use tokio::io::Interest;
@@ -80,7 +80,7 @@ pub use opensearch::{Config as OpenSearch, ask as ask_opensearch};
 pub use parse::Config as Parser;
 pub use plan::{Filter, Joining, Match, Stream};
 pub use redact::{Pattern, Shipped};
-pub use search::{around, search};
+pub use search::{around, line, search};
 
 use account::{Account, Metrics};
 use bell::Bell;
@@ -595,6 +595,20 @@ impl Handle {
     /// The segments cannot be read.
     pub fn search(&self, query: &LogQuery) -> Result<LogPage, Error> {
         search(&self.0.folder, query)
+    }
+
+    /// The line of that time with that identity, with up to `most` lines of its source before and after it; none when it
+    /// is no longer kept. Blocks like [`Self::search`].
+    ///
+    /// # Errors
+    /// The segments cannot be read.
+    pub fn context(&self, time: Timestamp, identity: u64, most: usize) -> Result<Option<LogContext>, Error> {
+        let folder = &self.0.folder;
+        let Some(line) = line(folder, time, identity)? else {
+            return Ok(None);
+        };
+        let [before, after] = around(folder, &line, most, most)?;
+        Ok(Some(LogContext { before, line, after }))
     }
 
     /// What senders have brought; none when nobody is listened to.

@@ -391,10 +391,20 @@ pub struct LogPage {
     pub lines: Vec<LogRecord>,
     /// How many matched in all, as far as was looked.
     pub matched: u64,
-    /// Whether older lines were not looked at.
+    /// Whether more match than are here.
     pub cut: bool,
-    /// Lines per bucket and level over the asked time: all, then warnings and worse.
+    /// Where looking ended, if it ended before the beginning of the asked time: older lines were not looked at.
+    pub looked_from: Option<Timestamp>,
+    /// Lines per bucket and level over the asked time: all, then warnings and worse, then errors.
     pub histogram: Vec<LogBucket>,
+}
+
+/// A line and what its source said just before and after it, oldest first.
+#[derive(Clone, Debug)]
+pub struct LogContext {
+    pub before: Vec<LogRecord>,
+    pub line: LogRecord,
+    pub after: Vec<LogRecord>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -403,6 +413,8 @@ pub struct LogBucket {
     pub lines: u64,
     /// Of these, warnings and worse.
     pub grave: u64,
+    /// Of these, errors and worse.
+    pub errors: u64,
 }
 
 /// The log room as it stands.

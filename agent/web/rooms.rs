@@ -20,8 +20,8 @@ use std::sync::Arc;
 
 use model::outside::{Call, Identify, Response, Serve};
 use model::view::{
-    Cardinality, Checkup, ConfigState, Destination, Graph, Kept, LogPage, LogQuery, LogState, Own, Pair,
-    Routing, RuleGroup, Sender, Source, Target, Telling, Trial, Tried, View, Why,
+    Cardinality, Checkup, ConfigState, Destination, Graph, Kept, LogContext, LogPage, LogQuery, LogState,
+    Own, Pair, Routing, RuleGroup, Sender, Source, Target, Telling, Trial, Tried, View, Why,
 };
 use model::{BoxFuture, Clock, Exemplars, Labels, LogRecord, Matcher, Select, Timestamp};
 
@@ -52,6 +52,9 @@ pub struct Rooms {
     pub cardinality: Arc<dyn Fn(usize) -> Cardinality + Send + Sync>,
     /// Searches the segments; reads the disk, so it is called on a blocking thread.
     pub logs: Arc<dyn Fn(&LogQuery) -> LogPage + Send + Sync>,
+    /// The line of this time with this identity, and so many of its source before and after it; none when it is not kept
+    /// here. Reads the disk as well.
+    pub around: Arc<dyn Fn(Timestamp, u64, usize) -> Option<LogContext> + Send + Sync>,
     /// The last lines of what an alert with these labels is about, oldest first, so many at most; none where no label says
     /// which lines these are. Reads the disk as well.
     pub own_lines: Arc<dyn Fn(&Labels, Timestamp, usize) -> Option<Vec<LogRecord>> + Send + Sync>,

@@ -12,6 +12,7 @@ use model::{AlertState, Labels, Level, LogRecord};
 use super::condition::Condition;
 use super::frame::section;
 use super::graph::{self, Graph, Line};
+use super::lines::Links;
 use super::unit::Unit;
 use super::visit::{Standing, Visit};
 use super::when::{Range, SPANS};
@@ -243,15 +244,27 @@ pub(super) fn own_lines(visit: &Visit, standing: &Standing<'_>, most: usize) -> 
 }
 
 /// An alert's own lines, and where there are more of them.
-pub(super) fn said(visit: &Visit, lines: &[LogRecord]) -> Markup {
-    let source = lines.last().map_or("", |line| &*line.source);
-    let all = link::to("/logs", &[("source", source), ("from", "now-1h"), ("to", "now")]);
+pub(super) fn said(visit: &Visit, own: &[LogRecord]) -> Markup {
+    let last = own.last();
+    let source = last.map_or("", |line| &*line.source);
+    let time = [("from", "now-1h"), ("to", "now")];
+    let all = match last.and_then(lines::Place::of) {
+        Some(lines::Place {
+            namespace,
+            pod,
+            container,
+        }) => {
+            let whose = [("ns", namespace), ("pod", pod), ("container", container)];
+            link::to("/logs", &[&whose[..], &time[..]].concat())
+        }
+        None => link::to("/logs", &[&[("source", source)][..], &time[..]].concat()),
+    };
     html! {
         p.small {
             span { "Last lines of " (source) }
             a href=(all) { "all of it" }
         }
-        (lines::list(&visit.wall, lines.iter(), ""))
+        (lines::list(&visit.wall, own.iter(), "", &Links::Search("/logs")))
     }
 }
 
@@ -272,7 +285,7 @@ fn grave_lines(visit: &Visit, standing: &Standing<'_>) -> Markup {
                     span { "Last warnings in this machine's log" }
                     a href=(logs_around(standing)) { "all " (model::text::count(page.matched)) }
                 }
-                (lines::list(&visit.wall, page.lines.iter(), ""))
+                (lines::list(&visit.wall, page.lines.iter(), "", &Links::Search("/logs")))
             }
         }
     }
