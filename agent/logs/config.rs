@@ -56,6 +56,8 @@ pub struct Config {
     /// inputs take nothing more, and whoever sends keeps what he has.
     #[serde(deserialize_with = "size")]
     pub spool_bytes_max: u64, // spool_bytes_max: 1GiB
+    /// Node roles that are asked for the last lines of a pod, for its page and its incidents.
+    pub nodes: Vec<crate::nodes::Node>,
     /// Whether frames are compressed (deflate, level 1): about a fifth of the disk, four times the CPU.
     pub compress: bool,
 }
@@ -105,6 +107,7 @@ impl Default for Config {
             cloudwatch_sources: Vec::new(),
             forward: None,
             spool_bytes_max: 1 << 30,
+            nodes: Vec::new(),
             compress: false,
         }
     }
@@ -153,6 +156,7 @@ impl Config {
         }
         let mut wrong = self.sink_mistakes();
         wrong.extend(self.source_mistakes());
+        wrong.extend(crate::nodes::mistakes(&self.nodes));
         match wrong.as_slice() {
             [] => Ok(()),
             wrong => Err(wrong.join("\n")),

@@ -21,9 +21,11 @@ mod follow;
 mod forward;
 mod glob;
 mod join;
+mod last;
 mod level;
 mod lines;
 mod mark;
+mod nodes;
 mod opensearch;
 mod pack;
 mod reader;
@@ -51,7 +53,7 @@ use std::time::{Duration, Instant};
 
 use aws::Aws;
 use futures_util::future::join_all;
-use model::outside::Client;
+use model::outside::{Client, Serve};
 use model::view::{LogContext, LogPage, LogQuery, LogSink, LogState};
 use model::{Clock, Ledger, Timestamp};
 use parking_lot::Mutex;
@@ -69,6 +71,7 @@ pub use cloudwatch::{
 pub use config::{Config, ReadFrom, Retention};
 pub use follow::Follower;
 pub use forward::{Config as Forward, Tls as ForwardTls, User as ForwardUser, texts as forward_texts};
+pub use nodes::{Gathered, Node, Nodes, PATH as TAIL_PATH};
 pub use opensearch::{Config as OpenSearch, ask as ask_opensearch};
 pub use redact::{Pattern, Shipped};
 pub use search::{around, line, search};
@@ -185,6 +188,8 @@ impl Input {
 
 struct Shared {
     folder: PathBuf,
+    /// Answers others who ask for the last lines of a pod here.
+    door: last::Door,
     lanes: Vec<Arc<Lane>>,
     limits: Arc<Mutex<Limits>>,
     spool: Spool,
@@ -291,7 +296,9 @@ impl Logs {
             }
         };
         let sources = sources(config, &spool, &outside, registry);
+        let ground = last::Ground::new(config, &data_folder).map_err(Error::Config)?;
         let shared = Arc::new(Shared {
+            door: last::Door::new(ground),
             forward: forward.as_ref().map(forward::Forward::handle),
             folder: data_folder,
             spool,
@@ -520,6 +527,8 @@ impl Handle {
         let first = self.0.lanes.first();
         let (spool_bytes, spool_bytes_max) = self.0.spool.books().bytes();
         LogState {
+            // Whoever asks them adds how many there are.
+            nodes: 0,
             files: first.map(|lane| lane.board.files()).unwrap_or_default(),
             lines: first.map_or(0, |lane| lane.account.kept()),
             bytes_on_disk: self.0.lanes.iter().map(|lane| lane.board.bytes_on_disk()).sum(),
@@ -561,6 +570,12 @@ impl Handle {
         };
         let [before, after] = around(folder, &line, most, most)?;
         Ok(Some(LogContext { before, line, after }))
+    }
+
+    /// Answers others who ask for the last lines of a pod: `GET` of [`TAIL_PATH`]. Who calls must be known before.
+    #[must_use]
+    pub fn door(&self) -> Arc<dyn Serve> {
+        Arc::new(self.0.door.clone())
     }
 
     /// What senders have brought; none when nobody is listened to.
@@ -620,6 +635,8 @@ impl Handle {
                 "logs.forward is read at the start only: restart to change who may send".to_owned(),
             ));
         }
+        let ground = last::Ground::new(config, &self.0.folder).map_err(Error::Config)?;
+        *self.0.door.ground.write() = Arc::new(ground);
         *self.0.limits.lock() = limits(config);
         if let Some(forward) = &self.0.forward {
             forward.set_line_bytes_max(config.line_bytes_max);
