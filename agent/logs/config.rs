@@ -73,6 +73,8 @@ pub struct Config {
     /// inputs take nothing more, and whoever sends keeps what he has.
     #[serde(deserialize_with = "size")]
     pub spool_bytes_max: u64, // spool_bytes_max: 1GiB
+    /// Node roles that are asked for the last lines of a pod, for its page and its incidents.
+    pub nodes: Vec<crate::nodes::Node>,
     /// Whether frames are compressed (deflate, level 1): about a fifth of the disk, four times the CPU.
     pub compress: bool,
 }
@@ -127,6 +129,7 @@ impl Default for Config {
             forward: None,
             journal: None,
             spool_bytes_max: 1 << 30,
+            nodes: Vec::new(),
             compress: false,
         }
     }
@@ -178,6 +181,7 @@ impl Config {
         wrong.extend(self.filter_mistakes());
         let journal = self.journal.iter().flat_map(crate::journald::Config::check);
         wrong.extend(journal.map(|sentence| format!("logs.journal.{sentence}")));
+        wrong.extend(crate::nodes::mistakes(&self.nodes));
         match wrong.as_slice() {
             [] => Ok(()),
             wrong => Err(wrong.join("\n")),

@@ -23,10 +23,12 @@ mod forward;
 mod glob;
 mod join;
 mod journald;
+mod last;
 mod level;
 mod lines;
 mod mark;
 mod multiline;
+mod nodes;
 mod opensearch;
 mod pack;
 mod parse;
@@ -57,7 +59,7 @@ use std::time::{Duration, Instant};
 
 use aws::Aws;
 use futures_util::future::join_all;
-use model::outside::Client;
+use model::outside::{Client, Serve};
 use model::view::{LogContext, LogPage, LogQuery, LogSink, LogState};
 use model::{Clock, Ledger, Pods, Timestamp};
 use parking_lot::Mutex;
@@ -76,6 +78,7 @@ pub use config::{Config, ReadFrom, Retention};
 pub use follow::Follower;
 pub use forward::{Config as Forward, Tls as ForwardTls, User as ForwardUser, texts as forward_texts};
 pub use journald::{Config as Journald, Priority, ask as ask_journal, export_texts};
+pub use nodes::{Gathered, Node, Nodes, PATH as TAIL_PATH};
 pub use opensearch::{Config as OpenSearch, ask as ask_opensearch};
 pub use parse::Config as Parser;
 pub use plan::{Filter, Joining, Match, Stream};
@@ -209,6 +212,8 @@ impl Journal {
 
 struct Shared {
     folder: PathBuf,
+    /// Answers others who ask for the last lines of a pod here.
+    door: last::Door,
     lanes: Vec<Arc<Lane>>,
     limits: Arc<Mutex<Limits>>,
     spool: Spool,
@@ -317,7 +322,7 @@ impl Logs {
             }
         };
         let sources = sources(config, &spool, &outside, registry);
-        let ground = journald::Ground {
+        let beside = journald::Ground {
             client: &outside.client,
             clock: &outside.clock,
             spool: &spool,
@@ -325,9 +330,11 @@ impl Logs {
             read_from: config.read_from,
         };
         let journal = config.journal.as_ref();
-        let journal = journal.map(|section| journald::Journal::new(section, &ground, registry));
+        let journal = journal.map(|section| journald::Journal::new(section, &beside, registry));
         let journal = journal.transpose().map_err(Error::Config)?;
+        let ground = last::Ground::new(config, &data_folder).map_err(Error::Config)?;
         let shared = Arc::new(Shared {
+            door: last::Door::new(ground),
             forward: forward.as_ref().map(forward::Forward::handle),
             journal: journal.as_ref().map(journald::Journal::handle),
             folder: data_folder,
@@ -567,6 +574,8 @@ impl Handle {
         let first = self.0.lanes.first();
         let (spool_bytes, spool_bytes_max) = self.0.spool.books().bytes();
         LogState {
+            // Whoever asks them adds how many there are.
+            nodes: 0,
             files: first.map(|lane| lane.board.files()).unwrap_or_default(),
             lines: first.map_or(0, |lane| lane.account.kept()),
             bytes_on_disk: self.0.lanes.iter().map(|lane| lane.board.bytes_on_disk()).sum(),
@@ -609,6 +618,12 @@ impl Handle {
         };
         let [before, after] = around(folder, &line, most, most)?;
         Ok(Some(LogContext { before, line, after }))
+    }
+
+    /// Answers others who ask for the last lines of a pod: `GET` of [`TAIL_PATH`]. Who calls must be known before.
+    #[must_use]
+    pub fn door(&self) -> Arc<dyn Serve> {
+        Arc::new(self.0.door.clone())
     }
 
     /// What senders have brought; none when nobody is listened to.
@@ -680,6 +695,8 @@ impl Handle {
                     .to_owned(),
             ));
         }
+        let ground = last::Ground::new(config, &self.0.folder).map_err(Error::Config)?;
+        *self.0.door.ground.write() = Arc::new(ground);
         *self.0.limits.lock() = limits(config);
         if let Some(forward) = &self.0.forward {
             forward.set_line_bytes_max(config.line_bytes_max);

@@ -26,6 +26,7 @@ pub mod select;
 pub mod selection;
 pub mod share;
 pub mod signature;
+pub mod tail;
 pub mod text;
 pub mod time;
 pub mod view;
@@ -51,6 +52,7 @@ pub use select::{Metadata, Mixed, Select, SelectError, Series, TimeRange};
 pub use selection::Selection;
 pub use share::{Alone, Share};
 pub use signature::SigV4;
+pub use tail::{NodeAddress, Tail, TailQuery, Unheard};
 pub use time::{Clock, Timestamp};
 
 /// A future that may cross threads; what the contracts below return instead of being tied to one runtime.

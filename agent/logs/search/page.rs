@@ -144,6 +144,7 @@ impl Page {
             lines: lines.into_iter().map(|line| line.record).collect(),
             matched: self.matched,
             histogram: self.buckets,
+            ..LogPage::default()
         }
     }
 

@@ -1,7 +1,7 @@
 //! Log lines: a histogram over their time, and the lines with what was looked for underlined.
 
 use maud::{Markup, html};
-use model::view::{LogBucket, LogPage, LogQuery};
+use model::view::{Asked, LogBucket, LogPage, LogQuery};
 use model::{Level, LogRecord, Timestamp, text};
 
 use super::frame::{empty, section};
@@ -196,6 +196,8 @@ pub(super) enum Links<'a> {
     Search(&'a str),
     /// Nowhere: these are lines around the one with this identity.
     Line(u64),
+    /// Nowhere.
+    None,
 }
 
 /// Lines with time, level and source; the words of `wanted` are marked.
@@ -228,13 +230,30 @@ fn time(wall: &Wall, line: &LogRecord, links: &Links<'_>) -> Markup {
             let joint = if search.contains('?') { '&' } else { '?' };
             html! { a.at href={ (search) (joint) "line=" (address(line)) } title="what was said around it" { (said) } }
         }
-        Links::Line(_) => said,
+        Links::Line(_) | Links::None => said,
     }
 }
 
 /// A line in an address, for ever.
 pub(super) fn address(line: &LogRecord) -> String {
     format!("{}-{:016x}", line.time.millis(), line.identity())
+}
+
+/// Who was asked and did not answer; nothing where all did.
+pub(super) fn unheard(nodes: &Asked) -> Markup {
+    const SHOWN: usize = 3;
+    html! {
+        @if !nodes.unheard.is_empty() {
+            p.note.unheard {
+                @for (nth, one) in nodes.unheard.iter().take(SHOWN).enumerate() {
+                    @if nth > 0 { "; " }
+                    b { (one.node) } " did not tell: " (words::clean(&one.why))
+                }
+                @if nodes.unheard.len() > SHOWN { "; and " (words::count(nodes.unheard.len() - SHOWN, "more node")) }
+                "."
+            }
+        }
+    }
 }
 
 fn source(line: &LogRecord) -> Markup {

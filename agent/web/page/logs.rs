@@ -6,7 +6,7 @@ mod kept;
 mod narrow;
 
 use maud::{Markup, html};
-use model::view::{Health, LogPage, LogState};
+use model::view::{Asked as Nodes, Health, LogPage, LogState};
 
 use self::asked::Asked;
 use super::frame::{Place, Sheet, empty, section};
@@ -55,8 +55,17 @@ fn sentence(
 ) -> (Health, String) {
     let when = range.spoken(&visit.wall);
     let has_inputs = !state.inputs.is_empty() || state.journal.is_some();
-    if page.lines.is_empty() && state.files.is_empty() && !has_inputs && state.services.is_empty() {
-        return (Health::Unknown, "No log file is read on this machine".to_owned());
+    if page.nodes == Nodes::default()
+        && page.lines.is_empty()
+        && state.files.is_empty()
+        && !has_inputs
+        && state.services.is_empty()
+    {
+        let text = match state.nodes {
+            0 => "No log file is read on this machine",
+            _ => "Name a namespace and a pod: its node is asked for its last lines",
+        };
+        return (Health::Unknown, text.to_owned());
     }
     let count = usize::try_from(page.matched).unwrap_or(usize::MAX);
     let errors: u64 = page.histogram.iter().map(|bucket| bucket.errors).sum();
@@ -69,8 +78,12 @@ fn sentence(
         (_, true) => format!("{lines} match {when}"),
         (_, false) => format!("{lines} {when}"),
     };
-    if errors > 0 && asked.level != "error" {
-        text.push_str(&format!(", {} of them errors", model::text::count(errors as u64)));
+    if asked.level != "error" {
+        match errors {
+            0 => {}
+            all if all == count && count > 1 => text.push_str(", all of them errors"),
+            some => text.push_str(&format!(", {} of them errors", model::text::count(some as u64))),
+        }
     }
     let sinks = state.sinks.iter().map(|sink| (&sink.name, &sink.trouble));
     let inputs = state.inputs.iter().map(|input| (&input.name, &input.trouble));
@@ -79,6 +92,13 @@ fn sentence(
     let journal = state.journal.as_ref().filter(|journal| journal.trouble.is_some());
     stuck.extend(journal.map(|_| "the journal's input".to_owned()));
     match stuck.as_slice() {
+        [] if !page.nodes.unheard.is_empty() => (
+            Health::Pending,
+            status::fit(format!(
+                "{text}; {} did not answer",
+                words::count(page.nodes.unheard.len(), "node")
+            )),
+        ),
         [] => (Health::Good, status::fit(text)),
         [one] => (
             Health::Pending,
@@ -97,7 +117,11 @@ fn sentence(
 fn found(visit: &Visit, range: &Range, asked: &Asked<'_>, page: &LogPage) -> Markup {
     let between = |from, to| asked.with(&[("from", &Wall::exact(from)), ("to", &Wall::exact(to))]);
     let kept = asked.with(&[]);
-    let links = Links::Search(&kept);
+    // What is around a node's line is on the node.
+    let links = match page.nodes == Nodes::default() {
+        true => Links::Search(&kept),
+        false => Links::None,
+    };
     let body = if page.lines.is_empty() {
         empty(&nothing(visit, range, asked, page))
     } else {
@@ -125,6 +149,7 @@ fn found(visit: &Visit, range: &Range, asked: &Asked<'_>, page: &LogPage) -> Mar
     let body = html! {
         (narrow::levels(asked, page))
         (body)
+        (lines::unheard(&page.nodes))
     };
     section("lines", "Lines", &remark, &right, &body)
 }
@@ -134,6 +159,18 @@ fn nothing(visit: &Visit, range: &Range, asked: &Asked<'_>, page: &LogPage) -> S
         return lines::none(visit, range);
     }
     let when = range.spoken(&visit.wall);
+    match (page.nodes.heard, page.nodes.known) {
+        (0, _) => {}
+        (heard, false) => {
+            return format!(
+                "{} answered and none has a pod of this name: it may be gone, and its files with it.",
+                words::count(heard, "node")
+            );
+        }
+        (_, true) => {
+            return format!("Nothing matches {when} among the last lines that the pod's node still has.");
+        }
+    }
     let looked = match page.looked_from {
         Some(since) => format!(
             " Lines before {} were not looked at: a narrower time reaches them.",

@@ -9,7 +9,7 @@ use http::{Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
-use model::view::{LogPage, LogQuery, Pair};
+use model::view::{Asked, LogPage, LogQuery, LogState, OwnLines, Pair};
 use model::{Clock, Labels, Level, Timestamp};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -121,7 +121,10 @@ async fn an_incident_shows_the_lines_of_what_it_is_about() {
             file: "/var/log/pods/shop_cart-1_1/app/0.log".into(),
             offset_bytes: age,
         };
-        Some(vec![line(9, "no room left for <b>carts</b>"), line(3, "exiting")])
+        Some(OwnLines {
+            lines: vec![line(9, "no room left for <b>carts</b>"), line(3, "exiting")],
+            nodes: Asked::default(),
+        })
     });
     let (_, main) = get(rooms.clone(), "/").await;
     let fingerprint = (rooms.rules)()[0].rules[0].alerts[0].fingerprint;
@@ -688,8 +691,8 @@ async fn a_bar_narrows_the_time_and_keeps_the_rest() {
 
 #[tokio::test]
 async fn a_line_has_an_address_that_shows_what_was_said_around_it() {
-    let (_, body) = get(house(Story::Firing), "/logs?q=payment&from=now-10m").await;
-    let link = linked(&body, "/logs?q=payment&amp;from=now-10m&amp;line=").replace("&amp;", "&");
+    let (_, body) = get(house(Story::Firing), "/logs?q=payment&from=now-10m&to=now-5m").await;
+    let link = linked(&body, "/logs?q=payment&amp;from=now-10m&amp;to=now-5m&amp;line=").replace("&amp;", "&");
     let (status, around) = get(house(Story::Firing), &link).await;
     let around = main(&around);
     assert_eq!(status, StatusCode::OK);
@@ -705,7 +708,7 @@ async fn a_line_has_an_address_that_shows_what_was_said_around_it() {
     assert_eq!(around.matches("aria-current").count(), 1);
     assert!(around.contains("<mark>payment</mark>") && around.contains("iwlwifi"));
     assert!(
-        around.contains("href=\"/logs?q=payment&amp;from=now-10m\""),
+        around.contains("href=\"/logs?q=payment&amp;from=now-10m&amp;to=now-5m\""),
         "back"
     );
     let (_, gone) = get(house(Story::Firing), "/logs?line=1795687000000-0000000000000001").await;
@@ -729,6 +732,62 @@ async fn a_search_that_did_not_look_at_everything_says_so() {
     assert!(body.contains(&format!("older ones than {since} were not looked at")));
     let (_, none) = get(rooms, "/logs?q=nowhere-to-be-found&from=now-10m").await;
     assert!(none.contains("were not looked at: a narrower time reaches them"));
+}
+
+#[tokio::test]
+async fn who_was_asked_and_did_not_answer_is_named_with_the_reason() {
+    let nodes = Asked {
+        heard: 1,
+        known: true,
+        unheard: vec![model::Unheard {
+            node: "ip-10-0-12-33".into(),
+            why: "no answer within 1s <b>".to_owned(),
+        }],
+    };
+    let mut rooms = house(Story::Firing);
+    let (said, real) = (nodes.clone(), rooms.logs);
+    rooms.logs = Arc::new(move |query| LogPage {
+        nodes: said.clone(),
+        ..real(query)
+    });
+    let own = nodes.clone();
+    rooms.own_lines = Arc::new(move |_, _, _| {
+        Some(OwnLines {
+            lines: Vec::new(),
+            nodes: own.clone(),
+        })
+    });
+    let told = "<b>ip-10-0-12-33</b> did not tell: no answer within 1s &lt;b&gt;.";
+    let (_, page) = get(rooms.clone(), "/logs?ns=shop&pod=checkout").await;
+    assert!(
+        page.contains(told) && page.contains("1 node did not answer"),
+        "{}",
+        main(&page)
+    );
+    // What was said around a line of a node is on the node.
+    assert!(!page.contains("line="), "{}", main(&page));
+    let (_, card) = get(rooms.clone(), "/").await;
+    assert!(card.contains(told), "{}", main(&card));
+    let (_, empty) = get(rooms, "/logs?ns=shop&pod=checkout&q=nowhere-to-be-found").await;
+    assert!(
+        empty.contains("among the last lines that the pod"),
+        "{}",
+        main(&empty)
+    );
+}
+
+#[tokio::test]
+async fn a_house_that_only_asks_nodes_says_what_it_needs_to_know() {
+    let rooms = Rooms {
+        log_state: Arc::new(|| LogState {
+            nodes: 2,
+            ..LogState::default()
+        }),
+        ..house(Story::Empty)
+    };
+    let (_, body) = get(rooms, "/logs").await;
+    assert!(body.contains("Name a namespace and a pod: its node is asked for its last lines"));
+    assert!(body.contains("2 nodes can be asked") && body.contains("name=\"pod\""));
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 use model::text;
 use model::view::{LogInput, LogJournal, LogService, LogSink, LogState};
 
+use crate::page::lines::Place;
 use crate::page::visit::Visit;
 use crate::page::{link, words};
 
@@ -13,10 +14,14 @@ pub(super) fn kept(visit: &Visit, state: &LogState) -> Markup {
         .files
         .iter()
         .filter(|file| file.error.is_empty())
-        .map(|file| link::file_name(&file.path).to_owned())
+        .map(|file| match Place::of_path(&file.path) {
+            Some(place) => format!("{}/{}", place.pod, place.container),
+            None => link::file_name(&file.path).to_owned(),
+        })
         .collect();
     html! {
         p {
+            @if state.nodes > 0 { (words::count(state.nodes, "node")) " can be asked for the last lines of a pod. " }
             "Reads " (words::growing(read.len(), "file"))
             @if !read.is_empty() { ": " (words::list_short(&read, 6)) }
             ". " (words::count(usize::try_from(state.lines).unwrap_or(usize::MAX), "line")) " kept since start, " (text::bytes(state.bytes_on_disk as f64))

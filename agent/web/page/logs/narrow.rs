@@ -14,9 +14,9 @@ const NAMES_MAX: usize = 100;
 
 pub(super) fn form(visit: &Visit, asked: &Asked<'_>, state: &LogState) -> Markup {
     let known = Known::of(state);
-    let is_cluster = !known.pods.is_empty() || asked.minds_pod();
+    let is_cluster = !known.pods.is_empty() || asked.minds_pod() || state.nodes > 0;
     html! {
-        form.search action="/logs" role="search" aria-label="Lines" {
+        form.search.of-lines action="/logs" role="search" aria-label="Lines" {
             label.grow {
                 span { "Words" }
                 input type="search" id="q" name="q" value=(visit.asked("q")) placeholder="every word must occur"

@@ -123,9 +123,8 @@ impl House {
         LogPage {
             lines,
             matched,
-            cut: false,
-            looked_from: None,
             histogram,
+            ..LogPage::default()
         }
     }
 
@@ -170,6 +169,7 @@ impl House {
             ..file("/var/log/boot.log", 12_000)
         });
         LogState {
+            nodes: 0,
             files,
             lines: 83,
             bytes_on_disk: 9_000,
