@@ -43,6 +43,8 @@ pub struct Config {
     /// What is done with lines of some sources: which are left out, how they are read and joined. In their order; of two that
     /// say the same thing the later one counts.
     pub filters: Vec<crate::plan::Filter>,
+    /// Series that lines make, on `/metrics`: for rules and dashboards like any other.
+    pub metrics: Vec<crate::tally::Config>,
     /// Whether annotations of pods are followed, above all filters: `fluentbit.io/exclude`, `fluentbit.io/parser`,
     /// `skopos.io/log-exclude`, `-parser`, `-multiline`, `-sample` and `-rate`.
     pub annotations: bool,
@@ -117,6 +119,7 @@ impl Default for Config {
             redact_patterns: Vec::new(),
             parsers: Vec::new(),
             filters: Vec::new(),
+            metrics: Vec::new(),
             annotations: true,
             line_bytes_max: 1 << 20,
             read_from: ReadFrom::default(),
@@ -220,7 +223,7 @@ impl Config {
             .collect()
     }
 
-    /// What is wrong with parsers and filters.
+    /// What is wrong with parsers, filters and metrics.
     fn filter_mistakes(&self) -> Vec<String> {
         let mut wrong = Vec::new();
         let mut parsers = BTreeMap::new();
@@ -241,6 +244,21 @@ impl Config {
         for (nth, filter) in self.filters.iter().enumerate() {
             let sentences = filter.check(&parsers).into_iter();
             wrong.extend(sentences.map(|sentence| format!("logs.filters[{nth}].{sentence}")));
+        }
+        for (nth, metric) in self.metrics.iter().enumerate() {
+            let sentences = metric.check().into_iter();
+            wrong.extend(sentences.map(|sentence| format!("logs.metrics[{nth}].{sentence}")));
+            if self
+                .metrics
+                .iter()
+                .take(nth)
+                .any(|other| other.name == metric.name)
+            {
+                wrong.push(format!(
+                    "logs.metrics[{nth}].name: {:?} is also the name of another one",
+                    metric.name
+                ));
+            }
         }
         wrong
     }

@@ -42,6 +42,7 @@ mod sink;
 mod source;
 mod spool;
 mod tail;
+mod tally;
 mod time;
 mod unpack;
 mod watch;
@@ -84,6 +85,7 @@ pub use parse::Config as Parser;
 pub use plan::{Filter, Joining, Match, Stream};
 pub use redact::{Pattern, Shipped};
 pub use search::{around, line, search};
+pub use tally::{Config as Metric, MetricKind};
 
 use account::{Account, Metrics};
 use bell::Bell;
@@ -103,6 +105,8 @@ pub(crate) const SEGMENTS: &str = "segments";
 const SPOOL: &str = "spool";
 /// Batches between the two threads; when they are all full, reading waits.
 const QUEUE_BATCHES: usize = 2;
+/// A line is counted so long after it was read.
+const TALLY_WAIT: Duration = Duration::from_millis(250);
 /// Changes are gathered for so long before they are looked at: a busy file is read in pieces and not line by line.
 const GATHER: Duration = Duration::from_millis(40);
 
@@ -233,6 +237,7 @@ struct Sinks {
     is_local: bool,
     opensearch: Vec<opensearch::Config>,
     cloudwatch: Vec<cloudwatch::Config>,
+    metrics: Vec<tally::Config>,
 }
 
 impl Sinks {
@@ -241,6 +246,7 @@ impl Sinks {
             is_local: config.local,
             opensearch: config.opensearch.clone(),
             cloudwatch: config.cloudwatch.clone(),
+            metrics: config.metrics.clone(),
         }
     }
 }
@@ -294,7 +300,7 @@ impl Logs {
         if config.local {
             lanes.push(making.segments(&data_folder, &limits)?);
         }
-        if !(config.opensearch.is_empty() && config.cloudwatch.is_empty()) {
+        if !(config.opensearch.is_empty() && config.cloudwatch.is_empty() && config.metrics.is_empty()) {
             let metrics = Arc::new(sink::metrics::Metrics::new(registry));
             let Outside {
                 client, aws, host, ..
@@ -308,6 +314,11 @@ impl Logs {
                 let folder = data_folder.join(&sink.name);
                 let open = |ground: &Ground<'_>| cloudwatch::open(sink, host, aws, ground);
                 lanes.push(making.elsewhere(&sink.name, sink.wait, &folder, &metrics, open)?);
+            }
+            if !config.metrics.is_empty() {
+                let folder = data_folder.join(tally::NAME);
+                let open = |ground: &Ground<'_>| tally::open(&config.metrics, registry, ground);
+                lanes.push(making.elsewhere(tally::NAME, TALLY_WAIT, &folder, &metrics, open)?);
             }
         }
         let forward = match &config.forward {

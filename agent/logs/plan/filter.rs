@@ -111,7 +111,7 @@ impl Globs {
 }
 
 impl Match {
-    pub(super) fn is_of<'a>(&self, whose: &Whose<'a>, pod: Option<&'a Pod>) -> bool {
+    pub(crate) fn is_of<'a>(&self, whose: &Whose<'a>, pod: Option<&'a Pod>) -> bool {
         let names = [
             (&self.namespace, whose.namespace),
             (&self.pod, whose.pod),
@@ -133,8 +133,16 @@ impl Match {
             && self.annotations.iter().all(is_annotation)
     }
 
+    /// What is wrong with it, each a sentence that begins with the key of what it is in.
+    pub(crate) fn check(&self) -> Vec<String> {
+        let wrong = self.path.0.iter().filter(|glob| !glob.starts_with('/'));
+        wrong
+            .map(|glob| format!("match.path: {glob:?} is not an absolute path"))
+            .collect()
+    }
+
     /// Streams are numbered as records number them.
-    pub(super) fn is_of_stream(&self, stream: usize) -> bool {
+    pub(crate) fn is_of_stream(&self, stream: usize) -> bool {
         match self.stream {
             None => true,
             Some(Stream::Stdout) => stream == 1,
@@ -193,11 +201,7 @@ impl Filter {
         if self.burst == Some(0) {
             wrong.push("burst: is 0, and so no line would be kept".to_owned());
         }
-        for glob in &self.matches.path.0 {
-            if !glob.starts_with('/') {
-                wrong.push(format!("match.path: {glob:?} is not an absolute path"));
-            }
-        }
+        wrong.extend(self.matches.check());
         let does = self.exclude.is_some()
             || self.parser.is_some()
             || self.multiline.is_some()

@@ -64,15 +64,15 @@ impl Plan {
 pub(crate) struct Whose<'a> {
     path: &'a Path,
     /// Of Docker's containers it is Compose's project.
-    namespace: Option<&'a str>,
-    pod: Option<&'a str>,
+    pub(crate) namespace: Option<&'a str>,
+    pub(crate) pod: Option<&'a str>,
     uid: Option<&'a str>,
-    container: Option<&'a str>,
+    pub(crate) container: Option<&'a str>,
     facts: Option<&'a Facts>,
 }
 
 impl<'a> Whose<'a> {
-    fn of(form: Form, base: &'a str, facts: Option<&'a Facts>) -> Self {
+    pub(crate) fn of(form: Form, base: &'a str, facts: Option<&'a Facts>) -> Self {
         let container = (form == Form::Cri).then(|| Container::of(base)).flatten();
         let said = |name: &str| facts.and_then(|facts| facts.said(name));
         Self {

@@ -692,7 +692,8 @@ async fn a_bar_narrows_the_time_and_keeps_the_rest() {
 #[tokio::test]
 async fn a_line_has_an_address_that_shows_what_was_said_around_it() {
     let (_, body) = get(house(Story::Firing), "/logs?q=payment&from=now-10m&to=now-5m").await;
-    let link = linked(&body, "/logs?q=payment&amp;from=now-10m&amp;to=now-5m&amp;line=").replace("&amp;", "&");
+    let link =
+        linked(&body, "/logs?q=payment&amp;from=now-10m&amp;to=now-5m&amp;line=").replace("&amp;", "&");
     let (status, around) = get(house(Story::Firing), &link).await;
     let around = main(&around);
     assert_eq!(status, StatusCode::OK);
