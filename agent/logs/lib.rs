@@ -38,6 +38,7 @@ mod spool;
 mod tail;
 mod time;
 mod watch;
+mod written;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -74,6 +75,7 @@ pub use journald::{Config as Journald, Priority, ask as ask_journal, export_text
 pub use opensearch::{Config as OpenSearch, ask as ask_opensearch};
 pub use redact::{Pattern, Shipped};
 pub use search::{around, search};
+pub use written::{File, Format, Stdout};
 
 use account::{Account, Metrics};
 use bell::Bell;
@@ -219,6 +221,8 @@ struct Sinks {
     is_local: bool,
     opensearch: Vec<opensearch::Config>,
     cloudwatch: Vec<cloudwatch::Config>,
+    stdout: Option<written::Stdout>,
+    file: Option<written::File>,
 }
 
 impl Sinks {
@@ -227,6 +231,8 @@ impl Sinks {
             is_local: config.local,
             opensearch: config.opensearch.clone(),
             cloudwatch: config.cloudwatch.clone(),
+            stdout: config.stdout.clone(),
+            file: config.file.clone(),
         }
     }
 }
@@ -280,7 +286,7 @@ impl Logs {
         if config.local {
             lanes.push(making.segments(&data_folder, &limits)?);
         }
-        if !(config.opensearch.is_empty() && config.cloudwatch.is_empty()) {
+        if config.has_sinks_elsewhere() {
             let metrics = Arc::new(sink::metrics::Metrics::new(registry));
             let Outside {
                 client, aws, host, ..
@@ -294,6 +300,16 @@ impl Logs {
                 let folder = data_folder.join(&sink.name);
                 let open = |ground: &Ground<'_>| cloudwatch::open(sink, host, aws, ground);
                 lanes.push(making.elsewhere(&sink.name, sink.wait, &folder, &metrics, open)?);
+            }
+            if let Some(sink) = &config.stdout {
+                let folder = data_folder.join(&sink.name);
+                let open = |ground: &Ground<'_>| written::open_stdout(sink, host, ground);
+                lanes.push(making.elsewhere(&sink.name, written::WAIT, &folder, &metrics, open)?);
+            }
+            if let Some(sink) = &config.file {
+                let folder = data_folder.join(&sink.name);
+                let open = |ground: &Ground<'_>| written::open_file(sink, host, ground);
+                lanes.push(making.elsewhere(&sink.name, written::WAIT, &folder, &metrics, open)?);
             }
         }
         let forward = match &config.forward {
@@ -459,7 +475,7 @@ impl Making<'_> {
     fn reader<O: Outlet>(&self, kept: Kept, outlet: (O, Size), lane: &Lane, news: spool::News) -> Reader<O> {
         let (account, board) = (Arc::clone(&lane.account), Arc::clone(&lane.board));
         let mut reader = Reader::new(
-            self.config.clone(),
+            self.config.without_own_output(),
             self.own,
             kept,
             outlet,
@@ -545,6 +561,11 @@ impl Lane {
                 .collect(),
             unread_bytes: self.account.lag.get(),
             trouble,
+            notes: self
+                .destination
+                .as_ref()
+                .map(|destination| destination.common().notes())
+                .unwrap_or_default(),
         }
     }
 }
@@ -633,7 +654,7 @@ impl Handle {
         config.check().map_err(Error::Config)?;
         if Sinks::of(config) != self.0.sinks {
             return Err(Error::Config(
-                "logs.opensearch, logs.cloudwatch and logs.local are read at the start only: restart to change where lines go"
+                "logs.opensearch, logs.cloudwatch, logs.stdout, logs.file and logs.local are read at the start only: restart to change where lines go"
                     .to_owned(),
             ));
         }
@@ -660,7 +681,7 @@ impl Handle {
         }
         self.0.spool.books().set_bytes_max(config.spool_bytes_max);
         for lane in &self.0.lanes {
-            *lane.config.lock() = Some(config.clone());
+            *lane.config.lock() = Some(config.without_own_output());
             lane.bell.ring();
         }
         Ok(())

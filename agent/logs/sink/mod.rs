@@ -13,6 +13,7 @@ pub(crate) mod metrics;
 pub(crate) mod ship;
 mod silence;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -50,6 +51,8 @@ const PAUSE_DISK: Duration = Duration::from_secs(1);
 pub(crate) enum Kind {
     OpenSearch,
     CloudWatch,
+    Stdout,
+    File,
 }
 
 impl Kind {
@@ -58,6 +61,8 @@ impl Kind {
         match self {
             Self::OpenSearch => "opensearch",
             Self::CloudWatch => "cloudwatch",
+            Self::Stdout => "stdout",
+            Self::File => "file",
         }
     }
 
@@ -66,6 +71,8 @@ impl Kind {
         match self {
             Self::OpenSearch => "OpenSearch",
             Self::CloudWatch => "CloudWatch Logs",
+            Self::Stdout => "standard output",
+            Self::File => "the file",
         }
     }
 
@@ -74,6 +81,8 @@ impl Kind {
         match self {
             Self::OpenSearch => &crate::opensearch::REFUSALS,
             Self::CloudWatch => &crate::cloudwatch::REFUSALS,
+            // They refuse nothing.
+            Self::Stdout | Self::File => &[],
         }
     }
 }
@@ -98,6 +107,8 @@ pub(crate) struct Common {
     pub(crate) account: Arc<Account>,
     /// Why nothing gets through at the moment.
     trouble: Mutex<Option<String>>,
+    /// What is less than promised there, for people.
+    notes: Mutex<BTreeSet<String>>,
 }
 
 /// Why a record is not taken.
@@ -132,6 +143,7 @@ pub(crate) fn open(
         counts: Arc::clone(&counts),
         account: Arc::clone(ground.account),
         trouble: Mutex::default(),
+        notes: Mutex::default(),
     };
     let clerk = Clerk {
         marks: Marks::new(!knows_ids),
@@ -147,6 +159,15 @@ impl Common {
     /// Why nothing gets through at the moment.
     pub(crate) fn trouble(&self) -> Option<String> {
         self.trouble.lock().clone()
+    }
+
+    pub(crate) fn notes(&self) -> Vec<String> {
+        self.notes.lock().iter().cloned().collect()
+    }
+
+    /// Says what is less than promised there; true when it was not said before.
+    pub(crate) fn say_note(&self, words: &str) -> bool {
+        self.notes.lock().insert(words.to_owned())
     }
 
     pub(crate) fn say_trouble(&self, reason: &str, why: String) {
