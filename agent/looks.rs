@@ -61,10 +61,23 @@ pub(crate) fn look_around(
         match logs.filter(|logs| logs.state().sinks.iter().any(|sink| sink.kind == kind)) {
             Some(logs) => {
                 let logs = logs.clone();
-                house.look("logs", place, move || shipping(&logs.state().sinks, kind));
+                house.look("logs", place, move || {
+                    shipping(logs.state().sinks.iter().filter(|sink| sink.kind == kind))
+                });
             }
             None => house.without(place),
         }
+    }
+    let is_output = |sink: &LogSink| ["stdout", "file"].contains(&sink.kind);
+    match logs.filter(|logs| logs.state().sinks.iter().any(is_output)) {
+        Some(logs) => {
+            let logs = logs.clone();
+            house.look("logs", "output", move || {
+                let sinks: Vec<LogSink> = logs.state().sinks.into_iter().filter(is_output).collect();
+                shipping(sinks.iter())
+            });
+        }
+        None => house.without("output"),
     }
     if !has_node {
         house.without("node");
@@ -153,9 +166,8 @@ fn reading(services: &[LogService]) -> Now {
     }
 }
 
-/// What is on its way to sinks of a kind, and the first that takes nothing.
-fn shipping(sinks: &[LogSink], kind: &str) -> Now {
-    let elsewhere = sinks.iter().filter(|sink| sink.kind == kind);
+/// What is on its way to sinks, and the first that takes nothing.
+fn shipping<'a>(elsewhere: impl Iterator<Item = &'a LogSink> + Clone) -> Now {
     match elsewhere
         .clone()
         .find_map(|sink| Some((sink, sink.trouble.as_ref()?)))

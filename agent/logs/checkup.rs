@@ -70,6 +70,8 @@ fn kept(sink: &LogSink) -> Checkup {
         return match &sink.target {
             None => Checkup::fail(ROOM, name, "log lines cannot be written, and reading waits")
                 .advise("make room on the disk of the data directory, or make it writable; the log says more"),
+            Some(_) if ["stdout", "file"].contains(&name) => Checkup::fail(ROOM, name, waiting)
+                .advise("see that somebody reads it, or that its disk has room; what rotates away before that is lost"),
             Some(target) => Checkup::fail(ROOM, name, waiting).advise(format!(
                 "see whether {target} answers and takes our credentials; what rotates away before it does is lost"
             )),
@@ -96,6 +98,7 @@ fn kept(sink: &LogSink) -> Checkup {
             ),
         },
     )
+    .list(sink.notes.iter().cloned())
 }
 
 fn taken(input: &LogInput, state: &LogState) -> Checkup {

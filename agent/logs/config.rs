@@ -65,6 +65,10 @@ pub struct Config {
     pub opensearch: Vec<crate::opensearch::Config>,
     /// Regions of CloudWatch Logs that lines are sent to, each line to each, at least once.
     pub cloudwatch: Vec<crate::cloudwatch::Config>,
+    /// Every line to standard output, for debugging.
+    pub stdout: Option<crate::written::Stdout>,
+    /// Every line to a file, for debugging.
+    pub file: Option<crate::written::File>,
     /// Log groups of CloudWatch Logs whose events are read, by the one process that reads them for all.
     pub cloudwatch_sources: Vec<crate::cloudwatch::SourceConfig>,
     /// Senders of Fluentd's and Fluent Bit's Forward protocol; without this section none is listened to.
@@ -128,6 +132,8 @@ impl Default for Config {
             local: true,
             opensearch: Vec::new(),
             cloudwatch: Vec::new(),
+            stdout: None,
+            file: None,
             cloudwatch_sources: Vec::new(),
             forward: None,
             journal: None,
@@ -176,8 +182,8 @@ impl Config {
                 "logs.spool_bytes_max is less than {spool_bytes_min}: 64 MiB, and 8 times logs.line_bytes_max"
             ));
         }
-        if !self.local && self.opensearch.is_empty() && self.cloudwatch.is_empty() {
-            return Err("logs.local is false and there is no logs.opensearch or logs.cloudwatch: lines would go nowhere; to read none, set logs.enabled to false".to_owned());
+        if !self.local && !self.has_sinks_elsewhere() {
+            return Err("logs.local is false and there is no logs.opensearch, logs.cloudwatch, logs.file or logs.stdout: lines would go nowhere; to read none, set logs.enabled to false".to_owned());
         }
         let mut wrong = self.sink_mistakes();
         wrong.extend(self.source_mistakes());
@@ -212,6 +218,33 @@ impl Config {
     #[must_use]
     pub fn reads(&self, reads_files: bool, reads_groups: bool) -> bool {
         self.enabled && (reads_files || (reads_groups && !self.cloudwatch_sources.is_empty()))
+    }
+
+    /// Whether lines go anywhere but to segments.
+    pub(crate) fn has_sinks_elsewhere(&self) -> bool {
+        !(self.opensearch.is_empty() && self.cloudwatch.is_empty())
+            || self.stdout.is_some()
+            || self.file.is_some()
+    }
+
+    /// As it is for a reader: what we write ourselves is no log to read, lines would go round for ever.
+    pub(crate) fn without_own_output(&self) -> Self {
+        let mut config = self.clone();
+        config
+            .exclude
+            .extend(self.file.iter().flat_map(crate::written::File::globs));
+        // In a cluster our standard output is a container's log.
+        let pod = ["POD_NAME", "HOSTNAME"]
+            .into_iter()
+            .find_map(|name| std::env::var(name).ok());
+        if self.stdout.is_some()
+            && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
+            && let Some(pod) = pod
+        {
+            let root = self.containers.display();
+            config.exclude.push(format!("{root}/*_{pod}_*/**"));
+        }
+        config
     }
 
     /// Beginnings of the names of log groups that lines are sent to.
@@ -299,9 +332,13 @@ impl Config {
         let regions = self.cloudwatch.iter().enumerate();
         let regions =
             regions.map(|(nth, sink)| (format!("logs.cloudwatch[{nth}]"), &sink.name, sink.check()));
+        let printed = self.stdout.iter();
+        let printed = printed.map(|sink| ("logs.stdout".to_owned(), &sink.name, sink.check()));
+        let written = self.file.iter();
+        let written = written.map(|sink| ("logs.file".to_owned(), &sink.name, sink.check()));
         let mut wrong = Vec::new();
         let mut names: Vec<(String, &String)> = Vec::new();
-        for (place, name, mistakes) in searches.chain(regions) {
+        for (place, name, mistakes) in searches.chain(regions).chain(printed).chain(written) {
             wrong.extend(mistakes.iter().map(|sentence| format!("{place}.{sentence}")));
             if let Some((first, _)) = names.iter().find(|(_, known)| *known == name) {
                 wrong.push(format!(

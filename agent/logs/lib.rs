@@ -46,6 +46,7 @@ mod tally;
 mod time;
 mod unpack;
 mod watch;
+mod written;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -86,6 +87,7 @@ pub use plan::{Filter, Joining, Match, Stream};
 pub use redact::{Pattern, Shipped};
 pub use search::{around, line, search};
 pub use tally::{Config as Metric, MetricKind};
+pub use written::{File, Format, Stdout};
 
 use account::{Account, Metrics};
 use bell::Bell;
@@ -238,6 +240,8 @@ struct Sinks {
     opensearch: Vec<opensearch::Config>,
     cloudwatch: Vec<cloudwatch::Config>,
     metrics: Vec<tally::Config>,
+    stdout: Option<written::Stdout>,
+    file: Option<written::File>,
 }
 
 impl Sinks {
@@ -247,6 +251,8 @@ impl Sinks {
             opensearch: config.opensearch.clone(),
             cloudwatch: config.cloudwatch.clone(),
             metrics: config.metrics.clone(),
+            stdout: config.stdout.clone(),
+            file: config.file.clone(),
         }
     }
 }
@@ -300,7 +306,7 @@ impl Logs {
         if config.local {
             lanes.push(making.segments(&data_folder, &limits)?);
         }
-        if !(config.opensearch.is_empty() && config.cloudwatch.is_empty() && config.metrics.is_empty()) {
+        if config.has_sinks_elsewhere() || !config.metrics.is_empty() {
             let metrics = Arc::new(sink::metrics::Metrics::new(registry));
             let Outside {
                 client, aws, host, ..
@@ -314,6 +320,16 @@ impl Logs {
                 let folder = data_folder.join(&sink.name);
                 let open = |ground: &Ground<'_>| cloudwatch::open(sink, host, aws, ground);
                 lanes.push(making.elsewhere(&sink.name, sink.wait, &folder, &metrics, open)?);
+            }
+            if let Some(sink) = &config.stdout {
+                let folder = data_folder.join(&sink.name);
+                let open = |ground: &Ground<'_>| written::open_stdout(sink, host, ground);
+                lanes.push(making.elsewhere(&sink.name, written::WAIT, &folder, &metrics, open)?);
+            }
+            if let Some(sink) = &config.file {
+                let folder = data_folder.join(&sink.name);
+                let open = |ground: &Ground<'_>| written::open_file(sink, host, ground);
+                lanes.push(making.elsewhere(&sink.name, written::WAIT, &folder, &metrics, open)?);
             }
             if !config.metrics.is_empty() {
                 let folder = data_folder.join(tally::NAME);
@@ -486,7 +502,7 @@ impl Making<'_> {
     fn reader<O: Outlet>(&self, kept: Kept, outlet: (O, Size), lane: &Lane, news: spool::News) -> Reader<O> {
         let (account, board) = (Arc::clone(&lane.account), Arc::clone(&lane.board));
         let mut reader = Reader::new(
-            self.config.clone(),
+            self.config.without_own_output(),
             self.own,
             kept,
             outlet,
@@ -575,6 +591,11 @@ impl Lane {
                 .collect(),
             unread_bytes: self.account.lag.get(),
             trouble,
+            notes: self
+                .destination
+                .as_ref()
+                .map(|destination| destination.common().notes())
+                .unwrap_or_default(),
         }
     }
 }
@@ -685,7 +706,7 @@ impl Handle {
         config.check().map_err(Error::Config)?;
         if Sinks::of(config) != self.0.sinks {
             return Err(Error::Config(
-                "logs.opensearch, logs.cloudwatch and logs.local are read at the start only: restart to change where lines go"
+                "logs.opensearch, logs.cloudwatch, logs.stdout, logs.file and logs.local are read at the start only: restart to change where lines go"
                     .to_owned(),
             ));
         }
@@ -714,7 +735,7 @@ impl Handle {
         }
         self.0.spool.books().set_bytes_max(config.spool_bytes_max);
         for lane in &self.0.lanes {
-            *lane.config.lock() = Some(config.clone());
+            *lane.config.lock() = Some(config.without_own_output());
             lane.bell.ring();
         }
         Ok(())

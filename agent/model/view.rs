@@ -510,7 +510,7 @@ pub struct LogService {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct LogSink {
     pub name: String,
-    /// `segments`, `opensearch` or `cloudwatch`.
+    /// `segments`, `opensearch`, `cloudwatch`, `stdout` or `file`.
     pub kind: &'static str,
     /// Its address without secrets; none for this host.
     pub target: Option<String>,
@@ -521,6 +521,8 @@ pub struct LogSink {
     pub unread_bytes: f64,
     /// Why nothing gets there at the moment.
     pub trouble: Option<String>,
+    /// What is less than promised there.
+    pub notes: Vec<String>,
 }
 
 #[derive(Clone, Debug, Serialize)]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::{Answer, Fake, Fault, ItemFault, Node, Plan, Poison, Rules, ask_within};
+use crate::{Answer, Fake, Fault, ItemFault, Node, Plan, Poison, Rules, ask, ask_within};
 
 const NDJSON: &[(&str, &str)] = &[("Content-Type", "application/x-ndjson")];
 
@@ -363,4 +363,81 @@ fn the_official_client_writes_and_searches() {
             "{url}: {text}"
         );
     }
+}
+
+/// Held to the real node where there is one.
+#[test]
+fn an_index_that_only_grows_takes_ids_by_create_and_by_nothing_else() {
+    let fake = Fake::start();
+    let node = Node::shared();
+    let urls = std::iter::once(fake.url()).chain(node.map(Node::url));
+    for url in urls {
+        let template = json!({
+            "index_patterns": ["onlygrows-*"], "priority": 300,
+            "template": {"settings": {"index.append_only.enabled": true, "number_of_replicas": 0}},
+        });
+        let json = &[("Content-Type", "application/json")];
+        let put = ask(
+            &url,
+            "PUT",
+            "/_index_template/onlygrows",
+            json,
+            template.to_string().as_bytes(),
+        );
+        assert_eq!(put.unwrap().status, 200, "{url}");
+        let body = r#"{"create":{"_index":"onlygrows-1","_id":"1"}}
+{"n":1}
+{"index":{"_index":"onlygrows-1"}}
+{"n":2}
+{"index":{"_index":"onlygrows-1","_id":"3"}}
+{"n":3}
+{"create":{"_index":"onlygrows-1","_id":"1"}}
+{"n":1}
+"#;
+        let answer = ask(&url, "POST", "/_bulk", NDJSON, body.as_bytes())
+            .unwrap()
+            .json();
+        let items = answer["items"].as_array().unwrap().iter();
+        let told: Vec<(u64, &str)> = items
+            .map(|item| item.as_object().unwrap().values().next().unwrap())
+            .map(|item| {
+                let kind = item["error"]["type"].as_str().unwrap_or_default();
+                (item["status"].as_u64().unwrap(), kind)
+            })
+            .collect();
+        let conflict = "version_conflict_engine_exception";
+        assert_eq!(
+            told,
+            [
+                (201, ""),
+                (201, ""),
+                (400, "validation_exception"),
+                (409, conflict)
+            ],
+            "{url}: {answer}"
+        );
+        let reason = answer["items"][2]["index"]["error"]["reason"].as_str().unwrap();
+        assert!(
+            reason.contains("not allowed with a custom document id 3"),
+            "{reason}"
+        );
+    }
+}
+
+#[test]
+fn a_collection_that_makes_all_ids_refuses_others() {
+    let fake = Fake::start();
+    fake.rules(|rules| rules.makes_ids = true);
+    let answer = send(&fake, 0..1).unwrap().json();
+    let error = &answer["items"][0]["create"]["error"];
+    assert_eq!(error["type"], "illegal_argument_exception");
+    assert_eq!(
+        error["reason"],
+        "Document ID is not supported in create/index operation request"
+    );
+    let body = b"{\"create\":{\"_index\":\"a\"}}\n{\"n\":1}\n";
+    assert_eq!(
+        statuses(&fake.ask("POST", "/_bulk", NDJSON, body).unwrap()),
+        [201]
+    );
 }

@@ -2,6 +2,7 @@
 //!
 //! Everything in an action line comes from the file and its content, so that a record sent again is the same document.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::ops::Range;
 use std::sync::Arc;
@@ -21,6 +22,10 @@ pub(crate) struct Actions<'a> {
     names: Vec<String>,
     /// Index name of a file on a day.
     day: (u16, Option<Day>, String),
+    /// Whether its documents bring their ids.
+    has_ids: bool,
+    /// Whether all documents say their ids.
+    says_id: bool,
     /// Ends of documents, of each dress, by file; and the one used last.
     tails: (Tails, Tails),
     tail: Option<(u16, Dress, Arc<str>)>,
@@ -29,20 +34,24 @@ pub(crate) struct Actions<'a> {
 type Tails = Vec<Option<Arc<str>>>;
 
 /// How indices are named.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Naming<'a> {
     pub(crate) index: &'a IndexName,
     /// Whether an index is of one day.
     pub(crate) is_daily: bool,
     pub(crate) has_ids: bool,
+    /// Indices that take none.
+    pub(crate) anonymous: Arc<BTreeSet<String>>,
 }
 
 impl<'a> Actions<'a> {
     pub(crate) fn new(batch: &'a Batch, naming: Naming<'a>, style: Style<'a>) -> Self {
         Self {
             documents: Documents::new(batch, style),
-            naming,
             names: batch.marks.iter().map(|mark| index(mark, naming.index)).collect(),
+            has_ids: naming.has_ids,
+            says_id: style.says_id,
+            naming,
             day: (u16::MAX, None, String::new()),
             tails: (Vec::new(), Vec::new()),
             tail: None,
@@ -69,7 +78,7 @@ impl<'a> Actions<'a> {
         self.select_index(&row);
         body.extend_from_slice(b"{\"create\":{\"_index\":\"");
         body.extend_from_slice(self.day.2.as_bytes());
-        if self.naming.has_ids {
+        if self.has_ids {
             body.extend_from_slice(b"\",\"_id\":\"");
             id.write(body);
         }
@@ -117,6 +126,13 @@ impl<'a> Actions<'a> {
         )
     }
 
+    /// Where a record goes.
+    pub(crate) fn index_of(&mut self, nth: usize) -> Option<String> {
+        let (row, _) = self.documents.batch().record(nth)?;
+        self.select_index(&row);
+        Some(self.day.2.clone())
+    }
+
     fn select_index(&mut self, row: &Row) {
         let day = if self.naming.is_daily {
             Day::of(row.time)
@@ -136,6 +152,8 @@ impl<'a> Actions<'a> {
                 _ = write!(name, "-{day}");
             }
         }
+        self.has_ids = self.naming.has_ids && !self.naming.anonymous.contains(name.as_str());
+        self.documents.say_ids(self.says_id || !self.has_ids);
     }
 }
 
@@ -165,9 +183,10 @@ mod tests {
             index: &index,
             is_daily: true,
             has_ids,
+            anonymous: Arc::default(),
         };
         let style = Style {
-            says_id: !has_ids,
+            says_id: false,
             reads_fields: true,
             says_place: true,
             host: "node-1",

@@ -8,6 +8,7 @@ use memchr::memmem;
 use model::outside::{ClientError, Response};
 use serde::Deserialize;
 
+use super::anonymous::refuses_ids;
 use crate::sink::Refusal;
 
 /// Asked of the answer: statuses of all items, so that places stay aligned, and why of the failed ones.
@@ -24,6 +25,8 @@ pub(crate) enum Fate {
     /// It was there already.
     Known,
     Again(String),
+    /// Its index takes no ids of ours.
+    WithoutId(String),
     Refused(Refusal),
 }
 
@@ -107,6 +110,11 @@ pub(crate) fn judge(answer: &Result<Response, ClientError>, records: usize) -> O
             why: "the request is too large for OpenSearch (413)".to_owned(),
         }),
         // Without OpenSearch's own reason it may be a proxy that says no to everything.
+        400 if let Some(cause) = cause(&response.body)
+            && refuses_ids(&cause.reason) =>
+        {
+            Outcome::Items(vec![Fate::WithoutId(cause.reason); records])
+        }
         400 if let Some(cause) = cause(&response.body) => Outcome::Parts(Refusal {
             status: 400,
             kind: cause.kind,
@@ -195,6 +203,7 @@ fn fate(answer: Answer) -> Fate {
         401 | 403 if cause.kind.is_empty() || cause.kind == "security_exception" => {
             Fate::Again(format!("{}: {}", answer.status, cause.reason))
         }
+        400 if refuses_ids(&cause.reason) => Fate::WithoutId(cause.reason),
         status => Fate::Refused(Refusal {
             status,
             kind: cause.kind,

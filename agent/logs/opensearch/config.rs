@@ -23,8 +23,9 @@ net::http_keys! {
         /// `daily`: an index a day, in which no line is ever twice. `data_stream`: a data stream; a line that is sent
         /// again just after a rollover is in it twice.
         pub naming: Naming,
-        /// Document ids from file and offset, so that nothing is stored twice. `none` where the receiver makes its own:
-        /// time series collections of OpenSearch Serverless, indices that are `append_only`.
+        /// Document ids from file and offset, so that nothing is stored twice. `auto`: except in indices that refuse ids,
+        /// such as those of time series collections of OpenSearch Serverless; there `event.id` has it. `always`: lines
+        /// for such an index wait. `never`: `event.id` has it everywhere.
         pub ids: Ids,
         /// Lines that are JSON objects with a `message`, `msg` or `log`: `fields` stores that as the message and the rest
         /// under `fields`, `text` the line as it is.
@@ -65,8 +66,11 @@ pub enum Naming {
 #[serde(rename_all = "lowercase")]
 pub enum Ids {
     #[default]
-    Position,
-    None,
+    Auto,
+    #[serde(alias = "position")]
+    Always,
+    #[serde(alias = "none")]
+    Never,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]

@@ -3,6 +3,7 @@
 //! A record is settled when it is stored, or was stored before, or is a dead letter on the disk. Nothing else ends a
 //! flight but the end of the process, and then its records are read again.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -12,8 +13,10 @@ use flate2::write::GzEncoder;
 use model::BoxFuture;
 use model::outside::{Client, ClientError, Method, Request, Response};
 use tokio::time::Instant;
+use tracing::warn;
 
 use super::action::{Actions, Naming as Names};
+use super::anonymous::Anonymous;
 use super::answer::{FILTER, Fate, Outcome, judge};
 use super::config::{Compression, Config, Ids, Naming};
 use super::setup;
@@ -21,6 +24,7 @@ use crate::batch::Batch;
 use crate::pack::{Book, Packer};
 use crate::sink::document::{Dress, Style};
 use crate::sink::letters::Letter;
+use crate::sink::marks::Marks;
 use crate::sink::{self, Common, Json, Landed, Refusal, Silence, alone, aside};
 
 /// Of an answer, for each record: its status, and why not.
@@ -41,12 +45,16 @@ pub(crate) const REFUSALS: [&str; 12] = [
     "too_large",
     "answer_too_long",
 ];
+/// So often records are sent again because their index refuses ids; others on their way may have told it meanwhile.
+const NAMELESS_MAX: u32 = 3;
 /// Documents are packed in pieces of so many bytes.
 const PIECE_BYTES: usize = 64 << 10;
 
 /// Where batches fly to, and all that they share.
 pub(crate) struct Destination {
     pub(crate) common: Common,
+    pub(crate) marks: Marks,
+    pub(crate) anonymous: Anonymous,
     pub(crate) config: Config,
     pub(crate) reach: net::Reach,
     pub(crate) client: Arc<dyn Client>,
@@ -61,6 +69,8 @@ struct Group {
     rows: Vec<usize>,
     dress: Dress,
     silence: Silence,
+    /// How often their index has refused ids.
+    nameless: u32,
 }
 
 impl Group {
@@ -69,6 +79,7 @@ impl Group {
             rows,
             dress,
             silence: Silence::default(),
+            nameless: 0,
         }
     }
 
@@ -151,13 +162,14 @@ impl Destination {
                 }
                 Outcome::Items(fates) => {
                     let sorted = self.sort(&group, fates);
+                    self.learn(&batch, &sorted);
                     if sorted.again.is_empty() {
                         pass.went_well();
                         self.common.say_well();
                     } else {
                         pass.was_pushed_back();
                         if sorted.stored == 0 {
-                            self.common.say_trouble("pushed_back", sorted.why.clone());
+                            self.common.say_trouble(sorted.reason, sorted.why.clone());
                         }
                     }
                     stored += sorted.stored;
@@ -209,14 +221,16 @@ impl Destination {
     }
 
     fn actions<'a>(&'a self, batch: &'a Batch) -> Actions<'a> {
-        let has_ids = self.config.ids == Ids::Position;
+        let has_ids = self.config.ids != Ids::Never;
         let names = Names {
             index: &self.config.index,
             is_daily: self.config.naming == Naming::Daily,
             has_ids,
+            anonymous: self.anonymous.now(),
         };
         let style = Style {
-            says_id: !has_ids,
+            // Of a data stream an id is good for its newest index only.
+            says_id: self.config.naming == Naming::DataStream,
             reads_fields: self.config.json == Json::Fields,
             says_place: true,
             host: &self.host,
@@ -249,6 +263,8 @@ impl Destination {
     fn sort(&self, group: &Group, fates: Vec<Fate>) -> Sorted {
         let mut sorted = Sorted {
             dress: group.dress,
+            nameless: group.nameless,
+            reason: "pushed_back",
             ..Sorted::default()
         };
         let mut known = 0;
@@ -263,6 +279,22 @@ impl Destination {
                     sorted.again.push(*row);
                     sorted.why = why;
                 }
+                Fate::WithoutId(_) if self.config.ids == Ids::Auto && group.nameless < NAMELESS_MAX => {
+                    sorted.without_id.push(*row);
+                }
+                Fate::WithoutId(why) if self.config.ids == Ids::Always => {
+                    sorted.again.push(*row);
+                    sorted.reason = "ids_refused";
+                    sorted.why = format!("{why}; set ids of this sink to auto or never");
+                }
+                Fate::WithoutId(why) => sorted.refused.push((
+                    *row,
+                    Refusal {
+                        status: 400,
+                        kind: "illegal_argument_exception".to_owned(),
+                        why,
+                    },
+                )),
                 // Perhaps it is a field that is not taken, and the text is.
                 Fate::Refused(refusal) if refusal.status == 400 && group.dress == Dress::Full => {
                     sorted.plainer.push(*row);
@@ -272,9 +304,34 @@ impl Destination {
         }
         self.common
             .counts
-            .again(sorted.again.len() + sorted.plainer.len());
+            .again(sorted.again.len() + sorted.plainer.len() + sorted.without_id.len());
         self.common.counts.known(known);
         sorted
+    }
+
+    /// Remembers which indices refuse ids.
+    fn learn(&self, batch: &Batch, sorted: &Sorted) {
+        if sorted.without_id.is_empty() {
+            return;
+        }
+        let mut actions = self.actions(batch);
+        let indices = sorted.without_id.iter().filter_map(|row| actions.index_of(*row));
+        let indices: BTreeSet<String> = indices.collect();
+        if let Some(first) = indices.first() {
+            let front = self.config.index.pattern();
+            if self.common.say_note(&format!(
+                "indices {front} refuse ids of ours: a line that is sent again is there twice, with the same event.id"
+            )) {
+                warn!(
+                    sink = self.config.name,
+                    index = first,
+                    "an index refuses ids of ours; its lines are there at least once, and event.id has the id"
+                );
+            }
+        }
+        // What is not known there again must be in the watermarks as soon as can be.
+        self.marks.hurry();
+        self.anonymous.learn(indices);
     }
 
     /// Keeps what is refused for good.
@@ -300,15 +357,29 @@ struct Sorted {
     /// To be sent with less around the text.
     plainer: Vec<usize>,
     refused: Vec<(usize, Refusal)>,
+    /// To be sent without their ids.
+    without_id: Vec<usize>,
+    nameless: u32,
     dress: Dress,
+    /// Why nothing was taken, fit for a label, and in words.
+    reason: &'static str,
     why: String,
 }
 
 impl Sorted {
-    fn groups(self) -> [Group; 2] {
+    fn groups(self) -> [Group; 3] {
+        let nameless = self.nameless;
+        let group = |rows, dress| Group {
+            nameless,
+            ..Group::new(rows, dress)
+        };
         [
-            Group::new(self.plainer, Dress::Plain),
-            Group::new(self.again, self.dress),
+            group(self.plainer, Dress::Plain),
+            group(self.again, self.dress),
+            Group {
+                nameless: nameless + 1,
+                ..Group::new(self.without_id, self.dress)
+            },
         ]
     }
 }

@@ -4,6 +4,7 @@
 //! answered for.
 
 mod action;
+mod anonymous;
 mod answer;
 pub(crate) mod config;
 mod flight;
@@ -20,6 +21,7 @@ use crate::segment::write::Kept;
 use crate::sink::marks::Clerk;
 use crate::sink::{self, Ground, Kind};
 
+use anonymous::Anonymous;
 pub use config::Config;
 pub(crate) use flight::{Destination, REFUSALS};
 pub use setup::ask;
@@ -39,11 +41,21 @@ pub(crate) fn open(
         Kind::OpenSearch,
         &config.name,
         config.requests_max,
-        config.ids == config::Ids::Position,
+        config.ids != config::Ids::Never,
         ground,
     )?;
+    if config.naming == config::Naming::DataStream {
+        common.say_note(
+            "a data stream: a line that is sent again just after a rollover is there twice, with the same event.id",
+        );
+    }
+    if config.ids == config::Ids::Never {
+        common.say_note("ids: never: a line that is sent again is there twice, with the same event.id");
+    }
     let destination = Destination {
         common,
+        marks: clerk.marks.clone(),
+        anonymous: Anonymous::default(),
         config: config.clone(),
         reach,
         client: Arc::clone(client),

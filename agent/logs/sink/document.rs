@@ -105,6 +105,11 @@ impl<'a> Documents<'a> {
         }
     }
 
+    /// Whether documents from now on carry their ids.
+    pub(crate) fn say_ids(&mut self, says_id: bool) {
+        self.style.says_id = says_id;
+    }
+
     pub(crate) fn batch(&self) -> &'a Batch {
         self.batch
     }

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use model::Clock;
@@ -30,7 +31,7 @@ pub(crate) struct Marks(Arc<Desk>);
 struct Desk {
     /// Whether what is handed in is written at once and not within a second: the sink knows no ids, and after `kill -9` has
     /// twice whatever was acknowledged and not written.
-    is_urgent: bool,
+    is_urgent: AtomicBool,
     waiting: Mutex<Waiting>,
     bell: Bell,
 }
@@ -54,7 +55,7 @@ pub(crate) struct Clerk {
 impl Marks {
     pub(crate) fn new(is_urgent: bool) -> Self {
         Self(Arc::new(Desk {
-            is_urgent,
+            is_urgent: AtomicBool::new(is_urgent),
             ..Desk::default()
         }))
     }
@@ -83,9 +84,14 @@ impl Marks {
             waiting.marks.insert(mark.id, mark.clone());
         }
         drop(waiting);
-        if self.0.is_urgent {
+        if self.0.is_urgent.load(Ordering::Relaxed) {
             self.0.bell.ring();
         }
+    }
+
+    /// From now on what is handed in is written at once.
+    pub(crate) fn hurry(&self) {
+        self.0.is_urgent.store(true, Ordering::Relaxed);
     }
 
     /// No more will come: the thread writes what there is and ends.

@@ -13,6 +13,7 @@ pub(crate) mod metrics;
 pub(crate) mod ship;
 mod silence;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -52,6 +53,8 @@ pub(crate) enum Kind {
     CloudWatch,
     /// Series that lines make.
     Metrics,
+    Stdout,
+    File,
 }
 
 impl Kind {
@@ -61,6 +64,8 @@ impl Kind {
             Self::OpenSearch => "opensearch",
             Self::CloudWatch => "cloudwatch",
             Self::Metrics => "metrics",
+            Self::Stdout => "stdout",
+            Self::File => "file",
         }
     }
 
@@ -70,6 +75,8 @@ impl Kind {
             Self::OpenSearch => "OpenSearch",
             Self::CloudWatch => "CloudWatch Logs",
             Self::Metrics => "logs.metrics",
+            Self::Stdout => "standard output",
+            Self::File => "the file",
         }
     }
 
@@ -79,6 +86,8 @@ impl Kind {
             Self::OpenSearch => &crate::opensearch::REFUSALS,
             Self::CloudWatch => &crate::cloudwatch::REFUSALS,
             Self::Metrics => &[],
+            // They refuse nothing.
+            Self::Stdout | Self::File => &[],
         }
     }
 }
@@ -103,6 +112,8 @@ pub(crate) struct Common {
     pub(crate) account: Arc<Account>,
     /// Why nothing gets through at the moment.
     trouble: Mutex<Option<String>>,
+    /// What is less than promised there, for people.
+    notes: Mutex<BTreeSet<String>>,
 }
 
 /// Why a record is not taken.
@@ -137,6 +148,7 @@ pub(crate) fn open(
         counts: Arc::clone(&counts),
         account: Arc::clone(ground.account),
         trouble: Mutex::default(),
+        notes: Mutex::default(),
     };
     let clerk = Clerk {
         marks: Marks::new(!knows_ids),
@@ -152,6 +164,15 @@ impl Common {
     /// Why nothing gets through at the moment.
     pub(crate) fn trouble(&self) -> Option<String> {
         self.trouble.lock().clone()
+    }
+
+    pub(crate) fn notes(&self) -> Vec<String> {
+        self.notes.lock().iter().cloned().collect()
+    }
+
+    /// Says what is less than promised there; true when it was not said before.
+    pub(crate) fn say_note(&self, words: &str) -> bool {
+        self.notes.lock().insert(words.to_owned())
     }
 
     pub(crate) fn say_trouble(&self, reason: &str, why: String) {

@@ -38,6 +38,11 @@ pub(crate) trait Destination: Send + Sync + 'static {
     /// Requests that may be under way at a time.
     fn requests_max(&self) -> usize;
 
+    /// Batches that may be under way at a time: one more than requests, so that one is being encoded meanwhile.
+    fn batches_max(&self) -> usize {
+        self.requests_max() + 1
+    }
+
     /// Returns when lines can be sent.
     fn prepare(&self) -> BoxFuture<'_, ()>;
 
@@ -102,8 +107,7 @@ impl Shipper {
         let writing = tokio::task::spawn_blocking(move || clerk.run());
         // Also when this task is let go: nothing else ends that thread.
         let closing = Closing(marks.clone());
-        // One more than may be sent at a time, so that one is being encoded meanwhile.
-        let window = destination.requests_max() + 1;
+        let window = destination.batches_max();
         let common = destination.common();
         let mut flights: FuturesOrdered<BoxFuture<'static, Landed>> = FuturesOrdered::new();
         let mut begun = VecDeque::new();

@@ -16,7 +16,7 @@ use super::filter::filtered;
 use super::problem::Problem;
 use super::search::search;
 use super::store::{Item, Store};
-use super::{Poison, State, bulk, lock};
+use super::{Poison, Rules, State, bulk, lock};
 
 const BULK_PARAMETERS: &[&str] = &[
     "refresh",
@@ -303,7 +303,7 @@ pub(super) fn answer(request: &Request, state: &State, faults: &[(f64, ItemFault
             counters.body_bytes += length;
             counters.body_bytes_max = counters.body_bytes_max.max(length);
         });
-        let result = apply(request, &body, state, faults, rules.poison.as_ref());
+        let result = apply(request, &body, state, faults, &rules);
         return match result {
             Ok(None) => Handled::Silence,
             Ok(Some(body)) => Handled::Reply(reply(Ok((200, body)))),
@@ -380,7 +380,7 @@ fn apply(
     body: &[u8],
     state: &State,
     faults: &[(f64, ItemFault)],
-    poison: Option<&Poison>,
+    rules: &Rules,
 ) -> Result<Option<Value>, Problem> {
     if body.is_empty() {
         return Err(Problem::new(400, "parse_exception", "request body is required"));
@@ -413,7 +413,10 @@ fn apply(
     let mut statuses = BTreeMap::new();
     for item in &items {
         let fault = drawn(&mut plans.random, faults);
-        let mut result = match poison {
+        let mut result = match &rules.poison {
+            _ if rules.makes_ids && item.id.is_some() => Err(Problem::argument(
+                "Document ID is not supported in create/index operation request",
+            )),
             Some(poison) if is_poisoned(item, poison) => Err(Problem::mapping(format!(
                 "failed to parse field [{}]",
                 poison.marker

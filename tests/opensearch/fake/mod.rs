@@ -41,6 +41,8 @@ pub struct Rules {
     pub body_bytes_max: usize,
     /// Longest body as it comes, and what is said of longer ones: a proxy's limit.
     pub proxy: Option<(usize, String)>,
+    /// Whether it makes all ids itself, as time series collections of OpenSearch Serverless do.
+    pub makes_ids: bool,
     /// Documents that cannot be indexed as they are.
     pub poison: Option<Poison>,
     /// Each bulk request takes at least this long.
@@ -55,6 +57,7 @@ impl Default for Rules {
             version: "3.8.0".to_owned(),
             body_bytes_max: 100 * 1024 * 1024,
             proxy: None,
+            makes_ids: false,
             poison: None,
             latency: Duration::ZERO,
             login: None,

@@ -24,6 +24,8 @@ pub(crate) struct Index {
     mapping: Mapping,
     pub(crate) documents: HashMap<String, Document>,
     writes: u64,
+    /// Whether it takes ids of others only with `create`.
+    is_append_only: bool,
     /// Every item is answered with this.
     pub(crate) blocked: Option<Problem>,
 }
@@ -116,6 +118,12 @@ impl Store {
         if let Some(problem) = &index.blocked {
             return Err(problem.clone());
         }
+        if index.is_append_only && item.action == Action::Index && item.id.is_some() {
+            let reason = format!(
+                "Validation Failed: 1: Operation [INDEX] is not allowed with a custom document id {id} as setting `index.append_only.enabled` is enabled for this index: {name};"
+            );
+            return Err(Problem::new(400, "validation_exception", reason));
+        }
         let (result, status, version) = if item.action == Action::Delete {
             match index.documents.remove(&id) {
                 Some(document) => ("deleted", 200, document.version + 1),
@@ -168,6 +176,10 @@ impl Store {
         let mapping = self.templates.of(of).map(|template| template.mapping.clone());
         let index = Index {
             mapping: mapping.unwrap_or_default(),
+            is_append_only: self
+                .templates
+                .of(of)
+                .is_some_and(|template| template.is_append_only),
             ..Index::default()
         };
         self.indices.insert(name.to_owned(), index);

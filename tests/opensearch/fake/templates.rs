@@ -53,6 +53,8 @@ pub(crate) struct Template {
     /// What an index of it begins with.
     pub(crate) mapping: Mapping,
     pub(crate) is_stream: bool,
+    /// Whether its indices only grow.
+    pub(crate) is_append_only: bool,
 }
 
 #[derive(Debug, Default)]
@@ -167,6 +169,8 @@ impl Templates {
                 .as_str()
                 .unwrap_or("@timestamp")
         });
+        let append_only = settings.get("append_only.enabled");
+        let is_append_only = append_only.is_some_and(|is| is == true || is == "true");
         let limit = &settings
             .get("mapping.total_fields.limit")
             .cloned()
@@ -185,6 +189,7 @@ impl Templates {
             body,
             mapping,
             is_stream,
+            is_append_only,
         };
         self.0.insert(name.to_owned(), template);
         Ok(())

@@ -64,6 +64,56 @@ fn check(what: &str, fake: &Fake, room: &Room) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_ids_are_refused_lines_go_without_and_the_document_says_them() {
+    let fake = Fake::start();
+    fake.rules(|rules| rules.makes_ids = true);
+    let mut room = start(&fake.url(), &sink(&json!({"ids": "auto"})));
+    room.write(LINES);
+    room.settled(room.lines()).await;
+    room.write(LINES);
+    room.settled(room.lines()).await;
+    check("a collection that makes all ids itself", &fake, &room);
+    for (id, document) in fake.documents("logs-skopos-*") {
+        let said = document["event"]["id"].as_str().unwrap_or_default();
+        assert!(said.len() == 27 && said != id, "{id}: {document}");
+    }
+    let notes = room.handle.state().sinks.remove(0).notes;
+    assert!(notes.len() == 1 && notes[0].contains("refuse ids"), "{notes:?}");
+    assert_eq!(room.dead_letters(), [json!(null); 0]);
+    // Only what came first was sent twice.
+    let retried = room.counter("skopos_logs_records_retried_total", &[]);
+    assert!(retried > 0.0 && retried <= room.lines() as f64 / 2.0, "{retried}");
+    room.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lines_that_must_have_ids_wait_where_they_are_refused() {
+    let fake = Fake::start();
+    fake.rules(|rules| rules.makes_ids = true);
+    let mut room = start(&fake.url(), &sink(&json!({"ids": "always"})));
+    room.write(LINES);
+    let begun = Instant::now();
+    let trouble = loop {
+        if let Some(trouble) = room.handle.state().sinks.remove(0).trouble {
+            break trouble;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert!(
+        trouble.contains("set ids of this sink to auto or never"),
+        "{trouble}"
+    );
+    assert_eq!(fake.count("*"), 0);
+    fake.rules(|rules| rules.makes_ids = false);
+    room.settled(room.lines()).await;
+    check("ids taken again", &fake, &room);
+    let notes = room.handle.state().sinks.remove(0).notes;
+    assert_eq!(notes, [""; 0]);
+    room.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn records_that_are_pushed_back_are_sent_again_and_the_others_are_not() {
     let mixed = Fault::Items(vec![(0.3, ItemFault::new(429)), (0.1, ItemFault::new(503))]);
     let (fake, room) = bears("a third pushed back", &json!({}), Plan::drawn(1, [(0.5, mixed)])).await;

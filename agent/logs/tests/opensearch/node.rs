@@ -26,6 +26,34 @@ fn check(what: &str, node: &Node, index: &str, room: &Room) {
     assert_eq!(between, want, "lines between pieces");
 }
 
+/// An index that only grows takes ids with `create`, which is all that is sent to it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_append_only_index_gets_every_line_once_under_its_id() {
+    let Some(node) = Node::shared() else { return };
+    let template = json!({
+        "index_patterns": ["grows-*"], "priority": 200,
+        "template": {"settings": {"index.append_only.enabled": true, "number_of_replicas": 0}},
+    });
+    node.put("/_index_template/grows", &template);
+    let sink = json!({"index": "grows", "template": false, "wait": "50ms"});
+    let mut room = start(&node.url(), &sink);
+    room.write(200);
+    room.settled(room.lines()).await;
+    let settings = node.get_json("/grows-*/_settings?flat_settings=true");
+    assert!(
+        settings
+            .to_string()
+            .contains(r#""index.append_only.enabled":"true""#),
+        "{settings}"
+    );
+    check("an index that only grows", node, "grows", &room);
+    let (id, document) = node.documents("grows*").next().unwrap();
+    assert_eq!((id.len(), document.get("event")), (27, None));
+    let notes = room.handle.state().sinks.remove(0).notes;
+    assert_eq!(notes, [""; 0]);
+    room.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_with_a_write_queue_of_one_gets_every_line_once() {
     let settings = [

@@ -125,6 +125,7 @@ fn elsewhere(sink: &LogSink, target: &str) -> Markup {
                 " " b { "It takes nothing at the moment" } ": " (trouble) "; "
                 (text::bytes(sink.unread_bytes)) " wait in the log files."
             }
+            @for note in &sink.notes { " Note: " (note) "." }
         }
     }
 }

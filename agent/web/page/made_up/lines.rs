@@ -189,6 +189,10 @@ impl House {
                     unread_bytes: 3_000.0,
                     dropped: vec![("dead_letter".to_owned(), 1)],
                     trouble: Some("cannot connect: connection refused".to_owned()),
+                    notes: vec![
+                        "indices logs-shop-* refuse ids of ours: a line that is sent again is there twice, with the same event.id"
+                            .to_owned(),
+                    ],
                 },
             ],
             journal: Some(LogJournal {
