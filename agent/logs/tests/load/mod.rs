@@ -356,9 +356,11 @@ fn serve(stream: TcpStream, tally: &Mutex<Tally>, speed: &Mutex<usize>) {
             } else {
                 plain = body;
             }
-            let speed = *speed.lock().unwrap();
-            if speed > 0 {
-                thread::sleep(Duration::from_secs_f64(plain.len() as f64 / speed as f64));
+            let begun = Instant::now();
+            while begun.elapsed().as_secs_f64() * (*speed.lock().unwrap() as f64) < plain.len() as f64
+                && *speed.lock().unwrap() > 0
+            {
+                thread::sleep(Duration::from_millis(10));
             }
             bulk(&plain, &mut tally.lock().unwrap())
         } else {

@@ -35,6 +35,12 @@ impl Drop for Disk {
     }
 }
 
+/// Until nothing more fits.
+fn fill(junk: &Path) {
+    let mut file = File::create(junk).unwrap();
+    while file.write_all(&[0; 512]).is_ok() {}
+}
+
 fn sink(fake: &Fake) -> serde_json::Value {
     entry(&fake.url(), &json!({"wait": "50ms"}))
 }
@@ -79,8 +85,7 @@ async fn on_a_full_disk_lines_go_on_and_when_there_is_room_again_places_are_kept
     go_on(&mut room, &fake, "before the disk is full").await;
     assert_eq!(failures(&room), 0.0);
     let junk = data.join("junk");
-    let mut file = File::create(&junk).unwrap();
-    while file.write_all(&[0; 512]).is_ok() {}
+    fill(&junk);
     go_on(&mut room, &fake, "while it is full").await;
     assert!(failures(&room) > 0.0, "the disk is not full");
     // Dies so, and starts again when there is room.
@@ -94,8 +99,7 @@ async fn on_a_full_disk_lines_go_on_and_when_there_is_room_again_places_are_kept
     let again = usize::try_from(fake.counters().items - sent).unwrap() - 4 * 200 * room.writers.len();
     println!("{again} records sent again");
     // And now it is full and free again while the room runs.
-    let mut file = File::create(&junk).unwrap();
-    while file.write_all(&[0; 512]).is_ok() {}
+    fill(&junk);
     go_on(&mut room, &fake, "full again").await;
     let failed = failures(&room);
     fs::remove_file(&junk).unwrap();

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use logs::Logs;
 use opensearch_tests::Node;
 use prometheus::Registry;
+use telemetry::clock::RuntimeClock;
 use tokio_util::sync::CancellationToken;
 
 use super::entry;
 use super::generator::{Seen, Writer, finish, judge, wait, write_a_round};
-use super::room::{config, outside};
+use super::room::{config, outside_at};
 
 const CHILD: &str = "SKOPOS_LOGS_OPENSEARCH_CHILD";
 const PLAIN: usize = 5;
@@ -33,8 +34,17 @@ async fn child() {
     let data = folder.join("data");
     let entry = entry(url, &serde_json::json!({ "index": index }));
     let config = config(&folder, "opensearch", &entry);
-    let logs = Logs::new(&config, data.join("logs"), &data, outside(), &Registry::new()).unwrap();
-    logs.run(CancellationToken::new()).await;
+    let clock = RuntimeClock::system();
+    let outside = outside_at(clock.clone());
+    let logs = Logs::new(&config, data.join("logs"), &data, outside, &Registry::new()).unwrap();
+    let following = async {
+        loop {
+            // As the hall does every second.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            _ = clock.follow_system();
+        }
+    };
+    tokio::join!(logs.run(CancellationToken::new()), following);
 }
 
 pub(crate) struct Process {

@@ -105,13 +105,8 @@ async fn beyond_what_the_disk_keeps_exactly_that_is_lost_which_is_counted_as_los
         config.pinned_bytes_max = speed as u64;
     });
     // Looked at every five seconds: long enough for a few of them.
-    let written = write(
-        &room,
-        2,
-        false,
-        (containers, speed, time.max(Duration::from_secs(16))),
-    )
-    .await;
+    let time = time.max(Duration::from_secs(16));
+    let written = write(&room, 2, false, (containers, speed, time)).await;
     *counting.bytes_per_second.lock().unwrap() = 0;
     let lines: usize = written.iter().sum();
     room.still(lines, Duration::from_secs(10)).await;
