@@ -15,7 +15,7 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::Duration;
 
-use load::{LINE_BYTES, Load, Sink};
+use load::{LINE_BYTES, Load, Sink, rest};
 use logs::{Config, Logs, OpenSearch};
 use prometheus::Registry;
 use telemetry::clock::RuntimeClock;
@@ -24,6 +24,8 @@ use tokio_util::sync::CancellationToken;
 const CHILD: &str = "SKOPOS_BENCH_CHILD";
 const LINES_PER_SECOND: usize = 10_000;
 const CONTAINERS: usize = 100;
+/// Of every Linux, to programs.
+const TICKS_PER_SECOND: f64 = 100.0;
 const FULL_FILES: usize = 200;
 const FULL_BYTES: usize = 10 << 20;
 
@@ -102,7 +104,7 @@ impl Room {
         let text = fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
         let fields: Vec<&str> = text.rsplit_once(") ").unwrap().1.split(' ').collect();
         let ticks = |nth: usize| fields[nth].parse::<f64>().unwrap();
-        (ticks(11) + ticks(12)) / rustix::param::clock_ticks_per_second() as f64
+        (ticks(11) + ticks(12)) / TICKS_PER_SECOND
     }
 
     /// In MiB: `VmRSS`, `VmHWM`.
@@ -133,7 +135,7 @@ fn steady(time: Duration) {
     load.run(bytes_per_second, every, time);
     let used = (room.cpu_seconds() - cpu) / time.as_secs_f64();
     let (now, peak) = (room.memory("VmRSS"), room.memory("VmHWM"));
-    std::thread::sleep(Duration::from_secs(5));
+    rest(Duration::from_secs(5));
     let written = load.written();
     let report = sink.tally.lock().unwrap().report(&written, "steady");
     assert_eq!(
@@ -166,12 +168,12 @@ fn saturated() {
     }
     let off = {
         let room = Room::start(folder.path(), "off");
-        std::thread::sleep(Duration::from_secs(3));
+        rest(Duration::from_secs(3));
         room.memory("VmRSS")
     };
     // Nobody listens there.
     let room = Room::start(folder.path(), "1");
-    std::thread::sleep(Duration::from_secs(30));
+    rest(Duration::from_secs(30));
     let (now, peak) = (room.memory("VmRSS"), room.memory("VmHWM"));
     println!(
         "{FULL_FILES} full files, the sink down: {now:.1} MiB, {peak:.1} MiB at most, {off:.1} MiB without the room: {:.1} MiB more (goal 30)",

@@ -9,6 +9,7 @@
     unreachable_pub,
     clippy::allow_attributes,
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::print_stdout,
     reason = "each test that includes this uses a part of it, and says what it counted"
 )]
@@ -57,6 +58,11 @@ pub fn time(number: usize) -> String {
         second % 60,
         number % 10_000 * 100_000
     )
+}
+
+pub fn rest(time: Duration) {
+    let (_keep, never) = std::sync::mpsc::sync_channel::<()>(0);
+    _ = never.recv_timeout(time);
 }
 
 /// What a whole line takes in its file.
@@ -193,7 +199,7 @@ impl Load {
                 self.containers[nth].rotate(self.keep, self.in_pieces);
                 rotations += 1;
             }
-            thread::sleep(Duration::from_millis(5));
+            rest(Duration::from_millis(5));
         }
         for container in &mut self.containers {
             container.write(1, self.in_pieces);
@@ -360,7 +366,7 @@ fn serve(stream: TcpStream, tally: &Mutex<Tally>, speed: &Mutex<usize>) {
             while begun.elapsed().as_secs_f64() * (*speed.lock().unwrap() as f64) < plain.len() as f64
                 && *speed.lock().unwrap() > 0
             {
-                thread::sleep(Duration::from_millis(10));
+                rest(Duration::from_millis(10));
             }
             bulk(&plain, &mut tally.lock().unwrap())
         } else {
