@@ -78,6 +78,8 @@ pub(crate) struct Tail {
     pub(crate) end: Option<End>,
     /// Nothing behind this is read: it may not be on the disk for good. Only for the spool's own files.
     pub(crate) limit: u64,
+    /// What is to be noted of it before its first line is sent.
+    pub(crate) first: Option<Box<FileMark>>,
     /// Whose lines these are, where the path does not say it all.
     pub(crate) facts: Option<Arc<Facts>>,
 }
@@ -162,6 +164,7 @@ impl Tail {
             packed: None,
             end: None,
             limit: u64::MAX,
+            first: None,
             facts: origin.facts,
         };
         tail.remember_before()?;
@@ -181,11 +184,31 @@ impl Tail {
         Ok(tail)
     }
 
+    /// Gives the descriptor back, and keeps what tells the file.
+    pub(crate) fn close(&mut self) {
+        self.head = self.front();
+        self.file = None;
+    }
+
+    /// It is new: before its first line is sent it has to be noted, so that it is known again.
+    pub(crate) fn begin(&mut self) {
+        self.first = Some(Box::new(self.mark([None; 3], false)));
+    }
+
+    /// What is to be noted now that lines of it are sent.
+    pub(crate) fn begun(&mut self) -> Option<FileMark> {
+        if self.first.as_ref().is_none_or(|first| first.read == self.start) {
+            return None;
+        }
+        let front = self.front();
+        let first = *self.first.take()?;
+        Some(FileMark { head: front, ..first })
+    }
+
     /// Not to be read, see [`FileMark::copy`].
     pub(crate) fn make_copy(&mut self) {
-        self.head = self.front();
+        self.close();
         self.copy = true;
-        self.file = None;
     }
 
     /// Begins anew at the first byte, as another file under the same inode.
@@ -367,8 +390,13 @@ impl Tail {
 
     /// The watermark. `open` has, per stream, where a record begins that is not finished.
     pub(crate) fn mark(&mut self, open: [Option<u64>; 3], gone: bool) -> FileMark {
+        // Of a file of which nothing was read its front may be taken as it is now.
+        let known = match self.start {
+            0 => self.length().unwrap_or(0),
+            start => start,
+        };
         if let Some(file) = &self.file {
-            self.head.grow(file, self.start);
+            self.head.grow(file, known);
         }
         let mut done = [0; 3];
         for ((done, skip), open) in done.iter_mut().zip(self.skip).zip(open) {

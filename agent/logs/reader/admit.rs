@@ -338,7 +338,7 @@ impl<O: Outlet> Reader<O> {
         }
         tail.look(now);
         if mark.is_none() {
-            self.new_files.push(tail.mark([None; 3], false));
+            tail.begin();
         }
         self.enter(tail, now);
         Ok(true)

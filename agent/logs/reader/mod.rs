@@ -102,8 +102,6 @@ pub(crate) struct Reader<O> {
     draft: Draft,
     /// Marks of files that are no more, for the next batch.
     gone: Vec<FileMark>,
-    /// Marks of files that are first read now, likewise.
-    new_files: Vec<FileMark>,
     /// A finished batch that the shipper had no room for.
     outbox: Option<Batch>,
     outlet: O,
@@ -156,7 +154,6 @@ impl<O: Outlet> Reader<O> {
             changed: BTreeSet::new(),
             draft: Draft::new(size),
             gone: Vec::new(),
-            new_files: Vec::new(),
             outbox: None,
             outlet,
             lines: Lines::new(Arc::clone(&account), redaction(&config), config.line_bytes_max),
@@ -302,6 +299,7 @@ impl<O: Outlet> Reader<O> {
             // While a record is open in it, a file has to be found again after a restart.
             let free = open.iter().all(Option::is_none);
             let end = tail.end.filter(|_| free);
+            batch.new_files.extend(tail.begun());
             let mut mark = tail.mark(open, end == Some(End::Gone));
             if let Some(facts) = facts {
                 mark.source = Arc::clone(&facts.source);
@@ -324,7 +322,6 @@ impl<O: Outlet> Reader<O> {
             self.discard(file);
         }
         batch.marks.append(&mut self.gone);
-        batch.new_files.append(&mut self.new_files);
         self.account.take(batch.rows.len() as u64);
         self.outbox = Some(batch);
     }

@@ -53,15 +53,19 @@ impl<O: Outlet> Reader<O> {
         let Some((form, base)) = self.base_of_packed(entry, path) else {
             return Ok(true);
         };
+        if meta.len() == 0 {
+            // Nothing is packed in nothing: it is only being made.
+            return Ok(false);
+        }
         let file = open(path)?;
         let known = self.recall_packed(inode);
         let content = match known {
-            Some(mark) if mark.copy => Ok(Content::Read(Some(mark))),
+            Some(mark) if mark.copy => self.content_of_known(&file, mark, path),
             Some(mark) => unpack::length_of(&file, &mark).map(|length| match length {
                 Some(length) => Content::Unread(Some(mark), length),
                 None => Content::Read(Some(mark)),
             }),
-            None => self.content(&file, inode, &base, path),
+            None => self.content(&file, inode, &base, path, now),
         };
         let content = match content {
             Ok(content) => content,
@@ -122,22 +126,51 @@ impl<O: Outlet> Reader<O> {
         Some(marks.swap_remove(at).0)
     }
 
-    fn content(&mut self, file: &File, inode: Inode, base: &Arc<str>, path: &Path) -> io::Result<Content> {
+    /// Of one that an earlier run has known as the copy of a file that it followed: it may have died before it had read that
+    /// file to its end, and the file has gone meanwhile.
+    fn content_of_known(&mut self, file: &File, known: FileMark, path: &Path) -> io::Result<Content> {
+        let is_missing = |mark: &FileMark| !mark.packed && !mark.copy && is_near(mark, path);
+        if !self.orphans.values().flatten().any(|(mark, _)| is_missing(mark)) {
+            return Ok(Content::Read(Some(known)));
+        }
+        let front = unpack::front(file)?;
+        Ok(match self.recall_unpacked(file, &front, path)? {
+            Some((mark, length)) if !mark.copy && length > mark.resume_bytes() => {
+                self.gone.push(FileMark { gone: true, ..known });
+                Content::Unread(Some(mark), length)
+            }
+            Some((mark, _)) => {
+                self.gone.push(FileMark { gone: true, ..mark });
+                Content::Read(Some(known))
+            }
+            None => Content::Read(Some(known)),
+        })
+    }
+
+    fn content(
+        &mut self,
+        file: &File,
+        inode: Inode,
+        base: &Arc<str>,
+        path: &Path,
+        now: Instant,
+    ) -> io::Result<Content> {
         let front = unpack::front(file)?;
         if front.is_empty() {
             return Ok(Content::Read(None));
         }
         if let Some(source) = self.sources.get(base) {
-            let tails = source
-                .files
-                .iter()
-                .filter_map(|file| self.tails.get(*file)?.as_ref());
-            let gone = source.heads.iter().chain(&source.ended).copied();
-            if tails
-                .map(Tail::front)
-                .chain(gone)
-                .any(|known| known.is_front_of(&front))
-            {
+            let mut gone = source.heads.iter().chain(&source.ended);
+            let followed = source.files.iter().copied().find(|file| {
+                let tail = self.tails.get(*file).and_then(Option::as_ref);
+                tail.is_some_and(|tail| tail.front().is_front_of(&front))
+            });
+            if let Some(followed) = followed {
+                // If we die before it is read, its mark says which one it was.
+                self.draft.touch(followed, now);
+                return Ok(Content::Read(None));
+            }
+            if gone.any(|known| known.is_front_of(&front)) {
                 return Ok(Content::Read(None));
             }
             if source.join.is_open() && self.has_begun(base) {
@@ -175,14 +208,12 @@ impl<O: Outlet> Reader<O> {
         front: &[u8],
         path: &Path,
     ) -> io::Result<Option<(FileMark, u64)>> {
-        let folder = path.parent();
-        let is_near = |name: &str| Path::new(name).parent() == folder;
         let mut found = None;
         'marks: for (ino, marks) in &self.orphans {
             for (nth, (mark, _)) in marks.iter().enumerate() {
                 let may_be = !mark.packed
                     && mark.form != Form::Spool
-                    && (is_near(&mark.path) || is_near(&mark.base))
+                    && is_near(mark, path)
                     && mark.head.is_front_of(front);
                 let length = match may_be {
                     true if mark.copy => Some(0),
@@ -258,11 +289,19 @@ impl<O: Outlet> Reader<O> {
         tail.phase = Phase::Rotated(now);
         tail.look(now);
         if is_new {
-            self.new_files.push(tail.mark([None; 3], false));
+            tail.begin();
         }
         self.enter(tail, now);
         Ok(())
     }
+}
+
+/// Whether a file was in the folder of this path.
+fn is_near(mark: &FileMark, path: &Path) -> bool {
+    let folder = path.parent();
+    [&mark.path, &mark.base]
+        .iter()
+        .any(|name| Path::new(&***name).parent() == folder)
 }
 
 /// Whether what was read is no whole packed file, which reading it again does not change.

@@ -202,7 +202,7 @@ impl<O: Outlet> Reader<O> {
         }
         self.gone.push(mark);
         tail.restart(now)?;
-        self.new_files.push(tail.mark([None; 3], false));
+        tail.begin();
         tail.look(now);
         self.draft.touch(file, now);
         self.changed.insert(file);
@@ -268,8 +268,8 @@ impl<O: Outlet> Reader<O> {
             return;
         };
         tail.end = Some(how);
+        tail.close();
         let (front, base) = (tail.front(), Arc::clone(&tail.base));
-        tail.file = None;
         self.by_inode.remove(&(tail.inode.dev, tail.inode.ino));
         if let Some(folder) = self.folders.get_mut(tail.folder)
             && folder.names.get(&tail.name) == Some(&file)

@@ -198,7 +198,7 @@ impl<O: Outlet> Reader<O> {
         self.settling.remove(&file);
         // Without inotify nobody would tell that it is written to, so it stays open.
         if tail.form == Form::Spool || tail.packed.is_some() || self.folders.is_watched(tail.folder) {
-            tail.file = None;
+            tail.close();
         }
     }
 }

@@ -106,7 +106,7 @@ impl<O: Outlet> Reader<O> {
         tail.limit = kept.bytes;
         tail.look(now);
         if mark.is_none() {
-            self.new_files.push(tail.mark([None; 3], false));
+            tail.begin();
         }
         self.board.fine(&path);
         let file = self.enter(tail, now);

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use generator::{Seen, Writer, judge, wait, write_a_round};
+use generator::{Seen, Writer, finish, judge, wait, write_a_round};
 use logs::{Config, Follower, Logs, Outside};
 use model::Timestamp;
 use model::view::LogQuery;
@@ -119,7 +119,7 @@ fn no_line_is_lost_or_doubled_by_kill_minus_nine() {
             child = start(folder.path());
         }
     }
-    let written: Vec<usize> = writers.iter().map(|writer| writer.next).collect();
+    let written = finish(&mut writers).unwrap();
     let seen = read_back(folder.path(), written.iter().sum());
     child.kill().unwrap();
     child.wait().unwrap();

@@ -52,6 +52,7 @@ async fn child() {
         &Registry::new(),
     );
     let outside = Outside {
+        pods: None,
         clock,
         client,
         aws: aws.unwrap(),

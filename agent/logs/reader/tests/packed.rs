@@ -166,3 +166,53 @@ fn what_would_take_too_much_room_unpacked_is_counted_and_let_go() {
     rig.run(Duration::from_secs(70));
     assert_eq!((rig.texts().len(), rig.account.shed.get()), (10, 0));
 }
+
+#[test]
+fn a_file_that_was_packed_before_it_was_read_and_we_died_is_read() {
+    let mut rig = Rig::new();
+    append(&rig.container("0.log"), &container("a", 0..10));
+    rig.settle();
+    rig.full(true);
+    append(&rig.container("0.log"), &container("b", 0..1));
+    rig.settle();
+    append(&rig.container("0.log"), &container("b", 1..500));
+    append(&rig.container("0.log"), &cri("stdout", "P", "be"));
+    let rotated = rotate(&rig, 1);
+    append(&rig.container("0.log"), &cri("stdout", "F", "gun"));
+    rig.run(Duration::from_secs(1));
+    // It is seen to be packed, and known not to be read: the file itself is followed.
+    pack(&rotated);
+    rig.run(Duration::from_secs(1));
+    rig.full(false);
+    rig.turn();
+    // Half of it, at most, was read when we died.
+    for _ in 0..3 {
+        rig.restart();
+        rig.run(Duration::from_secs(3));
+    }
+    let mut want = lines_of(&(numbered("a", 0..10) + &numbered("b", 0..500)));
+    want.push("begun".to_owned());
+    want.sort_unstable();
+    assert_eq!(rig.texts(), want);
+}
+
+#[test]
+fn a_packed_file_that_is_only_being_made_is_not_taken_for_an_empty_one() {
+    let mut rig = Rig::new();
+    append(&rig.container("0.log"), &container("a", 0..10));
+    rig.settle();
+    rig.full(true);
+    append(&rig.container("0.log"), &container("b", 0..100));
+    let rotated = rotate(&rig, 1);
+    // As gzip does: the file is there before anything is in it.
+    append(&rig.container("0.log.20240301-000001.gz"), "");
+    rig.settle();
+    rig.kill();
+    pack(&rotated);
+    rig.start();
+    rig.run(Duration::from_secs(3));
+    assert_eq!(
+        rig.texts(),
+        lines_of(&(numbered("a", 0..10) + &numbered("b", 0..100)))
+    );
+}

@@ -2,7 +2,6 @@
 //!
 //! `SKOPOS_TEST_LONG=1` kills 200 times.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,13 +10,13 @@ use fake_aws::FakeAws;
 use logs::Logs;
 use model::{Clock, Timestamp};
 use prometheus::Registry;
-use serde_json::{Value, json};
+use serde_json::json;
 use telemetry::clock::RuntimeClock;
 use tokio_util::sync::CancellationToken;
 
-use super::generator::{Writer, judge, wait, write_a_round};
+use super::generator::{Writer, finish, judge, wait, write_a_round};
 use super::room::{config, outside_at};
-use super::{NOW, documents, entry, is_long, sort};
+use super::{NOW, Sorted, entry, is_long};
 
 const CHILD: &str = "SKOPOS_LOGS_CLOUDWATCH_CHILD";
 const PLAIN: usize = 5;
@@ -136,15 +135,15 @@ fn no_line_is_lost_whatever_is_killed_and_what_is_there_twice_has_one_id() {
             process.start_again();
         }
     }
-    let written: Vec<usize> = writers.iter().map(|writer| writer.next).collect();
-    let all = read_back(&fake, written.iter().sum::<usize>() + between(&written));
-    let (seen, gaps, again) = sort(all.values().flatten());
+    let written = finish(&mut writers).unwrap();
+    let sorted = read_back(&fake, written.iter().sum::<usize>() + between(&written));
+    let again = sorted.again;
     judge(
-        &seen,
+        &sorted.seen,
         &written,
         &format!("killed {kills} times; {again} of them again, with the same id"),
     );
-    assert_eq!(gaps, between(&written), "lines between pieces");
+    assert_eq!(sorted.between, between(&written), "lines between pieces");
 }
 
 /// Lines of the other stream that stand between the pieces of every seventh line of a container.
@@ -153,7 +152,7 @@ fn between(written: &[usize]) -> usize {
 }
 
 /// All events, when there are as many different ones as lines, or no more come.
-fn read_back(fake: &FakeAws, want: usize) -> BTreeMap<String, Vec<Value>> {
+fn read_back(fake: &FakeAws, want: usize) -> Sorted {
     let groups = ["/skopos/shop", "/skopos/host"];
     let (mut count, mut quiet) = (0, Instant::now());
     while quiet.elapsed() < Duration::from_secs(if count < want { 40 } else { 3 }) {
@@ -171,5 +170,16 @@ fn read_back(fake: &FakeAws, want: usize) -> BTreeMap<String, Vec<Value>> {
         wait(Duration::from_millis(300));
     }
     println!("{count} events of {want} lines");
-    fake.logs(|logs| documents(logs, &groups))
+    fake.logs(|logs| {
+        let mut sorted = Sorted::default();
+        for group in groups {
+            for stream in logs.streams(group) {
+                // One at a time: all of them are gigabytes.
+                for event in logs.events(group, &stream) {
+                    sorted.add(&serde_json::from_str(&event.message).unwrap());
+                }
+            }
+        }
+        sorted
+    })
 }

@@ -17,7 +17,8 @@ mod reading;
 #[path = "../room/mod.rs"]
 mod room;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use fake_aws::{FakeAws, REGION};
 use model::Timestamp;
@@ -121,20 +122,38 @@ fn documents(logs: &fake_aws::logs::Logs, groups: &[&str]) -> BTreeMap<String, V
 }
 
 /// Numbered lines, how many stand between their pieces, and how many events are there again with the same id.
-fn sort<'a>(documents: impl Iterator<Item = &'a Value>) -> (Seen, usize, usize) {
-    let (mut seen, mut between, mut again) = (Seen::default(), 0, 0);
-    let mut ids: BTreeMap<&str, &str> = BTreeMap::new();
-    for document in documents {
+#[derive(Default)]
+struct Sorted {
+    seen: Seen,
+    between: usize,
+    again: usize,
+    /// Of each id, its text, both as hashes: there are millions.
+    ids: HashMap<u64, u64>,
+}
+
+impl Sorted {
+    fn add(&mut self, document: &Value) {
         let text = document["message"].as_str().unwrap();
         let id = document["event"]["id"].as_str().unwrap();
-        if let Some(known) = ids.insert(id, text) {
-            assert_eq!(known, text, "one id, one line");
-            again += 1;
+        if let Some(known) = self.ids.insert(hash(id), hash(text)) {
+            assert_eq!(known, hash(text), "one id, one line: {id} {text}");
+            self.again += 1;
         } else if text == "between" {
-            between += 1;
+            self.between += 1;
         } else if !text.starts_with("extra") {
-            seen.add(text);
+            self.seen.add(text);
         }
     }
-    (seen, between, again)
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn sort<'a>(documents: impl Iterator<Item = &'a Value>) -> (Seen, usize, usize) {
+    let mut sorted = Sorted::default();
+    documents.for_each(|document| sorted.add(document));
+    (sorted.seen, sorted.between, sorted.again)
 }

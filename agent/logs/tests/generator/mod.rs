@@ -28,6 +28,8 @@ pub struct Writer {
     rotated: Vec<PathBuf>,
     rotations: usize,
     random: u64,
+    /// The rest of a container's line whose front is written.
+    open: Option<String>,
 }
 
 impl Writer {
@@ -54,12 +56,16 @@ impl Writer {
             rotated: Vec::new(),
             rotations: 0,
             random: number as u64 + 1,
+            open: None,
         })
     }
 
     /// Appends lines, in two writes that part somewhere inside a line.
     pub fn write(&mut self, lines: usize) -> io::Result<()> {
         let mut text = String::new();
+        if let Some(rest) = self.open.take() {
+            text.push_str(&format!("{TIME} stdout F {rest}\n"));
+        }
         for _ in 0..lines {
             let record = line(self.number, self.next);
             let mut lines = record.lines();
@@ -89,6 +95,31 @@ impl Writer {
         let (front, back) = text.as_bytes().split_at(cut);
         self.file.write_all(front)?;
         self.file.write_all(back)
+    }
+
+    /// Begins a line of a container that the next [`Self::write`] ends, in whatever file that is.
+    pub fn begin_line(&mut self) -> io::Result<()> {
+        // The next one that is written in two pieces anyway.
+        self.write((7 - self.next % 7) % 7)?;
+        let line = line(self.number, self.next);
+        let (front, rest) = line.split_at(20);
+        self.next += 1;
+        self.open = Some(rest.to_owned());
+        self.file
+            .write_all(format!("{TIME} stdout P {front}\n{TIME} stderr F between\n").as_bytes())
+    }
+
+    /// Packs the newest file that was rotated away, as logrotate does: by the program, and under everybody's eyes.
+    pub fn pack(&mut self) -> io::Result<()> {
+        let Some(last) = self.rotated.last_mut() else {
+            return Ok(());
+        };
+        let name = last.to_string_lossy().into_owned();
+        if !name.ends_with(".gz") {
+            std::process::Command::new("gzip").args(["-1", &name]).status()?;
+            *last = PathBuf::from(format!("{name}.gz"));
+        }
+        Ok(())
     }
 
     /// Renames the file and begins a new one, keeping at most `keep` old ones.
@@ -189,10 +220,29 @@ pub fn write_a_round(writers: &mut [Writer], chance: &mut Writer) -> io::Result<
     for writer in writers {
         writer.write(100 + usize::try_from(chance.below(200)).unwrap_or(0))?;
         if chance.below(3) == 0 {
+            // What is packed is as a rule the one before.
+            if chance.below(2) == 0 {
+                writer.pack()?;
+            }
+            if writer.container && chance.below(2) == 0 {
+                writer.begin_line()?;
+            }
             writer.rotate(usize::MAX)?;
+            if chance.below(4) == 0 {
+                writer.pack()?;
+            }
         }
     }
     Ok(())
+}
+
+/// Ends all lines; returns how many each has written.
+pub fn finish(writers: &mut [Writer]) -> io::Result<Vec<usize>> {
+    let ended = writers.iter_mut().map(|writer| {
+        writer.write(0)?;
+        Ok(writer.next)
+    });
+    ended.collect()
 }
 
 /// Says what was counted, and fails where a line is not there once and whole.

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use logs::Logs;
 use opensearch_tests::Node;
 use prometheus::Registry;
+use telemetry::clock::RuntimeClock;
 use tokio_util::sync::CancellationToken;
 
 use super::entry;
-use super::generator::{Seen, Writer, judge, wait, write_a_round};
-use super::room::{config, outside};
+use super::generator::{Seen, Writer, finish, judge, wait, write_a_round};
+use super::room::{config, outside_at};
 
 const CHILD: &str = "SKOPOS_LOGS_OPENSEARCH_CHILD";
 const PLAIN: usize = 5;
@@ -33,31 +34,51 @@ async fn child() {
     let data = folder.join("data");
     let entry = entry(url, &serde_json::json!({ "index": index }));
     let config = config(&folder, "opensearch", &entry);
-    let logs = Logs::new(&config, data.join("logs"), &data, outside(), &Registry::new()).unwrap();
-    logs.run(CancellationToken::new()).await;
+    let clock = RuntimeClock::system();
+    let outside = outside_at(clock.clone());
+    let logs = Logs::new(&config, data.join("logs"), &data, outside, &Registry::new()).unwrap();
+    let following = async {
+        loop {
+            // As the hall does every second.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            _ = clock.follow_system();
+        }
+    };
+    tokio::join!(logs.run(CancellationToken::new()), following);
 }
 
-struct Process {
+pub(crate) struct Process {
     child: Child,
     words: String,
+    variables: Vec<(String, String)>,
 }
 
 impl Process {
     fn start(folder: &Path, url: &str, index: &str) -> Self {
+        Self::start_with(folder, url, index, &[])
+    }
+
+    /// With variables of its environment.
+    pub(crate) fn start_with(folder: &Path, url: &str, index: &str, variables: &[(&str, String)]) -> Self {
         let words = format!("{} {url} {index}", folder.display());
+        let variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.clone()));
+        let variables: Vec<(String, String)> = variables.collect();
         Self {
-            child: spawn(&words),
+            child: spawn(&words, &variables),
             words,
+            variables,
         }
     }
 
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    fn start_again(&mut self) {
-        self.child = spawn(&self.words);
+    pub(crate) fn start_again(&mut self) {
+        self.child = spawn(&self.words, &self.variables);
     }
 }
 
@@ -68,10 +89,11 @@ impl Drop for Process {
     }
 }
 
-fn spawn(words: &str) -> Child {
+fn spawn(words: &str, variables: &[(String, String)]) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "kills::child", "--nocapture", "--test-threads=1"])
         .env(CHILD, words)
+        .envs(variables.iter().cloned())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -87,7 +109,7 @@ fn writers(folder: &Path) -> Vec<Writer> {
 }
 
 /// The first start must be older than the files, else they are read from where `read_from` says.
-fn wait_for_start(folder: &Path) {
+pub(crate) fn wait_for_start(folder: &Path) {
     let started = Instant::now();
     while !folder.join("data/logs/opensearch/0000000001.segment").exists() {
         assert!(
@@ -123,7 +145,7 @@ fn every_line_is_in_opensearch_once_whatever_is_killed() {
             process.start_again();
         }
     }
-    let written: Vec<usize> = writers.iter().map(|writer| writer.next).collect();
+    let written = finish(&mut writers).unwrap();
     let seen = read_back(node, "killed", &written);
     judge(&seen, &written, &format!("killed {kills} times"));
 }

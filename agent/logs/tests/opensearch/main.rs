@@ -8,13 +8,18 @@
     reason = "a test fails where it stands, and says what it counted"
 )]
 
+mod clock;
+mod disk;
 mod faults;
 #[path = "../generator/mod.rs"]
 mod generator;
 mod kills;
+#[path = "../load/mod.rs"]
+mod load;
 mod node;
 #[path = "../room/mod.rs"]
 mod room;
+mod storm;
 
 use serde_json::{Value, json};
 

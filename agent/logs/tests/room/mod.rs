@@ -72,10 +72,23 @@ pub struct Room {
 impl Room {
     /// With this entry of a section as its only sink.
     pub fn start(kind: &str, entry: &Value, outside: Outside) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap(), kind, entry, outside, |_| {})
+    }
+
+    /// In a folder that there is, with another configuration.
+    pub fn start_in(
+        folder: tempfile::TempDir,
+        kind: &str,
+        entry: &Value,
+        outside: Outside,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let registry = Registry::new();
         let data = folder.path().join("data");
-        let config = config(folder.path(), kind, entry);
+        // Where there is no such folder yet it is looked for every five seconds.
+        std::fs::create_dir_all(folder.path().join("pods")).unwrap();
+        let mut config = config(folder.path(), kind, entry);
+        change(&mut config);
         let logs = Logs::new(&config, data.join("logs"), &data, outside, &registry).unwrap();
         let (handle, stop) = (logs.handle(), CancellationToken::new());
         let running = tokio::spawn(logs.run(stop.clone()));
@@ -174,9 +187,26 @@ impl Room {
         }
     }
 
-    pub async fn stop(self) {
+    /// Returns its folder.
+    pub async fn stop(self) -> tempfile::TempDir {
         self.stop.cancel();
         self.running.await.unwrap();
+        self.folder
+    }
+
+    /// Until all of so many records are settled, or nothing happens any more; returns how many are.
+    pub async fn still(&self, records: usize, patience: Duration) -> usize {
+        let (mut last, mut since) = (0, Instant::now());
+        while last < records && since.elapsed() < patience {
+            let ledger = self.handle.ledger();
+            assert!(ledger.balances(), "{ledger:?}");
+            let now = usize::try_from(ledger.given + ledger.dropped.values().sum::<u64>()).unwrap();
+            if now != last {
+                (last, since) = (now, Instant::now());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        last
     }
 }
 

@@ -1,0 +1,149 @@
+//! The clock jumps an hour ahead and back: lines are there once, whatever it says.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use opensearch_tests::Fake;
+use serde_json::json;
+use telemetry::clock::RuntimeClock;
+
+use super::generator::{Seen, Writer, finish, judge, wait, write_a_round};
+use super::room::{Room, outside_at, sort};
+use super::{entry, kills};
+
+const HOUR_MILLIS: i64 = 3_600_000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_hour_ahead_and_back_no_line_is_lost_or_doubled() {
+    let (fake, clock) = (Fake::start(), RuntimeClock::system());
+    let entry = entry(&fake.url(), &json!({"wait": "50ms"}));
+    let mut folder = tempfile::tempdir().unwrap();
+    let (mut writers, mut plain) = (Vec::new(), 0);
+    for jump in [0, HOUR_MILLIS, -2 * HOUR_MILLIS, HOUR_MILLIS] {
+        let mut room = Room::start_in(folder, "opensearch", &entry, outside_at(clock.clone()), |_| {});
+        if !writers.is_empty() {
+            room.writers = writers;
+        }
+        for part in 0..2 {
+            // Once before it jumps, once behind.
+            if part == 1 {
+                clock.skew(jump);
+            }
+            for _ in 0..3 {
+                room.write(100);
+                for writer in &mut room.writers {
+                    writer.rotate(usize::MAX).unwrap();
+                }
+                room.write_plain(&format!("extra {plain}\n"));
+                plain += 1;
+                tokio::time::sleep(Duration::from_millis(150)).await;
+            }
+        }
+        // A restart may have to find what it has not seen yet.
+        writers = std::mem::take(&mut room.writers);
+        folder = room.stop().await;
+    }
+    let mut room = Room::start_in(folder, "opensearch", &entry, outside_at(clock), |_| {});
+    room.writers = writers;
+    let want = room.lines() + plain;
+    let begun = std::time::Instant::now();
+    while fake.count("logs-skopos-*") < want && begun.elapsed() < Duration::from_secs(30) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let documents = fake.documents("logs-skopos-*").into_iter();
+    let (seen, between, extra) =
+        sort(documents.map(|(_, document)| document["message"].as_str().unwrap_or_default().to_owned()));
+    judge(&seen, &room.written(), "an hour ahead and back");
+    assert_eq!(between + room.written().iter().sum::<usize>(), room.lines());
+    let mut want: Vec<String> = (0..plain).map(|nth| format!("extra {nth}")).collect();
+    want.sort_unstable();
+    let mut extra = extra;
+    extra.sort_unstable();
+    assert_eq!(extra, want);
+    room.stop().await;
+}
+
+/// Tells the process what time it is, in seconds from the true one.
+fn jump(file: &Path, seconds: i64) {
+    let half = file.with_extension("half");
+    fs::write(&half, format!("{seconds:+}")).unwrap();
+    fs::rename(half, file).unwrap();
+}
+
+fn libfaketime() -> Option<PathBuf> {
+    let found = ["x86_64", "aarch64"].iter().find_map(|machine| {
+        programs::known_in_cache(&format!(
+            "faketime/usr/lib/{machine}-linux-gnu/faketime/libfaketimeMT.so.1"
+        ))
+    });
+    if found.is_none() {
+        programs::skipped("libfaketime (run tests/setup): a real process whose clock jumps");
+    }
+    found
+}
+
+#[test]
+fn a_process_whose_clock_jumps_an_hour_loses_and_doubles_nothing() {
+    let Some(library) = libfaketime() else { return };
+    let (fake, folder) = (Fake::start(), tempfile::tempdir().unwrap());
+    fs::create_dir(folder.path().join("plain")).unwrap();
+    let time = folder.path().join("time");
+    jump(&time, 0);
+    let told = [
+        ("LD_PRELOAD", library.display().to_string()),
+        ("FAKETIME_TIMESTAMP_FILE", time.display().to_string()),
+        ("FAKETIME_NO_CACHE", "1".to_owned()),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+        // When a file was made stays true.
+        ("NO_FAKE_STAT", "1".to_owned()),
+    ];
+    let mut process = kills::Process::start_with(folder.path(), &fake.url(), "logs-skopos", &told);
+    kills::wait_for_start(folder.path());
+    let mut writers: Vec<Writer> = (0..4)
+        .map(|number| Writer::plain(&folder.path().join("plain"), number).unwrap())
+        .chain((4..8).map(|number| Writer::container(&folder.path().join("pods"), number).unwrap()))
+        .collect();
+    let mut chance = Writer::plain(&folder.path().join("chance"), 99).unwrap();
+    for life in 0..3 {
+        for seconds in [0, 3_600, -3_600] {
+            jump(&time, seconds);
+            for _ in 0..3 {
+                write_a_round(&mut writers, &mut chance).unwrap();
+                wait(Duration::from_millis(200));
+            }
+        }
+        if life < 2 {
+            process.kill();
+            jump(&time, if life == 0 { 3_600 } else { -3_600 });
+            process.start_again();
+        }
+    }
+    let written = finish(&mut writers).unwrap();
+    let want = written.iter().sum::<usize>()
+        + written
+            .iter()
+            .skip(4)
+            .map(|lines| lines.div_ceil(7))
+            .sum::<usize>();
+    let begun = std::time::Instant::now();
+    while fake.count("logs-skopos-*") < want && begun.elapsed() < Duration::from_secs(30) {
+        wait(Duration::from_millis(100));
+    }
+    wait(Duration::from_secs(1));
+    let mut seen = Seen::default();
+    let now = (jiff::Timestamp::now() + Duration::from_secs(1_800)).to_string();
+    let (mut ahead, mut between) = (0, 0);
+    for (_, document) in fake.documents("logs-skopos-*") {
+        ahead += usize::from(document["@timestamp"].as_str().unwrap() > now.as_str());
+        match document["message"].as_str().unwrap() {
+            "between" => between += 1,
+            text => seen.add(text),
+        }
+    }
+    judge(&seen, &written, "a process whose clock jumps");
+    assert_eq!(between + written.iter().sum::<usize>(), want);
+    // Lines without a time have that of their reading.
+    assert!(ahead > 0, "the clock of the process has not jumped");
+}
