@@ -38,6 +38,7 @@ mod source;
 mod spool;
 mod tail;
 mod time;
+mod verify;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -75,6 +76,7 @@ pub use nodes::{Gathered, Node, Nodes, PATH as TAIL_PATH};
 pub use opensearch::{Config as OpenSearch, ask as ask_opensearch};
 pub use redact::{Pattern, Shipped};
 pub use search::{around, line, search};
+pub use verify::{Found, Lines as LineRange, Verdict, Verify};
 
 use account::{Account, Metrics};
 use bell::Bell;

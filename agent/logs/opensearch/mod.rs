@@ -6,6 +6,7 @@
 mod action;
 mod answer;
 pub(crate) mod config;
+mod count;
 mod flight;
 mod index;
 mod setup;
@@ -21,6 +22,7 @@ use crate::sink::marks::Clerk;
 use crate::sink::{self, Ground, Kind};
 
 pub use config::Config;
+pub(crate) use count::Counts;
 pub(crate) use flight::{Destination, REFUSALS};
 pub use setup::ask;
 

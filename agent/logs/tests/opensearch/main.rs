@@ -15,6 +15,7 @@ mod kills;
 mod node;
 #[path = "../room/mod.rs"]
 mod room;
+mod verify;
 
 use serde_json::{Value, json};
 
