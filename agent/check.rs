@@ -208,14 +208,14 @@ fn ask_nodes(document: &Document) -> bool {
 }
 
 /// What it takes to ask somebody.
-struct Outside {
-    runtime: Runtime,
+pub(crate) struct Outside {
+    pub(crate) runtime: Runtime,
     aws: Arc<aws::Aws>,
     /// Signs for AWS.
-    client: Arc<dyn Client>,
+    pub(crate) client: Arc<dyn Client>,
 }
 
-fn outside(document: &Document) -> Result<Outside, String> {
+pub(crate) fn outside(document: &Document) -> Result<Outside, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
     let plain = net::HttpClient::new()?;

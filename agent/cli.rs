@@ -429,8 +429,11 @@ pub struct GraphArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct LogsArgs {
-    /// Words that must all occur in a line; case does not matter.
+    #[command(subcommand)]
+    pub command: Option<LogsCommand>,
+    /// Words that must all occur in a line; case does not matter. The word verify goes behind --.
     pub text: Vec<String>,
     /// How far back to look: 15m, 2h, 7d.
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = model::text::duration::parse)]
@@ -476,6 +479,51 @@ pub struct LogsArgs {
     )]
     pub context: usize,
     /// A JSON object a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum LogsCommand {
+    /// Compare log files with what a sink holds of them.
+    ///
+    /// Says for each file how many of its records are there, missing, there twice, not acknowledged yet, or never taken, with
+    /// the lines where they are. No running Skopos is needed or asked. Ends with 0 when every record is there once, with 1
+    /// when one is not, and with 2 when a file cannot be read or the sink does not answer.
+    Verify(VerifyArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Log files; those of a pod may be named by --namespace and --pod instead.
+    #[arg(value_name = "FILE", required_unless_present = "pod")]
+    pub files: Vec<PathBuf>,
+    /// Where the sinks stand; without it only the lines that are kept on this host are compared.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The sink: segments, or the name of one of logs.opensearch. All when left out.
+    #[arg(long, value_name = "NAME")]
+    pub sink: Option<String>,
+    /// The pod's namespace.
+    #[arg(long, value_name = "NAME", requires = "pod", default_value = "default")]
+    pub namespace: String,
+    /// All files of this pod.
+    #[arg(long, value_name = "NAME")]
+    pub pod: Option<String>,
+    /// Of this container of it only.
+    #[arg(
+        short = 'c',
+        long,
+        value_name = "NAME",
+        requires = "pod",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub container: String,
+    /// This machine's name as the running process has it, where that is another.
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<String>,
+    /// A JSON object for each file and sink.
     #[arg(long)]
     pub json: bool,
 }

@@ -41,4 +41,5 @@ mod stock;
 mod trial;
 pub mod unit;
 pub mod used;
+pub mod verify;
 mod views;

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 use model::outside::Role;
-use skopos::cli::{self, Cli, Command, LintCommand, RunArgs, SloCommand, TestCommand};
+use skopos::cli::{self, Cli, Command, LintCommand, LogsCommand, RunArgs, SloCommand, TestCommand};
 use skopos::config::Config;
 use skopos::{
     app, backtest, check, doctor, explain, graph, lines, lint, memory, query, receivers, routes, scripts,
-    slo, unit,
+    slo, unit, verify,
 };
 
 /// `EX_USAGE` of sysexits.h: what was asked for cannot be right, starting again will not help.
@@ -37,7 +37,10 @@ fn main() -> ExitCode {
         Some(Command::Routes(arguments)) => routes::run(&arguments),
         Some(Command::Doctor(arguments)) => doctor::run(&arguments),
         Some(Command::Backtest(arguments)) => backtest::run(&arguments),
-        Some(Command::Logs(arguments)) => lines::run(&cli.run.data_dir, &arguments),
+        Some(Command::Logs(arguments)) => match &arguments.command {
+            Some(LogsCommand::Verify(asked)) => verify::run(&cli.run, asked),
+            None => lines::run(&cli.run.data_dir, &arguments),
+        },
         Some(Command::Graph(arguments)) => graph::run(&arguments),
         Some(Command::Test(TestCommand::Promql(arguments))) => scripts::run(&arguments),
         Some(Command::Test(TestCommand::Rules(arguments))) => unit::run(&arguments),

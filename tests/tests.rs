@@ -79,3 +79,5 @@ mod story;
 mod tail;
 /// The house keeps its own rules: floors, shipped files, lengths.
 mod tidy;
+/// `skopos logs verify`: a file and what is kept of it.
+mod verify;

@@ -45,6 +45,7 @@ mod tail;
 mod tally;
 mod time;
 mod unpack;
+mod verify;
 mod watch;
 mod written;
 
@@ -87,6 +88,7 @@ pub use plan::{Filter, Joining, Match, Stream};
 pub use redact::{Pattern, Shipped};
 pub use search::{around, line, search};
 pub use tally::{Config as Metric, MetricKind};
+pub use verify::{Found, Lines as LineRange, Verdict, Verify};
 pub use written::{File, Format, Stdout};
 
 use account::{Account, Metrics};

@@ -7,6 +7,7 @@ mod action;
 mod anonymous;
 mod answer;
 pub(crate) mod config;
+mod count;
 mod flight;
 mod index;
 mod setup;
@@ -23,6 +24,7 @@ use crate::sink::{self, Ground, Kind};
 
 use anonymous::Anonymous;
 pub use config::Config;
+pub(crate) use count::Counts;
 pub(crate) use flight::{Destination, REFUSALS};
 pub use setup::ask;
 

@@ -2,11 +2,12 @@
 //!
 //! Two files of a fixed size; when the newer one is full the older one goes. On the disk before the watermark moves.
 
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::Refusal;
@@ -47,6 +48,29 @@ impl Letter {
             document: document.unwrap_or_default(),
         }
     }
+}
+
+/// Ids of all letters that are kept in a sink's folder.
+pub(crate) fn ids(folder: &Path) -> io::Result<HashSet<String>> {
+    #[derive(Deserialize)]
+    struct Only {
+        id: String,
+    }
+    let path = Letters::new(folder).path;
+    let mut ids = HashSet::new();
+    for path in [path.with_extension("ndjson.1"), path] {
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            other => other?,
+        };
+        for line in BufReader::new(file).split(b'\n') {
+            // The last one may be half written.
+            if let Ok(letter) = serde_json::from_slice::<Only>(&line?) {
+                ids.insert(letter.id);
+            }
+        }
+    }
+    Ok(ids)
 }
 
 pub(crate) struct Letters {

@@ -49,6 +49,8 @@ mod why;
 mod words;
 
 #[cfg(test)]
+mod logs_tests;
+#[cfg(test)]
 mod made_up;
 #[cfg(test)]
 mod pair_tests;

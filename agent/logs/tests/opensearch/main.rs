@@ -20,6 +20,7 @@ mod node;
 #[path = "../room/mod.rs"]
 mod room;
 mod storm;
+mod verify;
 
 use serde_json::{Value, json};
 
