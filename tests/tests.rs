@@ -77,6 +77,8 @@ mod slo;
 mod story;
 /// The last lines of a pod, from its node to the page.
 mod tail;
+/// Metrics that lines make, and alerts on them.
+mod tally;
 /// The house keeps its own rules: floors, shipped files, lengths.
 mod tidy;
 /// `skopos logs verify`: a file and what is kept of it.

@@ -140,7 +140,7 @@ impl Client for Fake {
             assert_eq!(request.url, "http://search/logs-skopos-*/_search");
             let asked: Value = serde_json::from_slice(&request.body).unwrap();
             let known = self.0.lock();
-            let hits: Vec<Value> = asked["query"]["ids"]["values"]
+            let hits: Vec<Value> = asked["query"]["bool"]["should"][0]["ids"]["values"]
                 .as_array()
                 .unwrap()
                 .iter()
