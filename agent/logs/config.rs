@@ -1,10 +1,14 @@
 //! What is read, from where, and how much of it is kept. Works when left empty.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
+
+use crate::parse::{Parser, Pattern};
 
 /// The section `logs:`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -17,12 +21,15 @@ pub struct Config {
     /// Where the kubelet puts container logs: `<root>/<namespace>_<pod>_<uid>/<container>/<n>.log`, CRI format.
     /// Need not exist; empty means that none are read.
     pub containers: PathBuf,
+    /// Where Docker keeps its containers: `<root>/<id>/<id>-json.log` of the driver `json-file`, and beside it the
+    /// container's name and labels. Need not exist; empty means that none are read.
+    pub docker: PathBuf,
     /// What the kubelet keeps of each container: its `containerLogMaxSize` times `containerLogMaxFiles`. Only the
     /// forecast of losses needs it.
     #[serde(deserialize_with = "size")]
     pub containers_keep: u64, // containers_keep: 50MiB
     /// Deleted files that are not yet read to their end take no more room than this; beyond it the container that
-    /// takes most loses its oldest file, and the bytes are counted.
+    /// takes most loses its oldest file, and the bytes are counted. Nor does what is unread in a packed file, unpacked.
     #[serde(deserialize_with = "size")]
     pub pinned_bytes_max: u64, // pinned_bytes_max: 1GiB
     /// Globs of paths that are never read. The agent's own data and its own output never are anyway.
@@ -31,6 +38,16 @@ pub struct Config {
     pub redact: Vec<crate::redact::Shipped>,
     /// Likewise, by patterns of one's own.
     pub redact_patterns: Vec<crate::redact::Pattern>,
+    /// Parsers of one's own, which filters and annotations may name.
+    pub parsers: Vec<crate::parse::Config>,
+    /// What is done with lines of some sources: which are left out, how they are read and joined. In their order; of two that
+    /// say the same thing the later one counts.
+    pub filters: Vec<crate::plan::Filter>,
+    /// Series that lines make, on `/metrics`: for rules and dashboards like any other.
+    pub metrics: Vec<crate::tally::Config>,
+    /// Whether annotations of pods are followed, above all filters: `fluentbit.io/exclude`, `fluentbit.io/parser`,
+    /// `skopos.io/log-exclude`, `-parser`, `-multiline`, `-sample` and `-rate`.
+    pub annotations: bool,
     /// Longest line kept, in bytes; the rest is cut, marked with the line's length, and counted.
     #[serde(deserialize_with = "size")]
     pub line_bytes_max: usize, // line_bytes_max: 1MiB
@@ -62,6 +79,8 @@ pub struct Config {
     /// inputs take nothing more, and whoever sends keeps what he has.
     #[serde(deserialize_with = "size")]
     pub spool_bytes_max: u64, // spool_bytes_max: 1GiB
+    /// Node roles that are asked for the last lines of a pod, for its page and its incidents.
+    pub nodes: Vec<crate::nodes::Node>,
     /// Whether frames are compressed (deflate, level 1): about a fifth of the disk, four times the CPU.
     pub compress: bool,
 }
@@ -96,11 +115,16 @@ impl Default for Config {
             enabled: true,
             files: files.map(str::to_owned).to_vec(),
             containers: PathBuf::from("/var/log/pods"),
+            docker: PathBuf::from("/var/lib/docker/containers"),
             containers_keep: 50 << 20,
             pinned_bytes_max: 1 << 30,
             exclude: Vec::new(),
             redact: Vec::new(),
             redact_patterns: Vec::new(),
+            parsers: Vec::new(),
+            filters: Vec::new(),
+            metrics: Vec::new(),
+            annotations: true,
             line_bytes_max: 1 << 20,
             read_from: ReadFrom::default(),
             retention: Retention::default(),
@@ -114,6 +138,7 @@ impl Default for Config {
             forward: None,
             journal: None,
             spool_bytes_max: 1 << 30,
+            nodes: Vec::new(),
             compress: false,
         }
     }
@@ -162,8 +187,10 @@ impl Config {
         }
         let mut wrong = self.sink_mistakes();
         wrong.extend(self.source_mistakes());
+        wrong.extend(self.filter_mistakes());
         let journal = self.journal.iter().flat_map(crate::journald::Config::check);
         wrong.extend(journal.map(|sentence| format!("logs.journal.{sentence}")));
+        wrong.extend(crate::nodes::mistakes(&self.nodes));
         match wrong.as_slice() {
             [] => Ok(()),
             wrong => Err(wrong.join("\n")),
@@ -177,6 +204,7 @@ impl Config {
         if !reads_files {
             config.files.clear();
             config.containers = PathBuf::new();
+            config.docker = PathBuf::new();
             config.forward = None;
             config.journal = None;
         }
@@ -226,6 +254,46 @@ impl Config {
             .filter(|front| !front.is_empty())
             .map(str::to_owned)
             .collect()
+    }
+
+    /// What is wrong with parsers, filters and metrics.
+    fn filter_mistakes(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let mut parsers = BTreeMap::new();
+        for (nth, parser) in self.parsers.iter().enumerate() {
+            match Pattern::new(parser) {
+                Ok(pattern) => {
+                    let pattern = Parser::Pattern(Arc::new(pattern));
+                    if parsers.insert(parser.name.clone(), pattern).is_some() {
+                        wrong.push(format!(
+                            "logs.parsers[{nth}].name: {:?} is also the name of another one",
+                            parser.name
+                        ));
+                    }
+                }
+                Err(sentence) => wrong.push(format!("logs.parsers[{nth}].{sentence}")),
+            }
+        }
+        for (nth, filter) in self.filters.iter().enumerate() {
+            let sentences = filter.check(&parsers).into_iter();
+            wrong.extend(sentences.map(|sentence| format!("logs.filters[{nth}].{sentence}")));
+        }
+        for (nth, metric) in self.metrics.iter().enumerate() {
+            let sentences = metric.check().into_iter();
+            wrong.extend(sentences.map(|sentence| format!("logs.metrics[{nth}].{sentence}")));
+            if self
+                .metrics
+                .iter()
+                .take(nth)
+                .any(|other| other.name == metric.name)
+            {
+                wrong.push(format!(
+                    "logs.metrics[{nth}].name: {:?} is also the name of another one",
+                    metric.name
+                ));
+            }
+        }
+        wrong
     }
 
     /// What is wrong with log groups that are to be read.

@@ -137,6 +137,15 @@ impl Folders {
                 form: Form::Cri,
             });
         }
+        if !config.docker.as_os_str().is_empty() {
+            self.patterns.push(Pattern {
+                glob: Glob {
+                    root: config.docker.clone(),
+                    names: ["*", "*-json.log*"].map(str::to_owned).to_vec(),
+                },
+                form: Form::Cri,
+            });
+        }
     }
 
     pub(crate) fn get(&self, id: FolderId) -> Option<&Folder> {
@@ -154,6 +163,11 @@ impl Folders {
     /// Whether every folder is watched; if not, files must be looked at more often.
     pub(crate) fn all_watched(&self) -> bool {
         self.folders.iter().flatten().all(|folder| folder.watch.is_some())
+    }
+
+    /// The agent's own data.
+    pub(crate) fn own(&self) -> &Path {
+        &self.own
     }
 
     /// Whether a path is never read, because it or a folder above it is excluded or our own.

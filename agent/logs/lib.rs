@@ -1,4 +1,4 @@
-//! Tails log files and keeps their lines: discover ▸ tail ▸ join ▸ parse ▸ batches ▸ ship ▸ local segments,
+//! Tails log files and keeps their lines: discover ▸ tail ▸ join ▸ filter ▸ batches ▸ parse ▸ ship ▸ local segments,
 //! OpenSearch, CloudWatch Logs.
 //!
 //! Every line once, also when the process is killed at any time: a line and the place reached in its file are one
@@ -15,6 +15,7 @@ mod checkup;
 mod cloudwatch;
 mod config;
 mod cri;
+mod docker;
 mod draft;
 mod folders;
 mod follow;
@@ -22,11 +23,16 @@ mod forward;
 mod glob;
 mod join;
 mod journald;
+mod last;
 mod level;
 mod lines;
 mod mark;
+mod multiline;
+mod nodes;
 mod opensearch;
 mod pack;
+mod parse;
+mod plan;
 mod reader;
 mod redact;
 mod search;
@@ -36,7 +42,9 @@ mod sink;
 mod source;
 mod spool;
 mod tail;
+mod tally;
 mod time;
+mod unpack;
 mod watch;
 mod written;
 
@@ -53,9 +61,9 @@ use std::time::{Duration, Instant};
 
 use aws::Aws;
 use futures_util::future::join_all;
-use model::outside::Client;
-use model::view::{LogPage, LogQuery, LogSink, LogState};
-use model::{Clock, Ledger};
+use model::outside::{Client, Serve};
+use model::view::{LogContext, LogPage, LogQuery, LogSink, LogState};
+use model::{Clock, Ledger, Pods, Timestamp};
 use parking_lot::Mutex;
 use prometheus::Registry;
 use tokio::io::Interest;
@@ -72,9 +80,13 @@ pub use config::{Config, ReadFrom, Retention};
 pub use follow::Follower;
 pub use forward::{Config as Forward, Tls as ForwardTls, User as ForwardUser, texts as forward_texts};
 pub use journald::{Config as Journald, Priority, ask as ask_journal, export_texts};
+pub use nodes::{Gathered, Node, Nodes, PATH as TAIL_PATH};
 pub use opensearch::{Config as OpenSearch, ask as ask_opensearch};
+pub use parse::Config as Parser;
+pub use plan::{Filter, Joining, Match, Stream};
 pub use redact::{Pattern, Shipped};
-pub use search::{around, search};
+pub use search::{around, line, search};
+pub use tally::{Config as Metric, MetricKind};
 pub use written::{File, Format, Stdout};
 
 use account::{Account, Metrics};
@@ -95,6 +107,8 @@ pub(crate) const SEGMENTS: &str = "segments";
 const SPOOL: &str = "spool";
 /// Batches between the two threads; when they are all full, reading waits.
 const QUEUE_BATCHES: usize = 2;
+/// A line is counted so long after it was read.
+const TALLY_WAIT: Duration = Duration::from_millis(250);
 /// Changes are gathered for so long before they are looked at: a busy file is read in pieces and not line by line.
 const GATHER: Duration = Duration::from_millis(40);
 
@@ -152,6 +166,8 @@ pub struct Outside {
     pub aws: Arc<Aws>,
     /// This machine's name.
     pub host: String,
+    /// Facts of pods, from whoever watches them; none where nobody does.
+    pub pods: Option<tokio::sync::watch::Receiver<Arc<Pods>>>,
     /// What it takes to read what one process must read for all; none where others do.
     pub once: Option<Once>,
 }
@@ -202,6 +218,8 @@ impl Journal {
 
 struct Shared {
     folder: PathBuf,
+    /// Answers others who ask for the last lines of a pod here.
+    door: last::Door,
     lanes: Vec<Arc<Lane>>,
     limits: Arc<Mutex<Limits>>,
     spool: Spool,
@@ -223,6 +241,7 @@ struct Sinks {
     cloudwatch: Vec<cloudwatch::Config>,
     stdout: Option<written::Stdout>,
     file: Option<written::File>,
+    metrics: Vec<tally::Config>,
 }
 
 impl Sinks {
@@ -233,6 +252,7 @@ impl Sinks {
             cloudwatch: config.cloudwatch.clone(),
             stdout: config.stdout.clone(),
             file: config.file.clone(),
+            metrics: config.metrics.clone(),
         }
     }
 }
@@ -286,7 +306,7 @@ impl Logs {
         if config.local {
             lanes.push(making.segments(&data_folder, &limits)?);
         }
-        if config.has_sinks_elsewhere() {
+        if config.has_sinks_elsewhere() || !config.metrics.is_empty() {
             let metrics = Arc::new(sink::metrics::Metrics::new(registry));
             let Outside {
                 client, aws, host, ..
@@ -311,6 +331,11 @@ impl Logs {
                 let open = |ground: &Ground<'_>| written::open_file(sink, host, ground);
                 lanes.push(making.elsewhere(&sink.name, written::WAIT, &folder, &metrics, open)?);
             }
+            if !config.metrics.is_empty() {
+                let folder = data_folder.join(tally::NAME);
+                let open = |ground: &Ground<'_>| tally::open(&config.metrics, registry, ground);
+                lanes.push(making.elsewhere(tally::NAME, TALLY_WAIT, &folder, &metrics, open)?);
+            }
         }
         let forward = match &config.forward {
             None => None,
@@ -324,7 +349,7 @@ impl Logs {
             }
         };
         let sources = sources(config, &spool, &outside, registry);
-        let ground = journald::Ground {
+        let beside = journald::Ground {
             client: &outside.client,
             clock: &outside.clock,
             spool: &spool,
@@ -332,9 +357,11 @@ impl Logs {
             read_from: config.read_from,
         };
         let journal = config.journal.as_ref();
-        let journal = journal.map(|section| journald::Journal::new(section, &ground, registry));
+        let journal = journal.map(|section| journald::Journal::new(section, &beside, registry));
         let journal = journal.transpose().map_err(Error::Config)?;
+        let ground = last::Ground::new(config, &data_folder).map_err(Error::Config)?;
         let shared = Arc::new(Shared {
+            door: last::Door::new(ground),
             forward: forward.as_ref().map(forward::Forward::handle),
             journal: journal.as_ref().map(journald::Journal::handle),
             folder: data_folder,
@@ -483,6 +510,9 @@ impl Making<'_> {
             board,
             Instant::now(),
         );
+        if let Some(pods) = &self.outside.pods {
+            reader.hear_of(pods.clone());
+        }
         reader.follow(news);
         reader
     }
@@ -576,6 +606,8 @@ impl Handle {
         let first = self.0.lanes.first();
         let (spool_bytes, spool_bytes_max) = self.0.spool.books().bytes();
         LogState {
+            // Whoever asks them adds how many there are.
+            nodes: 0,
             files: first.map(|lane| lane.board.files()).unwrap_or_default(),
             lines: first.map_or(0, |lane| lane.account.kept()),
             bytes_on_disk: self.0.lanes.iter().map(|lane| lane.board.bytes_on_disk()).sum(),
@@ -604,6 +636,26 @@ impl Handle {
     /// The segments cannot be read.
     pub fn search(&self, query: &LogQuery) -> Result<LogPage, Error> {
         search(&self.0.folder, query)
+    }
+
+    /// The line of that time with that identity, with up to `most` lines of its source before and after it; none when it
+    /// is no longer kept. Blocks like [`Self::search`].
+    ///
+    /// # Errors
+    /// The segments cannot be read.
+    pub fn context(&self, time: Timestamp, identity: u64, most: usize) -> Result<Option<LogContext>, Error> {
+        let folder = &self.0.folder;
+        let Some(line) = line(folder, time, identity)? else {
+            return Ok(None);
+        };
+        let [before, after] = around(folder, &line, most, most)?;
+        Ok(Some(LogContext { before, line, after }))
+    }
+
+    /// Answers others who ask for the last lines of a pod: `GET` of [`TAIL_PATH`]. Who calls must be known before.
+    #[must_use]
+    pub fn door(&self) -> Arc<dyn Serve> {
+        Arc::new(self.0.door.clone())
     }
 
     /// What senders have brought; none when nobody is listened to.
@@ -675,6 +727,8 @@ impl Handle {
                     .to_owned(),
             ));
         }
+        let ground = last::Ground::new(config, &self.0.folder).map_err(Error::Config)?;
+        *self.0.door.ground.write() = Arc::new(ground);
         *self.0.limits.lock() = limits(config);
         if let Some(forward) = &self.0.forward {
             forward.set_line_bytes_max(config.line_bytes_max);

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Bytes at the front of a file that tell it from another one; fewer while it is shorter.
-const HEAD_BYTES: usize = 256;
+pub(crate) const HEAD_BYTES: usize = 256;
 /// Bytes in front of the place reached that must still be there when reading goes on.
 pub(crate) const CHECK_BYTES: usize = 32;
 
@@ -76,6 +76,9 @@ pub(crate) struct FileMark {
     /// A copy that a copytruncate has made of lines that were read: it is known in order not to be read.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) copy: bool,
+    /// The file is packed: all places are those in what it holds, and it is never written to.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) packed: bool,
     /// The file is no more, and so need not be remembered.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) gone: bool,
@@ -103,7 +106,7 @@ impl FileMark {
     /// The device number is not asked for: it may change when the machine starts anew.
     pub(crate) fn is_of(&self, file: &File, inode: Inode) -> io::Result<bool> {
         let same = self.inode.ino == inode.ino && self.inode.born == inode.born;
-        if same && self.copy {
+        if same && (self.copy || self.packed) {
             return Ok(true);
         }
         if !same || file.metadata()?.len() < self.read {
@@ -141,6 +144,12 @@ impl Print {
         {
             *self = Self::new(head);
         }
+    }
+
+    /// Whether these bytes begin with it; false for one of nothing.
+    pub(crate) fn is_front_of(self, bytes: &[u8]) -> bool {
+        let front = bytes.get(..usize::from(self.bytes));
+        self.bytes > 0 && front.is_some_and(|front| xxh3_64(front) == self.hash)
     }
 
     pub(crate) fn is_of(self, file: &File, start: u64) -> io::Result<bool> {
@@ -205,6 +214,7 @@ mod tests {
             check: Print::new(&content[content.len() - CHECK_BYTES..]),
             done: [content.len() as u64; 3],
             copy: false,
+            packed: false,
             gone: false,
             facts: None,
         }

@@ -3,12 +3,15 @@
 //! Container files are read in turn, the next one only when nothing can come in the one before, so that records
 //! split over two files are joined. Plain files of a source have nothing to do with each other.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::join::Join;
 use crate::mark::{Form, Print};
+use crate::multiline::Multiline;
+use crate::plan::{Bucket, Plan};
 use crate::reader::danger::Speed;
 
 #[derive(Default)]
@@ -20,9 +23,19 @@ pub(crate) struct Source {
     pub(crate) join: Join,
     /// Fronts of contents that have been truncated away, the last few: a copy of one is no news.
     pub(crate) heads: Vec<Print>,
+    /// Likewise of files that are no more: what is packed with one of them has been read.
+    pub(crate) ended: Vec<Print>,
     pub(crate) speed: Option<Speed>,
+    pub(crate) multiline: Multiline,
+    /// What is done with its lines.
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) bucket: Bucket,
 }
 
+/// Behind the name of a file that was packed.
+pub(crate) const PACKED: &str = ".gz";
+/// Behind the container's id in the names of Docker's files.
+const DOCKER: &str = "-json.log";
 /// Fronts remembered.
 const HEADS_MAX: usize = 16;
 
@@ -34,16 +47,35 @@ impl Source {
 
     /// Keeps the front of a content that is gone.
     pub(crate) fn remember(&mut self, head: Print) {
-        if self.heads.len() == HEADS_MAX {
-            self.heads.remove(0);
-        }
-        self.heads.push(head);
+        remember(&mut self.heads, head);
+    }
+
+    /// Likewise of a file that is gone.
+    pub(crate) fn remember_ended(&mut self, head: Print) {
+        remember(&mut self.ended, head);
+    }
+
+    /// Per stream, where in `file` a record begins that is not finished.
+    pub(crate) fn open_in(&self, file: usize) -> [Option<u64>; 3] {
+        let (partial, several) = (self.join.open_in(file), self.multiline.open_in(file));
+        std::array::from_fn(|stream| {
+            let of = |open: &[Option<u64>; 3]| open.get(stream).copied().flatten();
+            // What is partial comes behind what is held.
+            of(&several).or(of(&partial))
+        })
     }
 
     pub(crate) fn remove(&mut self, file: usize) {
         self.files.retain(|known| *known != file);
         self.queue.retain(|known| *known != file);
     }
+}
+
+fn remember(heads: &mut Vec<Print>, head: Print) {
+    if heads.len() == HEADS_MAX {
+        heads.remove(0);
+    }
+    heads.push(head);
 }
 
 /// Whose log a container's file is, by its path.
@@ -93,17 +125,41 @@ pub(crate) fn name(form: Form, base: &Path) -> Arc<str> {
     format!("{namespace}/{pod}/{}", part(container)).into()
 }
 
-/// The name a container's file has while it is written: `0.log` of `0.log.20240101-120000`; none for other files.
+/// The name a container's file has while it is written: `0.log` of `0.log.20240101-120000`, `<id>-json.log` of
+/// `<id>-json.log.1`; none for other files.
 pub(crate) fn container_base(name: &str) -> Option<&str> {
+    if let Some(id) = docker_id(name) {
+        return name.get(..id.len() + DOCKER.len());
+    }
     let digits = name.bytes().take_while(u8::is_ascii_digit).count();
     let rest = name.get(digits..)?.strip_prefix(".log")?;
     let ours = digits > 0 && (rest.is_empty() || rest.starts_with('.'));
     ours.then(|| name.get(..digits + 4)).flatten()
 }
 
-/// Whether a name is that of a packed or half-made copy of a file whose lines have been read already.
+/// The container's id in the name of a log of Docker's, rotated or not.
+pub(crate) fn docker_id(name: &str) -> Option<&str> {
+    let (id, rest) = name.split_once(DOCKER)?;
+    (!id.is_empty() && (rest.is_empty() || rest.starts_with('.'))).then_some(id)
+}
+
+/// Names of one container's files in this order are its files from the oldest to the newest: Docker counts rotated ones
+/// from the newest on, the kubelet says when it was.
+pub(crate) fn age(name: &str) -> (bool, Reverse<u32>, &str) {
+    let name = name.strip_suffix(PACKED).unwrap_or(name);
+    let count = docker_id(name).and_then(|_| name.rsplit('.').next()?.parse().ok());
+    let is_live = container_base(name) == Some(name);
+    (is_live, Reverse(count.unwrap_or(0)), name)
+}
+
+/// Whether a name is that of a file packed by gzip, as the kubelet, Docker and logrotate do.
+pub(crate) fn is_packed(name: &str) -> bool {
+    name.ends_with(PACKED)
+}
+
+/// Whether a name is that of a half-made copy, or of one packed in a way that we do not read.
 pub(crate) fn is_copy(name: &str) -> bool {
-    [".gz", ".tmp", ".xz", ".zst", ".bz2", ".lz4"]
+    [".tmp", ".xz", ".zst", ".bz2", ".lz4"]
         .iter()
         .any(|end| name.ends_with(end))
 }
@@ -140,6 +196,30 @@ mod tests {
         for other in ["x.log", ".log", "0.logs", "0.txt", "0"] {
             assert_eq!(container_base(other), None, "{other}");
         }
-        assert!(is_copy("0.log.20240101-120000.gz"));
+        assert_eq!(container_base("4f5-json.log.2.gz"), Some("4f5-json.log"));
+        assert_eq!(container_base("4f5-json.logs"), None);
+        assert!(is_copy("0.log.20240101-120000.tmp") && is_packed("0.log.20240101-120000.gz"));
+    }
+
+    #[test]
+    fn files_of_a_container_are_in_order_of_age() {
+        let mut names = [
+            "4f-json.log.2",
+            "4f-json.log.10.gz",
+            "4f-json.log",
+            "4f-json.log.1",
+        ];
+        names.sort_unstable_by_key(|name| age(name));
+        assert_eq!(
+            names,
+            [
+                "4f-json.log.10.gz",
+                "4f-json.log.2",
+                "4f-json.log.1",
+                "4f-json.log"
+            ]
+        );
+        assert!(age("0.log.20240101-120000.gz") < age("0.log.20240102-120000"));
+        assert!(age("0.log.20240102-120000.gz") < age("0.log"));
     }
 }

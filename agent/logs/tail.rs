@@ -15,7 +15,7 @@ use model::Timestamp;
 use rustix::fs::OFlags;
 
 use crate::folders::FolderId;
-use crate::mark::{CHECK_BYTES, FileId, FileMark, Form, Inode, Print};
+use crate::mark::{CHECK_BYTES, Facts, FileId, FileMark, Form, Inode, Print};
 
 /// Read at a time, into one buffer for all files.
 pub(crate) const BUFFER_BYTES: usize = 256 << 10;
@@ -67,13 +67,19 @@ pub(crate) struct Tail {
     /// Whether the last read reached the end.
     pub(crate) at_end: bool,
     pub(crate) grown: Instant,
+    /// Since when it is followed.
+    pub(crate) entered: Instant,
     pub(crate) last: Option<Timestamp>,
     /// See [`FileMark::copy`].
     pub(crate) copy: bool,
+    /// Of a packed file, how many bytes it holds; `file` has them unpacked.
+    pub(crate) packed: Option<u64>,
     /// To be let go with the next batch.
     pub(crate) end: Option<End>,
     /// Nothing behind this is read: it may not be on the disk for good. Only for the spool's own files.
     pub(crate) limit: u64,
+    /// Whose lines these are, where the path does not say it all.
+    pub(crate) facts: Option<Arc<Facts>>,
 }
 
 /// How a file is let go.
@@ -108,6 +114,7 @@ pub(crate) struct Origin {
     pub(crate) name: OsString,
     pub(crate) inode: Inode,
     pub(crate) generation: u32,
+    pub(crate) facts: Option<Arc<Facts>>,
 }
 
 /// Opens a file for reading without being held up by it, whatever it is.
@@ -149,10 +156,13 @@ impl Tail {
             dirty: false,
             at_end: false,
             grown: now,
+            entered: now,
             last: None,
             copy: false,
+            packed: None,
             end: None,
             limit: u64::MAX,
+            facts: origin.facts,
         };
         tail.remember_before()?;
         Ok(tail)
@@ -173,6 +183,7 @@ impl Tail {
 
     /// Not to be read, see [`FileMark::copy`].
     pub(crate) fn make_copy(&mut self) {
+        self.head = self.front();
         self.copy = true;
         self.file = None;
     }
@@ -191,6 +202,7 @@ impl Tail {
             name: self.name.clone(),
             inode: self.inode,
             generation: self.generation.wrapping_add(1),
+            facts: self.facts.clone(),
         };
         let (phase, last, limit) = (self.phase, self.last, self.limit);
         *self = Self::new(file, origin, 0, now)?;
@@ -330,7 +342,7 @@ impl Tail {
             return false;
         };
         self.size = meta.len().min(self.limit);
-        if meta.nlink() == 0 && !matches!(self.phase, Phase::Deleted(_)) {
+        if self.packed.is_none() && meta.nlink() == 0 && !matches!(self.phase, Phase::Deleted(_)) {
             self.phase = Phase::Deleted(now);
         }
         self.size != self.scanned
@@ -374,9 +386,14 @@ impl Tail {
             read: self.start,
             check: Print::new(&self.before),
             done,
-            copy: self.copy,
+            // Nothing in it will be read again.
+            copy: self.copy
+                || self
+                    .packed
+                    .is_some_and(|length| done.iter().all(|done| *done >= length)),
+            packed: self.packed.is_some(),
             gone,
-            facts: None,
+            facts: self.facts.clone(),
         }
     }
 }

@@ -324,6 +324,7 @@ fn outside() -> Outside {
     let (clock, client) = (RuntimeClock::system(), net::HttpClient::new().unwrap());
     let registry = Registry::new();
     Outside {
+        pods: None,
         aws: aws::Aws::new(aws::Config::default(), client.clone(), clock.clone(), &registry).unwrap(),
         clock,
         client,
@@ -339,7 +340,7 @@ impl Room {
 
     fn within(folder: tempfile::TempDir, section: &Json) -> Self {
         let mut forward = json!({"listen": "127.0.0.1:0"});
-        let mut logs = json!({"files": [], "containers": ""});
+        let mut logs = json!({"files": [], "containers": "", "docker": ""});
         for (key, value) in section.as_object().unwrap() {
             match key.strip_prefix("logs.") {
                 Some(key) => logs[key] = value.clone(),
@@ -732,7 +733,8 @@ async fn records_left_in_the_spool_go_to_the_sinks_even_when_the_input_is_off() 
     let one = Spool::open(&spool, 64 << 20, crate::spool::Metrics::new(&Registry::new())).unwrap();
     one.append(&[record], 1 << 20).await.unwrap();
     drop(one);
-    let config: crate::Config = serde_json::from_value(json!({"files": [], "containers": ""})).unwrap();
+    let config: crate::Config =
+        serde_json::from_value(json!({"files": [], "containers": "", "docker": ""})).unwrap();
     let outside = outside();
     let data = folder.path().join("data");
     let room = Logs::new(&config, data.join("logs"), &data, outside, &Registry::new()).unwrap();

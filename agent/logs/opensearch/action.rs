@@ -187,7 +187,7 @@ mod tests {
         };
         let style = Style {
             says_id: false,
-            reads_json: true,
+            reads_fields: true,
             says_place: true,
             host: "node-1",
         };

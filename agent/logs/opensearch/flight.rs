@@ -231,7 +231,7 @@ impl Destination {
         let style = Style {
             // Of a data stream an id is good for its newest index only.
             says_id: self.config.naming == Naming::DataStream,
-            reads_json: self.config.json == Json::Fields,
+            reads_fields: self.config.json == Json::Fields,
             says_place: true,
             host: &self.host,
         };

@@ -14,6 +14,7 @@ use tracing::{info, warn};
 
 use super::recall::Kinship;
 use super::{FILES_MAX, Outlet, Reader};
+use crate::docker;
 use crate::folders::{Entry, FolderId, is_due};
 use crate::mark::{Form, Inode};
 use crate::source;
@@ -154,12 +155,15 @@ impl<O: Outlet> Reader<O> {
         let away = names.into_values().filter(|file| !named.contains(file)).collect();
         // Of containers, rotated files before the one being written; of plain files, the one that we may know first.
         new.sort_unstable_by(|left, right| {
-            let key = |entry: &Entry| {
-                let name = entry.name.to_string_lossy().into_owned();
-                let live = source::container_base(&name) == Some(name.as_str());
-                (entry.form.is_none(), live, name)
+            let (left_name, right_name) = (left.name.to_string_lossy(), right.name.to_string_lossy());
+            let key = |entry: &Entry, name| {
+                let live = source::container_base(name) == Some(name);
+                // A packed file is known by those that are followed.
+                (entry.form.is_none(), source::is_packed(name), live)
             };
-            key(left).cmp(&key(right))
+            key(left, &*left_name)
+                .cmp(&key(right, &*right_name))
+                .then_with(|| source::age(&left_name).cmp(&source::age(&right_name)))
         });
         (here, new, away)
     }
@@ -209,16 +213,22 @@ impl<O: Outlet> Reader<O> {
         if !wanted
             || source::is_copy(&name)
             || (entry.form == Some(Form::Cri) && source::container_base(&name).is_none())
+            || (source::is_packed(&name) && entry.symlink)
         {
             return;
         }
+        let is_packed = source::is_packed(&name);
         let Some(path) = self.folders.get(id).map(|folder| folder.path.join(&entry.name)) else {
             return;
         };
         if self.folders.is_excluded(&path) {
             return;
         }
-        let again = match self.try_admit(id, &entry, path.clone(), now, how) {
+        let tried = match is_packed {
+            true => self.admit_packed(id, &entry, &path, now),
+            false => self.try_admit(id, &entry, path.clone(), now, how),
+        };
+        let again = match tried {
             Ok(decided) => !decided,
             // Rotation can unlink a file between listing and opening it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
@@ -272,7 +282,9 @@ impl<O: Outlet> Reader<O> {
             (Some(mark), ..) => (mark.form, Arc::clone(&mark.base)),
             (None, Some(Form::Plain), _) => (Form::Plain, path.to_string_lossy().into()),
             (None, Some(Form::Cri), _) => {
-                let base = source::container_base(name.to_str().unwrap_or_default()).unwrap_or_default();
+                let Some(base) = source::container_base(name.to_str().unwrap_or_default()) else {
+                    return Ok(true);
+                };
                 (Form::Cri, path.with_file_name(base).to_string_lossy().into())
             }
             (None, None, Some(base)) => {
@@ -289,15 +301,23 @@ impl<O: Outlet> Reader<O> {
             (None, Some(Form::Spool), _) | (None, None, None) => return Ok(true),
         };
         self.board.fine(&path);
+        let facts = match form {
+            Form::Cri => docker::whose(Path::new(&*base)).map(Arc::new),
+            Form::Plain | Form::Spool => None,
+        };
         let origin = Origin {
             form,
-            source: source::name(form, Path::new(&*base)),
+            source: match &facts {
+                Some(facts) => Arc::clone(&facts.source),
+                None => source::name(form, Path::new(&*base)),
+            },
             base: Arc::clone(&base),
             path: path.to_string_lossy().into(),
             folder: id,
             name: name.clone(),
             inode,
             generation,
+            facts,
         };
         let mut tail = match &mark {
             Some(mark) => Tail::resume(file, origin, mark, now)?,
@@ -325,7 +345,7 @@ impl<O: Outlet> Reader<O> {
     }
 
     /// Whether the file is followed already; one that had been lost is found again here.
-    fn is_followed(
+    pub(super) fn is_followed(
         &mut self,
         inode: Inode,
         folder: FolderId,
@@ -380,6 +400,8 @@ impl<O: Outlet> Reader<O> {
         let (form, live) = (tail.form, tail.phase == Phase::Live);
         let key = (tail.inode.dev, tail.inode.ino);
         let (base, folder, name) = (Arc::clone(&tail.base), tail.folder, tail.name.clone());
+        let is_copy = tail.copy;
+        let (is_packed, file_name) = (tail.packed.is_some(), name.to_string_lossy().into_owned());
         let file = match self.free.pop() {
             Some(free) => free,
             None => {
@@ -398,12 +420,20 @@ impl<O: Outlet> Reader<O> {
         source.files.push(file);
         if form == Form::Spool {
             source.queue.push_back(file);
-        } else if form == Form::Cri {
+        } else if form == Form::Cri && !is_copy {
             let last = source
                 .queue
                 .back()
                 .and_then(|last| self.tails.get(*last)?.as_ref());
-            if !live && last.is_some_and(|last| last.phase == Phase::Live) {
+            if is_packed {
+                let younger = source.queue.iter().position(|queued| {
+                    let queued = self.tails.get(*queued).and_then(Option::as_ref);
+                    queued.is_some_and(|queued| {
+                        source::age(&queued.name.to_string_lossy()) > source::age(&file_name)
+                    })
+                });
+                source.queue.insert(younger.unwrap_or(source.queue.len()), file);
+            } else if !live && last.is_some_and(|last| last.phase == Phase::Live) {
                 source.queue.insert(source.queue.len() - 1, file);
             } else {
                 source.queue.push_back(file);
@@ -413,6 +443,7 @@ impl<O: Outlet> Reader<O> {
         if !live {
             self.settling.insert(file);
         }
+        self.plan_for(file);
         // Its mark goes out at once, so that another start decides nothing anew.
         self.draft.touch(file, now);
         self.changed.insert(file);

@@ -56,12 +56,13 @@ struct Sum {
     unread: u64,
     /// Of files that have no name any more.
     pinned: u64,
-    oldest_pinned: Option<usize>,
+    /// These files, with how long each has been quiet and its size.
+    pinned_files: Vec<(Instant, usize, u64)>,
 }
 
 /// Seconds until something unread is deleted, when `keeps` bytes are kept of each container.
 fn seconds_until_loss(sum: &Sum, bytes_per_second: f64, keeps: u64) -> f64 {
-    if sum.oldest_pinned.is_some() {
+    if !sum.pinned_files.is_empty() {
         return 0.0;
     }
     if sum.unread < BACKLOG_BYTES_MIN || bytes_per_second <= 0.0 {
@@ -83,13 +84,7 @@ impl<O: Outlet> Reader<O> {
             sum.unread += tail.unread();
             if matches!(tail.phase, Phase::Deleted(_)) && tail.unread() > 0 {
                 sum.pinned += tail.size;
-                let is_older = |known: usize| {
-                    let known = self.tails.get(known).and_then(Option::as_ref);
-                    known.is_some_and(|known| known.quiet_since() <= tail.quiet_since())
-                };
-                if !sum.oldest_pinned.is_some_and(is_older) {
-                    sum.oldest_pinned = Some(file);
-                }
+                sum.pinned_files.push((tail.quiet_since(), file, tail.size));
             }
         }
         let mut soonest = f64::INFINITY;
@@ -101,24 +96,28 @@ impl<O: Outlet> Reader<O> {
             speed.measure(sum.size, now);
             let is_container = source.files.iter().any(|file| {
                 let tail = self.tails.get(*file).and_then(Option::as_ref);
-                tail.is_some_and(|tail| tail.form == Form::Cri)
+                // Docker deletes what it was told to, each container otherwise, and by default nothing.
+                tail.is_some_and(|tail| tail.form == Form::Cri && tail.facts.is_none())
             });
             if is_container {
                 let seconds = seconds_until_loss(sum, speed.bytes_per_second, self.config.containers_keep);
                 soonest = soonest.min(seconds);
             }
         }
-        let pinned: u64 = sums.values().map(|sum| sum.pinned).sum();
         self.account.seconds_until_loss.set(soonest);
-        self.account.pinned.set(pinned as f64);
-        if pinned > self.config.pinned_bytes_max
-            && let Some(file) = sums
-                .values()
-                .max_by_key(|sum| sum.pinned)
-                .and_then(|sum| sum.oldest_pinned)
+        for sum in sums.values_mut() {
+            sum.pinned_files.sort_unstable_by(|left, right| right.cmp(left));
+        }
+        let mut pinned: u64 = sums.values().map(|sum| sum.pinned).sum();
+        while pinned > self.config.pinned_bytes_max
+            && let Some(noisiest) = sums.values_mut().max_by_key(|sum| sum.pinned)
+            && let Some((_, file, size)) = noisiest.pinned_files.pop()
         {
+            noisiest.pinned -= size;
+            pinned -= size;
             self.shed(file, now);
         }
+        self.account.pinned.set(pinned as f64);
     }
 
     /// Lets go of a deleted file that has not been read to its end.
@@ -149,9 +148,9 @@ mod tests {
 
     #[test]
     fn loss_is_as_far_away_as_the_room_that_is_left_at_the_speed_of_writing() {
-        let sum = |unread, pinned| Sum {
+        let sum = |unread, pinned: Option<usize>| Sum {
             unread,
-            oldest_pinned: pinned,
+            pinned_files: pinned.map(|file| (Instant::now(), file, 1)).into_iter().collect(),
             ..Sum::default()
         };
         let keeps = 50 << 20;

@@ -45,7 +45,7 @@ impl<O: Outlet> Reader<O> {
         let mut generation = 0;
         let mut at = 0;
         while let Some((mark, _)) = marks.get(at) {
-            if !named && !self.folders.wants(Path::new(&*mark.base)) {
+            if mark.packed || (!named && !self.folders.wants(Path::new(&*mark.base))) {
                 at += 1;
             } else if mark.is_of(file, inode)? {
                 let (mark, _) = marks.swap_remove(at);

@@ -162,6 +162,7 @@ impl<O: Outlet> Reader<O> {
             .tails
             .get(file)
             .and_then(Option::as_ref)
+            .filter(|tail| !tail.copy)
             .and_then(|tail| self.sources.get(&tail.base))
             .is_some_and(|source| source.queue.iter().all(|queued| *queued == file));
         if last {
@@ -196,7 +197,7 @@ impl<O: Outlet> Reader<O> {
         };
         self.settling.remove(&file);
         // Without inotify nobody would tell that it is written to, so it stays open.
-        if tail.form == Form::Spool || self.folders.is_watched(tail.folder) {
+        if tail.form == Form::Spool || tail.packed.is_some() || self.folders.is_watched(tail.folder) {
             tail.file = None;
         }
     }

@@ -97,6 +97,7 @@ impl<O: Outlet> Reader<O> {
             name: path.file_name().unwrap_or_default().to_owned(),
             inode,
             generation,
+            facts: None,
         };
         let mut tail = match &mark {
             Some(mark) => Tail::resume(file, origin, mark, now)?,

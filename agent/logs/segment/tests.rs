@@ -48,6 +48,7 @@ pub(crate) fn mark(id: u64, read: u64, gone: bool) -> FileMark {
         check: Print::default(),
         done: [read; 3],
         copy: false,
+        packed: false,
         gone,
         facts: None,
     }
@@ -65,6 +66,7 @@ fn batch(id: u64, read: u64, bytes: usize) -> Batch {
         marks: vec![mark(id, read, false)],
         new_files: Vec::new(),
         ids: Vec::new(),
+        plans: Vec::new(),
     }
 }
 

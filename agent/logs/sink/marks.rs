@@ -189,6 +189,7 @@ mod tests {
             check: Print::default(),
             done: [read; 3],
             copy: false,
+            packed: false,
             gone: false,
             facts: None,
         }

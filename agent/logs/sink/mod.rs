@@ -53,6 +53,8 @@ pub(crate) enum Kind {
     CloudWatch,
     Stdout,
     File,
+    /// Series that lines make.
+    Metrics,
 }
 
 impl Kind {
@@ -63,6 +65,7 @@ impl Kind {
             Self::CloudWatch => "cloudwatch",
             Self::Stdout => "stdout",
             Self::File => "file",
+            Self::Metrics => "metrics",
         }
     }
 
@@ -73,6 +76,7 @@ impl Kind {
             Self::CloudWatch => "CloudWatch Logs",
             Self::Stdout => "standard output",
             Self::File => "the file",
+            Self::Metrics => "logs.metrics",
         }
     }
 
@@ -82,7 +86,7 @@ impl Kind {
             Self::OpenSearch => &crate::opensearch::REFUSALS,
             Self::CloudWatch => &crate::cloudwatch::REFUSALS,
             // They refuse nothing.
-            Self::Stdout | Self::File => &[],
+            Self::Stdout | Self::File | Self::Metrics => &[],
         }
     }
 }
@@ -254,7 +258,7 @@ pub(crate) fn name_mistakes(name: &str) -> Vec<String> {
             "name: {name:?} is not of letters, digits, '-', '_' and '.', 64 at most"
         ));
     }
-    if [crate::SEGMENTS, crate::SPOOL].contains(&name) {
+    if [crate::SEGMENTS, crate::SPOOL, crate::tally::NAME].contains(&name) {
         wrong.push(format!("name: {name:?} is a folder of ours; take another"));
     }
     wrong

@@ -29,6 +29,7 @@ fn config(folder: &Path) -> Config {
     Config {
         files: vec![format!("{}/plain/*.log", folder.display())],
         containers: folder.join("pods"),
+        docker: folder.join("docker"),
         segment_bytes: 1 << 20,
         ..Config::default()
     }
@@ -43,6 +44,7 @@ fn outside() -> Outside {
         &Registry::new(),
     );
     Outside {
+        pods: None,
         clock,
         client,
         aws: aws.unwrap(),

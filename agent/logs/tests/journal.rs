@@ -45,6 +45,7 @@ async fn child() {
         &Registry::new(),
     );
     let outside = Outside {
+        pods: None,
         clock,
         client,
         aws: aws.unwrap(),

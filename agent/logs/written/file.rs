@@ -115,7 +115,7 @@ impl Destination {
     async fn keep(self: Arc<Self>, mut batch: Batch) -> Landed {
         let style = Style {
             says_id: true,
-            reads_json: self.config.json == Json::Fields,
+            reads_fields: self.config.json == Json::Fields,
             says_place: true,
             host: &self.host,
         };
@@ -194,6 +194,7 @@ fn note(path: &Path, tip: &Tip) -> FileMark {
         check: Print::default(),
         done: [tip.bytes; 3],
         copy: false,
+        packed: false,
         gone: false,
         facts: None,
     }

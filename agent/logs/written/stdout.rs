@@ -75,7 +75,7 @@ impl Destination {
     async fn print(self: Arc<Self>, batch: Batch) -> Landed {
         let style = Style {
             says_id: true,
-            reads_json: self.config.json == Json::Fields,
+            reads_fields: self.config.json == Json::Fields,
             says_place: true,
             host: &self.host,
         };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::rig::{Rig, append};
+use super::rig::{Rig, append, pack};
 use crate::segment::list;
 
 #[derive(Clone, Debug)]
@@ -24,6 +24,11 @@ enum Step {
     /// Oldest rotated file, once everything is kept.
     DeleteOldest {
         file: usize,
+    },
+    /// The newest rotated file that is not packed, as the kubelet packs it; also while we are dead.
+    Pack {
+        file: usize,
+        dead: bool,
     },
     /// Once everything is kept, since what is written between the copy and the cut is lost by design.
     Truncate {
@@ -49,6 +54,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (0..3usize, 1..60usize, any::<bool>()).prop_map(|(file, lines, unfinished)| Step::Write { file, lines, unfinished }),
         3 => (0..3usize).prop_map(|file| Step::Rotate { file }),
         1 => (0..3usize).prop_map(|file| Step::DeleteOldest { file }),
+        2 => (0..3usize, any::<bool>()).prop_map(|(file, dead)| Step::Pack { file, dead }),
         1 => (0..3usize).prop_map(|file| Step::Truncate { file }),
         4 => Just(Step::Turn),
         3 => (1..80u64).prop_map(|tenths| Step::Wait { tenths }),
@@ -97,6 +103,18 @@ impl World {
                 self.catch_up();
                 if !self.rotated[*file].is_empty() {
                     fs::remove_file(self.rotated[*file].remove(0)).unwrap();
+                }
+            }
+            Step::Pack { file, dead } => {
+                if *dead {
+                    self.rig.kill();
+                }
+                let newest = self.rotated[*file].last_mut();
+                if let Some(newest) = newest.filter(|path| path.extension().is_none_or(|end| end != "gz")) {
+                    *newest = pack(newest);
+                }
+                if *dead {
+                    self.rig.start();
                 }
             }
             Step::Truncate { file } => {

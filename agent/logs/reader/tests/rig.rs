@@ -77,6 +77,7 @@ impl Rig {
         let mut config = Config {
             files: vec![format!("{}/in/*.log", folder.path().display())],
             containers: folder.path().join("pods"),
+            docker: folder.path().join("docker"),
             segment_bytes: 256 << 10,
             ..Config::default()
         };
@@ -250,4 +251,20 @@ pub(crate) fn lines_of(text: &str) -> Vec<String> {
 /// A line as a container runtime writes it.
 pub(crate) fn cri(stream: &str, tag: &str, text: &str) -> String {
     format!("2024-03-01T10:00:00.123456789Z {stream} {tag} {text}\n")
+}
+
+/// Packs a file as the kubelet does: under another name until it is whole, and then in place of the file.
+pub(crate) fn pack(path: &Path) -> PathBuf {
+    let name = path.to_string_lossy();
+    let (half, whole) = (
+        PathBuf::from(format!("{name}.tmp")),
+        PathBuf::from(format!("{name}.gz")),
+    );
+    let mut encoder =
+        flate2::write::GzEncoder::new(File::create(&half).unwrap(), flate2::Compression::fast());
+    encoder.write_all(&fs::read(path).unwrap()).unwrap();
+    encoder.finish().unwrap();
+    fs::rename(&half, &whole).unwrap();
+    fs::remove_file(path).unwrap();
+    whole
 }

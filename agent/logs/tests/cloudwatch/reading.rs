@@ -29,6 +29,7 @@ fn config(aws: &str, (access_key, secret_key): (&str, &str), search: &str) -> Co
     let config = serde_json::from_value(json!({
         "files": [],
         "containers": "",
+        "docker": "",
         "local": false,
         "opensearch": [{"url": search, "index": "logs", "replicas": 0, "wait": "50ms"}],
         "cloudwatch_sources": [{

@@ -43,6 +43,7 @@ fn outside() -> Outside {
         &Registry::new(),
     );
     Outside {
+        pods: None,
         clock,
         client,
         aws: aws.unwrap(),
@@ -59,7 +60,7 @@ async fn child() {
     };
     let config: Config = serde_json::from_value(json!({
         "files": [],
-        "containers": "",
+        "containers": "", "docker": "",
         "retention": {"size": "4GiB"},
         "spool_bytes_max": "64MiB",
         "forward": {"listen": format!("127.0.0.1:{port}"), "shared_key": KEY},
@@ -206,7 +207,7 @@ fn senders_that_bring_too_much_wait_until_the_sink_is_back_and_lose_nothing() {
     fake.close();
     let folder = tempfile::tempdir().unwrap();
     let config: Config = serde_json::from_value(json!({
-        "files": [], "containers": "", "local": false, "spool_bytes_max": "64MiB",
+        "files": [], "containers": "", "docker": "", "local": false, "spool_bytes_max": "64MiB",
         "opensearch": [{"url": fake.url(), "replicas": 0}],
         "forward": {"listen": "127.0.0.1:0", "shared_key": KEY},
     }))
@@ -459,7 +460,7 @@ fn the_client_for_python_is_understood() {
     // It knows no shared key and asks for no acknowledgement: through a door that asks for none.
     let folder = tempfile::tempdir().unwrap();
     let config: Config = serde_json::from_value(json!({
-        "files": [], "containers": "", "forward": {"listen": "127.0.0.1:0"},
+        "files": [], "containers": "", "docker": "", "forward": {"listen": "127.0.0.1:0"},
     }))
     .unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();

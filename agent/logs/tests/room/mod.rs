@@ -28,6 +28,7 @@ pub fn config(folder: &Path, kind: &str, entry: &Value) -> Config {
     serde_json::from_value(json!({
         "files": [format!("{}/plain/*.log", folder.display())],
         "containers": folder.join("pods"),
+        "docker": folder.join("docker"),
         "local": false,
         kind: [entry],
     }))
@@ -52,6 +53,7 @@ pub fn outside_at(clock: Arc<RuntimeClock>) -> Outside {
         client,
         aws: aws.unwrap(),
         host: "here".to_owned(),
+        pods: None,
         once: None,
     }
 }
