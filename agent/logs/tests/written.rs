@@ -58,6 +58,7 @@ async fn child() {
         aws: aws.unwrap(),
         host: "here".to_owned(),
         once: None,
+        pods: None,
     };
     let logs = Logs::new(
         &config(&folder),
