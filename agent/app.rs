@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts;
+use crate::afar::Afar;
 use crate::checkups::{self, Jumps};
 use crate::cli::{Role, RunArgs};
 use crate::config::Config;
@@ -303,6 +304,8 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             client: client as Arc<dyn Client>,
             aws: aws.clone(),
             host: host.clone(),
+            // Filled when somebody watches pods.
+            pods: None,
             once: thinks.then(|| logs::Once {
                 journal: journal.clone(),
                 leadership: leadership.clone(),
@@ -316,10 +319,17 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     };
     let logs_handle = logs.as_ref().map(logs::Logs::handle);
     let log_files = logs_handle.clone();
+    // Whoever finds nodes will say where they are; until then the configuration does.
+    let (_found, found) = watch::channel(Vec::new());
+    let afar = thinks.then(|| {
+        let nodes = logs::Nodes::new(&document.logs.nodes, found, to_outside.clone());
+        Afar::new(nodes, Handle::current())
+    });
     let witness = rules.as_ref().map(|rules| {
         Arc::new(Witness::new(
             rules,
             logs_handle.as_ref(),
+            afar.as_ref(),
             // What is kept here says nothing about rules that ask elsewhere.
             document.rules.datasource.is_none().then_some(&engine),
             &document.global.external_labels,
@@ -335,6 +345,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         rules: rules.clone(),
         notifier: notifier_handle.clone(),
         logs: logs_handle.clone(),
+        nodes: afar.as_ref().map(Afar::nodes),
         reads,
         thinks,
         external_url,
@@ -367,6 +378,8 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     account("logs", ledger_of(&logs_handle, logs::Handle::ledger));
     let input = logs_handle.as_ref().and_then(logs::Handle::input);
     account("forward", ledger_of(&input, logs::Input::ledger));
+    let journal = logs_handle.as_ref().and_then(logs::Handle::journal);
+    account("journald", ledger_of(&journal, logs::Journal::ledger));
     let groups = logs_handle.as_ref().and_then(logs::Handle::groups);
     account("log_groups", ledger_of(&groups, logs::Groups::ledger));
     account("sender", ledger_of(&sender_handle, remote::SenderHandle::ledger));
@@ -418,6 +431,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             receiver: receiver.clone(),
             store: store.clone(),
             logs: logs_handle.clone(),
+            nodes: afar.as_ref().map(Afar::nodes),
             rules: rules.clone(),
             datasource: datasource.clone(),
             notifier: notifier_handle.clone(),
@@ -443,8 +457,11 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         })
     };
     let log_state: View<LogState> = {
-        let handle = logs_handle.clone();
-        Arc::new(move || handle.as_ref().map(logs::Handle::state).unwrap_or_default())
+        let (handle, afar) = (logs_handle.clone(), afar.clone());
+        Arc::new(move || LogState {
+            nodes: afar.as_ref().map_or(0, Afar::count),
+            ..handle.as_ref().map(logs::Handle::state).unwrap_or_default()
+        })
     };
     let rule_groups: View<Vec<model::view::RuleGroup>> = {
         let rules = rules.clone();
@@ -520,13 +537,29 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             Arc::new(move || handle.as_ref().map(notifier::Handle::view).unwrap_or_default())
         },
         own_lines: Arc::new(move |labels, now, most| witness.as_ref()?.lines(labels, now, most)),
+        around: {
+            let logs = logs_handle.clone();
+            Arc::new(move |time, identity, most| {
+                let found = logs.as_ref()?.context(time, identity, most);
+                found
+                    .inspect_err(|error| tracing::error!(%error, "lines around one"))
+                    .ok()
+                    .flatten()
+            })
+        },
+        tail: logs_handle.as_ref().filter(|_| reads).map(logs::Handle::door),
         logs: Arc::new(move |query| {
             let page = logs_handle.as_ref().map(|logs| logs.search(query));
-            page.transpose()
+            let page = page
+                .transpose()
                 .inspect_err(|error| tracing::error!(%error, "log search"))
                 .ok()
                 .flatten()
-                .unwrap_or_default()
+                .unwrap_or_default();
+            match &afar {
+                Some(afar) => afar.add(query, page),
+                None => page,
+            }
         }),
         log_state,
         config: Arc::new(move || config_state.read().clone()),

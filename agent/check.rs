@@ -13,6 +13,8 @@ use crate::config::{self, Config, Document};
 use crate::{routes, sizing, stock};
 
 const BAD_CONFIGURATION: u8 = 64;
+/// For a node's answer.
+const NODE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
 #[must_use]
 pub fn run(files: &[PathBuf], data_dir: &Path, live: bool) -> ExitCode {
@@ -47,7 +49,9 @@ pub fn run(files: &[PathBuf], data_dir: &Path, live: bool) -> ExitCode {
             ask_aws(&document),
             ask_datasource(&document),
             ask_opensearch(&document),
+            ask_journal(&document),
             ask_cloudwatch(&document),
+            ask_nodes(&document),
         ];
         if are_well.contains(&false) && code == ExitCode::SUCCESS {
             code = ExitCode::FAILURE;
@@ -138,6 +142,22 @@ fn ask_opensearch(document: &Document) -> bool {
     is_well
 }
 
+/// Says whether the journal can be read, where it is to be; whether all is well.
+fn ask_journal(document: &Document) -> bool {
+    let Some(journal) = document.logs.journal.as_ref().filter(|_| document.logs.enabled) else {
+        return true;
+    };
+    let Outside { runtime, client, .. } = match outside(document) {
+        Ok(outside) => outside,
+        Err(error) => return complain(&format!("logs.journal was not asked: {error}")),
+    };
+    match runtime.block_on(logs::ask_journal(journal, &client)) {
+        Ok(words) => _ = writeln!(std::io::stdout(), "  logs.journal: {words}"),
+        Err(words) => return complain(&format!("logs.journal: {words}")),
+    }
+    true
+}
+
 /// Says what CloudWatch Logs answers wherever lines are to be sent to it or read from it; whether all is well.
 fn ask_cloudwatch(document: &Document) -> bool {
     let (sinks, sources) = (&document.logs.cloudwatch, &document.logs.cloudwatch_sources);
@@ -161,6 +181,27 @@ fn ask_cloudwatch(document: &Document) -> bool {
         match answer {
             Ok(words) => _ = writeln!(std::io::stdout(), "  {whom}: {words}"),
             Err(words) => is_well = complain(&format!("{whom}: {words}")),
+        }
+    }
+    is_well
+}
+
+/// Says what each node answers that is asked for the last lines of its pods; whether all is well.
+fn ask_nodes(document: &Document) -> bool {
+    if document.logs.nodes.is_empty() {
+        return true;
+    }
+    let Outside { runtime, client, .. } = match outside(document) {
+        Ok(outside) => outside,
+        Err(error) => return complain(&format!("logs.nodes was not asked: {error}")),
+    };
+    let (_found, found) = tokio::sync::watch::channel(Vec::new());
+    let nodes = logs::Nodes::new(&document.logs.nodes, found, client);
+    let mut is_well = true;
+    for (node, said) in runtime.block_on(nodes.probe(NODE_PATIENCE)) {
+        match said {
+            Ok(words) => _ = writeln!(std::io::stdout(), "  logs.nodes {node}: {words}"),
+            Err(words) => is_well = complain(&format!("logs.nodes {node}: {words}")),
         }
     }
     is_well

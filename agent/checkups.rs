@@ -63,6 +63,8 @@ pub(crate) struct Around {
     pub(crate) receiver: Option<Arc<remote::receive::Receiver>>,
     pub(crate) store: Arc<store::Store>,
     pub(crate) logs: Option<logs::Handle>,
+    /// That are asked for the lines of their pods.
+    pub(crate) nodes: Option<Arc<logs::Nodes>>,
     pub(crate) rules: Option<rules::Manager>,
     /// Where rules ask, if that is not the store.
     pub(crate) datasource: Option<Arc<str>>,
@@ -76,14 +78,16 @@ pub(crate) struct Around {
 type Look = Box<dyn Fn() -> Vec<Checkup> + Send + Sync>;
 pub(crate) type Doctor = Arc<dyn Fn(bool) -> BoxFuture<'static, Result<Vec<Checkup>, String>> + Send + Sync>;
 
-/// Looks at every room on a thread of its own, one caller after another; with `true` also asks the receivers.
+/// Looks at every room on a thread of its own, one caller after another; with `true` also asks the receivers and the nodes.
 pub(crate) fn doctor(around: Around, client: Arc<dyn Client>, main: Handle) -> Doctor {
     let notifier = around.notifier.clone();
+    let nodes = around.nodes.clone();
     let rooms = Arc::new(rooms(around));
     let turn = Arc::new(tokio::sync::Mutex::new(()));
     Arc::new(move |live| {
         let (rooms, turn, client) = (Arc::clone(&rooms), Arc::clone(&turn), Arc::clone(&client));
         let notifier = notifier.clone().filter(|_| live);
+        let nodes = nodes.clone().filter(|_| live);
         // Connections belong to the runtime that opened them.
         let looked = main.spawn(async move {
             let _turn = turn.lock().await;
@@ -91,6 +95,9 @@ pub(crate) fn doctor(around: Around, client: Arc<dyn Client>, main: Handle) -> D
             let mut all: Vec<Checkup> = tokio::task::spawn_blocking(looking).await?;
             if let Some(notifier) = notifier {
                 all.extend(notifier.probe(client, Arc::new(net::Mailer)).await);
+            }
+            if let Some(nodes) = nodes {
+                all.extend(nodes.checkup().await);
             }
             Ok::<_, tokio::task::JoinError>(all)
         });

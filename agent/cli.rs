@@ -130,10 +130,10 @@ pub enum Command {
     /// Print a line with a fresh token for a tokens file (`web.tokens_file`).
     Token {
         /// What its bearer may do: node (send one node's samples), replica (be the other replica), writer (send
-        /// samples of anything, as a Prometheus does).
-        #[arg(value_name = "ROLE", value_parser = ["node", "replica", "writer"])]
+        /// samples of anything, as a Prometheus does), reader (read the last log lines of pods).
+        #[arg(value_name = "ROLE", value_parser = ["node", "replica", "writer", "reader"])]
         role: String,
-        /// Name of the node, replica or writer: letters, digits, `.`, `_` and `-`.
+        /// Name of the node, replica, writer or reader: letters, digits, `.`, `_` and `-`.
         #[arg(value_name = "NAME")]
         name: String,
     },

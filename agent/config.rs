@@ -277,10 +277,14 @@ impl Document {
             .chain(&mut self.remote.ca_file)
             .chain(&mut self.web.tokens_file);
         let sent = self.logs.forward.iter_mut().flat_map(logs::Forward::files_mut);
+        let asked_for = self.logs.journal.iter_mut();
+        let sent = sent.chain(asked_for.flat_map(|journal| journal.http.files_mut()));
+        let nodes = self.logs.nodes.iter_mut().flat_map(|node| node.http.files_mut());
         let told = self.notifier.files_mut();
         for path in told
             .chain(scraped)
             .chain(sent)
+            .chain(nodes)
             .chain(written)
             .chain(asked)
             .chain(tls)

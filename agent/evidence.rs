@@ -1,5 +1,5 @@
-//! What this process knows about an alert beside what the alert says: its lines in the local log segments, and how its
-//! value went over the last hour.
+//! What this process knows about an alert beside what the alert says: its lines in the local log segments and on the node
+//! that has its pod, and how its value went over the last hour.
 //!
 //! A line belongs to an alert only if a label of the alert says so: by pod, or by file. A value only if one rule has this
 //! alert, and one series of its expression is the alert's. Where that is not certain there is nothing. A few questions
@@ -8,12 +8,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::view::LogQuery;
-use model::{BoxFuture, Evidence, Findings, Inquiry, Labels, LogRecord, Overloaded, Timestamp, Trend};
+use model::view::{Asked, LogQuery, OwnLines};
+use model::{
+    BoxFuture, Evidence, Findings, Inquiry, Labels, LogRecord, Overloaded, TailQuery, Timestamp, Trend,
+};
 use promql::{Engine, MatrixSeries, Options};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
+
+use crate::afar::{Afar, VIEW_PATIENCE};
 
 /// Questions answered at the same time; each reads from the disk.
 const AT_ONCE: usize = 2;
@@ -27,6 +31,8 @@ const STEPS: u32 = 30;
 const SAMPLES_MAX: usize = 2_000_000;
 /// Kept of the deadline for handing over what was found.
 const RESERVE: Duration = Duration::from_millis(200);
+/// Likewise of the time that nodes may take, for what comes after.
+const NODES_RESERVE: Duration = Duration::from_millis(500);
 /// Labels that name a file as the log room does.
 const FILES: [&str; 3] = ["filename", "path", "file"];
 
@@ -38,6 +44,8 @@ pub(crate) struct Witness {
 struct Own {
     rules: rules::Manager,
     logs: Option<logs::Handle>,
+    /// Nodes that have the lines of their pods.
+    afar: Option<Afar>,
     /// None where rules ask elsewhere.
     engine: Option<Arc<Engine>>,
     external_labels: Labels,
@@ -48,6 +56,7 @@ impl Witness {
     pub(crate) fn new(
         rules: &rules::Manager,
         logs: Option<&logs::Handle>,
+        afar: Option<&Afar>,
         engine: Option<&Arc<Engine>>,
         external_labels: &Labels,
         host: &str,
@@ -56,6 +65,7 @@ impl Witness {
             own: Arc::new(Own {
                 rules: rules.clone(),
                 logs: logs.cloned(),
+                afar: afar.cloned(),
                 engine: engine.cloned(),
                 external_labels: external_labels.clone(),
                 host: host.to_owned(),
@@ -67,9 +77,9 @@ impl Witness {
 
 impl Witness {
     /// The last lines of what an alert with these labels is about, oldest first; none where no label says which these
-    /// are. Reads the disk.
-    pub(crate) fn lines(&self, labels: &Labels, now: Timestamp, most: usize) -> Option<Vec<LogRecord>> {
-        self.own.lines(labels, now, most)
+    /// are. Reads the disk and waits for nodes.
+    pub(crate) fn lines(&self, labels: &Labels, now: Timestamp, most: usize) -> Option<OwnLines> {
+        self.own.lines(labels, now, most, VIEW_PATIENCE)
     }
 }
 
@@ -86,7 +96,8 @@ impl Evidence for Witness {
             move || {
                 let _place = place;
                 let (labels, most) = (&inquiry.labels, inquiry.lines_max);
-                own.lines(labels, inquiry.now, most).unwrap_or_default()
+                let patience = inquiry.deadline.saturating_sub(NODES_RESERVE);
+                own.lines(labels, inquiry.now, most, patience).unwrap_or_default()
             }
         });
         let own = Arc::clone(&self.own);
@@ -96,9 +107,11 @@ impl Evidence for Witness {
         });
         Box::pin(async move {
             let (lines, trend) = tokio::join!(in_time(lines, end), in_time(trend, end));
+            let is_late = lines.is_none() || trend.is_none();
+            let own: OwnLines = lines.unwrap_or_default();
             Ok(Findings {
-                is_partial: lines.is_none() || trend.is_none(),
-                lines: lines.unwrap_or_default(),
+                is_partial: is_late || !own.nodes.unheard.is_empty(),
+                lines: own.lines,
                 trend: trend.flatten(),
             })
         })
@@ -110,9 +123,38 @@ async fn in_time<T>(found: JoinHandle<T>, end: Instant) -> Option<T> {
 }
 
 impl Own {
-    fn lines(&self, labels: &Labels, now: Timestamp, most: usize) -> Option<Vec<LogRecord>> {
-        let logs = self.logs.as_ref().filter(|_| most > 0)?;
-        let writer = Writer::of(labels, &self.host)?;
+    fn lines(&self, labels: &Labels, now: Timestamp, most: usize, patience: Duration) -> Option<OwnLines> {
+        let writer = Writer::of(labels, &self.host).filter(|_| most > 0)?;
+        let afar = self.afar.as_ref().filter(|afar| afar.count() > 0);
+        let asked = afar.and_then(|afar| Some((afar, writer.asked(now, most)?)));
+        if self.logs.is_none() && asked.is_none() {
+            return None;
+        }
+        let mut own = OwnLines {
+            lines: self.kept(&writer, now),
+            nodes: Asked::default(),
+        };
+        if let Some((afar, query)) = asked {
+            let node = labels.get("node").filter(|node| !node.is_empty());
+            let found = afar.ask(query, node, patience);
+            own.lines
+                .extend(found.lines.into_iter().filter(|line| writer.wrote(line)));
+            own.lines.sort_by_key(|line| line.time);
+            own.nodes = Asked {
+                heard: found.heard,
+                unheard: found.unheard,
+                known: found.known,
+            };
+        }
+        own.lines = own.lines.split_off(own.lines.len().saturating_sub(most));
+        Some(own)
+    }
+
+    /// The writer's lines in the segments.
+    fn kept(&self, writer: &Writer<'_>, now: Timestamp) -> Vec<LogRecord> {
+        let Some(logs) = &self.logs else {
+            return Vec::new();
+        };
         let query = LogQuery {
             source: writer.source(),
             from: now - LINES_AGE,
@@ -124,7 +166,7 @@ impl Own {
         let page = page.inspect_err(|error| tracing::warn!(%error, "log lines of an alert"));
         let mut lines = page.unwrap_or_default().lines;
         lines.retain(|line| writer.wrote(line));
-        Some(lines.split_off(lines.len().saturating_sub(most)))
+        lines
     }
 
     fn trend(&self, inquiry: &Inquiry) -> Option<Trend> {
@@ -240,6 +282,28 @@ impl<'a> Writer<'a> {
             },
             Self::File(path) => path.rsplit('/').next().unwrap_or_default().to_owned(),
         }
+    }
+
+    /// What a node is asked; none where namespace and pod are not both known.
+    fn asked(&self, now: Timestamp, most: usize) -> Option<TailQuery> {
+        let Self::Pod {
+            namespace,
+            pod,
+            container,
+        } = self
+        else {
+            return None;
+        };
+        Some(TailQuery {
+            namespace: (*namespace)?.to_owned(),
+            pod: (*pod)?.to_owned(),
+            container: container.unwrap_or_default().to_owned(),
+            text: String::new(),
+            level: None,
+            from: now - LINES_AGE,
+            to: Timestamp::MAX,
+            lines: most,
+        })
     }
 
     fn wrote(&self, line: &LogRecord) -> bool {

@@ -53,6 +53,7 @@ const SPOTS: &[Spot] = &[
     spot("targets", 0, true, EVERY),
     spot("log files", 0, true, READS),
     spot("forwarders", 0, true, READS),
+    spot("systemd journal", 0, true, READS),
     spot("log groups", 0, true, THINKS),
     spot("senders", 0, true, THINKS),
     spot("node", 1, false, READS),
@@ -114,6 +115,13 @@ pub const JOINTS: &[Line] = &[
         "records by Forward",
         "logs.spool_bytes_max, 1 GiB",
         "not acknowledged; the sender keeps them",
+    ),
+    line(
+        "systemd journal",
+        "logs",
+        "entries",
+        "2,000 entries",
+        "reading waits; the journal keeps them",
     ),
     line(
         "log groups",

@@ -1,6 +1,7 @@
 //! The hall: who is connected to whom, which queue lies between them, and in which order things stop.
 
 pub mod accounts;
+mod afar;
 mod answer;
 pub mod app;
 mod archive;

@@ -34,6 +34,22 @@ pub(crate) fn look_around(
         }
         None => house.without("forwarders"),
     }
+    match logs.filter(|logs| logs.journal().is_some()) {
+        Some(logs) => {
+            let logs = logs.clone();
+            house.look("systemd journal", "logs", move || {
+                let journal = logs.state().journal.unwrap_or_default();
+                match journal.trouble {
+                    Some(trouble) => Now::said(Health::Bad, trouble),
+                    None => Now::said(
+                        Health::Good,
+                        format!("{} entries", model::text::count(journal.entries)),
+                    ),
+                }
+            });
+        }
+        None => house.without("systemd journal"),
+    }
     match logs.filter(|logs| logs.groups().is_some()) {
         Some(logs) => {
             let logs = logs.clone();

@@ -88,6 +88,7 @@ fn token(role: &str, name: &str) -> ExitCode {
     let role = match role {
         "node" => Role::Node,
         "replica" => Role::Replica,
+        "reader" => Role::Reader,
         _ => Role::Writer,
     };
     match net::token::line(role, name) {

@@ -29,6 +29,7 @@ pub(crate) struct Rooms {
     pub(crate) rules: Option<rules::Manager>,
     pub(crate) notifier: Option<notifier::Handle>,
     pub(crate) logs: Option<logs::Handle>,
+    pub(crate) nodes: Option<Arc<logs::Nodes>>,
     /// What the role is made of.
     pub(crate) reads: bool,
     pub(crate) thinks: bool,
@@ -248,6 +249,9 @@ impl Reloader {
             }
             None if new.logs.reads(self.rooms.reads, self.rooms.thinks) => later.push("logs"),
             None => {}
+        }
+        if let Some(nodes) = &self.rooms.nodes {
+            nodes.apply(&new.logs.nodes);
         }
         for (section, before, after) in [
             (

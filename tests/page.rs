@@ -9,7 +9,7 @@ use crate::harness::browser::Browser;
 use crate::harness::components;
 use crate::harness::{Skopos, root};
 
-const VIEWS: [&str; 14] = [
+const VIEWS: [&str; 15] = [
     "/",
     "/alerts",
     "/alerts/AlwaysTrue",
@@ -19,6 +19,7 @@ const VIEWS: [&str; 14] = [
     "/routes?labels=alertname%3DDown",
     "/targets",
     "/logs",
+    "/logs?q=cache&level=warn&source=app.log&from=now-1h",
     "/rules",
     "/explore?expr=node_load1&from=now-1m",
     "/self",
@@ -51,6 +52,7 @@ fn file_name(view: &str) -> String {
     let word = path.trim_matches('/').replace('/', "-");
     match (word.as_str(), query.split('=').next().unwrap_or_default()) {
         ("", _) => "overview".to_owned(),
+        ("logs", "q") => "logs-narrow".to_owned(),
         ("silences", "filter") => "silences-form".to_owned(),
         _ => word,
     }

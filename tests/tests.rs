@@ -75,5 +75,7 @@ mod sim;
 mod slo;
 /// A disk fills: pending, firing, one message, freed, resolved, with `kill -9` in the middle.
 mod story;
+/// The last lines of a pod, from its node to the page.
+mod tail;
 /// The house keeps its own rules: floors, shipped files, lengths.
 mod tidy;

@@ -21,6 +21,12 @@ pub(crate) enum Loss {
     DeadLetter,
     /// A line of our own spool that cannot be read.
     Damaged,
+    /// A filter or an annotation says that it is not wanted.
+    Excluded,
+    /// Only a share of lines like it is wanted.
+    Sampled,
+    /// Its source writes more than it may.
+    Limited,
 }
 
 impl Loss {
@@ -29,6 +35,9 @@ impl Loss {
             Self::Hole => "hole",
             Self::DeadLetter => "dead_letter",
             Self::Damaged => "damaged",
+            Self::Excluded => "excluded",
+            Self::Sampled => "sampled",
+            Self::Limited => "limited",
         }
     }
 }
@@ -199,12 +208,19 @@ impl Account {
     }
 
     pub(crate) fn let_go(&self, why: Loss) {
+        self.let_all_go(why, 1);
+    }
+
+    pub(crate) fn let_all_go(&self, why: Loss, lines: u64) {
+        if lines == 0 {
+            return;
+        }
         let mut counts = self.counts.lock();
-        counts.taken += 1;
-        *counts.dropped.entry(why.reason()).or_default() += 1;
+        counts.taken += lines;
+        *counts.dropped.entry(why.reason()).or_default() += lines;
         self.dropped
             .with_label_values(&[self.sink.as_str(), why.reason()])
-            .inc();
+            .inc_by(lines);
     }
 
     /// Records of a batch that the sink does not take.

@@ -2,9 +2,12 @@
 //!
 //! The bytes are encoded for good, and a table says which of them are which record, of which file, at which offset.
 
+use std::sync::Arc;
+
 use model::{Level, Timestamp};
 
 use crate::mark::FileMark;
+use crate::plan::Plan;
 
 /// One record of a batch. Its text is `start..end` of the batch's bytes; between two stands a line feed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +27,8 @@ pub(crate) struct Row {
     pub(crate) level: u8,
     /// Which of the batch's ids is the record's, counted from 1; 0: its id is made of its place.
     pub(crate) given: u32,
+    /// Lines of the file that it is made of, where they are several; else 0.
+    pub(crate) lines: u32,
 }
 
 /// Records in the order they were read, and for each of their files the watermark that stands once they are kept.
@@ -36,6 +41,8 @@ pub(crate) struct Batch {
     pub(crate) new_files: Vec<FileMark>,
     /// Ids that sources have given their records.
     pub(crate) ids: Vec<Box<str>>,
+    /// What is done with the lines of each mark's source.
+    pub(crate) plans: Vec<Arc<Plan>>,
 }
 
 impl Batch {
@@ -47,6 +54,7 @@ impl Batch {
         self.marks.clear();
         self.new_files.clear();
         self.ids.clear();
+        self.plans.clear();
     }
 
     /// A record and its text.
@@ -62,6 +70,11 @@ impl Batch {
     pub(crate) fn given(&self, row: &Row) -> Option<&str> {
         let nth = usize::try_from(row.given).ok()?.checked_sub(1)?;
         self.ids.get(nth).map(|id| &**id)
+    }
+
+    /// What is done with the lines of a mark's source.
+    pub(crate) fn plan(&self, mark: usize) -> Option<&Plan> {
+        self.plans.get(mark).map(|plan| &**plan)
     }
 
     /// Earliest and latest time of the records; `None` without records.

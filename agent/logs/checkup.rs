@@ -1,7 +1,7 @@
 //! What `skopos doctor` is told of the log lines: which files cannot be read and why, and whether lines are kept.
 
 use model::text::bytes;
-use model::view::{Checkup, LogFile, LogInput, LogService, LogSink, LogState};
+use model::view::{Checkup, LogFile, LogInput, LogJournal, LogService, LogSink, LogState};
 
 use crate::Handle;
 
@@ -16,6 +16,7 @@ impl Handle {
         let mut checkups = vec![files(&state.files)];
         checkups.extend(state.sinks.iter().map(kept));
         checkups.extend(state.inputs.iter().map(|input| taken(input, &state)));
+        checkups.extend(state.journal.iter().map(journal));
         checkups.extend(state.services.iter().map(read));
         checkups
     }
@@ -142,6 +143,46 @@ fn taken(input: &LogInput, state: &LogState) -> Checkup {
     )
 }
 
+fn journal(journal: &LogJournal) -> Checkup {
+    const NAME: &str = "journal";
+    let LogJournal { from, entries, .. } = journal;
+    if let Some(trouble) = &journal.trouble {
+        return Checkup::fail(ROOM, NAME, format!("{from}: {trouble}")).advise(
+            "agent/logs/journal.md says what it takes to read the journal; it keeps its entries for as long as its own limits say",
+        );
+    }
+    if journal.missing > 0 {
+        let seen = format!(
+            "the journal had deleted {} entries before they were read",
+            journal.missing
+        );
+        return Checkup::warn(ROOM, NAME, seen)
+            .advise("let it keep more (SystemMaxUse in journald.conf), or see which sink is behind");
+    }
+    let malformed = journal.skipped.iter().find(|(reason, _)| reason == "malformed");
+    if let Some((_, count)) = malformed {
+        return Checkup::warn(
+            ROOM,
+            NAME,
+            format!("{count} times something that {from} printed was no entry, and was left out"),
+        )
+        .advise("`journalctl --verify` says whether the journal is damaged");
+    }
+    if *entries == 0 && !journal.remark.is_empty() {
+        return Checkup::warn(
+            ROOM,
+            NAME,
+            format!("no entry came yet from {from}: {}", journal.remark),
+        )
+        .advise("let this user read the journal: the group systemd-journal");
+    }
+    let read = match entries {
+        1 => "1 entry was read".to_owned(),
+        count => format!("{count} entries were read"),
+    };
+    Checkup::ok(ROOM, NAME, format!("{read} from {from}"))
+}
+
 fn read(service: &LogService) -> Checkup {
     const NAME: &str = "log groups";
     let LogService { name, region, .. } = service;
@@ -232,6 +273,40 @@ mod tests {
         let told = taken(&waiting, &state);
         assert_eq!(told.verdict, Verdict::Fail);
         assert!(told.seen.contains("the spool is full"), "{told:?}");
+    }
+
+    #[test]
+    fn a_journal_that_is_not_read_fails_and_one_that_deleted_too_soon_warns() {
+        let well = LogJournal {
+            from: "journalctl".to_owned(),
+            entries: 7,
+            remark: "Hint: …".to_owned(),
+            ..LogJournal::default()
+        };
+        let told = journal(&well);
+        assert_eq!(
+            (told.verdict, told.seen.as_str()),
+            (Verdict::Ok, "7 entries were read from journalctl")
+        );
+        let verdict = |change: fn(&mut LogJournal)| {
+            let mut state = well.clone();
+            change(&mut state);
+            journal(&state).verdict
+        };
+        assert_eq!(verdict(|state| state.entries = 0), Verdict::Warn, "it says why");
+        assert_eq!(verdict(|state| state.missing = 1), Verdict::Warn);
+        assert_eq!(
+            verdict(|state| state.skipped = vec![("malformed".to_owned(), 1)]),
+            Verdict::Warn
+        );
+        assert_eq!(
+            verdict(|state| state.skipped = vec![("filtered".to_owned(), 1)]),
+            Verdict::Ok
+        );
+        assert_eq!(
+            verdict(|state| state.trouble = Some("gone".to_owned())),
+            Verdict::Fail
+        );
     }
 
     #[test]

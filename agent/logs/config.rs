@@ -1,10 +1,14 @@
 //! What is read, from where, and how much of it is kept. Works when left empty.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
+
+use crate::parse::{Parser, Pattern};
 
 /// The section `logs:`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -34,6 +38,16 @@ pub struct Config {
     pub redact: Vec<crate::redact::Shipped>,
     /// Likewise, by patterns of one's own.
     pub redact_patterns: Vec<crate::redact::Pattern>,
+    /// Parsers of one's own, which filters and annotations may name.
+    pub parsers: Vec<crate::parse::Config>,
+    /// What is done with lines of some sources: which are left out, how they are read and joined. In their order; of two that
+    /// say the same thing the later one counts.
+    pub filters: Vec<crate::plan::Filter>,
+    /// Series that lines make, on `/metrics`: for rules and dashboards like any other.
+    pub metrics: Vec<crate::tally::Config>,
+    /// Whether annotations of pods are followed, above all filters: `fluentbit.io/exclude`, `fluentbit.io/parser`,
+    /// `skopos.io/log-exclude`, `-parser`, `-multiline`, `-sample` and `-rate`.
+    pub annotations: bool,
     /// Longest line kept, in bytes; the rest is cut, marked with the line's length, and counted.
     #[serde(deserialize_with = "size")]
     pub line_bytes_max: usize, // line_bytes_max: 1MiB
@@ -55,10 +69,14 @@ pub struct Config {
     pub cloudwatch_sources: Vec<crate::cloudwatch::SourceConfig>,
     /// Senders of Fluentd's and Fluent Bit's Forward protocol; without this section none is listened to.
     pub forward: Option<crate::forward::Config>,
-    /// Room for records of inputs that cannot be read again (`forward`), until every sink has them. When it is full, those
+    /// systemd's journal; without this section it is not read.
+    pub journal: Option<crate::journald::Config>,
+    /// Room for records of inputs that cannot be read again (`forward`, `journal`), until every sink has them. When it is full, those
     /// inputs take nothing more, and whoever sends keeps what he has.
     #[serde(deserialize_with = "size")]
     pub spool_bytes_max: u64, // spool_bytes_max: 1GiB
+    /// Node roles that are asked for the last lines of a pod, for its page and its incidents.
+    pub nodes: Vec<crate::nodes::Node>,
     /// Whether frames are compressed (deflate, level 1): about a fifth of the disk, four times the CPU.
     pub compress: bool,
 }
@@ -99,6 +117,10 @@ impl Default for Config {
             exclude: Vec::new(),
             redact: Vec::new(),
             redact_patterns: Vec::new(),
+            parsers: Vec::new(),
+            filters: Vec::new(),
+            metrics: Vec::new(),
+            annotations: true,
             line_bytes_max: 1 << 20,
             read_from: ReadFrom::default(),
             retention: Retention::default(),
@@ -108,7 +130,9 @@ impl Default for Config {
             cloudwatch: Vec::new(),
             cloudwatch_sources: Vec::new(),
             forward: None,
+            journal: None,
             spool_bytes_max: 1 << 30,
+            nodes: Vec::new(),
             compress: false,
         }
     }
@@ -157,6 +181,10 @@ impl Config {
         }
         let mut wrong = self.sink_mistakes();
         wrong.extend(self.source_mistakes());
+        wrong.extend(self.filter_mistakes());
+        let journal = self.journal.iter().flat_map(crate::journald::Config::check);
+        wrong.extend(journal.map(|sentence| format!("logs.journal.{sentence}")));
+        wrong.extend(crate::nodes::mistakes(&self.nodes));
         match wrong.as_slice() {
             [] => Ok(()),
             wrong => Err(wrong.join("\n")),
@@ -172,6 +200,7 @@ impl Config {
             config.containers = PathBuf::new();
             config.docker = PathBuf::new();
             config.forward = None;
+            config.journal = None;
         }
         if !reads_groups {
             config.cloudwatch_sources.clear();
@@ -192,6 +221,46 @@ impl Config {
             .filter(|front| !front.is_empty())
             .map(str::to_owned)
             .collect()
+    }
+
+    /// What is wrong with parsers, filters and metrics.
+    fn filter_mistakes(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let mut parsers = BTreeMap::new();
+        for (nth, parser) in self.parsers.iter().enumerate() {
+            match Pattern::new(parser) {
+                Ok(pattern) => {
+                    let pattern = Parser::Pattern(Arc::new(pattern));
+                    if parsers.insert(parser.name.clone(), pattern).is_some() {
+                        wrong.push(format!(
+                            "logs.parsers[{nth}].name: {:?} is also the name of another one",
+                            parser.name
+                        ));
+                    }
+                }
+                Err(sentence) => wrong.push(format!("logs.parsers[{nth}].{sentence}")),
+            }
+        }
+        for (nth, filter) in self.filters.iter().enumerate() {
+            let sentences = filter.check(&parsers).into_iter();
+            wrong.extend(sentences.map(|sentence| format!("logs.filters[{nth}].{sentence}")));
+        }
+        for (nth, metric) in self.metrics.iter().enumerate() {
+            let sentences = metric.check().into_iter();
+            wrong.extend(sentences.map(|sentence| format!("logs.metrics[{nth}].{sentence}")));
+            if self
+                .metrics
+                .iter()
+                .take(nth)
+                .any(|other| other.name == metric.name)
+            {
+                wrong.push(format!(
+                    "logs.metrics[{nth}].name: {:?} is also the name of another one",
+                    metric.name
+                ));
+            }
+        }
+        wrong
     }
 
     /// What is wrong with log groups that are to be read.

@@ -3,7 +3,7 @@
 //! While a record is open the watermark of its stream stays at its first piece, in the file that piece is in, so a
 //! restart reads the pieces again and joins them alike.
 
-use model::Timestamp;
+use model::{Level, Timestamp};
 
 use crate::cri::{Line, Stream};
 
@@ -14,16 +14,104 @@ pub(crate) struct Join {
     stderr: Option<Group>,
 }
 
-/// A record whose end has not come yet.
+/// A line, or what partial lines have become together.
+pub(crate) struct Piece<'t> {
+    pub(crate) time: Timestamp,
+    pub(crate) nanos: u32,
+    /// Whether the line itself says its time.
+    pub(crate) is_timed: bool,
+    /// Whether the runtime has written a time in front of each line.
+    pub(crate) has_written_time: bool,
+    /// As records number it.
+    pub(crate) stream: u8,
+    pub(crate) text: &'t [u8],
+    /// All of it, more than `text` when it is too long.
+    pub(crate) length: u64,
+    /// Where each file's first byte of it is; the first entry is where it begins.
+    pub(crate) files: &'t [(usize, u64)],
+    /// Lines of the file that it is made of.
+    pub(crate) lines: u32,
+}
+
+impl Piece<'_> {
+    /// The reader's number of the file in which it begins.
+    pub(crate) fn file(&self) -> usize {
+        self.files.first().map_or(usize::MAX, |(file, _)| *file)
+    }
+}
+
+/// A record of several lines.
 pub(crate) struct Group {
     pub(crate) time: Timestamp,
     pub(crate) nanos: u32,
-    pub(crate) stream: Stream,
+    pub(crate) is_timed: bool,
+    pub(crate) has_written_time: bool,
+    /// As records number it.
+    pub(crate) stream: u8,
+    /// Of its first line, where it was looked for.
+    pub(crate) level: Option<Level>,
     pub(crate) text: Vec<u8>,
     /// All of it, more than `text` holds when it is too long.
     pub(crate) length: u64,
     /// Where each file's first piece begins; the first entry is where the record begins.
     pub(crate) files: Vec<(usize, u64)>,
+    /// Lines of the files that it is made of.
+    pub(crate) lines: u32,
+}
+
+impl Group {
+    pub(crate) fn of(piece: &Piece<'_>, level: Option<Level>) -> Self {
+        Self {
+            time: piece.time,
+            nanos: piece.nanos,
+            is_timed: piece.is_timed,
+            has_written_time: piece.has_written_time,
+            stream: piece.stream,
+            level,
+            text: piece.text.to_vec(),
+            length: piece.length,
+            files: piece.files.to_vec(),
+            lines: piece.lines,
+        }
+    }
+
+    /// Appends a piece with `glue` in front of it. At most `bytes_max` of the text are held.
+    pub(crate) fn add(&mut self, glue: &[u8], piece: &Piece<'_>, bytes_max: usize) {
+        for (file, offset) in piece.files {
+            if self.begins_in(*file).is_none() {
+                self.files.push((*file, *offset));
+            }
+        }
+        // What was cut before stays cut: pieces behind a hole would read as if they belonged there.
+        if self.length == self.text.len() as u64 {
+            for part in [glue, piece.text] {
+                let room = bytes_max.saturating_sub(self.text.len());
+                self.text.extend_from_slice(part.get(..room).unwrap_or(part));
+            }
+        }
+        self.length += glue.len() as u64 + piece.length;
+        self.lines = self.lines.saturating_add(piece.lines);
+    }
+
+    /// Where its first piece in a file is.
+    pub(crate) fn begins_in(&self, file: usize) -> Option<u64> {
+        let known = self.files.iter().find(|(known, _)| *known == file);
+        known.map(|(_, offset)| *offset)
+    }
+
+    pub(crate) fn piece(&self) -> Piece<'_> {
+        Piece {
+            time: self.time,
+            nanos: self.nanos,
+            is_timed: self.is_timed,
+            has_written_time: self.has_written_time,
+            stream: self.stream,
+            text: &self.text,
+            length: self.length,
+            files: &self.files,
+            lines: self.lines,
+        }
+    }
 }
 
 impl Join {
@@ -48,25 +136,26 @@ impl Join {
         offset: u64,
         bytes_max: usize,
     ) -> Option<Group> {
-        let slot = self.slot(line.stream);
-        let group = slot.get_or_insert_with(|| Group {
+        let files = [(file, offset)];
+        let piece = Piece {
             time: line.time,
             nanos: line.nanos,
-            stream: line.stream,
-            text: Vec::new(),
-            length: 0,
-            files: Vec::new(),
-        });
-        if group.files.iter().all(|(known, _)| *known != file) {
-            group.files.push((file, offset));
+            is_timed: true,
+            has_written_time: true,
+            stream: line.stream.number(),
+            text: line.message,
+            length,
+            files: &files,
+            lines: 1,
+        };
+        let slot = self.slot(line.stream);
+        match slot {
+            Some(group) => group.add(b"", &piece, bytes_max),
+            None => {
+                let text = line.message.get(..bytes_max).unwrap_or(line.message);
+                *slot = Some(Group::of(&Piece { text, ..piece }, None));
+            }
         }
-        let room = bytes_max.saturating_sub(group.text.len());
-        let kept = line.message.get(..room).unwrap_or(line.message);
-        // What was cut before stays cut: pieces behind a hole would read as if they belonged there.
-        if group.length == group.text.len() as u64 {
-            group.text.extend_from_slice(kept);
-        }
-        group.length += length;
         if line.partial { None } else { slot.take() }
     }
 
@@ -87,13 +176,7 @@ impl Join {
 
     /// Per stream, where in `file` the pieces of an open record begin.
     pub(crate) fn open_in(&self, file: usize) -> [Option<u64>; 3] {
-        let begin = |group: &Option<Group>| {
-            let files = &group.as_ref()?.files;
-            files
-                .iter()
-                .find(|(known, _)| *known == file)
-                .map(|(_, offset)| *offset)
-        };
+        let begin = |group: &Option<Group>| group.as_ref()?.begins_in(file);
         [None, begin(&self.stdout), begin(&self.stderr)]
     }
 }

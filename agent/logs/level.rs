@@ -135,7 +135,8 @@ fn is_written_as_level(word: &[u8], before: Option<u8>, after: Option<u8>) -> bo
     bracketed || after == Some(b':') || word.iter().all(u8::is_ascii_uppercase)
 }
 
-fn named(word: &[u8]) -> Option<Level> {
+/// A word that is a level.
+pub(crate) fn named(word: &[u8]) -> Option<Level> {
     const NAMES: [(&[u8], Level); 21] = [
         (b"info", Level::Info),
         (b"information", Level::Info),

@@ -1,4 +1,4 @@
-//! Tails log files and keeps their lines: discover ▸ tail ▸ join ▸ parse ▸ batches ▸ ship ▸ local segments,
+//! Tails log files and keeps their lines: discover ▸ tail ▸ join ▸ filter ▸ batches ▸ parse ▸ ship ▸ local segments,
 //! OpenSearch, CloudWatch Logs.
 //!
 //! Every line once, also when the process is killed at any time: a line and the place reached in its file are one
@@ -22,11 +22,17 @@ mod follow;
 mod forward;
 mod glob;
 mod join;
+mod journald;
+mod last;
 mod level;
 mod lines;
 mod mark;
+mod multiline;
+mod nodes;
 mod opensearch;
 mod pack;
+mod parse;
+mod plan;
 mod reader;
 mod redact;
 mod search;
@@ -36,6 +42,7 @@ mod sink;
 mod source;
 mod spool;
 mod tail;
+mod tally;
 mod time;
 mod unpack;
 mod watch;
@@ -53,9 +60,9 @@ use std::time::{Duration, Instant};
 
 use aws::Aws;
 use futures_util::future::join_all;
-use model::outside::Client;
-use model::view::{LogPage, LogQuery, LogSink, LogState};
-use model::{Clock, Ledger};
+use model::outside::{Client, Serve};
+use model::view::{LogContext, LogPage, LogQuery, LogSink, LogState};
+use model::{Clock, Ledger, Pods, Timestamp};
 use parking_lot::Mutex;
 use prometheus::Registry;
 use tokio::io::Interest;
@@ -71,9 +78,14 @@ pub use cloudwatch::{
 pub use config::{Config, ReadFrom, Retention};
 pub use follow::Follower;
 pub use forward::{Config as Forward, Tls as ForwardTls, User as ForwardUser, texts as forward_texts};
+pub use journald::{Config as Journald, Priority, ask as ask_journal, export_texts};
+pub use nodes::{Gathered, Node, Nodes, PATH as TAIL_PATH};
 pub use opensearch::{Config as OpenSearch, ask as ask_opensearch};
+pub use parse::Config as Parser;
+pub use plan::{Filter, Joining, Match, Stream};
 pub use redact::{Pattern, Shipped};
-pub use search::{around, search};
+pub use search::{around, line, search};
+pub use tally::{Config as Metric, MetricKind};
 
 use account::{Account, Metrics};
 use bell::Bell;
@@ -93,6 +105,8 @@ pub(crate) const SEGMENTS: &str = "segments";
 const SPOOL: &str = "spool";
 /// Batches between the two threads; when they are all full, reading waits.
 const QUEUE_BATCHES: usize = 2;
+/// A line is counted so long after it was read.
+const TALLY_WAIT: Duration = Duration::from_millis(250);
 /// Changes are gathered for so long before they are looked at: a busy file is read in pieces and not line by line.
 const GATHER: Duration = Duration::from_millis(40);
 
@@ -150,6 +164,8 @@ pub struct Outside {
     pub aws: Arc<Aws>,
     /// This machine's name.
     pub host: String,
+    /// Facts of pods, from whoever watches them; none where nobody does.
+    pub pods: Option<tokio::sync::watch::Receiver<Arc<Pods>>>,
     /// What it takes to read what one process must read for all; none where others do.
     pub once: Option<Once>,
 }
@@ -160,6 +176,7 @@ pub struct Logs {
     lanes: Vec<(Arc<Lane>, Work)>,
     sources: Vec<groups::Source>,
     forward: Option<forward::Forward>,
+    journal: Option<journald::Journal>,
     clock: Arc<dyn Clock>,
 }
 
@@ -185,15 +202,31 @@ impl Input {
     }
 }
 
+/// systemd's journal as it is read; cheap to clone.
+#[derive(Clone)]
+pub struct Journal(journald::Handle);
+
+impl Journal {
+    /// Taken = in the spool + left out by reason + in flight.
+    #[must_use]
+    pub fn ledger(&self) -> Ledger {
+        self.0.ledger()
+    }
+}
+
 struct Shared {
     folder: PathBuf,
+    /// Answers others who ask for the last lines of a pod here.
+    door: last::Door,
     lanes: Vec<Arc<Lane>>,
     limits: Arc<Mutex<Limits>>,
     spool: Spool,
     forward: Option<forward::Handle>,
+    journal: Option<journald::Handle>,
     /// The part of the configuration that is the same until the next start.
     sinks: Sinks,
     forward_config: Option<forward::Config>,
+    journal_config: Option<journald::Config>,
     sources: Vec<groups::Handle>,
     source_configs: Vec<groups::Config>,
 }
@@ -204,6 +237,7 @@ struct Sinks {
     is_local: bool,
     opensearch: Vec<opensearch::Config>,
     cloudwatch: Vec<cloudwatch::Config>,
+    metrics: Vec<tally::Config>,
 }
 
 impl Sinks {
@@ -212,6 +246,7 @@ impl Sinks {
             is_local: config.local,
             opensearch: config.opensearch.clone(),
             cloudwatch: config.cloudwatch.clone(),
+            metrics: config.metrics.clone(),
         }
     }
 }
@@ -265,7 +300,7 @@ impl Logs {
         if config.local {
             lanes.push(making.segments(&data_folder, &limits)?);
         }
-        if !(config.opensearch.is_empty() && config.cloudwatch.is_empty()) {
+        if !(config.opensearch.is_empty() && config.cloudwatch.is_empty() && config.metrics.is_empty()) {
             let metrics = Arc::new(sink::metrics::Metrics::new(registry));
             let Outside {
                 client, aws, host, ..
@@ -280,6 +315,11 @@ impl Logs {
                 let open = |ground: &Ground<'_>| cloudwatch::open(sink, host, aws, ground);
                 lanes.push(making.elsewhere(&sink.name, sink.wait, &folder, &metrics, open)?);
             }
+            if !config.metrics.is_empty() {
+                let folder = data_folder.join(tally::NAME);
+                let open = |ground: &Ground<'_>| tally::open(&config.metrics, registry, ground);
+                lanes.push(making.elsewhere(tally::NAME, TALLY_WAIT, &folder, &metrics, open)?);
+            }
         }
         let forward = match &config.forward {
             None => None,
@@ -293,14 +333,28 @@ impl Logs {
             }
         };
         let sources = sources(config, &spool, &outside, registry);
+        let beside = journald::Ground {
+            client: &outside.client,
+            clock: &outside.clock,
+            spool: &spool,
+            line_bytes_max: config.line_bytes_max,
+            read_from: config.read_from,
+        };
+        let journal = config.journal.as_ref();
+        let journal = journal.map(|section| journald::Journal::new(section, &beside, registry));
+        let journal = journal.transpose().map_err(Error::Config)?;
+        let ground = last::Ground::new(config, &data_folder).map_err(Error::Config)?;
         let shared = Arc::new(Shared {
+            door: last::Door::new(ground),
             forward: forward.as_ref().map(forward::Forward::handle),
+            journal: journal.as_ref().map(journald::Journal::handle),
             folder: data_folder,
             spool,
             lanes: lanes.iter().map(|(lane, _)| Arc::clone(lane)).collect(),
             limits,
             sinks: Sinks::of(config),
             forward_config: config.forward.clone(),
+            journal_config: config.journal.clone(),
             sources: sources.iter().map(groups::Source::handle).collect(),
             source_configs: config.cloudwatch_sources.clone(),
         });
@@ -309,6 +363,7 @@ impl Logs {
             sources,
             lanes,
             forward,
+            journal,
             clock: outside.clock,
         })
     }
@@ -327,8 +382,13 @@ impl Logs {
                 forward.run(stop.clone()).await;
             }
         };
+        let journal = async {
+            if let Some(journal) = self.journal {
+                journal.run(stop.clone()).await;
+            }
+        };
         let sources = self.sources.into_iter().map(|source| source.run(stop.clone()));
-        tokio::join!(join_all(lanes), forward, join_all(sources));
+        tokio::join!(join_all(lanes), forward, journal, join_all(sources));
     }
 }
 
@@ -434,6 +494,9 @@ impl Making<'_> {
             board,
             Instant::now(),
         );
+        if let Some(pods) = &self.outside.pods {
+            reader.hear_of(pods.clone());
+        }
         reader.follow(news);
         reader
     }
@@ -522,12 +585,15 @@ impl Handle {
         let first = self.0.lanes.first();
         let (spool_bytes, spool_bytes_max) = self.0.spool.books().bytes();
         LogState {
+            // Whoever asks them adds how many there are.
+            nodes: 0,
             files: first.map(|lane| lane.board.files()).unwrap_or_default(),
             lines: first.map_or(0, |lane| lane.account.kept()),
             bytes_on_disk: self.0.lanes.iter().map(|lane| lane.board.bytes_on_disk()).sum(),
             sinks: self.0.lanes.iter().map(|lane| lane.state()).collect(),
             services: self.0.sources.iter().map(groups::Handle::state).collect(),
             inputs: self.0.forward.iter().map(forward::Handle::state).collect(),
+            journal: self.0.journal.as_ref().map(journald::Handle::state),
             spool_bytes,
             spool_bytes_max,
         }
@@ -551,10 +617,36 @@ impl Handle {
         search(&self.0.folder, query)
     }
 
+    /// The line of that time with that identity, with up to `most` lines of its source before and after it; none when it
+    /// is no longer kept. Blocks like [`Self::search`].
+    ///
+    /// # Errors
+    /// The segments cannot be read.
+    pub fn context(&self, time: Timestamp, identity: u64, most: usize) -> Result<Option<LogContext>, Error> {
+        let folder = &self.0.folder;
+        let Some(line) = line(folder, time, identity)? else {
+            return Ok(None);
+        };
+        let [before, after] = around(folder, &line, most, most)?;
+        Ok(Some(LogContext { before, line, after }))
+    }
+
+    /// Answers others who ask for the last lines of a pod: `GET` of [`TAIL_PATH`]. Who calls must be known before.
+    #[must_use]
+    pub fn door(&self) -> Arc<dyn Serve> {
+        Arc::new(self.0.door.clone())
+    }
+
     /// What senders have brought; none when nobody is listened to.
     #[must_use]
     pub fn input(&self) -> Option<Input> {
         self.0.forward.clone().map(Input)
+    }
+
+    /// What was read of systemd's journal; none when it is not read.
+    #[must_use]
+    pub fn journal(&self) -> Option<Journal> {
+        self.0.journal.clone().map(Journal)
     }
 
     /// Of the events of log groups that this process reads: taken = in the spool + in flight; none where it reads none.
@@ -608,6 +700,14 @@ impl Handle {
                 "logs.forward is read at the start only: restart to change who may send".to_owned(),
             ));
         }
+        if config.journal != self.0.journal_config {
+            return Err(Error::Config(
+                "logs.journal is read at the start only: restart to change how the journal is read"
+                    .to_owned(),
+            ));
+        }
+        let ground = last::Ground::new(config, &self.0.folder).map_err(Error::Config)?;
+        *self.0.door.ground.write() = Arc::new(ground);
         *self.0.limits.lock() = limits(config);
         if let Some(forward) = &self.0.forward {
             forward.set_line_bytes_max(config.line_bytes_max);

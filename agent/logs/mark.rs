@@ -42,7 +42,7 @@ pub(crate) enum Form {
 }
 
 /// Who has given a record, where its file does not tell.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Facts {
     /// Short name shown with the record.
     pub(crate) source: Arc<str>,

@@ -98,9 +98,27 @@ impl Redaction {
         text
     }
 
+    /// The same, for who only looks: nothing is counted.
+    pub(crate) fn hide<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
+        let mut text = Cow::Borrowed(text);
+        for rule in &self.rules {
+            if let Some(changed) = rule.apply(&text, &mut 0) {
+                text = Cow::Owned(changed);
+            }
+        }
+        text
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
+}
+
+/// What is wrong with a regular expression, on one line: the error draws the place over several, and its last one says it.
+pub(crate) fn why(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let last = text.lines().last().unwrap_or_default();
+    last.trim_start_matches("error: ").to_owned()
 }
 
 impl Rule {
@@ -109,17 +127,8 @@ impl Rule {
             .unicode(true)
             .size_limit(PROGRAM_BYTES_MAX)
             .build();
-        // The reason draws the place over several lines; its last one says it.
-        let regex = built.map_err(|error| {
-            let text = error.to_string();
-            let why = text
-                .lines()
-                .last()
-                .unwrap_or_default()
-                .trim_start_matches("error: ")
-                .to_owned();
-            format!("logs.redact_patterns: {name}: {regex:?}: {why}")
-        })?;
+        let regex =
+            built.map_err(|error| format!("logs.redact_patterns: {name}: {regex:?}: {}", why(&error)))?;
         if regex.is_match(b"") {
             return Err(format!(
                 "logs.redact_patterns: {name}: {:?} matches where nothing is, and so everywhere",

@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use crate::join::Join;
 use crate::mark::{Form, Print};
+use crate::multiline::Multiline;
+use crate::plan::{Bucket, Plan};
 use crate::reader::danger::Speed;
 
 #[derive(Default)]
@@ -24,6 +26,10 @@ pub(crate) struct Source {
     /// Likewise of files that are no more: what is packed with one of them has been read.
     pub(crate) ended: Vec<Print>,
     pub(crate) speed: Option<Speed>,
+    pub(crate) multiline: Multiline,
+    /// What is done with its lines.
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) bucket: Bucket,
 }
 
 /// Behind the name of a file that was packed.
@@ -47,6 +53,16 @@ impl Source {
     /// Likewise of a file that is gone.
     pub(crate) fn remember_ended(&mut self, head: Print) {
         remember(&mut self.ended, head);
+    }
+
+    /// Per stream, where in `file` a record begins that is not finished.
+    pub(crate) fn open_in(&self, file: usize) -> [Option<u64>; 3] {
+        let (partial, several) = (self.join.open_in(file), self.multiline.open_in(file));
+        std::array::from_fn(|stream| {
+            let of = |open: &[Option<u64>; 3]| open.get(stream).copied().flatten();
+            // What is partial comes behind what is held.
+            of(&several).or(of(&partial))
+        })
     }
 
     pub(crate) fn remove(&mut self, file: usize) {

@@ -67,6 +67,8 @@ pub(crate) struct Tail {
     /// Whether the last read reached the end.
     pub(crate) at_end: bool,
     pub(crate) grown: Instant,
+    /// Since when it is followed.
+    pub(crate) entered: Instant,
     pub(crate) last: Option<Timestamp>,
     /// See [`FileMark::copy`].
     pub(crate) copy: bool,
@@ -156,6 +158,7 @@ impl Tail {
             dirty: false,
             at_end: false,
             grown: now,
+            entered: now,
             last: None,
             copy: false,
             packed: None,

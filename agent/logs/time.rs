@@ -18,6 +18,23 @@ pub(crate) fn rfc3339(line: &[u8]) -> Found {
     Some((Timestamp(civil.utc_ms()? - offset_ms), used + zone))
 }
 
+/// `27/Nov/2026:12:00:00 +0000`, as access logs have it.
+pub(crate) fn access(text: &[u8]) -> Option<Timestamp> {
+    let head = text.get(..12)?;
+    if *head.get(2)? != b'/' || *head.get(6)? != b'/' || *head.get(11)? != b':' {
+        return None;
+    }
+    let (day_ms, used) = clock(text.get(12..)?)?;
+    let civil = Civil {
+        year: number(head.get(7..11)?)?,
+        month: month(head.get(3..6)?)?,
+        day: number(head.get(..2)?)?,
+        day_ms,
+    };
+    let (offset_ms, _) = zone(text.get(12 + used..)?.strip_prefix(b" ")?)?;
+    Some(Timestamp(civil.utc_ms()? - offset_ms))
+}
+
 /// What a written time says below its millisecond, in nanoseconds: digits 4 to 9 of the fraction.
 pub(crate) fn below_millis(time: &[u8]) -> u32 {
     let fraction = time.get(19..).unwrap_or_default();
@@ -73,7 +90,7 @@ impl Times {
         }
     }
 
-    /// Syslog leaves the year out: it is the one that is not in the future.
+    /// Syslog leaves the year out.
     fn syslog(&mut self, line: &[u8], now: Timestamp) -> Found {
         let month = month(line.get(..3)?)?;
         let day = match line.get(3..6)? {
@@ -84,20 +101,34 @@ impl Times {
         if line.get(6) != Some(&b' ') {
             return None;
         }
-        let clock = clock(line.get(7..)?)?;
+        let (day_ms, used) = clock(line.get(7..)?)?;
+        let time = self.without_year((month, day), day_ms, now)?;
+        Some((time, 7 + used))
+    }
+
+    /// klog's, `E0102 15:04:05.000000`: like syslog's without the year.
+    pub(crate) fn of_klog(&mut self, line: &[u8], now: Timestamp) -> Option<Timestamp> {
+        let day = (number(line.get(1..3)?)?, number(line.get(3..5)?)?);
+        if line.get(5) != Some(&b' ') {
+            return None;
+        }
+        let (day_ms, _) = clock(line.get(6..)?)?;
+        self.without_year(day, day_ms, now)
+    }
+
+    /// It is in the year in which it is not in the future.
+    fn without_year(&mut self, (month, day): (i64, i64), day_ms: i64, now: Timestamp) -> Option<Timestamp> {
         let year = year_of(now.0);
         let at = |year| Civil {
             year,
             month,
             day,
-            day_ms: clock.0,
+            day_ms,
         };
-        let time = self
-            .local(at(year + 1))
+        self.local(at(year + 1))
             .filter(|time| time.0 <= now.0 + DAY_MS)
             .or_else(|| self.local(at(year)).filter(|time| time.0 <= now.0 + DAY_MS))
-            .or_else(|| self.local(at(year - 1)))?;
-        Some((time, 7 + clock.1))
+            .or_else(|| self.local(at(year - 1)))
     }
 
     fn local(&mut self, civil: Civil) -> Option<Timestamp> {

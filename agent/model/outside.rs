@@ -116,6 +116,8 @@ pub enum Role {
     Replica,
     /// Sends samples of anything: a Prometheus, a vmagent.
     Writer,
+    /// Reads the last log lines of pods.
+    Reader,
 }
 
 impl Role {
@@ -125,6 +127,7 @@ impl Role {
             Self::Node => "node",
             Self::Replica => "replica",
             Self::Writer => "writer",
+            Self::Reader => "reader",
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
+use crate::labels::Fnv;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -45,4 +46,16 @@ pub struct LogRecord {
     /// Path of the file and offset of the line's first byte in it.
     pub file: Arc<str>,
     pub offset_bytes: u64,
+}
+
+impl LogRecord {
+    /// Tells it from the other lines of its millisecond; the same whenever and wherever it is looked for.
+    #[must_use]
+    pub fn identity(&self) -> u64 {
+        let mut hash = Fnv::default();
+        hash.bytes(self.file.as_bytes());
+        hash.bytes(&self.offset_bytes.to_le_bytes());
+        hash.bytes(&self.time.millis().to_le_bytes());
+        hash.0
+    }
 }

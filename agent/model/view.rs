@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::checkup::{Checkup, Verdict};
 use crate::text::duration;
-use crate::{AlertState, Labels, Level, LogRecord, Timestamp};
+use crate::{AlertState, Labels, Level, LogRecord, Timestamp, Unheard};
 
 /// How well something does; drawn as a shape.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -391,10 +391,40 @@ pub struct LogPage {
     pub lines: Vec<LogRecord>,
     /// How many matched in all, as far as was looked.
     pub matched: u64,
-    /// Whether older lines were not looked at.
+    /// Whether more match than are here.
     pub cut: bool,
-    /// Lines per bucket and level over the asked time: all, then warnings and worse.
+    /// Where looking ended, if it ended before the beginning of the asked time: older lines were not looked at.
+    pub looked_from: Option<Timestamp>,
+    /// Lines per bucket and level over the asked time: all, then warnings and worse, then errors.
     pub histogram: Vec<LogBucket>,
+    /// What nodes had to do with it.
+    pub nodes: Asked,
+}
+
+/// Nodes that were asked for the lines of their pods.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Asked {
+    /// That answered.
+    pub heard: usize,
+    pub unheard: Vec<Unheard>,
+    /// Whether one of them has the pod.
+    pub known: bool,
+}
+
+/// The last lines of what an alert is about.
+#[derive(Clone, Debug, Default)]
+pub struct OwnLines {
+    /// Oldest first.
+    pub lines: Vec<LogRecord>,
+    pub nodes: Asked,
+}
+
+/// A line and what its source said just before and after it, oldest first.
+#[derive(Clone, Debug)]
+pub struct LogContext {
+    pub before: Vec<LogRecord>,
+    pub line: LogRecord,
+    pub after: Vec<LogRecord>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -403,6 +433,8 @@ pub struct LogBucket {
     pub lines: u64,
     /// Of these, warnings and worse.
     pub grave: u64,
+    /// Of these, errors and worse.
+    pub errors: u64,
 }
 
 /// The log room as it stands.
@@ -412,10 +444,14 @@ pub struct LogState {
     /// Kept in segments since start.
     pub lines: u64,
     pub bytes_on_disk: u64,
+    /// Node roles that are asked for the last lines of a pod.
+    pub nodes: usize,
     /// Where lines go; the first is the one that `files` and `lines` are about.
     pub sinks: Vec<LogSink>,
     /// Where records come from that no file holds.
     pub inputs: Vec<LogInput>,
+    /// systemd's journal, where it is read.
+    pub journal: Option<LogJournal>,
     /// Services whose log groups are read.
     pub services: Vec<LogService>,
     /// Of the spool: records of inputs that not every sink has.
@@ -436,6 +472,23 @@ pub struct LogInput {
     pub refused: Vec<(String, u64)>,
     /// Why nothing is taken at the moment.
     pub trouble: Option<String>,
+}
+
+/// systemd's journal as it is read, and how it goes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct LogJournal {
+    /// The command that prints it, or the URL where it is asked for.
+    pub from: String,
+    /// Kept since start.
+    pub entries: u64,
+    /// Left out, by reason.
+    pub skipped: Vec<(String, u64)>,
+    /// Deleted by the journal before they were read.
+    pub missing: u64,
+    /// Why it cannot be read, or its entries not be kept, at the moment.
+    pub trouble: Option<String>,
+    /// What the command says beside entries, for example that it may not see all of them.
+    pub remark: String,
 }
 
 /// Log groups of a service that are read, and how it goes.
@@ -610,7 +663,7 @@ pub struct Pair {
 #[derive(Clone, Debug, Serialize)]
 pub struct Sender {
     pub name: String,
-    /// `node`, `replica`, `writer`.
+    /// `node`, `replica`, `writer`, `reader`.
     pub role: String,
     pub heard: Option<Timestamp>,
     /// When the other replica heard it.

@@ -19,11 +19,13 @@ const TOKEN_LETTERS_MIN: usize = 16;
 const FRESH_BYTES: usize = 32;
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-const ROLES: [Role; 3] = [Role::Node, Role::Replica, Role::Writer];
+const ROLES: [Role; 4] = [Role::Node, Role::Replica, Role::Writer, Role::Reader];
 /// The name of whoever calls from this machine while no tokens are configured.
 const LOCAL: &str = "local";
 /// Where the other replica calls; only a replica may.
 const PEER: &str = "/peer/";
+/// Where log lines are asked for.
+const LOGS: &str = "/api/v1/logs/";
 
 /// Everybody who may call. A changed file is read again within a second; one with a mistake is not in force.
 pub struct Tokens {
@@ -85,6 +87,8 @@ fn local(call: &Call) -> Result<Identity, String> {
     Ok(Identity {
         role: if call.path.starts_with(PEER) {
             Role::Replica
+        } else if call.path.starts_with(LOGS) {
+            Role::Reader
         } else {
             Role::Writer
         },
@@ -92,7 +96,7 @@ fn local(call: &Call) -> Result<Identity, String> {
     })
 }
 
-/// A line of the file with a fresh token, for a node, replica or writer of this name.
+/// A line of the file with a fresh token, for a node, replica, writer or reader of this name.
 ///
 /// # Errors
 /// The name does not fit into a line, or the system gives no random numbers.

@@ -85,7 +85,11 @@ fn without_a_file_only_this_machine_may_call() {
         called("/peer/v1/hello", true),
         Ok((Role::Replica, "local".to_owned()))
     );
-    for path in ["/api/v1/write", "/peer/v1/hello"] {
+    assert_eq!(
+        called("/api/v1/logs/tail", true),
+        Ok((Role::Reader, "local".to_owned()))
+    );
+    for path in ["/api/v1/write", "/peer/v1/hello", "/api/v1/logs/tail"] {
         assert!(called(path, false).unwrap_err().contains("web.tokens_file"));
     }
 }

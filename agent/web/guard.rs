@@ -347,7 +347,7 @@ mod tests {
 
     #[test]
     fn other_processes_may_write_from_anywhere_but_not_out_of_a_browser() {
-        for path in ["/api/v1/write", "/peer/v1/hello"] {
+        for path in ["/api/v1/write", "/peer/v1/hello", "/api/v1/logs/tail"] {
             let asked = |listen, headers: &[(&str, &str)]| judge(listen, "POST", path, headers);
             assert_eq!(asked(OPEN, &[("host", "10.0.0.1:9464")]), 200);
             assert_eq!(asked(OPEN, &[("host", "skopos-0.skopos:9464")]), 200);

@@ -1,4 +1,5 @@
-//! What other processes send: samples at `/api/v1/write`, the other replica's calls under `/peer/v1/`.
+//! What other processes send: samples at `/api/v1/write`, the other replica's calls under `/peer/v1/`; and what they may read
+//! that is not for everybody: the last log lines of a pod, at `/api/v1/logs/tail`.
 //!
 //! Who calls is found out before anything of a body is read. Each body is bounded, and so is what is held of all
 //! bodies at one time: a caller that comes too much is asked to come again.
@@ -25,6 +26,7 @@ use crate::refusal::Refusal;
 use crate::{Config, Rooms};
 
 const WRITE: &str = "/api/v1/write";
+const TAIL: &str = "/api/v1/logs/tail";
 const PEER: &str = "/peer/v1/";
 /// Longest bodies that fit in at one time.
 const BODIES: usize = 4;
@@ -36,7 +38,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Whether this path is for other processes.
 pub(crate) fn takes(path: &str) -> bool {
-    path == WRITE || path.strip_prefix(PEER).is_some_and(|rest| !rest.is_empty())
+    path == WRITE || path == TAIL || path.strip_prefix(PEER).is_some_and(|rest| !rest.is_empty())
 }
 
 #[derive(Clone)]
@@ -51,6 +53,7 @@ pub(crate) struct Intake {
 pub(crate) fn routes(intake: Intake) -> Router<Rooms> {
     Router::new()
         .route(WRITE, post(write))
+        .route(TAIL, get(tail))
         .route("/peer/v1/{*rest}", get(peer).post(peer))
         .layer(Extension(intake))
 }
@@ -63,6 +66,22 @@ async fn write(
     let roles = [Role::Node, Role::Writer, Role::Replica];
     intake
         .answer(&rooms, rooms.write.clone(), "samples", &roles, request)
+        .await
+}
+
+async fn tail(
+    State(rooms): State<Rooms>,
+    Extension(intake): Extension<Intake>,
+    request: Request,
+) -> Response {
+    intake
+        .answer(
+            &rooms,
+            rooms.tail.clone(),
+            "questions for log lines",
+            &[Role::Reader, Role::Replica],
+            request,
+        )
         .await
 }
 

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `write: Option<Arc<dyn Serve>>` | the receiver, or `None` |
 //! | `peer: Option<Arc<dyn Serve>>` | `None` |
+//! | `tail: Option<Arc<dyn Serve>>` | the log room's, or `None` |
 //! | `identify: Arc<dyn Identify>` | `net::Tokens::none()` |
 //! | `silences: Option<Silences>` | the notifier's |
 //! | `alerting: Option<Alerting>` | the notifier's |
@@ -20,10 +21,10 @@ use std::sync::Arc;
 
 use model::outside::{Call, Identify, Response, Serve};
 use model::view::{
-    Cardinality, Checkup, ConfigState, Destination, Graph, Kept, LogPage, LogQuery, LogState, Own, Pair,
-    Routing, RuleGroup, Sender, Source, Target, Telling, Trial, Tried, View, Why,
+    Cardinality, Checkup, ConfigState, Destination, Graph, Kept, LogContext, LogPage, LogQuery, LogState,
+    Own, OwnLines, Pair, Routing, RuleGroup, Sender, Source, Target, Telling, Trial, Tried, View, Why,
 };
-use model::{BoxFuture, Clock, Exemplars, Labels, LogRecord, Matcher, Select, Timestamp};
+use model::{BoxFuture, Clock, Exemplars, Labels, Matcher, Select, Timestamp};
 
 /// Everything pages and API show. Cloning is cheap.
 #[derive(Clone)]
@@ -50,11 +51,14 @@ pub struct Rooms {
     pub kept: View<Kept>,
     /// How many series there are, and so many of those that have most in each list.
     pub cardinality: Arc<dyn Fn(usize) -> Cardinality + Send + Sync>,
-    /// Searches the segments; reads the disk, so it is called on a blocking thread.
+    /// Searches the segments, and where a pod is named asks the nodes; reads the disk and waits, so it is called on a blocking thread.
     pub logs: Arc<dyn Fn(&LogQuery) -> LogPage + Send + Sync>,
+    /// The line of this time with this identity, and so many of its source before and after it; none when it is not kept
+    /// here. Reads the disk as well.
+    pub around: Arc<dyn Fn(Timestamp, u64, usize) -> Option<LogContext> + Send + Sync>,
     /// The last lines of what an alert with these labels is about, oldest first, so many at most; none where no label says
-    /// which lines these are. Reads the disk as well.
-    pub own_lines: Arc<dyn Fn(&Labels, Timestamp, usize) -> Option<Vec<LogRecord>> + Send + Sync>,
+    /// which lines these are. Reads the disk as well, and may wait a moment for a node.
+    pub own_lines: Arc<dyn Fn(&Labels, Timestamp, usize) -> Option<OwnLines> + Send + Sync>,
     pub log_state: View<LogState>,
     pub config: View<ConfigState>,
     pub own: View<Own>,
@@ -71,9 +75,11 @@ pub struct Rooms {
     pub runbook: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
     /// Takes what is posted to `/api/v1/write`.
     pub write: Option<Arc<dyn Serve>>,
+    /// Answers who asks for the last log lines of a pod on this machine, at `/api/v1/logs/tail`.
+    pub tail: Option<Arc<dyn Serve>>,
     /// Answers the other replica under `/peer/v1/`.
     pub peer: Option<Arc<dyn Serve>>,
-    /// Finds out who calls on these two; asked before a body is read, with a call that has none.
+    /// Finds out who calls on these three; asked before a body is read, with a call that has none.
     pub identify: Arc<dyn Identify>,
     pub silences: Option<Silences>,
     pub alerting: Option<Alerting>,

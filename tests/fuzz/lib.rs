@@ -9,6 +9,7 @@ mod block;
 mod clock;
 mod exposition;
 mod forward;
+mod journal;
 mod log;
 pub mod mutate;
 mod questions;
@@ -27,7 +28,7 @@ pub struct Target {
     pub words: &'static [&'static str],
 }
 
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     Target {
         name: "promql_parse",
         run: questions::parse,
@@ -75,5 +76,11 @@ pub const TARGETS: [Target; 8] = [
         run: forward::run,
         seeds: forward::seeds,
         words: forward::WORDS,
+    },
+    Target {
+        name: "journal",
+        run: journal::run,
+        seeds: journal::seeds,
+        words: journal::WORDS,
     },
 ];

@@ -116,6 +116,11 @@ fn forward() {
 }
 
 #[test]
+fn journal() {
+    try_hard("journal");
+}
+
+#[test]
 fn the_corpus_is_small_and_of_targets_that_there_are() {
     let mut bytes = 0;
     for folder in std::fs::read_dir(corpus()).expect("a folder") {

@@ -96,6 +96,7 @@ fn outside() -> logs::Outside {
         client,
         aws: aws.unwrap(),
         host: "here".to_owned(),
+        pods: None,
         once: None,
     }
 }

@@ -60,7 +60,7 @@ mod tests {
 
     const STYLE: Style<'_> = Style {
         says_id: true,
-        reads_json: true,
+        reads_fields: true,
         says_place: true,
         host: "node-1",
     };

@@ -194,7 +194,7 @@ impl Destination {
     fn events<'a>(&'a self, batch: &'a Batch) -> Events<'a> {
         let style = Style {
             says_id: true,
-            reads_json: self.config.json == Json::Fields,
+            reads_fields: self.config.json == Json::Fields,
             says_place: self.config.place,
             host: &self.host,
         };

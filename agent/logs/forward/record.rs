@@ -72,8 +72,8 @@ impl<'a> Maker<'a> {
             nanos,
             facts: Arc::clone(&last.facts),
             stream,
-            id: None,
             text,
+            ..Record::default()
         })
     }
 

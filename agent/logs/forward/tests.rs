@@ -324,6 +324,7 @@ fn outside() -> Outside {
     let (clock, client) = (RuntimeClock::system(), net::HttpClient::new().unwrap());
     let registry = Registry::new();
     Outside {
+        pods: None,
         aws: aws::Aws::new(aws::Config::default(), client.clone(), clock.clone(), &registry).unwrap(),
         clock,
         client,
@@ -726,9 +727,8 @@ async fn records_left_in_the_spool_go_to_the_sinks_even_when_the_input_is_off() 
     let record = Record {
         nanos: 1,
         facts: Arc::new(facts),
-        stream: 0,
-        id: None,
         text: b"left behind".to_vec(),
+        ..Record::default()
     };
     let one = Spool::open(&spool, 64 << 20, crate::spool::Metrics::new(&Registry::new())).unwrap();
     one.append(&[record], 1 << 20).await.unwrap();

@@ -168,7 +168,7 @@ mod tests {
         };
         let style = Style {
             says_id: !has_ids,
-            reads_json: true,
+            reads_fields: true,
             says_place: true,
             host: "node-1",
         };

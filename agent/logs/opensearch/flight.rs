@@ -217,7 +217,7 @@ impl Destination {
         };
         let style = Style {
             says_id: !has_ids,
-            reads_json: self.config.json == Json::Fields,
+            reads_fields: self.config.json == Json::Fields,
             says_place: true,
             host: &self.host,
         };

@@ -63,6 +63,7 @@ pub(crate) fn template(config: &Config, version: Option<Version>) -> Value {
                     "stream": word,
                     "log": {"properties": {
                         "offset": {"type": "long"},
+                        "lines": {"type": "integer"},
                         "file": {"properties": {"path": word}},
                     }},
                     "fields": labels,
@@ -83,7 +84,10 @@ pub(crate) fn template(config: &Config, version: Option<Version>) -> Value {
                         "container": word,
                         "restart": {"type": "integer"},
                         "labels": labels,
+                        "node": word,
+                        "owner": {"properties": {"kind": word, "name": word}},
                     }},
+                    "cloud": {"properties": {"availability_zone": word}},
                 },
             },
         },

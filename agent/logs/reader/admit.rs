@@ -443,6 +443,7 @@ impl<O: Outlet> Reader<O> {
         if !live {
             self.settling.insert(file);
         }
+        self.plan_for(file);
         // Its mark goes out at once, so that another start decides nothing anew.
         self.draft.touch(file, now);
         self.changed.insert(file);

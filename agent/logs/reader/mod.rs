@@ -5,6 +5,7 @@
 
 mod admit;
 pub(crate) mod danger;
+mod facts;
 mod packed;
 mod read;
 mod recall;
@@ -28,6 +29,7 @@ use crate::draft::{Draft, Held, Size};
 use crate::folders::{Entry, FolderId, Folders};
 use crate::lines::Lines;
 use crate::mark::{FileMark, Form};
+use crate::plan::Planner;
 use crate::redact::Redaction;
 use crate::segment::write::Kept;
 use crate::source::Source;
@@ -39,6 +41,7 @@ const FILES_MAX: usize = 16_384;
 /// Where finished batches go.
 pub(crate) trait Outlet {
     /// Gives the batch back when there is no room now.
+    #[expect(clippy::result_large_err, reason = "once for half a megabyte of lines")]
     fn offer(&mut self, batch: Batch) -> Result<(), Batch>;
 
     /// Waits until there is room, or nobody is there to take it.
@@ -103,6 +106,11 @@ pub(crate) struct Reader<O> {
     outbox: Option<Batch>,
     outlet: O,
     lines: Lines,
+    planner: Planner,
+    /// Sources with records of several lines that may go on, and when to look at them again.
+    holding: HashMap<Arc<str>, Instant>,
+    /// Files that are not read before somebody says whose they are, and for how long.
+    waiting: HashMap<usize, Instant>,
     buffer: Vec<u8>,
     account: Arc<Account>,
     board: Arc<Board>,
@@ -149,6 +157,9 @@ impl<O: Outlet> Reader<O> {
             outbox: None,
             outlet,
             lines: Lines::new(Arc::clone(&account), redaction(&config), config.line_bytes_max),
+            planner: Planner::new(&config, None),
+            holding: HashMap::new(),
+            waiting: HashMap::new(),
             buffer: Vec::new(),
             account,
             board,
@@ -191,8 +202,10 @@ impl<O: Outlet> Reader<O> {
         }
         self.look_around(now);
         self.look_at_spool(now);
+        self.look_at_pods(now);
         self.deliver();
         self.read_all(now);
+        self.end_quiet(now);
         self.settle(now);
         if self.draft.due().is_some_and(|due| due <= now) {
             self.seal();
@@ -212,6 +225,10 @@ impl<O: Outlet> Reader<O> {
         if let Some(due) = self.draft.due() {
             rest = rest.min(due.saturating_duration_since(now));
         }
+        let dues = self.holding.values().chain(self.waiting.values());
+        if let Some(due) = dues.min() {
+            rest = rest.min(due.saturating_duration_since(now));
+        }
         if !self.settling.is_empty() {
             rest = rest.min(Duration::from_millis(200));
         }
@@ -226,7 +243,9 @@ impl<O: Outlet> Reader<O> {
         self.folders.configure(&config);
         self.lines.line_bytes_max = config.line_bytes_max;
         self.lines.redaction = redaction(&config);
+        self.planner.configure(&config);
         self.config = config;
+        self.plan_anew();
         self.refused.clear();
         for file in 0..self.tails.len() {
             self.lose(file, now);
@@ -274,10 +293,9 @@ impl<O: Outlet> Reader<O> {
             let Some(tail) = self.tails.get_mut(file).and_then(Option::as_mut) else {
                 continue;
             };
-            let open = self
-                .sources
-                .get(&tail.base)
-                .map_or([None; 3], |source| source.join.open_in(file));
+            let source = self.sources.get(&tail.base);
+            let open = source.map_or([None; 3], |source| source.open_in(file));
+            let plan = source.map(|source| Arc::clone(&source.plan));
             // While a record is open in it, a file has to be found again after a restart.
             let free = open.iter().all(Option::is_none);
             let end = tail.end.filter(|_| free);
@@ -295,6 +313,7 @@ impl<O: Outlet> Reader<O> {
                     .push((mark.bare(), since));
             }
             batch.marks.push(mark);
+            batch.plans.push(plan.unwrap_or_default());
             if end.is_some() {
                 ended.push(file);
             }
@@ -312,6 +331,7 @@ impl<O: Outlet> Reader<O> {
             return;
         };
         self.free.push(file);
+        self.waiting.remove(&file);
         self.changed.remove(&file);
         self.board.remove(file);
         if let Some(source) = self.sources.get_mut(&tail.base) {

@@ -7,9 +7,11 @@ use std::time::Instant;
 use tracing::{debug, info};
 
 use super::{Outlet, Reader};
+use crate::account::Loss;
 use crate::lines::At;
 use crate::mark::Form;
-use crate::tail::{BUFFER_BYTES, End, Filled, Phase, open};
+use crate::source::Source;
+use crate::tail::{BUFFER_BYTES, End, Filled, Phase, Tail, open};
 
 /// What a file has for the next pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +69,12 @@ impl<O: Outlet> Reader<O> {
         if !readable {
             return Ok(Read::Nothing);
         }
+        if self.waits_for_facts(file, now) {
+            return Ok(Read::Nothing);
+        }
+        let Some(tail) = self.tails.get_mut(file).and_then(Option::as_mut) else {
+            return Ok(Read::Nothing);
+        };
         if tail.file.is_none() && !self.reopen(file, now)? {
             return Ok(Read::Nothing);
         }
@@ -100,6 +108,15 @@ impl<O: Outlet> Reader<O> {
             return false;
         };
         let data = self.buffer.get(from..until).unwrap_or_default();
+        if source.plan.is_excluded() && !source.join.is_open() && source.multiline.due().is_none() {
+            let lines = memchr::memchr_iter(b'\n', data).count();
+            self.draft.touch(file, now);
+            self.account.let_all_go(Loss::Excluded, lines as u64);
+            tail.advance(&self.buffer, from, data.len(), true);
+            tail.last = Some(self.lines.now);
+            self.changed.insert(file);
+            return !tail.at_end;
+        }
         let mut at = At {
             file,
             number: self.draft.touch(file, now),
@@ -112,11 +129,15 @@ impl<O: Outlet> Reader<O> {
             let line = data.get(used..end).unwrap_or_default();
             at.offset = tail.start + used as u64;
             self.lines
-                .take(&mut self.draft, &mut source.join, &at, line, line.len() as u64);
+                .take(&mut self.draft, source, &at, line, line.len() as u64);
             used = end + 1;
             if self.draft.is_full() {
                 break;
             }
+        }
+        self.lines.settle();
+        if let Some(due) = source.multiline.due() {
+            self.holding.entry(Arc::clone(&tail.base)).or_insert(due);
         }
         let all = used == data.len();
         tail.advance(&self.buffer, from, used, all);
@@ -148,8 +169,11 @@ impl<O: Outlet> Reader<O> {
                 skip: tail.skip,
             };
             let line = self.buffer.get(from..from + bytes).unwrap_or_default();
-            self.lines
-                .take(&mut self.draft, &mut source.join, &at, line, length);
+            self.lines.take(&mut self.draft, source, &at, line, length);
+            self.lines.settle();
+            if let Some(due) = source.multiline.due() {
+                self.holding.entry(Arc::clone(&tail.base)).or_insert(due);
+            }
         }
         tail.last = Some(self.lines.now);
         self.changed.insert(file);
@@ -191,8 +215,24 @@ impl<O: Outlet> Reader<O> {
             return;
         };
         if let Some(source) = self.sources.get_mut(&tail.base) {
-            for group in source.join.take() {
-                self.lines.group(&mut self.draft, &group);
+            self.lines.end(&mut self.draft, source, None);
+        }
+    }
+
+    /// Ends records of several lines to which nothing has come for a while.
+    pub(super) fn end_quiet(&mut self, now: Instant) {
+        if self.outbox.is_some() || self.holding.values().all(|due| *due > now) {
+            return;
+        }
+        for (base, due) in std::mem::take(&mut self.holding) {
+            let Some(source) = self.sources.get_mut(&base) else {
+                continue;
+            };
+            if due <= now && !is_behind(&self.tails, source) {
+                self.lines.end(&mut self.draft, source, Some(now));
+            }
+            if let Some(due) = source.multiline.due() {
+                self.holding.insert(base, due);
             }
         }
     }
@@ -244,4 +284,10 @@ impl<O: Outlet> Reader<O> {
         self.settling.remove(&file);
         self.draft.touch(file, now);
     }
+}
+
+/// Whether lines are there that may belong to what is open.
+fn is_behind(tails: &[Option<Tail>], source: &Source) -> bool {
+    let tail = |file: &usize| tails.get(*file).and_then(Option::as_ref);
+    source.queue.len() > 1 || source.files.iter().filter_map(tail).any(|tail| tail.dirty)
 }

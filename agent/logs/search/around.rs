@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use model::LogRecord;
 use model::view::{LogPage, LogQuery};
+use model::{LogRecord, Timestamp};
 
 use super::search;
 use crate::Error;
@@ -50,6 +50,24 @@ pub fn around(
     front.drain(..front.len().saturating_sub(before));
     behind.truncate(after);
     Ok([front, behind])
+}
+
+/// The line of that time with that identity; none when it is no longer kept.
+///
+/// Blocks while it reads from the disk: call it from a thread that may.
+///
+/// # Errors
+/// The segments cannot be read.
+pub fn line(folder: &Path, time: Timestamp, identity: u64) -> Result<Option<LogRecord>, Error> {
+    let query = LogQuery {
+        from: time,
+        to: time,
+        lines_max: LINES_MAX,
+        ..LogQuery::default()
+    };
+    let mut lines = search(folder, &query)?.lines;
+    let at = lines.iter().position(|line| line.identity() == identity);
+    Ok(at.map(|at| lines.swap_remove(at)))
 }
 
 /// The widest span that is needed and can be looked through.

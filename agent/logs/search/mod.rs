@@ -19,7 +19,7 @@ use crate::segment::frame::{Frame, Header, Kind};
 use crate::segment::list;
 use crate::segment::read::Reader;
 
-pub use around::around;
+pub use around::{around, line};
 pub(crate) use matching::{Files, Matching};
 use page::Page;
 
@@ -79,7 +79,7 @@ pub(crate) fn search_up_to(
             }
             scanned += header.frame_bytes();
             if scanned > scan_bytes_max {
-                page.cut();
+                page.cut(header);
                 return Ok(page.finish());
             }
             if frames.reader.body(*at, header, &mut frame)? {

@@ -8,17 +8,16 @@ use model::{LogRecord, Timestamp};
 
 use super::Place;
 use super::matching::{Files, Matching};
-use crate::segment::frame::{Frame, Header};
+use crate::segment::frame::{ERROR, Frame, GRAVE, Header};
 
 const BUCKETS: i64 = 60;
-const GRAVE: u8 = 3;
 
 pub(super) struct Page {
     lines_max: usize,
     /// The newest lines so far, the oldest of them on top.
     newest: BinaryHeap<Reverse<Line>>,
     matched: u64,
-    cut: bool,
+    looked_from: Option<Timestamp>,
     buckets: Vec<LogBucket>,
     start: i64,
     width: i64,
@@ -78,7 +77,7 @@ impl Page {
             lines_max: query.lines_max,
             newest: BinaryHeap::new(),
             matched: 0,
-            cut: false,
+            looked_from: None,
             buckets,
             start,
             width,
@@ -91,6 +90,7 @@ impl Page {
         let oldest = self.newest.peek().map(|Reverse(line)| line.order.0);
         let full = self.newest.len() >= self.lines_max;
         matching.is_everything()
+            && header.errors().is_some()
             && full
             && oldest.is_none_or(|oldest| latest < oldest)
             && earliest >= matching.from
@@ -104,6 +104,7 @@ impl Page {
         if let Some(bucket) = self.bucket_mut(header.earliest.0) {
             bucket.lines += u64::from(header.records);
             bucket.grave += u64::from(header.grave);
+            bucket.errors += u64::from(header.errors().unwrap_or(0));
         }
     }
 
@@ -115,6 +116,7 @@ impl Page {
             if let Some(bucket) = self.bucket_mut(row.time.0) {
                 bucket.lines += 1;
                 bucket.grave += u64::from(row.level >= GRAVE);
+                bucket.errors += u64::from(row.level >= ERROR);
             }
             let order = (row.time.0, place, nth);
             if self.newest.len() >= self.lines_max {
@@ -128,19 +130,21 @@ impl Page {
         }
     }
 
-    /// Older lines are not looked at.
-    pub(super) fn cut(&mut self) {
-        self.cut = true;
+    /// Lines of this frame and older ones are not looked at.
+    pub(super) fn cut(&mut self, header: &Header) {
+        self.looked_from = Some(header.latest);
     }
 
     pub(super) fn finish(self) -> LogPage {
         let mut lines: Vec<Line> = self.newest.into_iter().map(|Reverse(line)| line).collect();
         lines.sort_unstable();
         LogPage {
-            cut: self.cut || self.matched > lines.len() as u64,
+            cut: self.looked_from.is_some() || self.matched > lines.len() as u64,
+            looked_from: self.looked_from,
             lines: lines.into_iter().map(|line| line.record).collect(),
             matched: self.matched,
             histogram: self.buckets,
+            ..LogPage::default()
         }
     }
 

@@ -266,7 +266,7 @@ fn the_newest_lines_are_given_and_all_are_counted() {
     assert!(
         page.histogram
             .iter()
-            .all(|bucket| (bucket.lines, bucket.grave) == (10, 1))
+            .all(|bucket| (bucket.lines, bucket.grave, bucket.errors) == (10, 1, 1))
     );
     assert_eq!(page.histogram[59].start, Timestamp(590_000));
 
@@ -277,6 +277,9 @@ fn the_newest_lines_are_given_and_all_are_counted() {
     let page = search_up_to(kept.folder.path(), &query, None, 60_000).unwrap();
     assert!(page.cut && (50..200).contains(&page.matched), "{}", page.matched);
     assert_eq!(page.lines.last().unwrap().time, Timestamp(599_000));
+    // It says from when on it has looked at everything.
+    let oldest = page.lines.first().unwrap().time;
+    assert_eq!(page.looked_from, Some(oldest - Duration::from_secs(1)));
 }
 
 #[test]
@@ -319,4 +322,17 @@ fn a_follower_gives_the_last_lines_and_then_each_new_one_once() {
     seen += poll().len();
     assert_eq!(seen, 300);
     assert!(list(kept.folder.path()).unwrap().len() > 2);
+}
+
+#[test]
+fn a_line_is_found_again_by_its_time_and_identity() {
+    let kept = sample(false);
+    let all = kept.search(|_| {}).lines;
+    for line in &all {
+        let found = super::line(kept.folder.path(), line.time, line.identity()).unwrap();
+        assert_eq!(found.as_ref(), Some(line));
+    }
+    let first = all.first().unwrap();
+    let missing = super::line(kept.folder.path(), first.time, first.identity() ^ 1).unwrap();
+    assert_eq!(missing, None);
 }

@@ -16,9 +16,16 @@ use crate::mark::FileMark;
 
 pub(crate) const HEADER_BYTES: usize = 64;
 const ROW_BYTES: usize = 24;
+/// No file is longer than 256 TiB.
+const OFFSET_BITS: u32 = 48;
+const OFFSET_MASK: u64 = (1 << OFFSET_BITS) - 1;
 const MAGIC: [u8; 4] = *b"frm1";
 /// No frame is longer, so that a damaged length cannot ask for all memory.
 const BODY_BYTES_MAX: u32 = 256 << 20;
+
+/// Levels, as rows have them, from which on a record is grave, and an error.
+pub(crate) const GRAVE: u8 = 3;
+pub(crate) const ERROR: u8 = 4;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -41,6 +48,8 @@ pub(crate) struct Header {
     pub(crate) records: u32,
     /// Records that are warnings or worse.
     pub(crate) grave: u32,
+    /// Of these, errors and worse; 0 where nobody counted them.
+    errors: u32,
     pub(crate) earliest: Timestamp,
     pub(crate) latest: Timestamp,
     pub(crate) written: Timestamp,
@@ -90,7 +99,8 @@ pub(crate) fn encode(frame: &mut Vec<u8>, kind: Kind, batch: &Batch, written: Ti
         marks_bytes: short(marks_bytes),
         text_bytes: short(batch.text.len()),
         records: short(batch.rows.len()),
-        grave: short(batch.rows.iter().filter(|row| row.level >= 3).count()),
+        grave: short(batch.rows.iter().filter(|row| row.level >= GRAVE).count()),
+        errors: short(batch.rows.iter().filter(|row| row.level >= ERROR).count()),
         earliest,
         latest,
         written,
@@ -109,12 +119,18 @@ fn rows_into(frame: &mut Vec<u8>, rows: &[Row]) {
     for row in rows {
         let mut bytes = [0; ROW_BYTES];
         put(&mut bytes, 0, row.time.0.to_le_bytes());
-        put(&mut bytes, 8, row.offset.to_le_bytes());
+        put(&mut bytes, 8, place(row).to_le_bytes());
         put(&mut bytes, 16, row.end.to_le_bytes());
         put(&mut bytes, 20, row.file.to_le_bytes());
         put(&mut bytes, 22, [row.stream, row.level]);
         frame.extend_from_slice(&bytes);
     }
+}
+
+/// The offset, and above it how many lines of the file the record is made of, where they are several.
+fn place(row: &Row) -> u64 {
+    let lines = u64::from(row.lines.min(u32::from(u16::MAX)));
+    (row.offset & OFFSET_MASK) | lines << OFFSET_BITS
 }
 
 fn pack_into(frame: &mut Vec<u8>, batch: &Batch) {
@@ -160,7 +176,8 @@ impl Header {
         put(&mut bytes, 32, self.earliest.0.to_le_bytes());
         put(&mut bytes, 40, self.latest.0.to_le_bytes());
         put(&mut bytes, 48, self.written.0.to_le_bytes());
-        // 56..60 is for an index of words, which has length 0 so far.
+        // The first version has zeros here, whatever errors there are.
+        put(&mut bytes, 56, self.errors.to_le_bytes());
         let crc = crc32fast::hash(bytes.get(..60).unwrap_or_default());
         put(&mut bytes, 60, crc.to_le_bytes());
         bytes
@@ -186,6 +203,7 @@ impl Header {
             text_bytes: word(20),
             records: word(24),
             grave: word(28),
+            errors: word(56),
             earliest: time(32),
             latest: time(40),
             written: time(48),
@@ -196,6 +214,11 @@ impl Header {
             && header.marks_bytes <= header.body_bytes
             && header.text_bytes <= BODY_BYTES_MAX;
         sound.then_some(header).ok_or(FrameError::Header)
+    }
+
+    /// Records that are errors or worse; none where only the records themselves tell.
+    pub(crate) fn errors(&self) -> Option<u32> {
+        (self.errors > 0 || self.level_max < ERROR).then_some(self.errors)
     }
 
     /// Header and body together.
@@ -263,7 +286,8 @@ impl Frame {
             time: Timestamp(i64::from_le_bytes(get(bytes, 0))),
             nanos: 0,
             is_timed: false,
-            offset: u64::from_le_bytes(get(bytes, 8)),
+            offset: u64::from_le_bytes(get(bytes, 8)) & OFFSET_MASK,
+            lines: u32::from(u16::from_le_bytes(get(bytes, 14))),
             end: u32::from_le_bytes(get(bytes, 16)),
             file: u16::from_le_bytes(get(bytes, 20)),
             stream,
@@ -348,6 +372,26 @@ mod tests {
             assert_eq!(frame.row_at(frame.start(3), 0), 3);
             assert_eq!(frame.row_at(0, 0), 0);
         }
+    }
+
+    #[test]
+    fn errors_are_counted_and_an_older_frame_does_not_pretend_to_have_none() {
+        let mut batch = batch(&["one", "two", "three"]);
+        let header = |batch: &Batch| {
+            let mut bytes = Vec::new();
+            encode(&mut bytes, Kind::Records, batch, Timestamp(5), false);
+            Header::decode(bytes.first_chunk().unwrap()).unwrap()
+        };
+        assert_eq!(header(&batch).errors(), Some(0));
+        for (row, level) in batch.rows.iter_mut().zip([3, 4, 5]) {
+            row.level = level;
+        }
+        assert_eq!((header(&batch).grave, header(&batch).errors()), (3, Some(2)));
+        let old = Header {
+            errors: 0,
+            ..header(&batch)
+        };
+        assert_eq!(Header::decode(&old.encode()).unwrap().errors(), None);
     }
 
     #[test]

@@ -66,6 +66,7 @@ fn batch(id: u64, read: u64, bytes: usize) -> Batch {
         marks: vec![mark(id, read, false)],
         new_files: Vec::new(),
         ids: Vec::new(),
+        plans: Vec::new(),
     }
 }
 

@@ -9,17 +9,21 @@ use std::ops::Range;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use model::Timestamp;
+use model::{Pod, Timestamp};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::civil::civil;
-use super::json::{self, Object};
+use super::json::Object;
 use crate::batch::{Batch, Row, level_of};
 use crate::mark::{Facts, FileMark, Form};
+use crate::parse::{Parser, Reading};
+use crate::plan::Plan;
 use crate::source::Container;
 
 /// 48 bits of time, 64 of the file, 48 of the place in it, as characters.
 const ID_BYTES: usize = 27;
+/// Spreads a small number over all bits.
+const LINES_SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Facts of a record that are a container's.
 const KUBERNETES: [&str; 4] = ["namespace", "pod", "pod_uid", "container"];
 
@@ -69,8 +73,8 @@ pub(crate) struct Documents<'a> {
 pub(crate) struct Style<'a> {
     /// Whether a document carries its id, as `event.id`.
     pub(crate) says_id: bool,
-    /// Whether lines that are JSON objects are stored as such.
-    pub(crate) reads_json: bool,
+    /// Whether what lines say is stored as fields.
+    pub(crate) reads_fields: bool,
     /// Whether a document says where it is from: file, pod and host.
     pub(crate) says_place: bool,
     /// Names this machine; ids of the same file on another are others.
@@ -92,7 +96,8 @@ impl<'a> Documents<'a> {
             files: batch
                 .marks
                 .iter()
-                .map(|mark| FileParts::new(mark, style.host))
+                .enumerate()
+                .map(|(nth, mark)| FileParts::new(mark, batch.plan(nth), style.host))
                 .collect(),
             batch,
             style,
@@ -152,11 +157,12 @@ impl<'a> Documents<'a> {
         }
         body.extend_from_slice(b"\",\"message\":\"");
         let start = body.len();
-        let object = (dress == Dress::Full && self.style.reads_json)
-            .then(|| json::object(text))
+        let reading = (dress == Dress::Full && self.style.reads_fields)
+            .then(|| self.parser(row).read(text))
             .flatten();
-        match &object {
-            Some(object) => body.extend_from_slice(object.message),
+        match &reading {
+            Some(Reading::Json(object)) => body.extend_from_slice(object.message),
+            Some(Reading::Fields(fields)) => escape(body, &fields.message),
             None => escape(body, text),
         }
         let mut end = body.len();
@@ -169,15 +175,24 @@ impl<'a> Documents<'a> {
             id.write(body);
             body.extend_from_slice(b"\"}");
         }
-        if let Some(object) = object.filter(|object| object.fields.iter().any(|part| !part.is_empty())) {
-            write_fields(body, &object);
+        if reading.is_some_and(|reading| write_fields(body, &reading)) {
             end = body.len();
         }
         if self.style.says_place {
             body.extend_from_slice(b",\"log\":{\"offset\":");
             decimal(body, row.offset);
+            if row.lines > 0 {
+                body.extend_from_slice(b",\"lines\":");
+                decimal(body, u64::from(row.lines));
+            }
         }
         start..end
+    }
+
+    fn parser(&self, row: &Row) -> &'a Parser {
+        static USUAL: Parser = Parser::Auto;
+        let plan = self.batch.plan(usize::from(row.file));
+        plan.map_or(&USUAL, |plan| &plan.way(row.stream).parser)
     }
 
     /// Time first, so that OpenSearch finds quickly that it has no such id; then the file; then the place in it.
@@ -190,6 +205,8 @@ impl<'a> Documents<'a> {
         // A line without a time of its own has the time at which it was read, which is another one the next time.
         let time = if row.is_timed { row.time.0 } else { 0 };
         let key = self.files.get(usize::from(row.file)).map_or(0, |parts| parts.key);
+        // A record that was ended too early is another one than the longer one that it would have been.
+        let key = key ^ u64::from(row.lines).wrapping_mul(LINES_SPREAD);
         if let Some((front, rest)) = bytes.split_first_chunk_mut::<6>() {
             let [_, _, low @ ..] = time.to_be_bytes();
             *front = low;
@@ -207,7 +224,7 @@ impl<'a> Documents<'a> {
 }
 
 impl FileParts {
-    fn new(mark: &FileMark, host: &str) -> Self {
+    fn new(mark: &FileMark, plan: Option<&Plan>, host: &str) -> Self {
         let seed = xxh3_64_with_seed(host.as_bytes(), 0);
         let mut name = mark.id.0.to_le_bytes().to_vec();
         name.extend_from_slice(mark.base.as_bytes());
@@ -220,14 +237,17 @@ impl FileParts {
         let container = (mark.form == Form::Cri)
             .then(|| Container::of(&mark.base))
             .flatten();
+        let pod = plan.and_then(|plan| plan.pod.as_deref());
         let place = container.as_ref().map_or(String::new(), |container| {
             format!(
-                ",\"kubernetes\":{{\"namespace\":{},\"pod\":{},\"pod_uid\":{},\"container\":{},\"restart\":{}}}",
+                ",\"kubernetes\":{{\"namespace\":{},\"pod\":{},\"pod_uid\":{},\"container\":{},\"restart\":{}{}}}{}",
                 text(container.namespace),
                 text(container.pod),
                 text(container.uid),
                 text(container.name),
                 container.restart,
+                pod.map(|pod| pod_parts(pod, text)).unwrap_or_default(),
+                pod.map(|pod| zone(pod, text)).unwrap_or_default(),
             )
         });
         let (place, host) = match &mark.facts {
@@ -241,6 +261,41 @@ impl FileParts {
             plain_rest: end,
         }
     }
+}
+
+/// What is known of a pod beyond its name. Dots in keys of labels would make a tree of them, in which `app` cannot be both a
+/// word and a branch.
+fn pod_parts(pod: &Pod, text: impl Fn(&str) -> String) -> String {
+    let mut parts = String::new();
+    if !pod.node.is_empty() {
+        parts.push_str(&format!(",\"node\":{}", text(&pod.node)));
+    }
+    if let Some(owner) = &pod.owner {
+        let (kind, name) = (text(&owner.kind), text(&owner.name));
+        parts.push_str(&format!(",\"owner\":{{\"kind\":{kind},\"name\":{name}}}"));
+    }
+    let mut labels: Vec<(String, &String)> = Vec::new();
+    for (key, value) in &pod.labels {
+        let key = key.replace('.', "_");
+        if labels.iter().all(|(known, _)| *known != key) {
+            labels.push((key, value));
+        }
+    }
+    if !labels.is_empty() {
+        let labels = labels
+            .iter()
+            .map(|(key, value)| format!("{}:{}", text(key), text(value)));
+        let labels = labels.collect::<Vec<_>>().join(",");
+        parts.push_str(&format!(",\"labels\":{{{labels}}}"));
+    }
+    parts
+}
+
+fn zone(pod: &Pod, text: impl Fn(&str) -> String) -> String {
+    if pod.zone.is_empty() {
+        return String::new();
+    }
+    format!(",\"cloud\":{{\"availability_zone\":{}}}", text(&pod.zone))
 }
 
 /// What the giver of records has said of himself: what Kubernetes would say under its names, and the rest.
@@ -285,15 +340,45 @@ fn object_behind(facts: &Facts, front: &str, text: &impl Fn(&str) -> String) -> 
     fields.join(",")
 }
 
-fn write_fields(body: &mut Vec<u8>, object: &Object<'_>) {
-    let [before, behind] = object.fields;
-    body.extend_from_slice(b",\"fields\":{");
-    body.extend_from_slice(before);
-    if !before.is_empty() && !behind.is_empty() {
-        body.push(b',');
+/// Nothing when there are none.
+fn write_fields(body: &mut Vec<u8>, reading: &Reading<'_>) -> bool {
+    const FRONT: &[u8] = b",\"fields\":{";
+    match reading {
+        Reading::Json(Object {
+            fields: [before, behind],
+            ..
+        }) => {
+            if before.is_empty() && behind.is_empty() {
+                return false;
+            }
+            body.extend_from_slice(FRONT);
+            body.extend_from_slice(before);
+            if !before.is_empty() && !behind.is_empty() {
+                body.push(b',');
+            }
+            body.extend_from_slice(behind);
+        }
+        Reading::Fields(fields) => {
+            if fields.list.is_empty() {
+                return false;
+            }
+            body.extend_from_slice(FRONT);
+            for (nth, field) in fields.list.iter().enumerate() {
+                body.extend_from_slice(if nth == 0 { b"\"" } else { b",\"" });
+                escape(body, &field.name);
+                body.extend_from_slice(b"\":");
+                if field.is_number {
+                    body.extend_from_slice(&field.value);
+                } else {
+                    body.push(b'"');
+                    escape(body, &field.value);
+                    body.push(b'"');
+                }
+            }
+        }
     }
-    body.extend_from_slice(behind);
     body.push(b'}');
+    true
 }
 
 fn level_word(code: u8) -> &'static [u8] {
@@ -494,14 +579,13 @@ pub(crate) mod tests {
                 ..row
             }],
             marks: vec![mark(base, form)],
-            new_files: Vec::new(),
-            ids: Vec::new(),
+            ..Batch::default()
         }
     }
 
     const STYLE: Style<'_> = Style {
         says_id: true,
-        reads_json: true,
+        reads_fields: true,
         says_place: true,
         host: "node-1",
     };

@@ -50,6 +50,8 @@ const PAUSE_DISK: Duration = Duration::from_secs(1);
 pub(crate) enum Kind {
     OpenSearch,
     CloudWatch,
+    /// Series that lines make.
+    Metrics,
 }
 
 impl Kind {
@@ -58,6 +60,7 @@ impl Kind {
         match self {
             Self::OpenSearch => "opensearch",
             Self::CloudWatch => "cloudwatch",
+            Self::Metrics => "metrics",
         }
     }
 
@@ -66,6 +69,7 @@ impl Kind {
         match self {
             Self::OpenSearch => "OpenSearch",
             Self::CloudWatch => "CloudWatch Logs",
+            Self::Metrics => "logs.metrics",
         }
     }
 
@@ -74,6 +78,7 @@ impl Kind {
         match self {
             Self::OpenSearch => &crate::opensearch::REFUSALS,
             Self::CloudWatch => &crate::cloudwatch::REFUSALS,
+            Self::Metrics => &[],
         }
     }
 }
@@ -233,7 +238,7 @@ pub(crate) fn name_mistakes(name: &str) -> Vec<String> {
             "name: {name:?} is not of letters, digits, '-', '_' and '.', 64 at most"
         ));
     }
-    if [crate::SEGMENTS, crate::SPOOL].contains(&name) {
+    if [crate::SEGMENTS, crate::SPOOL, crate::tally::NAME].contains(&name) {
         wrong.push(format!("name: {name:?} is a folder of ours; take another"));
     }
     wrong

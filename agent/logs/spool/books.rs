@@ -11,6 +11,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tracing::warn;
 
+use super::places::Places;
 use super::{Metrics, number_of, path};
 use crate::bell::Bell;
 use crate::mark::FileMark;
@@ -28,6 +29,7 @@ struct State {
     lanes: Vec<Bell>,
     /// Rises with each change that a reader must see.
     version: u64,
+    places: Places,
     /// Whether it has been said that a file cannot be removed.
     said_stuck: bool,
 }
@@ -62,7 +64,12 @@ pub(crate) struct Cursor {
 }
 
 impl Books {
-    pub(super) fn new(folder: PathBuf, found: Vec<(u64, u64)>, bytes_max: u64, metrics: Metrics) -> Self {
+    pub(super) fn new(
+        folder: PathBuf,
+        (found, places): (Vec<(u64, u64)>, Places),
+        bytes_max: u64,
+        metrics: Metrics,
+    ) -> Self {
         let files = found.into_iter().map(|(number, bytes)| {
             let entry = Entry {
                 bytes,
@@ -76,6 +83,7 @@ impl Books {
             bytes_max,
             lanes: Vec::new(),
             version: 0,
+            places,
             said_stuck: false,
         };
         metrics.bytes.set(state.bytes() as f64);
@@ -145,7 +153,25 @@ impl Books {
                 entry.is_closed = true;
             }
         });
+        // So that the next start need not look for places in it. If it fails, that start does.
+        _ = self.save();
         self.tidy();
+    }
+
+    /// How far an input has come.
+    pub(super) fn place(&self, input: &str) -> Option<String> {
+        self.state.lock().places.get(input).map(str::to_owned)
+    }
+
+    /// An input has come so far, and all its records up to there are on the disk for good.
+    pub(super) fn put_place(&self, input: String, at: String) {
+        self.state.lock().places.put(input, at);
+    }
+
+    /// Puts places on the disk that have no record.
+    pub(super) fn save(&self) -> io::Result<()> {
+        let mut state = self.state.lock();
+        state.save(&self.folder)
     }
 
     fn change(&self, what: impl FnOnce(&mut State)) {
@@ -168,6 +194,13 @@ impl Books {
         if done.is_empty() {
             return;
         }
+        // Nowhere else is it known how far their inputs have come.
+        if let Err(error) = state.save(&self.folder) {
+            if !std::mem::replace(&mut state.said_stuck, true) {
+                warn!(%error, folder = %self.folder.display(), "places of inputs cannot be written; spool files stay until they can");
+            }
+            return;
+        }
         for number in done {
             let path = path(&self.folder, number);
             match fs::remove_file(&path) {
@@ -188,6 +221,15 @@ impl Books {
 impl State {
     fn bytes(&self) -> u64 {
         self.files.values().map(|entry| entry.bytes).sum()
+    }
+
+    fn save(&mut self, folder: &std::path::Path) -> io::Result<()> {
+        let open = self.files.iter().find(|(_, entry)| !entry.is_closed);
+        let last = match open {
+            Some((number, _)) => number.saturating_sub(1),
+            None => self.files.last_key_value().map_or(0, |(number, _)| *number),
+        };
+        self.places.save(folder, last)
     }
 
     fn tell(&mut self) {

@@ -6,6 +6,7 @@
 
 mod books;
 pub(crate) mod line;
+mod places;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -22,7 +23,8 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
 pub(crate) use books::{Books, Cursor, Kept, News};
-pub(crate) use line::Record;
+pub(crate) use line::{Place, Record};
+use places::Places;
 
 /// Size at which a file is closed and the next one begun.
 pub(crate) const FILE_BYTES: u64 = 16 << 20;
@@ -57,6 +59,8 @@ pub(crate) struct Spool {
 struct Request {
     lines: Vec<u8>,
     records: u64,
+    /// How far their input has come with them.
+    place: Option<Place>,
     done: oneshot::Sender<Result<(), Error>>,
 }
 
@@ -110,7 +114,9 @@ impl Spool {
     /// The disk's own.
     pub(crate) fn open(folder: &Path, bytes_max: u64, metrics: Metrics) -> io::Result<Self> {
         let (found, next) = look(folder, &metrics)?;
-        let books = Arc::new(Books::new(folder.to_owned(), found, bytes_max, metrics));
+        let places = Places::find(folder, &found)?;
+        let books = Books::new(folder.to_owned(), (found, places), bytes_max, metrics);
+        let books = Arc::new(books);
         let (requests, inbox) = mpsc::channel(QUEUE); // full: inputs wait, and so do their senders
         let writer = write::Writer::new(Arc::clone(&books), next);
         std::thread::Builder::new()
@@ -139,6 +145,7 @@ impl Spool {
                 let request = Request {
                     lines: std::mem::take(&mut lines),
                     records: std::mem::take(&mut count),
+                    place: None,
                     done,
                 };
                 self.requests.send(request).await.map_err(|_| Error::Closed)?;
@@ -149,6 +156,45 @@ impl Spool {
             end.await.map_err(|_| Error::Closed)??;
         }
         Ok(())
+    }
+
+    /// Likewise all of them or none, so that they can be given again after an error; they must fit into memory twice. Each
+    /// says the place of its input behind it, and the last one's counts from now on.
+    ///
+    /// # Errors
+    /// None of them is kept.
+    pub(crate) async fn append_whole(&self, records: &[Record], text_bytes_max: usize) -> Result<(), Error> {
+        let mut lines = Vec::new();
+        for record in records {
+            record.write(&mut lines, text_bytes_max);
+        }
+        let place = records.last().and_then(|record| record.place.clone());
+        self.write(lines, records.len() as u64, place).await
+    }
+
+    /// An input has come so far, without a record.
+    ///
+    /// # Errors
+    /// It is not on the disk.
+    pub(crate) async fn put_place(&self, place: Place) -> Result<(), Error> {
+        self.write(Vec::new(), 0, Some(place)).await
+    }
+
+    /// How far an input has come, of what is on the disk for good.
+    pub(crate) fn place(&self, input: &str) -> Option<String> {
+        self.books.place(input)
+    }
+
+    async fn write(&self, lines: Vec<u8>, records: u64, place: Option<Place>) -> Result<(), Error> {
+        let (done, end) = oneshot::channel();
+        let request = Request {
+            lines,
+            records,
+            place,
+            done,
+        };
+        self.requests.send(request).await.map_err(|_| Error::Closed)?;
+        end.await.map_err(|_| Error::Closed)?
     }
 }
 

@@ -20,8 +20,8 @@ pub(crate) fn record(source: &str, text: &str) -> Record {
         nanos: 1_700_000_000_123_456_789,
         facts: Arc::new(Facts::new(source, [("namespace", "shop".to_owned())])),
         stream: 2,
-        id: None,
         text: text.into(),
+        ..Record::default()
     }
 }
 
@@ -176,7 +176,7 @@ fn what_cannot_be_written_is_not_said_to_be_kept_and_no_reader_sees_it() {
     let folder = tempfile::tempdir().unwrap();
     let books = Arc::new(Books::new(
         folder.path().to_owned(),
-        Vec::new(),
+        (Vec::new(), Places::default()),
         BYTES_MAX,
         Metrics::new(&Registry::new()),
     ));
@@ -189,6 +189,7 @@ fn what_cannot_be_written_is_not_said_to_be_kept_and_no_reader_sees_it() {
         let request = Request {
             lines,
             records: 1,
+            place: None,
             done,
         };
         writer.keep(vec![request]);
@@ -249,4 +250,78 @@ fn a_file_of_a_newer_version_is_left_alone_and_its_number_not_used() {
     let (mut news, _cursor) = spool.books().lane(Bell::default());
     let numbers: Vec<u64> = news.take().unwrap().iter().map(|kept| kept.number).collect();
     assert_eq!(numbers, [9]);
+}
+
+fn placed(nth: usize) -> Record {
+    Record {
+        place: Some(Place {
+            input: "journal",
+            at: format!("s=a;i={nth}"),
+        }),
+        ..record(
+            "a",
+            &format!("nr {nth:04} says \\\"place\\\":[\"journal\",\"x\"]"),
+        )
+    }
+}
+
+fn append_whole(spool: &Spool, records: &[Record]) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(spool.append_whole(records, 1 << 20))
+}
+
+#[test]
+fn a_place_is_that_of_the_last_record_that_is_on_the_disk_after_any_death() {
+    let mut rig = rig();
+    let folder = rig.root().join("own/spool");
+    let spool = || open(&folder, BYTES_MAX);
+    assert_eq!(spool().place("journal"), None);
+    append_whole(&spool(), &[placed(1), placed(2)]).unwrap();
+    assert_eq!(spool().place("journal").unwrap(), "s=a;i=2");
+    // Torn in the middle of the third: its place goes with it.
+    let mut lines = Vec::new();
+    placed(3).write(&mut lines, 1 << 20);
+    let tip = files(&folder).into_iter().max().unwrap();
+    let mut file = OpenOptions::new().append(true).open(path(&folder, tip)).unwrap();
+    file.write_all(&lines[..lines.len() - 1]).unwrap();
+    assert_eq!(spool().place("journal").unwrap(), "s=a;i=2");
+    // Whole, and its sender never heard so.
+    file.write_all(b"\n").unwrap();
+    assert_eq!(spool().place("journal").unwrap(), "s=a;i=3");
+    // Every sink has it, and its file goes.
+    restart(&mut rig);
+    rig.settle();
+    assert_eq!((rig.texts().len(), files(&folder)), (3, vec![]));
+    assert_eq!(spool().place("journal").unwrap(), "s=a;i=3");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let place = placed(9).place.unwrap();
+    runtime.block_on(spool().put_place(place)).unwrap();
+    assert_eq!(spool().place("journal").unwrap(), "s=a;i=9");
+    rig.stop();
+}
+
+#[test]
+fn a_file_stays_while_its_places_cannot_be_written() {
+    let mut rig = rig();
+    let folder = rig.root().join("own/spool");
+    append_whole(rig.spool.as_ref().unwrap(), &[placed(1)]).unwrap();
+    // A folder where the places are to be written.
+    fs::create_dir(folder.join("places.new")).unwrap();
+    restart(&mut rig);
+    rig.settle();
+    assert_eq!((rig.texts().len(), files(&folder)), (1, vec![1]));
+    fs::remove_dir(folder.join("places.new")).unwrap();
+    restart(&mut rig);
+    rig.settle();
+    assert_eq!((rig.texts().len(), files(&folder)), (1, vec![]));
+    assert_eq!(open(&folder, BYTES_MAX).place("journal").unwrap(), "s=a;i=1");
+    rig.stop();
+}
+
+#[test]
+fn places_of_another_version_are_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("places"), "skopos-places 2\n{}\n").unwrap();
+    let opened = Spool::open(folder.path(), BYTES_MAX, Metrics::new(&Registry::new()));
+    assert!(opened.is_err());
 }

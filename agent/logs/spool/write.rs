@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use crate::chance::chance;
 
-use super::{Books, Error, FILE_BYTES, MAGIC, Request, VERSION, path};
+use super::{Books, Error, FILE_BYTES, MAGIC, Place, Request, VERSION, path};
 
 pub(super) struct Writer {
     books: Arc<Books>,
@@ -29,6 +29,8 @@ struct Tip {
     number: u64,
     /// End of what has been written.
     bytes: u64,
+    /// Of that, what is on the disk for good.
+    durable: u64,
 }
 
 impl Writer {
@@ -61,7 +63,17 @@ impl Writer {
         }
         let mut written = Vec::new();
         let mut more = 0;
-        for Request { lines, records, done } in group {
+        for request in group {
+            let Request {
+                lines,
+                records,
+                place,
+                done,
+            } = request;
+            if lines.is_empty() {
+                _ = done.send(self.put(place));
+                continue;
+            }
             if !self.books.has_room(more + lines.len() as u64) {
                 self.refuse("full", None);
                 // With nobody there to hear it, the sender keeps its records as well.
@@ -71,7 +83,7 @@ impl Writer {
             match self.write(&lines) {
                 Ok(()) => {
                     more += lines.len() as u64;
-                    written.push((records, done));
+                    written.push((records, place, done));
                 }
                 Err(error) => {
                     self.refuse("disk", Some(&error));
@@ -92,16 +104,27 @@ impl Writer {
         } else if self.said.take().is_some() {
             info!("the spool takes records again");
         }
-        for (records, done) in written {
+        for (records, place, done) in written {
             let answer = match &synced {
                 Ok(()) => {
                     self.books.kept(records);
+                    if let Some(Place { input, at }) = place {
+                        self.books.put_place(input.to_owned(), at);
+                    }
                     Ok(())
                 }
                 Err(error) => Err(Error::Disk(io::Error::new(error.kind(), error.to_string()))),
             };
             _ = done.send(answer);
         }
+    }
+
+    /// A place without records.
+    fn put(&self, place: Option<Place>) -> Result<(), Error> {
+        if let Some(Place { input, at }) = place {
+            self.books.put_place(input.to_owned(), at);
+        }
+        self.books.save().map_err(Error::Disk)
     }
 
     fn refuse(&mut self, reason: &'static str, error: Option<&io::Error>) {
@@ -135,14 +158,19 @@ impl Writer {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        let Some(tip) = &self.tip else { return Ok(()) };
+        let Some(tip) = &mut self.tip else {
+            return Ok(());
+        };
         match tip.file.sync_data() {
             Ok(()) => {
+                tip.durable = tip.bytes;
                 self.books.durable(tip.number, tip.bytes);
                 Ok(())
             }
             Err(error) => {
-                // What the disk holds now is not known, and asking again would not tell.
+                // What the disk holds now is not known, and asking again would not tell. What was not acknowledged comes
+                // again, and should not be found here at the next start.
+                _ = tip.file.set_len(tip.durable);
                 self.close();
                 Err(error)
             }
@@ -178,5 +206,10 @@ fn begin(books: &Books, number: u64) -> io::Result<Tip> {
     }
     let bytes = title.len() as u64;
     books.durable(number, bytes);
-    Ok(Tip { file, number, bytes })
+    Ok(Tip {
+        file,
+        number,
+        bytes,
+        durable: bytes,
+    })
 }

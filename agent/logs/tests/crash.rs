@@ -44,6 +44,7 @@ fn outside() -> Outside {
         &Registry::new(),
     );
     Outside {
+        pods: None,
         clock,
         client,
         aws: aws.unwrap(),

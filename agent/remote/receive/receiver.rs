@@ -209,7 +209,8 @@ impl Receiver {
         let naming = match sender.identity.role {
             Role::Node => Naming::Node(&sender.identity.name),
             Role::Replica => Naming::Replica,
-            Role::Writer => Naming::Writer(&sends),
+            // A reader does not get here; what it sent would be a writer's.
+            Role::Writer | Role::Reader => Naming::Writer(&sends),
         };
         let mut cache = sender.cache.lock();
         if sender.identity.role == Role::Writer && cache.nodes != nodes {

@@ -41,6 +41,8 @@
       case "j": return walk("main [data-row]", 1), true;
       case "k": return walk("main [data-row]", -1), true;
       case "e": return walk("main [data-event]", 1), true;
+      case "n": return walk("main .log mark", 1), true;
+      case "p": return walk("main .log mark", -1), true;
       case "y": return window.skopos.copyLink(), true;
       case "u": return press("u") || ((location.href = location.pathname.replace(/[^/]*\/?$/, "") || "/"), true);
       case "o": {

@@ -11,7 +11,7 @@ use super::frame::{Place, Sheet, empty, section};
 use super::silence::{self, Told};
 use super::visit::{Standing, Visit};
 use super::when::Range;
-use super::{band, graph, incident, link, markdown, rule, status, told, why, words};
+use super::{band, graph, incident, lines, link, markdown, rule, status, told, why, words};
 
 /// Log lines shown of what an alert is about.
 const LINES: usize = 20;
@@ -199,11 +199,12 @@ fn state(visit: &Visit, range: &Range, standing: &Standing<'_>) -> Markup {
 
 /// Only where a label says whose lines these are.
 fn own_lines(visit: &Visit, standing: &Standing<'_>) -> Markup {
-    let lines = incident::own_lines(visit, standing, LINES);
-    if lines.is_empty() {
-        return html! {};
-    }
-    let body = html! { div.panel.cut { div.evidence { (incident::said(visit, &lines)) } } };
+    let own = incident::own_lines(visit, standing, LINES);
+    let body = match (own.lines.is_empty(), own.nodes.unheard.is_empty()) {
+        (true, true) => return html! {},
+        (true, false) => html! { div.panel { (lines::unheard(&own.nodes)) } },
+        (false, _) => html! { div.panel.cut { div.evidence { (incident::said(visit, &own)) } } },
+    };
     section("lines", "Lines", &html! {}, &html! {}, &body)
 }
 

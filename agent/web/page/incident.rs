@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 use model::text::duration;
-use model::view::{Health, LogQuery};
-use model::{AlertState, Labels, Level, LogRecord};
+use model::view::{Asked, Health, LogQuery, OwnLines};
+use model::{AlertState, Labels, Level};
 
 use super::condition::Condition;
 use super::frame::section;
 use super::graph::{self, Graph, Line};
+use super::lines::Links;
 use super::unit::Unit;
 use super::visit::{Standing, Visit};
 use super::when::{Range, SPANS};
@@ -231,27 +232,49 @@ fn logs_around(standing: &Standing<'_>) -> String {
 
 /// What the logs said last: of what the alert is about, where a label says whose lines these are; else the warnings.
 fn evidence(visit: &Visit, standing: &Standing<'_>) -> Markup {
-    let lines = own_lines(visit, standing, LINES);
-    if lines.is_empty() {
-        return grave_lines(visit, standing);
+    let own = own_lines(visit, standing, LINES);
+    if own.lines.is_empty() {
+        return html! {
+            @if !own.nodes.unheard.is_empty() { div.evidence { (lines::unheard(&own.nodes)) } }
+            (grave_lines(visit, standing))
+        };
     }
-    html! { div.evidence { (said(visit, &lines)) } }
+    html! { div.evidence { (said(visit, &own)) } }
 }
 
-pub(super) fn own_lines(visit: &Visit, standing: &Standing<'_>, most: usize) -> Vec<LogRecord> {
+pub(super) fn own_lines(visit: &Visit, standing: &Standing<'_>, most: usize) -> OwnLines {
     (visit.rooms.own_lines)(&standing.alert.labels, visit.now, most).unwrap_or_default()
 }
 
 /// An alert's own lines, and where there are more of them.
-pub(super) fn said(visit: &Visit, lines: &[LogRecord]) -> Markup {
-    let source = lines.last().map_or("", |line| &*line.source);
-    let all = link::to("/logs", &[("source", source), ("from", "now-1h"), ("to", "now")]);
+pub(super) fn said(visit: &Visit, own: &OwnLines) -> Markup {
+    // What is around a node's line is on the node.
+    let links = if own.nodes == Asked::default() {
+        Links::Search("/logs")
+    } else {
+        Links::None
+    };
+    let last = own.lines.last();
+    let source = last.map_or("", |line| &*line.source);
+    let time = [("from", "now-1h"), ("to", "now")];
+    let all = match last.and_then(lines::Place::of) {
+        Some(lines::Place {
+            namespace,
+            pod,
+            container,
+        }) => {
+            let whose = [("ns", namespace), ("pod", pod), ("container", container)];
+            link::to("/logs", &[&whose[..], &time[..]].concat())
+        }
+        None => link::to("/logs", &[&[("source", source)][..], &time[..]].concat()),
+    };
     html! {
         p.small {
             span { "Last lines of " (source) }
             a href=(all) { "all of it" }
         }
-        (lines::list(&visit.wall, lines.iter(), ""))
+        (lines::list(&visit.wall, own.lines.iter(), "", &links))
+        (lines::unheard(&own.nodes))
     }
 }
 
@@ -272,7 +295,7 @@ fn grave_lines(visit: &Visit, standing: &Standing<'_>) -> Markup {
                     span { "Last warnings in this machine's log" }
                     a href=(logs_around(standing)) { "all " (model::text::count(page.matched)) }
                 }
-                (lines::list(&visit.wall, page.lines.iter(), ""))
+                (lines::list(&visit.wall, page.lines.iter(), "", &Links::Search("/logs")))
             }
         }
     }

@@ -1,8 +1,8 @@
 //! Log lines: a histogram over their time, and the lines with what was looked for underlined.
 
 use maud::{Markup, html};
-use model::view::{LogBucket, LogPage, LogQuery};
-use model::{Level, LogRecord, text};
+use model::view::{Asked, LogBucket, LogPage, LogQuery};
+use model::{Level, LogRecord, Timestamp, text};
 
 use super::frame::{empty, section};
 use super::graph::marks;
@@ -14,6 +14,8 @@ use super::{link, words};
 const LINE_MAX: usize = 4000;
 /// Height of the histogram's bars, in pixels.
 const BARS: f64 = 32.0;
+/// Bars of less time than this are no links.
+const SPAN_MIN: std::time::Duration = std::time::Duration::from_millis(200);
 /// Bars drawn at most, whatever the room hands over.
 const BUCKETS_MAX: usize = 240;
 
@@ -32,13 +34,14 @@ pub(super) fn latest(visit: &Visit, range: &Range) -> Markup {
         " " (range.spoken(&visit.wall))
         @if !visit.own.data_dir.is_empty() { ", kept in " (visit.own.data_dir.trim_end_matches('/')) "/logs" }
     };
+    let between = |from, to| link::to("/logs", &[("from", &Wall::exact(from)), ("to", &Wall::exact(to))]);
     let body = if page.lines.is_empty() {
         empty(&none(visit, range))
     } else {
         html! {
             div.panel.cut {
-                (histogram(&visit.wall, range, &page.histogram))
-                (list(&visit.wall, page.lines.iter(), ""))
+                (histogram(&visit.wall, range, &page.histogram, Some(&between)))
+                (list(&visit.wall, page.lines.iter(), "", &Links::Search("/logs")))
             }
         }
     };
@@ -60,8 +63,16 @@ pub(super) fn none(visit: &Visit, range: &Range) -> String {
     }
 }
 
-/// Bars in grey, the share of warnings and worse at their foot.
-pub(super) fn histogram(wall: &Wall, range: &Range, buckets: &[LogBucket]) -> Markup {
+/// Where a bar leads: the same search between two times.
+pub(super) type Between<'a> = &'a dyn Fn(Timestamp, Timestamp) -> String;
+
+/// How many lines there were when, by level: errors at the foot, warnings on them, the rest in grey.
+pub(super) fn histogram(
+    wall: &Wall,
+    range: &Range,
+    buckets: &[LogBucket],
+    between: Option<Between<'_>>,
+) -> Markup {
     let buckets = buckets
         .get(buckets.len().saturating_sub(BUCKETS_MAX)..)
         .unwrap_or_default();
@@ -70,41 +81,39 @@ pub(super) fn histogram(wall: &Wall, range: &Range, buckets: &[LogBucket]) -> Ma
         .map(|bucket| bucket.lines)
         .max()
         .unwrap_or(0)
-        .max(1) as f64;
+        .max(1);
     let window = range.window().as_secs_f64().max(0.001);
-    let place = |at: model::Timestamp| at.since(range.from).as_secs_f64() / window * 100.0;
-    let width = match buckets {
-        [first, second, ..] => (place(second.start) - place(first.start)).max(0.2) * 0.72,
-        _ => 1.0,
+    let place = |at: Timestamp| at.since(range.from).as_secs_f64() / window * 100.0;
+    let (width, span) = match buckets {
+        [first, second, ..] => (
+            (place(second.start) - place(first.start)).max(0.2),
+            second.start.since(first.start),
+        ),
+        _ => (1.0, range.window()),
     };
-    let all: u64 = buckets.iter().map(|bucket| bucket.lines).sum();
-    let grave: u64 = buckets.iter().map(|bucket| bucket.grave).sum();
+    // A shorter time than the shortest cannot be asked for.
+    let between = between.filter(|_| span >= SPAN_MIN);
+    let sum = |count: fn(&LogBucket) -> u64| text::count(buckets.iter().map(count).sum());
     let label = format!(
-        "{} lines over time, {} of them warnings or worse",
-        text::count(all),
-        text::count(grave)
+        "{} lines over time, {} of them warnings or worse, {} errors",
+        sum(|bucket| bucket.lines),
+        sum(|bucket| bucket.grave),
+        sum(|bucket| bucket.errors)
     );
-    let tall = |lines: u64| {
-        if lines == 0 {
-            0.0
-        } else {
-            (lines as f64 / most * BARS).max(2.0)
-        }
-    };
+    // Links are no parts of a picture.
+    let role = if between.is_some() { "group" } else { "img" };
     html! {
         div.histogram {
-            svg role="img" aria-label=(label) width="100%" height="56" {
+            svg role=(role) aria-label=(label) width="100%" height="56" {
                 @for bucket in buckets.iter().filter(|bucket| bucket.lines > 0) {
-                    @let (x, high, low) = (place(bucket.start), tall(bucket.lines), tall(bucket.grave));
-                    rect.all x={ (format!("{x:.2}")) "%" } y=(format!("{:.1}", BARS - high)) width={ (format!("{width:.2}")) "%" }
-                        height=(format!("{high:.1}")) {
-                        title { (wall.second(bucket.start)) ": " (words::count(usize::try_from(bucket.lines).unwrap_or(usize::MAX), "line")) }
-                    }
-                    @if low > 0.0 {
-                        rect.grave x={ (format!("{x:.2}")) "%" } y=(format!("{:.1}", BARS - low)) width={ (format!("{width:.2}")) "%" }
-                            height=(format!("{low:.1}")) {}
+                    @let bar = bar(wall, bucket, (place(bucket.start), width), most);
+                    @match between {
+                        // The picker and the keys do the same for those who have no pointer.
+                        Some(between) => a href=(between(bucket.start, bucket.start + span)) tabindex="-1" aria-hidden="true" { (bar) },
+                        None => (bar),
                     }
                 }
+                text.most x="0" y="-4" { (text::count(most)) }
                 @for (at, word) in marks(wall, range, 5) {
                     text x={ (format!("{at:.2}")) "%" } y="52" text-anchor="middle" { (word) }
                 }
@@ -113,16 +122,100 @@ pub(super) fn histogram(wall: &Wall, range: &Range, buckets: &[LogBucket]) -> Ma
     }
 }
 
+fn bar(wall: &Wall, bucket: &LogBucket, (x, width): (f64, f64), most: u64) -> Markup {
+    let tall = |lines: u64| {
+        if lines == 0 {
+            0.0
+        } else {
+            (lines as f64 / most as f64 * BARS).max(2.0)
+        }
+    };
+    let high = tall(bucket.lines);
+    let (grave, errors) = (tall(bucket.grave).min(high), tall(bucket.errors).min(high));
+    let said = format!(
+        "{}: {}, {} warnings or worse, {} errors",
+        wall.second(bucket.start),
+        words::count(usize::try_from(bucket.lines).unwrap_or(usize::MAX), "line"),
+        text::count(bucket.grave),
+        text::count(bucket.errors)
+    );
+    html! {
+        title { (said) }
+        // All of the height can be hit.
+        rect.hit x={ (format!("{x:.2}")) "%" } y="0" width={ (format!("{width:.2}")) "%" } height=(BARS) {}
+        @for (class, height) in [("all", high), ("warn", grave), ("error", errors)] {
+            @if height > 0.0 {
+                rect class=(class) x={ (format!("{x:.2}")) "%" } y=(format!("{:.1}", BARS - height))
+                    width={ (format!("{:.2}", width * 0.72)) "%" } height=(format!("{height:.1}")) {}
+            }
+        }
+    }
+}
+
+/// Whose line it is, where that is a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place<'a> {
+    pub(super) namespace: &'a str,
+    pub(super) pod: &'a str,
+    pub(super) container: &'a str,
+}
+
+impl<'a> Place<'a> {
+    pub(super) fn of(line: &'a LogRecord) -> Option<Self> {
+        let mut parts = line.source.split('/');
+        let place = Self {
+            namespace: parts.next()?,
+            pod: parts.next()?,
+            container: parts.next()?,
+        };
+        (parts.next().is_none() && !place.pod.is_empty()).then_some(place)
+    }
+
+    /// Of `…/<namespace>_<pod>_<uid>/<container>/<n>.log`.
+    pub(super) fn of_path(path: &'a str) -> Option<Self> {
+        let mut parts = path.rsplit('/').skip(1);
+        let container = parts.next()?;
+        let mut whose = parts.next()?.split('_');
+        let (namespace, pod, _uid) = (whose.next()?, whose.next()?, whose.next()?);
+        whose.next().is_none().then_some(Self {
+            namespace,
+            pod,
+            container,
+        })
+    }
+
+    /// All lines of the pod.
+    pub(super) fn logs(&self) -> String {
+        link::to("/logs", &[("ns", self.namespace), ("pod", self.pod)])
+    }
+}
+
+/// Where the time of each line leads.
+pub(super) enum Links<'a> {
+    /// To itself among what is around it; this is the address of the search that it was found by.
+    Search(&'a str),
+    /// Nowhere: these are lines around the one with this identity.
+    Line(u64),
+    /// Nowhere.
+    None,
+}
+
 /// Lines with time, level and source; the words of `wanted` are marked.
-pub(super) fn list<'a>(wall: &Wall, lines: impl Iterator<Item = &'a LogRecord>, wanted: &str) -> Markup {
+pub(super) fn list<'a>(
+    wall: &Wall,
+    lines: impl Iterator<Item = &'a LogRecord>,
+    wanted: &str,
+    links: &Links<'_>,
+) -> Markup {
     let wanted: Vec<String> = wanted.split_whitespace().map(str::to_lowercase).collect();
     html! {
         ol.log {
             @for line in lines {
-                li id=(identity(line)) data-event[line.level >= Level::Warn] {
-                    time datetime=(Wall::absolute(line.time)) { (wall.milli(line.time)) }
+                @let here = matches!(links, Links::Line(identity) if *identity == line.identity());
+                li id={ "l" (format!("{:016x}", line.identity())) } data-event[line.level >= Level::Warn] aria-current=[here.then_some("true")] {
+                    (time(wall, line, links))
                     span class={ "level " (grade(line.level)) } { (line.level.word()) }
-                    span.source title=(line.file) { (line.source) }
+                    (source(line))
                     span.text { (message(&line.text, &wanted)) }
                 }
             }
@@ -130,13 +223,46 @@ pub(super) fn list<'a>(wall: &Wall, lines: impl Iterator<Item = &'a LogRecord>, 
     }
 }
 
-/// Stays the same while lines come and go around it.
-fn identity(line: &LogRecord) -> String {
-    let mut hash = model::labels::Fnv::default();
-    hash.bytes(line.file.as_bytes());
-    hash.bytes(&line.offset_bytes.to_le_bytes());
-    hash.bytes(&line.time.millis().to_le_bytes());
-    format!("l{:016x}", hash.0)
+fn time(wall: &Wall, line: &LogRecord, links: &Links<'_>) -> Markup {
+    let said = html! { time datetime=(Wall::exact(line.time)) { (wall.milli(line.time)) } };
+    match links {
+        Links::Search(search) => {
+            let joint = if search.contains('?') { '&' } else { '?' };
+            html! { a.at href={ (search) (joint) "line=" (address(line)) } title="what was said around it" { (said) } }
+        }
+        Links::Line(_) | Links::None => said,
+    }
+}
+
+/// A line in an address, for ever.
+pub(super) fn address(line: &LogRecord) -> String {
+    format!("{}-{:016x}", line.time.millis(), line.identity())
+}
+
+/// Who was asked and did not answer; nothing where all did.
+pub(super) fn unheard(nodes: &Asked) -> Markup {
+    const SHOWN: usize = 3;
+    html! {
+        @if !nodes.unheard.is_empty() {
+            p.note.unheard {
+                @for (nth, one) in nodes.unheard.iter().take(SHOWN).enumerate() {
+                    @if nth > 0 { "; " }
+                    b { (one.node) } " did not tell: " (words::clean(&one.why))
+                }
+                @if nodes.unheard.len() > SHOWN { "; and " (words::count(nodes.unheard.len() - SHOWN, "more node")) }
+                "."
+            }
+        }
+    }
+}
+
+fn source(line: &LogRecord) -> Markup {
+    html! {
+        @match Place::of(line) {
+            Some(place) => a.source href=(place.logs()) title={ (line.source) ", " (line.file) } { (place.pod) "/" (place.container) },
+            None => span.source title=(line.file) { (line.source) },
+        }
+    }
 }
 
 fn grade(level: Level) -> &'static str {
@@ -191,7 +317,7 @@ fn next_match(lowered: &str, wanted: &[String]) -> Option<(usize, usize)> {
 }
 
 /// A page that holds less than what was looked for says so.
-pub(super) fn how_many(page: &LogPage, shown: usize) -> String {
+pub(super) fn how_many(wall: &Wall, page: &LogPage, shown: usize) -> String {
     let matched = usize::try_from(page.matched).unwrap_or(usize::MAX).max(shown);
     let lines = words::count(matched, "line");
     let of = if matched > shown {
@@ -199,10 +325,9 @@ pub(super) fn how_many(page: &LogPage, shown: usize) -> String {
     } else {
         lines
     };
-    if page.cut {
-        format!("{of}; older ones were not looked at")
-    } else {
-        of
+    match page.looked_from {
+        Some(since) => format!("{of}; older ones than {} were not looked at", wall.second(since)),
+        None => of,
     }
 }
 

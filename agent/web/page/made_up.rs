@@ -64,7 +64,7 @@ pub(crate) fn rooms(story: Story, clock: Arc<dyn Clock>, started: Timestamp) -> 
         }};
     }
     let (lines, why) = (Arc::clone(&house), Arc::clone(&house));
-    let checked = Arc::clone(&house);
+    let (checked, around) = (Arc::clone(&house), Arc::clone(&house));
     Rooms {
         clock,
         engine: Arc::new(engine(Arc::clone(&select))),
@@ -80,6 +80,7 @@ pub(crate) fn rooms(story: Story, clock: Arc<dyn Clock>, started: Timestamp) -> 
         telling: view!(telling),
         routing: Arc::new(routing),
         logs: Arc::new(move |query| lines.lines(query)),
+        around: Arc::new(move |time, identity, most| around.around(time, identity, most)),
         own_lines: Arc::new(|_, _, _| None),
         log_state: view!(log_state),
         config: view!(config),
@@ -93,6 +94,7 @@ pub(crate) fn rooms(story: Story, clock: Arc<dyn Clock>, started: Timestamp) -> 
         runbook: Arc::new(|anchor| (anchor == "filesystemalmostfull").then(|| RUNBOOK.to_owned())),
         write: None,
         peer: None,
+        tail: None,
         kept: view!(kept),
         cardinality: Arc::new(|_| model::view::Cardinality::default()),
         identify: net::Tokens::none(),

@@ -235,6 +235,14 @@ impl Wall {
         )
     }
 
+    /// The same to the millisecond.
+    pub(super) fn exact(time: Timestamp) -> String {
+        jiff::Timestamp::from_millisecond(time.millis()).map_or_else(
+            |_| String::new(),
+            |at| at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
+        )
+    }
+
     /// A sentence whose times are written for machines, as it is read here.
     pub(super) fn read_out(&self, sentence: &str) -> String {
         let word = |word: &str| {

@@ -236,6 +236,8 @@ fn rooms(select: Arc<dyn Select>) -> (Rooms, Knobs) {
         telling: Arc::new(Telling::default),
         routing: Arc::new(|_, _| Routing::default()),
         logs: Arc::new(|_| LogPage::default()),
+        around: Arc::new(|_, _, _| None),
+        tail: None,
         own_lines: Arc::new(|_, _, _| None),
         log_state: Arc::new(LogState::default),
         config: Arc::new(|| ConfigState {

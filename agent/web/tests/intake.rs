@@ -82,7 +82,8 @@ fn with(config: &Config, listen: &str, identify: Arc<dyn Identify>, ear: Ear) ->
     let serve: Arc<dyn Serve> = Arc::new(Shared(Arc::clone(&ear)));
     let house = House::furnished(config, listen, Arc::new(memory::estate(NOW)), |rooms| {
         rooms.write = Some(Arc::clone(&serve));
-        rooms.peer = Some(serve);
+        rooms.peer = Some(Arc::clone(&serve));
+        rooms.tail = Some(serve);
         rooms.identify = identify;
     });
     (house, ear)
@@ -155,6 +156,42 @@ async fn everybody_may_what_the_token_says() {
 }
 
 #[tokio::test]
+async fn log_lines_are_read_by_readers_and_replicas_only() {
+    let tail = "/api/v1/logs/tail?namespace=shop&pod=cart-1";
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let tokens = format!("{TOKENS}reader d reader-token-0123456789\n");
+    file.write_all(tokens.as_bytes()).unwrap();
+    let tokens = net::Tokens::open(file.path()).unwrap();
+    let (house, ear) = house(&small(), OPEN, tokens);
+    let reader = "authorization: Bearer reader-token-0123456789";
+    for (header, status, said) in [
+        (reader, 202, "reader d"),
+        (REPLICA, 202, "replica b"),
+        (NODE, 403, "node a may not call /api/v1/logs/tail\n"),
+        (WRITER, 403, "writer c may not call /api/v1/logs/tail\n"),
+        ("x: y", 401, "no token: send"),
+        (
+            "authorization: Bearer reader-token-0123456780",
+            401,
+            "unknown token",
+        ),
+    ] {
+        let answer = house.send("GET", tail, &[header], "").await;
+        assert_eq!(
+            (answer.status, answer.body.starts_with(said)),
+            (status, true),
+            "{header}: {}",
+            answer.body
+        );
+    }
+    let writes = house.send("POST", "/api/v1/write", &[reader], "x").await;
+    assert_eq!(writes.status, 403, "a reader writes nothing");
+    let heard = ear.heard.lock();
+    assert_eq!(heard.len(), 2);
+    assert!(heard.iter().all(|call| call.query == "namespace=shop&pod=cart-1"));
+}
+
+#[tokio::test]
 async fn without_tokens_only_this_machine_may() {
     let (near, _) = house(&small(), LOOPBACK, net::Tokens::none());
     assert_eq!(
@@ -166,7 +203,9 @@ async fn without_tokens_only_this_machine_may() {
         "replica local"
     );
     assert_eq!(near.get("/peer/v1/a?b=c").await.body, "replica local");
+    assert_eq!(near.get("/api/v1/logs/tail").await.body, "reader local");
     let (open, ear) = house(&small(), OPEN, net::Tokens::none());
+    assert_eq!(open.get("/api/v1/logs/tail").await.status, 401);
     for path in ["/api/v1/write", "/peer/v1/a"] {
         let answer = open.send("POST", path, &[NODE], "x").await;
         assert_eq!(answer.status, 401);

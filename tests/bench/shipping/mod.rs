@@ -154,6 +154,7 @@ pub(crate) fn ours(folder: &Path, sizes: Sizes) -> Figures {
             client,
             aws: aws.unwrap(),
             host: "node".to_owned(),
+            pods: None,
             once: None,
         };
         let data = folder.join("data");

@@ -30,7 +30,7 @@ use crate::spool::{Error, Record, Spool};
 use account::Account;
 pub(crate) use account::Metrics;
 pub use config::Config;
-pub(crate) use config::front;
+pub(crate) use config::{front, matches};
 use group::Group;
 
 /// Keys of the journal under which places are; both replicas have them.
@@ -392,9 +392,9 @@ impl Source {
             Record {
                 nanos: event.timestamp().unwrap_or_default().saturating_mul(1_000_000),
                 facts: Arc::clone(facts),
-                stream: 0,
                 id: event.event_id().map(str::to_owned),
                 text: event.message().unwrap_or_default().as_bytes().to_vec(),
+                ..Record::default()
             }
         });
         let records: Vec<Record> = records.collect();

@@ -5,6 +5,7 @@ mod docker;
 mod model;
 mod names;
 mod packed;
+mod plans;
 mod records;
 pub(crate) mod rig;
 mod scale;

@@ -43,6 +43,7 @@ fn outside() -> Outside {
         &Registry::new(),
     );
     Outside {
+        pods: None,
         clock,
         client,
         aws: aws.unwrap(),

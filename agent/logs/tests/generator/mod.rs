@@ -67,7 +67,9 @@ impl Writer {
             text.push_str(&format!("{TIME} stdout F {rest}\n"));
         }
         for _ in 0..lines {
-            let line = line(self.number, self.next);
+            let record = line(self.number, self.next);
+            let mut lines = record.lines();
+            let line = lines.next().unwrap_or_default();
             if !self.container {
                 text.push_str(&format!("{line}\n"));
             } else if self.next.is_multiple_of(7) {
@@ -78,6 +80,14 @@ impl Writer {
                 text.push_str(&format!("{TIME} stdout F {back}\n"));
             } else {
                 text.push_str(&format!("{TIME} stdout F {line}\n"));
+            }
+            let front = if self.container {
+                format!("{TIME} stdout F ")
+            } else {
+                String::new()
+            };
+            for line in lines {
+                text.push_str(&format!("{front}{line}\n"));
             }
             self.next += 1;
         }
@@ -139,22 +149,33 @@ fn appending(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 
-/// The text of a line, about 150 bytes.
+/// In front of records of several lines.
+const GRAVE: &str = "ERROR: ";
+
+/// The text of a record, about 150 bytes. Some have a stack trace below them.
 pub fn line(writer: usize, number: usize) -> String {
     let filler = "lorem ipsum dolor sit amet consectetur adipiscing elit";
-    format!(
+    let line = format!(
         "writer={writer:04} line={number:08} level=info GET /api/v1/orders/{:08x} status=200 took={}ms {}",
         number.wrapping_mul(2_654_435_761) & 0xffff_ffff,
         number % 997,
         filler.get(..20 + number % 30).unwrap_or_default(),
-    )
+    );
+    match number % 11 {
+        5 => format!(
+            "{GRAVE}{}\n\tat shop.Api.order(Api.java:{number})\n\tat shop.Main",
+            line.replace("level=info", "level=error")
+        ),
+        _ => line,
+    }
 }
 
-/// Which line a text is: writer and number. `None` when it is not one of [`line`], or not all of it.
+/// Which record a text is: writer and number. `None` when it is not one of [`line`], or not all of it.
 pub fn number_of(text: &str) -> Option<(usize, usize)> {
-    let writer = text.strip_prefix("writer=")?.get(..4)?.parse().ok()?;
-    let number = text.get(12..)?.strip_prefix("line=")?.get(..8)?.parse().ok()?;
-    (text == line(writer, number)).then_some((writer, number))
+    let line = text.strip_prefix(GRAVE).unwrap_or(text);
+    let writer = line.strip_prefix("writer=")?.get(..4)?.parse().ok()?;
+    let number = line.get(12..)?.strip_prefix("line=")?.get(..8)?.parse().ok()?;
+    (text == self::line(writer, number)).then_some((writer, number))
 }
 
 /// Which lines have been seen, and how often.

@@ -53,6 +53,7 @@ pub fn outside_at(clock: Arc<RuntimeClock>) -> Outside {
         client,
         aws: aws.unwrap(),
         host: "here".to_owned(),
+        pods: None,
         once: None,
     }
 }

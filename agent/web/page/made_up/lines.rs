@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::view::{Health, LogBucket, LogFile, LogInput, LogPage, LogQuery, LogService, LogSink, LogState};
-use model::{Level, LogRecord};
+use model::view::{
+    Health, LogBucket, LogContext, LogFile, LogInput, LogJournal, LogPage, LogQuery, LogService, LogSink,
+    LogState,
+};
+use model::{Level, LogRecord, Timestamp};
 
 use super::House;
 
@@ -64,6 +67,12 @@ impl House {
                 "systemd[1]: apt-daily.service: Deactivated successfully",
             ),
             (39, Level::Error, "syslog", evil),
+            (
+                41,
+                Level::Warn,
+                "shop/checkout-7d9f8c6b5-x2x9k/api",
+                r#"{"level":"warn","msg":"payment took 2314 ms","order":"A-1042"}"#,
+            ),
         ];
         let words: Vec<String> = query.text.split_whitespace().map(str::to_lowercase).collect();
         let mut lines = Vec::new();
@@ -76,6 +85,7 @@ impl House {
                 let hit = time > query.from && time <= query.to && time <= self.now()
                     && query.level.is_none_or(|least| *level >= least)
                     && source.contains(query.source.as_str())
+                    && query.pods.has(source)
                     && words.iter().all(|word| text.to_lowercase().contains(word))
                     // What is drawn for people to look at need not frighten them.
                     && (self.firing() || *level < Level::Error);
@@ -100,11 +110,12 @@ impl House {
             .map(|bucket| {
                 let start = query.from + width * bucket;
                 let inside = |line: &&LogRecord| line.time >= start && line.time < start + width;
-                let grave = |line: &&LogRecord| line.level >= Level::Warn;
+                let at_least = |least| move |line: &&LogRecord| line.level >= least;
                 LogBucket {
                     start,
                     lines: lines.iter().filter(inside).count() as u64,
-                    grave: lines.iter().filter(inside).filter(grave).count() as u64,
+                    grave: lines.iter().filter(inside).filter(at_least(Level::Warn)).count() as u64,
+                    errors: lines.iter().filter(inside).filter(at_least(Level::Error)).count() as u64,
                 }
             })
             .collect();
@@ -112,9 +123,24 @@ impl House {
         LogPage {
             lines,
             matched,
-            cut: false,
             histogram,
+            ..LogPage::default()
         }
+    }
+
+    pub(super) fn around(&self, time: Timestamp, identity: u64, most: usize) -> Option<LogContext> {
+        let query = LogQuery {
+            from: time - Duration::from_secs(600),
+            to: time + Duration::from_secs(600),
+            ..LogQuery::default()
+        };
+        let mut before = self.lines(&query).lines;
+        let at = before.iter().position(|line| line.identity() == identity)?;
+        let mut after = before.split_off(at + 1);
+        after.truncate(most);
+        let line = before.pop()?;
+        before.drain(..before.len().saturating_sub(most));
+        Some(LogContext { before, line, after })
     }
 
     pub(super) fn log_state(&self) -> LogState {
@@ -143,6 +169,7 @@ impl House {
             ..file("/var/log/boot.log", 12_000)
         });
         LogState {
+            nodes: 0,
             files,
             lines: 83,
             bytes_on_disk: 9_000,
@@ -164,6 +191,13 @@ impl House {
                     trouble: Some("cannot connect: connection refused".to_owned()),
                 },
             ],
+            journal: Some(LogJournal {
+                from: "journalctl".to_owned(),
+                entries: 2_310,
+                skipped: vec![("filtered".to_owned(), 12)],
+                missing: 3,
+                ..LogJournal::default()
+            }),
             services: vec![LogService {
                 name: "cloudwatch".to_owned(),
                 region: "eu-west-1".to_owned(),

@@ -1,0 +1,61 @@
+//! Facts of pods, as whoever watches them says: for rooms that meet a pod by its UID and want to say more about it.
+//!
+//! They travel in a `watch` channel, the newest map in place of the one before. Nobody waits for them for long.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// All pods that are known now. Those that have ended stay in it for as long as their last lines may come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pods {
+    pub by_uid: HashMap<String, Arc<Pod>>,
+}
+
+/// One pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pod {
+    pub uid: String,
+    pub namespace: String,
+    pub name: String,
+    pub labels: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
+    /// What made it, past the ReplicaSet: `Deployment`, `StatefulSet`, `Job` …
+    pub owner: Option<Owner>,
+    pub node: String,
+    /// The node's availability zone; empty when it is not known.
+    pub zone: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    pub kind: String,
+    pub name: String,
+}
+
+impl Pod {
+    /// An annotation of the pod, or the one of the same key that names the container: `key-container`.
+    #[must_use]
+    pub fn annotation(&self, key: &str, container: &str) -> Option<&str> {
+        let own = self.annotations.get(&format!("{key}-{container}"));
+        own.or_else(|| self.annotations.get(key)).map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_a_container_comes_before_what_is_said_of_its_pod() {
+        let annotations = [("a/x", "pod"), ("a/x-web", "web")];
+        let pod = Pod {
+            annotations: annotations
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
+            ..Pod::default()
+        };
+        assert_eq!(pod.annotation("a/x", "web"), Some("web"));
+        assert_eq!(pod.annotation("a/x", "app"), Some("pod"));
+        assert_eq!(pod.annotation("a/y", "app"), None);
+    }
+}
