@@ -64,7 +64,10 @@ impl Writer {
     pub fn write(&mut self, lines: usize) -> io::Result<()> {
         let mut text = String::new();
         if let Some(rest) = self.open.take() {
-            text.push_str(&format!("{TIME} stdout F {rest}\n"));
+            // A record may have several lines.
+            for line in rest.lines() {
+                text.push_str(&format!("{TIME} stdout F {line}\n"));
+            }
         }
         for _ in 0..lines {
             let record = line(self.number, self.next);
