@@ -111,6 +111,7 @@ impl Evidence for Witness {
             let own: OwnLines = lines.unwrap_or_default();
             Ok(Findings {
                 is_partial: is_late || !own.nodes.unheard.is_empty(),
+                silent: own.nodes.unheard.iter().map(|one| one.node.to_string()).collect(),
                 lines: own.lines,
                 trend: trend.flatten(),
             })

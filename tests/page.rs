@@ -216,6 +216,52 @@ async fn figures_move_without_a_reload_and_keys_lead_around() {
 }
 
 #[tokio::test]
+async fn keys_walk_over_matches_and_a_bar_narrows_the_time() {
+    let Some(browser) = Browser::start("light").await else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.log");
+    let lines: String = (0..30)
+        .map(|nth| format!("WARN the cache is cold {nth}\n"))
+        .collect();
+    std::fs::write(&file, lines).unwrap();
+    let skopos = Skopos::start(
+        folder.path(),
+        &format!(
+            "logs: {{ files: ['{}'], read_from: beginning }}\n",
+            file.display()
+        ),
+    );
+    skopos
+        .wait_for("the lines", Duration::from_secs(20), async |skopos| {
+            skopos.page("/logs?q=cold").await.contains("30 lines match")
+        })
+        .await;
+    browser.resize(1280, 900).await;
+    browser.open(&skopos.url("/logs?q=cold&from=now-30m")).await;
+    let focused = "document.activeElement.closest('li')?.textContent || ''";
+    for (key, end) in [("n", "cold 29"), ("n", "cold 28"), ("p", "cold 29")] {
+        browser.press(key).await;
+        let there =
+            format!("return document.activeElement.matches('mark') && ({focused}).trim().endsWith('{end}')");
+        browser.wait_for(&format!("{key} leads to {end}"), &there).await;
+    }
+    let click = "document.querySelector('.histogram a .hit').dispatchEvent(new MouseEvent('click', { bubbles: true, cancelable: true }))";
+    browser.eval(click).await;
+    browser
+        .wait_for(
+            "half a minute with the same words",
+            "const asked = new URLSearchParams(location.search);
+            return asked.get('q') === 'cold' && Math.round((new Date(asked.get('to')) - new Date(asked.get('from'))) / 1000) === 30
+                && document.querySelector('h1').textContent.startsWith('30 lines match')",
+        )
+        .await;
+    assert!(browser.console().await.is_empty());
+    assert_eq!(skopos.stop().await, 0);
+}
+
+#[tokio::test]
 async fn a_silence_is_made_and_ended_by_hand() {
     let Some(browser) = Browser::start("light").await else {
         return;

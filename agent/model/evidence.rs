@@ -27,6 +27,8 @@ pub struct Findings {
     pub trend: Option<Trend>,
     /// Something that was asked for did not arrive in time.
     pub is_partial: bool,
+    /// Names of nodes that were asked for lines and did not tell.
+    pub silent: Vec<String>,
 }
 
 /// How a value went, in steps of the same length up to now.

@@ -24,6 +24,8 @@ const WAIT_MAX: Duration = Duration::from_secs(2);
 const LINES_MAX: usize = 20;
 /// Longest line shown.
 const LINE_BYTES_MAX: usize = 400;
+/// Nodes named.
+const NODES_MAX: usize = 3;
 /// Steps of a sparkline.
 const STEPS_MAX: usize = 30;
 
@@ -91,6 +93,8 @@ pub(crate) struct Shown {
     is_drawn: bool,
     /// Oldest first.
     pub(crate) lines: Vec<Line>,
+    /// Who was asked for lines and did not tell; empty when all did.
+    pub(crate) silent: String,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -215,11 +219,15 @@ impl Shown {
             trend: trend.filter(|trend| trend.values.iter().flatten().count() > 1),
             is_drawn: false,
             lines: found.lines.iter().skip(skipped).map(Line::new).collect(),
+            silent: match inquiry.lines_max {
+                0 => String::new(),
+                _ => silent(&found.silent),
+            },
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.trend.is_none() && self.lines.is_empty()
+        self.trend.is_none() && self.lines.is_empty() && self.silent.is_empty()
     }
 
     pub(crate) fn span(&self) -> Option<Duration> {
@@ -258,6 +266,19 @@ impl Shown {
         let bars: String = values.iter().map(|value| value.map_or('·', bar)).collect();
         let [first, last, most] = [first, last, most].map(number);
         Some(format!("{bars} last {last}, first {first}, most {most}"))
+    }
+}
+
+/// `n1, n2 and 3 more`.
+fn silent(nodes: &[String]) -> String {
+    let named: Vec<String> = nodes
+        .iter()
+        .take(NODES_MAX)
+        .map(|node| harmless(node, 63))
+        .collect();
+    match nodes.len().saturating_sub(NODES_MAX) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
     }
 }
 

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::redact::Shipped;
+use crate::search::tests::Kept;
 
 const CART: &str = "shop_cart-1_uid-1/app";
 
@@ -223,4 +224,30 @@ async fn a_question_that_finds_no_place_is_told_to_come_again() {
     assert_eq!(status, 503);
     drop(held);
     assert_eq!(asked(&door, "namespace=shop&pod=cart-1").await.0, 200);
+}
+
+#[tokio::test]
+async fn where_lines_are_kept_they_come_from_there_and_are_redacted_by_todays_rules() {
+    let mut kept = Kept::new(false);
+    for (second, source, text) in [
+        (1, "shop/cart-1/app", "login password=hunter22hunter22"),
+        (2, "shop/cart-12/app", "another pod"),
+        (3, "shop/cart-1/app", "order 42"),
+    ] {
+        kept.frame(source, &[(second, Level::Info, text)]);
+    }
+    let config = Config {
+        containers: "/nowhere".into(),
+        redact: vec![Shipped::Tokens],
+        ..Config::default()
+    };
+    let door = Door::new(Ground::new(&config, kept.folder.path()).unwrap());
+    let cart = "namespace=shop&pod=cart-1";
+    assert_eq!(
+        texts(&door, cart).await,
+        ["login password=[redacted:token]", "order 42"]
+    );
+    assert!(texts(&door, &format!("{cart}&text=hunter22")).await.is_empty());
+    assert_eq!(texts(&door, &format!("{cart}&text=order")).await, ["order 42"]);
+    assert_eq!(texts(&door, "namespace=shop&pod=cart-*").await.len(), 3);
 }

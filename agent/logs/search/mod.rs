@@ -6,7 +6,7 @@ mod around;
 mod matching;
 mod page;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::io;
 use std::path::Path;

@@ -19,8 +19,8 @@ use crate::mark::{FileId, FileMark, Form, Inode, Print};
 use crate::segment::list;
 use crate::segment::write::{Limits, Writer};
 
-struct Kept {
-    folder: TempDir,
+pub(crate) struct Kept {
+    pub(crate) folder: TempDir,
     writer: Writer,
     /// Of the line before: none is where another is.
     offset: u64,
@@ -51,7 +51,7 @@ fn mark(source: &str) -> FileMark {
 }
 
 impl Kept {
-    fn new(compress: bool) -> Self {
+    pub(crate) fn new(compress: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let limits = Limits {
             segment_bytes: 64 << 10,
@@ -67,7 +67,7 @@ impl Kept {
     }
 
     /// One frame of lines, each with its second and level.
-    fn frame(&mut self, source: &str, lines: &[(i64, Level, &str)]) {
+    pub(crate) fn frame(&mut self, source: &str, lines: &[(i64, Level, &str)]) {
         let mut draft = Draft::default();
         draft.touch(0, std::time::Instant::now());
         for (second, level, text) in lines {

@@ -58,12 +58,20 @@ pub(super) fn title(message: &Message) -> Option<String> {
         Some(source) if sources.len() == 1 => (*source).to_owned(),
         _ => format!("{} sources", sources.len()),
     };
-    Some(clip(&format!("{lines} of {of}, in UTC"), FRAME / 2))
+    let silent = match known.silent.as_str() {
+        "" => String::new(),
+        nodes => format!("; {nodes} did not answer"),
+    };
+    Some(clip(&format!("{lines} of {of}, in UTC{silent}"), FRAME / 2))
 }
 
 pub(super) fn lines(message: &Message) -> Option<Value> {
-    let title = title(message)?;
     let known = message.evidence.as_ref()?;
+    let Some(title) = title(message) else {
+        let nodes = Some(known.silent.as_str()).filter(|nodes| !nodes.is_empty())?;
+        let text = clip(&format!("No log lines: {nodes} did not answer"), FRAME / 2);
+        return Some(json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } }));
+    };
     // Each has its line break.
     let most = ((limits::SECTION - FRAME) / known.lines.len() - 1).min(LINE);
     let lines: Vec<String> = known

@@ -164,6 +164,7 @@ fn with_evidence(mut message: Message) -> Message {
                 .collect(),
         }),
         is_partial: false,
+        silent: Vec::new(),
     };
     let inquiry = model::Inquiry {
         labels: message.alerts[0].labels.clone(),

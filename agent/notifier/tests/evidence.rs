@@ -29,6 +29,10 @@ enum Witness {
     After(Duration),
     Never,
     Lies,
+    /// Lines of a node, and another node that is silent.
+    Half,
+    /// The only node that was asked is silent.
+    Silent,
     Panics,
     Busy,
     KnowsNothing,
@@ -74,6 +78,7 @@ fn true_ones() -> Findings {
             values: vec![Some(1.0), None, Some(8.0), Some(4.51239)],
         }),
         is_partial: false,
+        silent: Vec::new(),
     }
 }
 
@@ -98,6 +103,7 @@ fn lies() -> Findings {
             .repeat(10_000),
         }),
         is_partial: false,
+        silent: vec![text; 50],
     }
 }
 
@@ -113,6 +119,16 @@ impl Evidence for Known {
                 }
                 Witness::Never => std::future::pending().await,
                 Witness::Lies => Ok(lies()),
+                Witness::Half => Ok(Findings {
+                    silent: vec!["n<2>".to_owned()],
+                    is_partial: true,
+                    ..true_ones()
+                }),
+                Witness::Silent => Ok(Findings {
+                    silent: ["n1", "n2", "n3", "n4"].map(str::to_owned).to_vec(),
+                    is_partial: true,
+                    ..Findings::default()
+                }),
                 Witness::Panics => panic!("a witness that panics"),
                 Witness::Busy => Err(Overloaded),
                 Witness::KnowsNothing => Ok(Findings::default()),
@@ -181,6 +197,28 @@ async fn what_comes_in_time_is_on_the_card_and_keeps_nobody_else_waiting() {
     assert_eq!((asked[0].labels.value("n"), asked[0].lines_max), ("a", 4));
     assert_eq!(outcome(&world, "in_time"), 1.0);
     world.balances();
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_that_did_not_answer_are_named_on_the_card() {
+    for (witness, told) in [
+        (
+            Witness::Half,
+            "Last 4 log lines of shop/cart/app, in UTC; n&lt;2&gt; did not answer\n```\n",
+        ),
+        (
+            Witness::Silent,
+            "No log lines: n1, n2, n3 and 1 more did not answer",
+        ),
+    ] {
+        let world = World::asking(SLACK, Known::new(witness));
+        world.fires("Down", "a").await;
+        world.wait(secs(40)).await;
+        let text = text(&world.slack()[0]);
+        assert!(text.contains(told), "{text}");
+        assert_eq!(outcome(&world, "partial"), 1.0);
+        world.balances();
+    }
 }
 
 #[tokio::test(start_paused = true)]

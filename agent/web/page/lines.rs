@@ -228,7 +228,7 @@ fn time(wall: &Wall, line: &LogRecord, links: &Links<'_>) -> Markup {
     match links {
         Links::Search(search) => {
             let joint = if search.contains('?') { '&' } else { '?' };
-            html! { a.at href={ (search) (joint) "line=" (address(line)) } title="what was said around it" { (said) } }
+            html! { a.at href={ (search) (joint) "line=" (address(line)) "#l" (format!("{:016x}", line.identity())) } title="what was said around it" { (said) } }
         }
         Links::Line(_) | Links::None => said,
     }

@@ -78,7 +78,8 @@ async fn a_bar_narrows_the_time_and_keeps_the_rest() {
 async fn a_line_has_an_address_that_shows_what_was_said_around_it() {
     let (_, body) = get(house(Story::Firing), "/logs?q=payment&from=now-10m").await;
     let link = linked(&body, "/logs?q=payment&amp;from=now-10m&amp;line=").replace("&amp;", "&");
-    let (status, around) = get(house(Story::Firing), &link).await;
+    let (link, place) = link.split_once('#').unwrap();
+    let (status, around) = get(house(Story::Firing), link).await;
     let around = main(&around);
     assert_eq!(status, StatusCode::OK);
     assert!(
@@ -90,6 +91,8 @@ async fn a_line_has_an_address_that_shows_what_was_said_around_it() {
         30,
         "20 before, itself, and the 9 since"
     );
+    // The line itself is what the browser goes to.
+    assert!(around.contains(&format!("<li id=\"{place}\"")), "{place}");
     assert_eq!(around.matches("aria-current").count(), 1);
     assert!(around.contains("<mark>payment</mark>") && around.contains("iwlwifi"));
     assert!(

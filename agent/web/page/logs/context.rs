@@ -64,7 +64,7 @@ fn around(visit: &Visit, asked: &Asked<'_>, found: &LogContext, most: usize) -> 
     let wider = (most * 3).min(AROUND_MAX).to_string();
     let right = html! {
         @if most < AROUND_MAX {
-            a href=(asked.with(&[("line", &own), ("around", &wider)])) { "more around it" }
+            a href={ (asked.with(&[("line", &own), ("around", &wider)])) "#l" (format!("{:016x}", found.line.identity())) } { "more around it" }
         }
     };
     let body = html! {
