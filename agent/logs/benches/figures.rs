@@ -77,7 +77,6 @@ fn child(task: &str) {
             aws: aws.unwrap(),
             host: "node".to_owned(),
             once: None,
-            pods: None,
         };
         if port == "off" {
             return std::future::pending().await;
