@@ -271,6 +271,14 @@ impl Folders {
             .collect()
     }
 
+    /// Has a folder listed once more, as if for the first time where it was.
+    pub(crate) fn list_again(&mut self, id: FolderId, first: bool) {
+        if let Some(folder) = self.get_mut(id) {
+            folder.changed = true;
+            folder.listed &= !first;
+        }
+    }
+
     /// Lists a folder: goes into the folders below that a pattern wants, and returns the files.
     pub(crate) fn list(&mut self, id: FolderId) -> io::Result<Vec<Entry>> {
         let Some(folder) = self.get(id) else {

@@ -16,6 +16,7 @@ use rustix::fs::OFlags;
 
 use crate::folders::FolderId;
 use crate::mark::{CHECK_BYTES, Facts, FileId, FileMark, Form, Inode, Print};
+use crate::source;
 
 /// Read at a time, into one buffer for all files.
 pub(crate) const BUFFER_BYTES: usize = 256 << 10;
@@ -69,6 +70,10 @@ pub(crate) struct Tail {
     pub(crate) grown: Instant,
     /// Since when it is followed.
     pub(crate) entered: Instant,
+    /// The name that it was rotated to, where only what it was packed into was seen of it.
+    pub(crate) packed_name: Option<OsString>,
+    /// Of a packed file, when its content was last written, in nanoseconds.
+    pub(crate) written: i64,
     pub(crate) last: Option<Timestamp>,
     /// See [`FileMark::copy`].
     pub(crate) copy: bool,
@@ -159,6 +164,8 @@ impl Tail {
             at_end: false,
             grown: now,
             entered: now,
+            packed_name: None,
+            written: i64::MAX,
             last: None,
             copy: false,
             packed: None,
@@ -378,6 +385,17 @@ impl Tail {
             front.grow(file, length);
         }
         front
+    }
+
+    /// Whether what is in it was written after what is in a packed file of this name, which was last written to then.
+    pub(crate) fn is_younger_than(&self, packed: &str, written: i64) -> bool {
+        let name = self.packed_name.as_ref().unwrap_or(&self.name).to_string_lossy();
+        // It has been rotated away, and nobody has seen to which name.
+        let is_nameless = self.phase != Phase::Live && source::container_base(&name) == Some(&*name);
+        match is_nameless && self.inode.born > 0 {
+            true => self.inode.born > written,
+            false => source::age(&name) > source::age(packed),
+        }
     }
 
     /// When the phase began, or the file last grew, whichever is later.

@@ -110,7 +110,11 @@ impl<O: Outlet> Reader<O> {
             self.lose(file, now);
         }
         for entry in new {
-            self.admit(id, entry, now, if first { Try::FirstListing } else { Try::New });
+            let how = if first { Try::FirstListing } else { Try::New };
+            if self.admit(id, entry, now, how) {
+                // What it was packed into may not be listed yet, and has to be read before the younger files behind it.
+                return self.folders.list_again(id, first);
+            }
         }
     }
 
@@ -205,8 +209,8 @@ impl<O: Outlet> Reader<O> {
         }
     }
 
-    /// Takes in a file, unless it is not to be read.
-    fn admit(&mut self, id: FolderId, entry: Entry, now: Instant, how: Try) {
+    /// Takes in a file, unless it is not to be read. True when it was listed and is there no more.
+    fn admit(&mut self, id: FolderId, entry: Entry, now: Instant, how: Try) -> bool {
         let name = entry.name.to_string_lossy();
         let wanted =
             entry.form.is_some() || entry.rotated_from.is_some() || self.orphans.contains_key(&entry.ino);
@@ -215,14 +219,14 @@ impl<O: Outlet> Reader<O> {
             || (entry.form == Some(Form::Cri) && source::container_base(&name).is_none())
             || (source::is_packed(&name) && entry.symlink)
         {
-            return;
+            return false;
         }
         let is_packed = source::is_packed(&name);
         let Some(path) = self.folders.get(id).map(|folder| folder.path.join(&entry.name)) else {
-            return;
+            return false;
         };
         if self.folders.is_excluded(&path) {
-            return;
+            return false;
         }
         let tried = match is_packed {
             true => self.admit_packed(id, &entry, &path, now),
@@ -230,8 +234,8 @@ impl<O: Outlet> Reader<O> {
         };
         let again = match tried {
             Ok(decided) => !decided,
-            // Rotation can unlink a file between listing and opening it.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            // Rotation can unlink a file between listing and opening it. A link may lead nowhere for ever.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return !entry.symlink,
             Err(error) => {
                 self.trouble(&path, &error);
                 true
@@ -240,6 +244,7 @@ impl<O: Outlet> Reader<O> {
         if again && self.refused.len() < REFUSED_MAX {
             self.refused.push((id, entry));
         }
+        false
     }
 
     fn trouble(&self, path: &Path, error: &io::Error) {
@@ -401,7 +406,8 @@ impl<O: Outlet> Reader<O> {
         let key = (tail.inode.dev, tail.inode.ino);
         let (base, folder, name) = (Arc::clone(&tail.base), tail.folder, tail.name.clone());
         let is_copy = tail.copy;
-        let (is_packed, file_name) = (tail.packed.is_some(), name.to_string_lossy().into_owned());
+        let (is_packed, written) = (tail.packed.is_some(), tail.written);
+        let file_name = name.to_string_lossy().into_owned();
         let file = match self.free.pop() {
             Some(free) => free,
             None => {
@@ -428,9 +434,7 @@ impl<O: Outlet> Reader<O> {
             if is_packed {
                 let younger = source.queue.iter().position(|queued| {
                     let queued = self.tails.get(*queued).and_then(Option::as_ref);
-                    queued.is_some_and(|queued| {
-                        source::age(&queued.name.to_string_lossy()) > source::age(&file_name)
-                    })
+                    queued.is_some_and(|queued| queued.is_younger_than(&file_name, written))
                 });
                 source.queue.insert(younger.unwrap_or(source.queue.len()), file);
             } else if !live && last.is_some_and(|last| last.phase == Phase::Live) {

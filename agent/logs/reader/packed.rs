@@ -6,6 +6,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -168,6 +169,9 @@ impl<O: Outlet> Reader<O> {
             if let Some(followed) = followed {
                 // If we die before it is read, its mark says which one it was.
                 self.draft.touch(followed, now);
+                if let Some(tail) = self.tail(followed).filter(|tail| tail.phase != Phase::Live) {
+                    tail.packed_name = path.file_name().map(ToOwned::to_owned);
+                }
                 return Ok(Content::Read(None));
             }
             if gone.any(|known| known.is_front_of(&front)) {
@@ -286,6 +290,12 @@ impl<O: Outlet> Reader<O> {
             None => Tail::new(unpacked, origin, 0, now)?,
         };
         tail.packed = Some(length);
+        // Who packs keeps the time of what he packs.
+        tail.written = fs::metadata(&*path).map_or(i64::MAX, |meta| {
+            meta.mtime()
+                .saturating_mul(1_000_000_000)
+                .saturating_add(meta.mtime_nsec())
+        });
         tail.phase = Phase::Rotated(now);
         tail.look(now);
         if is_new {
