@@ -83,14 +83,8 @@ async fn lines_are_counted_and_an_alert_on_them_fires() {
             let answer = skopos.api("/api/v1/alerts").await;
             let alerts = answer["data"]["alerts"].as_array().cloned().unwrap_or_default();
             alerts.iter().any(|alert| {
-                let label = |name: &str| {
-                    alert["labels"][name]
-                        == Value::from(match name {
-                            "alertname" => "PaymentsFail",
-                            _ => "timeout",
-                        })
-                };
-                label("alertname") && label("why") && alert["state"] == "firing"
+                let label = |name: &str, want: &str| alert["labels"][name].as_str() == Some(want);
+                label("alertname", "PaymentsFail") && label("why", "timeout") && alert["state"] == "firing"
             })
         })
         .await;

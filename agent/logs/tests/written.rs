@@ -58,7 +58,6 @@ async fn child() {
         aws: aws.unwrap(),
         host: "here".to_owned(),
         once: None,
-        pods: None,
     };
     let logs = Logs::new(
         &config(&folder),
