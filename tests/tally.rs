@@ -5,8 +5,6 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use crate::harness::Skopos;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -81,7 +79,7 @@ async fn lines_are_counted_and_an_alert_on_them_fires() {
     skopos
         .wait_for("the alert", PATIENCE, async |skopos| {
             let answer = skopos.api("/api/v1/alerts").await;
-            let alerts = answer["data"]["alerts"].as_array().cloned().unwrap_or_default();
+            let alerts = answer["alerts"].as_array().cloned().unwrap_or_default();
             alerts.iter().any(|alert| {
                 let label = |name: &str, want: &str| alert["labels"][name].as_str() == Some(want);
                 label("alertname", "PaymentsFail") && label("why", "timeout") && alert["state"] == "firing"
