@@ -86,8 +86,12 @@ async fn lines_are_counted_and_an_alert_on_them_fires() {
             })
         })
         .await;
-    let expr = r#"shop_payments_failed_total{namespace="shop",why="timeout"}"#;
-    assert_eq!(skopos.value(expr).await, Some(3.0));
+    skopos
+        .wait_for("all three lines", PATIENCE, async |skopos| {
+            let expr = r#"shop_payments_failed_total{namespace="shop",why="timeout"}"#;
+            skopos.value(expr).await == Some(3.0)
+        })
+        .await;
     let metrics = skopos.get("/metrics").await.1;
     let excluded = metrics
         .lines()
