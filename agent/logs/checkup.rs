@@ -77,15 +77,11 @@ fn kept(sink: &LogSink) -> Checkup {
             )),
         };
     }
-    let lost: u64 = sink.dropped.iter().map(|(_, count)| count).sum();
+    let lost: u64 = sink.lost().map(|(_, count)| count).sum();
     if lost > 0 {
         return Checkup::warn(ROOM, name, format!("{lost} lines were let go since the start"))
             .advise("the runbook of SkoposLogLinesDropped says what each reason means")
-            .list(
-                sink.dropped
-                    .iter()
-                    .map(|(reason, count)| format!("{reason}: {count}")),
-            );
+            .list(sink.lost().map(|(reason, count)| format!("{reason}: {count}")));
     }
     Checkup::ok(
         ROOM,
@@ -361,6 +357,11 @@ mod tests {
         };
         assert_eq!(kept(&sink(None, 0)).verdict, Verdict::Ok);
         assert_eq!(kept(&sink(None, 2)).verdict, Verdict::Warn);
+        let wished = LogSink {
+            dropped: vec![("excluded".to_owned(), 9), ("limited".to_owned(), 1)],
+            ..sink(None, 0)
+        };
+        assert_eq!((kept(&wished).verdict, wished.left_out()), (Verdict::Ok, 10));
         let told = kept(&sink(Some("cannot connect"), 2));
         assert_eq!(told.verdict, Verdict::Fail);
         assert!(told.seen.contains("cannot connect"), "{told:?}");

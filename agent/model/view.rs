@@ -510,7 +510,7 @@ pub struct LogService {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct LogSink {
     pub name: String,
-    /// `segments`, `opensearch`, `cloudwatch`, `stdout` or `file`.
+    /// `segments`, `opensearch`, `cloudwatch`, `metrics`, `stdout` or `file`.
     pub kind: &'static str,
     /// Its address without secrets; none for this host.
     pub target: Option<String>,
@@ -523,6 +523,26 @@ pub struct LogSink {
     pub trouble: Option<String>,
     /// What is less than promised there.
     pub notes: Vec<String>,
+}
+
+impl LogSink {
+    /// Lines that its reader was told to leave out.
+    #[must_use]
+    pub fn left_out(&self) -> u64 {
+        self.dropped_for(true).map(|(_, count)| count).sum()
+    }
+
+    /// Lines that it should have, by reason.
+    pub fn lost(&self) -> impl Iterator<Item = &(String, u64)> {
+        self.dropped_for(false)
+    }
+
+    fn dropped_for(&self, wish: bool) -> impl Iterator<Item = &(String, u64)> {
+        let is_wish = |reason: &str| ["excluded", "sampled", "limited"].contains(&reason);
+        self.dropped
+            .iter()
+            .filter(move |(reason, _)| is_wish(reason) == wish)
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]

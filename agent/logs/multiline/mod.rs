@@ -81,7 +81,7 @@ impl Multiline {
                 return Fate::Joined;
             }
             if let Some(open) = slot.take() {
-                end(open.group);
+                end(open.ended());
             }
         }
         let Some(trace) = begins(mode, piece, level) else {
@@ -101,13 +101,13 @@ impl Multiline {
         let ended = self.open.iter_mut().filter_map(|slot| {
             slot.take_if(|open| quiet.is_none_or(|now| now.saturating_duration_since(open.since) >= QUIET))
         });
-        ended.map(|open| open.group).collect()
+        ended.map(Open::ended).collect()
     }
 
     /// Ends the record of a stream that is not joined any more.
     pub(crate) fn end_of(&mut self, stream: u8) -> Option<Group> {
         let slot = self.open.get_mut(usize::from(stream))?;
-        slot.take().map(|open| open.group)
+        slot.take().map(Open::ended)
     }
 
     /// When the first of them may be ended.
@@ -130,6 +130,13 @@ impl Multiline {
 }
 
 impl Open {
+    /// A trace is an error, whatever its first line says or does not say.
+    fn ended(self) -> Group {
+        let is_trace = self.trace != Trace::Head && self.group.lines > 1;
+        let level = self.group.level.or(is_trace.then_some(Level::Error));
+        Group { level, ..self.group }
+    }
+
     fn goes_on(&self, mode: &Mode, piece: &Piece<'_>) -> Option<Trace> {
         let gap = piece.time.0 - self.last.0;
         // A line without a time of its own has the one at which it was read, which says nothing.

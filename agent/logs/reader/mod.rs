@@ -225,8 +225,9 @@ impl<O: Outlet> Reader<O> {
         if let Some(due) = self.draft.due() {
             rest = rest.min(due.saturating_duration_since(now));
         }
-        let dues = self.holding.values().chain(self.waiting.values());
-        if let Some(due) = dues.min() {
+        // While a batch cannot be handed on nothing is ended.
+        let holding = self.holding.values().filter(|_| self.outbox.is_none());
+        if let Some(due) = holding.chain(self.waiting.values()).min() {
             rest = rest.min(due.saturating_duration_since(now));
         }
         if !self.settling.is_empty() {

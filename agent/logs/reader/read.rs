@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tracing::{debug, info};
 
@@ -12,6 +12,9 @@ use crate::lines::At;
 use crate::mark::Form;
 use crate::source::Source;
 use crate::tail::{BUFFER_BYTES, End, Filled, Phase, Tail, open};
+
+/// When lines that may belong to a record are there and not read yet.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// What a file has for the next pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,10 +231,12 @@ impl<O: Outlet> Reader<O> {
             let Some(source) = self.sources.get_mut(&base) else {
                 continue;
             };
-            if due <= now && !is_behind(&self.tails, source) {
+            let is_behind = is_behind(&self.tails, source);
+            if due <= now && !is_behind {
                 self.lines.end(&mut self.draft, source, Some(now));
             }
             if let Some(due) = source.multiline.due() {
+                let due = if is_behind { due.max(now + LOOK_AGAIN) } else { due };
                 self.holding.insert(base, due);
             }
         }

@@ -61,6 +61,39 @@ fn a_trace_is_one_record_while_other_lines_wait_for_nothing() {
 }
 
 #[test]
+fn a_trace_without_a_level_is_an_error() {
+    let mut rig = Rig::new();
+    let file = rig.container("0.log");
+    for line in [
+        "TypeError: no",
+        "    at charge (/app/charge.js:41:17)",
+        "TypeError: alone",
+    ] {
+        append(&file, &at(0, "stderr", line));
+    }
+    rig.settle();
+    let levels: Vec<_> = rig
+        .records()
+        .into_iter()
+        .map(|record| (record.level, record.text.contains('\n')))
+        .collect();
+    assert_eq!(levels, [(model::Level::Error, true), (model::Level::Info, false)]);
+}
+
+#[test]
+fn a_held_line_costs_no_turns_while_nothing_can_be_handed_on() {
+    let mut rig = Rig::new();
+    rig.full(true);
+    append(&rig.path("a.log"), "ERROR held\nINFO sent\nERROR held\n");
+    rig.run(Duration::from_secs(3));
+    let rest = rig.turn();
+    assert!(rest >= Duration::from_millis(100), "{rest:?}");
+    rig.full(false);
+    rig.settle();
+    assert_eq!(rig.texts(), ["ERROR held", "ERROR held", "INFO sent"]);
+}
+
+#[test]
 fn silence_ends_a_trace_and_what_comes_late_is_a_record_of_its_own() {
     let mut rig = Rig::new();
     let file = rig.container("0.log");

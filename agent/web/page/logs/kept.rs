@@ -19,13 +19,17 @@ pub(super) fn kept(visit: &Visit, state: &LogState) -> Markup {
             None => link::file_name(&file.path).to_owned(),
         })
         .collect();
+    let here = state.sinks.iter().find(|sink| sink.target.is_none());
+    let unwanted = here.map_or(0, LogSink::left_out);
     html! {
         p {
             @if state.nodes > 0 { (words::count(state.nodes, "node")) " can be asked for the last lines of a pod. " }
             "Reads " (words::growing(read.len(), "file"))
             @if !read.is_empty() { ": " (words::list_short(&read, 6)) }
             ". " (words::count(usize::try_from(state.lines).unwrap_or(usize::MAX), "line")) " kept since start, " (text::bytes(state.bytes_on_disk as f64))
-            " in " code { (visit.own.data_dir.trim_end_matches('/')) "/logs" } "."
+            " in " code { (visit.own.data_dir.trim_end_matches('/')) "/logs" }
+            @if unwanted > 0 { "; " (text::count(unwanted)) " left out by filters" }
+            "."
         }
         @for sink in &state.sinks {
             @if let Some(target) = &sink.target { (elsewhere(sink, target)) }
@@ -114,12 +118,16 @@ fn groups(service: &LogService) -> Markup {
 
 /// One place that lines are sent to, and how it goes.
 fn elsewhere(sink: &LogSink, target: &str) -> Markup {
-    let lost: u64 = sink.dropped.iter().map(|(_, count)| count).sum();
+    let left_out = sink.left_out();
+    let lost: u64 = sink.lost().map(|(_, count)| count).sum();
     html! {
         p {
-            (words::count(usize::try_from(sink.lines).unwrap_or(usize::MAX), "line")) " sent to " (sink.name) " at " code { (target) } " since start"
+            (words::count(usize::try_from(sink.lines).unwrap_or(usize::MAX), "line"))
+            @if sink.kind == "metrics" { " counted by " } @else { " sent to " }
+            (sink.name) " at " code { (target) } " since start"
             @if sink.in_flight > 0 { ", " (text::count(sink.in_flight)) " on their way" }
             @if lost > 0 { ", " b { (text::count(lost)) " it never takes" } }
+            @if left_out > 0 { ", " (text::count(left_out)) " left out by filters" }
             "."
             @if let Some(trouble) = &sink.trouble {
                 " " b { "It takes nothing at the moment" } ": " (trouble) "; "
