@@ -131,18 +131,24 @@ fn show_json(output: &mut io::StdoutLock<'_>, line: &LogRecord) -> io::Result<()
     writeln!(output, "{object}")
 }
 
-fn show(output: &mut io::StdoutLock<'_>, line: &LogRecord) -> io::Result<()> {
+fn show(output: &mut impl Write, line: &LogRecord) -> io::Result<()> {
     let time = jiff::Timestamp::from_millisecond(line.time.millis()).unwrap_or_default();
     let time = time
         .to_zoned(jiff::tz::TimeZone::system())
         .strftime("%Y-%m-%dT%H:%M:%S%.3f");
+    // Only a record begins in the first column: none can be made up inside of another.
+    let mut texts = line.text.split('\n');
     writeln!(
         output,
         "{time} {:5} {} {}",
         line.level.word(),
         line.source,
-        printable(&line.text)
-    )
+        printable(texts.next().unwrap_or_default())
+    )?;
+    for text in texts {
+        writeln!(output, "    {}", printable(text))?;
+    }
+    Ok(())
 }
 
 /// Whoever can write into a log must not steer the terminal of whoever reads it.
@@ -167,7 +173,30 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use super::printable;
+    use model::{LogRecord, Timestamp};
+
+    use super::{printable, show};
+
+    #[test]
+    fn a_record_of_several_lines_is_shown_as_such_and_begins_no_other_one() {
+        let record = LogRecord {
+            time: Timestamp(0),
+            level: model::Level::Error,
+            source: "shop/api/web".into(),
+            stream: "".into(),
+            text: "broke\n\tat shop.Api\n2026-11-27T12:00:00.000 INFO  x made \u{1b}up".to_owned(),
+            file: "".into(),
+            offset_bytes: 0,
+        };
+        let mut shown = Vec::new();
+        show(&mut shown, &record).unwrap();
+        let shown = String::from_utf8(shown).unwrap();
+        let (_, text) = shown.split_once(" ERROR shop/api/web ").unwrap();
+        assert_eq!(
+            text,
+            "broke\n    \tat shop.Api\n    2026-11-27T12:00:00.000 INFO  x made \\u{1b}up\n"
+        );
+    }
 
     #[test]
     fn lines_cannot_steer_a_terminal() {
