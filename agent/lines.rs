@@ -117,7 +117,7 @@ fn print(folder: &Path, arguments: &LogsArgs) -> anyhow::Result<()> {
 }
 
 /// As other programs read it: the time as RFC 3339, in UTC.
-fn show_json(output: &mut io::StdoutLock<'_>, line: &LogRecord) -> io::Result<()> {
+fn show_json(output: &mut dyn Write, line: &LogRecord) -> io::Result<()> {
     let time = jiff::Timestamp::from_millisecond(line.time.millis()).unwrap_or_default();
     let object = serde_json::json!({
         "time": format!("{time:.3}"),
@@ -131,7 +131,7 @@ fn show_json(output: &mut io::StdoutLock<'_>, line: &LogRecord) -> io::Result<()
     writeln!(output, "{object}")
 }
 
-fn show(output: &mut impl Write, line: &LogRecord) -> io::Result<()> {
+fn show(output: &mut dyn Write, line: &LogRecord) -> io::Result<()> {
     let time = jiff::Timestamp::from_millisecond(line.time.millis()).unwrap_or_default();
     let time = time
         .to_zoned(jiff::tz::TimeZone::system())
