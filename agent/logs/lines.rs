@@ -13,7 +13,7 @@ use crate::batch::{Row, level_code};
 use crate::draft::Draft;
 use crate::join::{Group, Piece};
 use crate::mark::Form;
-use crate::multiline::{Fate, Mode};
+use crate::multiline::{Fate, Mode, Which};
 use crate::plan::Way;
 use crate::redact::Redaction;
 use crate::source::Source;
@@ -212,7 +212,7 @@ impl Lines {
         let way = plan.way(piece.stream);
         let joins = !way.is_excluded && !matches!(way.mode, Mode::None);
         // It was begun under another plan.
-        if !joins && let Some(group) = source.multiline.end_of(piece.stream) {
+        if !joins && let Some(group) = source.multiline.end_for(piece) {
             self.joined = self.joined.saturating_sub(group.text.len());
             self.finished(draft, source, &group);
         }
@@ -223,13 +223,13 @@ impl Lines {
         let level = level::of_line(piece.text);
         let mut ended = None;
         if joins {
-            let held = source.multiline.held(piece.stream);
+            let held = source.multiline.held();
             let room = JOINED_BYTES_MAX.saturating_sub(self.joined);
             let limits = (self.running, self.line_bytes_max.min(held + room));
             let fate = source
                 .multiline
                 .take(&way.mode, piece, level, limits, |group| ended = Some(group));
-            self.joined = (self.joined + source.multiline.held(piece.stream)).saturating_sub(held);
+            self.joined = (self.joined + source.multiline.held()).saturating_sub(held);
             if let Some(group) = ended {
                 self.finished(draft, source, &group);
             }
@@ -250,8 +250,8 @@ impl Lines {
     }
 
     /// Ends what is open in a source: all, or what nothing has come to for long enough.
-    pub(crate) fn end(&mut self, draft: &mut Draft, source: &mut Source, quiet: Option<Instant>) {
-        if quiet.is_none() {
+    pub(crate) fn end(&mut self, draft: &mut Draft, source: &mut Source, which: Which) {
+        if matches!(which, Which::All) {
             let partial: Vec<Group> = source.join.take().collect();
             for group in partial {
                 self.joined = self.joined.saturating_sub(group.text.len());
@@ -259,7 +259,7 @@ impl Lines {
                 self.line(draft, source, number, &group.piece());
             }
         }
-        for group in source.multiline.end(quiet) {
+        for group in source.multiline.end(which) {
             self.joined = self.joined.saturating_sub(group.text.len());
             self.finished(draft, source, &group);
         }

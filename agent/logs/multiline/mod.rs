@@ -35,10 +35,12 @@ pub(crate) enum Mode {
     Start(Regex),
 }
 
-/// Records of one source that may go on: of neither stream, stdout and stderr.
+/// Records of one source that may go on.
 #[derive(Default)]
 pub(crate) struct Multiline {
-    open: [Option<Open>; 3],
+    /// One for each stream of a container, and for each of the plain files that have one name, of which one is written
+    /// and the others are read to their end.
+    open: Vec<Open>,
 }
 
 struct Open {
@@ -48,6 +50,16 @@ struct Open {
     last: Timestamp,
     /// When it was read.
     since: Instant,
+}
+
+/// Records that are to be ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Which {
+    All,
+    /// Those with lines of this file: of plain files of one name each is on its own.
+    Of(usize),
+    /// Those to which nothing has come for long enough.
+    Quiet(Instant),
 }
 
 /// What is to be done with a line.
@@ -71,23 +83,20 @@ impl Multiline {
         (now, bytes_max): (Instant, usize),
         end: impl FnOnce(Group),
     ) -> Fate {
-        let Some(slot) = self.open.get_mut(usize::from(piece.stream)) else {
-            return Fate::Alone;
-        };
-        if let Some(open) = slot {
-            if let Some(trace) = open.goes_on(mode, piece) {
+        if let Some(at) = self.open.iter().position(|open| open.may_have(piece)) {
+            if let Some(open) = self.open.get_mut(at)
+                && let Some(trace) = open.goes_on(mode, piece)
+            {
                 open.group.add(b"\n", piece, bytes_max);
                 (open.trace, open.last, open.since) = (trace, piece.time, now);
                 return Fate::Joined;
             }
-            if let Some(open) = slot.take() {
-                end(open.ended());
-            }
+            end(self.open.swap_remove(at).ended());
         }
         let Some(trace) = begins(mode, piece, level) else {
             return Fate::Alone;
         };
-        *slot = Some(Open {
+        self.open.push(Open {
             group: Group::of(piece, level),
             trace,
             last: piece.time,
@@ -97,35 +106,41 @@ impl Multiline {
     }
 
     /// Ends records, all or those to which nothing has come for long enough.
-    pub(crate) fn end(&mut self, quiet: Option<Instant>) -> Vec<Group> {
-        let ended = self.open.iter_mut().filter_map(|slot| {
-            slot.take_if(|open| quiet.is_none_or(|now| now.saturating_duration_since(open.since) >= QUIET))
-        });
+    pub(crate) fn end(&mut self, which: Which) -> Vec<Group> {
+        let is_ended = |open: &Open| match which {
+            Which::All => true,
+            Which::Of(file) => open.group.begins_in(file).is_some(),
+            Which::Quiet(now) => now.saturating_duration_since(open.since) >= QUIET,
+        };
+        let ended = self.open.extract_if(.., |open| is_ended(open));
         ended.map(Open::ended).collect()
     }
 
-    /// Ends the record of a stream that is not joined any more.
-    pub(crate) fn end_of(&mut self, stream: u8) -> Option<Group> {
-        let slot = self.open.get_mut(usize::from(stream))?;
-        slot.take().map(Open::ended)
+    /// Ends what a line could belong to, of a stream that is not joined any more.
+    pub(crate) fn end_for(&mut self, piece: &Piece<'_>) -> Option<Group> {
+        let at = self.open.iter().position(|open| open.may_have(piece))?;
+        Some(self.open.swap_remove(at).ended())
     }
 
     /// When the first of them may be ended.
     pub(crate) fn due(&self) -> Option<Instant> {
-        let open = self.open.iter().flatten();
-        open.map(|open| open.since + QUIET).min()
+        self.open.iter().map(|open| open.since + QUIET).min()
     }
 
-    pub(crate) fn held(&self, stream: u8) -> usize {
-        let open = self.open.get(usize::from(stream)).and_then(Option::as_ref);
-        open.map_or(0, |open| open.group.text.len())
+    /// Bytes of text.
+    pub(crate) fn held(&self) -> usize {
+        self.open.iter().map(|open| open.group.text.len()).sum()
     }
 
     /// Per stream, where in `file` an open record begins.
     pub(crate) fn open_in(&self, file: usize) -> [Option<u64>; 3] {
-        self.open
-            .each_ref()
-            .map(|open| open.as_ref().and_then(|open| open.group.begins_in(file)))
+        let mut begins = [None; 3];
+        for open in &self.open {
+            if let Some(place) = begins.get_mut(usize::from(open.group.stream)) {
+                *place = open.group.begins_in(file).or(*place);
+            }
+        }
+        begins
     }
 }
 
@@ -137,13 +152,17 @@ impl Open {
         Group { level, ..self.group }
     }
 
+    /// Whether a line could belong to it: of a container's stream, or of the same plain file.
+    fn may_have(&self, piece: &Piece<'_>) -> bool {
+        self.group.stream == piece.stream
+            && (piece.stream != 0 || self.group.begins_in(piece.file()).is_some())
+    }
+
     fn goes_on(&self, mode: &Mode, piece: &Piece<'_>) -> Option<Trace> {
         let gap = piece.time.0 - self.last.0;
         // A line without a time of its own has the one at which it was read, which says nothing.
         let is_late = piece.has_written_time && !(-GAP_MS..=GAP_MS).contains(&gap);
-        // Of plain files each is on its own; a container's are one after the other.
-        let is_other = piece.stream == 0 && self.group.files.iter().all(|(file, _)| *file != piece.file());
-        if is_late || is_other || self.group.lines >= LINES_MAX {
+        if is_late || self.group.lines >= LINES_MAX {
             return None;
         }
         match mode {

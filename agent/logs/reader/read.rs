@@ -10,6 +10,7 @@ use super::{Outlet, Reader};
 use crate::account::Loss;
 use crate::lines::At;
 use crate::mark::Form;
+use crate::multiline::Which;
 use crate::source::Source;
 use crate::tail::{BUFFER_BYTES, End, Filled, Phase, Tail, open};
 
@@ -218,7 +219,12 @@ impl<O: Outlet> Reader<O> {
             return;
         };
         if let Some(source) = self.sources.get_mut(&tail.base) {
-            self.lines.end(&mut self.draft, source, None);
+            // Other plain files of this name go on.
+            let which = match tail.form {
+                Form::Plain => Which::Of(file),
+                Form::Cri | Form::Spool => Which::All,
+            };
+            self.lines.end(&mut self.draft, source, which);
         }
     }
 
@@ -233,7 +239,7 @@ impl<O: Outlet> Reader<O> {
             };
             let is_behind = is_behind(&self.tails, source);
             if due <= now && !is_behind {
-                self.lines.end(&mut self.draft, source, Some(now));
+                self.lines.end(&mut self.draft, source, Which::Quiet(now));
             }
             if let Some(due) = source.multiline.due() {
                 let due = if is_behind { due.max(now + LOOK_AGAIN) } else { due };

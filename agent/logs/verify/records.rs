@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::draft::{Draft, Size};
 use crate::lines::{At, Lines};
 use crate::mark::FileMark;
-use crate::multiline::QUIET;
+use crate::multiline::{QUIET, Which};
 use crate::plan::Planner;
 use crate::redact::Redaction;
 use crate::source::{Source, container_base, is_copy};
@@ -152,7 +152,7 @@ impl<'a> Records<'a> {
             };
             if self.base != subject.mark.base {
                 // Of another start of the container, or another file.
-                self.making.end(&mut self.draft, &mut self.source, None);
+                self.making.end(&mut self.draft, &mut self.source, Which::All);
                 let facts = subject.mark.facts.as_deref();
                 self.base = Arc::clone(&subject.mark.base);
                 self.source = Source::default();
@@ -209,7 +209,8 @@ impl<'a> Records<'a> {
             .unwrap_or_default();
         if age >= QUIET {
             let late = Instant::now() + QUIET;
-            self.making.end(&mut self.draft, &mut self.source, Some(late));
+            self.making
+                .end(&mut self.draft, &mut self.source, Which::Quiet(late));
         }
         Ok(())
     }

@@ -156,6 +156,42 @@ fn a_record_of_a_plain_file_goes_up_to_the_next_beginning() {
 }
 
 #[test]
+fn an_old_file_that_goes_ends_no_record_of_the_one_that_is_written() {
+    let mut rig = Rig::new();
+    append(&rig.path("a.log"), "old\n");
+    rig.settle();
+    fs::rename(rig.path("a.log"), rig.path("a.log.1")).unwrap();
+    append(&rig.path("a.log"), "new\n");
+    rig.settle();
+    fs::remove_file(rig.path("a.log.1")).unwrap();
+    // Five seconds after that the old one is let go; meanwhile a trace is written, slowly.
+    rig.run(Duration::from_millis(4_300));
+    append(&rig.path("a.log"), "ERROR broke\n");
+    rig.run(Duration::from_millis(1_200));
+    append(&rig.path("a.log"), "\tat once\n");
+    rig.settle();
+    assert_eq!(rig.texts(), ["ERROR broke\n\tat once", "new", "old"]);
+}
+
+#[test]
+fn a_record_of_the_written_file_goes_on_while_an_old_one_is_read() {
+    let mut rig = Rig::new();
+    append(&rig.path("a.log"), "ERROR old\n");
+    rig.run(Duration::from_millis(300));
+    fs::rename(rig.path("a.log"), rig.path("a.log.1")).unwrap();
+    append(&rig.path("a.log"), "ERROR new\n");
+    rig.run(Duration::from_millis(300));
+    append(&rig.path("a.log.1"), "\tat the end\nlast\n");
+    rig.run(Duration::from_millis(300));
+    append(&rig.path("a.log"), "\tat once\n");
+    rig.settle();
+    assert_eq!(
+        rig.texts(),
+        ["ERROR new\n\tat once", "ERROR old\n\tat the end", "last"]
+    );
+}
+
+#[test]
 fn what_a_filter_leaves_out_is_counted_and_the_place_reached_moves_on() {
     let filters = r#"{"filters": [
         {"match": {"container": "c", "stream": "stderr"}, "exclude": true},
