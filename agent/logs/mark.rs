@@ -2,7 +2,7 @@
 //!
 //! A mark is written in the same frame as the records it covers, so that both are on the disk or neither is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -96,6 +96,16 @@ impl FileMark {
         }
     }
 
+    /// Takes the front that another mark of the file has, if that tells more.
+    ///
+    /// Marks overtake each other: a file is noted before its first line is sent, and may be in the log before what was
+    /// said of it when it was empty. Packed, it is only known by its front.
+    pub(crate) fn know_front(&mut self, other: Print) {
+        if other.bytes > self.head.bytes {
+            self.head = other;
+        }
+    }
+
     /// Where reading has to begin again.
     pub(crate) fn resume_bytes(&self) -> u64 {
         self.done.iter().copied().fold(self.read, u64::min)
@@ -115,6 +125,14 @@ impl FileMark {
         let start = self.read - u64::from(self.check.bytes).min(self.read);
         Ok(self.head.is_of(file, 0)? && self.check.is_of(file, start)?)
     }
+}
+
+/// Puts a mark in the place of an older one of its file.
+pub(crate) fn renew(marks: &mut HashMap<FileId, FileMark>, mut mark: FileMark) {
+    if let Some(older) = marks.get(&mark.id) {
+        mark.know_front(older.head);
+    }
+    marks.insert(mark.id, mark);
 }
 
 /// The hash of a few bytes.
@@ -150,6 +168,11 @@ impl Print {
     pub(crate) fn is_front_of(self, bytes: &[u8]) -> bool {
         let front = bytes.get(..usize::from(self.bytes));
         self.bytes > 0 && front.is_some_and(|front| xxh3_64(front) == self.hash)
+    }
+
+    /// Whether these are the bytes that tell a file, or all that it has; it is that of a whole front.
+    pub(crate) fn is_front(self, bytes: &[u8]) -> bool {
+        usize::from(self.bytes) == bytes.len() && self.is_front_of(bytes)
     }
 
     pub(crate) fn is_of(self, file: &File, start: u64) -> io::Result<bool> {

@@ -60,6 +60,7 @@ impl<O: Outlet> Reader<O> {
         }
         let file = open(path)?;
         let known = self.recall_packed(inode);
+        let remembered = known.clone();
         let content = match known {
             Some(mark) if mark.copy => self.content_of_known(&file, mark, path),
             Some(mark) => unpack::length_of(&file, &mark).map(|length| match length {
@@ -70,7 +71,13 @@ impl<O: Outlet> Reader<O> {
         };
         let content = match content {
             Ok(content) => content,
-            Err(error) if is_damage(&error) => {
+            Err(error) => {
+                if let Some(mark) = remembered {
+                    self.put_back(mark, now);
+                }
+                if !is_damage(&error) {
+                    return Err(error);
+                }
                 let quiet = meta.modified().ok().and_then(|modified| modified.elapsed().ok());
                 if error.kind() == ErrorKind::UnexpectedEof && quiet.is_none_or(|quiet| quiet < UNFINISHED) {
                     return Ok(false);
@@ -78,7 +85,6 @@ impl<O: Outlet> Reader<O> {
                 info!(%error, path = %path.display(), "not a file packed by gzip, or a damaged one; not read");
                 return Ok(true);
             }
-            Err(error) => return Err(error),
         };
         let facts = match form {
             Form::Cri => docker::whose(Path::new(&*base)).map(Arc::new),
@@ -127,6 +133,11 @@ impl<O: Outlet> Reader<O> {
         Some(marks.swap_remove(at).0)
     }
 
+    /// What could not be read now is tried again, and has to be found again then.
+    fn put_back(&mut self, mark: FileMark, now: Instant) {
+        self.orphans.entry(mark.inode.ino).or_default().push((mark, now));
+    }
+
     /// Of one that an earlier run has known as the copy of a file that it followed: it may have died before it had read that
     /// file to its end, and the file has gone meanwhile.
     fn content_of_known(&mut self, file: &File, known: FileMark, path: &Path) -> io::Result<Content> {
@@ -161,10 +172,11 @@ impl<O: Outlet> Reader<O> {
             return Ok(Content::Read(None));
         }
         if let Some(source) = self.sources.get(base) {
-            let mut gone = source.heads.iter().chain(&source.ended);
+            let is_gone = source.heads.iter().any(|head| head.is_front_of(&front))
+                || source.ended.iter().any(|head| head.is_front(&front));
             let followed = source.files.iter().copied().find(|file| {
                 let tail = self.tails.get(*file).and_then(Option::as_ref);
-                tail.is_some_and(|tail| tail.front().is_front_of(&front))
+                tail.is_some_and(|tail| tail.front().is_front(&front))
             });
             if let Some(followed) = followed {
                 // If we die before it is read, its mark says which one it was.
@@ -174,7 +186,7 @@ impl<O: Outlet> Reader<O> {
                 }
                 return Ok(Content::Read(None));
             }
-            if gone.any(|known| known.is_front_of(&front)) {
+            if is_gone {
                 return Ok(Content::Read(None));
             }
             if source.join.is_open() && self.has_begun(base) {
@@ -276,9 +288,8 @@ impl<O: Outlet> Reader<O> {
         let (unpacked, length) = match unpacked {
             Ok(unpacked) => unpacked,
             Err(error) => {
-                // Tried again: it must be found again.
                 if let Some(mark) = mark {
-                    self.orphans.entry(mark.inode.ino).or_default().push((mark, now));
+                    self.put_back(mark, now);
                 }
                 return Err(error);
             }

@@ -20,7 +20,7 @@ use super::read::Reader;
 use super::{HEADER_BYTES, Segment, Title, VERSION, VERSION_SPOOL, list, path};
 use crate::batch::Batch;
 use crate::config::Retention;
-use crate::mark::{FileId, FileMark, Form};
+use crate::mark::{FileId, FileMark, Form, renew};
 use crate::spool::Cursor;
 
 /// Even a quiet segment is closed in time for retention to be exact to about a quarter.
@@ -171,7 +171,7 @@ impl Writer {
             if mark.gone {
                 self.marks.remove(&mark.id);
             } else {
-                self.marks.insert(mark.id, mark.bare());
+                renew(&mut self.marks, mark.bare());
             }
         }
         self.passed.extend(
@@ -327,7 +327,7 @@ impl Found {
                 if mark.gone {
                     found.marks.remove(&mark.id);
                 } else {
-                    found.marks.insert(mark.id, mark);
+                    renew(&mut found.marks, mark);
                 }
             }
             found.bytes = reader.at;

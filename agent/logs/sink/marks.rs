@@ -4,6 +4,7 @@
 //! restart sends more again, which a sink that has ids knows by them.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +18,7 @@ use tracing::{info, warn};
 use super::metrics::Counts;
 use crate::batch::Batch;
 use crate::bell::Bell;
-use crate::mark::{FileId, FileMark};
+use crate::mark::{FileId, FileMark, renew};
 use crate::segment::write::Writer;
 
 /// What was acknowledged is on the disk after this at the latest.
@@ -69,7 +70,7 @@ impl Marks {
         let (asked, noted) = oneshot::channel();
         let mut waiting = self.0.waiting.lock();
         for mark in files {
-            waiting.marks.entry(mark.id).or_insert_with(|| mark.clone());
+            note(&mut waiting.marks, mark.clone());
         }
         waiting.asked.push(asked);
         drop(waiting);
@@ -81,7 +82,7 @@ impl Marks {
     pub(crate) fn add(&self, marks: &[FileMark]) {
         let mut waiting = self.0.waiting.lock();
         for mark in marks {
-            waiting.marks.insert(mark.id, mark.clone());
+            renew(&mut waiting.marks, mark.clone());
         }
         drop(waiting);
         if self.0.is_urgent.load(Ordering::Relaxed) {
@@ -97,6 +98,16 @@ impl Marks {
     /// No more will come: the thread writes what there is and ends.
     pub(crate) fn close(&self) {
         self.0.bell.stop();
+    }
+}
+
+/// Adds what is not newer than what is there.
+fn note(marks: &mut HashMap<FileId, FileMark>, mark: FileMark) {
+    match marks.entry(mark.id) {
+        Entry::Occupied(mut newer) => newer.get_mut().know_front(mark.head),
+        Entry::Vacant(free) => {
+            free.insert(mark);
+        }
     }
 }
 
@@ -130,8 +141,7 @@ impl Clerk {
         if done.is_err() {
             let mut waiting = self.marks.0.waiting.lock();
             for mark in batch.marks.drain(..) {
-                // A newer one may have come meanwhile.
-                waiting.marks.entry(mark.id).or_insert(mark);
+                note(&mut waiting.marks, mark);
             }
         }
         for asked in asked {
@@ -168,7 +178,7 @@ mod tests {
     use super::*;
     use crate::config::Retention;
     use crate::mark::{Form, Inode, Print};
-    use crate::segment::write::Limits;
+    use crate::segment::write::{Kept, Limits};
     use crate::sink::metrics::Metrics;
 
     fn mark(id: u64, read: u64) -> FileMark {
@@ -196,16 +206,20 @@ mod tests {
     }
 
     fn open(folder: &std::path::Path) -> (Writer, Vec<(u64, u64)>) {
+        let (log, kept) = open_log(folder);
+        let mut places: Vec<(u64, u64)> = kept.marks.iter().map(|mark| (mark.id.0, mark.read)).collect();
+        places.sort_unstable();
+        (log, places)
+    }
+
+    fn open_log(folder: &std::path::Path) -> (Writer, Kept) {
         let limits = Limits {
             segment_bytes: 1 << 20,
             retention: Retention::default(),
             compress: false,
         };
         let now = RuntimeClock::system().now();
-        let (log, kept) = Writer::open(folder, Arc::new(Mutex::new(limits)), now).unwrap();
-        let mut places: Vec<(u64, u64)> = kept.marks.iter().map(|mark| (mark.id.0, mark.read)).collect();
-        places.sort_unstable();
-        (log, places)
+        Writer::open(folder, Arc::new(Mutex::new(limits)), now).unwrap()
     }
 
     fn clerk(log: Writer, marks: &Marks) -> Clerk {
@@ -233,6 +247,28 @@ mod tests {
         running.join().unwrap();
         assert_eq!(open(folder.path()).1, [(1, 20), (2, 0)]);
         assert!(marks.begin(&[]).is_none());
+    }
+
+    #[test]
+    fn what_was_said_of_an_empty_file_does_not_undo_that_its_front_is_noted() {
+        let folder = tempfile::tempdir().unwrap();
+        let front = |id| FileMark {
+            head: Print::new(b"front"),
+            ..mark(id, 0)
+        };
+        let marks = Marks::default();
+        let mut clerk = clerk(open(folder.path()).0, &marks);
+        // Of both the first batch had no line; it is acknowledged before the file is noted, or afterwards.
+        marks.add(&[mark(1, 0)]);
+        _ = marks.begin(&[front(1)]).unwrap();
+        _ = marks.begin(&[front(2)]).unwrap();
+        clerk.append().unwrap();
+        marks.add(&[mark(1, 0), mark(2, 0)]);
+        clerk.append().unwrap();
+        drop(clerk);
+        let (_, kept) = open_log(folder.path());
+        assert_eq!(kept.marks.len(), 2);
+        assert!(kept.marks.iter().all(|mark| mark.head == Print::new(b"front")));
     }
 
     #[test]

@@ -216,3 +216,24 @@ fn a_packed_file_that_is_only_being_made_is_not_taken_for_an_empty_one() {
         lines_of(&(numbered("a", 0..10) + &numbered("b", 0..100)))
     );
 }
+
+#[test]
+fn the_first_bytes_of_a_new_file_do_not_make_a_packed_one_of_the_same_beginning_known() {
+    let mut rig = Rig::new();
+    append(&rig.container("0.log"), &container("a", 0..10));
+    rig.settle();
+    rig.kill();
+    let rotated = rotate(&rig, 1);
+    pack(&rotated);
+    append(&rig.container("0.log"), &container("b", 0..100));
+    let rotated = rotate(&rig, 2);
+    pack(&rotated);
+    let next = container("b", 100..200);
+    append(&rig.container("0.log"), &next[..40]);
+    rig.start();
+    rig.turn();
+    append(&rig.container("0.log"), &next[40..]);
+    rig.run(Duration::from_secs(15));
+    let want = numbered("a", 0..10) + &numbered("b", 0..200);
+    assert_eq!(rig.texts(), lines_of(&want));
+}
