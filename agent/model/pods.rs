@@ -24,6 +24,46 @@ pub struct Pod {
     pub node: String,
     /// The node's availability zone; empty when it is not known.
     pub zone: String,
+    /// Empty before it has one.
+    pub ip: String,
+    /// It has the node's address, and so has every pod like it.
+    pub host_network: bool,
+    /// `Pending`, `Running`, `Succeeded`, `Failed` or `Unknown`.
+    pub phase: String,
+    pub is_ready: bool,
+    /// Without those that only run at the beginning.
+    pub containers: Vec<Container>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Container {
+    pub name: String,
+    pub ports: Vec<Port>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Port {
+    pub name: String,
+    pub number: u16,
+    /// `TCP`, `UDP` or `SCTP`.
+    pub protocol: String,
+}
+
+/// The node that a process is on, without asking the cloud: its labels and its provider's id say it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Node {
+    pub name: String,
+    /// Where its kubelet is reached.
+    pub address: String,
+    pub region: String,
+    pub zone: String,
+    pub instance_type: String,
+    /// `i-…`; of a Fargate node or a hybrid one, what its provider calls it.
+    pub instance_id: String,
+    /// The managed node group, or Karpenter's pool.
+    pub group: String,
+    /// `spot`, `on-demand` or what else its provider calls it.
+    pub capacity: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

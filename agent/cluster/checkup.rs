@@ -1,0 +1,97 @@
+//! What `skopos doctor` is told of the Kubernetes API: whether it answers, and what it lets us see.
+
+use model::Timestamp;
+use model::text::duration::spoken;
+use model::view::Checkup;
+
+use crate::{Cluster, Scope};
+
+const ROOM: &str = "cluster";
+/// A watch is begun anew every two minutes; one that was not has nobody at the other end.
+const SILENT: std::time::Duration = std::time::Duration::from_secs(300);
+
+impl Cluster {
+    #[must_use]
+    pub fn checkups(&self, now: Timestamp) -> Vec<Checkup> {
+        match self.0.scope {
+            Scope::Node => vec![self.pods_checkup(now), self.node_checkup()],
+            Scope::Cluster => Vec::new(),
+        }
+    }
+
+    fn pods_checkup(&self, now: Timestamp) -> Checkup {
+        const NAME: &str = "pods";
+        let inner = &self.0;
+        let (state, heard) = (inner.watched.state(), inner.heard.last("pods"));
+        let advice = "see whether the ServiceAccount may list and watch pods, and whether the API server can be reached; lines and series go on without labels of pods";
+        if !state.error.is_empty() {
+            return Checkup::fail(
+                ROOM,
+                NAME,
+                format!("pods of {} cannot be watched: {}", inner.node, state.error),
+            )
+            .advise(advice);
+        }
+        if !state.is_whole {
+            return Checkup::warn(
+                ROOM,
+                NAME,
+                format!(
+                    "{} has not said yet which pods are on {}",
+                    inner.server, inner.node
+                ),
+            )
+            .advise("look again in a few seconds");
+        }
+        match heard {
+            Some(heard) if now.since(heard) > SILENT => Checkup::fail(
+                ROOM,
+                NAME,
+                format!("{} last answered {} ago", inner.server, spoken(now.since(heard))),
+            )
+            .advise(advice),
+            _ if state.count == 0 => Checkup::warn(ROOM, NAME, format!("there is no pod on {}", inner.node)).advise(
+                "see whether that is the node's name as `kubectl get nodes` has it (kubernetes.node_name, or the variable NODE_NAME)",
+            ),
+            _ => Checkup::ok(ROOM, NAME, format!("{} pods on {}", state.count, inner.node)),
+        }
+    }
+
+    fn node_checkup(&self) -> Checkup {
+        const NAME: &str = "node";
+        let inner = &self.0;
+        let error = inner.node_error.read().clone();
+        if !error.is_empty() {
+            return Checkup::warn(
+                ROOM,
+                NAME,
+                format!("the object of {} cannot be read: {error}", inner.node),
+            )
+            .advise(
+                "the ServiceAccount needs `get` on nodes; zone and instance type are not known without it",
+            );
+        }
+        let node = inner.facts.borrow().clone();
+        match node.name.is_empty() {
+            true => Checkup::warn(
+                ROOM,
+                NAME,
+                format!("the object of {} has not been read yet", inner.node),
+            )
+            .advise("look again in a few seconds"),
+            false => {
+                let parts = [&node.instance_type, &node.zone, &node.capacity, &node.group];
+                let parts: Vec<&str> = parts
+                    .into_iter()
+                    .map(String::as_str)
+                    .filter(|part| !part.is_empty())
+                    .collect();
+                let what = match parts.is_empty() {
+                    true => String::new(),
+                    false => format!(": {}", parts.join(", ")),
+                };
+                Checkup::ok(ROOM, NAME, format!("{}{what}", node.name))
+            }
+        }
+    }
+}

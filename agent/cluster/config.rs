@@ -1,0 +1,148 @@
+//! What is told about Kubernetes in the configuration file.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+/// The section `kubernetes:`. Left empty, a process in a pod asks the API server that its ServiceAccount names, and any
+/// other process asks none.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Whether there is a cluster to ask. Left out: in a pod, or where `kubeconfig` is given.
+    pub enabled: Option<bool>,
+    /// How a process outside of the cluster finds it; programs that print credentials (`aws eks get-token`) are called.
+    pub kubeconfig: Option<PathBuf>,
+    /// Which of its contexts; left out, the current one.
+    pub context: Option<String>,
+    /// The node that this process reads. Left empty: what the variable `NODE_NAME` says, which the chart sets; then the
+    /// host's name.
+    pub node_name: String,
+    /// The Lease that two replicas share; empty: `skopos`.
+    pub lease_name: String,
+    /// Where the Lease lies; empty: the namespace of the pod, or of the context.
+    pub lease_namespace: String,
+}
+
+/// The Lease's name where nothing else is said.
+const LEASE: &str = "skopos";
+
+impl Config {
+    /// Whether there is a cluster to ask.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.enabled
+            .unwrap_or_else(|| self.kubeconfig.is_some() || is_in_pod())
+    }
+
+    /// What is wrong with it, each a sentence that begins with the path in the file.
+    #[must_use]
+    pub fn complaints(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if self.context.is_some() && self.kubeconfig.is_none() {
+            wrong.push(
+                "kubernetes.context: names a context of a file; kubernetes.kubeconfig names none".to_owned(),
+            );
+        }
+        for (key, name) in [("node_name", &self.node_name), ("lease_name", &self.lease_name)] {
+            if !name.is_empty() && !is_name(name) {
+                wrong.push(format!(
+                    "kubernetes.{key}: no name that Kubernetes allows (lower-case letters, digits, '-' and '.'): {name:?}"
+                ));
+            }
+        }
+        wrong
+    }
+
+    pub(crate) fn lease_name(&self) -> &str {
+        match self.lease_name.as_str() {
+            "" => LEASE,
+            name => name,
+        }
+    }
+
+    pub(crate) fn node_name(&self, host: &str) -> String {
+        if !self.node_name.is_empty() {
+            return self.node_name.clone();
+        }
+        let told = std::env::var("NODE_NAME").ok().filter(|name| is_name(name));
+        told.unwrap_or_else(|| host.to_ascii_lowercase())
+    }
+}
+
+/// Whether a kubelet has started this process with a ServiceAccount.
+#[must_use]
+pub fn is_in_pod() -> bool {
+    std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
+        && PathBuf::from("/var/run/secrets/kubernetes.io/serviceaccount/token").exists()
+}
+
+/// A DNS subdomain, as names of objects are.
+fn is_name(name: &str) -> bool {
+    name.len() <= 253
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.')
+        && name
+            .bytes()
+            .next()
+            .is_some_and(|first| first.is_ascii_alphanumeric())
+        && name
+            .bytes()
+            .last()
+            .is_some_and(|last| last.is_ascii_alphanumeric())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn left_empty_a_process_outside_of_a_pod_asks_nobody() {
+        let config = Config::default();
+        assert!(!config.is_wanted());
+        assert!(config.complaints().is_empty());
+        let told = Config {
+            kubeconfig: Some("/a".into()),
+            ..Config::default()
+        };
+        assert!(told.is_wanted());
+        let off = Config {
+            enabled: Some(false),
+            ..told
+        };
+        assert!(!off.is_wanted());
+    }
+
+    #[test]
+    fn what_cannot_work_is_named_with_its_key() {
+        let config = Config {
+            context: Some("prod".to_owned()),
+            node_name: "Node_1".to_owned(),
+            lease_name: "-x".to_owned(),
+            ..Config::default()
+        };
+        let wrong = config.complaints();
+        let keys: Vec<&str> = wrong.iter().filter_map(|line| line.split(':').next()).collect();
+        assert_eq!(
+            keys,
+            [
+                "kubernetes.context",
+                "kubernetes.node_name",
+                "kubernetes.lease_name"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_node_is_named_by_the_file_before_the_host() {
+        let config = Config {
+            node_name: "ip-10-0-0-1.eu-west-1.compute.internal".to_owned(),
+            ..Config::default()
+        };
+        assert_eq!(config.node_name("Host"), "ip-10-0-0-1.eu-west-1.compute.internal");
+        if std::env::var_os("NODE_NAME").is_none() {
+            assert_eq!(Config::default().node_name("Host"), "host");
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The Kubernetes API: the pods of a node, the node itself, and the Lease by which two replicas find out who leads.
+//!
+//! The only room that knows kube. It asks for what somebody uses and for no more: a node role for the pods of its own node. Others
+//! get small facts in `watch` channels, the newest in place of the one before; while the API server is away they keep the last
+//! ones. Tokens are read anew from their file before they expire, and a connection that fails again and again is made anew from the
+//! configuration, certificates included.
+
+mod checkup;
+mod config;
+mod connect;
+mod follow;
+mod heard;
+mod lean;
+mod lease;
+mod node;
+mod pods;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::runtime::watcher;
+use kube::{Api, Client};
+use model::pods::{Node, Pods};
+use model::{Arbiter, Clock};
+use parking_lot::RwLock;
+use prometheus::Registry;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+pub use config::{Config, is_in_pod};
+use follow::{Metrics, Watched, follow, plain};
+use heard::Heard;
+use lease::LeaseArbiter;
+
+/// Starts of many agents at once are spread over so long.
+const JITTER: Duration = Duration::from_secs(5);
+/// How often the node's own object is read.
+const NODE_PERIOD: Duration = Duration::from_secs(300);
+/// … while it could not be read.
+const NODE_RETRY: Duration = Duration::from_secs(15);
+
+/// Why the API server cannot be asked at all.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("kubernetes.kubeconfig: {path}: {why}")]
+    Kubeconfig { path: String, why: String },
+    #[error("kubernetes: the ServiceAccount of this pod cannot be used: {0}")]
+    InCluster(String),
+    #[error("kubernetes: starting the client: {0}")]
+    Client(String),
+}
+
+/// What of the cluster is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The pods of one node, and that node.
+    Node,
+    /// Nothing of a node; who leads.
+    Cluster,
+}
+
+/// The room; cheap to clone.
+#[derive(Clone)]
+pub struct Cluster(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    scope: Scope,
+    node: String,
+    namespace: String,
+    server: String,
+    client: RwLock<Client>,
+    clock: Arc<dyn Clock>,
+    heard: Heard,
+    pods: watch::Sender<Arc<Pods>>,
+    facts: watch::Sender<Arc<Node>>,
+    watched: Arc<Watched>,
+    node_error: RwLock<String>,
+}
+
+impl Cluster {
+    /// Connects to nobody yet. `host` is the node's name where nothing else says it.
+    ///
+    /// # Errors
+    /// The configuration names a cluster in a way that cannot work.
+    pub async fn new(
+        config: Config,
+        scope: Scope,
+        host: &str,
+        clock: Arc<dyn Clock>,
+        registry: &Registry,
+    ) -> Result<Self, Error> {
+        let heard = Heard::new(Arc::clone(&clock), registry);
+        let found = connect::find(&config).await?;
+        let (server, namespace) = (found.cluster_url.to_string(), found.default_namespace.clone());
+        let client = connect::client(found, &heard)?;
+        let node = config.node_name(host);
+        info!(%server, node, "the Kubernetes API is asked");
+        Ok(Self(Arc::new(Inner {
+            namespace: match config.lease_namespace.as_str() {
+                "" => namespace,
+                told => told.to_owned(),
+            },
+            config,
+            scope,
+            node,
+            server,
+            client: RwLock::new(client),
+            clock,
+            heard,
+            pods: watch::Sender::new(Arc::default()),
+            facts: watch::Sender::new(Arc::default()),
+            watched: Metrics::new(registry).watched("pods"),
+            node_error: RwLock::default(),
+        })))
+    }
+
+    /// The pods of the node.
+    #[must_use]
+    pub fn pods(&self) -> watch::Receiver<Arc<Pods>> {
+        self.0.pods.subscribe()
+    }
+
+    /// The node; without a name while it is not known.
+    #[must_use]
+    pub fn node(&self) -> watch::Receiver<Arc<Node>> {
+        self.0.facts.subscribe()
+    }
+
+    /// Where replicas ask who leads.
+    #[must_use]
+    pub fn arbiter(&self) -> Arc<dyn Arbiter> {
+        Arc::new(LeaseArbiter::new(self.clone()))
+    }
+
+    /// Watches until it is asked to stop.
+    pub async fn run(self, stop: CancellationToken) {
+        if self.0.scope == Scope::Cluster {
+            return stop.cancelled().await;
+        }
+        let watching = async {
+            tokio::time::sleep(JITTER.mul_f64(fastrand::f64())).await;
+            // Pods that are told of before their node have no zone.
+            self.read_node().await;
+            tokio::join!(self.follow_node(), self.follow_pods());
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = watching => {}
+        }
+    }
+
+    async fn follow_pods(&self) {
+        let inner = &self.0;
+        let mut keeper = pods::Keeper::new(inner.pods.clone(), inner.facts.subscribe());
+        loop {
+            // Of one node there are few: they come at once, and from the API server's memory.
+            let config = watcher::Config::default()
+                .fields(&format!("spec.nodeName={}", inner.node))
+                .any_semantic();
+            let api: Api<lean::Pod> = Api::all(inner.client());
+            follow(api, config, &inner.watched, &mut keeper).await;
+            self.connect_anew().await;
+        }
+    }
+
+    async fn follow_node(&self) {
+        loop {
+            let rest = match self.0.facts.borrow().name.is_empty() {
+                true => NODE_RETRY,
+                false => NODE_PERIOD,
+            };
+            tokio::time::sleep(rest).await;
+            self.read_node().await;
+        }
+    }
+
+    async fn read_node(&self) {
+        let inner = &self.0;
+        let api: Api<lean::Node> = Api::all(inner.client());
+        let read = tokio::time::timeout(NODE_RETRY, api.get(&inner.node)).await;
+        let error = match read {
+            Ok(Ok(node)) => {
+                inner.facts.send_replace(Arc::new(node::node_of(node)));
+                String::new()
+            }
+            Ok(Err(error)) => plain(&error),
+            Err(_) => "the API server does not answer".to_owned(),
+        };
+        let before = std::mem::replace(&mut *inner.node_error.write(), error.clone());
+        if !error.is_empty() && error != before {
+            warn!(
+                node = inner.node,
+                error, "the node's own object cannot be read; its zone is not known"
+            );
+        }
+    }
+
+    async fn connect_anew(&self) {
+        let inner = &self.0;
+        let made = match connect::find(&inner.config).await {
+            Ok(found) => connect::client(found, &inner.heard),
+            Err(error) => Err(error),
+        };
+        match made {
+            Ok(client) => *inner.client.write() = client,
+            Err(error) => warn!(%error, "the Kubernetes API cannot be connected to anew"),
+        }
+    }
+}
+
+impl Inner {
+    fn client(&self) -> Client {
+        self.client.read().clone()
+    }
+}
