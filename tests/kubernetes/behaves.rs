@@ -3,13 +3,14 @@
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use programs::Running;
 use serde_json::{Value, json};
 
 use crate::cluster::PATIENCE;
-use crate::{ControlPlane, until};
+use crate::lab::busybox;
+use crate::{ControlPlane, Image, Lab, until};
 
 fn config_map(name: &str) -> String {
     json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name }, "data": { "one": "1" } })
@@ -203,4 +204,77 @@ fn fake_nodes_are_ready_and_fake_pods_run_and_each_has_its_metrics() {
         }
     };
     until("a fake kubelet does not tell", PATIENCE, metrics);
+}
+
+/// What was printed, as the kubelet's files have it: a time, a stream, a mark, the line.
+const PRINTED: &str = " stdout F a line of a pod";
+
+#[test]
+fn a_pod_of_a_static_program_becomes_ready_and_its_log_is_a_file() {
+    let begun = Instant::now();
+    let Some(lab) = Lab::start() else { return };
+    let started = begun.elapsed();
+    let busybox = busybox().expect("tests/setup brings it for the node");
+    lab.load_image(
+        &Image::new("lab.local/busybox:1")
+            .entrypoint(&["/bin/sh", "-c"])
+            .user("65532:0")
+            .folder("/tmp", 0o777)
+            .file("/bin/busybox", &busybox, 0o755)
+            .file("/bin/sh", &busybox, 0o755),
+    );
+    let command = "echo a line of a pod; trap 'exit 0' TERM; while :; do /bin/busybox sleep 0.2; done";
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "one" },
+        "spec": {
+            "terminationGracePeriodSeconds": 5,
+            "containers": [{
+                "name": "main", "image": "lab.local/busybox:1", "imagePullPolicy": "Never", "args": [command],
+                "resources": { "limits": { "memory": "32Mi" } },
+                "readinessProbe": { "exec": { "command": ["/bin/busybox", "true"] }, "periodSeconds": 1 },
+                "securityContext": {
+                    "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "runAsNonRoot": true,
+                    "capabilities": { "drop": ["ALL"] }, "seccompProfile": { "type": "RuntimeDefault" },
+                },
+            }],
+        },
+    });
+    lab.apply(&pod.to_string());
+    lab.kubectl(&["wait", "--for=condition=Ready", "pod/one", "--timeout=60s"]);
+    eprintln!("node after {started:?}, pod Ready after {:?}", begun.elapsed());
+    assert_eq!(lab.kubectl(&["logs", "one"]), "a line of a pod\n");
+    let of = |path: &str| lab.kubectl(&["get", "pod", "one", "-o", &format!("jsonpath={{{path}}}")]);
+    let folder = lab
+        .outside("/var/log/pods")
+        .join(format!("default_one_{}", of(".metadata.uid")));
+    let log = std::fs::read_to_string(folder.join("main/0.log")).unwrap();
+    assert!(log.trim_end().ends_with(PRINTED), "{log}");
+    let stats = lab.kubectl(&["get", "--raw", "/api/v1/nodes/lab-node/proxy/metrics/cadvisor"]);
+    assert!(
+        stats.contains("container_memory_working_set_bytes{container=\"main\""),
+        "{stats}"
+    );
+    // The API server has the address that it has in every cluster, for the node and for what runs in the pod's network.
+    let server = "--server=https://10.96.0.1";
+    let version = ["get", "--raw", "/version", server];
+    until("the API server's service is not there", PATIENCE, || {
+        lab.try_kubectl(&version, "").map(drop)
+    });
+    let network = lab.run_in(&["ls", "/run/netns"]);
+    let network = format!("--net=/run/netns/{}", network.trim());
+    let kubectl = crate::program("kubectl").unwrap().display().to_string();
+    let line = [["nsenter", &network, &kubectl].as_slice(), version.as_slice()].concat();
+    assert!(lab.run_in(&line).contains("v1.36.4"));
+    // What a part leaves behind when it is killed is found by the next one.
+    lab.stop("kubelet");
+    lab.start_again("kubelet");
+    lab.kubectl(&["delete", "pod", "one", "--timeout=60s"]);
+    let (folder, groups) = (
+        lab.folder().to_owned(),
+        std::fs::read_to_string(lab.folder().join("cgroups")).unwrap(),
+    );
+    drop(lab);
+    assert!(!folder.exists());
+    let left = groups.lines().find(|group| std::path::Path::new(group).exists());
+    assert_eq!(left, None);
 }

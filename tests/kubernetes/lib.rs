@@ -1,19 +1,26 @@
 //! A real Kubernetes that tests are held to.
 //!
 //! `ControlPlane` is etcd and kube-apiserver on loopback: enough for whatever speaks with the API server only, and up in three
-//! seconds. Everything here blocks, and runs on threads and processes of its own, so that tests of any kind can use it, with a
-//! runtime or without. All of it ends, its folder included, when it is let go of and also when the process that started it
-//! ends in whatever way.
+//! seconds. kwok makes nodes and pods on it that only pretend. `Lab` is a whole one, with a node where pods run: it needs root
+//! and some ten seconds. Everything here blocks, and runs on threads and processes of its own, so that tests of any kind can
+//! use it, with a runtime or without. All of it ends, its folder included, when it is let go of and also when the process that
+//! started it ends in whatever way.
 //!
 //! ```
 //! let Some(plane) = ControlPlane::shared() else { return }; // or ControlPlane::start(): one of its own, to be cut off
 //! plane.apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: one}}");
 //! let config = plane.kubeconfig_for("default", "default"); // nobody has given it any rights
 //! plane.stop_api();
+//!
+//! let Some(lab) = Lab::start() else { return };
+//! lab.load_image(&Image::new("lab.local/skopos:1").entrypoint(&["/skopos"]).user("65532:0").file("/skopos", &built, 0o755));
+//! lab.run_in(&["helm4", "install", "skopos", chart, "--wait"]);
+//! let lines = fs::read_to_string(lab.outside("/var/log/pods").join(log));
 //! ```
 //!
-//! `tests/setup` brings the programs. By hand: `cargo run -p kubernetes-tests --example lab` starts one, says how it is asked
-//! and keeps it until it is interrupted.
+//! `tests/setup` brings the programs, some minutes' work the first time. By hand: `cargo run -p kubernetes-tests --example lab`
+//! starts a whole one, says how it is asked and keeps it until it is interrupted; with `-- plane 100 1000` it is a control plane
+//! with a hundred fake nodes and a thousand fake pods.
 
 #![expect(
     clippy::expect_used,
@@ -27,6 +34,7 @@ mod fakes;
 mod guard;
 pub mod image;
 mod keys;
+pub mod lab;
 
 #[cfg(test)]
 mod behaves;
@@ -34,6 +42,7 @@ mod behaves;
 pub use cluster::Cluster;
 pub use control_plane::ControlPlane;
 pub use image::Image;
+pub use lab::Lab;
 
 use std::path::PathBuf;
 use std::thread;
