@@ -1,6 +1,7 @@
 //! What tests elsewhere rely on.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,8 +10,7 @@ use programs::Running;
 use serde_json::{Value, json};
 
 use crate::cluster::PATIENCE;
-use crate::lab::busybox;
-use crate::{ControlPlane, Image, Lab, until};
+use crate::{ControlPlane, Image, Lab, busybox, until};
 
 fn config_map(name: &str) -> String {
     json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name }, "data": { "one": "1" } })
@@ -211,6 +211,12 @@ const PRINTED: &str = " stdout F a line of a pod";
 
 #[test]
 fn a_pod_of_a_static_program_becomes_ready_and_its_log_is_a_file() {
+    // The kubelet wants other values of some.
+    let settings = || {
+        ["vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops"]
+            .map(|name| std::fs::read(format!("/proc/sys/{name}")).unwrap())
+    };
+    let before = settings();
     let begun = Instant::now();
     let Some(lab) = Lab::start() else { return };
     let started = begun.elapsed();
@@ -223,7 +229,8 @@ fn a_pod_of_a_static_program_becomes_ready_and_its_log_is_a_file() {
             .file("/bin/busybox", &busybox, 0o755)
             .file("/bin/sh", &busybox, 0o755),
     );
-    let command = "echo a line of a pod; trap 'exit 0' TERM; while :; do /bin/busybox sleep 0.2; done";
+    let command =
+        "echo a line of a pod; trap 'exit 0' TERM; /bin/busybox nc -ll -p 8080 -e /bin/busybox cat & wait";
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "one" },
         "spec": {
@@ -249,22 +256,46 @@ fn a_pod_of_a_static_program_becomes_ready_and_its_log_is_a_file() {
         .join(format!("default_one_{}", of(".metadata.uid")));
     let log = std::fs::read_to_string(folder.join("main/0.log")).unwrap();
     assert!(log.trim_end().ends_with(PRINTED), "{log}");
+    assert_eq!(settings(), before, "the machine's settings are its own");
     let stats = lab.kubectl(&["get", "--raw", "/api/v1/nodes/lab-node/proxy/metrics/cadvisor"]);
     assert!(
         stats.contains("container_memory_working_set_bytes{container=\"main\""),
         "{stats}"
     );
     // The API server has the address that it has in every cluster, for the node and for what runs in the pod's network.
-    let server = "--server=https://10.96.0.1";
-    let version = ["get", "--raw", "/version", server];
+    let kubectl = crate::program("kubectl").unwrap().display().to_string();
+    let version = ["get", "--raw", "/version", "--server=https://10.96.0.1"];
+    let from_node = [[kubectl.as_str()].as_slice(), &version].concat();
     until("the API server's service is not there", PATIENCE, || {
-        lab.try_kubectl(&version, "").map(drop)
+        let (code, said) = programs::run(lab.command_in(&kubectl).args(version));
+        if code == 0 { Ok(()) } else { Err(said) }
     });
     let network = lab.run_in(&["ls", "/run/netns"]);
     let network = format!("--net=/run/netns/{}", network.trim());
-    let kubectl = crate::program("kubectl").unwrap().display().to_string();
-    let line = [["nsenter", &network, &kubectl].as_slice(), version.as_slice()].concat();
-    assert!(lab.run_in(&line).contains("v1.36.4"));
+    let from_pod = [["nsenter", network.as_str()].as_slice(), &from_node].concat();
+    assert!(lab.run_in(&from_pod).contains("v1.36.4"));
+    // What listens in a pod is heard here, and what listens here is heard in a pod.
+    let says = |address: &str, word: &str| {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(word.as_bytes()).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut heard = String::new();
+        stream.read_to_string(&mut heard).unwrap();
+        heard
+    };
+    let reached = lab.reach(&format!("{}:8080", of(".status.podIP")));
+    assert_eq!(says(&reached.to_string(), "one word\n"), "one word\n");
+    let here = TcpListener::bind("127.0.0.1:0").unwrap();
+    let offered = lab.offer(here.local_addr().unwrap().port());
+    let heard = thread::spawn(move || {
+        let mut word = String::new();
+        here.accept().unwrap().0.read_to_string(&mut word).unwrap();
+        word
+    });
+    let (port, busybox) = (offered.port().to_string(), "/bin/busybox");
+    let said = "echo another word | /bin/busybox nc 10.99.0.1 ".to_owned() + &port;
+    lab.kubectl(&["exec", "one", "--", busybox, "sh", "-c", &said]);
+    assert_eq!(heard.join().unwrap(), "another word\n");
     // What a part leaves behind when it is killed is found by the next one.
     lab.stop("kubelet");
     lab.start_again("kubelet");

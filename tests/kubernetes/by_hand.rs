@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Instant;
 
-use kubernetes_tests::{ControlPlane, Lab};
+use kubernetes_tests::{Cluster, ControlPlane, Lab};
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -38,15 +38,8 @@ fn node() -> Option<()> {
         begun.elapsed().as_secs_f64()
     );
     println!("Logs and configuration: {}", lab.folder().display());
-    println!(
-        "Its kubeconfig, which is of use inside only: {}",
-        lab.kubeconfig().display()
-    );
-    println!(
-        "A shell inside: KUBECONFIG={} {} bash",
-        lab.kubeconfig().display(),
-        lab.enter_line()
-    );
+    println!("A shell inside: {} bash", lab.enter_line());
+    say_how(&lab);
     // Never let go of before the interrupt.
     std::mem::forget(lab);
     Some(())
@@ -75,10 +68,14 @@ fn plane(counts: &[String]) -> Option<()> {
         );
     }
     println!("Logs: {}", plane.folder().display());
-    println!("export KUBECONFIG={}", plane.kubeconfig().display());
+    say_how(&plane);
+    std::mem::forget(plane);
+    Some(())
+}
+
+fn say_how(cluster: &Cluster) {
+    println!("export KUBECONFIG={}", cluster.kubeconfig().display());
     if let Some(kubectl) = kubernetes_tests::program("kubectl") {
         println!("{} get all --all-namespaces", kubectl.display());
     }
-    std::mem::forget(plane);
-    Some(())
 }

@@ -1,6 +1,5 @@
 //! How a cluster's API server is asked, wherever it runs.
 
-use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,16 +13,13 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Cluster {
     folder: PathBuf,
     url: String,
-    /// What a command line begins with, so that the API server is heard.
-    enter: Vec<OsString>,
 }
 
 impl Cluster {
-    pub(crate) fn new(folder: &Path, url: String, enter: Vec<OsString>) -> Self {
+    pub(crate) fn new(folder: &Path, url: String) -> Self {
         Self {
             folder: folder.to_owned(),
             url,
-            enter,
         }
     }
 
@@ -55,15 +51,19 @@ impl Cluster {
         self.folder.join("keys")
     }
 
-    /// One of the programs that `tests/setup` brings (`kubectl`, `helm4`, `kube-state-metrics`), or any other, where the API
-    /// server is heard and with the administrator's rights unless it is told otherwise. Whether it is here says
-    /// `crate::program`.
+    /// One of the programs that `tests/setup` brings (`kubectl`, `helm4`, `kube-state-metrics`), or any other, with the
+    /// administrator's rights unless it is told otherwise. Whether it is here says `crate::program`.
     #[must_use]
     pub fn command(&self, program: &str) -> Command {
-        let program = crate::known(program).unwrap_or_else(|| program.into());
-        let mut words = self.enter.iter().cloned().chain([program.into_os_string()]);
-        let mut command = Command::new(words.next().unwrap_or_default());
-        command.args(words).env("KUBECONFIG", self.kubeconfig());
+        let known = crate::known(program).map(PathBuf::into_os_string);
+        let mut command = Command::new(known.unwrap_or_else(|| program.into()));
+        self.set_environment(&mut command);
+        command
+    }
+
+    /// The administrator's rights, and folders of its own for what clients keep.
+    pub(crate) fn set_environment(&self, command: &mut Command) {
+        command.env("KUBECONFIG", self.kubeconfig());
         for (name, folder) in [
             ("KUBECACHEDIR", "cache"),
             ("HELM_CACHE_HOME", "helm/cache"),
@@ -72,7 +72,6 @@ impl Cluster {
         ] {
             command.env(name, self.folder.join(folder));
         }
-        command
     }
 
     /// What it prints; it must succeed.
@@ -179,9 +178,7 @@ impl Cluster {
         until("the API server is not ready", PATIENCE, || {
             lives().unwrap_or_else(|said| panic!("{said}"));
             // Cheaper than kubectl, while nobody listens.
-            if self.enter.is_empty() {
-                std::net::TcpStream::connect(address).map_err(|error| error.to_string())?;
-            }
+            std::net::TcpStream::connect(address).map_err(|error| error.to_string())?;
             self.try_kubectl(&["get", "--raw", "/readyz", "--request-timeout=5s"], "")
                 .map(drop)
         });

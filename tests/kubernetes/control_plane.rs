@@ -78,7 +78,7 @@ impl ControlPlane {
         words.push(format!("--secure-port={port}").into());
         words.extend(options.iter().map(OsString::from));
         let this = Self {
-            cluster: Cluster::new(folder.path(), url, Vec::new()),
+            cluster: Cluster::new(folder.path(), url),
             api_words: words,
             fakes: Mutex::default(),
             api: Mutex::default(),

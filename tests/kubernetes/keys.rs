@@ -36,21 +36,16 @@ subjectAltName = DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.sv
 ///
 /// # Panics
 /// openssl refuses.
-pub(crate) fn make(folder: &Path, all: &[Who]) {
+pub(crate) fn make<'a>(folder: &Path, all: impl IntoIterator<Item = &'a Who>) {
     fs::create_dir_all(folder).expect("a folder for keys");
     fs::write(folder.join("openssl.conf"), EXTENSIONS).expect("its configuration is written");
     certificate(folder, &Who("ca", "/CN=skopos-tests-ca", false), "ca");
     for who in all {
-        add(folder, who);
+        certificate(folder, who, if who.2 { "server" } else { "client" });
     }
     // RS256, as EKS signs its tokens.
     openssl(folder, &["genrsa", "-out", "sa.key", "2048"]);
     openssl(folder, &["rsa", "-in", "sa.key", "-pubout", "-out", "sa.pub"]);
-}
-
-/// One more pair, of those who signed the others.
-pub(crate) fn add(folder: &Path, who: &Who) {
-    certificate(folder, who, if who.2 { "server" } else { "client" });
 }
 
 fn certificate(folder: &Path, who: &Who, extensions: &str) {

@@ -1,48 +1,37 @@
 //! A whole Kubernetes with one node of its own: control plane, containerd and kubelet in namespaces without a way out.
 //!
-//! The node is `lab-node`, 10.99.0.1, of an EKS node group by its labels. Pods are reached from inside only (`run_in`,
-//! `command`); there is no DNS. The machine's settings, cgroups and folders stay as they are.
+//! The node is `lab-node`, 10.99.0.1, of an EKS node group by its labels. A kubeconfig is good on both sides; whatever else is
+//! to be heard on the other side is named: `reach` leads in, `offer` leads out. There is no DNS. The machine's settings, cgroups
+//! and folders stay as they are; the kernel's log is the machine's, so that the node reports whoever was killed for want of
+//! memory anywhere.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::Deref;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::cluster::{Cluster, PATIENCE};
-use crate::control_plane::{api_options, etcd_options};
+use crate::control_plane::free_port;
 use crate::guard::{Guarded, end_of};
-use crate::keys::{self, Who};
+use crate::parts::{self, ADDRESS, NODE};
+use crate::reach::{Bridge, Network};
 use crate::{Image, program, until};
-
-pub const NODE: &str = "lab-node";
-
-const ADDRESS: &str = "10.99.0.1";
-const LABELS: &str = "--node-labels=topology.kubernetes.io/region=eu-west-1,topology.kubernetes.io/zone=eu-west-1a,\
-     node.kubernetes.io/instance-type=m7i.large,eks.amazonaws.com/nodegroup=ng1";
-const CONTROLLERS: &str = "--controllers=*,-node-ipam-controller,-node-route-controller,-cloud-node-lifecycle-controller,\
-     -service-lb-controller";
-
-const CONTROLLER_MANAGER: Who = Who("controller-manager", "/CN=system:kube-controller-manager", false);
-const SCHEDULER: Who = Who("scheduler", "/CN=system:kube-scheduler", false);
-const KUBELET: Who = Who("kubelet", "/O=system:nodes/CN=system:node:lab-node", false);
-const TO_KUBELET: Who = Who(
-    "to-kubelet",
-    "/O=system:masters/CN=kube-apiserver-kubelet-client",
-    false,
-);
-const FRONT_PROXY: Who = Who("front-proxy", "/CN=front-proxy-client", false);
 
 /// By their names: the command line, and what runs unless it is stopped.
 type Parts = BTreeMap<&'static str, (Vec<OsString>, Option<Guarded>)>;
 
 /// Dereferences to what is asked of any cluster.
 pub struct Lab {
-    // First: with it everything inside ends.
+    bridges: Mutex<Vec<Bridge>>,
+    network: Network,
+    // Before its parts: with it everything inside ends.
     _node: Guarded,
     parts: Mutex<Parts>,
     cluster: Cluster,
@@ -65,11 +54,11 @@ impl Lab {
     /// It is here and does not start.
     #[must_use]
     pub fn start() -> Option<Self> {
-        let system = possible()?;
+        let system = parts::possible()?;
         let pause = program("pause")?;
         let folder = tempfile::tempdir().expect("a folder for the node");
         let path = folder.path();
-        write_files(path, pause.parent()?.parent()?);
+        parts::write_files(path, pause.parent()?.parent()?);
         let name = format!("skopos-lab-{:08x}", fastrand::u32(..));
         let word = |text: &str| path.join(text).into_os_string();
         let begin = [
@@ -81,7 +70,7 @@ impl Lab {
         ];
         let afterwards = format!("bash '{0}/end.sh' '{0}'", path.display());
         let mut node = Guarded::start(path, "node", &[], &afterwards, &begin);
-        make_keys(path);
+        parts::make_keys(&path.join("keys"));
         until("the node does not begin", PATIENCE, || {
             node.lives().unwrap_or_else(|said| panic!("{said}"));
             fs::metadata(path.join("ready"))
@@ -92,19 +81,26 @@ impl Lab {
         let children = fs::read_to_string(format!("/proc/{outside}/task/{outside}/children"));
         let children = children.expect("the kernel tells of children");
         fs::write(path.join("init.pid"), children.trim()).expect("it is noted");
-        let enter = vec!["bash".into(), word("enter.sh"), path.into()];
-        let enter: Vec<OsString> = enter
-            .into_iter()
-            .chain(search(&system, pause.parent()?))
-            .collect();
+        let network = Network::of(children.trim()).expect("its first process runs");
+        // The same address from both sides, so that a kubeconfig is good for both.
+        let port = free_port();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("a free port");
+        let api = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let api = Bridge::inwards(listener, &network, api).expect("a way to the API server");
+        let url = format!("https://127.0.0.1:{port}");
+        parts::write_configs(&path.join("keys"), &url);
+        let enter = ["bash".into(), word("enter.sh"), path.into()];
+        let search = parts::search(&system, pause.parent()?);
         let this = Self {
+            bridges: Mutex::new(vec![api]),
+            network,
             _node: node,
             parts: Mutex::default(),
-            cluster: Cluster::new(path, format!("https://{ADDRESS}:6443"), enter.clone()),
-            enter,
+            cluster: Cluster::new(path, url),
+            enter: enter.into_iter().chain(search).collect(),
             _folder: folder,
         };
-        this.begin_parts();
+        this.begin_parts(port);
         this.wait_until_node_is_ready();
         Some(this)
     }
@@ -115,9 +111,48 @@ impl Lab {
     /// It fails.
     pub fn run_in(&self, words: &[&str]) -> String {
         let (program, rest) = words.split_first().expect("a program");
-        let (code, said) = programs::run(self.command(program).args(rest));
+        let (code, said) = programs::run(self.command_in(program).args(rest));
         assert_eq!(code, 0, "{}: {said}", words.join(" "));
         said
+    }
+
+    /// The same to be started by the caller. Its process id is another one inside.
+    ///
+    /// # Panics
+    /// Never: there is always something to begin with.
+    #[must_use]
+    pub fn command_in(&self, program: &str) -> Command {
+        let (first, rest) = self.enter.split_first().expect("a command to enter by");
+        let mut command = Command::new(first);
+        command.args(rest).arg(program);
+        self.set_environment(&mut command);
+        command
+    }
+
+    /// A port of this machine's loopback that leads to an address inside, of a pod or a service, such as `10.98.0.2:8080`.
+    ///
+    /// # Panics
+    /// It is no address.
+    #[must_use]
+    pub fn reach(&self, address: &str) -> SocketAddr {
+        let to = address.parse().expect("an address and a port");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let bridge = Bridge::inwards(listener, &self.network, to).expect("a thread");
+        let address = bridge.address();
+        self.bridges().push(bridge);
+        address
+    }
+
+    /// A port of this machine's loopback is reached by node and pods at the node's address, `10.99.0.1`, too.
+    ///
+    /// # Panics
+    /// Something listens there.
+    pub fn offer(&self, port: u16) -> SocketAddr {
+        let at = SocketAddr::new(ADDRESS.parse().expect("an address"), port);
+        let to = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let bridge = Bridge::outwards(&self.network, at, to).expect("a free port inside");
+        self.bridges().push(bridge);
+        at
     }
 
     /// What a person puts before a command line to run it inside.
@@ -207,103 +242,41 @@ impl Lab {
         self.parts().insert(name, (words, Some(running)));
     }
 
-    fn begin_parts(&self) {
-        let folder = self.folder().display().to_string();
-        let keys = self.keys().display().to_string();
-        let mut options = etcd_options(2379, 2380);
-        options.push(format!("--data-dir={folder}/etcd").into());
-        self.begin("etcd", "etcd", options);
-        self.begin(
-            "containerd",
-            "containerd",
-            text(&[&format!("--config={folder}/containerd.toml")]),
-        );
-        let mut options = api_options(&keys, 2379);
-        options.extend(text(&[
-            &format!("--bind-address={ADDRESS}"),
-            &format!("--advertise-address={ADDRESS}"),
-            "--secure-port=6443",
-            "--authorization-mode=Node,RBAC",
-            "--enable-admission-plugins=NodeRestriction",
-            "--kubelet-preferred-address-types=InternalIP",
-            &format!("--kubelet-client-certificate={keys}/to-kubelet.crt"),
-            &format!("--kubelet-client-key={keys}/to-kubelet.key"),
-            &format!("--requestheader-client-ca-file={keys}/ca.crt"),
-            "--requestheader-allowed-names=front-proxy-client",
-            "--requestheader-extra-headers-prefix=X-Remote-Extra-",
-            "--requestheader-group-headers=X-Remote-Group",
-            "--requestheader-username-headers=X-Remote-User",
-            &format!("--proxy-client-cert-file={keys}/front-proxy.crt"),
-            &format!("--proxy-client-key-file={keys}/front-proxy.key"),
-        ]));
-        self.begin("apiserver", "kube-apiserver", options);
+    /// Each as soon as what it needs is there.
+    fn begin_parts(&self, port: u16) {
+        let (folder, keys) = (self.folder().to_owned(), self.keys().display().to_string());
+        self.begin("etcd", "etcd", parts::etcd(&folder));
+        self.begin("containerd", "containerd", parts::containerd(&folder));
+        self.begin("apiserver", "kube-apiserver", parts::api_server(&keys, port));
         let socket = self.outside("/run/containerd/containerd.sock");
-        until("containerd does not listen", PATIENCE, || {
-            self.live().unwrap_or_else(|said| panic!("{said}"));
+        self.wait("containerd does not listen", &|| {
             fs::metadata(&socket).map(drop).map_err(|error| error.to_string())
         });
         let pause = program("pause").expect("it is here");
-        self.load_image(
-            &Image::new("lab.local/pause:1")
-                .entrypoint(&["/pause"])
-                .file("/pause", &pause, 0o755),
-        );
+        let pause = Image::new("lab.local/pause:1")
+            .entrypoint(&["/pause"])
+            .file("/pause", &pause, 0o755);
+        self.load_image(&pause);
         self.wait_until_ready(|| self.live());
-        let by = |who: &Who| {
-            let file = format!("{keys}/{}.kubeconfig", who.0);
-            text(&[
-                &format!("--kubeconfig={file}"),
-                &format!("--authentication-kubeconfig={file}"),
-                &format!("--authorization-kubeconfig={file}"),
-                "--bind-address=127.0.0.1",
-                "--leader-elect=false",
-            ])
-        };
-        let mut options = by(&CONTROLLER_MANAGER);
-        options.extend(text(&[
-            &format!("--service-account-private-key-file={keys}/sa.key"),
-            &format!("--root-ca-file={keys}/ca.crt"),
-            &format!("--cluster-signing-cert-file={keys}/ca.crt"),
-            &format!("--cluster-signing-key-file={keys}/ca.key"),
-            "--use-service-account-credentials=true",
-            "--allocate-node-cidrs=false",
-            CONTROLLERS,
-        ]));
-        let kubelet = text(&[
-            &format!("--config={folder}/kubelet.yaml"),
-            &format!("--kubeconfig={keys}/kubelet.kubeconfig"),
-            &format!("--hostname-override={NODE}"),
-            &format!("--node-ip={ADDRESS}"),
-            LABELS,
-        ]);
-        self.begin("kubelet", "kubelet", kubelet);
-        self.begin("controller-manager", "kube-controller-manager", options);
-        self.begin("scheduler", "kube-scheduler", by(&SCHEDULER));
-        self.begin(
-            "proxy",
-            "kube-proxy",
-            text(&[&format!("--config={folder}/proxy.yaml")]),
-        );
+        self.begin("kubelet", "kubelet", parts::kubelet(&folder, &keys));
+        let manager = parts::controller_manager(&keys);
+        self.begin("controller-manager", "kube-controller-manager", manager);
+        self.begin("scheduler", "kube-scheduler", parts::scheduler(&keys));
+        self.begin("proxy", "kube-proxy", parts::proxy(&folder));
     }
 
     /// The kubelet asks for a certificate to show, which somebody approves, as EKS does.
     fn wait_until_node_is_ready(&self) {
-        let wait = |what: &str, ask: &dyn Fn() -> Result<(), String>| {
-            until(what, PATIENCE, || {
-                self.live().unwrap_or_else(|said| panic!("{said}"));
-                ask()
-            });
-        };
-        wait("the kubelet asks for no certificate", &|| {
+        self.wait("the kubelet asks for no certificate", &|| {
             let named = self.try_kubectl(&["get", "csr", "-o", "name"], "")?;
             let name = named.lines().next().ok_or_else(|| self.log("kubelet"))?;
             self.try_kubectl(&["certificate", "approve", name], "").map(drop)
         });
-        wait("the kubelet does not answer", &|| {
+        self.wait("the kubelet does not answer", &|| {
             let path = format!("/api/v1/nodes/{NODE}/proxy/healthz");
             self.try_kubectl(&["get", "--raw", &path], "").map(drop)
         });
-        wait("the node is not ready", &|| {
+        self.wait("the node is not ready", &|| {
             let ready = "jsonpath={.status.conditions[?(@.type==\"Ready\")]}";
             let said = self.try_kubectl(&["get", "node", NODE, "-o", ready], "")?;
             if said.contains("\"status\":\"True\"") {
@@ -312,9 +285,16 @@ impl Lab {
                 Err(said)
             }
         });
-        wait("nobody makes service accounts", &|| {
+        self.wait("nobody makes service accounts", &|| {
             self.try_kubectl(&["get", "serviceaccount", "default"], "")
                 .map(drop)
+        });
+    }
+
+    fn wait(&self, what: &str, holds: &dyn Fn() -> Result<(), String>) {
+        until(what, PATIENCE, || {
+            self.live().unwrap_or_else(|said| panic!("{said}"));
+            holds()
         });
     }
 
@@ -327,97 +307,11 @@ impl Lab {
             .try_for_each(Guarded::lives)
     }
 
+    fn bridges(&self) -> MutexGuard<'_, Vec<Bridge>> {
+        self.bridges.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn parts(&self) -> MutexGuard<'_, Parts> {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A shell and the usual tools in one static program, for images.
-#[must_use]
-pub fn busybox() -> Option<PathBuf> {
-    programs::known_in_cache("kubernetes/system/bin/busybox")
-        .or_else(|| programs::known_in_cache("kubernetes/system/usr/bin/busybox"))
-        .or_else(|| programs::find("busybox"))
-}
-
-fn text(words: &[&str]) -> Vec<OsString> {
-    words.iter().map(OsString::from).collect()
-}
-
-/// The folder of what the system lacked; none, loudly, if there can be no node here.
-fn possible() -> Option<PathBuf> {
-    for name in [
-        "etcd",
-        "kubectl",
-        "containerd",
-        "containerd-shim-runc-v2",
-        "ctr",
-        "pause",
-    ] {
-        program(name)?;
-    }
-    for name in ["apiserver", "controller-manager", "scheduler", "proxy"] {
-        program(&format!("kube-{name}"))?;
-    }
-    program("kubelet")?;
-    programs::file("kubernetes/debian/usr/lib/cni/bridge")?;
-    let system = programs::file("kubernetes/system/complete")?;
-    for name in ["openssl", "unshare", "nsenter", "ip"] {
-        programs::find(name)?;
-    }
-    let lacks = if !rustix::process::geteuid().is_root() {
-        "root"
-    } else if Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
-        "cgroups of version 1"
-    } else if !fs::read_to_string("/proc/filesystems").is_ok_and(|known| known.contains("\toverlay\n")) {
-        "overlayfs"
-    } else {
-        return Some(system.parent()?.to_owned());
-    };
-    programs::skipped(&format!("a Kubernetes node, which needs {lacks}"));
-    None
-}
-
-/// Where programs and their libraries are looked for inside.
-fn search(system: &Path, built: &Path) -> [OsString; 2] {
-    let debian = built.with_file_name("debian").join("usr/bin");
-    let own = ["usr/sbin", "usr/bin", "sbin", "bin"].map(|folder| system.join(folder));
-    let folders = [built.to_owned(), debian].into_iter().chain(own);
-    let usual = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].map(PathBuf::from);
-    let libraries = ["usr/lib", "lib"].iter().flat_map(|folder| {
-        let inner = fs::read_dir(system.join(folder));
-        inner.into_iter().flatten().flatten().map(|entry| entry.path())
-    });
-    let join = |all: Vec<PathBuf>| std::env::join_paths(all).expect("paths without a colon");
-    [join(folders.chain(usual).collect()), join(libraries.collect())]
-}
-
-/// Scripts and configuration, with its own places in them.
-fn write_files(folder: &Path, programs: &Path) {
-    let place = |path: &Path| path.display().to_string();
-    let (own, debian) = (place(folder), place(&programs.join("debian")));
-    for (name, content) in [
-        ("begin.sh", include_str!("node/begin.sh")),
-        ("inside.sh", include_str!("node/inside.sh")),
-        ("enter.sh", include_str!("node/enter.sh")),
-        ("end.sh", include_str!("node/end.sh")),
-        ("containerd.toml", include_str!("node/containerd.toml")),
-        ("network.conflist", include_str!("node/network.conflist")),
-        ("kubelet.yaml", include_str!("node/kubelet.yaml")),
-        ("proxy.yaml", include_str!("node/proxy.yaml")),
-        ("resolv.conf", "nameserver 10.96.0.10\n"),
-    ] {
-        let content = content.replace("{folder}", &own).replace("{programs}", &debian);
-        fs::write(folder.join(name), content).expect("its files are written");
-    }
-}
-
-fn make_keys(folder: &Path) {
-    let keys = folder.join("keys");
-    let askers = [keys::ADMIN, CONTROLLER_MANAGER, SCHEDULER, KUBELET];
-    keys::make(&keys, &[keys::API_SERVER, TO_KUBELET, FRONT_PROXY]);
-    for who in &askers {
-        keys::add(&keys, who);
-        keys::config_by_certificate(&keys, &format!("https://{ADDRESS}:6443"), who);
     }
 }

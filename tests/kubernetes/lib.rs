@@ -35,6 +35,8 @@ mod guard;
 pub mod image;
 mod keys;
 pub mod lab;
+pub mod parts;
+mod reach;
 
 #[cfg(test)]
 mod behaves;
@@ -43,6 +45,7 @@ pub use cluster::Cluster;
 pub use control_plane::ControlPlane;
 pub use image::Image;
 pub use lab::Lab;
+pub use parts::busybox;
 
 use std::path::PathBuf;
 use std::thread;
