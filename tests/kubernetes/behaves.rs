@@ -1,0 +1,311 @@
+//! What tests elsewhere rely on.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use programs::Running;
+use serde_json::{Value, json};
+
+use crate::cluster::PATIENCE;
+use crate::{ControlPlane, Image, Lab, busybox, until};
+
+fn config_map(name: &str) -> String {
+    json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name }, "data": { "one": "1" } })
+        .to_string()
+}
+
+#[test]
+fn what_is_applied_is_there_and_a_field_that_no_kind_has_is_refused() {
+    let Some(plane) = ControlPlane::shared() else {
+        return;
+    };
+    plane.namespace("applied");
+    plane.kubectl_reading(&["create", "-n", "applied", "-f", "-"], &config_map("kept"));
+    let kept = plane.kubectl(&[
+        "get",
+        "configmap",
+        "kept",
+        "-n",
+        "applied",
+        "-o",
+        "jsonpath={.data.one}",
+    ]);
+    assert_eq!(kept, "1");
+    let wrong =
+        r#"{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a"},"spec":{"replica":1}}"#;
+    let refused = plane.try_kubectl(
+        &["apply", "--dry-run=server", "--validate=strict", "-f", "-"],
+        wrong,
+    );
+    assert!(refused.unwrap_err().contains("replica"));
+    let version: Value = serde_json::from_str(&plane.kubectl(&["version", "-o", "json"])).unwrap();
+    assert_eq!(version["serverVersion"]["gitVersion"], "v1.36.4");
+}
+
+#[test]
+fn a_token_is_reviewed_for_its_audience_and_no_other() {
+    let Some(plane) = ControlPlane::shared() else {
+        return;
+    };
+    let token = plane.token("default", "default", "skopos");
+    let review = |token: &str, audience: &str| -> Value {
+        let asked = json!({
+            "apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview",
+            "spec": { "token": token, "audiences": [audience] }
+        });
+        let said = plane.kubectl_reading(&["create", "-f", "-", "-o", "json"], &asked.to_string());
+        serde_json::from_str::<Value>(&said).unwrap()["status"].take()
+    };
+    let known = review(&token, "skopos");
+    assert_eq!(
+        (&known["authenticated"], &known["user"]["username"]),
+        (&json!(true), &json!("system:serviceaccount:default:default"))
+    );
+    assert_ne!(review(&token, "another")["authenticated"], json!(true));
+    assert_ne!(review("no token", "skopos")["authenticated"], json!(true));
+}
+
+#[test]
+fn an_account_may_do_what_a_role_says_and_the_rest_is_forbidden() {
+    let Some(plane) = ControlPlane::shared() else {
+        return;
+    };
+    plane.namespace("rights");
+    let config = plane.kubeconfig_for("rights", "default");
+    let asks = |kind: &str| {
+        let config = format!("--kubeconfig={}", config.display());
+        // The first line of what this prints at this level names the status.
+        let said = plane.try_kubectl(&["get", kind, "-n", "rights", &config, "-v=6"], "");
+        said.map(drop)
+    };
+    let forbidden = |said: Result<(), String>| said.is_err_and(|said| said.contains("403"));
+    assert!(forbidden(asks("configmaps")), "nobody has given it the right");
+    plane.kubectl(&[
+        "create",
+        "role",
+        "reader",
+        "-n",
+        "rights",
+        "--verb=get,list",
+        "--resource=configmaps",
+    ]);
+    plane.kubectl(&[
+        "create",
+        "rolebinding",
+        "reader",
+        "-n",
+        "rights",
+        "--role=reader",
+        "--serviceaccount=rights:default",
+    ]);
+    until("the right is not seen", PATIENCE, || asks("configmaps"));
+    assert!(forbidden(asks("secrets")));
+}
+
+#[test]
+fn a_watch_outlives_a_pause_and_what_was_written_outlives_a_stop() {
+    let Some(plane) = ControlPlane::start() else {
+        return;
+    };
+    let mut watch = plane.command("kubectl");
+    watch.args(["get", "--raw", "/api/v1/namespaces/default/configmaps?watch=true"]);
+    let mut watch = Running(watch.stdout(Stdio::piped()).spawn().unwrap());
+    let mut lines = BufReader::new(watch.0.stdout.take().unwrap()).lines();
+    let mut sees = |name: &str| {
+        let line = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains(name)));
+        assert!(line.is_some(), "the watch has ended before it saw {name}");
+    };
+    let make =
+        |name: &str| plane.try_kubectl(&["create", "-f", "-", "--request-timeout=1s"], &config_map(name));
+    make("before").unwrap();
+    sees("before");
+    plane.pause_api();
+    assert!(make("meanwhile").is_err(), "nobody answers");
+    plane.resume_api();
+    until("it does not answer again", PATIENCE, || make("after").map(drop));
+    sees("after");
+    let (url, process) = (plane.url().to_owned(), plane.process());
+    plane.stop_api();
+    assert!(make("stopped").is_err(), "nobody listens");
+    plane.start_api();
+    assert_ne!(plane.process(), process);
+    assert_eq!(plane.url(), url);
+    plane.kubectl(&["get", "configmap", "before", "after"]);
+    assert!(plane.try_kubectl(&["get", "configmap", "stopped"], "").is_err());
+}
+
+#[test]
+fn nothing_outlives_whoever_started_it() {
+    let Some(plane) = ControlPlane::start() else {
+        return;
+    };
+    let folder = plane.folder().to_owned();
+    let of = |process: Option<rustix::process::Pid>| process.unwrap();
+    let processes = [
+        of(plane.api().as_ref().unwrap().process()),
+        of(plane.etcd().process()),
+    ];
+    // One that stands still would hear no kind word.
+    plane.pause_api();
+    plane.api().as_mut().unwrap().let_go();
+    plane.etcd().let_go();
+    until("something lives on", PATIENCE, || {
+        let alive = |process: &&rustix::process::Pid| rustix::process::test_kill_process(**process).is_ok();
+        match processes.iter().find(alive) {
+            Some(process) => Err(format!("process {process:?}")),
+            None if folder.exists() => Err(folder.display().to_string()),
+            None => Ok(()),
+        }
+    });
+    thread::park_timeout(Duration::from_millis(100));
+    assert!(!folder.exists(), "somebody still writes there");
+}
+
+#[test]
+fn fake_nodes_are_ready_and_fake_pods_run_and_each_has_its_metrics() {
+    let Some(plane) = ControlPlane::start() else {
+        return;
+    };
+    let is_long = std::env::var_os("SKOPOS_TEST_LONG").is_some();
+    let (nodes, pods) = if is_long { (1000, 10_000) } else { (20, 300) };
+    let Some(()) = plane.fake_nodes(nodes) else { return };
+    let Some(()) = plane.fake_pods(pods) else { return };
+    let count = |words: &[&str]| {
+        plane
+            .kubectl(&[&["get"], words, &["-o", "name"]].concat())
+            .lines()
+            .count()
+    };
+    assert_eq!(count(&["nodes"]), nodes as usize);
+    assert_eq!(count(&["pods", "-n", "fakes"]), pods as usize);
+    let on_one = count(&["pods", "-n", "fakes", "--field-selector=spec.nodeName=fake-7"]);
+    assert_eq!(on_one, (pods / nodes) as usize);
+    // More are added to those that are there.
+    let Some(()) = plane.fake_pods(pods + 1) else {
+        return;
+    };
+    assert_eq!(count(&["pods", "-n", "fakes"]), pods as usize + 1);
+    let port = plane.fake_kubelets().unwrap();
+    let metrics = || {
+        let path = "/metrics/nodes/fake-7/metrics/resource";
+        let server = format!("--server={port}");
+        let said = plane.try_kubectl(&["get", "--raw", path, &server], "")?;
+        let lines = said
+            .lines()
+            .filter(|line| line.starts_with("pod_memory_working_set_bytes{"));
+        let count = lines.count();
+        if count == on_one {
+            Ok(())
+        } else {
+            Err(format!("{count} pods have metrics"))
+        }
+    };
+    until("a fake kubelet does not tell", PATIENCE, metrics);
+}
+
+/// What was printed, as the kubelet's files have it: a time, a stream, a mark, the line.
+const PRINTED: &str = " stdout F a line of a pod";
+
+#[test]
+fn a_pod_of_a_static_program_becomes_ready_and_its_log_is_a_file() {
+    // The kubelet wants other values of some.
+    let settings = || {
+        ["vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops"]
+            .map(|name| std::fs::read(format!("/proc/sys/{name}")).unwrap())
+    };
+    let before = settings();
+    let begun = Instant::now();
+    let Some(lab) = Lab::start() else { return };
+    let started = begun.elapsed();
+    let busybox = busybox().expect("tests/setup brings it for the node");
+    lab.load_image(
+        &Image::new("lab.local/busybox:1")
+            .entrypoint(&["/bin/sh", "-c"])
+            .user("65532:0")
+            .folder("/tmp", 0o777)
+            .file("/bin/busybox", &busybox, 0o755)
+            .file("/bin/sh", &busybox, 0o755),
+    );
+    let command =
+        "echo a line of a pod; trap 'exit 0' TERM; /bin/busybox nc -ll -p 8080 -e /bin/busybox cat & wait";
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "one" },
+        "spec": {
+            "terminationGracePeriodSeconds": 5,
+            "containers": [{
+                "name": "main", "image": "lab.local/busybox:1", "imagePullPolicy": "Never", "args": [command],
+                "resources": { "limits": { "memory": "32Mi" } },
+                "readinessProbe": { "exec": { "command": ["/bin/busybox", "true"] }, "periodSeconds": 1 },
+                "securityContext": {
+                    "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "runAsNonRoot": true,
+                    "capabilities": { "drop": ["ALL"] }, "seccompProfile": { "type": "RuntimeDefault" },
+                },
+            }],
+        },
+    });
+    lab.apply(&pod.to_string());
+    lab.kubectl(&["wait", "--for=condition=Ready", "pod/one", "--timeout=60s"]);
+    eprintln!("node after {started:?}, pod Ready after {:?}", begun.elapsed());
+    assert_eq!(lab.kubectl(&["logs", "one"]), "a line of a pod\n");
+    let of = |path: &str| lab.kubectl(&["get", "pod", "one", "-o", &format!("jsonpath={{{path}}}")]);
+    let folder = lab
+        .outside("/var/log/pods")
+        .join(format!("default_one_{}", of(".metadata.uid")));
+    let log = std::fs::read_to_string(folder.join("main/0.log")).unwrap();
+    assert!(log.trim_end().ends_with(PRINTED), "{log}");
+    assert_eq!(settings(), before, "the machine's settings are its own");
+    let stats = lab.kubectl(&["get", "--raw", "/api/v1/nodes/lab-node/proxy/metrics/cadvisor"]);
+    assert!(
+        stats.contains("container_memory_working_set_bytes{container=\"main\""),
+        "{stats}"
+    );
+    // The API server has the address that it has in every cluster, for the node and for what runs in the pod's network.
+    let kubectl = crate::program("kubectl").unwrap().display().to_string();
+    let version = ["get", "--raw", "/version", "--server=https://10.96.0.1"];
+    let from_node = [[kubectl.as_str()].as_slice(), &version].concat();
+    until("the API server's service is not there", PATIENCE, || {
+        let (code, said) = programs::run(lab.command_in(&kubectl).args(version));
+        if code == 0 { Ok(()) } else { Err(said) }
+    });
+    let network = lab.run_in(&["ls", "/run/netns"]);
+    let network = format!("--net=/run/netns/{}", network.trim());
+    let from_pod = [["nsenter", network.as_str()].as_slice(), &from_node].concat();
+    assert!(lab.run_in(&from_pod).contains("v1.36.4"));
+    // What listens in a pod is heard here, and what listens here is heard in a pod.
+    let says = |address: &str, word: &str| {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(word.as_bytes()).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut heard = String::new();
+        stream.read_to_string(&mut heard).unwrap();
+        heard
+    };
+    let reached = lab.reach(&format!("{}:8080", of(".status.podIP")));
+    assert_eq!(says(&reached.to_string(), "one word\n"), "one word\n");
+    let here = TcpListener::bind("127.0.0.1:0").unwrap();
+    let offered = lab.offer(here.local_addr().unwrap().port());
+    let heard = thread::spawn(move || {
+        let mut word = String::new();
+        here.accept().unwrap().0.read_to_string(&mut word).unwrap();
+        word
+    });
+    let (port, busybox) = (offered.port().to_string(), "/bin/busybox");
+    let said = "echo another word | /bin/busybox nc 10.99.0.1 ".to_owned() + &port;
+    lab.kubectl(&["exec", "one", "--", busybox, "sh", "-c", &said]);
+    assert_eq!(heard.join().unwrap(), "another word\n");
+    // What a part leaves behind when it is killed is found by the next one.
+    lab.stop("kubelet");
+    lab.start_again("kubelet");
+    lab.kubectl(&["delete", "pod", "one", "--timeout=60s"]);
+    let (folder, groups) = (
+        lab.folder().to_owned(),
+        std::fs::read_to_string(lab.folder().join("cgroups")).unwrap(),
+    );
+    drop(lab);
+    assert!(!folder.exists());
+    let left = groups.lines().find(|group| std::path::Path::new(group).exists());
+    assert_eq!(left, None);
+}
