@@ -14,6 +14,8 @@ mod lean;
 mod lease;
 mod node;
 mod pods;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
