@@ -37,7 +37,7 @@ use crate::reload::{self, Reloader};
 use crate::stages::Stages;
 use crate::used::Used;
 use crate::views::{Headrooms, Process};
-use crate::{graph, lock, memory, relay, shipped, trial, views};
+use crate::{graph, kubernetes, lock, memory, relay, shipped, trial, views};
 
 /// Threads of the main runtime; pages and probes have one of their own, node and logs theirs.
 const WORKERS: usize = 2;
@@ -123,8 +123,11 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         store.with_context(|| format!("opening the samples in {}", data.join("metrics").display()))?;
     let engine = Arc::new(promql::Engine::new(store.clone(), promql::Options::default()));
 
-    // The other replica, if there is one: who leads, and what both know.
+    // The Kubernetes API, where there is one: the pods of this node, and who leads.
     let host = hostname();
+    let cluster = kubernetes::cluster(&document.kubernetes, role, &host, clock.clone(), &registry).await?;
+
+    // The other replica, if there is one: who leads, and what both know.
     let mut pairing = document.pair.clone();
     if pairing.name.is_empty() {
         pairing.name.clone_from(&host);
@@ -304,8 +307,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             client: client as Arc<dyn Client>,
             aws: aws.clone(),
             host: host.clone(),
-            // Filled when somebody watches pods.
-            pods: None,
+            pods: cluster.as_ref().filter(|_| reads).map(cluster::Cluster::pods),
             once: thinks.then(|| logs::Once {
                 journal: journal.clone(),
                 leadership: leadership.clone(),
@@ -392,6 +394,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         &mut house,
         &store,
         logs_handle.as_ref(),
+        cluster.as_ref(),
         node_handle.is_some(),
         pair_handle.as_ref(),
         notifier_handle.as_ref(),
@@ -418,6 +421,10 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         .datasource
         .as_ref()
         .map(|elsewhere| elsewhere.shown().into());
+    let discovery = cluster.as_ref().filter(|_| reads).and_then(|cluster| {
+        let global = document.scrape_global();
+        kubernetes::Discovery::new(cluster, &document.kubernetes, global, &pool)
+    });
     let senders = [("sender", &sender_handle), ("to_peer", &to_peer_handle)];
     let doctor = checkups::doctor(
         checkups::Around {
@@ -426,6 +433,8 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             config: config_state.clone(),
             accounts: process.accounts.clone(),
             jumps: jumps.clone(),
+            cluster: cluster.clone(),
+            discovery: discovery.as_ref().map(kubernetes::Discovery::checkup),
             node: node_handle.clone(),
             pool: pool.clone(),
             receiver: receiver.clone(),
@@ -655,8 +664,14 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
 
     // Tasks, each in the stage in which it stops.
     let mut stages = Stages::new(&["sources", "rules", "notifier", "pair", "senders", "store"]);
+    if let Some(cluster) = cluster.clone() {
+        stages.spawn("sources", "cluster", |stop| cluster.run(stop));
+    }
     if let Some(node) = node {
         stages.spawn("sources", "node", |stop| node.run(stop));
+    }
+    if let Some(discovery) = discovery {
+        stages.spawn("sources", "discovery", |stop| discovery.run(stop));
     }
     stages.spawn("sources", "scrape", |stop| pool.run(stop));
     if let Some(receiver) = receiver.clone() {
@@ -669,8 +684,10 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     if let (Some((pair, _)), Some((events, merged)), Some(rules), Some(notifier), Some(receiver)) =
         (pair, words, rules.clone(), notifier_handle, receiver.clone())
     {
-        let arbiter = pairing.lease_file.as_ref();
-        let arbiter = arbiter.map(|file| pair::FileArbiter::new(file, &pairing.name) as Arc<dyn Arbiter>);
+        // A file that is named comes first: it was named for a reason.
+        let file = pairing.lease_file.as_ref();
+        let file = file.map(|file| pair::FileArbiter::new(file, &pairing.name) as Arc<dyn Arbiter>);
+        let arbiter = file.or_else(|| cluster.as_ref().map(cluster::Cluster::arbiter));
         let near = relay::neighbours(relay::Around {
             client: to_ours,
             arbiter,

@@ -58,6 +58,8 @@ pub(crate) struct Around {
     pub(crate) config: Arc<RwLock<ConfigState>>,
     pub(crate) accounts: Accounts,
     pub(crate) jumps: Arc<Jumps>,
+    pub(crate) cluster: Option<cluster::Cluster>,
+    pub(crate) discovery: Option<Look>,
     pub(crate) node: Option<node::Handle>,
     pub(crate) pool: Arc<scrape::Pool>,
     pub(crate) receiver: Option<Arc<remote::receive::Receiver>>,
@@ -75,7 +77,7 @@ pub(crate) struct Around {
     pub(crate) senders: Vec<(&'static str, remote::SenderHandle)>,
 }
 
-type Look = Box<dyn Fn() -> Vec<Checkup> + Send + Sync>;
+pub(crate) type Look = Box<dyn Fn() -> Vec<Checkup> + Send + Sync>;
 pub(crate) type Doctor = Arc<dyn Fn(bool) -> BoxFuture<'static, Result<Vec<Checkup>, String>> + Send + Sync>;
 
 /// Looks at every room on a thread of its own, one caller after another; with `true` also asks the receivers and the nodes.
@@ -132,6 +134,11 @@ fn rooms(around: Around) -> Vec<Look> {
             ]
         }));
     }
+    if let Some(cluster) = around.cluster {
+        let clock = clock.clone();
+        rooms.push(Box::new(move || cluster.checkups(clock.now())));
+    }
+    rooms.extend(around.discovery);
     if let Some(node) = around.node.clone() {
         let clock = clock.clone();
         rooms.push(Box::new(move || node.checkups(clock.now(), clock.running())));

@@ -34,6 +34,8 @@ pub struct Document {
     #[serde(deserialize_with = "yaml::null_default")]
     pub rules: rules::Config,
     #[serde(deserialize_with = "yaml::null_default")]
+    pub kubernetes: cluster::Config,
+    #[serde(deserialize_with = "yaml::null_default")]
     pub node: node::Config,
     #[serde(deserialize_with = "yaml::null_default")]
     pub store: store::Config,
@@ -64,6 +66,7 @@ impl Default for Document {
             scrape_configs: Vec::new(),
             rule_files: Vec::new(),
             rules: rules::Config::default(),
+            kubernetes: cluster::Config::default(),
             node: node::Config::default(),
             store: store::Config::default(),
             logs: logs::Config::default(),
@@ -231,7 +234,8 @@ impl Document {
         mistakes.extend(limits.map(|mistake| format!("remote.queue.{mistake}")));
         let of_aws = self.aws.check().into_iter();
         mistakes.extend(of_aws.map(|mistake| format!("aws.{mistake}")));
-        mistakes.extend(self.pair.complaints(false));
+        mistakes.extend(self.kubernetes.complaints());
+        mistakes.extend(self.pair.complaints(self.kubernetes.is_wanted()));
         for (key, value) in [
             ("global.scrape_interval", self.global.scrape_interval),
             ("global.evaluation_interval", self.global.evaluation_interval),
@@ -274,6 +278,7 @@ impl Document {
         let own = self.pair.token_file.iter_mut();
         let own = own
             .chain(&mut self.pair.lease_file)
+            .chain(self.kubernetes.files_mut())
             .chain(&mut self.remote.ca_file)
             .chain(&mut self.web.tokens_file);
         let sent = self.logs.forward.iter_mut().flat_map(logs::Forward::files_mut);

@@ -18,6 +18,7 @@ mod explained;
 mod glob;
 pub mod graph;
 mod history;
+mod kubernetes;
 pub mod lines;
 pub mod lint;
 mod lock;

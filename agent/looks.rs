@@ -11,6 +11,7 @@ pub(crate) fn look_around(
     house: &mut House,
     store: &Arc<store::Store>,
     logs: Option<&logs::Handle>,
+    cluster: Option<&cluster::Cluster>,
     has_node: bool,
     pair: Option<&pair::Handle>,
     notifier: Option<&notifier::Handle>,
@@ -19,6 +20,18 @@ pub(crate) fn look_around(
     if logs.is_none() {
         house.without("logs");
         house.without("log files");
+    }
+    match cluster.cloned() {
+        Some(cluster) => {
+            house.look("kubernetes", "cluster", move || match cluster.watching() {
+                Ok(pods) => Now::said(Health::Good, format!("{} pods", model::text::count(pods as u64))),
+                Err(error) => Now::said(Health::Bad, error),
+            });
+        }
+        None => {
+            house.without("kubernetes");
+            house.without("cluster");
+        }
     }
     match logs.filter(|logs| logs.input().is_some()) {
         Some(logs) => {

@@ -22,6 +22,8 @@ mod backtest;
 mod check;
 /// Log lines to CloudWatch Logs: killed, shown to people, checked.
 mod cloudwatch_logs;
+/// In Kubernetes, against a real API server: whose lines are whose, and who leads.
+mod clusters;
 /// Grafana dashboards: generated, and every panel answered by a running Skopos.
 mod dashboards;
 /// Rules that ask an engine elsewhere: a real Prometheus.

@@ -18,11 +18,59 @@ pub struct Config {
     /// The node that this process reads. Left empty: what the variable `NODE_NAME` says, which the chart sets; then the
     /// host's name.
     pub node_name: String,
+    /// Whether pods that ask for it by annotations (`prometheus.io/scrape`) are scraped. Left out: in a pod, from where
+    /// pods can be reached.
+    pub scrape_pods: Option<bool>,
+    pub kubelet: Kubelet,
     /// The Lease that two replicas share; empty: `skopos`.
     pub lease_name: String,
     /// Where the Lease lies; empty: the namespace of the pod, or of the context.
     pub lease_namespace: String,
 }
+
+/// The kubelet of the node.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Kubelet {
+    /// Whether it is scraped. Left out: in a pod.
+    pub enabled: Option<bool>,
+    /// `host:port`; empty: the node's internal address and port 10250.
+    pub address: String,
+    /// What is read of it.
+    pub paths: Vec<String>,
+    /// Whose certificate it has to show.
+    pub ca_file: PathBuf,
+    /// The name that the certificate has to hold, where it is not that of the address.
+    pub server_name: String,
+    pub insecure_skip_verify: bool,
+    /// Read again before each scrape.
+    pub token_file: PathBuf,
+}
+
+impl Default for Kubelet {
+    fn default() -> Self {
+        let account = PathBuf::from(ACCOUNT);
+        Self {
+            enabled: None,
+            address: String::new(),
+            paths: [
+                "/metrics",
+                "/metrics/cadvisor",
+                "/metrics/probes",
+                "/metrics/resource",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+            ca_file: account.join("ca.crt"),
+            server_name: String::new(),
+            insecure_skip_verify: false,
+            token_file: account.join("token"),
+        }
+    }
+}
+
+/// Where a pod finds its ServiceAccount.
+const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// The Lease's name where nothing else is said.
 const LEASE: &str = "skopos";
@@ -44,6 +92,13 @@ impl Config {
                 "kubernetes.context: names a context of a file; kubernetes.kubeconfig names none".to_owned(),
             );
         }
+        for path in &self.kubelet.paths {
+            if !path.starts_with("/metrics") {
+                wrong.push(format!(
+                    "kubernetes.kubelet.paths: no page of metrics that a kubelet has: {path:?}; /metrics/cadvisor is one"
+                ));
+            }
+        }
         for (key, name) in [("node_name", &self.node_name), ("lease_name", &self.lease_name)] {
             if !name.is_empty() && !is_name(name) {
                 wrong.push(format!(
@@ -52,6 +107,22 @@ impl Config {
             }
         }
         wrong
+    }
+
+    #[must_use]
+    pub fn scrapes_pods(&self) -> bool {
+        self.is_wanted() && self.scrape_pods.unwrap_or_else(is_in_pod)
+    }
+
+    #[must_use]
+    pub fn scrapes_kubelet(&self) -> bool {
+        self.is_wanted() && self.kubelet.enabled.unwrap_or_else(is_in_pod)
+    }
+
+    /// Paths in a file are meant from where the file lies.
+    pub fn files_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let kubelet = [&mut self.kubelet.ca_file, &mut self.kubelet.token_file];
+        self.kubeconfig.iter_mut().chain(kubelet)
     }
 
     pub(crate) fn lease_name(&self) -> &str {
@@ -73,8 +144,7 @@ impl Config {
 /// Whether a kubelet has started this process with a ServiceAccount.
 #[must_use]
 pub fn is_in_pod() -> bool {
-    std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
-        && PathBuf::from("/var/run/secrets/kubernetes.io/serviceaccount/token").exists()
+    std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() && PathBuf::from(ACCOUNT).join("token").exists()
 }
 
 /// A DNS subdomain, as names of objects are.

@@ -30,7 +30,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-pub use config::{Config, is_in_pod};
+pub use config::{Config, Kubelet, is_in_pod};
 use follow::{Metrics, Watched, follow, plain};
 use heard::Heard;
 use lease::LeaseArbiter;
@@ -128,6 +128,19 @@ impl Cluster {
     #[must_use]
     pub fn node(&self) -> watch::Receiver<Arc<Node>> {
         self.0.facts.subscribe()
+    }
+
+    /// How many pods are known, or why they are not.
+    ///
+    /// # Errors
+    /// They cannot be watched, or have not been listed yet.
+    pub fn watching(&self) -> Result<usize, String> {
+        let state = self.0.watched.state();
+        match (state.error.as_str(), state.is_whole) {
+            ("", true) => Ok(state.count),
+            ("", false) => Err("not listed yet".to_owned()),
+            (error, _) => Err(error.to_owned()),
+        }
     }
 
     /// Where replicas ask who leads.

@@ -26,7 +26,7 @@ pub use backoff::Backoff;
 pub use basic::basic;
 pub use client::HttpClient;
 pub use headers::check_headers;
-pub use http_config::HttpConfig;
+pub use http_config::{HttpConfig, TlsConfig, Token};
 pub use mail::Mailer;
 pub use place::Place;
 pub use reach::{Credential, Reach, Via, is_redirect};

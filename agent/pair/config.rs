@@ -15,7 +15,8 @@ pub struct Config {
     pub peer: Option<String>,
     /// File that holds the token both replicas show each other; read again every few seconds.
     pub token_file: Option<PathBuf>,
-    /// On plain hosts, and needed there by two replicas: begins the names of files that both see, which say who leads.
+    /// On plain hosts, and needed there by two replicas: begins the names of files that both see, which say who leads. In
+    /// Kubernetes a Lease does.
     pub lease_file: Option<PathBuf>,
     /// How long a lease stands that nobody renews. A replica that hears nothing of the other for as long acts itself.
     #[serde(deserialize_with = "model::text::duration::deserialize")]

@@ -62,7 +62,6 @@ pub(crate) fn plans(configs: &[ScrapeConfig], global: &Global) -> Result<Vec<Pla
         wrong.push(too_long("global", global.scrape_timeout, global.scrape_interval));
     }
     let (mut plans, mut jobs) = (Vec::new(), HashMap::new());
-    let (mut seen, mut names) = (HashSet::new(), HashSet::new());
     for (nth, config) in configs.iter().enumerate() {
         let place = format!("scrape_configs[{nth}]");
         if config.job_name.is_empty() {
@@ -82,15 +81,19 @@ pub(crate) fn plans(configs: &[ScrapeConfig], global: &Global) -> Result<Vec<Pla
         };
         for (at, group) in config.static_configs.iter().enumerate() {
             let place = format!("{place}.static_configs[{at}]");
-            for plan in section.targets(&place, group, &mut wrong) {
-                // A target that is listed twice is read once.
-                if seen.insert((plan.job.clone(), plan.url.clone(), plan.rules.target.clone())) {
-                    plans.push(unique(plan, &mut names));
-                }
-            }
+            plans.extend(section.targets(&place, group, &mut wrong));
         }
     }
     if wrong.is_empty() { Ok(plans) } else { Err(wrong) }
+}
+
+/// A target that is listed twice is read once, and no two have a name in common.
+pub(crate) fn each_once(plans: impl IntoIterator<Item = Plan>) -> Vec<Plan> {
+    let (mut seen, mut names) = (HashSet::new(), HashSet::new());
+    let plans = plans.into_iter();
+    let once =
+        plans.filter(|plan| seen.insert((plan.job.clone(), plan.url.clone(), plan.rules.target.clone())));
+    once.map(|plan| unique(plan, &mut names)).collect()
 }
 
 fn unique(mut plan: Plan, names: &mut HashSet<Arc<str>>) -> Plan {

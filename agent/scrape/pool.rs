@@ -14,13 +14,24 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Global, ScrapeConfig};
 use crate::ledger::Account;
 use crate::metrics::Metrics;
-use crate::plan;
+use crate::plan::{self, Plan};
 use crate::target::{House, Target};
 
 pub struct Pool {
     house: Arc<House>,
+    wanted: Mutex<Wanted>,
     targets: Mutex<Targets>,
     changed: Notify,
+}
+
+/// What is to be scraped, by where we know it from.
+#[derive(Default)]
+struct Wanted {
+    /// By the configuration.
+    configured: Vec<Plan>,
+    global: Global,
+    /// By who runs here; each section stands for itself.
+    found: Vec<ScrapeConfig>,
 }
 
 #[derive(Default)]
@@ -29,6 +40,24 @@ struct Targets {
     all: Vec<Arc<Target>>,
     /// Of these, the ones that nobody runs yet.
     waiting: Vec<Arc<Target>>,
+}
+
+impl Wanted {
+    /// All of it, and what is wrong with what was found.
+    fn all(&self) -> (Vec<Plan>, Vec<String>) {
+        let (mut found, mut wrong) = (Vec::new(), Vec::new());
+        for section in &self.found {
+            if self.configured.iter().any(|plan| plan.job == section.job_name) {
+                continue;
+            }
+            match plan::plans(std::slice::from_ref(section), &self.global) {
+                Ok(plans) => found.extend(plans),
+                Err(mistakes) => wrong.extend(mistakes),
+            }
+        }
+        let all = self.configured.iter().cloned().chain(found);
+        (plan::each_once(all), wrong)
+    }
 }
 
 impl Pool {
@@ -46,6 +75,7 @@ impl Pool {
                 metrics: Metrics::new(registry),
                 account: Account::new(),
             }),
+            wanted: Mutex::default(),
             targets: Mutex::default(),
             changed: Notify::new(),
         })
@@ -57,6 +87,25 @@ impl Pool {
     /// Everything that is wrong, each a sentence with its place; nothing has changed then.
     pub fn apply(&self, configs: &[ScrapeConfig], global: &Global) -> Result<(), Vec<String>> {
         let plans = plan::plans(configs, global)?;
+        let mut wanted = self.wanted.lock();
+        (wanted.configured, wanted.global) = (plans, global.clone());
+        // What is wrong in what was found has been said when it was found.
+        let (plans, _) = wanted.all();
+        self.go_over(plans);
+        Ok(())
+    }
+
+    /// Goes over to these targets that were found, beside those of the configuration. What is wrong with one of them is
+    /// returned, and the others stand. A job of the configuration is the user's own word: what was found for it is left out.
+    pub fn find(&self, found: Vec<ScrapeConfig>) -> Vec<String> {
+        let mut wanted = self.wanted.lock();
+        wanted.found = found;
+        let (plans, wrong) = wanted.all();
+        self.go_over(plans);
+        wrong
+    }
+
+    fn go_over(&self, plans: Vec<Plan>) {
         let mut targets = self.targets.lock();
         let named = |target: Arc<Target>| (Arc::clone(&target.plan.name), target);
         let mut old: HashMap<_, _> = std::mem::take(&mut targets.all).into_iter().map(named).collect();
@@ -85,7 +134,6 @@ impl Pool {
         self.house.metrics.targets.set(targets.all.len() as f64);
         drop(targets);
         self.changed.notify_one();
-        Ok(())
     }
 
     /// Scrapes until it is stopped.

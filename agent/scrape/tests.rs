@@ -543,3 +543,45 @@ async fn a_long_body_is_read_like_a_short_one() {
     assert_eq!(room.keep.asked(), 20_000 + 5);
     room.balances();
 }
+
+const FOUND: &str = "- { job_name: pods, static_configs: [{ targets: ['b:1'], labels: { pod: one } }] }
+- { job_name: pods, static_configs: [{ targets: ['b:2'], labels: { pod: two } }] }
+";
+
+fn jobs(room: &Room) -> Vec<(String, String)> {
+    let targets = room.pool.view().into_iter();
+    targets
+        .map(|target| (target.job.clone(), target.labels.value("instance").to_owned()))
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_found_stands_beside_what_is_configured_and_gives_way_to_it() {
+    let room = Room::new(
+        "- { job_name: shop, static_configs: [{ targets: ['a:80'] }] }",
+        &[Reply::text("x 1\n")],
+    );
+    let found = |text: &str| -> Vec<ScrapeConfig> { yaml::read("found.yaml", text).unwrap() };
+    assert_eq!(room.pool.find(found(FOUND)), [""; 0]);
+    let pair = |job: &str, instance: &str| (job.to_owned(), instance.to_owned());
+    let all = [pair("shop", "a:80"), pair("pods", "b:1"), pair("pods", "b:2")];
+    assert_eq!(jobs(&room), all);
+    // A new configuration leaves what was found; one that names the job takes its place.
+    room.apply("- { job_name: shop, static_configs: [{ targets: ['a:81'] }] }");
+    assert_eq!(
+        jobs(&room),
+        [pair("shop", "a:81"), pair("pods", "b:1"), pair("pods", "b:2")]
+    );
+    room.apply("- { job_name: pods, static_configs: [{ targets: ['c:1'] }] }");
+    assert_eq!(jobs(&room), [pair("pods", "c:1")]);
+    room.apply("[]");
+    // One that is wrong is said, and the others stand.
+    let wrong = format!(
+        "{FOUND}- {{ job_name: pods, metrics_path: '/a?b', static_configs: [{{ targets: ['b:3'] }}] }}"
+    );
+    let said = room.pool.find(found(&wrong));
+    assert!(said.len() == 1 && said[0].contains("metrics_path"), "{said:?}");
+    assert_eq!(jobs(&room), [pair("pods", "b:1"), pair("pods", "b:2")]);
+    assert_eq!(room.pool.find(Vec::new()), [""; 0]);
+    assert_eq!(jobs(&room), []);
+}

@@ -58,6 +58,11 @@ fn start(folder: &Path, role: &str, port: u16) -> Skopos {
 impl Estate {
     /// Both replicas and this many nodes, `web-0` and on, each with an exporter whose queue is short.
     pub async fn build(nodes: usize) -> Self {
+        Self::build_with(nodes, "pair: { lease_file: ../lease").await
+    }
+
+    /// Likewise, where the replicas find out who leads as this says: some lines of configuration that end within `pair: {`.
+    pub async fn build_with(nodes: usize, arbiter: &str) -> Self {
         let slack = Slack::start().await.unwrap();
         let pagerduty = PagerDuty::start().await.unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -84,7 +89,7 @@ impl Estate {
 rule_files: ['../rules.yaml']
 web: {{ tokens_file: ../tokens }}
 remote: {{ receive: {{ silence_after: 6s }} }}
-pair: {{ name: skopos-{nth}, peer: 'http://127.0.0.1:{}', token_file: token, lease_file: ../lease }}
+{arbiter}, name: skopos-{nth}, peer: 'http://127.0.0.1:{}', token_file: token }}
 notifier:
   group_by: [alertname, node]
   group_wait: 0s

@@ -5,7 +5,7 @@ use super::*;
 fn read(yaml: &str) -> Result<Vec<Plan>, Vec<String>> {
     let configs: Vec<ScrapeConfig> =
         yaml::read("test.yaml", yaml).map_err(|complaint| vec![complaint.to_string()])?;
-    plans(&configs, &Global::default())
+    plans(&configs, &Global::default()).map(super::each_once)
 }
 
 #[test]

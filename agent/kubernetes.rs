@@ -1,0 +1,445 @@
+//! What of Kubernetes a role asks for, and what is scraped because it is there: the kubelet, and pods that ask for it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cluster::{Cluster, Scope};
+use model::pods::{Node, Pod};
+use model::text::duration;
+use model::view::Checkup;
+use model::{Clock, Pods};
+use net::{HttpConfig, TlsConfig, Token};
+use parking_lot::Mutex;
+use prometheus::Registry;
+use scrape::{Global, Pool, ScrapeConfig, StaticConfig};
+use tokio_util::sync::CancellationToken;
+
+use crate::checkups::Look;
+use crate::cli::Role;
+
+/// Changes are gathered for so long: a deployment makes many pods at once.
+const GATHER: Duration = Duration::from_secs(1);
+/// A kubelet listens here unless it is told otherwise.
+const KUBELET_PORT: u16 = 10250;
+/// What pods say of themselves begins so.
+const ANNOTATION: &str = "prometheus.io/";
+/// Pods whose annotations cannot be followed that are remembered for doctor.
+const WRONG_MAX: usize = 100;
+
+/// The cluster that the configuration means, or that this process finds itself in; none outside of any.
+///
+/// # Errors
+/// It is meant, and cannot be asked.
+pub(crate) async fn cluster(
+    config: &cluster::Config,
+    role: Role,
+    host: &str,
+    clock: Arc<dyn Clock>,
+    registry: &Registry,
+) -> anyhow::Result<Option<Cluster>> {
+    if !config.is_wanted() {
+        return Ok(None);
+    }
+    let scope = match role {
+        Role::All | Role::Node => Scope::Node,
+        Role::Cluster => Scope::Cluster,
+    };
+    let made = Cluster::new(config.clone(), scope, host, clock, registry).await;
+    Ok(Some(made?))
+}
+
+/// Tells the pool what is there to be scraped.
+pub(crate) struct Discovery {
+    cluster: Cluster,
+    config: cluster::Config,
+    global: Global,
+    pool: Arc<Pool>,
+    wrong: Arc<Mutex<Vec<String>>>,
+}
+
+impl Discovery {
+    /// None where nothing is scraped by what is found.
+    pub(crate) fn new(
+        cluster: &Cluster,
+        config: &cluster::Config,
+        global: Global,
+        pool: &Arc<Pool>,
+    ) -> Option<Self> {
+        (config.scrapes_pods() || config.scrapes_kubelet()).then(|| Self {
+            cluster: cluster.clone(),
+            config: config.clone(),
+            global,
+            pool: Arc::clone(pool),
+            wrong: Arc::default(),
+        })
+    }
+
+    /// What is wrong with the annotations of pods, for doctor.
+    pub(crate) fn checkup(&self) -> Look {
+        let wrong = Arc::clone(&self.wrong);
+        let scrapes = self.config.scrapes_pods();
+        Box::new(move || {
+            const NAME: &str = "annotations";
+            let wrong = wrong.lock().clone();
+            vec![match (scrapes, wrong.len()) {
+                (false, _) => Checkup::off("cluster", NAME, "pods are not scraped by their annotations"),
+                (true, 0) => Checkup::ok("cluster", NAME, "pods that ask to be scraped can be"),
+                (true, count) => Checkup::warn(
+                    "cluster",
+                    NAME,
+                    format!("{count} pods ask to be scraped in a way that cannot be"),
+                )
+                .advise("correct their annotations prometheus.io/…")
+                .list(wrong),
+            }]
+        })
+    }
+
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let (mut pods, mut node) = (self.cluster.pods(), self.cluster.node());
+        loop {
+            let sections = self.sections(
+                &node.borrow_and_update().clone(),
+                &pods.borrow_and_update().clone(),
+            );
+            // What is wrong has been left out already.
+            for mistake in self.pool.find(sections) {
+                tracing::warn!(mistake, "not scraped");
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                Ok(()) = pods.changed() => {}
+                Ok(()) = node.changed() => {}
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(GATHER) => {}
+            }
+        }
+    }
+
+    fn sections(&self, node: &Node, pods: &Pods) -> Vec<ScrapeConfig> {
+        let mut sections = Vec::new();
+        if self.config.scrapes_kubelet() {
+            sections.extend(kubelet(&self.config.kubelet, node));
+        }
+        let mut wrong = Vec::new();
+        if self.config.scrapes_pods() {
+            let mut asking: Vec<&Arc<Pod>> = pods.by_uid.values().filter(|pod| asks(pod)).collect();
+            // In the same order each time.
+            asking.sort_unstable_by_key(|pod| (&pod.namespace, &pod.name, &pod.uid));
+            for pod in asking {
+                let made = section(pod).and_then(|section| {
+                    let mistakes = scrape::check(std::slice::from_ref(&section), &self.global);
+                    match mistakes.into_iter().next() {
+                        None => Ok(section),
+                        Some(mistake) => Err(mistake.trim_start_matches("scrape_configs[0].").to_owned()),
+                    }
+                });
+                match made {
+                    Ok(section) => sections.push(section),
+                    Err(mistake) if wrong.len() < WRONG_MAX => {
+                        wrong.push(format!("{}/{}: {mistake}", pod.namespace, pod.name));
+                    }
+                    Err(_) => {}
+                }
+            }
+        }
+        *self.wrong.lock() = wrong;
+        sections
+    }
+}
+
+/// Jobs have the names that kubernetes-mixin's rules and dashboards look for.
+fn kubelet(kubelet: &cluster::Kubelet, node: &Node) -> Vec<ScrapeConfig> {
+    let address = match (kubelet.address.as_str(), node.address.as_str()) {
+        // Its address is not known yet.
+        ("", "") => return Vec::new(),
+        ("", address) => host_port(address, KUBELET_PORT),
+        (told, _) => told.to_owned(),
+    };
+    let job = |path: &str| match path {
+        "/metrics/cadvisor" => "cadvisor",
+        // It has names of cadvisor's, with fewer labels.
+        "/metrics/resource" => "kubelet-resource",
+        _ => "kubelet",
+    };
+    let sections = kubelet.paths.iter().map(|path| ScrapeConfig {
+        job_name: job(path).to_owned(),
+        scheme: "https".to_owned(),
+        metrics_path: path.clone(),
+        // What a container is called counts more than what the target is called.
+        honor_labels: true,
+        static_configs: vec![StaticConfig {
+            targets: vec![address.clone()],
+            labels: labels(&[("node", &node.name), ("metrics_path", path)]),
+        }],
+        http: HttpConfig {
+            authorization: Some(Token {
+                credentials_file: Some(kubelet.token_file.clone()),
+                ..Token::default()
+            }),
+            tls_config: Some(TlsConfig {
+                ca_file: Some(kubelet.ca_file.clone()),
+                server_name: (!kubelet.server_name.is_empty()).then(|| kubelet.server_name.clone()),
+                insecure_skip_verify: kubelet.insecure_skip_verify,
+                ..TlsConfig::default()
+            }),
+            ..HttpConfig::default()
+        },
+        ..ScrapeConfig::default()
+    });
+    sections.collect()
+}
+
+fn asks(pod: &Pod) -> bool {
+    let says = |key: &str| {
+        pod.annotations
+            .get(&format!("{ANNOTATION}{key}"))
+            .map(String::as_str)
+    };
+    says("scrape") == Some("true") && pod.phase == "Running" && !pod.ip.is_empty()
+}
+
+/// A target for each port that the pod has, or for the one that its annotation names.
+fn section(pod: &Pod) -> Result<ScrapeConfig, String> {
+    let says = |key: &str| {
+        pod.annotations
+            .get(&format!("{ANNOTATION}{key}"))
+            .map(String::as_str)
+    };
+    let declared = pod
+        .containers
+        .iter()
+        .flat_map(|container| container.ports.iter().map(move |port| (port, container)))
+        .filter(|(port, _)| port.protocol == "TCP");
+    let ports: Vec<(u16, &str)> = match says("port") {
+        Some(text) => {
+            let number: u16 = text
+                .parse()
+                .ok()
+                .filter(|number| *number > 0)
+                .ok_or_else(|| format!("{ANNOTATION}port: no port: {text:?}"))?;
+            let of = declared.into_iter().find(|(port, _)| port.number == number);
+            vec![(number, of.map_or("", |(_, container)| &container.name))]
+        }
+        None => declared
+            .map(|(port, container)| (port.number, container.name.as_str()))
+            .collect(),
+    };
+    if ports.is_empty() {
+        return Err(format!(
+            "{ANNOTATION}port: is not there, and no container names a TCP port"
+        ));
+    }
+    let time = |key: &str| {
+        says(key)
+            .map(|text| duration::parse(text).map_err(|why| format!("{ANNOTATION}{key}: {why}")))
+            .transpose()
+    };
+    let params = pod.annotations.iter().filter_map(|(key, value)| {
+        let name = key.strip_prefix(ANNOTATION)?.strip_prefix("param_")?;
+        Some((name.to_owned(), vec![value.clone()]))
+    });
+    let groups = ports.into_iter().map(|(port, container)| StaticConfig {
+        targets: vec![host_port(&pod.ip, port)],
+        labels: labels(&[
+            ("namespace", &pod.namespace),
+            ("pod", &pod.name),
+            ("container", container),
+            ("node", &pod.node),
+        ]),
+    });
+    Ok(ScrapeConfig {
+        job_name: "kubernetes-pods".to_owned(),
+        scheme: says("scheme").unwrap_or("http").to_owned(),
+        metrics_path: says("path").unwrap_or("/metrics").to_owned(),
+        params: params.collect(),
+        scrape_interval: time("interval")?,
+        scrape_timeout: time("timeout")?,
+        static_configs: groups.collect(),
+        ..ScrapeConfig::default()
+    })
+}
+
+/// Without those that are empty.
+fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let told = pairs.iter().filter(|(_, value)| !value.is_empty());
+    told.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+fn host_port(host: &str, port: u16) -> String {
+    match host.contains(':') {
+        true => format!("[{host}]:{port}"),
+        false => format!("{host}:{port}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::pods::{Container, Port};
+
+    use super::*;
+
+    fn pod(annotations: &[(&str, &str)], ports: &[(&str, u16, &str)]) -> Pod {
+        let containers = ports.iter().map(|(container, number, protocol)| Container {
+            name: (*container).to_owned(),
+            ports: vec![Port {
+                name: String::new(),
+                number: *number,
+                protocol: (*protocol).to_owned(),
+            }],
+        });
+        Pod {
+            uid: "u".to_owned(),
+            namespace: "shop".to_owned(),
+            name: "web-1".to_owned(),
+            node: "n1".to_owned(),
+            ip: "10.0.0.9".to_owned(),
+            phase: "Running".to_owned(),
+            annotations: annotations
+                .iter()
+                .map(|(key, value)| (format!("{ANNOTATION}{key}"), (*value).to_owned()))
+                .collect(),
+            containers: containers.collect(),
+            ..Pod::default()
+        }
+    }
+
+    fn targets(section: &ScrapeConfig) -> Vec<(String, String)> {
+        let groups = section.static_configs.iter();
+        groups
+            .map(|group| {
+                let container = group.labels.get("container").cloned().unwrap_or_default();
+                (group.targets[0].clone(), container)
+            })
+            .collect()
+    }
+
+    fn pairs(all: &[(&str, &str)]) -> Vec<(String, String)> {
+        all.iter()
+            .map(|(one, other)| ((*one).to_owned(), (*other).to_owned()))
+            .collect()
+    }
+
+    const PORTS: [(&str, u16, &str); 3] = [("app", 8080, "TCP"), ("dns", 53, "UDP"), ("side", 9102, "TCP")];
+
+    #[test]
+    fn a_pod_is_scraped_at_each_of_its_tcp_ports_or_at_the_one_that_it_names() {
+        let all = section(&pod(&[("scrape", "true")], &PORTS)).unwrap();
+        assert_eq!(
+            targets(&all),
+            pairs(&[("10.0.0.9:8080", "app"), ("10.0.0.9:9102", "side")])
+        );
+        let one = section(&pod(
+            &[
+                ("port", "9102"),
+                ("path", "/m"),
+                ("scheme", "https"),
+                ("param_format", "x"),
+            ],
+            &PORTS,
+        ));
+        let one = one.unwrap();
+        assert_eq!(targets(&one), pairs(&[("10.0.0.9:9102", "side")]));
+        assert_eq!((one.metrics_path.as_str(), one.scheme.as_str()), ("/m", "https"));
+        assert_eq!(one.params["format"], ["x"]);
+        let hidden = section(&pod(
+            &[("port", "1234"), ("interval", "1m"), ("timeout", "5s")],
+            &PORTS,
+        ))
+        .unwrap();
+        assert_eq!(targets(&hidden), pairs(&[("10.0.0.9:1234", "")]));
+        assert_eq!(hidden.scrape_interval, Some(Duration::from_secs(60)));
+        let labels = &hidden.static_configs[0].labels;
+        assert_eq!(labels["namespace"], "shop");
+        assert_eq!(labels["pod"], "web-1");
+        assert_eq!(labels["node"], "n1");
+        let six = Pod {
+            ip: "fd00::9".to_owned(),
+            ..pod(&[("port", "80")], &[])
+        };
+        assert_eq!(targets(&section(&six).unwrap()), pairs(&[("[fd00::9]:80", "")]));
+    }
+
+    #[test]
+    fn annotations_that_cannot_be_followed_are_said() {
+        for (annotations, ports, want) in [
+            (
+                &[("port", "http")][..],
+                &PORTS[..],
+                "prometheus.io/port: no port: \"http\"",
+            ),
+            (&[("port", "0")], &PORTS, "no port: \"0\""),
+            (&[("interval", "often")], &PORTS, "prometheus.io/interval: "),
+            (&[("scrape", "true")], &[], "no container names a TCP port"),
+        ] {
+            let said = section(&pod(annotations, ports)).unwrap_err();
+            assert!(said.contains(want), "{said}");
+        }
+    }
+
+    #[test]
+    fn only_a_running_pod_with_an_address_that_asks_is_scraped() {
+        let asking = pod(&[("scrape", "true")], &PORTS);
+        assert!(asks(&asking));
+        assert!(!asks(&pod(&[("scrape", "false")], &PORTS)));
+        assert!(!asks(&pod(&[], &PORTS)));
+        assert!(!asks(&Pod {
+            phase: "Pending".to_owned(),
+            ..asking.clone()
+        }));
+        assert!(!asks(&Pod {
+            ip: String::new(),
+            ..asking
+        }));
+    }
+
+    #[test]
+    fn a_kubelet_has_a_target_for_each_page_once_its_address_is_known() {
+        let config = cluster::Kubelet::default();
+        assert!(kubelet(&config, &Node::default()).is_empty());
+        let node = Node {
+            name: "n1".to_owned(),
+            address: "10.0.0.4".to_owned(),
+            ..Node::default()
+        };
+        let sections = kubelet(&config, &node);
+        let jobs: Vec<(&str, &str, &str)> = sections
+            .iter()
+            .map(|section| {
+                let group = &section.static_configs[0];
+                (
+                    section.job_name.as_str(),
+                    section.metrics_path.as_str(),
+                    group.targets[0].as_str(),
+                )
+            })
+            .collect();
+        let at = "10.0.0.4:10250";
+        assert_eq!(
+            jobs,
+            [
+                ("kubelet", "/metrics", at),
+                ("cadvisor", "/metrics/cadvisor", at),
+                ("kubelet", "/metrics/probes", at),
+                ("kubelet-resource", "/metrics/resource", at)
+            ]
+        );
+        assert!(
+            sections
+                .iter()
+                .all(|section| section.scheme == "https" && section.static_configs[0].labels["node"] == "n1")
+        );
+        let told = cluster::Kubelet {
+            address: "127.0.0.1:7".to_owned(),
+            ..config
+        };
+        assert_eq!(
+            kubelet(&told, &Node::default())[0].static_configs[0].targets,
+            ["127.0.0.1:7"]
+        );
+    }
+}

@@ -1,0 +1,199 @@
+//! In Kubernetes, against a real API server.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use kubernetes_tests::ControlPlane;
+use opensearch_tests::Fake;
+use serde_json::Value;
+
+use crate::harness::Skopos;
+use crate::harness::estate::Estate;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn uid(plane: &ControlPlane, pod: &str) -> String {
+    plane.kubectl(&["get", "pod", pod, "-o", "jsonpath={.metadata.uid}"])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_have_the_labels_owner_and_zone_of_their_pod_and_its_annotations_choose_among_them() {
+    let Some(plane) = ControlPlane::shared() else {
+        return;
+    };
+    plane.apply(
+        r"
+apiVersion: v1
+kind: Node
+metadata: {name: lines-1, labels: {topology.kubernetes.io/zone: eu-west-1c}}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: web-7d9f-x
+  labels: {app.kubernetes.io/name: web, pod-template-hash: 7d9f}
+  ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: web-7d9f, uid: r, controller: true}]
+spec: {nodeName: lines-1, containers: [{name: app, image: 'lab.local/app:1'}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: quiet, annotations: {fluentbit.io/exclude: 'true'}}
+spec: {nodeName: lines-1, containers: [{name: app, image: 'lab.local/app:1'}]}
+",
+    );
+    let (fake, folder) = (Fake::start(), tempfile::tempdir().unwrap());
+    let write = |pod: &str| {
+        let files = folder
+            .path()
+            .join(format!("pods/default_{pod}_{}/app", uid(plane, pod)));
+        fs::create_dir_all(&files).unwrap();
+        let lines: String = (0..50)
+            .map(|number| format!("2026-11-27T10:00:00.{number:09}Z stdout F line {number} of {pod}\n"))
+            .collect();
+        fs::write(files.join("0.log"), lines).unwrap();
+    };
+    fs::create_dir(folder.path().join("pods")).unwrap();
+    let config = format!(
+        "node: {{ enabled: false }}\nkubernetes: {{ kubeconfig: '{}', node_name: lines-1 }}\nlogs:\n  files: []\n  \
+         containers: {}/pods\n  local: false\n  opensearch: [{{ url: '{}', wait: 50ms }}]\n",
+        plane.kubeconfig().display(),
+        folder.path().display(),
+        fake.url()
+    );
+    let skopos = Skopos::start(folder.path(), &config);
+    // Their files are there before anybody has said whose they are: they are waited for.
+    write("quiet");
+    write("web-7d9f-x");
+    skopos
+        .wait_for("the lines of one pod", PATIENCE, async |_| {
+            fake.count("logs-skopos-*") >= 50
+        })
+        .await;
+    skopos
+        .wait_for("those of the other, left out", PATIENCE, async |skopos| {
+            let left_out = skopos
+                .value("sum(skopos_logs_dropped_total{reason='excluded'})")
+                .await;
+            left_out == Some(50.0)
+        })
+        .await;
+    let documents = fake.documents("logs-skopos-*");
+    assert_eq!(documents.len(), 50);
+    for (_, document) in &documents {
+        let about = &document["kubernetes"];
+        assert_eq!(about["pod"], "web-7d9f-x", "{document}");
+        assert_eq!(about["node"], "lines-1");
+        assert_eq!(about["zone"], "eu-west-1c");
+        assert_eq!(
+            (&about["owner"]["kind"], &about["owner"]["name"]),
+            (&"Deployment".into(), &"web".into())
+        );
+        let labels = serde_json::to_string(&about["labels"]).unwrap();
+        assert!(
+            labels.contains("\"web\"") && labels.contains("app_kubernetes_io"),
+            "{labels}"
+        );
+    }
+    skopos.assert_accounts().await;
+    let doctor: Value = skopos.api("/api/v1/doctor").await;
+    let checks = doctor
+        .as_array()
+        .or_else(|| doctor["checks"].as_array())
+        .cloned()
+        .unwrap_or_default();
+    let of_pods: Vec<&Value> = checks.iter().filter(|check| check["room"] == "cluster").collect();
+    assert_eq!(of_pods.len(), 2, "{doctor}");
+    assert!(
+        of_pods.iter().all(|check| check["verdict"] == "ok"),
+        "{of_pods:?}"
+    );
+    assert_eq!(skopos.stop().await, 0);
+}
+
+/// What the Lease says: its holder, and its epoch.
+fn lease(plane: &ControlPlane) -> Option<(String, u64)> {
+    let shown = plane
+        .try_kubectl(&["get", "lease", "skopos", "-o", "json"], "")
+        .ok()?;
+    let shown: Value = serde_json::from_str(&shown).ok()?;
+    let epoch = shown["metadata"]["annotations"]["skopos.io/epoch"]
+        .as_str()?
+        .parse()
+        .ok()?;
+    Some((shown["spec"]["holderIdentity"].as_str()?.to_owned(), epoch))
+}
+
+/// How often people were paged for a queue.
+fn paged(estate: &Estate) -> usize {
+    let incidents = estate.pagerduty.incidents();
+    let of_queues = |incident: &&crate::fakes::pagerduty::Incident| {
+        incident
+            .triggers
+            .iter()
+            .any(|trigger| trigger.to_string().contains("QueueLong"))
+    };
+    incidents.iter().filter(of_queues).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_two_replicas_holds_the_lease_whatever_becomes_of_it_and_an_outage_of_the_api_silences_nobody()
+{
+    let Some(plane) = ControlPlane::start() else {
+        return;
+    };
+    let arbiter = format!(
+        "kubernetes: {{ kubeconfig: '{}' }}\npair: {{ retry: 2s",
+        plane.kubeconfig().display()
+    );
+    let estate = Estate::build_with(1, &arbiter).await;
+    let (first, _) = estate.wait_for_leader(None).await;
+    let (holder, epoch) = lease(&plane).unwrap();
+    assert_eq!(holder, format!("skopos-{first}"));
+
+    // The holder stands still: the other leads, and the first sees that it does not any more before it says anything.
+    estate.replicas[first].signal("-STOP");
+    let (second, took) = estate.wait_for_leader(Some(first)).await;
+    println!("the other led after {:.1} s", took.as_secs_f64());
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    estate.replicas[first].signal("-CONT");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(estate.leader().await, Some(second));
+    let (holder, taken) = lease(&plane).unwrap();
+    assert_eq!(holder, format!("skopos-{second}"));
+    assert!(taken > epoch);
+
+    // The API server is away for longer than a lease, and something happens meanwhile.
+    plane.stop_api();
+    let away = Instant::now();
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    estate.breach(0, true);
+    estate.replicas[second]
+        .wait_for(
+            "it is told although nobody can say who leads",
+            PATIENCE,
+            async |_| estate.tells_of("web-0"),
+        )
+        .await;
+    println!("told {:.1} s into an outage", away.elapsed().as_secs_f64());
+    plane.start_api();
+    estate.wait_for_leader(None).await;
+    assert_eq!(paged(&estate), 1, "{:?}", estate.pagerduty.incidents());
+
+    // Somebody deletes the Lease.
+    let (_, before) = lease(&plane).unwrap();
+    plane.kubectl(&["delete", "lease", "skopos"]);
+    let begun = Instant::now();
+    while lease(&plane).is_none() {
+        assert!(begun.elapsed() < PATIENCE, "nobody makes a new one");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let (_, after) = lease(&plane).unwrap();
+    assert!(after >= before, "{after} after {before}");
+    estate.wait_for_leader(None).await;
+    estate.breach(0, false);
+    estate.replicas[second]
+        .wait_for("it is resolved", PATIENCE, async |_| !estate.tells_of("web-0"))
+        .await;
+    assert_eq!(paged(&estate), 1, "{:?}", estate.pagerduty.incidents());
+    estate.stop().await;
+}
