@@ -34,6 +34,7 @@ mod fakes;
 mod guard;
 pub mod image;
 mod keys;
+pub mod kube_state;
 pub mod lab;
 pub mod parts;
 mod reach;
@@ -44,6 +45,7 @@ mod behaves;
 pub use cluster::Cluster;
 pub use control_plane::ControlPlane;
 pub use image::Image;
+pub use kube_state::KubeState;
 pub use lab::Lab;
 pub use parts::busybox;
 
