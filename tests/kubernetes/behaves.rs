@@ -10,7 +10,7 @@ use programs::Running;
 use serde_json::{Value, json};
 
 use crate::cluster::PATIENCE;
-use crate::{ControlPlane, Image, KubeState, Lab, busybox, until};
+use crate::{ControlPlane, Image, KubeState, Lab, Operator, busybox, until};
 
 fn config_map(name: &str) -> String {
     json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name }, "data": { "one": "1" } })
@@ -286,6 +286,45 @@ fn kube_state_metrics_says_what_is_there() {
     until("it does not see the deployment", PATIENCE, || says("7"));
     plane.kubectl(&["scale", "deployment", "many", "-n", "stated", "--replicas=9"]);
     until("it does not see the change", PATIENCE, || says("9"));
+}
+
+#[test]
+fn prometheus_operator_turns_a_monitor_into_a_job() {
+    // Others are not to find its kinds.
+    let Some(plane) = ControlPlane::start() else {
+        return;
+    };
+    let Some(operator) = Operator::start(&plane) else {
+        return;
+    };
+    let prometheus = r#"{
+        "apiVersion": "monitoring.coreos.com/v1", "kind": "Prometheus", "metadata": { "name": "one", "namespace": "default" },
+        "spec": { "serviceMonitorSelector": {}, "podMonitorSelector": {}, "scrapeInterval": "17s" }
+    }"#;
+    let monitor = r#"{
+        "apiVersion": "monitoring.coreos.com/v1", "kind": "PodMonitor", "metadata": { "name": "some", "namespace": "default" },
+        "spec": { "selector": { "matchLabels": { "app": "some" } }, "podMetricsEndpoints": [{ "port": "metrics" }] }
+    }"#;
+    plane.apply(prometheus);
+    plane.apply(monitor);
+    until("there is no job", PATIENCE, || {
+        let text = operator.configuration(&plane, "default", "one")?;
+        let wanted = [
+            "job_name: podMonitor/default/some/0",
+            "scrape_interval: 17s",
+            "regex: metrics",
+        ];
+        match wanted.iter().find(|wanted| !text.contains(*wanted)) {
+            None => Ok(()),
+            Some(missing) => Err(format!("{missing} is not in {text}")),
+        }
+    });
+    let misspelt = monitor.replace("podMetricsEndpoints", "podMetricEndpoints");
+    let refused = plane.try_kubectl(
+        &["apply", "--dry-run=server", "--validate=strict", "-f", "-"],
+        &misspelt,
+    );
+    assert!(refused.unwrap_err().contains("podMetricEndpoints"));
 }
 
 /// What was printed, as the kubelet's files have it: a time, a stream, a mark, the line.

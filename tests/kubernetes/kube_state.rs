@@ -1,13 +1,12 @@
 //! A real kube-state-metrics over a cluster, for whatever claims to say the same.
 
 use std::ffi::OsString;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::sync::{Mutex, PoisonError};
 
 use crate::cluster::{Cluster, PATIENCE};
 use crate::control_plane::free_port;
 use crate::guard::Guarded;
+use crate::http::ask;
 use crate::{program, until};
 
 /// Ends when it is let go of.
@@ -69,14 +68,4 @@ impl KubeState {
         assert_eq!(code, 200, "{text}");
         text
     }
-}
-
-fn ask(port: u16, path: &str) -> Option<(u16, String)> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    let head = format!("GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n");
-    stream.write_all(head.as_bytes()).ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
 }
