@@ -10,7 +10,7 @@ use programs::Running;
 use serde_json::{Value, json};
 
 use crate::cluster::PATIENCE;
-use crate::{ControlPlane, Image, Lab, busybox, until};
+use crate::{ControlPlane, Image, KubeState, Lab, Operator, busybox, until};
 
 fn config_map(name: &str) -> String {
     json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name }, "data": { "one": "1" } })
@@ -206,6 +206,127 @@ fn fake_nodes_are_ready_and_fake_pods_run_and_each_has_its_metrics() {
     until("a fake kubelet does not tell", PATIENCE, metrics);
 }
 
+#[test]
+fn both_helms_install_upgrade_roll_back_and_uninstall() {
+    let Some(plane) = ControlPlane::shared() else {
+        return;
+    };
+    let chart = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &str| std::fs::write(chart.path().join(name), content).unwrap();
+    std::fs::create_dir(chart.path().join("templates")).unwrap();
+    file("Chart.yaml", "apiVersion: v2\nname: small\nversion: 0.1.0\n");
+    let template = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: '{{ .Release.Name }}'}\ndata: {word: '{{ .Values.word }}'}\n";
+    file("templates/map.yaml", template);
+    for (name, version) in [("helm4", "v4.2"), ("helm3", "v3.21")] {
+        let Some(_) = crate::program(name) else { continue };
+        plane.namespace(name);
+        let helm = |words: &[&str]| {
+            let (code, said) = programs::run(plane.command(name).args(words).args(["-n", name]));
+            assert_eq!(code, 0, "{name} {words:?}: {said}");
+            said
+        };
+        let word = || {
+            plane.try_kubectl(
+                &[
+                    "get",
+                    "configmap",
+                    "one",
+                    "-n",
+                    name,
+                    "-o",
+                    "jsonpath={.data.word}",
+                ],
+                "",
+            )
+        };
+        let chart = chart.path().to_str().unwrap();
+        assert!(helm(&["version", "--short"]).starts_with(version));
+        helm(&["install", "one", chart, "--set", "word=first"]);
+        assert_eq!(word().unwrap(), "first");
+        helm(&["upgrade", "one", chart, "--set", "word=second"]);
+        assert_eq!(word().unwrap(), "second");
+        helm(&["rollback", "one", "1"]);
+        assert_eq!(word().unwrap(), "first");
+        helm(&["uninstall", "one"]);
+        assert!(word().unwrap_err().contains("NotFound"));
+    }
+}
+
+#[test]
+fn kube_state_metrics_says_what_is_there() {
+    let Some(plane) = ControlPlane::shared() else {
+        return;
+    };
+    plane.namespace("stated");
+    plane.kubectl(&[
+        "create",
+        "deployment",
+        "many",
+        "-n",
+        "stated",
+        "--image=lab.local/none:1",
+        "--replicas=7",
+    ]);
+    let Some(state) = KubeState::start(plane, &["--resources=deployments"]) else {
+        return;
+    };
+    let series = "kube_deployment_spec_replicas{namespace=\"stated\",deployment=\"many\"} ";
+    let says = |value: &str| {
+        let said = state.metrics();
+        let line = said
+            .lines()
+            .find_map(|line| line.strip_prefix(series))
+            .unwrap_or("nothing");
+        if line == value {
+            Ok(())
+        } else {
+            Err(format!("{series}{line}"))
+        }
+    };
+    until("it does not see the deployment", PATIENCE, || says("7"));
+    plane.kubectl(&["scale", "deployment", "many", "-n", "stated", "--replicas=9"]);
+    until("it does not see the change", PATIENCE, || says("9"));
+}
+
+#[test]
+fn prometheus_operator_turns_a_monitor_into_a_job() {
+    // Others are not to find its kinds.
+    let Some(plane) = ControlPlane::start() else {
+        return;
+    };
+    let Some(operator) = Operator::start(&plane) else {
+        return;
+    };
+    let prometheus = r#"{
+        "apiVersion": "monitoring.coreos.com/v1", "kind": "Prometheus", "metadata": { "name": "one", "namespace": "default" },
+        "spec": { "serviceMonitorSelector": {}, "podMonitorSelector": {}, "scrapeInterval": "17s" }
+    }"#;
+    let monitor = r#"{
+        "apiVersion": "monitoring.coreos.com/v1", "kind": "PodMonitor", "metadata": { "name": "some", "namespace": "default" },
+        "spec": { "selector": { "matchLabels": { "app": "some" } }, "podMetricsEndpoints": [{ "port": "metrics" }] }
+    }"#;
+    plane.apply(prometheus);
+    plane.apply(monitor);
+    until("there is no job", PATIENCE, || {
+        let text = operator.configuration(&plane, "default", "one")?;
+        let wanted = [
+            "job_name: podMonitor/default/some/0",
+            "scrape_interval: 17s",
+            "regex: metrics",
+        ];
+        match wanted.iter().find(|wanted| !text.contains(*wanted)) {
+            None => Ok(()),
+            Some(missing) => Err(format!("{missing} is not in {text}")),
+        }
+    });
+    let misspelt = monitor.replace("podMetricsEndpoints", "podMetricEndpoints");
+    let refused = plane.try_kubectl(
+        &["apply", "--dry-run=server", "--validate=strict", "-f", "-"],
+        &misspelt,
+    );
+    assert!(refused.unwrap_err().contains("podMetricEndpoints"));
+}
+
 /// What was printed, as the kubelet's files have it: a time, a stream, a mark, the line.
 const PRINTED: &str = " stdout F a line of a pod";
 
@@ -227,7 +348,8 @@ fn a_pod_of_a_static_program_becomes_ready_and_its_log_is_a_file() {
             .user("65532:0")
             .folder("/tmp", 0o777)
             .file("/bin/busybox", &busybox, 0o755)
-            .file("/bin/sh", &busybox, 0o755),
+            .file("/bin/sh", &busybox, 0o755)
+            .program("/usr/bin/openssl", &programs::find("openssl").unwrap()),
     );
     let command =
         "echo a line of a pod; trap 'exit 0' TERM; /bin/busybox nc -ll -p 8080 -e /bin/busybox cat & wait";
@@ -250,6 +372,8 @@ fn a_pod_of_a_static_program_becomes_ready_and_its_log_is_a_file() {
     lab.kubectl(&["wait", "--for=condition=Ready", "pod/one", "--timeout=60s"]);
     eprintln!("node after {started:?}, pod Ready after {:?}", begun.elapsed());
     assert_eq!(lab.kubectl(&["logs", "one"]), "a line of a pod\n");
+    let linked = lab.kubectl(&["exec", "one", "--", "/usr/bin/openssl", "version"]);
+    assert!(linked.starts_with("OpenSSL "), "{linked}");
     let of = |path: &str| lab.kubectl(&["get", "pod", "one", "-o", &format!("jsonpath={{{path}}}")]);
     let folder = lab
         .outside("/var/log/pods")

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -53,6 +54,33 @@ impl Image {
         self.entries
             .push((inside(name).to_owned(), mode, Some(from.to_owned())));
         self
+    }
+
+    /// A program of this machine under a name in the image, with the libraries that it is linked to.
+    ///
+    /// # Panics
+    /// `ldd` cannot say which.
+    #[must_use]
+    pub fn program(self, name: &str, from: &Path) -> Self {
+        let (code, said) = programs::run(Command::new("ldd").arg(from));
+        let image = self.file(name, from, 0o755);
+        if said.contains("not a dynamic executable") || said.contains("statically linked") {
+            return image;
+        }
+        assert!(
+            code == 0 && !said.contains("not found"),
+            "{}: {said}",
+            from.display()
+        );
+        let paths = said.split_whitespace().filter(|word| word.starts_with('/'));
+        paths.fold(image, |image, path| {
+            let known = image.entries.iter().any(|(name, ..)| name == inside(path));
+            if known {
+                image
+            } else {
+                image.file(path, Path::new(path), 0o755)
+            }
+        })
     }
 
     /// An empty folder.
@@ -183,8 +211,6 @@ fn close(tar: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
-
     use super::*;
 
     #[test]

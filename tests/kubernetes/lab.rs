@@ -12,7 +12,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -103,6 +103,17 @@ impl Lab {
         this.begin_parts(port);
         this.wait_until_node_is_ready();
         Some(this)
+    }
+
+    /// One for all tests of this process that stop none of its parts and use namespaces of their own. It is started by the first
+    /// that asks.
+    ///
+    /// # Panics
+    /// It is here and does not start.
+    #[must_use]
+    pub fn shared() -> Option<&'static Self> {
+        static SHARED: OnceLock<Option<Lab>> = OnceLock::new();
+        SHARED.get_or_init(Self::start).as_ref()
     }
 
     /// Runs it in the node's namespaces, as root and with the administrator's kubeconfig: what it prints, on both.

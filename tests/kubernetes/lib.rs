@@ -1,7 +1,8 @@
 //! A real Kubernetes that tests are held to.
 //!
 //! `ControlPlane` is etcd and kube-apiserver on loopback: enough for whatever speaks with the API server only, and up in three
-//! seconds. kwok makes nodes and pods on it that only pretend. `Lab` is a whole one, with a node where pods run: it needs root
+//! seconds. kwok makes nodes and pods on it that only pretend; `KubeState` and `Operator` are a real kube-state-metrics and a
+//! real prometheus-operator beside it. `Lab` is a whole one, with a node where pods run: it needs root
 //! and some ten seconds. Everything here blocks, and runs on threads and processes of its own, so that tests of any kind can
 //! use it, with a runtime or without. All of it ends, its folder included, when it is let go of and also when the process that
 //! started it ends in whatever way.
@@ -32,9 +33,12 @@ pub mod cluster;
 pub mod control_plane;
 mod fakes;
 mod guard;
+mod http;
 pub mod image;
 mod keys;
+pub mod kube_state;
 pub mod lab;
+pub mod operator;
 pub mod parts;
 mod reach;
 
@@ -44,7 +48,9 @@ mod behaves;
 pub use cluster::Cluster;
 pub use control_plane::ControlPlane;
 pub use image::Image;
+pub use kube_state::KubeState;
 pub use lab::Lab;
+pub use operator::Operator;
 pub use parts::busybox;
 
 use std::path::PathBuf;
