@@ -624,7 +624,11 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             };
             Arc::new(door) as Arc<dyn Serve>
         }),
-        identify: tokens,
+        identify: kubernetes::guests(
+            tokens,
+            cluster.as_ref().filter(|_| role == Role::Cluster),
+            &registry,
+        ),
         silences: {
             let external_labels = &document.global.external_labels;
             notifier_handle

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::{Cluster, Scope};
+use model::outside::{Call, Identify, Identity};
 use model::pods::{Node, Pod};
 use model::text::duration;
 use model::view::Checkup;
-use model::{Clock, Pods};
-use net::{HttpConfig, TlsConfig, Token};
+use model::{BoxFuture, Clock, Pods};
+use net::{HttpConfig, TlsConfig, Token, Tokens};
 use parking_lot::Mutex;
 use prometheus::Registry;
 use scrape::{Global, Pool, ScrapeConfig, StaticConfig};
@@ -47,6 +48,36 @@ pub(crate) async fn cluster(
     };
     let made = Cluster::new(config.clone(), scope, host, clock, registry).await;
     Ok(Some(made?))
+}
+
+/// Who may call: whoever has a token of the file, and in Kubernetes agents and replicas with those of their pods.
+pub(crate) fn guests(
+    tokens: Arc<Tokens>,
+    cluster: Option<&Cluster>,
+    registry: &Registry,
+) -> Arc<dyn Identify> {
+    match cluster {
+        Some(cluster) => Arc::new(Guests {
+            tokens,
+            reviews: cluster.reviews(registry),
+        }),
+        None => tokens,
+    }
+}
+
+struct Guests {
+    tokens: Arc<Tokens>,
+    reviews: Arc<dyn Identify>,
+}
+
+impl Identify for Guests {
+    fn identify<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<Identity, String>> {
+        // Those of ServiceAccounts have three parts; ours have none.
+        match call.bearer().is_some_and(|token| token.contains('.')) {
+            true => self.reviews.identify(call),
+            false => self.tokens.identify(call),
+        }
+    }
 }
 
 /// Tells the pool what is there to be scraped.

@@ -7,6 +7,7 @@ use kubernetes_tests::ControlPlane;
 use opensearch_tests::Fake;
 use serde_json::Value;
 
+use crate::fakes::peer::{Answer, Peer};
 use crate::harness::Skopos;
 use crate::harness::estate::Estate;
 
@@ -83,7 +84,7 @@ spec: {nodeName: lines-1, containers: [{name: app, image: 'lab.local/app:1'}]}
         let about = &document["kubernetes"];
         assert_eq!(about["pod"], "web-7d9f-x", "{document}");
         assert_eq!(about["node"], "lines-1");
-        assert_eq!(about["zone"], "eu-west-1c");
+        assert_eq!(document["cloud"]["availability_zone"], "eu-west-1c");
         assert_eq!(
             (&about["owner"]["kind"], &about["owner"]["name"]),
             (&"Deployment".into(), &"web".into())
@@ -107,6 +108,53 @@ spec: {nodeName: lines-1, containers: [{name: app, image: 'lab.local/app:1'}]}
         of_pods.iter().all(|check| check["verdict"] == "ok"),
         "{of_pods:?}"
     );
+    assert_eq!(skopos.stop().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_that_ask_are_scraped_while_they_run_and_what_cannot_be_is_said() {
+    let Some(plane) = ControlPlane::shared() else {
+        return;
+    };
+    let exporter = Peer::start(Answer::Body("shop_orders 7\n".to_owned())).await;
+    let (host, port) = exporter.address.rsplit_once(':').unwrap();
+    let asks = |name: &str, port: &str| {
+        let pod = format!(
+            "{{apiVersion: v1, kind: Pod, metadata: {{name: {name}, annotations: {{prometheus.io/scrape: 'true', prometheus.io/port: '{port}'}}}}, \
+             spec: {{nodeName: asked-1, containers: [{{name: app, image: 'lab.local/app:1'}}]}}}}"
+        );
+        plane.apply(&pod);
+        // As its kubelet would say.
+        let status =
+            format!(r#"{{"status":{{"phase":"Running","podIP":"{host}","podIPs":[{{"ip":"{host}"}}]}}}}"#);
+        plane.kubectl(&["patch", "pod", name, "--subresource=status", "-p", &status]);
+    };
+    asks("good", port);
+    asks("bad", "metrics");
+    let folder = tempfile::tempdir().unwrap();
+    let config = format!(
+        "node: {{ enabled: false }}\nlogs: {{ enabled: false }}\nglobal: {{ scrape_interval: 1s, scrape_timeout: 1s }}\n\
+         kubernetes: {{ kubeconfig: '{}', node_name: asked-1, scrape_pods: true }}\n",
+        plane.kubeconfig().display()
+    );
+    let skopos = Skopos::start(folder.path(), &config);
+    let series = "shop_orders{job='kubernetes-pods', namespace='default', pod='good', node='asked-1'}";
+    skopos
+        .wait_for("the pod's series", PATIENCE, async |skopos| {
+            skopos.value(series).await == Some(7.0)
+        })
+        .await;
+    let doctor = skopos.api("/api/v1/doctor").await.to_string();
+    assert!(
+        doctor.contains("default/bad: prometheus.io/port: no port: \\\"metrics\\\""),
+        "{doctor}"
+    );
+    plane.kubectl(&["delete", "pod", "good", "--force", "--grace-period=0"]);
+    skopos
+        .wait_for("it to end", PATIENCE, async |skopos| {
+            skopos.value(series).await.is_none()
+        })
+        .await;
     assert_eq!(skopos.stop().await, 0);
 }
 

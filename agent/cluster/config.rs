@@ -22,6 +22,8 @@ pub struct Config {
     /// pods can be reached.
     pub scrape_pods: Option<bool>,
     pub kubelet: Kubelet,
+    /// Whose tokens are taken from agents and the other replica.
+    pub accounts: Accounts,
     /// The Lease that two replicas share; empty: `skopos`.
     pub lease_name: String,
     /// Where the Lease lies; empty: the namespace of the pod, or of the context.
@@ -69,6 +71,32 @@ impl Default for Kubelet {
     }
 }
 
+/// ServiceAccounts of the replica's own namespace.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Accounts {
+    /// Of agents on nodes; empty: `skopos-node`.
+    pub node: String,
+    /// Of replicas; empty: `skopos-cluster`.
+    pub replica: String,
+}
+
+impl Accounts {
+    pub(crate) fn node(&self) -> &str {
+        match self.node.as_str() {
+            "" => "skopos-node",
+            name => name,
+        }
+    }
+
+    pub(crate) fn replica(&self) -> &str {
+        match self.replica.as_str() {
+            "" => "skopos-cluster",
+            name => name,
+        }
+    }
+}
+
 /// Where a pod finds its ServiceAccount.
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
@@ -99,7 +127,12 @@ impl Config {
                 ));
             }
         }
-        for (key, name) in [("node_name", &self.node_name), ("lease_name", &self.lease_name)] {
+        for (key, name) in [
+            ("node_name", &self.node_name),
+            ("lease_name", &self.lease_name),
+            ("accounts.node", &self.accounts.node),
+            ("accounts.replica", &self.accounts.replica),
+        ] {
             if !name.is_empty() && !is_name(name) {
                 wrong.push(format!(
                     "kubernetes.{key}: no name that Kubernetes allows (lower-case letters, digits, '-' and '.'): {name:?}"

@@ -14,6 +14,7 @@ mod lean;
 mod lease;
 mod node;
 mod pods;
+mod review;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use kube::runtime::watcher;
 use kube::{Api, Client};
+use model::outside::Identify;
 use model::pods::{Node, Pods};
 use model::{Arbiter, Clock};
 use parking_lot::RwLock;
@@ -30,10 +32,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-pub use config::{Config, Kubelet, is_in_pod};
+pub use config::{Accounts, Config, Kubelet, is_in_pod};
 use follow::{Metrics, Watched, follow, plain};
 use heard::Heard;
 use lease::LeaseArbiter;
+pub use review::AUDIENCE;
+use review::Reviews;
 
 /// Starts of many agents at once are spread over so long.
 const JITTER: Duration = Duration::from_secs(5);
@@ -128,6 +132,12 @@ impl Cluster {
     #[must_use]
     pub fn node(&self) -> watch::Receiver<Arc<Node>> {
         self.0.facts.subscribe()
+    }
+
+    /// Says who calls, by tokens of ServiceAccounts.
+    #[must_use]
+    pub fn reviews(&self, registry: &Registry) -> Arc<dyn Identify> {
+        Arc::new(Reviews::new(self.clone(), registry))
     }
 
     /// How many pods are known, or why they are not.
