@@ -151,6 +151,21 @@ pub(crate) fn possible() -> Option<PathBuf> {
     None
 }
 
+/// The cgroup of this process, where its memory is counted; none, loudly, if there is none.
+pub(crate) fn own_cgroup() -> Option<String> {
+    let text = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let found = text.lines().find_map(|line| {
+        let (_, rest) = line.split_once(':')?;
+        let (controllers, path) = rest.split_once(':')?;
+        let is_memory = controllers.split(',').any(|controller| controller == "memory");
+        is_memory.then(|| path.trim_end_matches('/').to_owned())
+    });
+    if found.is_none() {
+        programs::skipped("a Kubernetes node, which needs the memory controller");
+    }
+    found
+}
+
 /// Where programs and their libraries are looked for inside.
 pub(crate) fn search(system: &Path, built: &Path) -> [OsString; 2] {
     let debian = built.with_file_name("debian").join("usr/bin");
@@ -166,7 +181,7 @@ pub(crate) fn search(system: &Path, built: &Path) -> [OsString; 2] {
 }
 
 /// Scripts and configuration, with its own places in them.
-pub(crate) fn write_files(folder: &Path, programs: &Path) {
+pub(crate) fn write_files(folder: &Path, programs: &Path, cgroup: &str) {
     let place = |path: &Path| path.display().to_string();
     let (own, debian) = (place(folder), place(&programs.join("debian")));
     for (name, content) in [
@@ -180,7 +195,10 @@ pub(crate) fn write_files(folder: &Path, programs: &Path) {
         ("proxy.yaml", include_str!("node/proxy.yaml")),
         ("resolv.conf", "nameserver 10.96.0.10\n"),
     ] {
-        let content = content.replace("{folder}", &own).replace("{programs}", &debian);
+        let content = content
+            .replace("{folder}", &own)
+            .replace("{programs}", &debian)
+            .replace("{cgroup}", cgroup);
         fs::write(folder.join(name), content).expect("its files are written");
     }
 }
