@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::control_plane::{api_options, etcd_options};
 use crate::keys::{self, Who};
@@ -142,13 +143,36 @@ pub(crate) fn possible() -> Option<PathBuf> {
         "root"
     } else if Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
         "cgroups of version 1"
-    } else if !fs::read_to_string("/proc/filesystems").is_ok_and(|known| known.contains("\toverlay\n")) {
-        "overlayfs"
+    } else if let Some((lacks, _)) = PROBES.iter().find(|(_, line)| !succeeds(line)) {
+        lacks
     } else {
         return Some(system.parent()?.to_owned());
     };
     programs::skipped(&format!("a Kubernetes node, which needs {lacks}"));
     None
+}
+
+/// What the kernel must allow, each tried in namespaces that go with the command.
+const PROBES: [(&str, &str); 4] = [
+    (
+        "namespaces",
+        "unshare --mount --net --pid --uts --ipc --fork true",
+    ),
+    (
+        "overlayfs",
+        "unshare --mount mount -t overlay -o lowerdir=/usr:/etc overlay /mnt",
+    ),
+    (
+        "virtual Ethernet",
+        "unshare --net ip link add probe type veth peer name other",
+    ),
+    ("bridges", "unshare --net ip link add probe type bridge"),
+];
+
+fn succeeds(line: &str) -> bool {
+    let mut words = line.split(' ');
+    let mut command = Command::new(words.next().unwrap_or_default());
+    programs::run(command.args(words)).0 == 0
 }
 
 /// The cgroup of this process, where its memory is counted; none, loudly, if there is none.
