@@ -112,7 +112,13 @@ fn a_watch_outlives_a_pause_and_what_was_written_outlives_a_stop() {
     };
     let mut watch = plane.command("kubectl");
     watch.args(["get", "--raw", "/api/v1/namespaces/default/configmaps?watch=true"]);
-    let mut watch = Running(watch.stdout(Stdio::piped()).spawn().unwrap());
+    let mut watch = Running(
+        watch
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
     let mut lines = BufReader::new(watch.0.stdout.take().unwrap()).lines();
     let mut sees = |name: &str| {
         let line = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains(name)));
@@ -420,6 +426,7 @@ fn a_pod_of_a_static_program_becomes_ready_and_its_log_is_a_file() {
     let said = "echo another word | /bin/busybox nc 10.99.0.1 ".to_owned() + &port;
     lab.kubectl(&["exec", "one", "--", busybox, "sh", "-c", &said]);
     assert_eq!(heard.join().unwrap(), "another word\n");
+    oom_kills_are_counted(&lab);
     // What a part leaves behind when it is killed is found by the next one.
     lab.stop("kubelet");
     lab.start_again("kubelet");
@@ -432,4 +439,43 @@ fn a_pod_of_a_static_program_becomes_ready_and_its_log_is_a_file() {
     assert!(!folder.exists());
     let left = groups.lines().find(|group| std::path::Path::new(group).exists());
     assert_eq!(left, None);
+}
+
+/// Also when it is a child that is killed and the container goes on.
+fn oom_kills_are_counted(lab: &Lab) {
+    // The inode of the first of them is the same on every machine.
+    let namespace = std::fs::read_link("/proc/self/ns/cgroup").unwrap_or_default();
+    if namespace.as_os_str() != "cgroup:[4026531835]" || std::fs::File::open("/dev/kmsg").is_err() {
+        return programs::skipped(
+            "kills for want of memory, which only the first cgroup namespace and the kernel's log tell of",
+        );
+    }
+    let command = "(/bin/busybox tail /dev/zero); echo it has ended with $?; exec /bin/busybox sleep 1000";
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "hungry" },
+        "spec": {
+            "terminationGracePeriodSeconds": 0,
+            "containers": [{
+                "name": "main", "image": "lab.local/busybox:1", "imagePullPolicy": "Never", "args": [command],
+                "resources": { "limits": { "memory": "20Mi" } },
+            }],
+        },
+    });
+    lab.apply(&pod.to_string());
+    until("no kill is counted", PATIENCE, || {
+        let path = "/api/v1/nodes/lab-node/proxy/metrics/cadvisor";
+        let said = lab.try_kubectl(&["get", "--raw", path], "")?;
+        let mut lines = said
+            .lines()
+            .filter(|line| line.starts_with("container_oom_events_total{container=\"main\""));
+        let line = lines.find(|line| line.contains("pod=\"hungry\""));
+        match line.and_then(|line| line.split("} ").nth(1)?.split(' ').next()) {
+            Some("1") => Ok(()),
+            _ => Err(format!("{line:?}")),
+        }
+    });
+    // Which of the two streams comes first nobody knows.
+    let said = lab.kubectl(&["logs", "hungry"]);
+    assert!(said.contains("it has ended with 137\n"), "{said}");
+    lab.kubectl(&["delete", "pod", "hungry", "--timeout=60s"]);
 }

@@ -1,23 +1,25 @@
 //! A Kubernetes to try things on: stays until it is interrupted, and says how it is asked.
 //!
-//! Without an argument it is a whole one with a node, which needs root; `plane` is a control plane on loopback, and
+//! Without an argument it is a whole one with a node, which needs root; `lab.local/skopos:1=target/debug/skopos` puts a program
+//! of this machine there as an image, with the libraries that it is linked to. `plane` is a control plane on loopback, and
 //! `plane 100 1000` one with a hundred fake nodes and a thousand fake pods.
 
 #![expect(clippy::print_stdout, reason = "it is for a person at a terminal")]
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Instant;
 
-use kubernetes_tests::{Cluster, ControlPlane, Lab};
+use kubernetes_tests::{Cluster, ControlPlane, Image, Lab};
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let started = match words.split_first() {
-        None => node(),
         Some((kind, counts)) if kind == "plane" => plane(counts),
-        Some(_) => {
-            println!("either nothing, or plane [NODES [PODS]]");
+        _ if words.iter().all(|word| word.contains('=')) => node(&words),
+        _ => {
+            println!("either [IMAGE=PROGRAM ...], or plane [NODES [PODS]]");
             return ExitCode::FAILURE;
         }
     };
@@ -30,13 +32,19 @@ fn main() -> ExitCode {
     }
 }
 
-fn node() -> Option<()> {
+fn node(images: &[String]) -> Option<()> {
     let begun = Instant::now();
     let lab = Lab::start()?;
     println!(
         "A Kubernetes with the node lab-node, after {:.1} s.",
         begun.elapsed().as_secs_f64()
     );
+    for (name, program) in images.iter().filter_map(|image| image.split_once('=')) {
+        let program = Path::new(program);
+        let inside = format!("/{}", program.file_name()?.display());
+        lab.load_image(&Image::new(name).entrypoint(&[&inside]).program(&inside, program));
+        println!("Image {name} runs {inside}.");
+    }
     println!("Logs and configuration: {}", lab.folder().display());
     println!("A shell inside: {} bash", lab.enter_line());
     say_how(&lab);

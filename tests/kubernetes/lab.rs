@@ -58,14 +58,14 @@ impl Lab {
         let pause = program("pause")?;
         let folder = tempfile::tempdir().expect("a folder for the node");
         let path = folder.path();
-        parts::write_files(path, pause.parent()?.parent()?);
-        let name = format!("skopos-lab-{:08x}", fastrand::u32(..));
+        let cgroup = format!("{}/skopos-lab-{:08x}", parts::own_cgroup()?, fastrand::u32(..));
+        parts::write_files(path, pause.parent()?.parent()?, &cgroup);
         let word = |text: &str| path.join(text).into_os_string();
         let begin = [
             "bash".into(),
             word("begin.sh"),
             path.into(),
-            name.into(),
+            cgroup.into(),
             pause.clone().into(),
         ];
         let afterwards = format!("bash '{0}/end.sh' '{0}'", path.display());

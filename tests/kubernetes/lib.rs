@@ -1,11 +1,11 @@
 //! A real Kubernetes that tests are held to.
 //!
-//! `ControlPlane` is etcd and kube-apiserver on loopback: enough for whatever speaks with the API server only, and up in three
+//! `ControlPlane` is etcd and kube-apiserver on loopback: enough for whatever speaks with the API server only, and up in some
 //! seconds. kwok makes nodes and pods on it that only pretend; `KubeState` and `Operator` are a real kube-state-metrics and a
-//! real prometheus-operator beside it. `Lab` is a whole one, with a node where pods run: it needs root
-//! and some ten seconds. Everything here blocks, and runs on threads and processes of its own, so that tests of any kind can
-//! use it, with a runtime or without. All of it ends, its folder included, when it is let go of and also when the process that
-//! started it ends in whatever way.
+//! real prometheus-operator beside it. `Lab` is a whole one, with a node where pods run: it needs root and some ten seconds.
+//! Everything here blocks, and runs on threads and processes of its own, so that tests of any kind can use it, with a runtime
+//! or without. All of it ends, its folder included, when it is let go of and also when the process that started it ends in
+//! whatever way.
 //!
 //! ```
 //! let Some(plane) = ControlPlane::shared() else { return }; // or ControlPlane::start(): one of its own, to be cut off
@@ -21,7 +21,7 @@
 //!
 //! `tests/setup` brings the programs, some minutes' work the first time. By hand: `cargo run -p kubernetes-tests --example lab`
 //! starts a whole one, says how it is asked and keeps it until it is interrupted; with `-- plane 100 1000` it is a control plane
-//! with a hundred fake nodes and a thousand fake pods.
+//! with a hundred fake nodes and a thousand fake pods, with `-- lab.local/skopos:1=target/debug/skopos` pods can run that.
 
 #![expect(
     clippy::expect_used,

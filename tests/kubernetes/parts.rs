@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::control_plane::{api_options, etcd_options};
 use crate::keys::{self, Who};
@@ -142,13 +143,51 @@ pub(crate) fn possible() -> Option<PathBuf> {
         "root"
     } else if Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
         "cgroups of version 1"
-    } else if !fs::read_to_string("/proc/filesystems").is_ok_and(|known| known.contains("\toverlay\n")) {
-        "overlayfs"
+    } else if let Some((lacks, _)) = PROBES.iter().find(|(_, line)| !succeeds(line)) {
+        lacks
     } else {
         return Some(system.parent()?.to_owned());
     };
     programs::skipped(&format!("a Kubernetes node, which needs {lacks}"));
     None
+}
+
+/// What the kernel must allow, each tried in namespaces that go with the command.
+const PROBES: [(&str, &str); 4] = [
+    (
+        "namespaces",
+        "unshare --mount --net --pid --uts --ipc --fork true",
+    ),
+    (
+        "overlayfs",
+        "unshare --mount mount -t overlay -o lowerdir=/usr:/etc overlay /mnt",
+    ),
+    (
+        "virtual Ethernet",
+        "unshare --net ip link add probe type veth peer name other",
+    ),
+    ("bridges", "unshare --net ip link add probe type bridge"),
+];
+
+fn succeeds(line: &str) -> bool {
+    let mut words = line.split(' ');
+    let mut command = Command::new(words.next().unwrap_or_default());
+    programs::run(command.args(words)).0 == 0
+}
+
+/// The cgroup of this process, where its memory is counted; none, loudly, if there is none.
+pub(crate) fn own_cgroup() -> Option<String> {
+    let text = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let found = text.lines().find_map(|line| {
+        let (_, rest) = line.split_once(':')?;
+        let (controllers, path) = rest.split_once(':')?;
+        let is_memory = controllers.split(',').any(|controller| controller == "memory");
+        is_memory.then(|| path.trim_end_matches('/').to_owned())
+    });
+    if found.is_none() {
+        programs::skipped("a Kubernetes node, which needs the memory controller");
+    }
+    found
 }
 
 /// Where programs and their libraries are looked for inside.
@@ -166,7 +205,7 @@ pub(crate) fn search(system: &Path, built: &Path) -> [OsString; 2] {
 }
 
 /// Scripts and configuration, with its own places in them.
-pub(crate) fn write_files(folder: &Path, programs: &Path) {
+pub(crate) fn write_files(folder: &Path, programs: &Path, cgroup: &str) {
     let place = |path: &Path| path.display().to_string();
     let (own, debian) = (place(folder), place(&programs.join("debian")));
     for (name, content) in [
@@ -180,7 +219,10 @@ pub(crate) fn write_files(folder: &Path, programs: &Path) {
         ("proxy.yaml", include_str!("node/proxy.yaml")),
         ("resolv.conf", "nameserver 10.96.0.10\n"),
     ] {
-        let content = content.replace("{folder}", &own).replace("{programs}", &debian);
+        let content = content
+            .replace("{folder}", &own)
+            .replace("{programs}", &debian)
+            .replace("{cgroup}", cgroup);
         fs::write(folder.join(name), content).expect("its files are written");
     }
 }

@@ -10,4 +10,6 @@ for _ in $(seq 300); do
   [ -n "$held" ] || break
   sleep 0.1
 done
+# Those above, unless another node has come to use them.
+tac "$folder/cgroups.made" | while read -r cgroup; do [ ! -d "$cgroup" ] || rmdir "$cgroup" 2>/dev/null; done
 rm -rf "$folder"
