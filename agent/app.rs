@@ -124,14 +124,12 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     let engine = Arc::new(promql::Engine::new(store.clone(), promql::Options::default()));
 
     // The Kubernetes API, where there is one: the pods of this node, and who leads.
-    let host = hostname();
+    let host = kubernetes::host(&document.kubernetes, role);
     let cluster = kubernetes::cluster(&document.kubernetes, role, &host, clock.clone(), &registry).await?;
 
     // The other replica, if there is one: who leads, and what both know.
     let mut pairing = document.pair.clone();
-    if pairing.name.is_empty() {
-        pairing.name.clone_from(&host);
-    }
+    pairing.settle(&hostname()).map_err(anyhow::Error::msg)?;
     let is_paired = role == Role::Cluster && pairing.peer.is_some();
     let pair = is_paired.then(|| {
         pair::Pair::new(

@@ -137,6 +137,21 @@ pub enum Command {
         #[arg(value_name = "NAME")]
         name: String,
     },
+    /// Give a folder to a user, before an agent starts that is not root.
+    ///
+    /// For the first moments of a pod: a folder that the kubelet makes on the node belongs to root. What is in it belongs to the
+    /// user as well afterwards; links are not followed. Does nothing where all of it does already.
+    Own {
+        /// Number of the user.
+        #[arg(long, value_name = "UID")]
+        user: u32,
+        /// Number of the group.
+        #[arg(long, value_name = "GID")]
+        group: u32,
+        /// The folder; it is made if it is not there.
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+    },
     /// Print the completions of a shell.
     Completions { shell: clap_complete::Shell },
 }

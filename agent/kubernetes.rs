@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::checkups::Look;
 use crate::cli::Role;
+use crate::daemon::hostname;
 
 /// Changes are gathered for so long: a deployment makes many pods at once.
 const GATHER: Duration = Duration::from_secs(1);
@@ -27,6 +28,15 @@ const KUBELET_PORT: u16 = 10250;
 const ANNOTATION: &str = "prometheus.io/";
 /// Pods whose annotations cannot be followed that are remembered for doctor.
 const WRONG_MAX: usize = 100;
+
+/// What this machine is called: an agent in Kubernetes reads the node that it is on and not its own pod.
+pub(crate) fn host(config: &cluster::Config, role: Role) -> String {
+    let host = hostname();
+    match config.is_wanted() && role != Role::Cluster {
+        true => config.node_name(&host),
+        false => host,
+    }
+}
 
 /// The cluster that the configuration means, or that this process finds itself in; none outside of any.
 ///

@@ -24,6 +24,7 @@ pub mod lint;
 mod lock;
 mod looks;
 pub mod memory;
+pub mod own;
 mod plot;
 mod progress;
 pub mod query;

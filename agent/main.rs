@@ -8,8 +8,8 @@ use model::outside::Role;
 use skopos::cli::{self, Cli, Command, LintCommand, LogsCommand, RunArgs, SloCommand, TestCommand};
 use skopos::config::Config;
 use skopos::{
-    app, backtest, check, doctor, explain, graph, lines, lint, memory, query, receivers, routes, scripts,
-    slo, unit, verify,
+    app, backtest, check, doctor, explain, graph, lines, lint, memory, own, query, receivers, routes,
+    scripts, slo, unit, verify,
 };
 
 /// `EX_USAGE` of sysexits.h: what was asked for cannot be right, starting again will not help.
@@ -48,6 +48,10 @@ fn main() -> ExitCode {
         Some(Command::Lint(LintCommand::Rules(arguments))) => lint::run(&arguments),
         Some(Command::Slo(SloCommand::Render { file })) => slo::render(&file),
         Some(Command::Token { role, name }) => token(&role, &name),
+        Some(Command::Own { user, group, folder }) => match own::own(&folder, user, group) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err((path, error)) => say(FAILED_START, &format!("{}: {error}", path.display())),
+        },
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "skopos", &mut script);

@@ -165,7 +165,9 @@ impl Config {
         }
     }
 
-    pub(crate) fn node_name(&self, host: &str) -> String {
+    /// The node that this process reads.
+    #[must_use]
+    pub fn node_name(&self, host: &str) -> String {
         if !self.node_name.is_empty() {
             return self.node_name.clone();
         }

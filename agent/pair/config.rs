@@ -11,7 +11,8 @@ use serde::Deserialize;
 pub struct Config {
     /// Name of this replica, different from the other's. Empty: the host's name.
     pub name: String,
-    /// Where the other replica listens, for example `http://10.0.0.2:9464`.
+    /// Where the other replica listens, for example `http://10.0.0.2:9464`. `{other}` in it is this replica's name with the 0 or 1
+    /// at its end exchanged, so that both can have one file.
     pub peer: Option<String>,
     /// File that holds the token both replicas show each other; read again every few seconds.
     pub token_file: Option<PathBuf>,
@@ -42,6 +43,9 @@ pub struct Config {
     pub lead_patience: Duration, // lead_patience: 10s
 }
 
+/// In `peer`: the other replica's name.
+const OTHER: &str = "{other}";
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -61,6 +65,31 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Fills in what depends on where it runs: the name, and in `peer` the other's.
+    ///
+    /// # Errors
+    /// The name does not tell which of two this is.
+    pub fn settle(&mut self, host: &str) -> Result<(), String> {
+        if self.name.is_empty() {
+            host.clone_into(&mut self.name);
+        }
+        let Some(peer) = self.peer.as_mut().filter(|peer| peer.contains(OTHER)) else {
+            return Ok(());
+        };
+        let other = match self.name.split_at_checked(self.name.len().saturating_sub(1)) {
+            Some((front, "0")) => format!("{front}1"),
+            Some((front, "1")) => format!("{front}0"),
+            _ => {
+                return Err(format!(
+                    "pair.peer: {OTHER} is the other of two whose names end with 0 and 1; this one is {:?}",
+                    self.name
+                ));
+            }
+        };
+        *peer = peer.replace(OTHER, &other);
+        Ok(())
+    }
+
     /// What is wrong with it, each a sentence that begins with the path in the file. `has_arbiter`: there is
     /// something else to ask who leads, so that no file is needed.
     #[must_use]
