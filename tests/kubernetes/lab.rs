@@ -1,9 +1,10 @@
 //! A whole Kubernetes with one node of its own: control plane, containerd and kubelet in namespaces without a way out.
 //!
 //! The node is `lab-node`, 10.99.0.1, of an EKS node group by its labels. A kubeconfig is good on both sides; whatever else is
-//! to be heard on the other side is named: `reach` leads in, `offer` leads out. There is no DNS. The machine's settings, cgroups
-//! and folders stay as they are; the kernel's log is the machine's, so that the node reports whoever was killed for want of
-//! memory anywhere.
+//! to be heard on the other side is named: `reach` leads in, `offer` leads out. Services and pods have the names that every
+//! cluster gives them, from a real CoreDNS beside the kubelet; any other name is refused at once. The machine's settings,
+//! cgroups and folders stay as they are; the kernel's log is the machine's, so that the node reports whoever was killed for
+//! want of memory anywhere.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -22,7 +23,7 @@ use crate::control_plane::free_port;
 use crate::guard::{Guarded, end_of};
 use crate::parts::{self, ADDRESS, NODE};
 use crate::reach::{Bridge, Network};
-use crate::{Image, program, until};
+use crate::{Image, names, program, until};
 
 /// By their names: the command line, and what runs unless it is stopped.
 type Parts = BTreeMap<&'static str, (Vec<OsString>, Option<Guarded>)>;
@@ -48,7 +49,7 @@ impl Deref for Lab {
 }
 
 impl Lab {
-    /// Returns when the node is Ready and its kubelet answers the API server. None, loudly, if something of it is not here.
+    /// Returns when the node is Ready, its kubelet answers the API server, and names are answered. None, loudly, if something of it is not here.
     ///
     /// # Panics
     /// It is here and does not start.
@@ -195,7 +196,7 @@ impl Lab {
         self.run_in(&["ctr", "-n", "k8s.io", "images", "import", &file]);
     }
 
-    /// SIGKILL to `etcd`, `apiserver`, `controller-manager`, `scheduler`, `containerd`, `kubelet` or `proxy`; pods go on.
+    /// SIGKILL to `etcd`, `apiserver`, `controller-manager`, `scheduler`, `containerd`, `kubelet`, `proxy` or `dns`; pods go on.
     ///
     /// # Panics
     /// There is no such part.
@@ -274,6 +275,10 @@ impl Lab {
         self.begin("controller-manager", "kube-controller-manager", manager);
         self.begin("scheduler", "kube-scheduler", parts::scheduler(&keys));
         self.begin("proxy", "kube-proxy", parts::proxy(&folder));
+        self.begin("dns", "coredns", parts::dns(&folder));
+        self.wait("the Service of names is not taken", &|| {
+            self.try_kubectl(&["apply", "-f", "-"], names::SERVICE).map(drop)
+        });
     }
 
     /// The kubelet asks for a certificate to show, which somebody approves, as EKS does.
@@ -299,6 +304,9 @@ impl Lab {
         self.wait("nobody makes service accounts", &|| {
             self.try_kubectl(&["get", "serviceaccount", "default"], "")
                 .map(drop)
+        });
+        self.wait("names are not answered", &|| {
+            names::ask(&self.network, "kubernetes.default.svc.cluster.local")
         });
     }
 

@@ -2,10 +2,10 @@
 //!
 //! `ControlPlane` is etcd and kube-apiserver on loopback: enough for whatever speaks with the API server only, and up in some
 //! seconds. kwok makes nodes and pods on it that only pretend; `KubeState` and `Operator` are a real kube-state-metrics and a
-//! real prometheus-operator beside it. `Lab` is a whole one, with a node where pods run: it needs root and some ten seconds.
-//! Everything here blocks, and runs on threads and processes of its own, so that tests of any kind can use it, with a runtime
-//! or without. All of it ends, its folder included, when it is let go of and also when the process that started it ends in
-//! whatever way.
+//! real prometheus-operator beside it. `Lab` is a whole one, with a node where pods run and find each other by name: it needs
+//! root and some ten seconds. Everything here blocks, and runs on threads and processes of its own, so that tests of any kind can
+//! use it, with a runtime or without. All of it ends, its folder included, when it is let go of and also when the process that
+//! started it ends in whatever way.
 //!
 //! ```
 //! let Some(plane) = ControlPlane::shared() else { return }; // or ControlPlane::start(): one of its own, to be cut off
@@ -38,6 +38,7 @@ pub mod image;
 mod keys;
 pub mod kube_state;
 pub mod lab;
+mod names;
 pub mod operator;
 pub mod parts;
 mod reach;

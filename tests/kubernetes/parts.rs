@@ -106,6 +106,10 @@ pub(crate) fn proxy(folder: &Path) -> Vec<OsString> {
     text(&[&format!("--config={}/proxy.yaml", folder.display())])
 }
 
+pub(crate) fn dns(folder: &Path) -> Vec<OsString> {
+    text(&[&format!("-conf={}/Corefile", folder.display())])
+}
+
 /// A shell and the usual tools in one static program, for images.
 #[must_use]
 pub fn busybox() -> Option<PathBuf> {
@@ -127,6 +131,7 @@ pub(crate) fn possible() -> Option<PathBuf> {
         "containerd-shim-runc-v2",
         "ctr",
         "pause",
+        "coredns",
     ] {
         program(name)?;
     }
@@ -217,6 +222,7 @@ pub(crate) fn write_files(folder: &Path, programs: &Path, cgroup: &str) {
         ("network.conflist", include_str!("node/network.conflist")),
         ("kubelet.yaml", include_str!("node/kubelet.yaml")),
         ("proxy.yaml", include_str!("node/proxy.yaml")),
+        ("Corefile", include_str!("node/Corefile")),
         ("resolv.conf", "nameserver 10.96.0.10\n"),
     ] {
         let content = content
