@@ -287,7 +287,10 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     let pool = scrape::Pool::new(reading, store.clone(), clock.clone(), &registry);
     let node = (reads && document.node.enabled).then(|| {
         node::Node::new(
-            document.node.clone(),
+            node::Config {
+                nodename: cluster.as_ref().map(|_| host.clone()),
+                ..document.node.clone()
+            },
             host.clone(),
             store.clone(),
             clock.clone(),

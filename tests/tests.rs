@@ -18,6 +18,8 @@ mod alerting;
 mod alike;
 /// `skopos backtest`, of blocks and of a process.
 mod backtest;
+/// The chart, on a real Kubernetes with a node.
+mod chart;
 /// `skopos check` and reload: bad input gets place, excerpt and suggestion, and changes nothing.
 mod check;
 /// Log lines to CloudWatch Logs: killed, shown to people, checked.

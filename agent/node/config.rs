@@ -26,6 +26,9 @@ pub struct Config {
     pub filesystem: Filesystem,
     pub diskstats: Diskstats,
     pub netdev: Netdev,
+    /// What the machine is called, where the kernel tells us the name of our container. Not for people.
+    #[serde(skip)]
+    pub nodename: Option<String>,
 }
 
 impl Default for Config {
@@ -40,6 +43,7 @@ impl Default for Config {
             filesystem: Filesystem::default(),
             diskstats: Diskstats::default(),
             netdev: Netdev::default(),
+            nodename: None,
         }
     }
 }

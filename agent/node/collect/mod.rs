@@ -141,7 +141,7 @@ pub(crate) fn all(config: &Config) -> Vec<Box<dyn Collector>> {
         Box::new(time::Time::new(&roots)),
         Box::new(timex::Clock::new()),
         Box::new(udp_queues::UdpQueues::new(&roots)),
-        Box::new(uname::Uname),
+        Box::new(uname::Uname::new(config.nodename.clone())),
         Box::new(vmstat::Vmstat::new(&roots)),
     ]
 }

@@ -17,7 +17,16 @@ static INFO: Family = Family::gauge(
     ],
 );
 
-pub(crate) struct Uname;
+pub(crate) struct Uname {
+    /// What the machine is called, where the kernel tells us the name of our container.
+    nodename: Option<String>,
+}
+
+impl Uname {
+    pub(crate) fn new(nodename: Option<String>) -> Self {
+        Self { nodename }
+    }
+}
 
 impl Collector for Uname {
     fn name(&self) -> &'static str {
@@ -34,7 +43,10 @@ impl Collector for Uname {
             uname.nodename(),
             uname.domainname(),
         ];
-        let texts = fields.map(|field| field.to_string_lossy());
+        let mut texts = fields.map(|field| field.to_string_lossy());
+        if let (Some(own), [.., nodename, _]) = (&self.nodename, &mut texts) {
+            *nodename = own.into();
+        }
         emit.put(&INFO, &texts.each_ref().map(|text| &**text), 1.0);
         Ok(())
     }

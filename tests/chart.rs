@@ -1,0 +1,393 @@
+//! The chart on a real Kubernetes: installed, and what people want of it there.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use kubernetes_tests::{Cluster, ControlPlane, Image, Lab, busybox, program};
+use opensearch_tests::Fake;
+use serde_json::Value;
+
+use crate::harness::root;
+
+const IMAGE: [&str; 6] = [
+    "--set",
+    "image.repository=lab.local/skopos",
+    "--set",
+    "image.tag=1",
+    "--set",
+    "image.pullPolicy=Never",
+];
+const LINES: usize = 3_000;
+
+fn chart() -> String {
+    root().join("helm/skopos").display().to_string()
+}
+
+fn helm(cluster: &Cluster, name: &str, words: &[&str]) -> Result<String, String> {
+    let mut command: Command = cluster.command(name);
+    let (code, said) = programs::run(command.args(words));
+    if code == 0 { Ok(said) } else { Err(said) }
+}
+
+fn rendered(cluster: &Cluster, name: &str, more: &[&str]) -> String {
+    let chart = chart();
+    let words = [
+        "template",
+        "skopos",
+        &chart,
+        "-n",
+        "monitoring",
+        "--kube-version",
+        "1.36.0",
+    ];
+    helm(cluster, name, &[&words, more].concat()).unwrap()
+}
+
+/// Objects of a render, by kind and name.
+fn objects(cluster: &Cluster, text: &str) -> Vec<Value> {
+    let said = cluster.kubectl_reading(&["create", "--dry-run=client", "-o", "json", "-f", "-"], text);
+    // One JSON document after the other.
+    let read = serde_json::Deserializer::from_str(&said).into_iter::<Value>();
+    read.map(Result::unwrap)
+        .flat_map(|object| match object["items"].as_array() {
+            Some(items) => items.clone(),
+            None => vec![object],
+        })
+        .collect()
+}
+
+#[test]
+fn every_form_of_the_chart_is_taken_as_it_is_by_an_api_server_and_is_the_same_each_time() {
+    let Some(plane) = ControlPlane::shared() else {
+        return;
+    };
+    plane.namespace("monitoring");
+    let forms: [&[&str]; 4] = [
+        &[],
+        &[
+            "--set",
+            "pair.persistence.enabled=true",
+            "--set",
+            "pair.persistence.storageClassName=gp3",
+        ],
+        &[
+            "--set",
+            "notifiers.slack.existingSecret=slack",
+            "--set",
+            "notifiers.pagerduty.existingSecret=pager",
+            "--set",
+            "logs.opensearch[0].url=https://search.example.com",
+            "--set",
+            "aws.roleArn=arn:aws:iam::123456789012:role/skopos",
+            "--set-json",
+            r#"rules={"shop":{"groups":[{"name":"shop","rules":[{"alert":"A","expr":"up == 0"}]}]}}"#,
+        ],
+        &["--set", "pair.replicas=1", "--set", "fullnameOverride=watcher"],
+    ];
+    for form in forms {
+        let mut texts = Vec::new();
+        for name in ["helm4", "helm3"] {
+            let Some(_) = program(name) else { continue };
+            let text = rendered(plane, name, form);
+            assert_eq!(text, rendered(plane, name, form), "two renders by {name} differ");
+            texts.push(text);
+        }
+        for text in &texts {
+            plane.kubectl_reading(
+                &[
+                    "apply",
+                    "--dry-run=server",
+                    "--validate=strict",
+                    "-n",
+                    "monitoring",
+                    "-f",
+                    "-",
+                ],
+                text,
+            );
+        }
+    }
+    // Nobody is given what nobody may have.
+    let Some(_) = program("helm4") else { return };
+    let all = objects(plane, &rendered(plane, "helm4", &[]));
+    let roles: Vec<&Value> = all
+        .iter()
+        .filter(|object| matches!(object["kind"].as_str(), Some("Role" | "ClusterRole")))
+        .collect();
+    assert_eq!(roles.len(), 3);
+    for role in roles {
+        let rules = role["rules"].to_string();
+        for forbidden in [
+            "\"*\"",
+            "nodes/proxy",
+            "secrets",
+            "escalate",
+            "impersonate",
+            "pods/exec",
+            "\"delete\"",
+        ] {
+            assert!(!rules.contains(forbidden), "{forbidden} in {rules}");
+        }
+    }
+    // A misspelt value is refused by its name.
+    let said = helm(
+        plane,
+        "helm4",
+        &[
+            "template",
+            "skopos",
+            &chart(),
+            "--kube-version",
+            "1.36.0",
+            "--set",
+            "node.tolerrations=[]",
+        ],
+    );
+    assert!(said.unwrap_err().contains("tolerrations"));
+    // What the configuration of the two roles comes to is right by our own word.
+    for object in all.iter().filter(|object| object["kind"] == "ConfigMap") {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("skopos.yaml");
+        std::fs::write(&file, object["data"]["skopos.yaml"].as_str().unwrap()).unwrap();
+        let (code, said) = programs::run(
+            Command::new(env!("CARGO_BIN_EXE_skopos"))
+                .arg("check")
+                .arg(&file)
+                // As in a pod, where the API server says who leads.
+                .env("KUBERNETES_SERVICE_HOST", "10.96.0.1"),
+        );
+        let is_pair = object["metadata"]["name"] == "skopos-cluster";
+        assert!(
+            code == 0 || (is_pair && said.contains("pair.lease_file")),
+            "{said}"
+        );
+    }
+}
+
+/// What one of the pods answers, by the program in it.
+fn ask(lab: &Lab, pod: &str, expression: &str) -> String {
+    let words = [
+        "exec",
+        "-n",
+        "monitoring",
+        pod,
+        "-c",
+        "skopos",
+        "--",
+        "/skopos",
+        "query",
+        "--url",
+        "http://127.0.0.1:9464",
+        expression,
+    ];
+    lab.try_kubectl(&words, "").unwrap_or_else(|said| said)
+}
+
+fn until(what: &str, patience: Duration, mut holds: impl FnMut() -> Result<(), String>) {
+    let begun = Instant::now();
+    loop {
+        match holds() {
+            Ok(()) => return,
+            Err(said) => assert!(begun.elapsed() < patience, "{what}: {said}"),
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+/// Prints numbered lines, some of them while the agent is away.
+fn printer(name: &str) -> String {
+    format!(
+        "{{apiVersion: v1, kind: Pod, metadata: {{name: {name}, labels: {{app: {name}}}}}, spec: {{restartPolicy: Never, \
+         terminationGracePeriodSeconds: 1, containers: [{{name: main, image: 'lab.local/busybox:1', imagePullPolicy: Never, \
+         command: [/bin/sh, -c, 'i=0; while [ $i -lt {LINES} ]; do echo line $i of {name}; i=$((i+1)); \
+         [ $((i % 100)) -eq 0 ] && /bin/busybox sleep 0.5; done; /bin/busybox sleep 3600']}}]}}}}"
+    )
+}
+
+#[test]
+fn installed_on_a_node_the_agent_and_the_pair_work_and_each_line_of_a_pod_is_there_once() {
+    let Some(lab) = Lab::start() else { return };
+    let (Some(_), Some(busybox)) = (program("helm4"), busybox()) else {
+        return;
+    };
+    lab.load_image(
+        &Image::new("lab.local/skopos:1")
+            .entrypoint(&["/skopos"])
+            .program("/skopos", Path::new(env!("CARGO_BIN_EXE_skopos"))),
+    );
+    lab.load_image(
+        &Image::new("lab.local/busybox:1")
+            .file("/bin/busybox", &busybox, 0o755)
+            .file("/bin/sh", &busybox, 0o755),
+    );
+    let fake = Fake::start();
+    let port = fake
+        .url()
+        .rsplit(':')
+        .next()
+        .unwrap()
+        .trim_matches('/')
+        .parse()
+        .unwrap();
+    let sink = format!("logs.opensearch[0].url=http://{}", lab.offer(port));
+    let chart = chart();
+    let place = ["-n", "monitoring"];
+    let release: Vec<&str> = [
+        &["skopos", &chart][..],
+        &place,
+        &IMAGE,
+        &["--set", &sink, "--set", "cluster.name=lab"],
+    ]
+    .concat();
+    let begun = Instant::now();
+    helm(
+        &lab,
+        "helm4",
+        &[
+            &["install"][..],
+            &release,
+            &["--create-namespace", "--wait", "--timeout", "3m"],
+        ]
+        .concat(),
+    )
+    .unwrap();
+    println!("installed and ready after {:.1} s", begun.elapsed().as_secs_f64());
+
+    // What the agent reads is with both replicas, under the node that its token names.
+    for replica in ["skopos-cluster-0", "skopos-cluster-1"] {
+        for series in [
+            "node_uname_info{node='lab-node', nodename='lab-node'}",
+            "up{job='kubelet', metrics_path='/metrics', node='lab-node'} == 1",
+            "up{job='kubelet', metrics_path='/metrics/probes', node='lab-node'} == 1",
+            "up{job='cadvisor', node='lab-node'} == 1",
+            "up{job='kubelet-resource', node='lab-node'} == 1",
+            "container_memory_working_set_bytes{node='lab-node', namespace='monitoring', container='skopos'}",
+        ] {
+            until("a series of the node", Duration::from_secs(90), || {
+                let said = ask(&lab, replica, &format!("count({series})"));
+                if said
+                    .trim_start()
+                    .starts_with(|first: char| first.is_ascii_digit() && first != '0')
+                {
+                    Ok(())
+                } else {
+                    Err(format!("{replica} {series}: {said}"))
+                }
+            });
+        }
+    }
+    let holder = lab.kubectl(&[
+        "get",
+        "lease",
+        "skopos",
+        "-n",
+        "monitoring",
+        "-o",
+        "jsonpath={.spec.holderIdentity}",
+    ]);
+    assert!(holder.starts_with("skopos-cluster-"), "{holder}");
+    let agent = lab.kubectl(&[
+        "get",
+        "pods",
+        "-n",
+        "monitoring",
+        "-l",
+        "app.kubernetes.io/component=node",
+        "-o",
+        "name",
+    ]);
+    let agent = agent.trim().trim_start_matches("pod/").to_owned();
+    let doctor = lab.try_kubectl(
+        &[
+            "exec",
+            "-n",
+            "monitoring",
+            &agent,
+            "-c",
+            "skopos",
+            "--",
+            "/skopos",
+            "doctor",
+        ],
+        "",
+    );
+    let doctor = doctor.unwrap_or_else(|said| said);
+    assert!(
+        doctor.contains("lab-node: m7i.large, eu-west-1a, ng1") && !doctor.contains(" fail "),
+        "{doctor}"
+    );
+
+    // Lines, through the death of the agent.
+    lab.apply(&printer("talker"));
+    std::thread::sleep(Duration::from_secs(5));
+    lab.kubectl(&[
+        "delete",
+        "pod",
+        &agent,
+        "-n",
+        "monitoring",
+        "--force",
+        "--grace-period=0",
+    ]);
+    let lines = || -> Vec<usize> {
+        let documents = fake.documents("logs-skopos-*").into_iter();
+        let own = documents.filter(|(_, document)| document["kubernetes"]["pod"] == "talker");
+        let numbers = own.map(|(_, document)| {
+            assert_eq!(document["kubernetes"]["labels"]["app"], "talker", "{document}");
+            assert_eq!(document["cloud"]["availability_zone"], "eu-west-1a", "{document}");
+            let text = document["message"].as_str().unwrap().to_owned();
+            text.split(' ').nth(1).unwrap().parse().unwrap()
+        });
+        numbers.collect()
+    };
+    until("all lines", Duration::from_secs(120), || {
+        let count = lines().len();
+        if count >= LINES {
+            Ok(())
+        } else {
+            Err(format!("{count} of {LINES}"))
+        }
+    });
+    let mut seen = lines();
+    seen.sort_unstable();
+    assert_eq!(seen, (0..LINES).collect::<Vec<_>>());
+
+    // By its own word; then another form of it, back, and away.
+    let said = helm(&lab, "helm4", &[&["test", "skopos"][..], &place].concat()).unwrap();
+    assert!(said.contains("Succeeded"), "{said}");
+    let upgrade = [
+        &["upgrade"][..],
+        &release,
+        &["--set", "commonLabels.team=platform", "--wait", "--timeout", "3m"],
+    ]
+    .concat();
+    helm(&lab, "helm4", &upgrade).unwrap();
+    helm(
+        &lab,
+        "helm4",
+        &[
+            &["rollback", "skopos", "1", "--wait", "--timeout", "3m"][..],
+            &place,
+        ]
+        .concat(),
+    )
+    .unwrap();
+    let said = ask(&lab, "skopos-cluster-0", "count(node_uname_info)");
+    assert!(said.trim_start().starts_with('1'), "{said}");
+    helm(
+        &lab,
+        "helm4",
+        &[&["uninstall", "skopos", "--wait"][..], &place].concat(),
+    )
+    .unwrap();
+    let left = lab.kubectl(&[
+        "get",
+        "clusterroles,clusterrolebindings",
+        "-l",
+        "app.kubernetes.io/name=skopos",
+        "-o",
+        "name",
+    ]);
+    assert_eq!(left, "");
+}
