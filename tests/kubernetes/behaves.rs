@@ -348,6 +348,7 @@ fn a_pod_of_a_static_program_becomes_ready_and_its_log_is_a_file() {
     let Some(lab) = Lab::start() else { return };
     let started = begun.elapsed();
     let busybox = busybox().expect("tests/setup brings it for the node");
+    let busybox_here = busybox.display().to_string();
     lab.load_image(
         &Image::new("lab.local/busybox:1")
             .entrypoint(&["/bin/sh", "-c"])
@@ -427,6 +428,19 @@ fn a_pod_of_a_static_program_becomes_ready_and_its_log_is_a_file() {
     lab.kubectl(&["exec", "one", "--", busybox, "sh", "-c", &said]);
     assert_eq!(heard.join().unwrap(), "another word\n");
     oom_kills_are_counted(&lab);
+    // Names end with who answers for them, and come again.
+    let answer = || {
+        let name = "kubernetes.default.svc.cluster.local";
+        let words = ["nslookup", "-type=a", name, "10.96.0.10"];
+        programs::run(lab.command_in(&busybox_here).args(words))
+    };
+    lab.stop("dns");
+    assert_ne!(answer().0, 0);
+    lab.start_again("dns");
+    until("names do not come again", PATIENCE, || match answer() {
+        (0, _) => Ok(()),
+        (_, said) => Err(said),
+    });
     // What a part leaves behind when it is killed is found by the next one.
     lab.stop("kubelet");
     lab.start_again("kubelet");

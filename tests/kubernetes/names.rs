@@ -111,14 +111,15 @@ mod tests {
             of(pod, "podIP").unwrap()
         };
         let (first, second) = (runs("name-0"), runs("name-1"));
-        let in_first = |words: &[&str]| {
-            let exec = ["exec", "name-0", "-n", "names", "--"];
+        let run = |pod: &str, words: &[&str]| {
+            let exec = ["exec", pod, "-n", "names", "--"];
             programs::run(lab.command("kubectl").args(exec).args(words))
         };
-        // As programs there find them, short names too: nslookup of this busybox leaves those with a dot as they are.
-        let finds = |name: &str, address: &str| {
+        // As programs there find them, short names too: nslookup of this busybox leaves those with a dot as they are. A pod has
+        // its own name in its /etc/hosts.
+        let finds = |pod: &str, name: &str, address: &str| {
             until(name, PATIENCE, || {
-                let (_, said) = in_first(&["/usr/bin/getent", "ahostsv4", name]);
+                let (_, said) = run(pod, &["/usr/bin/getent", "ahostsv4", name]);
                 if said.split_whitespace().next() == Some(address) {
                     Ok(())
                 } else {
@@ -126,10 +127,10 @@ mod tests {
                 }
             });
         };
-        let asks = |name: &str| in_first(&["/bin/busybox", "nslookup", "-type=a", name]).1;
-        finds("name-0.service.names.svc.cluster.local", &first);
-        finds("name-1.service", &second);
-        finds("kubernetes.default", "10.96.0.1");
+        let asks = |name: &str| run("name-0", &["/bin/busybox", "nslookup", "-type=a", name]).1;
+        finds("name-1", "name-0.service.names.svc.cluster.local", &first);
+        finds("name-0", "name-1.service", &second);
+        finds("name-0", "kubernetes.default", "10.96.0.1");
         for pod in ["name-0", "name-1"] {
             assert_eq!(of(pod, "containerStatuses[0].ready").unwrap(), "false");
         }
@@ -156,6 +157,6 @@ mod tests {
         });
         let moved = runs("name-1");
         assert_ne!(moved, second);
-        finds("name-1.service", &moved);
+        finds("name-0", "name-1.service", &moved);
     }
 }
