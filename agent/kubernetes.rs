@@ -240,7 +240,7 @@ fn asks(pod: &Pod) -> bool {
             .get(&format!("{ANNOTATION}{key}"))
             .map(String::as_str)
     };
-    says("scrape") == Some("true") && pod.phase == "Running" && !pod.ip.is_empty()
+    says("scrape") == Some("true") && pod.phase == "Running" && !pod.is_gone && !pod.ip.is_empty()
 }
 
 /// A target for each port that the pod has, or for the one that its annotation names.
@@ -430,6 +430,10 @@ mod tests {
         assert!(!asks(&pod(&[], &PORTS)));
         assert!(!asks(&Pod {
             phase: "Pending".to_owned(),
+            ..asking.clone()
+        }));
+        assert!(!asks(&Pod {
+            is_gone: true,
             ..asking.clone()
         }));
         assert!(!asks(&Pod {

@@ -64,7 +64,8 @@ impl Keeper {
         }
     }
 
-    fn end(&mut self, pod: Arc<Pod>, now: Instant) {
+    fn end(&mut self, mut pod: Arc<Pod>, now: Instant) {
+        Arc::make_mut(&mut pod).is_gone = true;
         if self.ended.len() == ENDED_MAX {
             self.ended.pop_front();
         }
@@ -168,6 +169,7 @@ fn pod_of(pod: lean::Pod) -> Pod {
             .conditions
             .iter()
             .any(|condition| condition.kind == "Ready" && condition.status == "True"),
+        is_gone: false,
         containers: containers.collect(),
         labels,
     }
@@ -309,6 +311,9 @@ mod tests {
         keeper.take(Change::Whole, begun);
         keeper.tell(begun);
         assert_eq!(names(&heard), ["uid-a", "uid-b", "uid-c"]);
+        let pods = Arc::clone(&heard.borrow());
+        let gone = ["a", "b", "c"].map(|name| pods.by_uid[&format!("uid-{name}")].is_gone);
+        assert_eq!(gone, [true, true, false]);
         assert_eq!(keeper.count(), 1);
         let later = keeper.due().unwrap();
         assert_eq!(later - begun, ENDED);

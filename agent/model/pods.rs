@@ -31,6 +31,8 @@ pub struct Pod {
     /// `Pending`, `Running`, `Succeeded`, `Failed` or `Unknown`.
     pub phase: String,
     pub is_ready: bool,
+    /// It is no more; only its last lines may still come.
+    pub is_gone: bool,
     /// Without those that only run at the beginning.
     pub containers: Vec<Container>,
 }
