@@ -8,8 +8,9 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::docker;
 use crate::join::Join;
-use crate::mark::{Form, Print};
+use crate::mark::{Facts, Form, Print};
 use crate::multiline::Multiline;
 use crate::plan::{Bucket, Plan};
 use crate::reader::danger::Speed;
@@ -105,6 +106,19 @@ impl<'a> Container<'a> {
             restart,
         })
     }
+}
+
+/// Whose the lines of a file with this name are: the short name shown with them, and more where the path does not say it all.
+pub(crate) fn whose(form: Form, base: &Path) -> (Arc<str>, Option<Arc<Facts>>) {
+    let facts = match form {
+        Form::Cri => docker::whose(base).map(Arc::new),
+        Form::Plain | Form::Spool => None,
+    };
+    let source = match &facts {
+        Some(facts) => Arc::clone(&facts.source),
+        None => name(form, base),
+    };
+    (source, facts)
 }
 
 /// `<root>/<namespace>_<pod>_<uid>/<container>/<n>.log` as `namespace/pod/container`, other files by their name.

@@ -14,7 +14,6 @@ use tracing::{info, warn};
 
 use super::recall::Kinship;
 use super::{FILES_MAX, Outlet, Reader};
-use crate::docker;
 use crate::folders::{Entry, FolderId, is_due};
 use crate::mark::{Form, Inode};
 use crate::source;
@@ -306,16 +305,10 @@ impl<O: Outlet> Reader<O> {
             (None, Some(Form::Spool), _) | (None, None, None) => return Ok(true),
         };
         self.board.fine(&path);
-        let facts = match form {
-            Form::Cri => docker::whose(Path::new(&*base)).map(Arc::new),
-            Form::Plain | Form::Spool => None,
-        };
+        let (source, facts) = source::whose(form, Path::new(&*base));
         let origin = Origin {
             form,
-            source: match &facts {
-                Some(facts) => Arc::clone(&facts.source),
-                None => source::name(form, Path::new(&*base)),
-            },
+            source,
             base: Arc::clone(&base),
             path: path.to_string_lossy().into(),
             folder: id,

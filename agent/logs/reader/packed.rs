@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 use super::{FILES_MAX, Outlet, Reader};
-use crate::docker;
 use crate::folders::{Entry, FolderId};
 use crate::mark::{FileMark, Form, Inode};
 use crate::source;
@@ -86,16 +85,10 @@ impl<O: Outlet> Reader<O> {
                 return Ok(true);
             }
         };
-        let facts = match form {
-            Form::Cri => docker::whose(Path::new(&*base)).map(Arc::new),
-            Form::Plain | Form::Spool => None,
-        };
+        let (source, facts) = source::whose(form, Path::new(&*base));
         let origin = Origin {
             form,
-            source: match &facts {
-                Some(facts) => Arc::clone(&facts.source),
-                None => source::name(form, Path::new(&*base)),
-            },
+            source,
             base,
             path: path.to_string_lossy().into(),
             folder: id,
