@@ -31,7 +31,7 @@ use crate::daemon::{
     reachable, serve,
 };
 use crate::evidence::Witness;
-use crate::looks::look_around;
+use crate::looks::{look_around, look_at_pods};
 use crate::progress::Progress;
 use crate::reload::{self, Reloader};
 use crate::stages::Stages;
@@ -391,11 +391,11 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         ledger_of(&to_peer_handle, remote::SenderHandle::ledger),
     );
     accounts::register(&registry, ledgers.clone())?;
+    look_at_pods(&mut house, cluster.as_ref());
     look_around(
         &mut house,
         &store,
         logs_handle.as_ref(),
-        cluster.as_ref(),
         node_handle.is_some(),
         pair_handle.as_ref(),
         notifier_handle.as_ref(),

@@ -6,21 +6,8 @@ use model::view::{Health, LogService, LogSink};
 
 use crate::graph::{House, Now};
 
-/// Says of each queue how full it is.
-pub(crate) fn look_around(
-    house: &mut House,
-    store: &Arc<store::Store>,
-    logs: Option<&logs::Handle>,
-    cluster: Option<&cluster::Cluster>,
-    has_node: bool,
-    pair: Option<&pair::Handle>,
-    notifier: Option<&notifier::Handle>,
-    sender: Option<&remote::SenderHandle>,
-) {
-    if logs.is_none() {
-        house.without("logs");
-        house.without("log files");
-    }
+/// What is known of the pods of the node.
+pub(crate) fn look_at_pods(house: &mut House, cluster: Option<&cluster::Cluster>) {
     match cluster.cloned() {
         Some(cluster) => {
             house.look("kubernetes", "cluster", move || match cluster.watching() {
@@ -32,6 +19,22 @@ pub(crate) fn look_around(
             house.without("kubernetes");
             house.without("cluster");
         }
+    }
+}
+
+/// Says of each queue how full it is.
+pub(crate) fn look_around(
+    house: &mut House,
+    store: &Arc<store::Store>,
+    logs: Option<&logs::Handle>,
+    has_node: bool,
+    pair: Option<&pair::Handle>,
+    notifier: Option<&notifier::Handle>,
+    sender: Option<&remote::SenderHandle>,
+) {
+    if logs.is_none() {
+        house.without("logs");
+        house.without("log files");
     }
     match logs.filter(|logs| logs.input().is_some()) {
         Some(logs) => {

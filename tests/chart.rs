@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use kubernetes_tests::{Cluster, ControlPlane, Image, Lab, busybox, program};
+use kubernetes_tests::{Cluster, ControlPlane, Image, Lab, busybox, program, until};
 use opensearch_tests::Fake;
 use serde_json::Value;
 
@@ -184,17 +184,6 @@ fn ask(lab: &Lab, pod: &str, expression: &str) -> String {
     lab.try_kubectl(&words, "").unwrap_or_else(|said| said)
 }
 
-fn until(what: &str, patience: Duration, mut holds: impl FnMut() -> Result<(), String>) {
-    let begun = Instant::now();
-    loop {
-        match holds() {
-            Ok(()) => return,
-            Err(said) => assert!(begun.elapsed() < patience, "{what}: {said}"),
-        }
-        std::thread::sleep(Duration::from_millis(500));
-    }
-}
-
 /// Prints numbered lines, some of them while the agent is away.
 fn printer(name: &str) -> String {
     format!(
@@ -320,16 +309,6 @@ fn installed_on_a_node_the_agent_and_the_pair_work_and_each_line_of_a_pod_is_the
 
     // Lines, through the death of the agent.
     lab.apply(&printer("talker"));
-    std::thread::sleep(Duration::from_secs(5));
-    lab.kubectl(&[
-        "delete",
-        "pod",
-        &agent,
-        "-n",
-        "monitoring",
-        "--force",
-        "--grace-period=0",
-    ]);
     let lines = || -> Vec<usize> {
         let documents = fake.documents("logs-skopos-*").into_iter();
         let own = documents.filter(|(_, document)| document["kubernetes"]["pod"] == "talker");
@@ -341,6 +320,19 @@ fn installed_on_a_node_the_agent_and_the_pair_work_and_each_line_of_a_pod_is_the
         });
         numbers.collect()
     };
+    until("some lines", Duration::from_secs(60), || match lines().len() {
+        0..300 => Err("too few".to_owned()),
+        _ => Ok(()),
+    });
+    lab.kubectl(&[
+        "delete",
+        "pod",
+        &agent,
+        "-n",
+        "monitoring",
+        "--force",
+        "--grace-period=0",
+    ]);
     until("all lines", Duration::from_secs(120), || {
         let count = lines().len();
         if count >= LINES {
