@@ -76,17 +76,22 @@ pub(crate) fn guests(
 }
 
 struct Guests {
-    tokens: Arc<Tokens>,
+    tokens: Arc<dyn Identify>,
     reviews: Arc<dyn Identify>,
 }
 
 impl Identify for Guests {
     fn identify<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<Identity, String>> {
-        // Those of ServiceAccounts have three parts; ours have none.
-        match call.bearer().is_some_and(|token| token.contains('.')) {
-            true => self.reviews.identify(call),
-            false => self.tokens.identify(call),
+        // Those of ServiceAccounts have dots. One of the file may have some, too.
+        if !call.bearer().is_some_and(|token| token.contains('.')) {
+            return self.tokens.identify(call);
         }
+        Box::pin(async move {
+            match self.reviews.identify(call).await {
+                Ok(who) => Ok(who),
+                Err(why) => self.tokens.identify(call).await.map_err(|_| why),
+            }
+        })
     }
 }
 
@@ -320,6 +325,7 @@ fn host_port(host: &str, port: u16) -> String {
 
 #[cfg(test)]
 mod tests {
+    use model::outside::Role as Caller;
     use model::pods::{Container, Port};
 
     use super::*;
@@ -486,5 +492,39 @@ mod tests {
             kubelet(&told, &Node::default())[0].static_configs[0].targets,
             ["127.0.0.1:7"]
         );
+    }
+
+    /// Knows one token.
+    struct Knows(&'static str);
+
+    impl Identify for Knows {
+        fn identify<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<Identity, String>> {
+            let known = call.bearer() == Some(self.0);
+            let who = known.then(|| Identity {
+                role: Caller::Node,
+                name: self.0.into(),
+            });
+            Box::pin(std::future::ready(who.ok_or_else(|| format!("not {}", self.0))))
+        }
+    }
+
+    #[tokio::test]
+    async fn tokens_of_the_file_are_taken_beside_those_of_accounts_also_with_dots() {
+        for ours in ["plain", "with.dots"] {
+            let guests = Guests {
+                tokens: Arc::new(Knows(ours)),
+                reviews: Arc::new(Knows("a.b.c")),
+            };
+            let ask = async |token: &str| {
+                let call = Call {
+                    headers: vec![("authorization".to_owned(), format!("Bearer {token}"))],
+                    ..Call::default()
+                };
+                guests.identify(&call).await.map(|who| who.name.to_string())
+            };
+            assert_eq!(ask(ours).await.as_deref(), Ok(ours));
+            assert_eq!(ask("a.b.c").await.as_deref(), Ok("a.b.c"));
+            assert_eq!(ask("x.y.z").await, Err("not a.b.c".to_owned()));
+        }
     }
 }
