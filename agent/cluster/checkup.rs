@@ -13,10 +13,52 @@ const SILENT: std::time::Duration = std::time::Duration::from_secs(300);
 impl Cluster {
     #[must_use]
     pub fn checkups(&self, now: Timestamp) -> Vec<Checkup> {
-        match self.0.scope {
+        let own = match self.0.scope {
             Scope::Node => vec![self.pods_checkup(now), self.node_checkup()],
             Scope::Cluster => Vec::new(),
+        };
+        own.into_iter().chain(self.kinds_checkup(now)).collect()
+    }
+
+    /// Of all kinds that somebody wants.
+    fn kinds_checkup(&self, now: Timestamp) -> Option<Checkup> {
+        const NAME: &str = "watches";
+        let inner = &self.0;
+        let kinds = inner.kinds.lock().clone();
+        if kinds.is_empty() {
+            return None;
         }
+        let (mut wrong, mut waiting, mut absent, mut objects) = (Vec::new(), 0, 0, 0);
+        for kind in &kinds {
+            let (state, name) = (kind.state(), kind.resource());
+            let silent = inner.heard.last(name).map(|heard| now.since(heard));
+            match (state.error.as_str(), state.is_whole) {
+                (_, false) if kind.is_optional() && state.is_absent => absent += 1,
+                ("", false) => waiting += 1,
+                ("", true) => {
+                    objects += state.count;
+                    if let Some(age) = silent.filter(|age| *age > SILENT) {
+                        wrong.push(format!("{name}: nothing heard for {}", spoken(age)));
+                    }
+                }
+                (error, _) => wrong.push(format!("{name}: {error}")),
+            }
+        }
+        if !wrong.is_empty() {
+            let seen = format!("{} of {} kinds are not heard of", wrong.len(), kinds.len());
+            let checkup = Checkup::fail(ROOM, NAME, seen).advise("see whether the ServiceAccount may list and watch them (kubectl auth can-i), and whether the API server can be reached");
+            return Some(checkup.list(wrong));
+        }
+        if waiting > 0 {
+            let seen = format!("{waiting} of {} kinds are not listed yet", kinds.len());
+            return Some(Checkup::warn(ROOM, NAME, seen).advise("look again in a few seconds"));
+        }
+        let others = match absent {
+            0 => String::new(),
+            count => format!("; {count} more are not kinds of this cluster"),
+        };
+        let seen = format!("{objects} objects of {} kinds{others}", kinds.len() - absent);
+        Some(Checkup::ok(ROOM, NAME, seen))
     }
 
     fn pods_checkup(&self, now: Timestamp) -> Checkup {

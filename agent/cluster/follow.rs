@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 /// A watch is begun anew after so many seconds, so that a connection that has silently died is seen.
-const WATCH_SECONDS: u32 = 120;
+pub(crate) const WATCH_SECONDS: u32 = 120;
 /// Failures in a row after which the connection is made anew: the cluster may have another certificate.
 const FAILURES_MAX: u32 = 8;
 
@@ -50,10 +50,14 @@ pub(crate) struct State {
     pub(crate) count: usize,
     /// Why it cannot be watched; empty when it can.
     pub(crate) error: String,
+    /// … since the cluster has no such kind.
+    pub(crate) is_absent: bool,
 }
 
 pub(crate) struct Watched {
-    resource: &'static str,
+    resource: Arc<str>,
+    /// That this cluster has no such kind is nothing to tell anybody.
+    is_optional: bool,
     state: Mutex<State>,
     events: IntCounterVec,
     failures: prometheus::IntCounter,
@@ -99,9 +103,10 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn watched(&self, resource: &'static str) -> Arc<Watched> {
+    pub(crate) fn watched(&self, resource: &str, is_optional: bool) -> Arc<Watched> {
         Arc::new(Watched {
-            resource,
+            resource: resource.into(),
+            is_optional,
             state: Mutex::default(),
             events: self.events.clone(),
             failures: self.failures.with_label_values(&[resource]),
@@ -112,12 +117,20 @@ impl Metrics {
 }
 
 impl Watched {
+    pub(crate) fn resource(&self) -> &str {
+        &self.resource
+    }
+
+    pub(crate) fn is_optional(&self) -> bool {
+        self.is_optional
+    }
+
     pub(crate) fn state(&self) -> State {
         self.state.lock().clone()
     }
 
     fn count(&self, event: &str) {
-        self.events.with_label_values(&[self.resource, event]).inc();
+        self.events.with_label_values(&[&*self.resource, event]).inc();
     }
 
     fn is_whole(&self, count: usize) {
@@ -125,23 +138,26 @@ impl Watched {
         self.objects.set(count as f64);
         let mut state = self.state.lock();
         if !state.error.is_empty() || !state.is_whole {
-            info!(resource = self.resource, count, "watched");
+            info!(resource = &*self.resource, count, "watched");
         }
         *state = State {
             is_whole: true,
             count,
-            error: String::new(),
+            ..State::default()
         };
     }
 
-    fn failed(&self, error: &str) {
+    fn failed(&self, error: &str, is_absent: bool) {
         self.failures.inc();
         let mut state = self.state.lock();
+        state.is_absent = is_absent;
         if state.error != error {
-            warn!(
-                resource = self.resource,
-                error, "cannot be watched now; tried again"
-            );
+            if !self.is_optional || !is_absent {
+                warn!(
+                    resource = &*self.resource,
+                    error, "cannot be watched now; tried again"
+                );
+            }
             error.clone_into(&mut state.error);
         }
     }
@@ -155,25 +171,35 @@ impl Watched {
     }
 }
 
+/// Why a watch is at its end.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// The API server answers, and says no.
+    Refused(Box<Status>),
+    /// It has not answered again and again.
+    Failed,
+}
+
 /// Follows until too many failures come in a row.
 pub(crate) async fn follow<K>(
     api: Api<K>,
     config: watcher::Config,
     watched: &Watched,
     keep: &mut impl Keep<K>,
-) where
+) -> Ended
+where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
     K::DynamicType: Default,
 {
     let changes = watcher(api, config.timeout(WATCH_SECONDS)).default_backoff();
-    follow_changes(changes.boxed(), watched, keep).await;
+    follow_changes(changes.boxed(), watched, keep).await
 }
 
-async fn follow_changes<K>(
+pub(crate) async fn follow_changes<K>(
     mut changes: BoxStream<'_, watcher::Result<Event<K>>>,
     watched: &Watched,
     keep: &mut impl Keep<K>,
-) {
+) -> Ended {
     let mut failures = 0;
     loop {
         let due = keep.due();
@@ -193,12 +219,19 @@ async fn follow_changes<K>(
         };
         let now = Instant::now();
         match change {
-            None => return,
+            None => return Ended::Failed,
             Some(Err(error)) => {
-                watched.failed(&plain(&error));
+                let status = status_of(&error).cloned();
+                watched.failed(
+                    &plain(&error),
+                    status.as_ref().is_some_and(|status| status.code == 404),
+                );
+                if let Some(status) = status.filter(|status| is_refusal(status)) {
+                    return Ended::Refused(Box::new(status));
+                }
                 failures += 1;
                 if failures >= FAILURES_MAX {
-                    return;
+                    return Ended::Failed;
                 }
                 continue;
             }
@@ -230,14 +263,31 @@ async fn follow_changes<K>(
     }
 }
 
-/// The reason at the end of an error's chain, which says more than its beginning.
-pub(crate) fn plain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut last = error;
-    while let Some(source) = last.source() {
+/// What will be said again however often it is asked; a version that has expired (410) is no such thing, nor is overload (429).
+fn is_refusal(status: &Status) -> bool {
+    matches!(status.code, 400 | 401 | 403 | 404 | 405 | 406 | 422)
+}
+
+/// What the API server said, where it was the one who said it.
+fn status_of<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Status> {
+    let mut next = error.source();
+    while let Some(source) = next {
         let boxed = source.downcast_ref::<Box<Status>>().map(|status| &**status);
         if let Some(status) = source.downcast_ref::<Status>().or(boxed) {
-            return format!("{} ({})", status.message, status.code);
+            return Some(status);
         }
+        next = source.source();
+    }
+    None
+}
+
+/// The reason at the end of an error's chain, which says more than its beginning.
+pub(crate) fn plain(error: &(dyn std::error::Error + 'static)) -> String {
+    if let Some(status) = status_of(error) {
+        return format!("{} ({})", status.message, status.code);
+    }
+    let mut last = error;
+    while let Some(source) = last.source() {
         last = source;
     }
     last.to_string()

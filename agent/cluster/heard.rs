@@ -10,22 +10,23 @@ use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use model::{Clock, Timestamp};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use prometheus::{GaugeVec, IntCounterVec, Registry};
 use telemetry::metrics::{counters, gauges};
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// What is ever asked for; the closed set of the label `resource`.
-pub(crate) const RESOURCES: [&str; 7] = [
+/// What is asked for in any case; with the kinds that somebody wants the closed set of the label `resource`.
+const RESOURCES: [&str; 6] = [
     "pods",
     "nodes",
     "leases",
     "configmaps",
     "tokenreviews",
     "selfsubjectaccessreviews",
-    "other",
 ];
+/// Everything else.
+const OTHER: &str = "other";
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -35,7 +36,8 @@ struct Told {
     clock: Arc<dyn Clock>,
     requests: IntCounterVec,
     answered: GaugeVec,
-    last: Mutex<HashMap<&'static str, Timestamp>>,
+    known: RwLock<Vec<Arc<str>>>,
+    last: Mutex<HashMap<Arc<str>, Timestamp>>,
 }
 
 impl Heard {
@@ -54,6 +56,7 @@ impl Heard {
                 "When the API server last gave a good answer about a resource.",
                 &["resource"],
             ),
+            known: RwLock::new(RESOURCES.map(Arc::from).into()),
             last: Mutex::default(),
         }))
     }
@@ -63,34 +66,45 @@ impl Heard {
         self.0.last.lock().get(resource).copied()
     }
 
-    fn note(&self, resource: &'static str, code: u16) {
+    /// Requests for a kind are counted under its name from now on.
+    pub(crate) fn learn(&self, plural: &Arc<str>) {
+        let mut known = self.0.known.write();
+        if !known.contains(plural) {
+            known.push(Arc::clone(plural));
+        }
+    }
+
+    fn resource(&self, path: &str) -> Arc<str> {
+        let word = resource_of(path);
+        let known = self.0.known.read();
+        let found = known.iter().find(|known| &***known == word).cloned();
+        found.unwrap_or_else(|| OTHER.into())
+    }
+
+    fn note(&self, resource: &Arc<str>, code: u16) {
         let told = &self.0;
         told.requests
-            .with_label_values(&[resource, &code.to_string()])
+            .with_label_values(&[&**resource, &code.to_string()])
             .inc();
         if (200..300).contains(&code) {
             let now = told.clock.now();
-            told.last.lock().insert(resource, now);
-            told.answered.with_label_values(&[resource]).set(now.seconds());
+            told.last.lock().insert(Arc::clone(resource), now);
+            told.answered.with_label_values(&[&**resource]).set(now.seconds());
         }
     }
 }
 
 /// What a path of the API is about.
-fn resource_of(path: &str) -> &'static str {
+fn resource_of(path: &str) -> &str {
     let mut parts = path.trim_start_matches('/').split('/');
     // `api/v1/…` or `apis/<group>/<version>/…`
     let skip = if parts.next() == Some("apis") { 2 } else { 1 };
     let mut parts = parts.skip(skip);
-    let word = match (parts.next(), parts.next(), parts.next()) {
+    match (parts.next(), parts.next(), parts.next()) {
         (Some("namespaces"), Some(_), Some(resource)) => resource,
         (Some(resource), ..) => resource,
-        (None, ..) => "other",
-    };
-    RESOURCES
-        .into_iter()
-        .find(|known| *known == word)
-        .unwrap_or("other")
+        (None, ..) => OTHER,
+    }
 }
 
 impl<S> Layer<S> for Heard {
@@ -123,12 +137,12 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        let (resource, heard) = (resource_of(request.uri().path()), self.heard.clone());
+        let (resource, heard) = (self.heard.resource(request.uri().path()), self.heard.clone());
         let answer = self.service.call(request);
         Box::pin(async move {
             let answer = answer.await;
             let code = answer.as_ref().map_or(0, |answer| answer.status().as_u16());
-            heard.note(resource, code);
+            heard.note(&resource, code);
             answer
         })
     }
@@ -140,6 +154,8 @@ mod tests {
 
     #[test]
     fn a_path_says_what_it_is_about() {
+        let heard = Heard::new(telemetry::clock::RuntimeClock::system(), &Registry::new());
+        heard.learn(&"deployments".into());
         for (path, resource) in [
             ("/api/v1/pods", "pods"),
             ("/api/v1/namespaces/shop/pods/web-1", "pods"),
@@ -149,11 +165,13 @@ mod tests {
                 "leases",
             ),
             ("/apis/authentication.k8s.io/v1/tokenreviews", "tokenreviews"),
+            ("/apis/apps/v1/deployments", "deployments"),
+            ("/apis/apps/v1/daemonsets", "other"),
             ("/api/v1/namespaces/shop", "other"),
             ("/readyz", "other"),
             ("/", "other"),
         ] {
-            assert_eq!(resource_of(path), resource, "{path}");
+            assert_eq!(&*heard.resource(path), resource, "{path}");
         }
     }
 }

@@ -13,6 +13,7 @@ mod heard;
 mod lean;
 mod lease;
 mod node;
+mod observe;
 mod pods;
 mod review;
 #[cfg(test)]
@@ -33,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub use config::{Accounts, Config, Kubelet, is_in_pod};
-use follow::{Metrics, Watched, follow, plain};
+use follow::{Ended, Metrics, Watched, follow, plain};
 use heard::Heard;
 use lease::LeaseArbiter;
 pub use review::AUDIENCE;
@@ -45,6 +46,8 @@ const JITTER: Duration = Duration::from_secs(5);
 const NODE_PERIOD: Duration = Duration::from_secs(300);
 /// … while it could not be read.
 const NODE_RETRY: Duration = Duration::from_secs(15);
+/// Until pods that may not be watched are asked for again; rights are given while somebody waits.
+const REFUSED_REST: Duration = Duration::from_secs(5);
 
 /// Why the API server cannot be asked at all.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +85,10 @@ struct Inner {
     pods: watch::Sender<Arc<Pods>>,
     facts: watch::Sender<Arc<Node>>,
     watched: Arc<Watched>,
+    metrics: Metrics,
+    parties: observe::Parties,
+    /// Of all kinds that somebody wants; for doctor.
+    kinds: parking_lot::Mutex<Vec<Arc<Watched>>>,
     node_error: RwLock<String>,
 }
 
@@ -102,6 +109,7 @@ impl Cluster {
         let (server, namespace) = (found.cluster_url.to_string(), found.default_namespace.clone());
         let client = connect::client(found, &heard)?;
         let node = config.node_name(host);
+        let metrics = Metrics::new(registry);
         info!(%server, node, "the Kubernetes API is asked");
         Ok(Self(Arc::new(Inner {
             namespace: match config.lease_namespace.as_str() {
@@ -117,7 +125,10 @@ impl Cluster {
             heard,
             pods: watch::Sender::new(Arc::default()),
             facts: watch::Sender::new(Arc::default()),
-            watched: Metrics::new(registry).watched("pods"),
+            watched: metrics.watched("pods", false),
+            metrics,
+            parties: observe::Parties::default(),
+            kinds: parking_lot::Mutex::default(),
             node_error: RwLock::default(),
         })))
     }
@@ -161,14 +172,17 @@ impl Cluster {
 
     /// Watches until it is asked to stop.
     pub async fn run(self, stop: CancellationToken) {
-        if self.0.scope == Scope::Cluster {
-            return stop.cancelled().await;
-        }
         let watching = async {
-            tokio::time::sleep(JITTER.mul_f64(fastrand::f64())).await;
-            // Pods that are told of before their node have no zone.
-            self.read_node().await;
-            tokio::join!(self.follow_node(), self.follow_pods());
+            if self.0.scope == Scope::Node {
+                tokio::time::sleep(JITTER.mul_f64(fastrand::f64())).await;
+                // Pods that are told of before their node have no zone.
+                self.read_node().await;
+                tokio::join!(self.follow_node(), self.follow_pods(), self.follow_parties());
+            } else {
+                self.follow_parties().await;
+            }
+            // Whoever wants nothing waits, too.
+            std::future::pending::<()>().await;
         };
         tokio::select! {
             () = stop.cancelled() => {}
@@ -185,8 +199,10 @@ impl Cluster {
                 .fields(&format!("spec.nodeName={}", inner.node))
                 .any_semantic();
             let api: Api<lean::Pod> = Api::all(inner.client());
-            follow(api, config, &inner.watched, &mut keeper).await;
-            self.connect_anew().await;
+            match follow(api, config, &inner.watched, &mut keeper).await {
+                Ended::Failed => self.connect_anew().await,
+                Ended::Refused(_) => tokio::time::sleep(REFUSED_REST).await,
+            }
         }
     }
 

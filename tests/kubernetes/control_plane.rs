@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::net::TcpListener;
 use std::ops::Deref;
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustix::process::Signal;
@@ -129,6 +130,22 @@ impl ControlPlane {
     /// SIGSTOP: it takes connections, as the kernel does that for it, and answers nothing.
     pub fn pause_api(&self) {
         self.signal_api(Signal::STOP);
+        // A signal says nothing of when the last of its threads stands still, and one may be at an answer.
+        let Some(process) = self.process() else { return };
+        until("the API server does not stand still", PATIENCE, || {
+            let threads =
+                std::fs::read_dir(format!("/proc/{process}/task")).map_err(|error| error.to_string())?;
+            let stands = |path: PathBuf| {
+                let stat = std::fs::read_to_string(path.join("stat")).unwrap_or_default();
+                // The state follows the name, which may hold anything.
+                stat.rsplit_once(") ")
+                    .is_none_or(|(_, rest)| rest.starts_with('T'))
+            };
+            match threads.flatten().all(|thread| stands(thread.path())) {
+                true => Ok(()),
+                false => Err("a thread goes on".to_owned()),
+            }
+        });
     }
 
     /// SIGCONT.

@@ -1,6 +1,7 @@
 //! Against a real API server: what is watched, what is refused, who may write the Lease.
 
 mod lease;
+mod observe;
 mod review;
 mod watch;
 
