@@ -486,6 +486,10 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         engine: engine.clone(),
         registry: registry.clone(),
         targets: targets.clone(),
+        pools: {
+            let pool = pool.clone();
+            Arc::new(move || pool.sifted())
+        },
         sources: {
             let logs = log_state.clone();
             Arc::new(move || views::sources(&targets(), &logs()))

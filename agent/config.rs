@@ -253,7 +253,7 @@ impl Document {
 
     /// What is heeded and yet worth a word: sentences that begin with the key's path.
     fn notes(&self) -> Vec<String> {
-        let mut notes = scrape::notes(&self.scrape_configs);
+        let mut notes = scrape::notes(&self.scrape_configs, &self.scrape_global());
         for (nth, entry) in self.remote_write.iter().enumerate() {
             let own = entry.http.notes().into_iter();
             notes.extend(own.map(|note| format!("remote_write[{nth}].{note}")));

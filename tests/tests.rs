@@ -61,6 +61,8 @@ mod process;
 mod query;
 /// Certificates and credentials of a target, beside a real Prometheus.
 mod reach;
+/// Rules over the labels of targets, beside a real Prometheus.
+mod relabelling;
 /// Remote write to and from real ones, and who may write what.
 mod remote;
 /// `skopos test rules`: verdicts, exit codes, JUnit.

@@ -33,7 +33,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-pub use config::{Accounts, Config, Kubelet, is_in_pod};
+pub use config::{Accounts, Config, Kubelet, Profile, is_in_pod};
 use follow::{Ended, Metrics, Watched, follow, plain};
 use heard::Heard;
 use lease::LeaseArbiter;

@@ -1,6 +1,6 @@
 //! All targets, and the change from one set of them to the next.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use model::outside::Client;
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Global, ScrapeConfig};
 use crate::ledger::Account;
 use crate::metrics::Metrics;
-use crate::plan::{self, Plan};
+use crate::plan::{self, Plan, Section};
 use crate::target::{House, Target};
 
 pub struct Pool {
@@ -28,10 +28,18 @@ pub struct Pool {
 #[derive(Default)]
 struct Wanted {
     /// By the configuration.
-    configured: Vec<Plan>,
+    configured: Vec<Section>,
     global: Global,
     /// By who runs here; each section stands for itself.
     found: Vec<ScrapeConfig>,
+}
+
+/// What all of it comes to.
+struct Sum {
+    plans: Vec<Plan>,
+    pools: Vec<view::ScrapePool>,
+    /// What is wrong with what was found.
+    wrong: Vec<String>,
 }
 
 #[derive(Default)]
@@ -40,23 +48,36 @@ struct Targets {
     all: Vec<Arc<Target>>,
     /// Of these, the ones that nobody runs yet.
     waiting: Vec<Arc<Target>>,
+    /// What is not scraped of what was to be, by section.
+    pools: Vec<view::ScrapePool>,
 }
 
 impl Wanted {
-    /// All of it, and what is wrong with what was found.
-    fn all(&self) -> (Vec<Plan>, Vec<String>) {
-        let (mut found, mut wrong) = (Vec::new(), Vec::new());
-        for section in &self.found {
-            if self.configured.iter().any(|plan| plan.job == section.job_name) {
+    fn sum(&self) -> Sum {
+        let (mut plans, mut pools, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
+        for section in &self.configured {
+            let sifted = section.sift();
+            pools.push(sifted.shown(section.job()));
+            plans.extend(sifted.plans);
+        }
+        for config in &self.found {
+            if self
+                .configured
+                .iter()
+                .any(|section| section.job() == config.job_name)
+            {
                 continue;
             }
-            match plan::plans(std::slice::from_ref(section), &self.global) {
-                Ok(plans) => found.extend(plans),
+            match plan::sections(std::slice::from_ref(config), &self.global) {
+                Ok(sections) => plans.extend(sections.iter().flat_map(|section| section.sift().plans)),
                 Err(mistakes) => wrong.extend(mistakes),
             }
         }
-        let all = self.configured.iter().cloned().chain(found);
-        (plan::each_once(all), wrong)
+        Sum {
+            plans: plan::each_once(plans),
+            pools,
+            wrong,
+        }
     }
 }
 
@@ -86,12 +107,11 @@ impl Pool {
     /// # Errors
     /// Everything that is wrong, each a sentence with its place; nothing has changed then.
     pub fn apply(&self, configs: &[ScrapeConfig], global: &Global) -> Result<(), Vec<String>> {
-        let plans = plan::plans(configs, global)?;
+        let sections = plan::sections(configs, global)?;
         let mut wanted = self.wanted.lock();
-        (wanted.configured, wanted.global) = (plans, global.clone());
+        (wanted.configured, wanted.global) = (sections, global.clone());
         // What is wrong in what was found has been said when it was found.
-        let (plans, _) = wanted.all();
-        self.go_over(plans);
+        self.go_over(wanted.sum());
         Ok(())
     }
 
@@ -100,13 +120,15 @@ impl Pool {
     pub fn find(&self, found: Vec<ScrapeConfig>) -> Vec<String> {
         let mut wanted = self.wanted.lock();
         wanted.found = found;
-        let (plans, wrong) = wanted.all();
-        self.go_over(plans);
-        wrong
+        self.go_over(wanted.sum())
     }
 
-    fn go_over(&self, plans: Vec<Plan>) {
+    /// What is wrong with what was found.
+    fn go_over(&self, sum: Sum) -> Vec<String> {
+        let Sum { plans, pools, wrong } = sum;
         let mut targets = self.targets.lock();
+        tell(&targets.pools, &pools);
+        targets.pools = pools;
         let named = |target: Arc<Target>| (Arc::clone(&target.plan.name), target);
         let mut old: HashMap<_, _> = std::mem::take(&mut targets.all).into_iter().map(named).collect();
         let mut new = Vec::with_capacity(plans.len());
@@ -134,6 +156,7 @@ impl Pool {
         self.house.metrics.targets.set(targets.all.len() as f64);
         drop(targets);
         self.changed.notify_one();
+        wrong
     }
 
     /// Scrapes until it is stopped.
@@ -165,9 +188,25 @@ impl Pool {
         all.iter().map(|target| target.view()).collect()
     }
 
+    /// What is not scraped of what the configuration names, a section each, in its order.
+    #[must_use]
+    pub fn sifted(&self) -> Vec<view::ScrapePool> {
+        self.targets.lock().pools.clone()
+    }
+
     /// Where the samples went.
     #[must_use]
     pub fn ledger(&self) -> Ledger {
         self.house.account.ledger()
+    }
+}
+
+/// Says once what cannot be scraped.
+fn tell(before: &[view::ScrapePool], now: &[view::ScrapePool]) {
+    let known: HashSet<&String> = before.iter().flat_map(|pool| &pool.failed).collect();
+    for failed in now.iter().flat_map(|pool| &pool.failed) {
+        if !known.contains(failed) {
+            tracing::warn!(failed, "not scraped");
+        }
     }
 }
