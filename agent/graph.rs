@@ -115,15 +115,22 @@ pub const JOINTS: &[Line] = &[
     line(
         "kubernetes",
         "cluster",
-        "pods of the node",
-        "one watch",
-        "the newest state of each pod stands",
+        "pods of the node, objects that somebody wants",
+        "a watch for each kind",
+        "the newest state of each object stands",
     ),
     line(
         "cluster",
         "logs",
         "facts of pods",
         "one map",
+        "the newest in place of the one before",
+    ),
+    line(
+        "cluster",
+        "scrape",
+        "targets",
+        "one list",
         "the newest in place of the one before",
     ),
     line(

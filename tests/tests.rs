@@ -30,6 +30,8 @@ mod clusters;
 mod dashboards;
 /// Rules that ask an engine elsewhere: a real Prometheus.
 mod datasource;
+/// Targets among the objects of a real API server, beside a real Prometheus.
+mod discovery;
 /// `skopos doctor`: verdicts, sentences, exit codes.
 mod doctor;
 /// Log lines and values beside an alert, from a running process to Slack.

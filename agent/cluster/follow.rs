@@ -103,6 +103,12 @@ impl Metrics {
         }
     }
 
+    /// Its objects are not watched any more.
+    pub(crate) fn forget(&self, resource: &str) {
+        _ = self.synced.remove_label_values(&[resource]);
+        _ = self.objects.remove_label_values(&[resource]);
+    }
+
     pub(crate) fn watched(&self, resource: &str, is_optional: bool) -> Arc<Watched> {
         Arc::new(Watched {
             resource: resource.into(),
@@ -226,7 +232,7 @@ pub(crate) async fn follow_changes<K>(
                     &plain(&error),
                     status.as_ref().is_some_and(|status| status.code == 404),
                 );
-                if let Some(status) = status.filter(|status| is_refusal(status)) {
+                if let Some(status) = status.filter(is_refusal) {
                     return Ended::Refused(Box::new(status));
                 }
                 failures += 1;

@@ -1,3 +1,5 @@
+//! What each rule does to labels, in the words of a configuration.
+
 use model::Labels;
 
 use crate::{Config, Rules, Verdict};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use model::discovery::ObjectTargets;
 use model::text::duration;
 use net::HttpConfig;
 use serde::de::{Error, Visitor};
@@ -47,6 +48,8 @@ net::http_keys! {
         /// Whether times in the body are kept.
         pub honor_timestamps: bool,
         pub static_configs: Vec<StaticConfig>,
+        /// Targets that are found among the objects of the cluster.
+        pub kubernetes_sd_configs: Vec<ObjectTargets>,
         /// Rules over the labels of targets, those that begin with `__` included, before they are scraped.
         pub relabel_configs: Vec<relabel::Config>,
         /// Rules over the labels of series, after those of their target have been added; limits count what is left.
@@ -81,6 +84,7 @@ impl Default for ScrapeConfig {
             honor_labels: false,
             honor_timestamps: true,
             static_configs: Vec::new(),
+            kubernetes_sd_configs: Vec::new(),
             relabel_configs: Vec::new(),
             metric_relabel_configs: Vec::new(),
             keep_dropped_targets: None,

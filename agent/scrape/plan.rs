@@ -11,7 +11,7 @@ use model::Labels;
 use model::text::duration;
 use model::view::{Dropped, ScrapePool};
 use net::Reach;
-pub(crate) use section::Section;
+pub(crate) use section::{Found, Section};
 
 use crate::config::{Global, ScrapeConfig};
 use crate::intake::Rules;
@@ -47,7 +47,19 @@ pub(crate) struct Sifted {
     pub(crate) failed: Vec<String>,
 }
 
+/// Targets that cannot be scraped of which more is said than how many there are.
+const FAILED_MAX: usize = 100;
+
 impl Sifted {
+    fn add(&mut self, other: &Self, dropped_kept: usize) {
+        self.plans.extend_from_slice(&other.plans);
+        let room = dropped_kept.saturating_sub(self.dropped.len());
+        self.dropped.extend(other.dropped.iter().take(room).cloned());
+        self.dropped_count += other.dropped_count;
+        let room = FAILED_MAX.saturating_sub(self.failed.len());
+        self.failed.extend(other.failed.iter().take(room).cloned());
+    }
+
     pub(crate) fn shown(&self, job: &str) -> ScrapePool {
         ScrapePool {
             job: job.to_owned(),
@@ -73,7 +85,7 @@ pub fn notes(configs: &[ScrapeConfig], global: &Global) -> Vec<String> {
         notes.map(move |note| format!("scrape_configs[{nth}].{note}"))
     });
     let sections = sections(configs, global).unwrap_or_default();
-    let left_out = sections.iter().flat_map(|section| section.sift().failed);
+    let left_out = sections.iter().flat_map(|section| section.sift_named().failed);
     of_reach.chain(left_out).collect()
 }
 

@@ -3,18 +3,19 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use model::discovery::{ObjectTargets, TargetGroup};
 use model::outside::Client;
 use model::{Clock, Keep, Ledger, view};
 use parking_lot::Mutex;
 use prometheus::Registry;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Global, ScrapeConfig};
 use crate::ledger::Account;
 use crate::metrics::Metrics;
-use crate::plan::{self, Plan, Section};
+use crate::plan::{self, Found, Plan, Section};
 use crate::target::{House, Target};
 
 pub struct Pool {
@@ -22,6 +23,7 @@ pub struct Pool {
     wanted: Mutex<Wanted>,
     targets: Mutex<Targets>,
     changed: Notify,
+    looked_for: watch::Sender<Arc<[ObjectTargets]>>,
 }
 
 /// What is to be scraped, by where we know it from.
@@ -32,6 +34,8 @@ struct Wanted {
     global: Global,
     /// By who runs here; each section stands for itself.
     found: Vec<ScrapeConfig>,
+    /// Among the objects of the cluster.
+    objects: Found,
 }
 
 /// What all of it comes to.
@@ -53,10 +57,10 @@ struct Targets {
 }
 
 impl Wanted {
-    fn sum(&self) -> Sum {
+    fn sum(&mut self) -> Sum {
         let (mut plans, mut pools, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
-        for section in &self.configured {
-            let sifted = section.sift();
+        for section in &mut self.configured {
+            let sifted = section.sift(&self.objects);
             pools.push(sifted.shown(section.job()));
             plans.extend(sifted.plans);
         }
@@ -69,7 +73,7 @@ impl Wanted {
                 continue;
             }
             match plan::sections(std::slice::from_ref(config), &self.global) {
-                Ok(sections) => plans.extend(sections.iter().flat_map(|section| section.sift().plans)),
+                Ok(sections) => plans.extend(sections.iter().flat_map(|section| section.sift_named().plans)),
                 Err(mistakes) => wrong.extend(mistakes),
             }
         }
@@ -99,6 +103,7 @@ impl Pool {
             wanted: Mutex::default(),
             targets: Mutex::default(),
             changed: Notify::new(),
+            looked_for: watch::Sender::new(Arc::default()),
         })
     }
 
@@ -109,10 +114,37 @@ impl Pool {
     pub fn apply(&self, configs: &[ScrapeConfig], global: &Global) -> Result<(), Vec<String>> {
         let sections = plan::sections(configs, global)?;
         let mut wanted = self.wanted.lock();
+        let mut looked_for: Vec<ObjectTargets> = Vec::new();
+        for objects in sections.iter().flat_map(Section::looks_for) {
+            if !looked_for.contains(objects) {
+                looked_for.push(objects.clone());
+            }
+        }
+        wanted.objects.retain(|objects, _| looked_for.contains(objects));
+        self.looked_for.send_replace(looked_for.into());
         (wanted.configured, wanted.global) = (sections, global.clone());
         // What is wrong in what was found has been said when it was found.
-        self.go_over(wanted.sum());
+        let sum = wanted.sum();
+        self.go_over(sum);
         Ok(())
+    }
+
+    /// What is to be looked for among the objects of the cluster, now and from now on.
+    #[must_use]
+    pub fn looked_for(&self) -> watch::Receiver<Arc<[ObjectTargets]>> {
+        self.looked_for.subscribe()
+    }
+
+    /// Goes over to what was found of these; of others what was found before stands.
+    pub fn found(&self, all: Vec<(ObjectTargets, Vec<Arc<TargetGroup>>)>) {
+        let mut wanted = self.wanted.lock();
+        let looked_for = self.looked_for.borrow().clone();
+        let all = all
+            .into_iter()
+            .filter(|(objects, _)| looked_for.contains(objects));
+        wanted.objects.extend(all);
+        let sum = wanted.sum();
+        self.go_over(sum);
     }
 
     /// Goes over to these targets that were found, beside those of the configuration. What is wrong with one of them is
@@ -120,7 +152,8 @@ impl Pool {
     pub fn find(&self, found: Vec<ScrapeConfig>) -> Vec<String> {
         let mut wanted = self.wanted.lock();
         wanted.found = found;
-        self.go_over(wanted.sum())
+        let sum = wanted.sum();
+        self.go_over(sum)
     }
 
     /// What is wrong with what was found.

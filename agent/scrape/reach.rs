@@ -30,7 +30,10 @@ fn read(more: &str) -> Result<Vec<Plan>, Vec<String>> {
         *file = given("").join(&*file);
     }
     let sections = sections(&configs, &Global::default())?;
-    Ok(sections.iter().flat_map(|section| section.sift().plans).collect())
+    Ok(sections
+        .iter()
+        .flat_map(|section| section.sift_named().plans)
+        .collect())
 }
 
 /// One target at this address, with these keys.

@@ -1,9 +1,11 @@
 //! One section: what its targets have in common, and what becomes of each that it is given.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::discovery::{ObjectTargets, TargetGroup};
 use model::text::duration;
 use model::view::Dropped;
 use model::{Labels, LabelsBuilder};
@@ -20,7 +22,6 @@ pub(super) const BODY_BYTES_MAX: usize = 64 << 20;
 /// Dropped targets that are kept to be shown when nothing is said.
 const DROPPED_KEPT: usize = 1_000;
 
-#[derive(Clone)]
 pub(crate) struct Section {
     /// Where it stands in the configuration.
     place: String,
@@ -30,7 +31,18 @@ pub(crate) struct Section {
     reach: Option<Arc<Reach>>,
     targets: relabel::Rules,
     series: relabel::Rules,
+    /// What became of each group when it was last there, by where it lies in memory.
+    known: HashMap<usize, Known>,
 }
+
+struct Known {
+    /// Held, so that no other group comes to lie where it does.
+    _group: Arc<TargetGroup>,
+    sifted: Arc<Sifted>,
+}
+
+/// What was found, by what was to be looked for.
+pub(crate) type Found = HashMap<ObjectTargets, Vec<Arc<TargetGroup>>>;
 
 /// What becomes of one target.
 enum Fate {
@@ -96,6 +108,10 @@ impl Section {
             // What rules are given may be anything; what they make of it is looked at then.
             wrong.extend(mistakes(&place, group, config.relabel_configs.is_empty()));
         }
+        for (nth, objects) in config.kubernetes_sd_configs.iter().enumerate() {
+            let mistake = objects.mistake();
+            wrong.extend(mistake.map(|mistake| format!("{place}.kubernetes_sd_configs[{nth}].{mistake}")));
+        }
         if !wrong.is_empty() {
             return Err(wrong);
         }
@@ -107,6 +123,7 @@ impl Section {
             reach: (reach != Reach::default()).then(|| Arc::new(reach)),
             targets,
             series,
+            known: HashMap::new(),
         })
     }
 
@@ -114,8 +131,59 @@ impl Section {
         &self.config.job_name
     }
 
-    /// All of its targets.
-    pub(crate) fn sift(&self) -> Sifted {
+    pub(crate) fn looks_for(&self) -> &[ObjectTargets] {
+        &self.config.kubernetes_sd_configs
+    }
+
+    /// All of its targets: those that it names and those that were found for it.
+    pub(crate) fn sift(&mut self, found: &Found) -> Sifted {
+        let mut sifted = self.sift_named();
+        let mut known = HashMap::new();
+        for (nth, objects) in self.config.kubernetes_sd_configs.iter().enumerate() {
+            for group in found.get(objects).into_iter().flatten() {
+                let key = Arc::as_ptr(group).addr();
+                // A cluster has thousands, of which few change at a time.
+                let of_group = match self.known.remove(&key) {
+                    Some(before) => before.sifted,
+                    None => Arc::new(self.sift_group(nth, group)),
+                };
+                sifted.add(&of_group, self.dropped_kept());
+                let _group = Arc::clone(group);
+                known.insert(
+                    key,
+                    Known {
+                        _group,
+                        sifted: of_group,
+                    },
+                );
+            }
+        }
+        self.known = known;
+        sifted
+    }
+
+    fn sift_group(&self, nth: usize, group: &TargetGroup) -> Sifted {
+        let mut sifted = Sifted::default();
+        for target in &group.targets {
+            let address = target.value("__address__");
+            let place = || {
+                let (place, source) = (&self.place, &group.source);
+                format!("{place}.kubernetes_sd_configs[{nth}]: {source}: {address:?}")
+            };
+            self.add(&mut sifted, target, &group.labels, place);
+        }
+        sifted
+    }
+
+    fn dropped_kept(&self) -> usize {
+        match self.config.keep_dropped_targets {
+            Some(0) => usize::MAX,
+            Some(most) => most,
+            None => DROPPED_KEPT,
+        }
+    }
+
+    pub(crate) fn sift_named(&self) -> Sifted {
         let mut sifted = Sifted::default();
         for (nth, group) in self.config.static_configs.iter().enumerate() {
             let shared = Labels::from_pairs(&group.labels);
@@ -133,12 +201,7 @@ impl Section {
             Fate::Scraped(plan) => sifted.plans.push(*plan),
             Fate::Dropped(dropped) => {
                 sifted.dropped_count += 1;
-                let most = match self.config.keep_dropped_targets {
-                    Some(0) => usize::MAX,
-                    Some(most) => most,
-                    None => DROPPED_KEPT,
-                };
-                if sifted.dropped.len() < most {
+                if sifted.dropped.len() < self.dropped_kept() {
                     sifted.dropped.push(dropped);
                 }
             }

@@ -7,7 +7,7 @@ fn read(yaml: &str) -> Result<Vec<Plan>, Vec<String>> {
         yaml::read("test.yaml", yaml).map_err(|complaint| vec![complaint.to_string()])?;
     let sections = sections(&configs, &Global::default())?;
     Ok(each_once(
-        sections.iter().flat_map(|section| section.sift().plans),
+        sections.iter().flat_map(|section| section.sift_named().plans),
     ))
 }
 

@@ -1,5 +1,8 @@
 //! What rules do to targets before they are scraped, and to series before they are kept.
 
+use model::Labels;
+use model::discovery::TargetGroup;
+
 use super::*;
 
 fn found(config: &str) -> (Vec<String>, Vec<(String, String)>, Vec<String>) {
@@ -276,11 +279,68 @@ async fn new_rules_over_series_end_what_they_drop() {
     assert!(room.keep.retired().is_empty());
 }
 
+fn pods(source: &str, ips: &[&str]) -> Arc<TargetGroup> {
+    let target = |ip: &&str| Labels::from_pairs([("__address__", format!("{ip}:80").as_str())]);
+    Arc::new(TargetGroup {
+        source: source.to_owned(),
+        labels: Labels::from_pairs([("__meta_kubernetes_namespace", "shop")]),
+        targets: ips.iter().map(target).collect(),
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_found_among_objects_is_scraped_by_the_rules_of_its_section() {
+    let config = "
+- job_name: shop
+  static_configs: [{targets: ['a:80']}]
+  kubernetes_sd_configs: [{role: pod}]
+  relabel_configs:
+  - {source_labels: [__address__], regex: '.*2:80', action: drop}
+  - {source_labels: [__meta_kubernetes_namespace], target_label: namespace}
+";
+    let room = Room::new(config, &[Reply::text("a 1\n")]);
+    let looked_for = room.pool.looked_for().borrow().clone();
+    assert_eq!(looked_for.len(), 1);
+    let shown = || -> Vec<String> {
+        let targets = room.pool.view().into_iter();
+        targets
+            .map(|target| format!("{} {}", target.url, target.labels.value("namespace")))
+            .collect()
+    };
+    let dropped = || room.pool.sifted().remove(0).dropped_count;
+    let (one, two) = (
+        pods("pod/shop/one", &["10.0.0.1", "10.0.0.2"]),
+        pods("pod/shop/two", &["10.0.0.3"]),
+    );
+    room.pool
+        .found(vec![(looked_for[0].clone(), vec![one.clone(), two])]);
+    let urls = [
+        "http://a:80/metrics ",
+        "http://10.0.0.1:80/metrics shop",
+        "http://10.0.0.3:80/metrics shop",
+    ];
+    assert_eq!((shown(), dropped()), (urls.map(str::to_owned).to_vec(), 1));
+    // What was found stays while the same is looked for, and goes when it is not.
+    room.apply(&config.replace("a:80", "b:80"));
+    assert_eq!(shown().len(), 3);
+    room.pool.found(vec![(looked_for[0].clone(), vec![one])]);
+    assert_eq!(shown().len(), 2);
+    assert!(room.keep.retired().iter().any(|name| name.contains("10.0.0.3")));
+    room.apply(&config.replace("role: pod", "role: node"));
+    assert_eq!(shown(), ["http://a:80/metrics "], "{:?}", room.pool.sifted());
+    room.pool.found(vec![(
+        looked_for[0].clone(),
+        vec![pods("pod/shop/late", &["10.0.0.4"])],
+    )]);
+    assert_eq!(shown().len(), 1, "nobody looks for them any more");
+}
+
 #[test]
 fn rules_that_cannot_be_are_named_with_their_place() {
     let text = "- job_name: a
   relabel_configs: [{target_label: x}, {regex: '(', action: keep}]
   metric_relabel_configs: [{action: hashmod, target_label: y}]
+  kubernetes_sd_configs: [{role: pod, selectors: [{role: node}]}]
 ";
     let configs: Vec<ScrapeConfig> = yaml::read("test.yaml", text).unwrap();
     let wrong = crate::check(&configs, &Global::default());
@@ -289,6 +349,7 @@ fn rules_that_cannot_be_are_named_with_their_place() {
         [
             "scrape_configs[0].relabel_configs[1].regex: \"(\" unclosed group; write an RE2 expression",
             "scrape_configs[0].metric_relabel_configs[0].modulus: is missing; hashmod needs a number above 0",
+            "scrape_configs[0].kubernetes_sd_configs[0].selectors[0].role: of node nobody is asked for the role pod; it may be pod",
         ]
     );
     let unknown = "- job_name: a\n  relabel_configs: [{target_lable: x}]\n";
