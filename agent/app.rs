@@ -30,6 +30,7 @@ use crate::daemon::{
     Aside, Wishes, asked_again, build_info, external_url, first_look, follow, hostname, maintain, own_target,
     reachable, serve,
 };
+use crate::discovery::ObjectDiscovery;
 use crate::evidence::Witness;
 use crate::looks::{look_around, look_at_objects};
 use crate::progress::Progress;
@@ -418,7 +419,11 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     // What the pages and the API may ask.
     let process = Process {
         role: role.word(),
-        name: if is_paired { pairing.name.clone() } else { host },
+        name: if is_paired {
+            pairing.name.clone()
+        } else {
+            host.clone()
+        },
         machine,
         started: clock.now(),
         data_dir: data,
@@ -439,6 +444,9 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         let global = document.scrape_global();
         kubernetes::Discovery::new(cluster, &document.kubernetes, global, &pool)
     });
+    let objects = cluster
+        .as_ref()
+        .map(|cluster| ObjectDiscovery::new(cluster, role, &host, &pool));
     let senders = [("sender", &sender_handle), ("to_peer", &to_peer_handle)];
     let doctor = checkups::doctor(
         checkups::Around {
@@ -499,6 +507,10 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         engine: engine.clone(),
         registry: registry.clone(),
         targets: targets.clone(),
+        pools: {
+            let pool = pool.clone();
+            Arc::new(move || pool.sifted())
+        },
         sources: {
             let logs = log_state.clone();
             Arc::new(move || views::sources(&targets(), &logs()))
@@ -693,6 +705,9 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     }
     if let Some(discovery) = discovery {
         stages.spawn("sources", "discovery", |stop| discovery.run(stop));
+    }
+    if let Some(objects) = objects {
+        stages.spawn("sources", "objects", |stop| objects.run(stop));
     }
     stages.spawn("sources", "scrape", |stop| pool.run(stop));
     if let Some(receiver) = receiver.clone() {

@@ -258,7 +258,16 @@ impl Document {
 
     /// What is heeded and yet worth a word: sentences that begin with the key's path.
     fn notes(&self) -> Vec<String> {
-        let mut notes = scrape::notes(&self.scrape_configs);
+        let mut notes = scrape::notes(&self.scrape_configs, &self.scrape_global());
+        if !self.kubernetes.is_wanted() {
+            let looking = self.scrape_configs.iter().enumerate();
+            let looking = looking.filter(|(_, section)| !section.kubernetes_sd_configs.is_empty());
+            notes.extend(looking.map(|(nth, _)| {
+                format!(
+                    "scrape_configs[{nth}].kubernetes_sd_configs: there is no cluster to look in here; in a pod there is, and where kubernetes.kubeconfig names a file"
+                )
+            }));
+        }
         for (nth, entry) in self.remote_write.iter().enumerate() {
             let own = entry.http.notes().into_iter();
             notes.extend(own.map(|note| format!("remote_write[{nth}].{note}")));

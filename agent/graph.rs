@@ -136,6 +136,13 @@ pub const JOINTS: &[Line] = &[
         "the newest in place of the one before",
     ),
     line(
+        "cluster",
+        "scrape",
+        "targets",
+        "one list",
+        "the newest in place of the one before",
+    ),
+    line(
         "forwarders",
         "logs",
         "records by Forward",

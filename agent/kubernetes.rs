@@ -228,6 +228,10 @@ fn kubelet(kubelet: &cluster::Kubelet, node: &Node) -> Vec<ScrapeConfig> {
     };
     let sections = kubelet.paths.iter().map(|path| ScrapeConfig {
         job_name: job(path).to_owned(),
+        metric_relabel_configs: match job(path) {
+            "cadvisor" => profile(kubelet.profile),
+            _ => Vec::new(),
+        },
         scheme: "https".to_owned(),
         metrics_path: path.clone(),
         // What a container is called counts more than what the target is called.
@@ -252,6 +256,17 @@ fn kubelet(kubelet: &cluster::Kubelet, node: &Node) -> Vec<ScrapeConfig> {
         ..ScrapeConfig::default()
     });
     sections.collect()
+}
+
+/// The rule that keeps what a profile names.
+fn profile(profile: cluster::Profile) -> Vec<relabel::Config> {
+    let rule = |families: Vec<&str>| relabel::Config {
+        source_labels: vec![model::labels::METRIC_NAME.to_owned()],
+        regex: Some(families.join("|")),
+        action: relabel::Action::Keep,
+        ..relabel::Config::default()
+    };
+    profile.families().map(rule).into_iter().collect()
 }
 
 fn asks(pod: &Pod) -> bool {
@@ -340,6 +355,7 @@ fn host_port(host: &str, port: u16) -> String {
 
 #[cfg(test)]
 mod tests {
+    use model::Labels;
     use model::outside::Role as Caller;
     use model::pods::{Container, Port};
 
@@ -424,6 +440,40 @@ mod tests {
             ..pod(&[("port", "80")], &[])
         };
         assert_eq!(targets(&section(&six).unwrap()), pairs(&[("[fd00::9]:80", "")]));
+    }
+
+    #[test]
+    fn of_cadvisor_is_kept_what_the_profile_names() {
+        let node = Node {
+            name: "n1".to_owned(),
+            address: "10.0.0.1".to_owned(),
+            ..Node::default()
+        };
+        for (profile, kept) in [
+            (cluster::Profile::Minimal, 1),
+            (cluster::Profile::Community, 2),
+            (cluster::Profile::Full, 3),
+        ] {
+            let told = cluster::Kubelet {
+                profile,
+                ..cluster::Kubelet::default()
+            };
+            for section in kubelet(&told, &node) {
+                let rules = relabel::Rules::new(&section.metric_relabel_configs).unwrap();
+                let is_kept = |name: &&str| {
+                    let labels = Labels::from_pairs([("__name__", *name), ("pod", "web-1")]);
+                    rules.apply(&labels) == relabel::Verdict::Kept(labels)
+                };
+                let names = [
+                    "container_memory_rss",
+                    "container_last_seen",
+                    "container_tasks_state",
+                ];
+                let count = names.iter().filter(|name| is_kept(name)).count();
+                let wanted = if section.job_name == "cadvisor" { kept } else { 3 };
+                assert_eq!(count, wanted, "{profile:?} {}", section.metrics_path);
+            }
+        }
     }
 
     #[test]

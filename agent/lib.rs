@@ -11,6 +11,7 @@ mod checkups;
 pub mod cli;
 pub mod config;
 mod daemon;
+mod discovery;
 pub mod doctor;
 mod evidence;
 pub mod explain;

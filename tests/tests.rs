@@ -30,6 +30,8 @@ mod clusters;
 mod dashboards;
 /// Rules that ask an engine elsewhere: a real Prometheus.
 mod datasource;
+/// Targets among the objects of a real API server, beside a real Prometheus.
+mod discovery;
 /// `skopos doctor`: verdicts, sentences, exit codes.
 mod doctor;
 /// Log lines and values beside an alert, from a running process to Slack.
@@ -62,6 +64,8 @@ mod process;
 mod query;
 /// Certificates and credentials of a target, beside a real Prometheus.
 mod reach;
+/// Rules over the labels of targets, beside a real Prometheus.
+mod relabelling;
 /// Remote write to and from real ones, and who may write what.
 mod remote;
 /// `skopos test rules`: verdicts, exit codes, JUnit.

@@ -47,6 +47,8 @@ pub struct Kubelet {
     pub insecure_skip_verify: bool,
     /// Read again before each scrape.
     pub token_file: PathBuf,
+    /// How much of `/metrics/cadvisor` is kept: `minimal`, `community` or `full`.
+    pub profile: Profile,
 }
 
 impl Default for Kubelet {
@@ -67,6 +69,71 @@ impl Default for Kubelet {
             server_name: String::new(),
             insecure_skip_verify: false,
             token_file: account.join("token"),
+            profile: Profile::default(),
+        }
+    }
+}
+
+/// How many of the families of `/metrics/cadvisor` are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// What kubernetes-mixin's rules and dashboards ask for.
+    Minimal,
+    /// And what widely used rules and dashboards ask for beside them.
+    #[default]
+    Community,
+    /// All of them.
+    Full,
+}
+
+impl Profile {
+    /// Names of the families that are kept; none where all are.
+    #[must_use]
+    pub fn families(self) -> Option<Vec<&'static str>> {
+        const MINIMAL: [&str; 17] = [
+            "container_cpu_usage_seconds_total",
+            "container_cpu_cfs_periods_total",
+            "container_cpu_cfs_throttled_periods_total",
+            "container_memory_working_set_bytes",
+            "container_memory_rss",
+            "container_memory_cache",
+            "container_memory_swap",
+            "container_fs_reads_total",
+            "container_fs_writes_total",
+            "container_fs_reads_bytes_total",
+            "container_fs_writes_bytes_total",
+            "container_network_receive_bytes_total",
+            "container_network_transmit_bytes_total",
+            "container_network_receive_packets_total",
+            "container_network_transmit_packets_total",
+            "container_network_receive_packets_dropped_total",
+            "container_network_transmit_packets_dropped_total",
+        ];
+        const COMMUNITY: [&str; 18] = [
+            "container_cpu_cfs_throttled_seconds_total",
+            "container_oom_events_total",
+            "container_network_receive_errors_total",
+            "container_network_transmit_errors_total",
+            "machine_cpu_cores",
+            "machine_memory_bytes",
+            "container_last_seen",
+            "container_start_time_seconds",
+            "container_memory_usage_bytes",
+            "container_spec_cpu_period",
+            "container_spec_cpu_quota",
+            "container_spec_memory_limit_bytes",
+            "container_fs_usage_bytes",
+            "container_fs_limit_bytes",
+            "container_fs_inodes_free",
+            "container_fs_inodes_total",
+            "container_scrape_error",
+            "cadvisor_version_info",
+        ];
+        match self {
+            Self::Minimal => Some(MINIMAL.to_vec()),
+            Self::Community => Some(MINIMAL.into_iter().chain(COMMUNITY).collect()),
+            Self::Full => None,
         }
     }
 }

@@ -108,6 +108,12 @@ impl Metrics {
         }
     }
 
+    /// Its objects are not watched any more.
+    pub(crate) fn forget(&self, resource: &str) {
+        _ = self.synced.remove_label_values(&[resource]);
+        _ = self.objects.remove_label_values(&[resource]);
+    }
+
     pub(crate) fn watched(&self, resource: &str, is_optional: bool) -> Arc<Watched> {
         Arc::new(Watched {
             resource: resource.into(),

@@ -74,6 +74,13 @@ impl Heard {
         }
     }
 
+    /// Nobody asks for a kind any more, and nobody waits for an answer.
+    pub(crate) fn forget(&self, plural: &str) {
+        self.0.last.lock().remove(plural);
+        // It may never have been answered.
+        _ = self.0.answered.remove_label_values(&[plural]);
+    }
+
     fn resource(&self, path: &str) -> Arc<str> {
         let word = resource_of(path);
         let known = self.0.known.read();

@@ -8,6 +8,7 @@
 mod checkup;
 mod config;
 mod connect;
+mod discover;
 mod follow;
 mod heard;
 mod lean;
@@ -33,7 +34,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-pub use config::{Accounts, Config, Kubelet, is_in_pod};
+pub use config::{Accounts, Config, Kubelet, Profile, is_in_pod};
+pub use discover::Finder;
 use follow::{Ended, Metrics, Watched, follow, plain};
 use heard::Heard;
 use lease::LeaseArbiter;
@@ -78,6 +80,8 @@ struct Inner {
     scope: Scope,
     node: String,
     namespace: String,
+    /// Where this process runs, whatever it is told of the Lease.
+    own_namespace: String,
     server: String,
     client: RwLock<Client>,
     clock: Arc<dyn Clock>,
@@ -113,9 +117,10 @@ impl Cluster {
         info!(%server, node, "the Kubernetes API is asked");
         Ok(Self(Arc::new(Inner {
             namespace: match config.lease_namespace.as_str() {
-                "" => namespace,
+                "" => namespace.clone(),
                 told => told.to_owned(),
             },
+            own_namespace: namespace,
             config,
             scope,
             node,
@@ -131,6 +136,12 @@ impl Cluster {
             kinds: parking_lot::Mutex::default(),
             node_error: RwLock::default(),
         })))
+    }
+
+    /// That of the pod that this process runs in, or of the context.
+    #[must_use]
+    pub fn own_namespace(&self) -> &str {
+        &self.0.own_namespace
     }
 
     /// The pods of the node.

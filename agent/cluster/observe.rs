@@ -22,8 +22,8 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 use tracing::warn;
 
-use crate::Cluster;
 use crate::follow::{Change, Ended, Keep, WATCH_SECONDS, Watched, follow_changes};
+use crate::{Cluster, JITTER, Scope};
 
 /// Objects of one answer of a list. Of pods that is about 3 MB.
 const PAGE: u32 = 500;
@@ -218,6 +218,45 @@ fn key(raw: &Raw) -> String {
     raw.with(|object| format!("{}/{}", object.namespace, object.name))
 }
 
+/// Doctor knows of a watch while there is one.
+struct Shown<'a> {
+    cluster: &'a Cluster,
+    watched: Arc<Watched>,
+    plural: Arc<str>,
+}
+
+impl<'a> Shown<'a> {
+    fn new(cluster: &'a Cluster, watched: &Arc<Watched>, plural: Arc<str>) -> Self {
+        cluster.0.kinds.lock().push(Arc::clone(watched));
+        Self {
+            cluster,
+            watched: Arc::clone(watched),
+            plural,
+        }
+    }
+}
+
+impl Drop for Shown<'_> {
+    fn drop(&mut self) {
+        let inner = &self.cluster.0;
+        let mut kinds = inner.kinds.lock();
+        kinds.retain(|known| !Arc::ptr_eq(known, &self.watched));
+        let is_watched = |resource: &str| kinds.iter().any(|known| known.resource() == resource);
+        if is_watched(self.watched.resource()) {
+            return;
+        }
+        inner.metrics.forget(self.watched.resource());
+        let is_ours = inner.scope == Scope::Node && inner.watched.resource() == &*self.plural;
+        // Otherwise an old answer would look like silence.
+        if !is_ours && !is_watched(&self.plural) {
+            inner.heard.forget(&self.plural);
+        }
+    }
+}
+
+/// Stands before the name of a kind that is watched for `kubernetes_sd_configs`.
+const DISCOVERY: &str = "discovery/";
+
 /// What API servers that cannot stream a list call what they do not know.
 const STREAM_OPTION: &str = "sendInitialEvents";
 
@@ -240,6 +279,27 @@ impl Cluster {
             watched,
             observers: vec![observer],
         });
+    }
+
+    /// All objects of a kind, for as long as this is waited for. Its watch is its own.
+    pub(crate) async fn follow(&self, wanted: Wanted, observer: Box<dyn Observe>) {
+        let inner = &self.0;
+        if inner.scope == Scope::Node {
+            tokio::time::sleep(JITTER.mul_f64(fastrand::f64())).await;
+        }
+        let plural = Arc::clone(&wanted.resource.plural);
+        inner.heard.learn(&plural);
+        // Beside the watch of a room for the same kind, which sees others of them.
+        let watched = inner
+            .metrics
+            .watched(&format!("{DISCOVERY}{plural}"), wanted.is_optional);
+        let _shown = Shown::new(self, &watched, plural);
+        let party = Party {
+            wanted,
+            watched,
+            observers: vec![observer],
+        };
+        self.follow_party(party).await;
     }
 
     pub(crate) async fn follow_parties(&self) {

@@ -7,6 +7,7 @@ pub mod ask;
 pub mod checkup;
 pub mod column;
 pub mod complaint;
+pub mod discovery;
 pub mod evidence;
 pub mod exemplar;
 pub mod explanation;

@@ -46,6 +46,27 @@ pub struct Target {
     pub http: bool,
 }
 
+/// What becomes of the targets that a section of `scrape_configs` finds, beside those that are scraped.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ScrapePool {
+    /// `scrape_configs[].job_name`.
+    pub job: String,
+    /// What its rules drop: the first of them, and how many they are.
+    pub dropped: Vec<Dropped>,
+    pub dropped_count: usize,
+    /// What cannot be scraped after its rules, each a sentence with its place.
+    pub failed: Vec<String>,
+}
+
+/// A target that rules drop.
+#[derive(Clone, Debug, Serialize)]
+pub struct Dropped {
+    /// Labels before any change.
+    pub discovered: Labels,
+    /// Which rule drops it: `relabel_configs[2]`.
+    pub rule: String,
+}
+
 /// Something that is read, or is not and why: the list *What is read*.
 #[derive(Clone, Debug, Serialize)]
 pub struct Source {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use model::discovery::ObjectTargets;
 use model::text::duration;
 use net::HttpConfig;
 use serde::de::{Error, Visitor};
@@ -47,6 +48,14 @@ net::http_keys! {
         /// Whether times in the body are kept.
         pub honor_timestamps: bool,
         pub static_configs: Vec<StaticConfig>,
+        /// Targets that are found among the objects of the cluster.
+        pub kubernetes_sd_configs: Vec<ObjectTargets>,
+        /// Rules over the labels of targets, those that begin with `__` included, before they are scraped.
+        pub relabel_configs: Vec<relabel::Config>,
+        /// Rules over the labels of series, after those of their target have been added; limits count what is left.
+        pub metric_relabel_configs: Vec<relabel::Config>,
+        /// Targets that `relabel_configs` drop of which the labels are kept to be shown; 0 is all.
+        pub keep_dropped_targets: Option<usize>,
         /// More samples than this fail the scrape; 0 is no limit.
         pub sample_limit: usize,
         /// A series with more labels fails the scrape; 0 is no limit, here and below.
@@ -75,6 +84,10 @@ impl Default for ScrapeConfig {
             honor_labels: false,
             honor_timestamps: true,
             static_configs: Vec::new(),
+            kubernetes_sd_configs: Vec::new(),
+            relabel_configs: Vec::new(),
+            metric_relabel_configs: Vec::new(),
+            keep_dropped_targets: None,
             sample_limit: 0,
             label_limit: 0,
             label_name_length_limit: 0,

@@ -10,6 +10,7 @@ use crate::labels::{self, Limits};
 use crate::shapes::{Place, Shape, Shapes};
 use crate::text::{self, Cursor, Example, Format, Pairs, ParseError, Start};
 use families::Families;
+use relabel::Verdict;
 
 /// Samples with a time of their own further ahead than this are dropped, as in Prometheus.
 const AHEAD_MILLIS: i64 = 10 * 60 * 1000;
@@ -24,6 +25,8 @@ pub(crate) struct Rules {
     pub(crate) target: Labels,
     pub(crate) honor_labels: bool,
     pub(crate) honor_timestamps: bool,
+    /// Once a series, not once a sample.
+    pub(crate) relabel: relabel::Rules,
     /// Zero is no limit.
     pub(crate) sample_limit: usize,
     pub(crate) limits: Limits,
@@ -62,17 +65,26 @@ pub(crate) struct Taken {
     pub(crate) counts: Counts,
 }
 
-/// `samples = series + stamped + repeated + refused + out_of_bounds`.
+/// `samples = series + stamped + relabelled + repeated + refused + out_of_bounds`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) samples: usize,
     /// Series that the scrape before did not have.
     pub(crate) added: usize,
+    /// Dropped by `metric_relabel_configs`.
+    pub(crate) relabelled: usize,
     pub(crate) repeated: usize,
     pub(crate) refused: usize,
     pub(crate) out_of_bounds: usize,
     /// Kept under another name, because theirs is the report's.
     pub(crate) renamed: usize,
+}
+
+impl Counts {
+    /// As limits count: without what was dropped, and what came again.
+    fn left(&self) -> usize {
+        self.samples - self.relabelled - self.repeated
+    }
 }
 
 /// Why nothing of a body is kept.
@@ -84,6 +96,9 @@ pub(crate) struct Refusal {
     /// Samples read until then.
     pub(crate) samples: usize,
 }
+
+/// A reason out of a closed set, and a sentence.
+type Mistake = (&'static str, String);
 
 impl Intake {
     pub(crate) fn new(rules: Rules, store: TargetRef, reserved: Vec<Labels>) -> Self {
@@ -212,10 +227,11 @@ impl Intake {
         }
         self.families.end();
         let limit = self.rules.sample_limit;
-        if limit > 0 && counts.samples - counts.repeated > limit {
+        if limit > 0 && counts.left() > limit {
+            let all = counts.samples - counts.relabelled;
             return Err(Refusal {
                 reason: "sample_limit",
-                sentence: format!("{} samples are more than sample_limit {limit}", counts.samples),
+                sentence: format!("{all} samples are more than sample_limit {limit}"),
                 samples: counts.samples,
             });
         }
@@ -249,7 +265,7 @@ impl Intake {
         series: &text::Series<'_>,
         pairs: &mut Pairs<'_>,
         counts: &Counts,
-    ) -> Result<Option<Place>, (&'static str, String)> {
+    ) -> Result<Option<Place>, Mistake> {
         let edition = self.families.edition();
         let known = self.shapes.find(series.key);
         if let Some(place) = known
@@ -260,13 +276,24 @@ impl Intake {
         {
             return Ok(known);
         }
-        if known.is_none() && self.is_full(counts) {
+        let is_one_too_many = known.is_none() && self.is_full(counts);
+        if is_one_too_many && self.rules.relabel.is_empty() {
             return Ok(None);
         }
-        let family = self.families.of(&series.name);
+        let mut family = self.families.of(&series.name);
         labels::normalise(family.kind, pairs);
-        let (labels, renamed) = self.labels(series, pairs);
+        let Some((labels, renamed)) = self.labels(series, pairs)? else {
+            let place = known.unwrap_or_else(|| self.shapes.add(series.key));
+            self.shapes.drop(place, edition);
+            return Ok(Some(place));
+        };
+        if is_one_too_many {
+            return Ok(None);
+        }
         self.rules.limits.check(&labels)?;
+        if !self.rules.relabel.is_empty() && !renamed {
+            family = family.moved(&series.name, labels.name());
+        }
         let place = known.unwrap_or_else(|| self.shapes.add(series.key));
         let desc = SeriesDesc {
             labels,
@@ -283,12 +310,30 @@ impl Intake {
         Ok(Some(place))
     }
 
-    fn labels(&self, series: &text::Series<'_>, pairs: &Pairs<'_>) -> (Labels, bool) {
-        let labels = labels::joined(&series.name, pairs, &self.rules.target, self.rules.honor_labels);
-        if self.reserved.contains(&labels) {
-            return (labels::renamed(&labels), true);
+    /// With the target's and after all rules; none when these drop it. Whether it was renamed because it had those of the
+    /// target's report.
+    fn labels(
+        &self,
+        series: &text::Series<'_>,
+        pairs: &Pairs<'_>,
+    ) -> Result<Option<(Labels, bool)>, Mistake> {
+        let joined = labels::joined(&series.name, pairs, &self.rules.target, self.rules.honor_labels);
+        let labels = match self.rules.relabel.apply(&joined) {
+            Verdict::Kept(labels) => labels,
+            Verdict::Dropped(_) => return Ok(None),
+        };
+        if labels.is_empty() {
+            return Ok(None);
         }
-        (labels, false)
+        if labels.name().is_empty() {
+            let sentence =
+                format!("metric_relabel_configs leave {joined} without a name; keep its label __name__");
+            return Err(("relabel", sentence));
+        }
+        if self.reserved.contains(&labels) {
+            return Ok(Some((labels::renamed(&labels), true)));
+        }
+        Ok(Some((labels, false)))
     }
 
     fn row(&mut self, place: Place, value: f64, time: Option<i64>, now: Timestamp, counts: &mut Counts) {
@@ -297,6 +342,11 @@ impl Intake {
         let Some(shape) = self.shapes.get_mut(place) else {
             return;
         };
+        if shape.is_dropped() {
+            shape.seen = self.scrape;
+            counts.relabelled += 1;
+            return;
+        }
         if time.is_some_and(|time| time > now.0.saturating_add(AHEAD_MILLIS)) {
             counts.out_of_bounds += 1;
             return;
@@ -329,7 +379,7 @@ impl Intake {
 
     /// Whether a line that is not known would be one too many.
     fn is_full(&self, counts: &Counts) -> bool {
-        self.rules.sample_limit > 0 && counts.samples - counts.repeated >= self.rules.sample_limit
+        self.rules.sample_limit > 0 && counts.left() >= self.rules.sample_limit
     }
 
     /// Asks the store for what is new, and hands over the rows.
@@ -399,7 +449,8 @@ impl Intake {
     fn tidy(&mut self, lines: usize) {
         if self.refused && self.scrape.is_multiple_of(RETRY_SCRAPES) {
             self.refused = false;
-            for shape in self.shapes.iter_mut().filter(|shape| shape.series().is_none()) {
+            let refused = |shape: &&mut Shape| shape.series().is_none() && !shape.is_dropped();
+            for shape in self.shapes.iter_mut().filter(refused) {
                 shape.edition = 0;
             }
         }

@@ -28,6 +28,12 @@ impl Account {
     /// One scrape: the body's samples and those of the report, of which the store kept some.
     pub(crate) fn scrape(&self, counts: &Counts, reported: usize, kept: &Kept, metrics: &Metrics) {
         metrics.renamed.inc_by(counts.renamed as u64);
+        // Somebody has said that these are not wanted: they are counted, and are no loss.
+        metrics.samples.inc_by(counts.relabelled as u64);
+        metrics
+            .dropped
+            .with_label_values(&["relabelled"])
+            .inc_by(counts.relabelled as u64);
         let dropped = [
             ("repeated", counts.repeated),
             ("refused", counts.refused),
@@ -36,7 +42,8 @@ impl Account {
             ("duplicate", kept.duplicate),
             ("unknown", kept.unknown),
         ];
-        self.book(counts.samples, reported, kept.kept, &dropped, metrics);
+        let wanted = counts.samples - counts.relabelled;
+        self.book(wanted, reported, kept.kept, &dropped, metrics);
     }
 
     /// A scrape of which nothing but the report is kept.

@@ -1,20 +1,21 @@
 //! All targets, and the change from one set of them to the next.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use model::discovery::{ObjectTargets, TargetGroup};
 use model::outside::Client;
 use model::{Clock, Keep, Ledger, view};
 use parking_lot::Mutex;
 use prometheus::Registry;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Global, ScrapeConfig};
 use crate::ledger::Account;
 use crate::metrics::Metrics;
-use crate::plan::{self, Plan};
+use crate::plan::{self, Found, Plan, Section};
 use crate::target::{House, Target};
 
 pub struct Pool {
@@ -22,16 +23,27 @@ pub struct Pool {
     wanted: Mutex<Wanted>,
     targets: Mutex<Targets>,
     changed: Notify,
+    looked_for: watch::Sender<Arc<[ObjectTargets]>>,
 }
 
 /// What is to be scraped, by where we know it from.
 #[derive(Default)]
 struct Wanted {
     /// By the configuration.
-    configured: Vec<Plan>,
+    configured: Vec<Section>,
     global: Global,
     /// By who runs here; each section stands for itself.
     found: Vec<ScrapeConfig>,
+    /// Among the objects of the cluster.
+    objects: Found,
+}
+
+/// What all of it comes to.
+struct Sum {
+    plans: Vec<Plan>,
+    pools: Vec<view::ScrapePool>,
+    /// What is wrong with what was found.
+    wrong: Vec<String>,
 }
 
 #[derive(Default)]
@@ -40,23 +52,36 @@ struct Targets {
     all: Vec<Arc<Target>>,
     /// Of these, the ones that nobody runs yet.
     waiting: Vec<Arc<Target>>,
+    /// What is not scraped of what was to be, by section.
+    pools: Vec<view::ScrapePool>,
 }
 
 impl Wanted {
-    /// All of it, and what is wrong with what was found.
-    fn all(&self) -> (Vec<Plan>, Vec<String>) {
-        let (mut found, mut wrong) = (Vec::new(), Vec::new());
-        for section in &self.found {
-            if self.configured.iter().any(|plan| plan.job == section.job_name) {
+    fn sum(&mut self) -> Sum {
+        let (mut plans, mut pools, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
+        for section in &mut self.configured {
+            let sifted = section.sift(&self.objects);
+            pools.push(sifted.shown(section.job()));
+            plans.extend(sifted.plans);
+        }
+        for config in &self.found {
+            if self
+                .configured
+                .iter()
+                .any(|section| section.job() == config.job_name)
+            {
                 continue;
             }
-            match plan::plans(std::slice::from_ref(section), &self.global) {
-                Ok(plans) => found.extend(plans),
+            match plan::sections(std::slice::from_ref(config), &self.global) {
+                Ok(sections) => plans.extend(sections.iter().flat_map(|section| section.sift_named().plans)),
                 Err(mistakes) => wrong.extend(mistakes),
             }
         }
-        let all = self.configured.iter().cloned().chain(found);
-        (plan::each_once(all), wrong)
+        Sum {
+            plans: plan::each_once(plans),
+            pools,
+            wrong,
+        }
     }
 }
 
@@ -78,6 +103,7 @@ impl Pool {
             wanted: Mutex::default(),
             targets: Mutex::default(),
             changed: Notify::new(),
+            looked_for: watch::Sender::new(Arc::default()),
         })
     }
 
@@ -86,13 +112,39 @@ impl Pool {
     /// # Errors
     /// Everything that is wrong, each a sentence with its place; nothing has changed then.
     pub fn apply(&self, configs: &[ScrapeConfig], global: &Global) -> Result<(), Vec<String>> {
-        let plans = plan::plans(configs, global)?;
+        let sections = plan::sections(configs, global)?;
         let mut wanted = self.wanted.lock();
-        (wanted.configured, wanted.global) = (plans, global.clone());
+        let mut looked_for: Vec<ObjectTargets> = Vec::new();
+        for objects in sections.iter().flat_map(Section::looks_for) {
+            if !looked_for.contains(objects) {
+                looked_for.push(objects.clone());
+            }
+        }
+        wanted.objects.retain(|objects, _| looked_for.contains(objects));
+        self.looked_for.send_replace(looked_for.into());
+        (wanted.configured, wanted.global) = (sections, global.clone());
         // What is wrong in what was found has been said when it was found.
-        let (plans, _) = wanted.all();
-        self.go_over(plans);
+        let sum = wanted.sum();
+        self.go_over(sum);
         Ok(())
+    }
+
+    /// What is to be looked for among the objects of the cluster, now and from now on.
+    #[must_use]
+    pub fn looked_for(&self) -> watch::Receiver<Arc<[ObjectTargets]>> {
+        self.looked_for.subscribe()
+    }
+
+    /// Goes over to what was found of these; of others what was found before stands.
+    pub fn found(&self, all: Vec<(ObjectTargets, Vec<Arc<TargetGroup>>)>) {
+        let mut wanted = self.wanted.lock();
+        let looked_for = self.looked_for.borrow().clone();
+        let all = all
+            .into_iter()
+            .filter(|(objects, _)| looked_for.contains(objects));
+        wanted.objects.extend(all);
+        let sum = wanted.sum();
+        self.go_over(sum);
     }
 
     /// Goes over to these targets that were found, beside those of the configuration. What is wrong with one of them is
@@ -100,13 +152,16 @@ impl Pool {
     pub fn find(&self, found: Vec<ScrapeConfig>) -> Vec<String> {
         let mut wanted = self.wanted.lock();
         wanted.found = found;
-        let (plans, wrong) = wanted.all();
-        self.go_over(plans);
-        wrong
+        let sum = wanted.sum();
+        self.go_over(sum)
     }
 
-    fn go_over(&self, plans: Vec<Plan>) {
+    /// What is wrong with what was found.
+    fn go_over(&self, sum: Sum) -> Vec<String> {
+        let Sum { plans, pools, wrong } = sum;
         let mut targets = self.targets.lock();
+        tell(&targets.pools, &pools);
+        targets.pools = pools;
         let named = |target: Arc<Target>| (Arc::clone(&target.plan.name), target);
         let mut old: HashMap<_, _> = std::mem::take(&mut targets.all).into_iter().map(named).collect();
         let mut new = Vec::with_capacity(plans.len());
@@ -134,6 +189,7 @@ impl Pool {
         self.house.metrics.targets.set(targets.all.len() as f64);
         drop(targets);
         self.changed.notify_one();
+        wrong
     }
 
     /// Scrapes until it is stopped.
@@ -165,9 +221,25 @@ impl Pool {
         all.iter().map(|target| target.view()).collect()
     }
 
+    /// What is not scraped of what the configuration names, a section each, in its order.
+    #[must_use]
+    pub fn sifted(&self) -> Vec<view::ScrapePool> {
+        self.targets.lock().pools.clone()
+    }
+
     /// Where the samples went.
     #[must_use]
     pub fn ledger(&self) -> Ledger {
         self.house.account.ledger()
+    }
+}
+
+/// Says once what cannot be scraped.
+fn tell(before: &[view::ScrapePool], now: &[view::ScrapePool]) {
+    let known: HashSet<&String> = before.iter().flat_map(|pool| &pool.failed).collect();
+    for failed in now.iter().flat_map(|pool| &pool.failed) {
+        if !known.contains(failed) {
+            tracing::warn!(failed, "not scraped");
+        }
     }
 }

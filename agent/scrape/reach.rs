@@ -10,7 +10,7 @@ use telemetry::clock::RuntimeClock;
 use crate::ScrapeConfig;
 use crate::config::Global;
 use crate::fetch::fetch;
-use crate::plan::{Plan, plans};
+use crate::plan::{Plan, sections};
 
 #[path = "../../tests/fakes/gates.rs"]
 mod gates;
@@ -29,7 +29,11 @@ fn read(more: &str) -> Result<Vec<Plan>, Vec<String>> {
     for file in files {
         *file = given("").join(&*file);
     }
-    plans(&configs, &Global::default())
+    let sections = sections(&configs, &Global::default())?;
+    Ok(sections
+        .iter()
+        .flat_map(|section| section.sift_named().plans)
+        .collect())
 }
 
 /// One target at this address, with these keys.
@@ -450,7 +454,7 @@ fn an_unknown_key_has_its_line_and_what_was_meant() {
 fn what_lets_others_read_along_is_noted() {
     let text = "- job_name: a\n- job_name: b\n  tls_config: { insecure_skip_verify: true }\n";
     let configs: Vec<ScrapeConfig> = yaml::read("test.yaml", text).unwrap();
-    let notes = crate::notes(&configs);
+    let notes = crate::notes(&configs, &Global::default());
     assert!(
         notes.len() == 1 && notes[0].starts_with("scrape_configs[1].tls_config.insecure_skip_verify: "),
         "{notes:?}"

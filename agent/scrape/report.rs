@@ -12,7 +12,7 @@ const SERIES: [(&str, &str); 5] = [
     ("scrape_samples_scraped", "Samples in the body."),
     (
         "scrape_samples_post_metric_relabeling",
-        "Samples left after relabelling.",
+        "Samples of the body left after relabelling.",
     ),
     (
         "scrape_series_added",

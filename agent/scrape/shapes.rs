@@ -16,6 +16,8 @@ pub(crate) type Place = u32;
 
 /// A ref of no series; a store that gave it out would be taken at its word that it has none.
 const NONE: SeriesRef = SeriesRef(u64::MAX);
+/// In place of a series: rules drop it, and nobody is asked.
+const DROPPED: SeriesRef = SeriesRef(u64::MAX - 1);
 
 pub(crate) struct Shapes {
     shapes: Vec<Shape>,
@@ -48,7 +50,11 @@ pub(crate) struct Shape {
 impl Shape {
     /// None until the store has given one out, or when it refused.
     pub(crate) fn series(&self) -> Option<SeriesRef> {
-        (self.series != NONE).then_some(self.series)
+        (self.series != NONE && self.series != DROPPED).then_some(self.series)
+    }
+
+    pub(crate) fn is_dropped(&self) -> bool {
+        self.series == DROPPED
     }
 }
 
@@ -129,14 +135,25 @@ impl Shapes {
         }
     }
 
+    /// What rules say to a line: that nothing is kept of it, until it is described anew.
+    pub(crate) fn drop(&mut self, place: Place, edition: u32) {
+        self.put(place, DROPPED);
+        if let Some(shape) = self.get_mut(place) {
+            shape.edition = edition;
+        }
+    }
+
     /// What the store says to a line: its series, if it takes one.
     pub(crate) fn settle(&mut self, place: Place, series: Option<SeriesRef>) {
-        let series = series.unwrap_or(NONE);
+        self.put(place, series.unwrap_or(NONE));
+    }
+
+    fn put(&mut self, place: Place, series: SeriesRef) {
         let Some(shape) = self.shapes.get_mut(place as usize) else {
             return;
         };
         let before = std::mem::replace(&mut shape.series, series);
-        if before != series && before != NONE {
+        if before != series && before != NONE && before != DROPPED {
             let was_home = self
                 .homes
                 .find_entry(self.hasher.hash_one(before), |home| *home == place);

@@ -210,7 +210,8 @@ impl Target {
         }
         let own = series.len();
         let (samples, seconds) = (counts.samples as f64, duration.as_secs_f64());
-        let values_reported: Values = [f64::from(up), seconds, samples, samples, counts.added as f64];
+        let left = (counts.samples - counts.relabelled) as f64;
+        let values_reported: Values = [f64::from(up), seconds, samples, left, counts.added as f64];
         for (known, value) in report.iter().zip(values_reported) {
             if let Some(known) = known {
                 series.push(*known);

@@ -1,5 +1,7 @@
 //! The room as a whole: a made-up peer, a store that remembers, virtual time.
 
+mod relabelling;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -22,7 +22,8 @@ use std::sync::Arc;
 use model::outside::{Call, Identify, Response, Serve};
 use model::view::{
     Cardinality, Checkup, ConfigState, Destination, Graph, Kept, LogContext, LogPage, LogQuery, LogState,
-    Own, OwnLines, Pair, Routing, RuleGroup, Sender, Source, Target, Telling, Trial, Tried, View, Why,
+    Own, OwnLines, Pair, Routing, RuleGroup, ScrapePool, Sender, Source, Target, Telling, Trial, Tried, View,
+    Why,
 };
 use model::{BoxFuture, Clock, Exemplars, Labels, Matcher, Select, Timestamp};
 
@@ -35,6 +36,8 @@ pub struct Rooms {
     pub engine: Arc<promql::Engine>,
     pub registry: prometheus::Registry,
     pub targets: View<Vec<Target>>,
+    /// What is not scraped of what sections of `scrape_configs` find.
+    pub pools: View<Vec<ScrapePool>>,
     pub sources: View<Vec<Source>>,
     pub rules: View<Vec<RuleGroup>>,
     /// Where rules ask, if not `engine`.

@@ -1,5 +1,6 @@
 //! Against a real API server: what is watched, what is refused, who may write the Lease.
 
+mod discover;
 mod lease;
 mod observe;
 mod review;

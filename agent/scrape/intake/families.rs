@@ -158,6 +158,21 @@ impl Families {
 }
 
 impl Family {
+    /// The family of a series that has been given another name: the same part of a family that is called otherwise.
+    pub(super) fn moved(self, from: &str, to: &str) -> Self {
+        if from == to {
+            return self;
+        }
+        let part = from.strip_prefix(&*self.name);
+        match part.and_then(|part| to.strip_suffix(part)) {
+            Some(name) if !name.is_empty() => Self {
+                name: Arc::from(name),
+                ..self
+            },
+            _ => Self::undescribed(Arc::from(to)),
+        }
+    }
+
     fn undescribed(name: Arc<str>) -> Self {
         Self {
             name,

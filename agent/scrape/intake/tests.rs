@@ -20,6 +20,7 @@ fn intake(keep: &Recorder) -> Intake {
         target: Labels::from_pairs([("job", "shop")]),
         honor_labels: false,
         honor_timestamps: true,
+        relabel: relabel::Rules::default(),
         sample_limit: 0,
         limits: Limits::default(),
     };

@@ -1,6 +1,9 @@
-//! Addresses and the pieces of a URL.
+//! Addresses, and the URL that a target's labels come to.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
+
+use model::Labels;
 
 /// What is wrong with `host:port`, as the rest of a sentence.
 pub(super) fn mistake(address: &str) -> Option<&'static str> {
@@ -37,6 +40,53 @@ pub(super) fn mistake(address: &str) -> Option<&'static str> {
     match port {
         Some(port) if !is_port(port) => Some("has no port between 1 and 65535 after the colon"),
         _ => None,
+    }
+}
+
+/// Where a target with these labels is read. Labels stand in place of the first value of a parameter.
+pub(super) fn url(labels: &Labels, params: &BTreeMap<String, Vec<String>>) -> String {
+    let mut params = params.clone();
+    for (name, value) in labels.iter() {
+        if let Some(param) = name.strip_prefix("__param_") {
+            let values = params.entry(param.to_owned()).or_default();
+            match values.first_mut() {
+                Some(first) => value.clone_into(first),
+                None => values.push(value.to_owned()),
+            }
+        }
+    }
+    let (scheme, address) = (labels.value("__scheme__"), labels.value("__address__"));
+    let path = labels.value("__metrics_path__");
+    let slash = if path.is_empty() || path.starts_with('/') {
+        ""
+    } else {
+        "/"
+    };
+    let colon = if scheme.is_empty() { "" } else { ":" };
+    let mut url = format!("{scheme}{colon}//{address}{slash}");
+    escape_path(&mut url, path);
+    let mut divider = '?';
+    for (name, values) in &params {
+        for value in values {
+            url.push(divider);
+            escape(&mut url, name);
+            url.push('=');
+            escape(&mut url, value);
+            divider = '&';
+        }
+    }
+    url
+}
+
+/// As Go writes a path: a `?` or a `%` in it is one of the path.
+fn escape_path(url: &mut String, path: &str) {
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~$&+,/:;=@".contains(&byte) {
+            url.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            _ = write!(url, "%{byte:02X}");
+        }
     }
 }
 

@@ -5,7 +5,10 @@ use super::*;
 fn read(yaml: &str) -> Result<Vec<Plan>, Vec<String>> {
     let configs: Vec<ScrapeConfig> =
         yaml::read("test.yaml", yaml).map_err(|complaint| vec![complaint.to_string()])?;
-    plans(&configs, &Global::default()).map(super::each_once)
+    let sections = sections(&configs, &Global::default())?;
+    Ok(each_once(
+        sections.iter().flat_map(|section| section.sift_named().plans),
+    ))
 }
 
 #[test]
@@ -49,7 +52,7 @@ fn a_target_has_its_url_labels_and_name() {
         (plain.interval, plain.timeout),
         (Duration::from_secs(15), Duration::from_secs(10))
     );
-    assert_eq!(plain.body_bytes_max, BODY_BYTES_MAX);
+    assert_eq!(plain.body_bytes_max, super::section::BODY_BYTES_MAX);
     assert!(plain.rules.honor_timestamps && !plain.rules.honor_labels);
 }
 
@@ -70,7 +73,7 @@ fn labels_of_a_target_go_before_those_of_its_section() {
         plans[0].rules.target.to_string(),
         r#"{instance="here", job="mine"}"#
     );
-    assert_eq!(plans[0].job, "mine");
+    assert_eq!(plans[0].job, "shop", "as the section is called");
 }
 
 #[test]

@@ -20,9 +20,15 @@ use crate::form::Form;
 #[serde(rename_all = "camelCase")]
 struct Targets {
     active_targets: Vec<Active>,
-    /// Nothing is dropped before it becomes a target.
-    dropped_targets: [(); 0],
+    dropped_targets: Vec<Dropped>,
     dropped_target_counts: Option<BTreeMap<String, usize>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Dropped {
+    discovered_labels: Labels,
+    scrape_pool: String,
 }
 
 #[derive(Serialize)]
@@ -46,8 +52,30 @@ pub(super) async fn targets(State(rooms): State<Rooms>, form: Form) -> Response 
     let state = form.first("state").to_ascii_lowercase();
     let asked = |word: &str| state.is_empty() || state == "any" || state == word;
     let known = scraped(&rooms);
-    let counts = asked("dropped").then(|| known.iter().map(|target| (target.job.clone(), 0)).collect());
+    let sifted = match asked("dropped") {
+        true => (rooms.pools)(),
+        false => Vec::new(),
+    };
+    let counts = asked("dropped").then(|| {
+        let scraped = known.iter().map(|target| (target.job.clone(), 0));
+        let dropped = sifted.iter().map(|pool| (pool.job.clone(), pool.dropped_count));
+        scraped.chain(dropped).collect()
+    });
     let pool = form.first("scrapePool");
+    let dropped_targets = sifted
+        .into_iter()
+        .filter(|sifted| pool.is_empty() || sifted.job == pool)
+        .flat_map(|sifted| {
+            sifted
+                .dropped
+                .into_iter()
+                .map(move |dropped| (sifted.job.clone(), dropped))
+        })
+        .map(|(scrape_pool, dropped)| Dropped {
+            discovered_labels: dropped.discovered,
+            scrape_pool,
+        })
+        .collect();
     let host = (rooms.own)().name;
     let active_targets = known
         .into_iter()
@@ -56,7 +84,7 @@ pub(super) async fn targets(State(rooms): State<Rooms>, form: Form) -> Response 
         .collect();
     success(&Targets {
         active_targets,
-        dropped_targets: [],
+        dropped_targets,
         dropped_target_counts: counts,
     })
 }
@@ -67,7 +95,10 @@ pub(super) async fn pools(State(rooms): State<Rooms>) -> Response {
     struct Pools {
         scrape_pools: BTreeSet<String>,
     }
-    let scrape_pools = scraped(&rooms).into_iter().map(|target| target.job).collect();
+    let scraped = scraped(&rooms).into_iter().map(|target| target.job);
+    let scrape_pools = scraped
+        .chain((rooms.pools)().into_iter().map(|pool| pool.job))
+        .collect();
     success(&Pools { scrape_pools })
 }
 

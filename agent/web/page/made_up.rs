@@ -72,6 +72,7 @@ pub(crate) fn rooms(story: Story, clock: Arc<dyn Clock>, started: Timestamp) -> 
         exemplars: Arc::new(NoExemplars),
         registry: prometheus::Registry::new(),
         targets: view!(targets),
+        pools: Arc::new(Vec::new),
         sources: view!(sources),
         rules: view!(rules),
         datasource: None,

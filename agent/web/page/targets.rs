@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 use model::text::{self, duration};
-use model::view::{Health, Target};
+use model::view::{Health, ScrapePool, Target};
 
 use super::frame::{Place, Sheet, empty, section};
 use super::sort::{self, Key};
@@ -63,6 +63,7 @@ pub(super) fn view(visit: &Visit) -> Sheet {
     let main = html! {
         (status::line(health, &sentence, &more, &html! {}))
         (section("targets", "Targets", &html! { (words::count(visit.targets.len(), "target")) }, &html! {}, &table(visit)))
+        (left_out(&(visit.rooms.pools)()))
         (reading::draw(visit, &html! {}))
     };
     Sheet {
@@ -144,6 +145,59 @@ fn row(visit: &Visit, target: &Target) -> Markup {
         }
         @if !target.last_error.is_empty() {
             tr.under { td colspan="6" { span.wrong { (target.last_error) } } }
+        }
+    }
+}
+
+/// Dropped targets that are listed for one section; the API has more of them.
+const DROPPED_SHOWN: usize = 20;
+
+/// What was found and is not scraped, and why.
+fn left_out(pools: &[ScrapePool]) -> Markup {
+    let count: usize = pools
+        .iter()
+        .map(|pool| pool.dropped_count + pool.failed.len())
+        .sum();
+    if count == 0 {
+        return html! {};
+    }
+    let concerned = pools
+        .iter()
+        .filter(|pool| pool.dropped_count + pool.failed.len() > 0);
+    let body = html! {
+        div.panel.cut {
+            table.cards {
+                caption.unseen { "Found and not scraped" }
+                thead { tr { th scope="col" { "Job" } th scope="col" { "Address" } th scope="col" { "Why" } } }
+                tbody { @for pool in concerned { (pool_rows(pool)) } }
+            }
+        }
+    };
+    let aside = html! { (words::count(count, "target")) };
+    section("left-out", "Found and not scraped", &aside, &html! {}, &body)
+}
+
+fn pool_rows(pool: &ScrapePool) -> Markup {
+    let shown = pool.dropped.len().min(DROPPED_SHOWN);
+    html! {
+        @for failed in &pool.failed {
+            tr data-row {
+                th.name scope="row" { (shape::works(Health::Bad)) span { (pool.job) } }
+                td.wide.break colspan="2" { span.wrong { (failed) } }
+            }
+        }
+        @for dropped in pool.dropped.iter().take(shown) {
+            tr data-row {
+                th.name scope="row" { (shape::works(Health::Unknown)) span { (pool.job) } }
+                td.wide.second.break data-label="Address" { (dropped.discovered.value("__address__")) }
+                td data-label="Why" { "dropped by " code { (dropped.rule) } }
+            }
+        }
+        @if pool.dropped_count > shown {
+            tr data-row {
+                th.name scope="row" { span { (pool.job) } }
+                td.second colspan="2" { "and " (text::count((pool.dropped_count - shown) as u64)) " more that its rules drop" }
+            }
         }
     }
 }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use model::view::{
-    Alert, Cardinality, Checkup, ConfigState, Counted, Graph, Health, LogPage, LogState, Own, Routing, Rule,
-    RuleGroup, Target, Telling,
+    Alert, Cardinality, Checkup, ConfigState, Counted, Dropped, Graph, Health, LogPage, LogState, Own,
+    Routing, Rule, RuleGroup, ScrapePool, Target, Telling,
 };
 use model::{AlertState, BoxFuture, Clock, Labels, Select, Timestamp};
 use parking_lot::Mutex;
@@ -228,6 +228,7 @@ fn rooms(select: Arc<dyn Select>) -> (Rooms, Knobs) {
         exemplars: Arc::new(memory::Requests),
         registry: knobs.registry.clone(),
         targets: Arc::new(targets),
+        pools: Arc::new(pools),
         sources: Arc::new(Vec::new),
         rules: Arc::new(groups),
         datasource: None,
@@ -294,6 +295,19 @@ fn checkups(live: bool) -> Vec<Checkup> {
 
 fn labels(pairs: &[(&str, &str)]) -> Labels {
     Labels::from_pairs(pairs.iter().copied())
+}
+
+fn pools() -> Vec<ScrapePool> {
+    let discovered = Labels::from_pairs([("__address__", "b:80"), ("job", "shop")]);
+    vec![ScrapePool {
+        job: "shop".to_owned(),
+        dropped: vec![Dropped {
+            discovered,
+            rule: "relabel_configs[1]".to_owned(),
+        }],
+        dropped_count: 2,
+        failed: Vec::new(),
+    }]
 }
 
 fn targets() -> Vec<Target> {

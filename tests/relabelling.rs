@@ -1,0 +1,226 @@
+//! Targets and their rules, beside a real Prometheus: what is scraped under which labels, and what is dropped.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::harness::Skopos;
+use crate::harness::components::{Prometheus, find_kept};
+
+/// A rule in one line each; more than one could wish for.
+const ODD: [&str; 16] = [
+    "{source_labels: [__address__], regex: '([^:]+):(\\d+)', target_label: 'port_${2}', replacement: '$1'}",
+    "{source_labels: [a, 'größe', nothing], separator: '-', regex: '(?P<first>[^-]*)-(.*)', target_label: joined, replacement: '${first}$$${2}'}",
+    "{regex: '__meta_(.+)', action: labelmap}",
+    "{regex: '(z.*)', action: labelmap, replacement: 'old_$1'}",
+    "{regex: 'drop_.*|größe', action: labeldrop}",
+    "{source_labels: [__address__], modulus: 4, target_label: __tmp_shard, action: hashmod}",
+    "{source_labels: [__tmp_shard], target_label: shard}",
+    "{source_labels: [__tmp_shard], regex: '0', action: drop}",
+    "{source_labels: [a], target_label: upper, action: UPPERCASE}",
+    "{source_labels: [upper], target_label: a, action: lowercase}",
+    "{source_labels: [z], target_label: __param_module}",
+    "{source_labels: [z], regex: '[x-z]{1,2}|\\Qa.b\\E', target_label: instance, replacement: 'i-$0'}",
+    "{source_labels: [a], regex: '(?i)green.*', target_label: __metrics_path__, replacement: 'a b/?c%'}",
+    "{source_labels: [a], regex: '[^[:alpha:]]+', target_label: __scheme__, replacement: https}",
+    "{source_labels: [z], regex: 'y', target_label: __scrape_interval__, replacement: 1m30s}",
+    "{source_labels: [__address__], regex: '.*:7', target_label: __address__, replacement: ''}",
+];
+
+const NAMES: [&str; 10] = [
+    "a",
+    "z",
+    "größe",
+    "with space",
+    "__meta_zone",
+    "__address__",
+    "__tmp_x",
+    "job",
+    "nothing",
+    "instance",
+];
+const PATTERNS: [&str; 14] = [
+    "(.*)",
+    "(.+)",
+    "",
+    "x",
+    "(x|y)",
+    "([a-z]+)(.*)",
+    "(\\w+)\\W*(.*)",
+    "[^.]+",
+    "(?s).+\\n.*",
+    "127.*:(\\d)",
+    "(a{,2}b)*.*",
+    "\\bgreen\\b.*",
+    "[[:upper:]].*",
+    "^(.).*$",
+];
+const TEXTS: [&str; 10] = ["$1", "", "x", "$2-$1", "${1}", "${3}b", "$$", "$", "a$1z", "ä$1"];
+const TARGETS: [&str; 9] = [
+    "a", "z", "new", "job", "instance", "__tmp_x", "n_$1", "${2}", "größe",
+];
+
+struct Random(fastrand::Rng);
+
+impl Random {
+    fn one<'a>(&mut self, all: &[&'a str]) -> &'a str {
+        all[self.0.usize(..all.len())]
+    }
+
+    fn sources(&mut self) -> String {
+        let count = self.0.usize(1..4);
+        let names: Vec<String> = (0..count).map(|_| format!("'{}'", self.one(&NAMES))).collect();
+        names.join(", ")
+    }
+
+    fn rule(&mut self) -> String {
+        let (sources, pattern, text) = (self.sources(), self.one(&PATTERNS), self.one(&TEXTS));
+        let plain = self.one(&["a", "z", "new", "__tmp_x", "größe"]);
+        match self.0.usize(..14) {
+            0..6 => {
+                let target = self.one(&TARGETS);
+                let separator = self.one(&[";", "", "::", "\\n"]);
+                format!(
+                    "{{source_labels: [{sources}], separator: \"{separator}\", regex: '{pattern}', target_label: '{target}', replacement: '{text}'}}"
+                )
+            }
+            6 => format!(
+                "{{source_labels: [{sources}], regex: '{pattern}', target_label: a, action: replace}}"
+            ),
+            7 => format!(
+                "{{source_labels: [{sources}], modulus: {}, target_label: '{plain}', action: hashmod}}",
+                self.0.u64(1..50)
+            ),
+            8 => format!(
+                "{{source_labels: [{sources}], target_label: '{plain}', action: {}}}",
+                self.one(&["lowercase", "uppercase"])
+            ),
+            9 => {
+                let of = self.one(&["a", "z", "__meta_zone"]);
+                format!(
+                    "{{source_labels: ['{of}'], regex: '{}', action: {}}}",
+                    self.one(&["x", "y.*", "(?i)g.*"]),
+                    self.one(&["keep", "drop", "drop"])
+                )
+            }
+            10 => format!(
+                "{{source_labels: [a], target_label: '{plain}', action: {}}}",
+                self.one(&["dropequal", "dropequal", "keepequal"])
+            ),
+            11 => "{regex: '__meta_(.*)', replacement: 'from_$1', action: labelmap}".to_owned(),
+            12 => format!(
+                "{{regex: '{}', action: labeldrop}}",
+                self.one(&["a", "n_.*", "z|new", "__meta_.*", "with space"])
+            ),
+            _ => "{regex: '__.*|a|z|job|with.*', action: labelkeep}".to_owned(),
+        }
+    }
+}
+
+/// One section for each list of rules, all of them with the same targets.
+fn config(lists: &[Vec<String>]) -> String {
+    let groups = [
+        ("127.0.0.1:1", "{a: Green Tea, z: x}"),
+        ("127.0.0.1:2", "{a: '77', z: y, 'größe': 'Groß', __meta_zone: a}"),
+        (
+            "127.0.0.1:3",
+            "{a: green, z: 'a.b', 'with space': \"two\\nlines\", __meta_zone: b}",
+        ),
+        ("localhost:4", "{a: 'x', job: other, drop_me: now}"),
+        ("[::1]:5", "{z: y, instance: mine, __scrape_timeout__: 2s}"),
+        ("127.0.0.1:7", "{a: ab, __param_module: first}"),
+        ("127.0.0.1", "{a: 'ǅungla ẞ', z: zz}"),
+        ("https://127.0.0.1/x", "{a: y, __meta_zone: ''}"),
+    ];
+    let mut text = "global: { scrape_interval: 15s, scrape_timeout: 10s }\nscrape_configs:\n".to_owned();
+    for (nth, rules) in lists.iter().enumerate() {
+        writeln!(
+            text,
+            "- job_name: r{nth}\n  params: {{module: [m, n], q: ['a b']}}\n  static_configs:"
+        )
+        .unwrap();
+        for (address, labels) in groups {
+            writeln!(text, "  - {{targets: ['{address}'], labels: {labels}}}").unwrap();
+        }
+        writeln!(text, "  relabel_configs:").unwrap();
+        for rule in rules {
+            writeln!(text, "  - {rule}").unwrap();
+        }
+    }
+    text
+}
+
+/// Each target in one line: what is scraped under which labels, and what is dropped.
+pub fn targets(data: &Value) -> BTreeSet<String> {
+    let list = |key: &str| data[key].as_array().cloned().unwrap_or_default();
+    let is_ours = |target: &Value| {
+        target["scrapePool"]
+            .as_str()
+            .is_some_and(|pool| pool.starts_with('r'))
+    };
+    let active = list("activeTargets").into_iter().filter(is_ours).map(|target| {
+        let [pool, url, found, labels] =
+            ["scrapePool", "scrapeUrl", "discoveredLabels", "labels"].map(|key| target[key].to_string());
+        format!("{pool} {url} {labels} from {found}")
+    });
+    let dropped = list("droppedTargets").into_iter().filter(is_ours);
+    let dropped =
+        dropped.map(|target| format!("{} drops {}", target["scrapePool"], target["discoveredLabels"]));
+    let counts = data["droppedTargetCounts"]
+        .as_object()
+        .cloned()
+        .unwrap_or_default();
+    let counts = counts.into_iter().filter(|(pool, _)| pool.starts_with('r'));
+    let counts = counts.map(|(pool, count)| format!("{pool} drops {count}"));
+    active.chain(dropped).chain(counts).collect()
+}
+
+/// With more sections: `SKOPOS_RELABEL_SECTIONS=500 SKOPOS_RELABEL_SEED=7`.
+fn number(name: &str, usual: u64) -> u64 {
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(usual)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn targets_are_relabelled_as_a_prometheus_does() {
+    let Some(program) = find_kept("prometheus") else {
+        return;
+    };
+    let seed = number("SKOPOS_RELABEL_SEED", 11);
+    let mut random = Random(fastrand::Rng::with_seed(seed));
+    let mut lists = vec![ODD.map(str::to_owned).to_vec(), Vec::new()];
+    // No rules make a mistake of what is no address, and not only of its target.
+    lists[1].push("{source_labels: [a], target_label: b}".to_owned());
+    for _ in 0..number("SKOPOS_RELABEL_SECTIONS", 12) {
+        let count = random.0.usize(1..8);
+        lists.push((0..count).map(|_| random.rule()).collect());
+    }
+    let config = config(&lists);
+    let (data, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let prometheus = Prometheus::start(&program, data.path(), &config, &[]);
+    let quiet = "node: { enabled: false }\nlogs: { enabled: false }\n";
+    let skopos = Skopos::start(folder.path(), &format!("{quiet}{config}"));
+    let mut both = (BTreeSet::new(), BTreeSet::new());
+    for _ in 0..40 {
+        let theirs: Value = serde_json::from_str(&prometheus.get("/api/v1/targets")).unwrap();
+        both = (
+            targets(&theirs["data"]),
+            targets(&skopos.api("/api/v1/targets").await),
+        );
+        // Theirs come some seconds after the start.
+        if both.0 == both.1 && both.0.len() > 4 * lists.len() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let (theirs, ours) = both;
+    let differ: Vec<&String> = ours.symmetric_difference(&theirs).collect();
+    assert!(differ.is_empty(), "seed {seed}\n{config}\n{differ:#?}");
+    let of = |word: &str| theirs.iter().filter(|line| line.contains(word)).count();
+    assert!(of(" from ") > 30 && of(" drops {") > 5, "{theirs:#?}");
+    assert_eq!(skopos.stop().await, 0);
+}
