@@ -32,7 +32,7 @@ use crate::daemon::{
 };
 use crate::discovery::ObjectDiscovery;
 use crate::evidence::Witness;
-use crate::looks::{look_around, look_at_pods};
+use crate::looks::{look_around, look_at_objects};
 use crate::progress::Progress;
 use crate::reload::{self, Reloader};
 use crate::stages::Stages;
@@ -303,6 +303,18 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         .as_ref()
         .map(node::Handle::machine)
         .unwrap_or_default();
+    let state = cluster
+        .as_ref()
+        .filter(|_| thinks && document.kube_state.enabled.unwrap_or(true));
+    let state = state.map(|cluster| {
+        kubernetes::state(
+            cluster,
+            &document.kube_state,
+            store.clone(),
+            clock.clone(),
+            &registry,
+        )
+    });
     let logs = if document.logs.reads(reads, thinks) {
         let outside = logs::Outside {
             clock: clock.clone(),
@@ -373,6 +385,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         ledgers.extend(ledger.map(|ledger| (room, ledger)));
     };
     account("node", ledger_of(&node_handle, node::Handle::ledger));
+    account("kubestate", ledger_of(&state, kubestate::KubeState::ledger));
     account("scrape", ledger_of(&Some(pool.clone()), |pool| pool.ledger()));
     account("receiver", ledger_of(&receiver, |receiver| receiver.ledger()));
     account("store", ledger_of(&Some(store.clone()), |store| store.ledger()));
@@ -392,7 +405,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         ledger_of(&to_peer_handle, remote::SenderHandle::ledger),
     );
     accounts::register(&registry, ledgers.clone())?;
-    look_at_pods(&mut house, cluster.as_ref());
+    look_at_objects(&mut house, cluster.as_ref(), state.is_some());
     look_around(
         &mut house,
         &store,
@@ -443,6 +456,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             accounts: process.accounts.clone(),
             jumps: jumps.clone(),
             cluster: cluster.clone(),
+            state: state.clone(),
             discovery: discovery.as_ref().map(kubernetes::Discovery::checkup),
             node: node_handle.clone(),
             pool: pool.clone(),
@@ -465,11 +479,10 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     );
     let serving = Arc::new(AtomicBool::new(false));
     let targets: View<Vec<model::view::Target>> = {
-        let pool = pool.clone();
+        let (pool, state) = (pool.clone(), state.clone());
         Arc::new(move || {
-            node_handle
-                .iter()
-                .map(node::Handle::view)
+            let node = node_handle.iter().map(node::Handle::view);
+            node.chain(state.iter().map(kubestate::KubeState::view))
                 .chain(pool.view())
                 .collect()
         })
@@ -686,6 +699,9 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     }
     if let Some(node) = node {
         stages.spawn("sources", "node", |stop| node.run(stop));
+    }
+    if let Some(state) = state {
+        stages.spawn("sources", "kubestate", |stop| state.run(stop));
     }
     if let Some(discovery) = discovery {
         stages.spawn("sources", "discovery", |stop| discovery.run(stop));

@@ -59,6 +59,7 @@ pub(crate) struct Around {
     pub(crate) accounts: Accounts,
     pub(crate) jumps: Arc<Jumps>,
     pub(crate) cluster: Option<cluster::Cluster>,
+    pub(crate) state: Option<kubestate::KubeState>,
     pub(crate) discovery: Option<Look>,
     pub(crate) node: Option<node::Handle>,
     pub(crate) pool: Arc<scrape::Pool>,
@@ -133,6 +134,9 @@ fn rooms(around: Around) -> Vec<Look> {
                 ),
             ]
         }));
+    }
+    if let Some(state) = around.state {
+        rooms.push(Box::new(move || state.checkups()));
     }
     if let Some(cluster) = around.cluster {
         let clock = clock.clone();

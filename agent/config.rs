@@ -36,6 +36,8 @@ pub struct Document {
     #[serde(deserialize_with = "yaml::null_default")]
     pub kubernetes: cluster::Config,
     #[serde(deserialize_with = "yaml::null_default")]
+    pub kube_state: kubestate::Config,
+    #[serde(deserialize_with = "yaml::null_default")]
     pub node: node::Config,
     #[serde(deserialize_with = "yaml::null_default")]
     pub store: store::Config,
@@ -67,6 +69,7 @@ impl Default for Document {
             rule_files: Vec::new(),
             rules: rules::Config::default(),
             kubernetes: cluster::Config::default(),
+            kube_state: kubestate::Config::default(),
             node: node::Config::default(),
             store: store::Config::default(),
             logs: logs::Config::default(),
@@ -235,11 +238,13 @@ impl Document {
         let of_aws = self.aws.check().into_iter();
         mistakes.extend(of_aws.map(|mistake| format!("aws.{mistake}")));
         mistakes.extend(self.kubernetes.complaints());
+        mistakes.extend(self.kube_state.complaints());
         mistakes.extend(self.pair.complaints(self.kubernetes.is_wanted()));
         for (key, value) in [
             ("global.scrape_interval", self.global.scrape_interval),
             ("global.evaluation_interval", self.global.evaluation_interval),
             ("node.interval", self.node.interval),
+            ("kube_state.interval", self.kube_state.interval),
         ] {
             if value < Duration::from_millis(100) {
                 mistakes.push(format!("{key} is shorter than 100ms"));

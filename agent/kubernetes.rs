@@ -9,7 +9,7 @@ use model::outside::{Call, Identify, Identity};
 use model::pods::{Node, Pod};
 use model::text::duration;
 use model::view::Checkup;
-use model::{BoxFuture, Clock, Pods};
+use model::{BoxFuture, Clock, Keep, Pods};
 use net::{HttpConfig, TlsConfig, Token, Tokens};
 use parking_lot::Mutex;
 use prometheus::Registry;
@@ -58,6 +58,21 @@ pub(crate) async fn cluster(
     };
     let made = Cluster::new(config.clone(), scope, host, clock, registry).await;
     Ok(Some(made?))
+}
+
+/// The state of the cluster's objects, told by the watches of `cluster`.
+pub(crate) fn state(
+    cluster: &Cluster,
+    config: &kubestate::Config,
+    keep: Arc<dyn Keep>,
+    clock: Arc<dyn Clock>,
+    registry: &Registry,
+) -> kubestate::KubeState {
+    let (state, wanted) = kubestate::KubeState::new(config.clone(), keep, clock, registry);
+    for (wanted, observer) in wanted {
+        cluster.observe(wanted, observer);
+    }
+    state
 }
 
 /// Who may call: whoever has a token of the file, and in Kubernetes agents and replicas with those of their pods.

@@ -6,12 +6,18 @@ use model::view::{Health, LogService, LogSink};
 
 use crate::graph::{House, Now};
 
-/// What is known of the pods of the node.
-pub(crate) fn look_at_pods(house: &mut House, cluster: Option<&cluster::Cluster>) {
+/// How many objects of the cluster are known.
+pub(crate) fn look_at_objects(house: &mut House, cluster: Option<&cluster::Cluster>, has_state: bool) {
+    if !has_state {
+        house.without("kubestate");
+    }
     match cluster.cloned() {
         Some(cluster) => {
             house.look("kubernetes", "cluster", move || match cluster.watching() {
-                Ok(pods) => Now::said(Health::Good, format!("{} pods", model::text::count(pods as u64))),
+                Ok(count) => Now::said(
+                    Health::Good,
+                    format!("{} objects", model::text::count(count as u64)),
+                ),
                 Err(error) => Now::said(Health::Bad, error),
             });
         }

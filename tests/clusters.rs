@@ -103,7 +103,7 @@ spec: {nodeName: lines-1, containers: [{name: app, image: 'lab.local/app:1'}]}
         .cloned()
         .unwrap_or_default();
     let of_pods: Vec<&Value> = checks.iter().filter(|check| check["room"] == "cluster").collect();
-    assert_eq!(of_pods.len(), 2, "{doctor}");
+    assert_eq!(of_pods.len(), 3, "{doctor}");
     assert!(
         of_pods.iter().all(|check| check["verdict"] == "ok"),
         "{of_pods:?}"

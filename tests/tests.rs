@@ -44,6 +44,7 @@ mod explain;
 mod groups;
 /// The house shows itself: in ARCHITECTURE.md, on a terminal, on the page.
 mod house;
+mod kubestate;
 /// Every line once, through rotation and `kill -9`.
 mod lines;
 /// `skopos lint rules`: findings, exit codes, what a running process and a real Prometheus say.

@@ -41,6 +41,11 @@ pub(crate) trait Keep<K> {
     fn tell(&mut self, now: Instant);
 
     fn count(&self) -> usize;
+
+    /// It wants to be told all of them once more.
+    fn wants_all(&mut self) -> bool {
+        false
+    }
 }
 
 /// How it goes with a kind; for doctor and the page.
@@ -184,6 +189,8 @@ pub(crate) enum Ended {
     Refused(Box<Status>),
     /// It has not answered again and again.
     Failed,
+    /// All objects are wanted once more.
+    Asked,
 }
 
 /// Follows until too many failures come in a row.
@@ -219,6 +226,9 @@ pub(crate) async fn follow_changes<K>(
             biased;
             () = wait => {
                 keep.tell(Instant::now());
+                if keep.wants_all() {
+                    return Ended::Asked;
+                }
                 continue;
             }
             change = changes.next() => change,

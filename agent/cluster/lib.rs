@@ -162,17 +162,25 @@ impl Cluster {
         Arc::new(Reviews::new(self.clone(), registry))
     }
 
-    /// How many pods are known, or why they are not.
+    /// How many objects are known, or why they are not.
     ///
     /// # Errors
-    /// They cannot be watched, or have not been listed yet.
+    /// A kind cannot be watched, or has not been listed yet.
     pub fn watching(&self) -> Result<usize, String> {
-        let state = self.0.watched.state();
-        match (state.error.as_str(), state.is_whole) {
-            ("", true) => Ok(state.count),
-            ("", false) => Err("not listed yet".to_owned()),
-            (error, _) => Err(error.to_owned()),
+        let inner = &self.0;
+        let kinds = inner.kinds.lock().clone();
+        let own = (inner.scope == Scope::Node).then(|| Arc::clone(&inner.watched));
+        let mut count = 0;
+        for kind in own.iter().chain(&kinds) {
+            let state = kind.state();
+            match (state.error.as_str(), state.is_whole) {
+                (_, false) if kind.is_optional() && state.is_absent => {}
+                ("", true) => count += state.count,
+                ("", false) => return Err(format!("{} not listed yet", kind.resource())),
+                (error, _) => return Err(error.to_owned()),
+            }
         }
+        Ok(count)
     }
 
     /// Where replicas ask who leads.
@@ -213,6 +221,7 @@ impl Cluster {
             match follow(api, config, &inner.watched, &mut keeper).await {
                 Ended::Failed => self.connect_anew().await,
                 Ended::Refused(_) => tokio::time::sleep(REFUSED_REST).await,
+                Ended::Asked => {}
             }
         }
     }

@@ -200,6 +200,10 @@ impl Keep<Raw> for Fan<'_> {
     fn count(&self) -> usize {
         self.here.len()
     }
+
+    fn wants_all(&mut self) -> bool {
+        self.observers.iter_mut().any(|observer| observer.wants_all())
+    }
 }
 
 impl Fan<'_> {
@@ -325,6 +329,7 @@ impl Cluster {
                     continue;
                 }
                 Ended::Refused(_) => {}
+                Ended::Asked => continue,
                 Ended::Failed => self.connect_anew().await,
             }
             let rest = tokio::time::sleep(REST);

@@ -81,4 +81,9 @@ pub trait Observe: Send {
 
     /// Whether what was told may be out of date, since nothing has been heard for minutes; said when that changes.
     fn doubtful(&mut self, _is_doubtful: bool) {}
+
+    /// Whether all of them are to be told once more; asked from time to time.
+    fn wants_all(&mut self) -> bool {
+        false
+    }
 }

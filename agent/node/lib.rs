@@ -15,7 +15,6 @@ mod machine;
 mod metrics;
 mod node;
 mod reader;
-mod report;
 mod scan;
 mod slots;
 mod statfs;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use model::column::Kept;
-use model::{Column, Keep, Labels, Ledger, Round, TargetDesc, Timestamp};
+use model::{Column, Keep, Labels, Ledger, Report, Round, Said, TargetDesc, Timestamp};
 use parking_lot::Mutex;
 
 use crate::collect::{self, At, Collector, Trouble};
@@ -14,7 +14,6 @@ use crate::family::Family;
 use crate::file::Buffer;
 use crate::known::{Emit, Known};
 use crate::metrics::Metrics;
-use crate::report::{Report, Said};
 
 static DURATION: Family = Family::gauge(
     "node_scrape_collector_duration_seconds",
@@ -77,7 +76,7 @@ impl Reader {
         };
         Self {
             collectors: collect::all(config).into_iter().map(slot).collect(),
-            report: Report::new(&*keep, &base),
+            report: Report::new(&*keep, "node/report", &base),
             known: Known::new(target, base),
             keep,
             buffer: Buffer::default(),

@@ -100,19 +100,22 @@ fn messages(path: &Path) -> (Vec<String>, usize) {
     (messages, strange)
 }
 
-fn written(folder: &Path) -> (Seen, usize) {
-    let (mut seen, mut count) = (Seen::default(), 0);
+/// Every line of all files, how many there are, and which file has some that are no documents.
+fn written(folder: &Path) -> (Seen, usize, Vec<String>) {
+    let (mut seen, mut count, mut broken) = (Seen::default(), 0, Vec::new());
     // The oldest first.
     let names = (1..=100).rev().map(|nth| format!("lines.log.{nth}"));
     for name in names.chain(["lines.log".to_owned()]) {
         let (messages, strange) = messages(&folder.join(&name));
-        assert_eq!(strange, 0, "{name} has lines that are no documents");
         count += messages.len();
+        if strange > 0 {
+            broken.push(format!("{name}: {strange} lines are no documents"));
+        }
         for text in messages.iter().filter(|text| *text != "between") {
             seen.add(text);
         }
     }
-    (seen, count)
+    (seen, count, broken)
 }
 
 /// How many lines of all writers are not in the output, and how many are there more than once.
@@ -160,7 +163,7 @@ fn each_line_is_in_the_file_once_and_in_the_output_at_least_once() {
     let total: usize = writers.iter().map(|writer| writer.next).sum();
     let between: usize = writers.iter().map(|writer| writer.next.div_ceil(7)).sum();
     let lines: Vec<usize> = writers.iter().map(|writer| writer.next).collect();
-    // Each has a reader of its own, and none waits for the other.
+    // Each has a reader of its own, and none waits for the other. A line may be half written while it is looked at here.
     let begun = Instant::now();
     let is_whole = || written(folder).1 >= total + between && printed(folder, &lines).0 == 0;
     while !is_whole() && begun.elapsed() < Duration::from_secs(180) {
@@ -169,7 +172,8 @@ fn each_line_is_in_the_file_once_and_in_the_output_at_least_once() {
     wait(Duration::from_secs(1));
     child.kill().unwrap();
     child.wait().unwrap();
-    let (seen, _) = written(folder);
+    let (seen, _, broken) = written(folder);
+    assert!(broken.is_empty(), "{broken:?}");
     judge(&seen, &lines, &format!("the file, killed {kills} times"));
     assert!(folder.join("lines.log.1").exists(), "it was rotated");
 

@@ -1,8 +1,8 @@
-//! The series that every target has about its being read: `up` and `scrape_*`.
+//! The series that every target has about its being read, `up` and `scrape_*`: of sources that are no scrapes.
 
 use std::sync::Arc;
 
-use model::{Column, Keep, Kind, Labels, Round, SeriesDesc, SeriesRef, TargetDesc, TargetRef, Timestamp};
+use crate::{Column, Keep, Kind, Labels, Round, SeriesDesc, SeriesRef, TargetDesc, TargetRef, Timestamp};
 
 /// Name and help, in the order in which a report gives the values.
 const SERIES: [(&str, &str); 5] = [
@@ -19,8 +19,8 @@ const SERIES: [(&str, &str); 5] = [
     ),
 ];
 
-/// A target of its own without a page, so that `/metrics/node` shows what node_exporter does.
-pub(crate) struct Report {
+/// A target of its own without a page, so that the page of the source shows what the exporter does whose place it takes.
+pub struct Report {
     target: TargetRef,
     base: Labels,
     /// None until the store gives them out, and again when it has forgotten them.
@@ -28,17 +28,19 @@ pub(crate) struct Report {
 }
 
 /// What there is to say of a round.
-pub(crate) struct Said {
-    pub(crate) up: bool,
-    pub(crate) seconds: f64,
-    pub(crate) samples: usize,
-    pub(crate) added: usize,
+pub struct Said {
+    pub up: bool,
+    pub seconds: f64,
+    pub samples: usize,
+    pub added: usize,
 }
 
 impl Report {
-    pub(crate) fn new(keep: &dyn Keep, base: &Labels) -> Self {
+    /// `name` is that of the target, for example `node/report`.
+    #[must_use]
+    pub fn new(keep: &dyn Keep, name: &str, base: &Labels) -> Self {
         let target = keep.target(&TargetDesc {
-            name: "node/report".into(),
+            name: name.into(),
             page: None,
             staleness: None,
         });
@@ -49,7 +51,7 @@ impl Report {
         }
     }
 
-    pub(crate) fn commit(&mut self, keep: &dyn Keep, time: Timestamp, said: &Said) {
+    pub fn commit(&mut self, keep: &dyn Keep, time: Timestamp, said: &Said) {
         self.ask(keep);
         let samples = said.samples as f64;
         let values = [
@@ -81,7 +83,7 @@ impl Report {
                 continue;
             }
             let mut labels = self.base.to_builder();
-            labels.set(model::labels::METRIC_NAME, name);
+            labels.set(crate::labels::METRIC_NAME, name);
             let desc = SeriesDesc {
                 labels: labels.build(),
                 kind: Kind::Gauge,
@@ -89,10 +91,8 @@ impl Report {
                 help: Arc::from(help),
                 unit: Arc::from(""),
             };
-            let series = keep.series(self.target, &desc);
-            *place = series
-                .inspect_err(|error| tracing::debug!(%error, name, "series refused"))
-                .ok();
+            // One that is refused is asked for again with the next report.
+            *place = keep.series(self.target, &desc).ok();
         }
     }
 }
