@@ -214,6 +214,14 @@ async fn limits_hold_for_what_rules_leave() {
         for nth in 0..2 {
             let lines = room.round(SHOP, nth).await;
             let up = format!("up{{instance=\"a:80\", job=\"shop\"}} {}", u8::from(is_up));
+            let left = lines
+                .iter()
+                .find(|line| line.starts_with("scrape_samples_post_metric"));
+            let left_wanted = if rules == drop { " 5" } else { " 8" };
+            assert!(
+                left.is_some_and(|left| limits.contains("label") || left.ends_with(left_wanted)),
+                "{left:?}"
+            );
             assert!(
                 lines.contains(&up),
                 "{limits}{rules} {lines:?} {}",
