@@ -4,6 +4,26 @@
 pub(crate) const RULES: &[(&str, &str)] = &[
     ("rules/targets.yaml", include_str!("../rules/targets.yaml")),
     ("rules/node.yaml", include_str!("../rules/node.yaml")),
+    (
+        "rules/kubernetes-recorded.yaml",
+        include_str!("../rules/kubernetes-recorded.yaml"),
+    ),
+    (
+        "rules/kubernetes-workloads.yaml",
+        include_str!("../rules/kubernetes-workloads.yaml"),
+    ),
+    (
+        "rules/kubernetes-capacity.yaml",
+        include_str!("../rules/kubernetes-capacity.yaml"),
+    ),
+    (
+        "rules/kubernetes-nodes.yaml",
+        include_str!("../rules/kubernetes-nodes.yaml"),
+    ),
+    (
+        "rules/kubernetes-spot.yaml",
+        include_str!("../rules/kubernetes-spot.yaml"),
+    ),
     ("rules/logs.yaml", include_str!("../rules/logs.yaml")),
     ("rules/pair.yaml", include_str!("../rules/pair.yaml")),
     ("rules/skopos.yaml", include_str!("../rules/skopos.yaml")),

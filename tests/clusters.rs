@@ -8,8 +8,8 @@ use opensearch_tests::Fake;
 use serde_json::Value;
 
 use crate::fakes::peer::{Answer, Peer};
-use crate::harness::Skopos;
 use crate::harness::estate::Estate;
+use crate::harness::{Skopos, long_run};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -243,5 +243,71 @@ async fn one_of_two_replicas_holds_the_lease_whatever_becomes_of_it_and_an_outag
         .wait_for("it is resolved", PATIENCE, async |_| !estate.tells_of("web-0"))
         .await;
     assert_eq!(paged(&estate), 1, "{:?}", estate.pagerduty.incidents());
+    estate.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_outage_of_the_api_loses_no_incident_and_doubles_none() {
+    // Half an hour in the long run; here for longer than four leases.
+    let outage = Duration::from_secs(if long_run() { 1_800 } else { 48 });
+    let Some(plane) = ControlPlane::start() else {
+        return;
+    };
+    let arbiter = format!(
+        "kubernetes: {{ kubeconfig: '{}' }}\npair: {{ retry: 2s",
+        plane.kubeconfig().display()
+    );
+    let mut estate = Estate::build_with(2, &arbiter).await;
+    let (leader, _) = estate.wait_for_leader(None).await;
+    plane.stop_api();
+    let away = Instant::now();
+    let told = async |estate: &Estate, what: &str, name: &str, wanted: bool| {
+        estate.replicas[leader]
+            .wait_for(what, PATIENCE * 2, async |_| estate.tells_of(name) == wanted)
+            .await;
+    };
+    tokio::time::sleep(outage / 4).await;
+    estate.breach(0, true);
+    told(&estate, "one is told in the outage", "web-0", true).await;
+    println!("told {:.0} s into an outage", away.elapsed().as_secs_f64());
+    // Whoever told of it dies in the middle, and comes back to the other, which goes on.
+    tokio::time::sleep((outage / 2).saturating_sub(away.elapsed())).await;
+    estate.replicas[leader].kill_and_restart();
+    estate.breach(1, true);
+    told(&estate, "another is told by whoever is left", "web-1", true).await;
+    tokio::time::sleep((outage * 3 / 4).saturating_sub(away.elapsed())).await;
+    estate.breach(0, false);
+    told(&estate, "the first is resolved in the outage", "web-0", false).await;
+    tokio::time::sleep(outage.saturating_sub(away.elapsed())).await;
+    plane.start_api();
+    println!(
+        "the API server was away for {:.0} s",
+        away.elapsed().as_secs_f64()
+    );
+    estate.wait_for_leader(None).await;
+    estate.breach(1, false);
+    told(&estate, "the other is resolved", "web-1", false).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let incidents = estate.pagerduty.incidents();
+    let of = |name: &str| {
+        let of_it = incidents.iter().filter(|incident| {
+            incident
+                .triggers
+                .iter()
+                .any(|trigger| trigger.to_string().contains(name))
+        });
+        of_it.count()
+    };
+    println!(
+        "incidents of web-0: {}, of web-1: {}, in all {}",
+        of("web-0"),
+        of("web-1"),
+        incidents.len()
+    );
+    assert_eq!(
+        (of("web-0"), of("web-1"), paged(&estate)),
+        (1, 1, 2),
+        "{incidents:?}"
+    );
     estate.stop().await;
 }

@@ -182,8 +182,8 @@ impl<O: Outlet> Reader<O> {
             if is_gone {
                 return Ok(Content::Read(None));
             }
-            if source.join.is_open() && self.has_begun(base) {
-                // What is open goes on in a younger file.
+            if source.join.is_open() && self.has_begun(base) && self.is_passed(base, path) {
+                // What is open goes on in a younger file than this one.
                 return Ok(Content::Unknown);
             }
         }
@@ -208,6 +208,15 @@ impl<O: Outlet> Reader<O> {
         let source = self.sources.get(base);
         let front = source.and_then(|source| self.tails.get(*source.queue.front()?)?.as_ref());
         front.is_some_and(|tail| tail.last.is_some())
+    }
+
+    /// Whether the file that is being read was written after what is in this packed one. If not, it is the turn of the packed one
+    /// before any that is younger, and what is open may go on in it.
+    fn is_passed(&self, base: &Arc<str>, path: &Path) -> bool {
+        let front = self.sources.get(base).and_then(|source| source.queue.front());
+        let front = front.and_then(|front| self.tails.get(*front)?.as_ref());
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        front.is_some_and(|front| front.is_younger_than(&name, written_at(path)))
     }
 
     /// The mark of the file that this one was made of, which is no more, and how much that file had.
@@ -294,12 +303,7 @@ impl<O: Outlet> Reader<O> {
             None => Tail::new(unpacked, origin, 0, now)?,
         };
         tail.packed = Some(length);
-        // Who packs keeps the time of what he packs.
-        tail.written = fs::metadata(&*path).map_or(i64::MAX, |meta| {
-            meta.mtime()
-                .saturating_mul(1_000_000_000)
-                .saturating_add(meta.mtime_nsec())
-        });
+        tail.written = written_at(Path::new(&*path));
         tail.phase = Phase::Rotated(now);
         tail.look(now);
         if is_new {
@@ -308,6 +312,15 @@ impl<O: Outlet> Reader<O> {
         self.enter(tail, now);
         Ok(())
     }
+}
+
+/// When what is in a packed file was last written to: who packs keeps the time of what he packs.
+fn written_at(path: &Path) -> i64 {
+    fs::metadata(path).map_or(i64::MAX, |meta| {
+        meta.mtime()
+            .saturating_mul(1_000_000_000)
+            .saturating_add(meta.mtime_nsec())
+    })
 }
 
 /// Whether a file was in the folder of this path.

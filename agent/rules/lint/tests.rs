@@ -149,6 +149,26 @@ fn the_rules_that_ship_are_clean() {
     let files = [
         ("targets.yaml", include_str!("../../../rules/targets.yaml")),
         ("node.yaml", include_str!("../../../rules/node.yaml")),
+        (
+            "kubernetes-recorded.yaml",
+            include_str!("../../../rules/kubernetes-recorded.yaml"),
+        ),
+        (
+            "kubernetes-workloads.yaml",
+            include_str!("../../../rules/kubernetes-workloads.yaml"),
+        ),
+        (
+            "kubernetes-capacity.yaml",
+            include_str!("../../../rules/kubernetes-capacity.yaml"),
+        ),
+        (
+            "kubernetes-nodes.yaml",
+            include_str!("../../../rules/kubernetes-nodes.yaml"),
+        ),
+        (
+            "kubernetes-spot.yaml",
+            include_str!("../../../rules/kubernetes-spot.yaml"),
+        ),
         ("logs.yaml", include_str!("../../../rules/logs.yaml")),
         ("pair.yaml", include_str!("../../../rules/pair.yaml")),
         ("skopos.yaml", include_str!("../../../rules/skopos.yaml")),

@@ -2,38 +2,72 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::unreachable::UNREACHABLE;
-use crate::{Group, load, unit};
+use crate::{Group, Rule, load, unit};
 
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 10] = [
     ("targets.yaml", include_str!("../../../rules/targets.yaml")),
     ("node.yaml", include_str!("../../../rules/node.yaml")),
+    (
+        "kubernetes-recorded.yaml",
+        include_str!("../../../rules/kubernetes-recorded.yaml"),
+    ),
+    (
+        "kubernetes-workloads.yaml",
+        include_str!("../../../rules/kubernetes-workloads.yaml"),
+    ),
+    (
+        "kubernetes-capacity.yaml",
+        include_str!("../../../rules/kubernetes-capacity.yaml"),
+    ),
+    (
+        "kubernetes-nodes.yaml",
+        include_str!("../../../rules/kubernetes-nodes.yaml"),
+    ),
+    (
+        "kubernetes-spot.yaml",
+        include_str!("../../../rules/kubernetes-spot.yaml"),
+    ),
     ("logs.yaml", include_str!("../../../rules/logs.yaml")),
     ("pair.yaml", include_str!("../../../rules/pair.yaml")),
     ("skopos.yaml", include_str!("../../../rules/skopos.yaml")),
 ];
 const RUNBOOKS: &str = include_str!("../../../rules/runbooks.md");
 
-fn shipped() -> Vec<Group> {
-    load(&FILES).unwrap()
+/// What dashboards and rules of others ask for by these names.
+const RECORDED: &str = "kubernetes-recorded.yaml";
+
+/// All rules, each with its file.
+fn shipped() -> Vec<(Arc<str>, Rule)> {
+    let groups = load(&FILES).unwrap();
+    let of = |group: Group| {
+        let file = group.file.clone();
+        group.rules.into_iter().map(move |rule| (file.clone(), rule))
+    };
+    groups.into_iter().flat_map(of).collect()
 }
 
 #[test]
 fn every_alert_says_what_it_is_how_grave_and_what_to_do() {
     let mut names = BTreeSet::new();
-    for rule in shipped().iter().flat_map(|group| &group.rules) {
+    for (file, rule) in &shipped() {
+        if &**file == RECORDED {
+            continue;
+        }
         assert!(
             rule.alerting().is_some(),
-            "{} is recorded; nothing needs it",
-            rule.name
-        );
-        assert!(
-            names.insert(rule.name.to_string()),
-            "{} is there twice",
+            "{} is recorded in {file}; that is for {RECORDED}",
             rule.name
         );
         let severity = rule.labels_written();
+        let grave = severity.value("severity").to_owned();
+        assert!(
+            names.insert((rule.name.to_string(), grave)),
+            "{} is there twice, as grave",
+            rule.name
+        );
         assert!(
             ["critical", "warning", "info"].contains(&severity.value("severity")),
             "{}",
@@ -66,8 +100,21 @@ fn every_alert_says_what_it_is_how_grave_and_what_to_do() {
     }
     // The room's own.
     assert!(RUNBOOKS.contains(&format!("\n## {UNREACHABLE}\n")));
+    let names: BTreeSet<String> = names.into_iter().map(|(name, _)| name).collect();
     let sections = RUNBOOKS.matches("\n## ").count();
     assert_eq!(sections, names.len() + 1, "a runbook without an alert");
+}
+
+#[test]
+fn what_is_recorded_is_in_one_file_and_nothing_else_is_there() {
+    let mut recorded = 0;
+    for (file, rule) in &shipped() {
+        if &**file == RECORDED {
+            assert!(rule.alerting().is_none(), "{} is an alert in {file}", rule.name);
+            recorded += 1;
+        }
+    }
+    assert!(recorded > 20, "{recorded}");
 }
 
 #[test]

@@ -115,6 +115,32 @@ fn files_that_were_made_and_packed_while_nobody_looked_are_read_whole_and_in_ord
 }
 
 #[test]
+fn a_record_goes_on_in_files_that_were_made_and_packed_between_two_looks() {
+    for packed in 1..4 {
+        let mut rig = Rig::new();
+        append(&rig.container("0.log"), &container("first", 0..10));
+        append(&rig.container("0.log"), &cri("stdout", "P", "0 "));
+        rig.settle();
+        let mut want = String::from("0 ");
+        for round in 1..6 {
+            let rotated = rotate(&rig, round);
+            append(&rig.container("0.log"), &cri("stdout", "P", &format!("{round} ")));
+            want.push_str(&format!("{round} "));
+            if round <= packed {
+                pack(&rotated);
+            }
+        }
+        append(&rig.container("0.log"), &cri("stdout", "F", "end"));
+        rig.run(Duration::from_secs(20));
+        rig.restart();
+        rig.run(Duration::from_secs(5));
+        let mut all = vec![format!("{want}end")];
+        all.extend(lines_of(&numbered("first", 0..10)));
+        assert_eq!(rig.texts(), all, "{packed} packed");
+    }
+}
+
+#[test]
 fn what_is_not_packed_well_is_waited_for_or_left_alone() {
     let mut rig = Rig::new();
     append(&rig.path("a.log"), "one\n");
