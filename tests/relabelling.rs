@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::fakes::peer::{Answer, Peer};
 use crate::harness::Skopos;
 use crate::harness::components::{Prometheus, find_kept};
 
@@ -222,5 +223,145 @@ async fn targets_are_relabelled_as_a_prometheus_does() {
     assert!(differ.is_empty(), "seed {seed}\n{config}\n{differ:#?}");
     let of = |word: &str| theirs.iter().filter(|line| line.contains(word)).count();
     assert!(of(" from ") > 30 && of(" drops {") > 5, "{theirs:#?}");
+    assert_eq!(skopos.stop().await, 0);
+}
+
+/// What each section's target says.
+const BODY: &str = "# TYPE http_requests counter
+http_requests_total{code=\"200\",path=\"/a\"} 1
+http_requests_total{code=\"404\",path=\"/b\"} 2
+http_requests_total{code=\"500\",path=\"/größe\",job=\"mine\"} 3
+# TYPE latency histogram
+latency_bucket{le=\"0.5\",path=\"/a\"} 4
+latency_bucket{le=\"+Inf\",path=\"/a\"} 5
+latency_sum{path=\"/a\"} 6.5
+latency_count{path=\"/a\"} 5
+go_goroutines 7
+go_info{version=\"go1.26\"} 1
+{\"with space\",\"größe\"=\"Groß\"} 8
+temperature{room=\"Bath\"} 9
+temperature{room=\"hall\",zone=\"\"} 10
+";
+
+const OF_SERIES: [&str; 11] = [
+    "__name__", "code", "path", "job", "instance", "le", "room", "größe", "version", "nothing", "new",
+];
+
+impl Random {
+    /// Over series; `section`, by which they are told apart, stays.
+    fn rule_of_series(&mut self) -> String {
+        let count = self.0.usize(1..4);
+        let sources: Vec<String> = (0..count)
+            .map(|_| format!("'{}'", self.one(&OF_SERIES)))
+            .collect();
+        let sources = sources.join(", ");
+        let pattern = self.one(&[
+            "(.*)",
+            "(.+)",
+            "go_.*",
+            "([a-z]+)_(.*)",
+            "(\\w+)\\W*(.*)",
+            "[45].*;.*",
+            "/(.*)",
+            "",
+            ".*_bucket;.*",
+        ]);
+        let plain = self.one(&["new", "path", "job", "größe", "__name__"]);
+        match self.0.usize(..12) {
+            0..5 => {
+                let (target, text) = (
+                    self.one(&["new", "path", "instance", "code", "x_$1", "le"]),
+                    self.one(&TEXTS),
+                );
+                format!(
+                    "{{source_labels: [{sources}], regex: '{pattern}', target_label: '{target}', replacement: '{text}'}}"
+                )
+            }
+            5 => format!(
+                "{{source_labels: [__name__], regex: '(.+)_(total|sum|count)', target_label: __name__, replacement: '{}${{1}}_$2'}}",
+                self.one(&["shop_", "", "a_"])
+            ),
+            6 => format!(
+                "{{source_labels: [{sources}], regex: '{pattern}', action: {}}}",
+                self.one(&["drop", "drop", "keep"])
+            ),
+            7 => format!(
+                "{{regex: '{}', action: labeldrop}}",
+                self.one(&["path", "code|le", "room", "instance", "job"])
+            ),
+            8 => format!("{{source_labels: [{sources}], modulus: 3, target_label: new, action: hashmod}}"),
+            9 => format!(
+                "{{source_labels: [path, room], target_label: '{}', action: {}}}",
+                if plain == "__name__" { "new" } else { plain },
+                self.one(&["lowercase", "uppercase"])
+            ),
+            10 => "{regex: '(code|path|room)', replacement: 'copy_$1', action: labelmap}".to_owned(),
+            _ => "{regex: '__name__|section|code|path|job', action: labelkeep}".to_owned(),
+        }
+    }
+}
+
+/// Labels and value of each series that is of a section, but for what depends on time.
+fn series(data: &Value) -> BTreeSet<String> {
+    let all = data["result"].as_array().cloned().unwrap_or_default();
+    let is_steady = |series: &&Value| {
+        let name = series["metric"]["__name__"].as_str().unwrap_or_default();
+        !matches!(name, "scrape_duration_seconds" | "scrape_series_added")
+    };
+    let all = all.iter().filter(is_steady);
+    all.map(|series| format!("{} {}", series["metric"], series["value"][1]))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn series_are_relabelled_as_a_prometheus_does() {
+    let Some(program) = find_kept("prometheus") else {
+        return;
+    };
+    let seed = number("SKOPOS_RELABEL_SEED", 11);
+    let mut random = Random(fastrand::Rng::with_seed(seed));
+    let peer = Peer::start(Answer::Body(BODY.to_owned())).await;
+    let mut config = "global: { scrape_interval: 1s, scrape_timeout: 1s }\nscrape_configs:\n".to_owned();
+    let sections = number("SKOPOS_RELABEL_SECTIONS", 25);
+    for nth in 0..sections {
+        let (honor, limit) = (random.0.bool(), random.one(&["0", "0", "9"]));
+        write!(
+            config,
+            "- job_name: r{nth}\n  honor_labels: {honor}\n  sample_limit: {limit}\n  static_configs: [{{targets: ['{}'], labels: {{section: s{nth}}}}}]\n  metric_relabel_configs:\n",
+            peer.address
+        )
+        .unwrap();
+        for _ in 0..random.0.usize(1..6) {
+            writeln!(config, "  - {}", random.rule_of_series()).unwrap();
+        }
+    }
+    let (data, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let prometheus = Prometheus::start(&program, data.path(), &config, &[]);
+    let quiet = "node: { enabled: false }\nlogs: { enabled: false }\nrules: { shipped: false }\n";
+    let skopos = Skopos::start(folder.path(), &format!("{quiet}{config}"));
+    let query = "/api/v1/query?query=%7Bsection!=%22%22%7D";
+    let mut both = (BTreeSet::new(), BTreeSet::new());
+    for _ in 0..60 {
+        let theirs: Value = serde_json::from_str(&prometheus.get(query)).unwrap();
+        both = (series(&theirs["data"]), series(&skopos.api(query).await));
+        let ups = both
+            .0
+            .iter()
+            .filter(|line| line.contains("\"__name__\":\"up\""))
+            .count();
+        if both.0 == both.1 && ups as u64 == sections {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let (theirs, ours) = both;
+    let only =
+        |one: &BTreeSet<String>, other: &BTreeSet<String>| one.difference(other).cloned().collect::<Vec<_>>();
+    assert!(
+        theirs == ours && theirs.len() as u64 > 5 * sections,
+        "seed {seed}\n{config}\nonly theirs: {:#?}\nonly ours: {:#?}",
+        only(&theirs, &ours),
+        only(&ours, &theirs)
+    );
     assert_eq!(skopos.stop().await, 0);
 }

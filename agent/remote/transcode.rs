@@ -1,11 +1,13 @@
-//! Rewrites a block at the time it is sent, for those who do not want it as it is: with labels added, as 1.0, or in
-//! parts.
+//! Rewrites a block at the time it is sent, for those who do not want it as it is: with labels added or changed by rules,
+//! without what rules drop, as 1.0, or in parts.
 
+use std::hash::BuildHasher;
 use std::ops::Range;
 use std::time::Duration;
 
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use model::{Kind, Labels, Timestamp};
+use relabel::{Rules, Verdict};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::wire::decode::two::{Metadata, Part, Parts, Series, Symbols as Table};
@@ -18,6 +20,9 @@ const RAW_BYTES_MAX: usize = 256 << 20;
 const TELL_AGAIN: Duration = Duration::from_secs(10 * 60);
 /// Most families that are remembered as told.
 const FAMILIES_MAX: usize = 10_000;
+
+/// Most series of which is remembered what rules make of them.
+const FATES_MAX: usize = 200_000;
 
 /// Field numbers of `prometheus.WriteRequest` and what is in it.
 mod one {
@@ -42,11 +47,42 @@ pub(crate) enum TranscodeError {
     Pack(snap::Error),
 }
 
+/// What is done to each series on its way to one destination.
+#[derive(Clone, Default)]
+pub(crate) struct Changes {
+    /// Added where they are missing.
+    pub(crate) external: Labels,
+    /// Over the labels that there are then.
+    pub(crate) rules: Rules,
+}
+
+impl Changes {
+    pub(crate) fn is_none(&self) -> bool {
+        self.external.is_empty() && self.rules.is_empty()
+    }
+}
+
+/// A request, and how many of the series it was made from rules leave out.
+pub(crate) struct Rewritten {
+    pub(crate) body: Vec<u8>,
+    pub(crate) left_out: usize,
+}
+
+/// What rules make of a series.
+enum Fate {
+    Same,
+    Dropped,
+    Other(Labels),
+}
+
 /// Room that is used again for each block.
 pub(crate) struct Transcoder {
     room: Vec<u8>,
     table: Table,
     snappy: snap::raw::Encoder,
+    /// By a hash of the list of series and the series' place in it.
+    fates: HashMap<u64, Fate>,
+    hasher: DefaultHashBuilder,
     /// Of the symbols of the block before: the same hash is the same list of series.
     list: u64,
 }
@@ -77,11 +113,14 @@ impl Families {
 struct Names<'a> {
     table: &'a Table,
     request: &'a [u8],
-    more: Vec<&'a str>,
+    more: Vec<Box<str>>,
+    /// Of all of them, once there are many to be looked for.
+    index: HashTable<u32>,
+    hasher: &'a DefaultHashBuilder,
 }
 
-impl<'a> Names<'a> {
-    fn text(&self, number: u32) -> &'a [u8] {
+impl Names<'_> {
+    fn text(&self, number: u32) -> &[u8] {
         let own = self.table.get(self.request, number);
         let more = || {
             let nth = (number as usize).checked_sub(self.table.len())?;
@@ -90,13 +129,45 @@ impl<'a> Names<'a> {
         own.or_else(more).unwrap_or_default()
     }
 
-    fn number(&mut self, text: &'a str) -> u32 {
-        let count = (self.table.len() + self.more.len()) as u32;
+    fn count(&self) -> u32 {
+        (self.table.len() + self.more.len()) as u32
+    }
+
+    fn number(&mut self, text: &str) -> u32 {
+        let count = self.count();
         let known = (0..count).find(|number| self.text(*number) == text.as_bytes());
         known.unwrap_or_else(|| {
-            self.more.push(text);
+            self.more.push(text.into());
             count
         })
+    }
+
+    /// The same, by the index.
+    fn indexed(&mut self, text: &str) -> u32 {
+        if self.index.is_empty() {
+            (0..self.count()).for_each(|number| self.note(number));
+        }
+        let is_it = |number: &u32| self.text(*number) == text.as_bytes();
+        if let Some(known) = self.index.find(self.hasher.hash_one(text.as_bytes()), is_it) {
+            return *known;
+        }
+        let number = self.count();
+        self.more.push(text.into());
+        self.note(number);
+        number
+    }
+
+    fn note(&mut self, number: u32) {
+        let mut index = std::mem::take(&mut self.index);
+        let hash_of = |number: &u32| self.hasher.hash_one(self.text(*number));
+        index.insert_unique(hash_of(&number), number, hash_of);
+        self.index = index;
+    }
+
+    /// A series with these labels, as it is told to rules.
+    fn labels(&self, pairs: &[(u32, u32)]) -> Labels {
+        let text = |number: u32| std::str::from_utf8(self.text(number)).unwrap_or_default();
+        Labels::from_pairs(pairs.iter().map(|(name, value)| (text(*name), text(*value))))
     }
 }
 
@@ -111,7 +182,7 @@ struct Whole<'a> {
 
 impl Whole<'_> {
     /// Of `x_bucket`, `x_sum` and `x_count` of a histogram it is `x`.
-    fn family<'a>(&self, kind: Kind, names: &Names<'a>) -> &'a [u8] {
+    fn family<'a>(&self, kind: Kind, names: &'a Names<'_>) -> &'a [u8] {
         let mut own = self.labels.iter();
         let name = own.find(|(name, _)| names.text(*name) == model::labels::METRIC_NAME.as_bytes());
         let name = name.map_or(&[][..], |(_, value)| names.text(*value));
@@ -151,9 +222,8 @@ impl Symbols {
             put_bytes(&mut self.encoded, tag::SYMBOLS, b"");
             return;
         }
-        let own = (0..names.table.len() as u32).map(|number| names.text(number));
-        for text in own.chain(names.more.iter().map(|text| text.as_bytes())) {
-            put_bytes(&mut self.encoded, tag::SYMBOLS, text);
+        for number in 0..names.count() {
+            put_bytes(&mut self.encoded, tag::SYMBOLS, names.text(number));
         }
     }
 
@@ -190,21 +260,23 @@ impl Transcoder {
             room: Vec::new(),
             table: Table::default(),
             snappy: snap::raw::Encoder::new(),
+            fates: HashMap::new(),
+            hasher: DefaultHashBuilder::default(),
             list: 0,
         }
     }
 
-    /// As 2.0, with labels added where they are missing; of the block's series only these. The symbols of a whole
-    /// block keep their numbers; a part has those that it needs.
+    /// As 2.0, changed; of the block's series only these. The symbols of a whole block keep their numbers; a part, and what
+    /// rules leave, has those that it needs.
     pub(crate) fn two(
         &mut self,
         block: &[u8],
-        external: &Labels,
+        changes: &Changes,
         part: Option<&Range<usize>>,
-    ) -> Result<Vec<u8>, TranscodeError> {
+    ) -> Result<Rewritten, TranscodeError> {
         let (mut series, mut refs, mut metadata) = (Vec::new(), Vec::new(), Vec::new());
-        let mut symbols = Symbols::new(part.is_none());
-        self.walk(block, external, part, |names, whole| {
+        let mut symbols = Symbols::new(part.is_none() && changes.rules.is_empty());
+        let left_out = self.walk(block, changes, part, |names, whole| {
             symbols.begin(names);
             refs.clear();
             for (name, value) in whole.labels {
@@ -228,18 +300,19 @@ impl Transcoder {
         })?;
         let mut request = symbols.encoded;
         request.extend_from_slice(&series);
-        self.pack(&request)
+        let body = self.pack(&request)?;
+        Ok(Rewritten { body, left_out })
     }
 
-    /// As 1.0, with labels added where they are missing; of the block's series only these.
+    /// As 1.0, changed; of the block's series only these.
     pub(crate) fn one(
         &mut self,
         block: &[u8],
-        external: &Labels,
+        changes: &Changes,
         part: Option<&Range<usize>>,
-    ) -> Result<Vec<u8>, TranscodeError> {
+    ) -> Result<Rewritten, TranscodeError> {
         let mut request = Vec::new();
-        self.walk(block, external, part, |names, whole| {
+        let left_out = self.walk(block, changes, part, |names, whole| {
             let label_bytes = |name: &u32, value: &u32| {
                 field_bytes(names.text(*name).len()) + field_bytes(names.text(*value).len())
             };
@@ -257,7 +330,8 @@ impl Transcoder {
             }
             put_samples(&mut request, whole.samples);
         })?;
-        self.pack(&request)
+        let body = self.pack(&request)?;
+        Ok(Rewritten { body, left_out })
     }
 
     /// A request of 1.0 with what is known of the families of the block that was rewritten last, if there is any
@@ -267,7 +341,7 @@ impl Transcoder {
             return None;
         }
         let (mut request, mut message) = (Vec::new(), Vec::new());
-        let walked = self.walk(block, &Labels::empty(), None, |names, whole| {
+        let walked = self.walk(block, &Changes::default(), None, |names, whole| {
             let metadata = Metadata::read(whole.metadata).unwrap_or_default();
             message.clear();
             put_number(&mut message, one::TYPE, u64::from(type_number(metadata.kind)));
@@ -284,21 +358,29 @@ impl Transcoder {
         self.pack(&request).ok()
     }
 
+    /// How many of the wanted series rules leave out.
     fn walk(
         &mut self,
         block: &[u8],
-        external: &Labels,
+        changes: &Changes,
         wanted: Option<&Range<usize>>,
         mut each: impl FnMut(&Names<'_>, &Whole<'_>),
-    ) -> Result<(), TranscodeError> {
+    ) -> Result<usize, TranscodeError> {
+        if self.fates.len() > FATES_MAX {
+            self.fates.clear();
+        }
         let request = unpack(block, RAW_BYTES_MAX, &mut self.room)?;
         self.table.read(request)?;
         let mut names = Names {
             table: &self.table,
             request,
             more: Vec::new(),
+            index: HashTable::new(),
+            hasher: &self.hasher,
         };
-        let external: Vec<(&str, u32, u32)> = external
+        let mut left_out = 0;
+        let external: Vec<(&str, u32, u32)> = changes
+            .external
             .iter()
             .map(|(name, value)| (name, names.number(name), names.number(value)))
             .collect();
@@ -332,6 +414,28 @@ impl Transcoder {
                 labels.push((*name, *value));
             }
             labels.extend(added.map(|(_, name, value)| (*name, *value)));
+            if !changes.rules.is_empty() {
+                let key = self.hasher.hash_one((self.list, labels.as_slice()));
+                let fate = self
+                    .fates
+                    .entry(key)
+                    .or_insert_with(|| fate(&changes.rules, &names.labels(&labels)));
+                match fate {
+                    Fate::Same => {}
+                    Fate::Dropped => {
+                        left_out += 1;
+                        continue;
+                    }
+                    Fate::Other(other) => {
+                        labels.clear();
+                        labels.extend(
+                            other
+                                .iter()
+                                .map(|(name, value)| (names.indexed(name), names.indexed(value))),
+                        );
+                    }
+                }
+            }
             let whole = Whole {
                 labels: &labels,
                 samples: &samples,
@@ -339,11 +443,21 @@ impl Transcoder {
             };
             each(&names, &whole);
         }
-        Ok(())
+        Ok(left_out)
     }
 
     fn pack(&mut self, request: &[u8]) -> Result<Vec<u8>, TranscodeError> {
         self.snappy.compress_vec(request).map_err(TranscodeError::Pack)
+    }
+}
+
+fn fate(rules: &Rules, labels: &Labels) -> Fate {
+    match rules.apply(labels) {
+        Verdict::Dropped(_) => Fate::Dropped,
+        // Without labels it is nobody's.
+        Verdict::Kept(other) if other.is_empty() => Fate::Dropped,
+        Verdict::Kept(same) if same == *labels => Fate::Same,
+        Verdict::Kept(other) => Fate::Other(other),
     }
 }
 
@@ -390,6 +504,14 @@ mod tests {
         snap::raw::Encoder::new().compress_vec(&raw).unwrap()
     }
 
+    fn with(external: &[(&str, &str)], rules: &str) -> Changes {
+        let configs: Vec<relabel::Config> = yaml::read("rules.yaml", rules).unwrap();
+        Changes {
+            external: Labels::from_pairs(external.iter().copied()),
+            rules: Rules::new(&configs).unwrap(),
+        }
+    }
+
     fn unpacked(packed: &[u8]) -> Vec<u8> {
         snap::raw::Decoder::new().decompress_vec(packed).unwrap()
     }
@@ -397,10 +519,10 @@ mod tests {
     #[test]
     fn a_stale_marker_stays_one_in_both_versions() {
         let block = block(&[("up", Kind::Gauge), ("x", Kind::Unknown)], &[STALE, -0.0]);
-        let labels = Labels::from_pairs([("cluster", "a")]);
+        let labels = with(&[("cluster", "a")], "[]");
         let mut transcoder = Transcoder::new();
-        let two = plain_two(&unpacked(&transcoder.two(&block, &labels, None).unwrap()));
-        let one = plain_one(&unpacked(&transcoder.one(&block, &labels, None).unwrap())).0;
+        let two = plain_two(&unpacked(&transcoder.two(&block, &labels, None).unwrap().body));
+        let one = plain_one(&unpacked(&transcoder.one(&block, &labels, None).unwrap().body)).0;
         for series in [two, one] {
             let bits: Vec<u64> = series.iter().map(|series| series.samples[0].0).collect();
             assert_eq!(bits, [0x7ff0_0000_0000_0002, 1 << 63]);
@@ -417,15 +539,15 @@ mod tests {
         let names: Vec<String> = (0..7).map(|nth| format!("metric_{nth}")).collect();
         let series: Vec<(&str, Kind)> = names.iter().map(|name| (name.as_str(), Kind::Counter)).collect();
         let block = block(&series, &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-        let labels = Labels::from_pairs([("cluster", "a")]);
+        let labels = with(&[("cluster", "a")], "[]");
         let mut transcoder = Transcoder::new();
         for version in [1, 2] {
             let mut rewrite = |part: Option<&Range<usize>>| {
                 if version == 2 {
-                    let raw = unpacked(&transcoder.two(&block, &labels, part).unwrap());
+                    let raw = unpacked(&transcoder.two(&block, &labels, part).unwrap().body);
                     (plain_two(&raw), raw.len())
                 } else {
-                    let raw = unpacked(&transcoder.one(&block, &labels, part).unwrap());
+                    let raw = unpacked(&transcoder.one(&block, &labels, part).unwrap().body);
                     (plain_one(&raw).0, raw.len())
                 }
             };
@@ -449,6 +571,64 @@ mod tests {
     }
 
     #[test]
+    fn rules_drop_and_change_series_after_labels_were_added() {
+        let block = block(
+            &[
+                ("a", Kind::Counter),
+                ("noise", Kind::Gauge),
+                ("b", Kind::Gauge),
+                ("c", Kind::Gauge),
+            ],
+            &[1.0, 2.0, 3.0, 4.0],
+        );
+        let changes = with(
+            &[("cluster", "x")],
+            "[{source_labels: [__name__], regex: noise, action: drop}, {source_labels: [cluster, __name__], regex: 'x;(b|c)', target_label: zone, replacement: 'z-$1'}, \
+             {source_labels: [zone], regex: 'z-.*', target_label: job, replacement: ''}]",
+        );
+        let mut transcoder = Transcoder::new();
+        // The second time from what was remembered, and then in parts.
+        for (version, part, wanted, left_out) in [
+            (2, None, "abc", 1),
+            (2, None, "abc", 1),
+            (1, None, "abc", 1),
+            (2, Some(1..3), "b", 1),
+            (1, Some(1..2), "", 1),
+            (2, Some(3..4), "c", 0),
+        ] {
+            let made = match version {
+                2 => transcoder.two(&block, &changes, part.as_ref()).unwrap(),
+                _ => transcoder.one(&block, &changes, part.as_ref()).unwrap(),
+            };
+            let raw = unpacked(&made.body);
+            let series = match version {
+                2 => plain_two(&raw),
+                _ => plain_one(&raw).0,
+            };
+            let shown: Vec<String> = series
+                .iter()
+                .map(|series| format!("{:?} {}", series.labels, f64::from_bits(series.samples[0].0)))
+                .collect();
+            let line = |name: char| {
+                let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+                let own = pair("__name__", &name.to_string());
+                let (labels, value) = match name {
+                    'a' => (vec![own, pair("cluster", "x"), pair("job", "a")], 1),
+                    'b' => (vec![own, pair("cluster", "x"), pair("zone", "z-b")], 3),
+                    _ => (vec![own, pair("cluster", "x"), pair("zone", "z-c")], 4),
+                };
+                format!("{labels:?} {value}")
+            };
+            assert_eq!(
+                shown,
+                wanted.chars().map(line).collect::<Vec<_>>(),
+                "{version} {part:?}"
+            );
+            assert_eq!(made.left_out, left_out);
+        }
+    }
+
+    #[test]
     fn metadata_is_told_once_a_family_and_by_the_familys_name() {
         let block = block(
             &[
@@ -461,7 +641,7 @@ mod tests {
             &[0.0; 5],
         );
         let (mut transcoder, mut told) = (Transcoder::new(), Families::default());
-        transcoder.one(&block, &Labels::empty(), None).unwrap();
+        transcoder.one(&block, &Changes::default(), None).unwrap();
         let mut tell = |seconds| {
             let body = transcoder.metadata(&block, &mut told, Duration::from_secs(seconds))?;
             let families = plain_one(&unpacked(&body)).1.into_iter();
@@ -481,8 +661,8 @@ mod tests {
     fn bytes_that_are_no_block_are_an_error() {
         let mut transcoder = Transcoder::new();
         for bytes in [&b""[..], b"nonsense", &[0xff; 40]] {
-            assert!(transcoder.one(bytes, &Labels::empty(), None).is_err());
-            assert!(transcoder.two(bytes, &Labels::empty(), None).is_err());
+            assert!(transcoder.one(bytes, &Changes::default(), None).is_err());
+            assert!(transcoder.two(bytes, &Changes::default(), None).is_err());
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What `skopos doctor` is told of the targets: which are down and why, and which are slow.
 
-use model::view::{Checkup, Health, Target};
+use model::view::{Checkup, Health, ScrapePool, Target};
 
 use crate::pool::Pool;
 
@@ -12,7 +12,8 @@ impl Pool {
     #[must_use]
     pub fn checkups(&self) -> Vec<Checkup> {
         let targets = self.view();
-        vec![reached(&targets), slow(&targets)]
+        let always = [reached(&targets), slow(&targets)];
+        always.into_iter().chain(left_out(&self.sifted())).collect()
     }
 }
 
@@ -57,6 +58,20 @@ fn reached(targets: &[Target]) -> Checkup {
         (all, 0) => Checkup::ok(ROOM, NAME, format!("every target is read, of {}", number(all))),
         (all, unread) => Checkup::ok(ROOM, NAME, format!("{unread} of {} not read yet", number(all))),
     }
+}
+
+/// What rules make something of that cannot be scraped; nothing where all can be.
+fn left_out(pools: &[ScrapePool]) -> Option<Checkup> {
+    let failed: Vec<String> = pools
+        .iter()
+        .flat_map(|pool| pool.failed.iter().cloned())
+        .collect();
+    (!failed.is_empty()).then(|| {
+        let sentence = format!("{} cannot be scraped after relabel_configs", number(failed.len()));
+        Checkup::warn(ROOM, "relabelling", sentence)
+            .advise("correct the rules, or drop what they are not for")
+            .list(failed)
+    })
 }
 
 fn slow(targets: &[Target]) -> Checkup {
@@ -123,6 +138,24 @@ mod tests {
             "1 of 1 target not read yet"
         );
         assert_eq!(reached(&[]).verdict, Verdict::Off);
+    }
+
+    #[test]
+    fn a_target_that_rules_spoil_is_a_warning_and_a_dropped_one_is_none() {
+        let mut pool = ScrapePool {
+            job: "shop".to_owned(),
+            dropped_count: 3,
+            ..ScrapePool::default()
+        };
+        assert!(left_out(&[pool.clone()]).is_none());
+        pool.failed
+            .push("scrape_configs[0]: \"a\" has no port".to_owned());
+        let one = left_out(&[pool]).unwrap();
+        assert_eq!(
+            (one.verdict, one.seen.as_str()),
+            (Verdict::Warn, "1 target cannot be scraped after relabel_configs")
+        );
+        assert_eq!(one.findings.len(), 1);
     }
 
     #[test]

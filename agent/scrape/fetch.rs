@@ -50,6 +50,7 @@ fn refusal(reason: &'static str, sentence: String) -> Refusal {
         reason,
         sentence,
         samples: 0,
+        relabelled: 0,
     }
 }
 

@@ -93,8 +93,9 @@ pub(crate) struct Refusal {
     /// Out of a closed set.
     pub(crate) reason: &'static str,
     pub(crate) sentence: String,
-    /// Samples read until then.
+    /// Samples read until then, and how many of them rules drop.
     pub(crate) samples: usize,
+    pub(crate) relabelled: usize,
 }
 
 /// A reason out of a closed set, and a sentence.
@@ -164,6 +165,7 @@ impl Intake {
             reason: "parse",
             sentence: error.to_string(),
             samples: counts.samples,
+            relabelled: counts.relabelled,
         };
         let text = text::body(body).map_err(|error| unread(error, &counts))?;
         let mut cursor = Cursor::new(text, self.format);
@@ -206,6 +208,7 @@ impl Intake {
                             reason,
                             sentence,
                             samples: counts.samples,
+                            relabelled: counts.relabelled,
                         })?;
                     let Some(place) = place else {
                         // Read on to say how many there are, but remember nothing.
@@ -233,6 +236,7 @@ impl Intake {
                 reason: "sample_limit",
                 sentence: format!("{all} samples are more than sample_limit {limit}"),
                 samples: counts.samples,
+                relabelled: counts.relabelled,
             });
         }
         Ok(counts)

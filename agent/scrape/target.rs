@@ -159,7 +159,7 @@ impl Target {
             }
             Err(refusal) => {
                 let mut nothing = Taken::default();
-                nothing.counts.samples = refusal.samples;
+                (nothing.counts.samples, nothing.counts.relabelled) = (refusal.samples, refusal.relabelled);
                 let (reported, kept) = self.commit(&mut state.report, nothing, time, duration, false);
                 account.failure(refusal.samples, reported, &kept, metrics);
                 metrics.failures.with_label_values(&[refusal.reason]).inc();

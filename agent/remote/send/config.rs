@@ -26,6 +26,8 @@ net::http_keys! {
         /// `io.prometheus.write.v2.Request` (2.0) or `prometheus.WriteRequest` (1.0). Left out: 2.0, and 1.0 where that is
         /// not understood.
         pub protobuf_message: Option<Message>,
+        /// Rules over the labels of series before they are sent there, after `external_labels` have been added.
+        pub write_relabel_configs: Vec<relabel::Config>,
     }
 }
 
@@ -38,6 +40,7 @@ impl Default for Config {
             headers: BTreeMap::new(),
             sigv4: None,
             protobuf_message: None,
+            write_relabel_configs: Vec::new(),
             http: HttpConfig::default(),
         }
     }
@@ -131,12 +134,24 @@ impl Config {
             wrong.push("remote_timeout: zero; every request would fail".to_owned());
         }
         wrong.extend(net::check_headers(&self.headers, &RESERVED));
+        wrong.extend(self.rules().err().into_iter().flatten());
         match self.http.check() {
             // The whole is wrong once, by whichever part comes first.
             none if none.is_empty() => wrong.extend(self.reach().err()),
             some => wrong.extend(some),
         }
         wrong
+    }
+
+    /// # Errors
+    /// All mistakes in them, each of which begins with its key.
+    pub(crate) fn rules(&self) -> Result<relabel::Rules, Vec<String>> {
+        relabel::Rules::new(&self.write_relabel_configs).map_err(|mistakes| {
+            let named = mistakes.into_iter();
+            named
+                .map(|mistake| format!("write_relabel_configs{mistake}"))
+                .collect()
+        })
     }
 
     /// How it is reached, and as whom.
@@ -186,6 +201,18 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rules_that_cannot_be_are_named_with_their_place() {
+        let config = read(
+            r#"{"url": "http://a/", "write_relabel_configs": [{"target_label": "a"}, {"action": "hashmod", "target_label": "b"}]}"#,
+        );
+        let wrong = config.unwrap().check();
+        assert_eq!(
+            wrong,
+            ["write_relabel_configs[1].modulus: is missing; hashmod needs a number above 0"]
+        );
+    }
 
     fn read(json: &str) -> Result<Config, String> {
         serde_json::from_str(json).map_err(|error| error.to_string())

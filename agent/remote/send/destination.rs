@@ -8,7 +8,6 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::Labels;
 use model::outside::{Client, Method, Request};
 use net::{Backoff, Reach};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +17,7 @@ use crate::send::config::{Config, Destination as Whom, Message};
 use crate::send::handle::Shared;
 use crate::send::metrics::Metrics;
 use crate::send::verdict::{Verdict, judge};
-use crate::transcode::{Families, Transcoder};
+use crate::transcode::{Changes, Families, Rewritten, Transcoder};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(30);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -39,7 +38,7 @@ pub(crate) struct Destination {
     config: Config,
     /// How it is reached, or why it cannot be.
     reach: Result<Reach, String>,
-    labels: Labels,
+    changes: Changes,
     shared: Arc<Shared>,
     client: Arc<dyn Client>,
     metrics: Arc<Metrics>,
@@ -90,6 +89,8 @@ impl Pauses {
 struct Prepared {
     message: Message,
     body: Vec<u8>,
+    /// Samples that rules leave out.
+    left_out: u64,
 }
 
 impl Destination {
@@ -107,8 +108,12 @@ impl Destination {
             name,
             reach: whom.config.reach(),
             speaks: whom.config.protobuf_message.unwrap_or(Message::Two),
+            changes: Changes {
+                external: whom.external_labels,
+                // A configuration with others has been refused.
+                rules: whom.config.rules().unwrap_or_default(),
+            },
             config: whom.config,
-            labels: whom.external_labels,
             shared,
             client,
             metrics,
@@ -173,7 +178,7 @@ impl Destination {
             }
         }
         self.shared.queue.passed_but(self.nth, given, too_large);
-        if given > 0 && self.speaks == Message::One {
+        if given > 0 && self.has_spoken && self.speaks == Message::One {
             self.tell_metadata(block).await;
         }
     }
@@ -190,6 +195,10 @@ impl Destination {
                     None => return Sent::Given(0),
                 },
             };
+            let samples = (part.len() as u64).saturating_sub(ready.left_out);
+            if samples == 0 {
+                return self.passed(0, ready.left_out);
+            }
             if let Some(words) = self.refused_shorter(ready.body.len()) {
                 return Sent::TooLarge(words);
             }
@@ -202,7 +211,8 @@ impl Destination {
                     is_refused: true,
                 },
             };
-            match self.settle(verdict, part.len() as u64, ready.body.len()) {
+            match self.settle(verdict, samples, ready.body.len()) {
+                Settled::Done(Sent::Given(given)) => return self.passed(given, ready.left_out),
                 Settled::Done(sent) => return sent,
                 Settled::AtOnce => {}
                 Settled::After(pause) => {
@@ -217,6 +227,15 @@ impl Destination {
             }
             prepared = Some(ready);
         }
+    }
+
+    /// What rules leave out is not wanted there, and behind us like what was given.
+    fn passed(&self, given: u64, left_out: u64) -> Sent {
+        if left_out > 0 {
+            let relabelled = &self.metrics.relabelled;
+            relabelled.with_label_values(&[&self.name]).inc_by(left_out);
+        }
+        Sent::Given(given + left_out)
     }
 
     /// What it said when it found a request too large that was no longer than this one, not long ago.
@@ -337,15 +356,19 @@ impl Destination {
     /// Our own replicas are sent the bytes of the queue as they are.
     fn prepare(&mut self, block: &Block, part: &Range<usize>) -> Option<Prepared> {
         let part = (part.len() < block.samples as usize).then_some(part);
-        let body = match self.speaks {
-            Message::Two if self.labels.is_empty() && part.is_none() => Ok(block.bytes.to_vec()),
-            Message::Two => self.transcoder.two(&block.bytes, &self.labels, part),
-            Message::One => self.transcoder.one(&block.bytes, &self.labels, part),
+        let made = match self.speaks {
+            Message::Two if self.changes.is_none() && part.is_none() => Ok(Rewritten {
+                body: block.bytes.to_vec(),
+                left_out: 0,
+            }),
+            Message::Two => self.transcoder.two(&block.bytes, &self.changes, part),
+            Message::One => self.transcoder.one(&block.bytes, &self.changes, part),
         };
-        match body {
-            Ok(body) => Some(Prepared {
+        match made {
+            Ok(Rewritten { body, left_out }) => Some(Prepared {
                 message: self.speaks,
                 body,
+                left_out: left_out as u64,
             }),
             Err(error) => {
                 let samples = part.map_or(block.samples as usize, Range::len);
@@ -403,7 +426,7 @@ impl Destination {
 
 /// How it went with one request.
 enum Sent {
-    /// Answered for good: as many samples were taken, the others never will be.
+    /// Answered for good: as many samples were taken or are not wanted there, the others never will be.
     Given(u64),
     /// Nothing of it was taken, and less at once may be.
     TooLarge(String),

@@ -17,6 +17,8 @@ pub(crate) struct Metrics {
     waiting: GaugeVec,
     pub(crate) sent: IntCounterVec,
     pub(crate) sent_bytes: IntCounterVec,
+    /// Samples that `write_relabel_configs` leave out.
+    pub(crate) relabelled: IntCounterVec,
     pub(crate) retries: IntCounterVec,
     dropped: IntCounterVec,
     pub(crate) encode_duration: Histogram,
@@ -70,6 +72,12 @@ impl Metrics {
                 registry,
                 "skopos_remote_waiting_samples",
                 "Samples that wait to be sent.",
+                own,
+            ),
+            relabelled: counters(
+                registry,
+                "skopos_remote_relabelled_samples_total",
+                "Samples that write_relabel_configs leave out.",
                 own,
             ),
             sent: counters(

@@ -142,10 +142,11 @@ impl Section {
         for (nth, objects) in self.config.kubernetes_sd_configs.iter().enumerate() {
             for group in found.get(objects).into_iter().flatten() {
                 let key = Arc::as_ptr(group).addr();
-                // A cluster has thousands, of which few change at a time.
+                // A cluster has thousands, of which few change at a time. What is not shown is not kept either.
+                let room = self.dropped_kept().saturating_sub(sifted.dropped.len());
                 let of_group = match self.known.remove(&key) {
                     Some(before) => before.sifted,
-                    None => Arc::new(self.sift_group(nth, group)),
+                    None => Arc::new(self.sift_group(nth, group, room)),
                 };
                 sifted.add(&of_group, self.dropped_kept());
                 let _group = Arc::clone(group);
@@ -162,7 +163,7 @@ impl Section {
         sifted
     }
 
-    fn sift_group(&self, nth: usize, group: &TargetGroup) -> Sifted {
+    fn sift_group(&self, nth: usize, group: &TargetGroup, dropped_kept: usize) -> Sifted {
         let mut sifted = Sifted::default();
         for target in &group.targets {
             let address = target.value("__address__");
@@ -170,7 +171,8 @@ impl Section {
                 let (place, source) = (&self.place, &group.source);
                 format!("{place}.kubernetes_sd_configs[{nth}]: {source}: {address:?}")
             };
-            self.add(&mut sifted, target, &group.labels, place);
+            let fate = self.fate(target, &group.labels);
+            sifted.meet(fate, dropped_kept, place);
         }
         sifted
     }
@@ -190,23 +192,10 @@ impl Section {
             for (at, target) in group.targets.iter().enumerate() {
                 let own = Labels::from_pairs([("__address__", target)]);
                 let place = || format!("{}.static_configs[{nth}].targets[{at}]: {target:?}", self.place);
-                self.add(&mut sifted, &own, &shared, place);
+                sifted.meet(self.fate(&own, &shared), self.dropped_kept(), place);
             }
         }
         sifted
-    }
-
-    fn add(&self, sifted: &mut Sifted, own: &Labels, shared: &Labels, place: impl FnOnce() -> String) {
-        match self.fate(own, shared) {
-            Fate::Scraped(plan) => sifted.plans.push(*plan),
-            Fate::Dropped(dropped) => {
-                sifted.dropped_count += 1;
-                if sifted.dropped.len() < self.dropped_kept() {
-                    sifted.dropped.push(dropped);
-                }
-            }
-            Fate::Failed(why) => sifted.failed.push(format!("{} {why}", place())),
-        }
     }
 
     fn fate(&self, own: &Labels, shared: &Labels) -> Fate {
@@ -305,6 +294,21 @@ impl Section {
             }
         }
         all.build()
+    }
+}
+
+impl Sifted {
+    fn meet(&mut self, fate: Fate, dropped_kept: usize, place: impl FnOnce() -> String) {
+        match fate {
+            Fate::Scraped(plan) => self.plans.push(*plan),
+            Fate::Dropped(dropped) => {
+                self.dropped_count += 1;
+                if self.dropped.len() < dropped_kept {
+                    self.dropped.push(dropped);
+                }
+            }
+            Fate::Failed(why) => self.failed.push(format!("{} {why}", place())),
+        }
     }
 }
 

@@ -214,6 +214,14 @@ async fn limits_hold_for_what_rules_leave() {
         for nth in 0..2 {
             let lines = room.round(SHOP, nth).await;
             let up = format!("up{{instance=\"a:80\", job=\"shop\"}} {}", u8::from(is_up));
+            let left = lines
+                .iter()
+                .find(|line| line.starts_with("scrape_samples_post_metric"));
+            let left_wanted = if rules == drop { " 5" } else { " 8" };
+            assert!(
+                left.is_some_and(|left| limits.contains("label") || left.ends_with(left_wanted)),
+                "{left:?}"
+            );
             assert!(
                 lines.contains(&up),
                 "{limits}{rules} {lines:?} {}",
@@ -313,13 +321,24 @@ async fn what_is_found_among_objects_is_scraped_by_the_rules_of_its_section() {
         pods("pod/shop/two", &["10.0.0.3"]),
     );
     room.pool
-        .found(vec![(looked_for[0].clone(), vec![one.clone(), two])]);
+        .found(vec![(looked_for[0].clone(), vec![one.clone(), two.clone()])]);
     let urls = [
         "http://a:80/metrics ",
         "http://10.0.0.1:80/metrics shop",
         "http://10.0.0.3:80/metrics shop",
     ];
     assert_eq!((shown(), dropped()), (urls.map(str::to_owned).to_vec(), 1));
+    let few = "  keep_dropped_targets: 1\n";
+    room.apply(&format!("{config}{few}").replace("a:80", "b:80"));
+    let more = pods("pod/shop/three", &["10.0.0.2", "10.0.0.32"]);
+    room.pool.found(vec![(
+        looked_for[0].clone(),
+        vec![one.clone(), two.clone(), more],
+    )]);
+    let pool = room.pool.sifted().remove(0);
+    assert_eq!((pool.dropped.len(), pool.dropped_count), (1, 3));
+    room.pool
+        .found(vec![(looked_for[0].clone(), vec![one.clone(), two])]);
     // What was found stays while the same is looked for, and goes when it is not.
     room.apply(&config.replace("a:80", "b:80"));
     assert_eq!(shown().len(), 3);

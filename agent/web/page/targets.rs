@@ -150,7 +150,7 @@ fn row(visit: &Visit, target: &Target) -> Markup {
 }
 
 /// Dropped targets that are listed for one section; the API has more of them.
-const DROPPED_SHOWN: usize = 20;
+const DROPPED_SHOWN: usize = 5;
 
 /// What was found and is not scraped, and why.
 fn left_out(pools: &[ScrapePool]) -> Markup {

@@ -139,3 +139,49 @@ async fn strangers_get_the_external_labels_that_a_series_does_not_have() {
     assert_eq!(taken_one.len(), 3);
     assert_eq!(taken_one.values().next().unwrap()[0].1, 1.5_f64.to_bits());
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_rules_leave_out_is_not_sent_and_not_lost() {
+    let rules = |text: &str| -> Vec<relabel::Config> { yaml::read("rules.yaml", text).unwrap() };
+    let drop = |names: &str| format!("[{{source_labels: [__name__], regex: '{names}', action: drop}}]");
+    let (mut one, mut two, mut none) = (to("one"), to("two"), to("none"));
+    one.config.protobuf_message = Some(Message::One);
+    for (whom, names) in [
+        (&mut one, "metric_1_.*"),
+        (&mut two, "metric_1_.*"),
+        (&mut none, ".*"),
+    ] {
+        whom.config.write_relabel_configs = rules(&drop(names));
+    }
+    let mut world = World::with(vec![one, two, none, to("ours")], Limits::default());
+    // Only a few at once, so that parts are sent.
+    world
+        .receivers
+        .with("two", |receiver| receiver.bytes_max = Some(150));
+    for round in 0..3 {
+        world.feed(0..4, f64::from(round));
+        world.wait(15.0).await;
+    }
+    world.assert_exact("ours");
+    for host in ["one", "two"] {
+        let mut wanted = world.fed.clone();
+        wanted.retain(|series, _| !series.starts_with("metric_1_"));
+        let taken = world.receivers.with(host, |receiver| receiver.taken.clone());
+        assert_eq!(taken, wanted, "{host}");
+    }
+    assert_eq!(world.requests("none"), 0);
+    let ledger = world.handle.ledger();
+    assert!(ledger.balances() && ledger.dropped.is_empty(), "{ledger:?}");
+    let families = world.registry.gather();
+    let left_out = families
+        .iter()
+        .find(|family| family.name() == "skopos_remote_relabelled_samples_total")
+        .map(|family| {
+            family
+                .get_metric()
+                .iter()
+                .map(|metric| metric.get_counter().get_value())
+                .sum::<f64>()
+        });
+    assert_eq!(left_out, Some(3.0 + 3.0 + 12.0));
+}
