@@ -60,6 +60,15 @@ impl TargetDesc {
     }
 }
 
+impl TargetDesc {
+    /// Whether it may have only as many series as one target may. The objects of a cluster are as many as they are, and all of
+    /// them are one target.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        &*self.name != "kube-state"
+    }
+}
+
 /// What a source says once about a series.
 #[derive(Clone, Debug)]
 pub struct SeriesDesc {

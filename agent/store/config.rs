@@ -14,7 +14,8 @@ pub struct Config {
     pub retention: Retention, // retention: { time: 15d, size: 10GiB }
     /// Most series held at a time; new ones beyond it are refused and counted.
     pub series_max: usize,
-    /// Most series of one target, so that one that has lost its senses does not take the room of all others.
+    /// Most series of one target, so that one that has lost its senses does not take the room of all others. Not meant for the
+    /// objects of a cluster, which are one target.
     pub target_series_max: usize,
     /// Most memory that samples may take, in bytes; beyond it the oldest blocks of the largest targets go
     /// first. Labels and index come on top, about 400 bytes a series, or 140 without history.

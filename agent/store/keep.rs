@@ -190,7 +190,7 @@ impl Store {
         };
         let series = {
             let mut state = target.state.lock();
-            if state.slots.len() >= self.config.target_series_max {
+            if target.is_limited && state.slots.len() >= self.config.target_series_max {
                 let limit = self.config.target_series_max;
                 return Err(KeepError::TargetLimit { limit });
             }

@@ -42,6 +42,8 @@ pub(crate) struct Target {
     pub(crate) id: TargetRef,
     pub(crate) name: Arc<str>,
     pub(crate) rank: Rank,
+    /// Whether `target_series_max` is meant for it.
+    pub(crate) is_limited: bool,
     pub(crate) state: Mutex<State>,
 }
 
@@ -52,6 +54,7 @@ impl Target {
             id,
             name,
             rank: desc.rank(),
+            is_limited: desc.is_limited(),
             state: Mutex::new(State::new(id, desc, history)),
         }
     }

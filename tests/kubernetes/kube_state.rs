@@ -58,6 +58,17 @@ impl KubeState {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// Its number, for who wants to know what it costs.
+    ///
+    /// # Panics
+    /// It has ended.
+    #[must_use]
+    pub fn process(&self) -> u32 {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let process = running.process().expect("it runs");
+        u32::try_from(process.as_raw_nonzero().get()).expect("a number")
+    }
+
     /// What it shows now.
     ///
     /// # Panics

@@ -1,5 +1,6 @@
 //! The state of objects as series, beside a real kube-state-metrics over the same API server.
 
+mod figures;
 mod zoo;
 
 use std::collections::{BTreeMap, BTreeSet};

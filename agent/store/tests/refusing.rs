@@ -154,6 +154,13 @@ fn one_target_does_not_take_the_room_of_all() {
     );
     assert!(house.store.series(wild, &desc("a")).is_ok());
     assert!(house.store.series(calm, &desc("c")).is_ok());
+    let objects = house.target("kube-state");
+    for name in ["a", "b", "c"] {
+        assert!(
+            house.store.series(objects, &desc(name)).is_ok(),
+            "objects are as many as they are"
+        );
+    }
     assert_eq!(
         house.metric("skopos_store_refused_series_total", Some("target_limit")),
         1.0
