@@ -72,7 +72,7 @@ fn pod(nth: usize) -> Labels {
         ),
         (
             "__meta_kubernetes_pod_annotation_prometheus_io_scrape",
-            if nth % 3 == 0 { "true" } else { "false" }.to_owned(),
+            if nth.is_multiple_of(3) { "true" } else { "false" }.to_owned(),
         ),
     ];
     let own = own.into_iter().map(|(name, value)| (name.to_owned(), value));
