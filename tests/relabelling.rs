@@ -120,6 +120,12 @@ impl Random {
     }
 }
 
+/// Values on which expressions of different languages differ.
+const VALUES: [&str; 25] = [
+    "a", "aa", "aaa", "A", "b", "]", "a]", "{", "a{,3}", "-", "b-e", "d", "\u{7}x", "\u{7}", "λ", "٣", "é",
+    "_", "<", "a&b", "E", ".*", "1_ .-é", "[:foo:]", "a\u{a0}",
+];
+
 /// One section for each list of rules, all of them with the same targets.
 fn config(lists: &[Vec<String>]) -> String {
     let groups = [
@@ -144,6 +150,15 @@ fn config(lists: &[Vec<String>]) -> String {
         .unwrap();
         for (address, labels) in groups {
             writeln!(text, "  - {{targets: ['{address}'], labels: {labels}}}").unwrap();
+        }
+        for (nth, value) in VALUES.iter().enumerate() {
+            let value = serde_json::to_string(value).unwrap();
+            writeln!(
+                text,
+                "  - {{targets: ['127.0.0.1:{}'], labels: {{a: {value}}}}}",
+                20 + nth
+            )
+            .unwrap();
         }
         writeln!(text, "  relabel_configs:").unwrap();
         for rule in rules {
@@ -196,6 +211,19 @@ async fn targets_are_relabelled_as_a_prometheus_does() {
     let mut lists = vec![ODD.map(str::to_owned).to_vec(), Vec::new()];
     // No rules make a mistake of what is no address, and not only of its target.
     lists[1].push("{source_labels: [a], target_label: b}".to_owned());
+    // Each expression in a label of its own: what of a value it takes.
+    let taken = |regex: &&str| {
+        relabel::Rules::new(&[relabel::Config {
+            regex: Some((*regex).to_owned()),
+            action: relabel::Action::Keep,
+            ..relabel::Config::default()
+        }])
+    };
+    let valid = EXPRESSIONS.iter().filter(|regex| taken(regex).is_ok());
+    let each = valid.enumerate().map(|(nth, regex)| {
+        format!("{{source_labels: [a], regex: '{regex}', target_label: m{nth}, replacement: 'hit $0 $1'}}")
+    });
+    lists.push(each.collect());
     for _ in 0..number("SKOPOS_RELABEL_SECTIONS", 12) {
         let count = random.0.usize(1..8);
         lists.push((0..count).map(|_| random.rule()).collect());
