@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::{Cluster, Scope};
+use cluster::{Cluster, Right, Scope};
 use model::outside::{Call, Identify, Identity};
 use model::pods::{Node, Pod};
 use model::text::duration;
@@ -127,6 +127,10 @@ impl Discovery {
         global: Global,
         pool: &Arc<Pool>,
     ) -> Option<Self> {
+        if config.scrapes_kubelet() {
+            let purpose = "the kubelet's pages, cAdvisor's among them, cannot be read";
+            cluster.want(Right::new("get", "", "nodes/metrics", purpose));
+        }
         (config.scrapes_pods() || config.scrapes_kubelet()).then(|| Self {
             cluster: cluster.clone(),
             config: config.clone(),

@@ -32,7 +32,7 @@ fn helm(cluster: &Cluster, name: &str, words: &[&str]) -> Result<String, String>
     if code == 0 { Ok(said) } else { Err(said) }
 }
 
-fn rendered(cluster: &Cluster, name: &str, more: &[&str]) -> String {
+pub(crate) fn rendered(cluster: &Cluster, name: &str, more: &[&str]) -> String {
     let chart = chart();
     let words = [
         "template",
@@ -47,7 +47,7 @@ fn rendered(cluster: &Cluster, name: &str, more: &[&str]) -> String {
 }
 
 /// Objects of a render, by kind and name.
-fn objects(cluster: &Cluster, text: &str) -> Vec<Value> {
+pub(crate) fn objects(cluster: &Cluster, text: &str) -> Vec<Value> {
     let said = cluster.kubectl_reading(&["create", "--dry-run=client", "-o", "json", "-f", "-"], text);
     // One JSON document after the other.
     let read = serde_json::Deserializer::from_str(&said).into_iter::<Value>();

@@ -68,6 +68,7 @@ mod reach;
 mod relabelling;
 /// Remote write to and from real ones, and who may write what.
 mod remote;
+mod rights;
 /// `skopos test rules`: verdicts, exit codes, JUnit.
 mod rules;
 /// What is told of random histories, restarts among them, beside a real Alertmanager.

@@ -17,7 +17,31 @@ impl Cluster {
             Scope::Node => vec![self.pods_checkup(now), self.node_checkup()],
             Scope::Cluster => Vec::new(),
         };
-        own.into_iter().chain(self.kinds_checkup(now)).collect()
+        let others = self.kinds_checkup(now).into_iter().chain(self.rights_checkup());
+        own.into_iter().chain(others).collect()
+    }
+
+    /// By the API server's own word.
+    fn rights_checkup(&self) -> Option<Checkup> {
+        const NAME: &str = "rights";
+        let reviewed = self.0.rights.reviewed();
+        let Some(reviewed) = reviewed else {
+            let seen = "what the account may do has not been reviewed yet";
+            return Some(Checkup::warn(ROOM, NAME, seen).advise("look again in a few seconds"));
+        };
+        if !reviewed.error.is_empty() {
+            let seen = format!("what the account may do cannot be reviewed: {}", reviewed.error);
+            return Some(Checkup::warn(ROOM, NAME, seen).advise("see whether the API server can be reached"));
+        }
+        let (asked, missing) = (reviewed.asked, reviewed.missing.len());
+        Some(match missing {
+            0 => Checkup::ok(ROOM, NAME, format!("all {asked} that are needed are there")),
+            _ => Checkup::fail(ROOM, NAME, format!("{missing} of {asked} are missing"))
+                .advise(
+                    "give them to the ServiceAccount; the chart's are in helm/skopos/templates/rights.yaml",
+                )
+                .list(reviewed.missing),
+        })
     }
 
     /// Of all kinds that somebody wants.

@@ -17,6 +17,7 @@ mod node;
 mod observe;
 mod pods;
 mod review;
+mod rights;
 #[cfg(test)]
 mod tests;
 
@@ -41,6 +42,8 @@ use heard::Heard;
 use lease::LeaseArbiter;
 pub use review::AUDIENCE;
 use review::Reviews;
+pub use rights::Right;
+use rights::Rights;
 
 /// Starts of many agents at once are spread over so long.
 const JITTER: Duration = Duration::from_secs(5);
@@ -91,6 +94,7 @@ struct Inner {
     watched: Arc<Watched>,
     metrics: Metrics,
     parties: observe::Parties,
+    rights: Rights,
     /// Of all kinds that somebody wants; for doctor.
     kinds: parking_lot::Mutex<Vec<Arc<Watched>>>,
     node_error: RwLock<String>,
@@ -133,6 +137,7 @@ impl Cluster {
             watched: metrics.watched("pods", false),
             metrics,
             parties: observe::Parties::default(),
+            rights: Rights::default(),
             kinds: parking_lot::Mutex::default(),
             node_error: RwLock::default(),
         })))
@@ -156,9 +161,21 @@ impl Cluster {
         self.0.facts.subscribe()
     }
 
+    /// That the account has this right is looked at, for doctor.
+    pub fn want(&self, right: Right) {
+        self.0.rights.want(right);
+    }
+
     /// Says who calls, by tokens of ServiceAccounts.
     #[must_use]
     pub fn reviews(&self, registry: &Registry) -> Arc<dyn Identify> {
+        let group = "authentication.k8s.io";
+        self.want(Right::new(
+            "create",
+            group,
+            "tokenreviews",
+            "agents and the other replica are not known by their tokens",
+        ));
         Arc::new(Reviews::new(self.clone(), registry))
     }
 
@@ -186,6 +203,20 @@ impl Cluster {
     /// Where replicas ask who leads.
     #[must_use]
     pub fn arbiter(&self) -> Arc<dyn Arbiter> {
+        for verb in ["create", "get", "update"] {
+            let own = self.0.config.lease_name().to_owned();
+            self.want(Right {
+                namespace: self.0.namespace.clone(),
+                // Whoever makes one cannot be told its name beforehand.
+                name: if verb == "create" { String::new() } else { own },
+                ..Right::new(
+                    verb,
+                    "coordination.k8s.io",
+                    "leases",
+                    "the two replicas cannot agree who leads",
+                )
+            });
+        }
         Arc::new(LeaseArbiter::new(self.clone()))
     }
 
@@ -196,9 +227,22 @@ impl Cluster {
                 tokio::time::sleep(JITTER.mul_f64(fastrand::f64())).await;
                 // Pods that are told of before their node have no zone.
                 self.read_node().await;
-                tokio::join!(self.follow_node(), self.follow_pods(), self.follow_parties());
+                for (verb, resource) in [("list", "pods"), ("watch", "pods"), ("get", "nodes")] {
+                    self.want(Right::new(
+                        verb,
+                        "",
+                        resource,
+                        "lines and series have no labels of pods and no zone",
+                    ));
+                }
+                tokio::join!(
+                    self.follow_node(),
+                    self.follow_pods(),
+                    self.follow_parties(),
+                    self.keep_rights()
+                );
             } else {
-                self.follow_parties().await;
+                tokio::join!(self.follow_parties(), self.keep_rights());
             }
             // Whoever wants nothing waits, too.
             std::future::pending::<()>().await;
@@ -256,6 +300,10 @@ impl Cluster {
                 error, "the node's own object cannot be read; its zone is not known"
             );
         }
+    }
+
+    async fn keep_rights(&self) {
+        self.0.rights.keep(|| self.0.client()).await;
     }
 
     async fn connect_anew(&self) {

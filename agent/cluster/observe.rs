@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use crate::follow::{Change, Ended, Keep, WATCH_SECONDS, Watched, follow_changes};
-use crate::{Cluster, JITTER, Scope};
+use crate::{Cluster, JITTER, Right, Scope};
 
 /// Objects of one answer of a list. Of pods that is about 3 MB.
 const PAGE: u32 = 500;
@@ -269,6 +269,15 @@ impl Cluster {
             return;
         }
         self.0.heard.learn(&wanted.resource.plural);
+        for verb in ["list", "watch"] {
+            let resource = &wanted.resource;
+            self.want(Right::new(
+                verb,
+                &resource.group,
+                &resource.plural,
+                "nothing is known of these objects",
+            ));
+        }
         let watched = self
             .0
             .metrics

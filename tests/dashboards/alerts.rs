@@ -7,7 +7,7 @@ use std::fs;
 use promql::{Expr, Kind, Op};
 use serde_json::{Value, json};
 
-use super::build::{Panel, dashboard};
+use super::build::{Panel, dashboard, tables};
 use crate::harness::root;
 
 /// Of the Okabe-Ito palette, as on the page.
@@ -227,7 +227,7 @@ pub(super) fn alerts() -> Value {
             )],
         },
     ];
-    let tables = [
+    let below = [
         Panel {
             title: "Firing now",
             about: "What fires, and for how long its condition has held. The page has why, and what to do.",
@@ -253,40 +253,26 @@ pub(super) fn alerts() -> Value {
         let panel = panels.iter_mut().find(|panel| panel["title"] == *title);
         bind(panel.expect("a panel of this title"), threshold(alert));
     }
-    add_tables(panels, &tables);
+    tables(&mut dashboard, &below);
     dashboard
-}
-
-/// Below everything else, beside each other.
-fn add_tables(panels: &mut Vec<Value>, tables: &[Panel]) {
-    let ends = panels.iter().map(|panel| {
-        let place = |side: &str| panel["gridPos"][side].as_u64().unwrap_or_default();
-        place("y") + place("h")
-    });
-    let y = ends.max().unwrap_or_default();
-    for (nth, table) in tables.iter().enumerate() {
-        let place = json!({"x": 12 * nth, "y": y, "w": 12, "h": 8});
-        let mut panel = table.json("table", panels.len(), place);
-        for target in panel["targets"].as_array_mut().into_iter().flatten() {
-            target["format"] = json!("table");
-            target["instant"] = json!(true);
-        }
-        panel["transformations"] = json!([{
-            "id": "organize",
-            "options": {"excludeByName": {"Time": true, "__name__": true}, "renameByName": {"Value": "for"}},
-        }]);
-        panels.push(panel);
-    }
 }
 
 /// Grafana colours what is at a step or above it, and the rules fire above: where nothing is allowed, the step is the
 /// least that is something.
-fn bind(panel: &mut Value, threshold: f64) {
+pub(super) fn bind(panel: &mut Value, threshold: f64) {
     let step = if threshold == 0.0 { 1e-9 } else { threshold };
-    let defaults = &mut panel["fieldConfig"]["defaults"];
-    defaults["thresholds"] = json!({
+    steps(panel, FINE, WRONG, step);
+}
+
+/// The same where an alert fires at a number or below it.
+pub(super) fn bind_below(panel: &mut Value, threshold: f64) {
+    steps(panel, WRONG, FINE, threshold + 1e-9);
+}
+
+fn steps(panel: &mut Value, below: &str, above: &str, step: f64) {
+    defaults_of(panel)["thresholds"] = json!({
         "mode": "absolute",
-        "steps": [{"color": FINE, "value": null}, {"color": WRONG, "value": step}],
+        "steps": [{"color": below, "value": null}, {"color": above, "value": step}],
     });
     if panel["type"] == "stat" {
         defaults_of(panel)["color"] = json!({"mode": "thresholds"});
@@ -314,7 +300,8 @@ pub(super) fn shipped() -> Vec<(String, String)> {
         .collect()
 }
 
-fn threshold(alert: &str) -> f64 {
+/// The number that a shipped alert compares with.
+pub(super) fn threshold(alert: &str) -> f64 {
     let (_, expr) = shipped()
         .into_iter()
         .find(|(name, _)| name == alert)

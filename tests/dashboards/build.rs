@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 /// File name and dashboard.
 pub fn all() -> Vec<(&'static str, Value)> {
     vec![
+        ("cluster.json", super::kubernetes::cluster()),
+        ("workload.json", super::kubernetes::workload()),
+        ("pod.json", super::kubernetes::pod()),
         ("node.json", node()),
         ("skopos.json", skopos()),
         ("store.json", store()),
@@ -502,6 +505,49 @@ pub(super) fn dashboard(uid: &str, title: &str, stats: &[Panel], graphs: &[Panel
         ]},
         "panels": panels,
     })
+}
+
+/// Below everything else, beside each other. Several targets are columns of one table, named by their legends.
+pub(super) fn tables(dashboard: &mut Value, tables: &[Panel]) {
+    let panels = dashboard["panels"].as_array_mut().expect("a list of panels");
+    let ends = panels.iter().map(|panel| {
+        let place = |side: &str| panel["gridPos"][side].as_u64().unwrap_or_default();
+        place("y") + place("h")
+    });
+    let y = ends.max().unwrap_or_default();
+    let width = 24 / tables.len();
+    for (nth, table) in tables.iter().enumerate() {
+        let place = json!({"x": width * nth, "y": y, "w": width, "h": 8});
+        let mut panel = table.json("table", panels.len(), place);
+        for target in panel["targets"].as_array_mut().into_iter().flatten() {
+            target["format"] = json!("table");
+            target["instant"] = json!(true);
+        }
+        let (mut names, mut units) = (serde_json::Map::new(), Vec::new());
+        for ((_, legend), letter) in table.targets.iter().zip('A'..) {
+            let name = if legend.is_empty() { "for" } else { legend };
+            let value = match table.targets.len() {
+                1 => "Value".to_owned(),
+                _ => format!("Value #{letter}"),
+            };
+            names.insert(value, json!(name));
+            if name.contains("memory") {
+                units.push(json!({
+                    "matcher": {"id": "byName", "options": name}, "properties": [{"id": "unit", "value": "bytes"}],
+                }));
+            }
+        }
+        let named = json!({
+            "id": "organize",
+            "options": {"excludeByName": {"Time": true, "__name__": true}, "renameByName": names},
+        });
+        panel["transformations"] = match table.targets.len() {
+            1 => json!([named]),
+            _ => json!([{"id": "merge", "options": {}}, named]),
+        };
+        panel["fieldConfig"]["overrides"] = json!(units);
+        panels.push(panel);
+    }
 }
 
 impl Panel {

@@ -84,9 +84,7 @@ pub(super) fn logs() -> Value {
         panels.extend([volume(id + 1), lines(id + 2), errors(id + 3)]);
     }
     if let Some(variables) = all["templating"]["list"].as_array_mut() {
-        variables.push(json!({
-            "name": "logs_ds", "label": "Logs", "type": "datasource", "query": "grafana-opensearch-datasource",
-        }));
+        variables.push(sink());
         for (name, label, field) in [
             ("namespace", "Namespace", "kubernetes.namespace"),
             ("pod", "Pod", "kubernetes.pod"),
@@ -95,11 +93,37 @@ pub(super) fn logs() -> Value {
         ] {
             variables.push(terms(name, label, field));
         }
-        variables.push(json!({
-            "name": "search", "label": "Search", "type": "textbox", "query": "*", "current": {"text": "*", "value": "*"},
-        }));
+        variables.push(search());
     }
     all
+}
+
+/// Below everything else: what the chosen pod says, of all its containers.
+pub(super) fn add_lines_of_pod(dashboard: &mut Value) {
+    if let Some(panels) = dashboard["panels"].as_array_mut() {
+        let ends = panels.iter().map(|panel| {
+            let place = |side: &str| panel["gridPos"][side].as_u64().unwrap_or_default();
+            place("y") + place("h")
+        });
+        let y = ends.max().unwrap_or_default();
+        let mut panel = lines(panels.len() + 1);
+        panel["description"] = json!("The newest 500 lines of this pod; each opens to all its fields.");
+        panel["gridPos"] = json!({"x": 0, "y": y, "w": 24, "h": 16});
+        panel["targets"][0]["query"] =
+            json!("(kubernetes.namespace:$namespace) AND (kubernetes.pod:$pod) AND ($search)");
+        panels.push(panel);
+    }
+    if let Some(variables) = dashboard["templating"]["list"].as_array_mut() {
+        variables.extend([sink(), search()]);
+    }
+}
+
+fn sink() -> Value {
+    json!({"name": "logs_ds", "label": "Logs", "type": "datasource", "query": "grafana-opensearch-datasource"})
+}
+
+fn search() -> Value {
+    json!({"name": "search", "label": "Search", "type": "textbox", "query": "*", "current": {"text": "*", "value": "*"}})
 }
 
 fn source() -> Value {

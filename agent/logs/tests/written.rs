@@ -145,6 +145,13 @@ fn each_line_is_in_the_file_once_and_in_the_output_at_least_once() {
     let folder = folder.path();
     let pods = folder.join("pods");
     let mut child = start(folder);
+    // What was rotated away before the first start is nobody's.
+    for name in ["file", "stdout"] {
+        let segments = folder.join("data/logs").join(name);
+        while !std::fs::read_dir(&segments).is_ok_and(|mut all| all.next().is_some()) {
+            wait(Duration::from_millis(10));
+        }
+    }
     let mut writers: Vec<Writer> = (0..CONTAINERS)
         .map(|number| Writer::container(&pods, number).unwrap())
         .collect();
