@@ -544,17 +544,21 @@ fn rules_are_taken_and_refused_as_promtool_does() {
         .unwrap();
         files.push(file);
     }
+    // One run for all of them: it goes on behind those that it refuses.
+    let (_, said) = run(std::process::Command::new(&promtool)
+        .args(["check", "config"])
+        .args(&files));
     let (mut differ, mut taken) = (Vec::new(), 0);
     for (rule, file) in rules.iter().zip(&files) {
-        let (code, theirs) = run(std::process::Command::new(&promtool)
-            .args(["check", "config"])
-            .arg(file));
+        let is_taken = said.contains(&format!("SUCCESS: {} is valid", file.display()));
         let configs = yaml::read::<Vec<relabel::Config>>("rules.yaml", &format!("[{rule}]"));
         let ours = configs.map_err(|complaint| complaint.to_string());
         let ours = ours.and_then(|configs| relabel::Rules::new(&configs).map_err(|wrong| wrong.join("; ")));
-        taken += usize::from(code == 0);
-        if (code == 0) != ours.is_ok() {
-            differ.push(format!("{rule}\n  theirs: {}\n  ours: {ours:?}", theirs.trim()));
+        taken += usize::from(is_taken);
+        if is_taken != ours.is_ok() {
+            let about = format!("{}:", file.display());
+            let theirs = said.lines().find(|line| line.contains(&about)).unwrap_or("taken");
+            differ.push(format!("{rule}\n  theirs: {theirs}\n  ours: {ours:?}"));
         }
     }
     assert!(
