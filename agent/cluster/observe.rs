@@ -14,7 +14,7 @@ use kube::core::{ApiResource, DynamicResourceScope, PartialObjectMeta};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource as Described};
-use model::{Object, Observe, Wanted};
+use model::{Object, Observe, Resource, Wanted};
 use parking_lot::Mutex;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -218,20 +218,26 @@ fn key(raw: &Raw) -> String {
     raw.with(|object| format!("{}/{}", object.namespace, object.name))
 }
 
-/// Doctor knows of a watch while there is one.
+/// Doctor knows of a watch while there is one, and of the rights that it takes.
 struct Shown<'a> {
     cluster: &'a Cluster,
     watched: Arc<Watched>,
     plural: Arc<str>,
+    rights: [Right; 2],
 }
 
 impl<'a> Shown<'a> {
-    fn new(cluster: &'a Cluster, watched: &Arc<Watched>, plural: Arc<str>) -> Self {
+    fn new(cluster: &'a Cluster, watched: &Arc<Watched>, resource: &Resource) -> Self {
         cluster.0.kinds.lock().push(Arc::clone(watched));
+        let purpose = "kubernetes_sd_configs find no targets by these objects";
+        let rights =
+            ["list", "watch"].map(|verb| Right::new(verb, &resource.group, &resource.plural, purpose));
+        rights.iter().for_each(|right| cluster.want(right.clone()));
         Self {
             cluster,
             watched: Arc::clone(watched),
-            plural,
+            plural: Arc::clone(&resource.plural),
+            rights,
         }
     }
 }
@@ -246,6 +252,7 @@ impl Drop for Shown<'_> {
             return;
         }
         inner.metrics.forget(self.watched.resource());
+        self.rights.iter().for_each(|right| inner.rights.leave(right));
         let is_ours = inner.scope == Scope::Node && inner.watched.resource() == &*self.plural;
         // Otherwise an old answer would look like silence.
         if !is_ours && !is_watched(&self.plural) {
@@ -302,7 +309,7 @@ impl Cluster {
         let watched = inner
             .metrics
             .watched(&format!("{DISCOVERY}{plural}"), wanted.is_optional);
-        let _shown = Shown::new(self, &watched, plural);
+        let _shown = Shown::new(self, &watched, &wanted.resource);
         let party = Party {
             wanted,
             watched,

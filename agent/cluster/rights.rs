@@ -109,6 +109,11 @@ impl Rights {
         self.wanted.lock().insert(right);
     }
 
+    /// What it was for is not wanted any more.
+    pub(crate) fn leave(&self, right: &Right) {
+        self.wanted.lock().remove(right);
+    }
+
     /// The last review, and a newer one soon where it is not of this moment. None before the first.
     pub(crate) fn reviewed(&self) -> Option<Reviewed> {
         let reviewed = self.reviewed.lock().clone();

@@ -114,35 +114,79 @@ type Letters<'t> = Peekable<CharIndices<'t>>;
 fn translate(text: &str) -> Result<String, String> {
     let mut ours = String::with_capacity(text.len() + 16);
     let mut letters = text.char_indices().peekable();
+    // Whether what came last is repeated already.
+    let mut is_repeated = false;
     while let Some((at, letter)) = letters.next() {
         let rest = text.get(at..).unwrap_or_default();
+        let repeats = repeat(rest);
+        if let Some((length, times)) = repeats {
+            if is_repeated {
+                return Err("repeats what is repeated already".to_owned());
+            }
+            if times > REPEATS_MAX {
+                return Err(format!("repeats {times} times, and {REPEATS_MAX} is the most"));
+            }
+            let is_lazy = rest.get(length..).is_some_and(|rest| rest.starts_with('?'));
+            let length = length + usize::from(is_lazy);
+            ours.push_str(rest.get(..length).unwrap_or_default());
+            skip(&mut letters, at + length);
+            is_repeated = true;
+            continue;
+        }
+        is_repeated = false;
         match letter {
             '\\' if rest.starts_with(r"\Q") => {
-                let quoted = rest.get(2..).unwrap_or_default();
-                let quoted = quoted.split(r"\E").next().unwrap_or_default();
+                let Some((quoted, _)) = rest.get(2..).and_then(|rest| rest.split_once(r"\E")) else {
+                    return Err(r"has a \Q without its \E".to_owned());
+                };
                 ours.push_str(&regex::escape(quoted));
                 skip(&mut letters, at + 2 + quoted.len() + 2);
             }
-            '\\' => ours.push_str(&escape(&mut letters)?),
-            '[' => class::translate(text, &mut letters, &mut ours)?,
-            '{' => match repeat(rest) {
-                Some((_, times)) if times > REPEATS_MAX => {
-                    return Err(format!("repeats {times} times, and {REPEATS_MAX} is the most"));
-                }
-                Some((length, _)) => {
-                    ours.push_str(rest.get(..length).unwrap_or_default());
+            '\\' => match long_escape(rest) {
+                Some((length, escape)) => {
+                    ours.push_str(&escape);
                     skip(&mut letters, at + length);
                 }
-                None => ours.push_str(r"\{"),
+                None => ours.push_str(&escape(&mut letters)?),
             },
+            '[' => class::translate(text, &mut letters, &mut ours)?,
+            '{' => ours.push_str(r"\{"),
             '(' if rest.starts_with("(?") => {
                 flags(rest.get(2..).unwrap_or_default())?;
-                ours.push('(');
+                // What follows belongs to the parenthesis and repeats nothing.
+                ours.push_str("(?");
+                skip(&mut letters, at + 2);
             }
             other => ours.push(other),
         }
     }
     Ok(ours)
+}
+
+/// An escape of more than one letter, such as `\p{Greek}`, `\x41` or `\07`: how long it is, and as the engine has it.
+fn long_escape(text: &str) -> Option<(usize, String)> {
+    let rest = text.strip_prefix('\\')?;
+    let first = rest.chars().next()?;
+    let braced = || {
+        let inner = rest.get(1..)?.strip_prefix('{')?;
+        inner.find('}').map(|end| end + 4)
+    };
+    let length = match first {
+        'p' | 'P' => braced().or_else(|| Some(2 + rest.chars().nth(1)?.len_utf8()))?,
+        'x' => braced().unwrap_or(4),
+        '0'..='7' => {
+            let is_octal = |letter: &u8| (b'0'..=b'7').contains(letter);
+            let digits = rest.bytes().take(3).take_while(is_octal).count();
+            // One alone is what RE2 does not have: a group that was found before.
+            if first != '0' && digits < 2 {
+                return None;
+            }
+            let code = u32::from_str_radix(rest.get(..digits)?, 8).ok()?;
+            return Some((1 + digits, format!("\\x{{{code:x}}}")));
+        }
+        _ => return None,
+    };
+    Some((length, text.get(..length)?.to_owned()))
 }
 
 fn skip(letters: &mut Letters<'_>, to: usize) {
@@ -164,8 +208,11 @@ fn escape(letters: &mut Letters<'_>) -> Result<String, String> {
     })
 }
 
-/// Length of `{2}`, `{2,}` or `{2,5}`, and the larger of its numbers; none for braces that mean themselves.
+/// Length of `*`, `{2}`, `{2,}` or `{2,5}`, and the larger of its numbers; none for braces that mean themselves.
 fn repeat(text: &str) -> Option<(usize, u32)> {
+    if text.starts_with(['*', '+', '?']) {
+        return Some((1, 1));
+    }
     let (inner, _) = text.strip_prefix('{')?.split_once('}')?;
     let number = |text: &str| -> Option<u32> {
         let is_number = !text.is_empty() && text.bytes().all(|letter| letter.is_ascii_digit());

@@ -248,6 +248,10 @@ fn expressions_are_those_of_re2() {
         ("a{,3}", "a{,3}"),
         ("{{x}}", "{{x}}"),
         (r"\Qa.b*\E.", "a.b*c"),
+        (r"\p{Greek}\pL\x41\x{42}\07\101", "λxAB\u{7}A"),
+        (r"[\101-\103]+", "ABC"),
+        ("a+?b", "aab"),
+        ("(?:a*)*", "aa"),
         (r"a\.b\_c", "a.b_c"),
         (r"\<a\>", "<a>"),
         (r"[\]\<]+", "]<"),
@@ -330,6 +334,16 @@ fn what_is_wrong_is_said_with_its_place() {
     ] {
         let wrong = Rules::new(&read(&format!("[{text}]"))).unwrap_err();
         assert_eq!(wrong, [wanted], "{text}");
+    }
+    for (regex, wanted) in [
+        ("a**", "repeats what is repeated already"),
+        ("a{2}{3}", "repeats what is repeated already"),
+        ("[[:foo:]]", "[:foo:] is no class of letters"),
+        (r"\Q.*", r"has a \Q without its \E"),
+        (r"\1", "backreferences are not supported"),
+    ] {
+        let wrong = Rules::new(&read(&format!("[{{regex: '{regex}', action: keep}}]"))).unwrap_err();
+        assert!(wrong[0].contains(wanted), "{wrong:?}");
     }
     let two = Rules::new(&read("[{}, {target_label: x}, {action: labelkeep, modulus: 3}]")).unwrap_err();
     assert_eq!(two.len(), 2, "{two:?}");

@@ -32,7 +32,7 @@ pub(super) fn translate(text: &str, letters: &mut Letters<'_>, ours: &mut String
         }
         is_first = false;
         let rest = text.get(at..).unwrap_or_default();
-        if let Some(length) = named(rest) {
+        if let Some(length) = named(rest)? {
             ours.push_str(rest.get(..length).unwrap_or_default());
             super::skip(letters, at + length);
             continue;
@@ -63,10 +63,21 @@ pub(super) fn translate(text: &str, letters: &mut Letters<'_>, ours: &mut String
     }
 }
 
+const NAMES: [&str; 14] = [
+    "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space",
+    "upper", "word", "xdigit",
+];
+
 /// Length of `[:alpha:]` at the start.
-fn named(text: &str) -> Option<usize> {
-    let inner = text.strip_prefix("[:")?;
-    inner.find(":]").map(|end| end + 4)
+fn named(text: &str) -> Result<Option<usize>, String> {
+    let inner = text.strip_prefix("[:").and_then(|inner| inner.split_once(":]"));
+    let Some((name, _)) = inner else {
+        return Ok(None);
+    };
+    match NAMES.contains(&name.strip_prefix('^').unwrap_or(name)) {
+        true => Ok(Some(name.len() + 4)),
+        false => Err(format!("[:{name}:] is no class of letters")),
+    }
 }
 
 enum One {
@@ -78,30 +89,23 @@ fn one(text: &str, at: usize, letter: char, letters: &mut Letters<'_>) -> Result
     if letter != '\\' {
         return Ok(One::Letter(meant(letter)));
     }
+    let rest = text.get(at..).unwrap_or_default();
+    if let Some((length, escape)) = super::long_escape(rest) {
+        super::skip(letters, at + length);
+        let is_set = rest.starts_with(r"\p") || rest.starts_with(r"\P");
+        return Ok(if is_set {
+            One::Set(escape)
+        } else {
+            One::Letter(escape)
+        });
+    }
     let Some((_, escaped)) = letters.next() else {
         return Err("a backslash at its end escapes nothing".to_owned());
     };
-    if let Some((not, set)) = set(escaped) {
-        return Ok(One::Set(format!("[{not}{set}]")));
-    }
-    let rest = text.get(at..).unwrap_or_default();
-    let length = match escaped {
-        'p' | 'P' | 'x' => match rest
-            .find('}')
-            .filter(|_| rest.get(2..).is_some_and(|rest| rest.starts_with('{')))
-        {
-            Some(end) => end + 1,
-            None if escaped == 'x' => 4,
-            None => 3,
-        },
-        '<' | '>' => return Ok(One::Letter(escaped.to_string())),
-        _ => 1 + escaped.len_utf8(),
-    };
-    super::skip(letters, at + length);
-    let taken = rest.get(..length).unwrap_or(rest).to_owned();
-    Ok(match escaped {
-        'p' | 'P' => One::Set(taken),
-        _ => One::Letter(taken),
+    Ok(match (set(escaped), escaped) {
+        (Some((not, set)), _) => One::Set(format!("[{not}{set}]")),
+        (None, '<' | '>') => One::Letter(escaped.to_string()),
+        (None, _) => One::Letter(format!("\\{escaped}")),
     })
 }
 
