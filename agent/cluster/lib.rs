@@ -8,6 +8,7 @@
 mod checkup;
 mod config;
 mod connect;
+mod events;
 mod follow;
 mod heard;
 mod lean;
@@ -34,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub use config::{Accounts, Config, Kubelet, is_in_pod};
+pub use events::{Events, EventsHandle, Once};
 use follow::{Ended, Metrics, Watched, follow, plain};
 use heard::Heard;
 use lease::LeaseArbiter;
