@@ -315,7 +315,8 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             &registry,
         )
     });
-    let logs = if document.logs.reads(reads, thinks) {
+    let keeps_notes = thinks && cluster.is_some() && document.kubernetes.wants_events();
+    let logs = if document.logs.reads(reads, thinks, keeps_notes) {
         let outside = logs::Outside {
             clock: clock.clone(),
             client: client as Arc<dyn Client>,
@@ -335,6 +336,17 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     };
     let logs_handle = logs.as_ref().map(logs::Logs::handle);
     let log_files = logs_handle.clone();
+    let once = cluster::Once {
+        journal: journal.clone(),
+        leadership: leadership.clone(),
+        clock: clock.clone(),
+        notes: logs_handle.as_ref().map(logs::Handle::notes),
+    };
+    let happened = cluster
+        .as_ref()
+        .filter(|_| thinks && document.kubernetes.wants_events())
+        .map(|cluster| cluster::Events::new(cluster, once, &registry));
+    let happened_handle = happened.as_ref().map(cluster::Events::handle);
     // Whoever finds nodes will say where they are; until then the configuration does.
     let (_found, found) = watch::channel(Vec::new());
     let afar = thinks.then(|| {
@@ -399,6 +411,10 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     account("journald", ledger_of(&journal, logs::Journal::ledger));
     let groups = logs_handle.as_ref().and_then(logs::Handle::groups);
     account("log_groups", ledger_of(&groups, logs::Groups::ledger));
+    account(
+        "events",
+        ledger_of(&happened_handle, cluster::EventsHandle::ledger),
+    );
     account("sender", ledger_of(&sender_handle, remote::SenderHandle::ledger));
     account(
         "to_peer",
@@ -696,6 +712,9 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     let mut stages = Stages::new(&["sources", "rules", "notifier", "pair", "senders", "store"]);
     if let Some(cluster) = cluster.clone() {
         stages.spawn("sources", "cluster", |stop| cluster.run(stop));
+    }
+    if let Some(happened) = happened {
+        stages.spawn("sources", "events", |stop| happened.run(stop));
     }
     if let Some(node) = node {
         stages.spawn("sources", "node", |stop| node.run(stop));

@@ -143,6 +143,13 @@ pub const JOINTS: &[Line] = &[
         "the newest in place of the one before",
     ),
     line(
+        "cluster",
+        "logs",
+        "events, changes",
+        "10,000 events",
+        "let go of, and all are asked for again when there is room",
+    ),
+    line(
         "forwarders",
         "logs",
         "records by Forward",

@@ -247,7 +247,14 @@ impl Reloader {
                 let logging = new.logs.narrowed(self.rooms.reads, self.rooms.thinks);
                 logs.apply(&logging).map_err(|error| vec![error.to_string()])?;
             }
-            None if new.logs.reads(self.rooms.reads, self.rooms.thinks) => later.push("logs"),
+            None if new.logs.reads(
+                self.rooms.reads,
+                self.rooms.thinks,
+                self.rooms.thinks && new.kubernetes.wants_events(),
+            ) =>
+            {
+                later.push("logs")
+            }
             None => {}
         }
         if let Some(nodes) = &self.rooms.nodes {

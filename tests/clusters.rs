@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use kubernetes_tests::ControlPlane;
 use opensearch_tests::Fake;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::fakes::peer::{Answer, Peer};
+use crate::harness::components::run;
 use crate::harness::estate::Estate;
+use crate::harness::skopos::command;
 use crate::harness::{Skopos, long_run};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -156,6 +158,112 @@ async fn pods_that_ask_are_scraped_while_they_run_and_what_cannot_be_is_said() {
         })
         .await;
     assert_eq!(skopos.stop().await, 0);
+}
+
+/// Events as a kubelet writes them.
+fn happen(plane: &ControlPlane, names: std::ops::Range<usize>) {
+    let items: Vec<Value> = names
+        .map(|nth| {
+            json!({
+                "apiVersion": "v1", "kind": "Event", "metadata": {"name": format!("web-1.{nth}"), "namespace": "default"},
+                "involvedObject": {"kind": "Pod", "namespace": "default", "name": "web-1", "uid": "p1", "fieldPath": "spec.containers{app}"},
+                "reason": "BackOff", "message": format!("restart {nth}"), "type": "Warning", "count": 1,
+                "firstTimestamp": "2026-11-27T10:00:00Z", "lastTimestamp": "2026-11-27T10:00:00Z",
+                "source": {"component": "kubelet", "host": "n1"}
+            })
+        })
+        .collect();
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string();
+    plane.kubectl_reading(&["create", "-o", "name", "-f", "-"], &list);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_event_is_a_document_once_over_a_kill_and_again_when_it_happens_again() {
+    let Some(plane) = ControlPlane::start() else {
+        return;
+    };
+    let (fake, folder) = (Fake::start(), tempfile::tempdir().unwrap());
+    let config = format!(
+        "node: {{ enabled: false }}\nkube_state: {{ enabled: false }}\nkubernetes: {{ kubeconfig: '{}' }}\n\
+         logs: {{ files: [], opensearch: [{{ url: '{}', wait: 50ms }}] }}\n",
+        plane.kubeconfig().display(),
+        fake.url()
+    );
+    // Some happened before anybody listened.
+    happen(&plane, 0..20);
+    let mut skopos = Skopos::start(folder.path(), &config);
+    let has = async |skopos: &Skopos, most: usize| {
+        skopos
+            .wait_for(&format!("{most} events"), PATIENCE, async |_| {
+                fake.count("logs-skopos-*") >= most
+            })
+            .await;
+    };
+    has(&skopos, 20).await;
+    happen(&plane, 20..50);
+    has(&skopos, 50).await;
+    // Some are heard and not yet written, and some come while nobody listens.
+    happen(&plane, 50..80);
+    skopos.kill();
+    happen(&plane, 80..90);
+    skopos.kill_and_restart();
+    has(&skopos, 90).await;
+    let again = r#"{"count":5,"lastTimestamp":"2026-11-27T10:09:00Z"}"#;
+    plane.kubectl(&["patch", "event", "web-1.3", "--type=merge", "-p", again]);
+    has(&skopos, 91).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+
+    let documents = fake.documents("logs-skopos-*");
+    let of = |text: &str| -> Vec<&Value> {
+        let documents = documents.iter().map(|(_, document)| document);
+        documents.filter(|document| document["message"] == text).collect()
+    };
+    for nth in 0..90 {
+        let times = if nth == 3 { 2 } else { 1 };
+        assert_eq!(
+            of(&format!("BackOff: restart {nth}")).len(),
+            times,
+            "restart {nth}"
+        );
+    }
+    assert_eq!(documents.len(), 91);
+    let third = of("BackOff: restart 3");
+    let counts: Vec<&Value> = third.iter().map(|document| &document["event"]["count"]).collect();
+    assert!(
+        counts.contains(&&json!(1)) && counts.contains(&&json!(5)),
+        "{third:?}"
+    );
+    let one = of("BackOff: restart 4")[0];
+    assert_eq!(one["@timestamp"], "2026-11-27T10:00:00.000Z", "{one}");
+    assert_eq!(
+        (&one["level"], &one["event"]["reason"]),
+        (&json!("warn"), &json!("BackOff"))
+    );
+    assert_eq!(one["event"]["provider"], "kubelet");
+    let about = &one["kubernetes"];
+    assert_eq!(
+        (&about["pod"], &about["container"]),
+        (&json!("web-1"), &json!("app"))
+    );
+    assert_eq!(
+        (&about["node"], &about["object"]["kind"]),
+        (&json!("n1"), &json!("Pod"))
+    );
+    let counted = skopos.page("/metrics").await;
+    let line = "skopos_kubernetes_events_total{kind=\"Pod\",namespace=\"default\",reason=\"BackOff\",type=\"Warning\"}";
+    assert!(counted.lines().any(|found| found.starts_with(line)), "{counted}");
+    skopos.assert_accounts().await;
+    assert_eq!(skopos.stop().await, 0);
+    // The segments know no ids, and there are no more all the same.
+    let search = ["logs", "--since", "520w", "-n", "1000", "restart"];
+    let (_, kept) = run(command(folder.path()).args(search));
+    assert_eq!(
+        kept.lines()
+            .filter(|line| line.contains("BackOff: restart"))
+            .count(),
+        91,
+        "{kept}"
+    );
 }
 
 /// What the Lease says: its holder, and its epoch.

@@ -22,6 +22,8 @@ pub struct Config {
     /// pods can be reached.
     pub scrape_pods: Option<bool>,
     pub kubelet: Kubelet,
+    /// Whether events become log records and a counter, once for the cluster. Left out: in the roles `cluster` and `all`.
+    pub events: Option<bool>,
     /// Whose tokens are taken from agents and the other replica.
     pub accounts: Accounts,
     /// The Lease that two replicas share; empty: `skopos`.
@@ -207,6 +209,12 @@ impl Config {
             }
         }
         wrong
+    }
+
+    /// Whether events are written by whoever thinks.
+    #[must_use]
+    pub fn wants_events(&self) -> bool {
+        self.is_wanted() && self.events.unwrap_or(true)
     }
 
     #[must_use]

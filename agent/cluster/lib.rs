@@ -9,6 +9,7 @@ mod checkup;
 mod config;
 mod connect;
 mod discover;
+mod events;
 mod follow;
 mod heard;
 mod lean;
@@ -37,6 +38,7 @@ use tracing::{info, warn};
 
 pub use config::{Accounts, Config, Kubelet, Profile, is_in_pod};
 pub use discover::Finder;
+pub use events::{Events, EventsHandle, Once};
 use follow::{Ended, Metrics, Watched, follow, plain};
 use heard::Heard;
 use lease::LeaseArbiter;

@@ -214,10 +214,11 @@ impl Config {
         config
     }
 
-    /// Whether there is anything to read.
+    /// Whether there is anything to read, or to keep for other rooms.
     #[must_use]
-    pub fn reads(&self, reads_files: bool, reads_groups: bool) -> bool {
-        self.enabled && (reads_files || (reads_groups && !self.cloudwatch_sources.is_empty()))
+    pub fn reads(&self, reads_files: bool, reads_groups: bool, keeps_notes: bool) -> bool {
+        let has_groups = reads_groups && !self.cloudwatch_sources.is_empty();
+        self.enabled && (reads_files || has_groups || keeps_notes)
     }
 
     /// Whether lines go anywhere but to segments.
@@ -466,8 +467,9 @@ mod tests {
     #[test]
     fn a_process_reads_what_is_for_its_role() {
         let config = read(r#"{"cloudwatch_sources": [{"groups": ["a"]}], "forward": {}}"#).unwrap();
-        assert!(config.reads(true, false) && config.reads(false, true));
-        assert!(!Config::default().reads(false, true));
+        assert!(config.reads(true, false, false) && config.reads(false, true, false));
+        let usual = Config::default();
+        assert!(!usual.reads(false, true, false) && usual.reads(false, true, true));
         let node = config.narrowed(true, false);
         assert!(node.cloudwatch_sources.is_empty() && !node.files.is_empty() && node.forward.is_some());
         let cluster = config.narrowed(false, true);

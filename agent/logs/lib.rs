@@ -29,6 +29,7 @@ mod lines;
 mod mark;
 mod multiline;
 mod nodes;
+mod notes;
 mod opensearch;
 mod pack;
 mod parse;
@@ -64,7 +65,7 @@ use aws::Aws;
 use futures_util::future::join_all;
 use model::outside::{Client, Serve};
 use model::view::{LogContext, LogPage, LogQuery, LogSink, LogState};
-use model::{Clock, Ledger, Pods, Timestamp};
+use model::{Clock, KeepNotes, Ledger, Pods, Timestamp};
 use parking_lot::Mutex;
 use prometheus::Registry;
 use tokio::io::Interest;
@@ -225,6 +226,8 @@ struct Shared {
     lanes: Vec<Arc<Lane>>,
     limits: Arc<Mutex<Limits>>,
     spool: Spool,
+    /// Of the start; for records of other rooms, which are short.
+    line_bytes_max: usize,
     forward: Option<forward::Handle>,
     journal: Option<journald::Handle>,
     /// The part of the configuration that is the same until the next start.
@@ -368,6 +371,7 @@ impl Logs {
             journal: journal.as_ref().map(journald::Journal::handle),
             folder: data_folder,
             spool,
+            line_bytes_max: config.line_bytes_max,
             lanes: lanes.iter().map(|(lane, _)| Arc::clone(lane)).collect(),
             limits,
             sinks: Sinks::of(config),
@@ -658,6 +662,15 @@ impl Handle {
     #[must_use]
     pub fn door(&self) -> Arc<dyn Serve> {
         Arc::new(self.0.door.clone())
+    }
+
+    /// Keeps records of other rooms of this process: every sink gets them.
+    #[must_use]
+    pub fn notes(&self) -> Arc<dyn KeepNotes> {
+        Arc::new(notes::Notes {
+            spool: self.0.spool.clone(),
+            line_bytes_max: self.0.line_bytes_max,
+        })
     }
 
     /// What senders have brought; none when nobody is listened to.

@@ -150,9 +150,15 @@ pub(crate) const PAIR: &str = "pair/";
 impl Default for Keys {
     fn default() -> Self {
         Self {
-            common: ["notifier/", "silences/", "remote/sender/", "logs/source/"]
-                .map(str::to_owned)
-                .to_vec(),
+            common: [
+                "notifier/",
+                "silences/",
+                "remote/sender/",
+                "logs/source/",
+                "cluster/events",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
             own: vec!["rules/alert/".to_owned()],
         }
     }

@@ -25,7 +25,12 @@ const ID_BYTES: usize = 27;
 /// Spreads a small number over all bits.
 const LINES_SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Facts of a record that are a container's.
-const KUBERNETES: [&str; 4] = ["namespace", "pod", "pod_uid", "container"];
+const KUBERNETES: [&str; 5] = ["namespace", "pod", "pod_uid", "container", "node"];
+/// Fronts of facts that are objects of their own: of a container outside of Kubernetes, of what happened, and of the object of
+/// Kubernetes that it happened to.
+const CONTAINER: &str = "container.";
+const EVENT: &str = "event.";
+const OBJECT: &str = "object.";
 
 /// Names a record.
 pub(crate) enum Id<'a> {
@@ -88,6 +93,8 @@ struct FileParts {
     /// All behind the offset.
     rest: String,
     plain_rest: String,
+    /// What the giver of the records says of what happened, as the inside of an object.
+    event: String,
 }
 
 impl<'a> Documents<'a> {
@@ -175,10 +182,19 @@ impl<'a> Documents<'a> {
         if dress == Dress::Plain {
             return start..end;
         }
-        if self.style.says_id {
-            body.extend_from_slice(b",\"event\":{\"id\":\"");
-            id.write(body);
-            body.extend_from_slice(b"\"}");
+        let event = self
+            .files
+            .get(usize::from(row.file))
+            .map_or("", |parts| parts.event.as_str());
+        if self.style.says_id || !event.is_empty() {
+            body.extend_from_slice(b",\"event\":{");
+            if self.style.says_id {
+                body.extend_from_slice(b"\"id\":\"");
+                id.write(body);
+                body.extend_from_slice(if event.is_empty() { b"\"" } else { b"\"," });
+            }
+            body.extend_from_slice(event.as_bytes());
+            body.push(b'}');
         }
         if reading.is_some_and(|reading| write_fields(body, &reading)) {
             end = body.len();
@@ -255,6 +271,7 @@ impl FileParts {
                 pod.map(|pod| zone(pod, text)).unwrap_or_default(),
             )
         });
+        let event = mark.facts.as_ref().map(|facts| event_of(facts, &text));
         let (place, host) = match &mark.facts {
             None => (place, host),
             Some(facts) => (given_place(facts, &text), facts.said("host").unwrap_or(host)),
@@ -264,6 +281,7 @@ impl FileParts {
             key: xxh3_64_with_seed(&name, seed),
             rest: format!(",\"file\":{{\"path\":{}}}}}{end}", text(&mark.base)),
             plain_rest: end,
+            event: event.unwrap_or_default(),
         }
     }
 }
@@ -312,19 +330,42 @@ fn given_place(facts: &Facts, text: &impl Fn(&str) -> String) -> String {
     };
     let of_kubernetes = |name: &str| KUBERNETES.contains(&name);
     let mut place = String::new();
-    let kubernetes = object(&of_kubernetes);
+    let mut kubernetes = object(&of_kubernetes);
+    let about = object_behind(facts, OBJECT, text);
+    if !about.is_empty() {
+        let comma = if kubernetes.is_empty() { "" } else { "," };
+        kubernetes.push_str(&format!("{comma}\"object\":{{{about}}}"));
+    }
     if !kubernetes.is_empty() {
         place.push_str(&format!(",\"kubernetes\":{{{kubernetes}}}"));
     }
-    let container = object_behind(facts, "container.", text);
+    let container = object_behind(facts, CONTAINER, text);
     if !container.is_empty() {
         place.push_str(&format!(",\"container\":{{{container}}}"));
     }
-    let rest = object(&|name| name != "host" && !of_kubernetes(name) && !name.starts_with("container."));
+    let is_placed = |name: &str| {
+        [CONTAINER, EVENT, OBJECT]
+            .iter()
+            .any(|front| name.starts_with(front))
+    };
+    let rest = object(&|name| name != "host" && !of_kubernetes(name) && !is_placed(name));
     if !rest.is_empty() {
         place.push_str(&format!(",\"origin\":{{{rest}}}"));
     }
     place
+}
+
+/// What happened, as the inside of an object.
+fn event_of(facts: &Facts, text: &impl Fn(&str) -> String) -> String {
+    let told = facts
+        .more
+        .iter()
+        .filter_map(|(name, value)| Some((name.strip_prefix(EVENT)?, value)));
+    let fields = told.map(|(name, value)| match (name, value.parse::<u64>()) {
+        ("count", Ok(count)) => format!("\"count\":{count}"),
+        _ => format!("{}:{}", text(name), text(value)),
+    });
+    fields.collect::<Vec<_>>().join(",")
 }
 
 /// Facts whose names have this front, without it; and labels among them as an object of their own.
@@ -728,6 +769,36 @@ pub(crate) mod tests {
         );
         assert_eq!(document["host"]["name"], "node-9");
         assert_eq!(document["origin"], serde_json::json!({"tag": "kube.\"x"}));
+    }
+
+    #[test]
+    fn what_happened_and_to_what_stands_beside_the_id() {
+        let mut batch = one(b"x", Row::default(), "/data/logs/spool", Form::Spool);
+        let more = [
+            ("event.reason", "BackOff"),
+            ("event.count", "7"),
+            ("object.kind", "Pod"),
+            ("namespace", "shop"),
+            ("node", "n\"1"),
+        ];
+        let more = more.map(|(name, value)| (name, value.to_owned()));
+        batch.marks[0].facts = Some(std::sync::Arc::new(Facts::new("shop/web-1/events", more)));
+        let document = written(&batch, Dress::Full, STYLE);
+        let event = document["event"].as_object().unwrap();
+        assert_eq!(
+            (&event["reason"], &event["count"]),
+            (&"BackOff".into(), &7.into())
+        );
+        assert_eq!(event.len(), 3, "with its id: {document}");
+        let kubernetes = serde_json::json!({"namespace": "shop", "node": "n\"1", "object": {"kind": "Pod"}});
+        assert_eq!(document["kubernetes"], kubernetes);
+        assert_eq!(document.get("origin"), None);
+        let nameless = Style {
+            says_id: false,
+            ..STYLE
+        };
+        let event = written(&batch, Dress::Full, nameless)["event"].clone();
+        assert_eq!(event, serde_json::json!({"reason": "BackOff", "count": 7}));
     }
 
     proptest! {
