@@ -98,18 +98,27 @@ spec: {nodeName: lines-1, containers: [{name: app, image: 'lab.local/app:1'}]}
         );
     }
     skopos.assert_accounts().await;
-    let doctor: Value = skopos.api("/api/v1/doctor").await;
-    let checks = doctor
-        .as_array()
-        .or_else(|| doctor["checks"].as_array())
-        .cloned()
-        .unwrap_or_default();
-    let of_pods: Vec<&Value> = checks.iter().filter(|check| check["room"] == "cluster").collect();
-    assert_eq!(of_pods.len(), 3, "{doctor}");
-    assert!(
-        of_pods.iter().all(|check| check["verdict"] == "ok"),
-        "{of_pods:?}"
-    );
+    skopos
+        .wait_for(
+            "what is looked at of the cluster is well",
+            PATIENCE,
+            async |skopos| {
+                let doctor: Value = skopos.api("/api/v1/doctor").await;
+                let checks = doctor["checks"].as_array().cloned().unwrap_or_default();
+                let own = checks.iter().filter(|check| check["room"] == "cluster");
+                let verdicts: Vec<(&str, bool)> = own
+                    .map(|check| (check["name"].as_str().unwrap(), check["verdict"] == "ok"))
+                    .collect();
+                verdicts
+                    == [
+                        ("pods", true),
+                        ("node", true),
+                        ("watches", true),
+                        ("rights", true),
+                    ]
+            },
+        )
+        .await;
     assert_eq!(skopos.stop().await, 0);
 }
 
