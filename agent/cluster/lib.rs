@@ -5,6 +5,7 @@
 //! ones. Tokens are read anew from their file before they expire, and a connection that fails again and again is made anew from the
 //! configuration, certificates included.
 
+mod changes;
 mod checkup;
 mod config;
 mod connect;
@@ -34,6 +35,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+pub use changes::{Changes, ChangesHandle};
 pub use config::{Accounts, Config, Kubelet, is_in_pod};
 pub use events::{Events, EventsHandle, Once};
 use follow::{Ended, Metrics, Watched, follow, plain};
