@@ -423,6 +423,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         "events",
         ledger_of(&happened_handle, cluster::EventsHandle::ledger),
     );
+    account("changes", ledger_of(&changes, cluster::ChangesHandle::ledger));
     account("sender", ledger_of(&sender_handle, remote::SenderHandle::ledger));
     account(
         "to_peer",

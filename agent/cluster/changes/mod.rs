@@ -9,7 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Change, Clock, Level, Note, Object, Observe, Resource, Timestamp, Wanted};
+use model::{Change, Clock, Ledger, Level, Note, Object, Observe, Resource, Timestamp, Wanted};
 use parking_lot::Mutex;
 use prometheus::{GaugeVec, IntCounter, Registry};
 use serde::Deserialize;
@@ -51,6 +51,21 @@ pub struct ChangesHandle(Arc<Mutex<Log>>);
 struct Log {
     kept: VecDeque<Change>,
     unwritten: VecDeque<(Change, String)>,
+    taken: u64,
+    given: u64,
+    /// Not written: nobody keeps records here, or the other replica has.
+    left: u64,
+    /// Let go of.
+    lost: u64,
+}
+
+impl Log {
+    /// Others are not written by us.
+    fn leave(&mut self, is_ours: impl Fn(&Change) -> bool) {
+        let before = self.unwritten.len();
+        self.unwritten.retain(|(change, _)| is_ours(change));
+        self.left += (before - self.unwritten.len()) as u64;
+    }
 }
 
 impl ChangesHandle {
@@ -60,6 +75,20 @@ impl ChangesHandle {
         let log = self.0.lock();
         let lately = log.kept.iter().filter(|change| change.time >= time);
         lately.cloned().collect()
+    }
+
+    /// Taken = on the disk + left to the other replica + let go of + waiting.
+    #[must_use]
+    pub fn ledger(&self) -> Ledger {
+        let log = self.0.lock();
+        let dropped = [("handed_over", log.left), ("overflow", log.lost)];
+        Ledger {
+            things: "changes",
+            taken: log.taken,
+            given: log.given,
+            dropped: dropped.into_iter().filter(|(_, count)| *count > 0).collect(),
+            in_flight: log.unwritten.len() as u64,
+        }
     }
 }
 
@@ -163,14 +192,14 @@ impl Changes {
 
     async fn write(&mut self) {
         let Some(notes) = self.once.notes.clone() else {
-            self.handle.0.lock().unwritten.clear();
+            self.handle.0.lock().leave(|_| false);
             return;
         };
         let waiting: Vec<Note> = {
             let mut log = self.handle.0.lock();
             if !self.once.is_ours() {
                 let since = self.once.clock.now() - DOUBT;
-                log.unwritten.retain(|(change, _)| change.time >= since);
+                log.leave(|change| change.time >= since);
                 return;
             }
             log.unwritten
@@ -186,7 +215,9 @@ impl Changes {
             Ok(()) => {
                 self.is_troubled = false;
                 let mut log = self.handle.0.lock();
+                let before = log.unwritten.len();
                 log.unwritten.retain(|(_, id)| !ids.contains(id));
+                log.given += (before - log.unwritten.len()) as u64;
             }
             Err(why) => {
                 if !std::mem::replace(&mut self.is_troubled, true) {
@@ -267,8 +298,10 @@ impl Told {
         log.kept.push_back(change.clone());
         if log.unwritten.len() >= UNWRITTEN_MAX {
             log.unwritten.pop_front();
+            log.lost += 1;
             self.lost.inc();
         }
+        log.taken += 1;
         log.unwritten.push_back((change, id(rising, &name)));
         drop(log);
         self.bell.notify_one();
@@ -470,6 +503,11 @@ mod tests {
             }
             assert_eq!(told(&handle).len(), KEPT_MAX);
             assert_eq!(observer.told.lost.get(), 10);
+            let ledger = handle.ledger();
+            assert!(
+                ledger.balances() && ledger.dropped["overflow"] == 10,
+                "{ledger:?}"
+            );
             let log = handle.0.lock();
             log.unwritten.iter().map(|(_, id)| id.clone()).collect::<Vec<_>>()
         });
