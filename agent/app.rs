@@ -315,7 +315,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             &registry,
         )
     });
-    let keeps_notes = thinks && cluster.is_some() && document.kubernetes.wants_events();
+    let keeps_notes = thinks && cluster.is_some() && document.kubernetes.writes();
     let logs = if document.logs.reads(reads, thinks, keeps_notes) {
         let outside = logs::Outside {
             clock: clock.clone(),
@@ -345,7 +345,15 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     let happened = cluster
         .as_ref()
         .filter(|_| thinks && document.kubernetes.wants_events())
-        .map(|cluster| cluster::Events::new(cluster, once, &registry));
+        .map(|cluster| cluster::Events::new(cluster, once.clone(), &registry));
+    let changed = cluster
+        .as_ref()
+        .filter(|_| thinks && document.kubernetes.wants_changes())
+        .map(|cluster| {
+            let configmaps = document.kubernetes.changes.configmaps;
+            cluster::Changes::new(cluster, configmaps, once.clone(), &registry)
+        });
+    let changes = changed.as_ref().map(cluster::Changes::handle);
     let happened_handle = happened.as_ref().map(cluster::Events::handle);
     // Whoever finds nodes will say where they are; until then the configuration does.
     let (_found, found) = watch::channel(Vec::new());
@@ -358,6 +366,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             rules,
             logs_handle.as_ref(),
             afar.as_ref(),
+            changes.as_ref(),
             // What is kept here says nothing about rules that ask elsewhere.
             document.rules.datasource.is_none().then_some(&engine),
             &document.global.external_labels,
@@ -415,6 +424,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         "events",
         ledger_of(&happened_handle, cluster::EventsHandle::ledger),
     );
+    account("changes", ledger_of(&changes, cluster::ChangesHandle::ledger));
     account("sender", ledger_of(&sender_handle, remote::SenderHandle::ledger));
     account(
         "to_peer",
@@ -712,6 +722,9 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     let mut stages = Stages::new(&["sources", "rules", "notifier", "pair", "senders", "store"]);
     if let Some(cluster) = cluster.clone() {
         stages.spawn("sources", "cluster", |stop| cluster.run(stop));
+    }
+    if let Some(changed) = changed {
+        stages.spawn("sources", "changes", |stop| changed.run(stop));
     }
     if let Some(happened) = happened {
         stages.spawn("sources", "events", |stop| happened.run(stop));

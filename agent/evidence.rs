@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use model::view::{Asked, LogQuery, OwnLines};
 use model::{
-    BoxFuture, Evidence, Findings, Inquiry, Labels, LogRecord, Overloaded, TailQuery, Timestamp, Trend,
+    BoxFuture, Change, Evidence, Findings, Inquiry, Labels, LogRecord, Overloaded, TailQuery, Timestamp,
+    Trend,
 };
 use promql::{Engine, MatrixSeries, Options};
 use tokio::sync::Semaphore;
@@ -23,6 +24,10 @@ use crate::afar::{Afar, VIEW_PATIENCE};
 const AT_ONCE: usize = 2;
 /// How old a line may be.
 const LINES_AGE: Duration = Duration::from_secs(15 * 60);
+/// How old a change may be.
+const CHANGES_AGE: Duration = Duration::from_secs(30 * 60);
+/// Labels that name a workload.
+const WORKLOADS: [&str; 4] = ["deployment", "statefulset", "daemonset", "workload"];
 /// Lines read to find those of one alert, where names of others contain its own.
 const LINES_READ: usize = 500;
 const SPAN: Duration = Duration::from_hours(1);
@@ -48,6 +53,8 @@ struct Own {
     afar: Option<Afar>,
     /// None where rules ask elsewhere.
     engine: Option<Arc<Engine>>,
+    /// None where there is no cluster to ask.
+    changes: Option<cluster::ChangesHandle>,
     external_labels: Labels,
     host: String,
 }
@@ -57,6 +64,7 @@ impl Witness {
         rules: &rules::Manager,
         logs: Option<&logs::Handle>,
         afar: Option<&Afar>,
+        changes: Option<&cluster::ChangesHandle>,
         engine: Option<&Arc<Engine>>,
         external_labels: &Labels,
         host: &str,
@@ -67,6 +75,7 @@ impl Witness {
                 logs: logs.cloned(),
                 afar: afar.cloned(),
                 engine: engine.cloned(),
+                changes: changes.cloned(),
                 external_labels: external_labels.clone(),
                 host: host.to_owned(),
             }),
@@ -90,6 +99,7 @@ impl Evidence for Witness {
         };
         // Reading goes on after nobody waits for it, and holds the place until it ends.
         let (place, inquiry) = (Arc::new(place), Arc::new(inquiry));
+        let changes = self.own.changes(&inquiry);
         let end = Instant::now() + inquiry.deadline.saturating_sub(RESERVE);
         let lines = tokio::task::spawn_blocking({
             let (own, place, inquiry) = (Arc::clone(&self.own), Arc::clone(&place), Arc::clone(&inquiry));
@@ -114,6 +124,7 @@ impl Evidence for Witness {
                 silent: own.nodes.unheard.iter().map(|one| one.node.to_string()).collect(),
                 lines: own.lines,
                 trend: trend.flatten(),
+                changes,
             })
         })
     }
@@ -170,6 +181,15 @@ impl Own {
         lines
     }
 
+    fn changes(&self, inquiry: &Inquiry) -> Vec<Change> {
+        let Some(changes) = &self.changes else {
+            return Vec::new();
+        };
+        let mut changes = changes.since(inquiry.now - CHANGES_AGE);
+        changes.retain(|change| concerns(change, &inquiry.labels));
+        changes.split_off(changes.len().saturating_sub(inquiry.changes_max))
+    }
+
     fn trend(&self, inquiry: &Inquiry) -> Option<Trend> {
         let engine = self.engine.as_ref().filter(|_| inquiry.trend)?;
         let told = |labels: &Labels| Labels::from_pairs(self.external_labels.iter().chain(labels.iter()));
@@ -208,6 +228,41 @@ impl Own {
             span: SPAN,
             values: in_steps(&series, start, step),
         })
+    }
+}
+
+/// Whether a change is of the node, the workload, or, where none of these is named, of the namespace of an alert.
+fn concerns(change: &Change, labels: &Labels) -> bool {
+    let label = |name: &str| labels.get(name).filter(|value| !value.is_empty());
+    if change.object == "Node" {
+        return label("node") == Some(&change.name);
+    }
+    if change.namespace.is_empty() || label("namespace") != Some(&change.namespace) {
+        return false;
+    }
+    // What reads a ConfigMap is not known.
+    if change.object == "ConfigMap" {
+        return true;
+    }
+    let workload = WORKLOADS.iter().find_map(|name| label(name));
+    match (workload, label("pod")) {
+        (Some(workload), _) => workload == change.name,
+        (None, Some(pod)) => is_pod_of(pod, change),
+        (None, None) => true,
+    }
+}
+
+/// By the names that controllers give: `<deployment>-<hash>-<five letters>`, `<set>-<number>`, `<daemon set>-<five letters>`.
+fn is_pod_of(pod: &str, change: &Change) -> bool {
+    let rest = pod
+        .strip_prefix(change.name.as_str())
+        .and_then(|rest| rest.strip_prefix('-'));
+    let parts = rest.map(|rest| rest.split('-').count());
+    match change.object {
+        "Deployment" => parts == Some(2),
+        // It is told of under the name of what it scales.
+        "HorizontalPodAutoscaler" => parts == Some(2) || parts == Some(1),
+        _ => parts == Some(1),
     }
 }
 
@@ -389,6 +444,39 @@ mod tests {
         let elsewhere = [("filename", "/var/log/app.log"), ("instance", "web-2:9464")];
         assert!(!owns(&elsewhere, "app.log", "/var/log/app.log"));
         assert!(!owns(&[("file", "app.log")], "app.log", "app.log"));
+    }
+
+    #[test]
+    fn a_change_is_an_alerts_own_by_node_workload_or_namespace() {
+        let change = |object, namespace: &str, name: &str| Change {
+            time: Timestamp(0),
+            kind: model::ChangeKind::Deploy,
+            object,
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            text: String::new(),
+        };
+        let web = change("Deployment", "shop", "web");
+        for (pairs, want) in [
+            (vec![("namespace", "shop")], true),
+            (vec![("namespace", "pay")], false),
+            (vec![("pod", "web-7d9f-x2x4z")], false),
+            (vec![("namespace", "shop"), ("pod", "web-7d9f-x2x4z")], true),
+            (vec![("namespace", "shop"), ("pod", "web-api-7d9f-x2x4z")], false),
+            (vec![("namespace", "shop"), ("pod", "cart-0")], false),
+            (vec![("namespace", "shop"), ("deployment", "web")], true),
+            (vec![("namespace", "shop"), ("deployment", "cart")], false),
+        ] {
+            assert_eq!(concerns(&web, &labels(&pairs)), want, "{pairs:?}");
+        }
+        let set = change("StatefulSet", "shop", "cart");
+        assert!(concerns(
+            &set,
+            &labels(&[("namespace", "shop"), ("pod", "cart-0")])
+        ));
+        let node = change("Node", "", "n1");
+        assert!(concerns(&node, &labels(&[("node", "n1"), ("namespace", "shop")])));
+        assert!(!concerns(&node, &labels(&[("namespace", "shop")])));
     }
 
     #[test]

@@ -250,7 +250,7 @@ impl Reloader {
             None if new.logs.reads(
                 self.rooms.reads,
                 self.rooms.thinks,
-                self.rooms.thinks && new.kubernetes.wants_events(),
+                self.rooms.thinks && new.kubernetes.writes(),
             ) =>
             {
                 later.push("logs")

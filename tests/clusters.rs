@@ -8,6 +8,7 @@ use opensearch_tests::Fake;
 use serde_json::{Value, json};
 
 use crate::fakes::peer::{Answer, Peer};
+use crate::fakes::slack::Slack;
 use crate::harness::components::run;
 use crate::harness::estate::Estate;
 use crate::harness::skopos::command;
@@ -273,6 +274,80 @@ async fn every_event_is_a_document_once_over_a_kill_and_again_when_it_happens_ag
         91,
         "{kept}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_changed_is_on_the_card_of_an_alert_about_it_and_among_the_lines() {
+    let Some(plane) = ControlPlane::start() else {
+        return;
+    };
+    for name in ["web", "cart"] {
+        let labels = format!("{{app: {name}}}");
+        plane.apply(&format!(
+            "{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: {name}}}, spec: {{replicas: 2, selector: {{matchLabels: {labels}}}, \
+             template: {{metadata: {{labels: {labels}}}, spec: {{containers: [{{name: app, image: 'shop/{name}:1.2'}}]}}}}}}}}"
+        ));
+    }
+    let (fake, slack) = (Fake::start(), Slack::start().await.unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let rules = "groups: [{name: changes, interval: 1s, rules: [{alert: ManyPods, expr: 'kube_deployment_spec_replicas == 7'}]}]";
+    fs::write(folder.path().join("changes.yaml"), rules).unwrap();
+    let config = format!(
+        "node: {{ enabled: false }}\nkube_state: {{ interval: 1s }}\nkubernetes: {{ kubeconfig: '{}' }}\nrule_files: [changes.yaml]\n\
+         rules: {{ shipped: false }}\nlogs: {{ files: [], local: false, opensearch: [{{ url: '{}', wait: 50ms }}] }}\n\
+         notifier: {{ group_wait: 0s, group_interval: 1s, slack: {{ webhook_url: '{}' }} }}\n",
+        plane.kubeconfig().display(),
+        fake.url(),
+        slack.url()
+    );
+    let skopos = Skopos::start(folder.path(), &config);
+    skopos
+        .wait_for("the deployments", PATIENCE, async |skopos| {
+            let known = "count(kube_deployment_spec_replicas)";
+            skopos.value(known).await == Some(2.0)
+        })
+        .await;
+    for name in ["web", "cart"] {
+        let (place, image) = (format!("deployment/{name}"), format!("app=shop/{name}:1.3"));
+        plane.kubectl(&["set", "image", &place, &image]);
+    }
+    plane.kubectl(&["scale", "deployment/web", "--replicas=7"]);
+    skopos
+        .wait_for("the card", PATIENCE, async |_| !slack.posted().is_empty())
+        .await;
+    let card = slack.posted()[0].lines().join("\n");
+    assert!(card.contains("Changed in the last 30m"), "{card}");
+    assert!(card.contains("web: image shop/web:1.2 → 1.3"), "{card}");
+    assert!(card.contains("web: replicas 2 → 7"), "{card}");
+    assert!(!card.contains("cart") && !card.contains("created"), "{card}");
+    assert!(slack.refused().is_empty(), "{:?}", slack.refused());
+    skopos
+        .wait_for("three documents", PATIENCE, async |_| {
+            fake.count("logs-skopos-*") >= 3
+        })
+        .await;
+    let documents = fake.documents("logs-skopos-*");
+    let mut messages: Vec<&str> = documents
+        .iter()
+        .filter_map(|(_, document)| document["message"].as_str())
+        .collect();
+    messages.sort_unstable();
+    let want = [
+        "cart: image shop/cart:1.2 → 1.3",
+        "web: image shop/web:1.2 → 1.3",
+        "web: replicas 2 → 7",
+    ];
+    assert_eq!(messages, want);
+    for (_, document) in &documents {
+        assert_eq!(document["event"]["dataset"], "kubernetes.changes", "{document}");
+        assert_eq!(document["kubernetes"]["object"]["kind"], "Deployment");
+    }
+    let series =
+        "skopos_last_change_timestamp_seconds{kind=\"scale\",namespace=\"default\",workload=\"web\"}";
+    let shown = skopos.page("/metrics").await;
+    assert!(shown.lines().any(|line| line.starts_with(series)), "{shown}");
+    skopos.assert_accounts().await;
+    assert_eq!(skopos.stop().await, 0);
 }
 
 /// What the Lease says: its holder, and its epoch.

@@ -24,12 +24,23 @@ pub struct Config {
     pub kubelet: Kubelet,
     /// Whether events become log records and a counter, once for the cluster. Left out: in the roles `cluster` and `all`.
     pub events: Option<bool>,
+    pub changes: Changes,
     /// Whose tokens are taken from agents and the other replica.
     pub accounts: Accounts,
     /// The Lease that two replicas share; empty: `skopos`.
     pub lease_name: String,
     /// Where the Lease lies; empty: the namespace of the pod, or of the context.
     pub lease_namespace: String,
+}
+
+/// What has changed in the cluster: log records, and lines on the cards of alerts.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Changes {
+    /// Left out: in the roles `cluster` and `all`.
+    pub enabled: Option<bool>,
+    /// Whether it is told that a ConfigMap was edited, by its name: metadata is all that is asked for.
+    pub configmaps: bool,
 }
 
 /// The kubelet of the node.
@@ -215,6 +226,18 @@ impl Config {
     #[must_use]
     pub fn wants_events(&self) -> bool {
         self.is_wanted() && self.events.unwrap_or(true)
+    }
+
+    /// Whether there are log records of these.
+    #[must_use]
+    pub fn writes(&self) -> bool {
+        self.wants_events() || self.wants_changes()
+    }
+
+    /// Whether whoever thinks tells what has changed.
+    #[must_use]
+    pub fn wants_changes(&self) -> bool {
+        self.is_wanted() && self.changes.enabled.unwrap_or(true)
     }
 
     #[must_use]

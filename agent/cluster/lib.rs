@@ -5,6 +5,7 @@
 //! ones. Tokens are read anew from their file before they expire, and a connection that fails again and again is made anew from the
 //! configuration, certificates included.
 
+mod changes;
 mod checkup;
 mod config;
 mod connect;
@@ -36,6 +37,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+pub use changes::{Changes, ChangesHandle};
 pub use config::{Accounts, Config, Kubelet, Profile, is_in_pod};
 pub use discover::Finder;
 pub use events::{Events, EventsHandle, Once};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{BoxFuture, Labels, LogRecord, Timestamp};
+use crate::{BoxFuture, Change, Labels, LogRecord, Timestamp};
 
 /// A question about one alert.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,6 +12,8 @@ pub struct Inquiry {
     pub now: Timestamp,
     /// Log lines wanted at most, the newest; 0 is none.
     pub lines_max: usize,
+    /// Changes of the cluster wanted at most, the newest; 0 is none.
+    pub changes_max: usize,
     /// Whether the course of the alert's value is wanted.
     pub trend: bool,
     /// Whoever asks waits for so long and then goes on without an answer.
@@ -25,6 +27,8 @@ pub struct Findings {
     /// Oldest first.
     pub lines: Vec<LogRecord>,
     pub trend: Option<Trend>,
+    /// Of the last half an hour, of what the alert is about; oldest first.
+    pub changes: Vec<Change>,
     /// Something that was asked for did not arrive in time.
     pub is_partial: bool,
     /// Names of nodes that were asked for lines and did not tell.

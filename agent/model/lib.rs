@@ -4,6 +4,7 @@
 
 pub mod alert;
 pub mod ask;
+pub mod change;
 pub mod checkup;
 pub mod column;
 pub mod complaint;
@@ -38,6 +39,7 @@ pub mod way;
 
 pub use alert::{AlertEvent, AlertState};
 pub use ask::{Answer, Ask, AskError, Point};
+pub use change::{Change, ChangeKind};
 pub use column::{Column, Histograms, Keep, KeepError, Round, SeriesDesc, SeriesRef, TargetDesc, TargetRef};
 pub use complaint::Complaint;
 pub use evidence::{Evidence, Findings, Inquiry, Overloaded, Trend};

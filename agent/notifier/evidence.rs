@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::text::float;
-use model::{Clock, Evidence, Findings, Inquiry, LogRecord, Overloaded, Timestamp, Trend};
+use model::{Change, Clock, Evidence, Findings, Inquiry, LogRecord, Overloaded, Timestamp, Trend};
 use prometheus::IntCounterVec;
 use serde::Deserialize;
 use tokio::task::JoinSet;
@@ -22,6 +22,10 @@ use crate::slack::{gravity, picture};
 const WAIT_MAX: Duration = Duration::from_secs(2);
 /// Lines that a card has room for.
 const LINES_MAX: usize = 20;
+/// Changes that it has room for.
+const CHANGES_MAX: usize = 10;
+/// Longest change shown.
+const CHANGE_BYTES_MAX: usize = 200;
 /// Longest line shown.
 const LINE_BYTES_MAX: usize = 400;
 /// Nodes named.
@@ -36,6 +40,9 @@ pub struct Config {
     /// Last log lines shown of what the alert is about, at most 20. They go to the receiver as they are, secrets in them as
     /// well; 0 leaves them out.
     pub lines: usize,
+    /// Changes of the last half an hour shown, of the workload, node or namespace that the alert is about, at most 10; 0 leaves
+    /// them out.
+    pub changes: usize,
     /// Whether the alert's value over the last hour is shown.
     pub trend: bool,
     /// Whether a Slack app also draws it, in the thread of a new card; needs the app's scope `files:write`.
@@ -49,6 +56,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             lines: 4,
+            changes: 4,
             trend: true,
             picture: true,
             wait: WAIT_MAX,
@@ -62,6 +70,12 @@ impl Config {
             wrong.push(format!(
                 "notifier.evidence.lines: {} lines do not fit a card; at most {LINES_MAX}, 0 for none",
                 self.lines
+            ));
+        }
+        if self.changes > CHANGES_MAX {
+            wrong.push(format!(
+                "notifier.evidence.changes: {} changes do not fit a card; at most {CHANGES_MAX}, 0 for none",
+                self.changes
             ));
         }
         if self.wait > WAIT_MAX {
@@ -93,6 +107,8 @@ pub(crate) struct Shown {
     is_drawn: bool,
     /// Oldest first.
     pub(crate) lines: Vec<Line>,
+    /// What has changed, with the time in UTC; oldest first.
+    pub(crate) changes: Vec<String>,
     /// Who was asked for lines and did not tell; empty when all did.
     pub(crate) silent: String,
 }
@@ -145,7 +161,9 @@ impl Asker {
         } else {
             0
         };
-        if !is_wanted || message.is_test() || lines_max == 0 && !self.config.trend {
+        let changes_max = self.config.changes.min(CHANGES_MAX);
+        let has_wishes = lines_max > 0 || changes_max > 0 || self.config.trend;
+        if !is_wanted || message.is_test() || !has_wishes {
             return None;
         }
         let subject = subject(message)?;
@@ -153,6 +171,7 @@ impl Asker {
             labels: subject.labels.clone(),
             now: self.clock.now(),
             lines_max,
+            changes_max,
             trend: self.config.trend,
             deadline: self.config.wait.min(WAIT_MAX),
         };
@@ -178,7 +197,9 @@ impl Asker {
             biased;
             answer = asked.join_next() => match answer {
                 Some(Ok(Ok(found))) => {
-                    let outcome = match (found.is_partial, found.lines.is_empty() && found.trend.is_none()) {
+                    let is_empty =
+                        found.lines.is_empty() && found.trend.is_none() && found.changes.is_empty();
+                    let outcome = match (found.is_partial, is_empty) {
                         (true, _) => "partial",
                         (false, true) => "empty",
                         (false, false) => "in_time",
@@ -206,6 +227,7 @@ impl Shown {
     /// No more than was asked for, whatever was answered.
     pub(crate) fn new(fingerprint: u64, found: Findings, inquiry: &Inquiry) -> Self {
         let skipped = found.lines.len().saturating_sub(inquiry.lines_max);
+        let unchanged = found.changes.len().saturating_sub(inquiry.changes_max);
         let trend = found.trend.filter(|_| inquiry.trend).map(|mut trend| {
             let skipped = trend.values.len().saturating_sub(STEPS_MAX);
             trend.values.drain(..skipped);
@@ -219,6 +241,7 @@ impl Shown {
             trend: trend.filter(|trend| trend.values.iter().flatten().count() > 1),
             is_drawn: false,
             lines: found.lines.iter().skip(skipped).map(Line::new).collect(),
+            changes: found.changes.iter().skip(unchanged).map(changed).collect(),
             silent: match inquiry.lines_max {
                 0 => String::new(),
                 _ => silent(&found.silent),
@@ -227,7 +250,7 @@ impl Shown {
     }
 
     fn is_empty(&self) -> bool {
-        self.trend.is_none() && self.lines.is_empty() && self.silent.is_empty()
+        self.trend.is_none() && self.lines.is_empty() && self.changes.is_empty() && self.silent.is_empty()
     }
 
     pub(crate) fn span(&self) -> Option<Duration> {
@@ -267,6 +290,13 @@ impl Shown {
         let [first, last, most] = [first, last, most].map(number);
         Some(format!("{bars} last {last}, first {first}, most {most}"))
     }
+}
+
+/// `12:03:04 web: image shop/web:1.2 → 1.3`
+fn changed(change: &Change) -> String {
+    let time = jiff::Timestamp::from_millisecond(change.time.0).unwrap_or_default();
+    let text = harmless(&change.to_string(), CHANGE_BYTES_MAX);
+    format!("{} {text}", time.strftime("%H:%M:%S"))
 }
 
 /// `n1, n2 and 3 more`.

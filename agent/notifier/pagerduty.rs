@@ -227,6 +227,10 @@ pub(crate) fn details(message: &Message, room: usize) -> Map<String, Value> {
         if let Some(course) = known.course() {
             details.insert("value_in_the_last_hour".to_owned(), course.into());
         }
+        if !known.changes.is_empty() {
+            let changes = known.changes.clone();
+            details.insert("changed_in_the_last_half_hour".to_owned(), changes.into());
+        }
         if !known.lines.is_empty() {
             let lines: Vec<String> = known.lines.iter().map(ToString::to_string).collect();
             details.insert("last_log_lines".to_owned(), lines.into());

@@ -24,6 +24,7 @@ use tracing::{info, warn};
 use crate::Cluster;
 use desk::{Cursor, Desk};
 use read::Told;
+pub(crate) use read::id;
 
 /// Of the journal; both replicas have it.
 const KEY: &str = "cluster/events";

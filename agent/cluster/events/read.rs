@@ -189,7 +189,7 @@ fn container(path: &str) -> &str {
 }
 
 /// Rising numbers first, so that OpenSearch finds quickly that it has no such id; then what names the record.
-pub(super) fn id(rising: i64, name: &str) -> String {
+pub(crate) fn id(rising: i64, name: &str) -> String {
     let mut bytes = rising.to_be_bytes().to_vec();
     bytes.extend(Sha256::digest(name.as_bytes()).iter().take(16));
     BASE64_URL_SAFE_NO_PAD.encode(bytes)

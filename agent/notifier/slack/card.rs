@@ -24,6 +24,7 @@ pub(super) fn header(title: &str) -> Value {
 pub(super) fn blocks(message: &Message, has_lines: bool) -> Vec<Value> {
     let labels = common(message.alerts.iter().map(|alert| &alert.labels));
     let mut head = vec![facts(message, &labels)];
+    head.extend(evidence::changes(message));
     head.extend(remarks(message));
     let mut tail: Vec<Value> = evidence::lines(message)
         .filter(|_| has_lines)

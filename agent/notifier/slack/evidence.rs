@@ -41,6 +41,25 @@ pub(super) fn picture(message: &Message) -> Option<Picture> {
     Some(Picture { png, words })
 }
 
+/// What has changed where the alert is.
+pub(super) fn changes(message: &Message) -> Option<Value> {
+    let known = message.evidence.as_ref()?;
+    if known.changes.is_empty() {
+        return None;
+    }
+    let most = (limits::SECTION - FRAME) / known.changes.len() - 4;
+    let lines = known
+        .changes
+        .iter()
+        .map(|change| format!("• {}", clip(change, most.min(LINE))));
+    let text = format!(
+        "*Changed in the last 30m, UTC*\n{}",
+        lines.collect::<Vec<_>>().join("\n")
+    );
+    debug_assert!(length(&text) <= limits::SECTION, "{text}");
+    Some(json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } }))
+}
+
 /// `Last 4 log lines of shop/cart/app`.
 pub(super) fn title(message: &Message) -> Option<String> {
     let known = message

@@ -163,6 +163,7 @@ fn with_evidence(mut message: Message) -> Message {
                 .map(|nth| (nth != 7).then(|| f64::from(nth * nth) / 900.0))
                 .collect(),
         }),
+        changes: Vec::new(),
         is_partial: false,
         silent: Vec::new(),
     };
@@ -170,6 +171,7 @@ fn with_evidence(mut message: Message) -> Message {
         labels: message.alerts[0].labels.clone(),
         now: NOW,
         lines_max: 4,
+        changes_max: 4,
         trend: true,
         deadline: secs(2),
     };

@@ -70,6 +70,17 @@ fn line(nth: i64, text: &str) -> LogRecord {
     }
 }
 
+fn change(text: &str) -> model::Change {
+    model::Change {
+        time: START,
+        kind: model::ChangeKind::Deploy,
+        object: "Deployment",
+        namespace: "shop".to_owned(),
+        name: "web".to_owned(),
+        text: text.to_owned(),
+    }
+}
+
 fn true_ones() -> Findings {
     Findings {
         lines: (1..=4).map(|nth| line(nth, &format!("line {nth}"))).collect(),
@@ -77,6 +88,7 @@ fn true_ones() -> Findings {
             span: minutes(60),
             values: vec![Some(1.0), None, Some(8.0), Some(4.51239)],
         }),
+        changes: vec![change("image shop/web:1.2 → 1.3")],
         is_partial: false,
         silent: Vec::new(),
     }
@@ -102,6 +114,7 @@ fn lies() -> Findings {
             ]
             .repeat(10_000),
         }),
+        changes: vec![change(&text); 50],
         is_partial: false,
         silent: vec![text; 50],
     }
@@ -191,6 +204,10 @@ async fn what_comes_in_time_is_on_the_card_and_keeps_nobody_else_waiting() {
         text.contains("Last 4 log lines of shop/cart/app, in UTC\n```\n02:51:02 ERROR line 1\n"),
         "{text}"
     );
+    assert!(
+        text.contains("*Changed in the last 30m, UTC*\n• 02:51:01 web: image shop/web:1.2 → 1.3"),
+        "{text}"
+    );
     assert!(!world.hook()[0].body.to_string().contains("line 1"));
     let asked = known.asked();
     assert_eq!(asked.len(), 1, "{asked:?}");
@@ -254,6 +271,7 @@ async fn whatever_is_answered_a_card_keeps_its_limits_and_calls_nobody() {
         assert_eq!(text.matches("```").count(), 2, "{text}");
         assert_eq!(text.matches('`').count(), 6, "{text}");
         assert_eq!(text.matches(" ERROR ").count(), lines, "{text}");
+        assert_eq!(text.matches("• ").count(), 4, "{text}");
         assert!(
             !text.contains("<!channel") && !text.contains("<https://evil"),
             "{text}"
@@ -442,7 +460,8 @@ async fn without_the_scope_nothing_more_is_asked_and_the_value_stays_text() {
 #[tokio::test(start_paused = true)]
 async fn what_is_not_wanted_is_not_asked_for() {
     for (evidence, asked) in [
-        ("{ lines: 0, trend: false }", vec![]),
+        ("{ lines: 0, changes: 0, trend: false }", vec![]),
+        ("{ lines: 0, trend: false }", vec![(0, false)]),
         ("{ lines: 0 }", vec![(0, true)]),
         ("{ trend: false }", vec![(4, false)]),
     ] {
@@ -485,12 +504,13 @@ async fn who_lost_the_word_while_it_asked_sends_nothing() {
 
 #[test]
 fn a_wait_or_a_number_of_lines_that_cannot_be_is_said() {
-    let config: crate::Config = yaml::read("x", "evidence: { lines: 21, wait: 3s }").unwrap();
+    let config: crate::Config = yaml::read("x", "evidence: { lines: 21, changes: 11, wait: 3s }").unwrap();
     let complaints = config.complaints();
-    assert_eq!(complaints.len(), 2, "{complaints:?}");
+    assert_eq!(complaints.len(), 3, "{complaints:?}");
     assert!(
         complaints[0].starts_with("notifier.evidence.lines: 21 lines"),
         "{complaints:?}"
     );
-    assert!(complaints[1].contains("so 3s is too long"), "{complaints:?}");
+    assert!(complaints[1].contains("11 changes"), "{complaints:?}");
+    assert!(complaints[2].contains("so 3s is too long"), "{complaints:?}");
 }

@@ -126,7 +126,14 @@ remote_write:
 
 {{- define "skopos.pair.config" -}}
 web: {listen: "0.0.0.0:{{ .Values.service.port }}"}
-logs: {enabled: false}
+# It reads no files: these are events, and what has changed.
+logs:
+  files: []
+  local: {{ .Values.logs.local }}
+  {{- with .Values.logs.opensearch }}
+  opensearch:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
 {{- with .Values.cluster.name }}
 global: {external_labels: {cluster: {{ . | quote }}}}
 {{- end }}
