@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use journal::{Disk, Journal, Patient};
-use model::outside::{Client, Files, Serve};
+use model::outside::{Client, Serve};
 use model::view::{ConfigState, LogState, View};
 use model::{AllHere, Alone, Arbiter, Clock, Feed, Leadership, Ledger, Presence, Share};
 use net::{HttpClient, Mailer};
@@ -36,7 +36,6 @@ use crate::looks::{look_around, look_at_objects};
 use crate::progress::Progress;
 use crate::reload::{self, Reloader};
 use crate::stages::Stages;
-use crate::used::Used;
 use crate::views::{Headrooms, Process};
 use crate::{graph, kubernetes, lock, memory, relay, shipped, trial, views};
 
@@ -175,7 +174,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     // Samples that go to others: everything to whom the configuration names, and to the other replica what only the
     // holder of the lease sees.
     let mut feeds: Vec<Arc<dyn Feed>> = Vec::new();
-    let sender = sender(
+    let sender = relay::sender(
         &config,
         files.clone(),
         Path::new("remote"),
@@ -866,41 +865,4 @@ fn ledger_of<T: Clone + Send + Sync + 'static>(
 ) -> Option<accounts::Account> {
     let room = room.clone()?;
     Some(Arc::new(move || ledger(&room)))
-}
-
-/// Everybody whom the configuration names in `remote_write`; none is nobody.
-fn sender(
-    config: &Config,
-    files: Arc<dyn Files>,
-    folder: &Path,
-    client: Arc<dyn Client>,
-    clock: Arc<dyn Clock>,
-    registry: &Registry,
-) -> anyhow::Result<Option<remote::Sender>> {
-    let document = &config.document;
-    if document.remote_write.is_empty() {
-        return Ok(None);
-    }
-    let whom = document.remote_write.iter().map(|entry| remote::Destination {
-        config: entry.clone(),
-        external_labels: document.global.external_labels.clone(),
-    });
-    let whom: Vec<remote::Destination> = whom.collect();
-    let sender = remote::Sender::open(
-        &whom,
-        document.remote.queue,
-        files,
-        folder,
-        &client,
-        clock,
-        registry,
-    )
-    .context("opening the queue of samples to send")?;
-    if document.remote.forward == relay::Forward::Used {
-        let used = Used::gather(&config.groups, &document.remote.families);
-        sender
-            .handle()
-            .set_forward(Some(Arc::new(move |metric| used.has(metric))));
-    }
-    Ok(Some(sender))
 }

@@ -2,11 +2,12 @@
 //! takes in what others send.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::outside::{Call, Client, Response, Serve};
+use anyhow::Context;
+use model::outside::{Call, Client, Files, Response, Serve};
 use model::{AlertEvent, Arbiter, BoxFuture, Clock, Fed, Feed, Labels};
 use prometheus::Registry;
 use prometheus::core::{Collector, Desc};
@@ -16,7 +17,9 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use web::{Alerting, SilenceError, Silences};
 
+use crate::config::Config;
 use crate::history;
+use crate::used::Used;
 
 /// Where the other replica asks for samples.
 const HEAD: &str = "/peer/v1/head";
@@ -373,4 +376,41 @@ pub(crate) fn replica(url: &str, token_file: Option<&PathBuf>) -> remote::Destin
         },
         external_labels: Labels::empty(),
     }
+}
+
+/// Everybody whom the configuration names in `remote_write`; none is nobody.
+pub(crate) fn sender(
+    config: &Config,
+    files: Arc<dyn Files>,
+    folder: &Path,
+    client: Arc<dyn Client>,
+    clock: Arc<dyn Clock>,
+    registry: &Registry,
+) -> anyhow::Result<Option<remote::Sender>> {
+    let document = &config.document;
+    if document.remote_write.is_empty() {
+        return Ok(None);
+    }
+    let whom = document.remote_write.iter().map(|entry| remote::Destination {
+        config: entry.clone(),
+        external_labels: document.global.external_labels.clone(),
+    });
+    let whom: Vec<remote::Destination> = whom.collect();
+    let sender = remote::Sender::open(
+        &whom,
+        document.remote.queue,
+        files,
+        folder,
+        &client,
+        clock,
+        registry,
+    )
+    .context("opening the queue of samples to send")?;
+    if document.remote.forward == Forward::Used {
+        let used = Used::gather(&config.groups, &document.remote.families);
+        sender
+            .handle()
+            .set_forward(Some(Arc::new(move |metric| used.has(metric))));
+    }
+    Ok(Some(sender))
 }

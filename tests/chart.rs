@@ -404,3 +404,47 @@ fn installed_on_a_node_the_agent_and_the_pair_work_and_each_line_of_a_pod_is_the
     ]);
     assert_eq!(left, "");
 }
+
+#[test]
+fn both_helms_install_upgrade_roll_back_and_uninstall() {
+    let Some(plane) = ControlPlane::start() else {
+        return;
+    };
+    let chart = chart();
+    for name in ["helm4", "helm3"] {
+        let Some(_) = program(name) else { continue };
+        let place = ["-n", name];
+        plane.namespace(name);
+        let run = |words: &[&str]| helm(&plane, name, &[words, &place].concat()).unwrap();
+        let labelled = || {
+            let words = [
+                "get",
+                "daemonsets,statefulsets",
+                "-n",
+                name,
+                "-l",
+                "team=platform",
+                "-o",
+                "name",
+            ];
+            plane.kubectl(&words).lines().count()
+        };
+        run(&["install", "skopos", &chart]);
+        run(&["upgrade", "skopos", &chart, "--set", "commonLabels.team=platform"]);
+        assert_eq!(labelled(), 2);
+        run(&["rollback", "skopos", "1"]);
+        assert_eq!(labelled(), 0);
+        run(&["uninstall", "skopos"]);
+        let kinds = "daemonsets,statefulsets,services,configmaps,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings,poddisruptionbudgets";
+        let left = plane.kubectl(&[
+            "get",
+            kinds,
+            "-A",
+            "-l",
+            "app.kubernetes.io/name=skopos",
+            "-o",
+            "name",
+        ]);
+        assert_eq!(left, "", "{name} leaves nothing");
+    }
+}

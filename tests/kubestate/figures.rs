@@ -31,9 +31,10 @@ fn peak(pid: u32) -> f64 {
     line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
 }
 
-fn start(folder: &std::path::Path, plane: &ControlPlane, state: bool) -> Skopos {
+/// `series_max` is how many series the store takes.
+fn start(folder: &std::path::Path, plane: &ControlPlane, state: bool, series_max: u32) -> Skopos {
     let config = format!(
-        "logs: {{ enabled: false }}\nrules: {{ shipped: false }}\nstore: {{ retention: {{ time: 2h }}, series_max: 2000000 }}\n\
+        "logs: {{ enabled: false }}\nrules: {{ shipped: false }}\nstore: {{ retention: {{ time: 2h }}, series_max: {series_max} }}\n\
          kubernetes: {{ kubeconfig: '{}' }}\nkube_state: {{ enabled: {state}, interval: 30s }}\n",
         plane.kubeconfig().display()
     );
@@ -65,9 +66,11 @@ async fn a_thousand_nodes_and_ten_thousand_pods_are_known_whole() {
         return;
     };
     let patience = Duration::from_secs(600);
-    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-    let bare = start(folders[0].path(), &plane, false);
-    let skopos = start(folders[1].path(), &plane, true);
+    let folders: [_; 3] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
+    let bare = start(folders[0].path(), &plane, false, 2_000_000);
+    // Its store takes next to nothing: what it has more than the first is the rooms' own.
+    let rooms = start(folders[2].path(), &plane, true, 1_000);
+    let skopos = start(folders[1].path(), &plane, true, 2_000_000);
     let wanted = f64::from(pods);
     skopos
         .wait_for("all pods are known", patience, async |skopos| {
@@ -82,7 +85,23 @@ async fn a_thousand_nodes_and_ten_thousand_pods_are_known_whole() {
     tokio::time::sleep(Duration::from_secs(if long_run() { 120 } else { 2 })).await;
     let (steady, _) = costs(skopos.pid());
     let (without, _) = costs(bare.pid());
-    assert_eq!(bare.stop().await, 0);
+    let known = format!("skopos_kubernetes_objects{{resource=\"pods\"}} {pods}");
+    let page = reqwest::get(rooms.url("/metrics"))
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    assert!(page.contains(&known));
+    let (alone, highest) = (costs(rooms.pid()).0, peak(rooms.pid()));
+    println!(
+        "the rooms cluster and kubestate alone: {:.1} MiB, at most {:.1} MiB",
+        alone - without,
+        highest - without
+    );
+    for process in [bare, rooms] {
+        assert_eq!(process.stop().await, 0);
+    }
     let Some(theirs) = KubeState::start(&plane, &["--resources=pods,nodes,namespaces"]) else {
         return;
     };
