@@ -537,8 +537,8 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             Arc::new(move || pool.sifted())
         },
         sources: {
-            let logs = log_state.clone();
-            Arc::new(move || views::sources(&targets(), &logs()))
+            let (logs, has_cluster) = (log_state.clone(), cluster.is_some());
+            Arc::new(move || views::sources(&targets(), &logs(), has_cluster))
         },
         rules: {
             let groups = rule_groups.clone();

@@ -15,7 +15,7 @@ use crate::accounts::Accounts;
 const HEADROOM_AGE: Duration = Duration::from_secs(5);
 
 /// The list *What is read*: targets, log files, and what is off and why.
-pub(crate) fn sources(targets: &[Target], logs: &LogState) -> Vec<Source> {
+pub(crate) fn sources(targets: &[Target], logs: &LogState, has_cluster: bool) -> Vec<Source> {
     let mut sources: Vec<Source> = targets.iter().map(from_target).collect();
     let (read, skipped): (Vec<_>, Vec<_>) = logs.files.iter().partition(|file| file.error.is_empty());
     if !read.is_empty() {
@@ -54,10 +54,12 @@ pub(crate) fn sources(targets: &[Target], logs: &LogState) -> Vec<Source> {
             word: Some("skipped".to_owned()),
         });
     }
-    sources.push(off(
-        "Kubernetes",
-        "not part of this version yet: only this machine is watched",
-    ));
+    if !has_cluster {
+        sources.push(off(
+            "Kubernetes",
+            "no cluster is asked: outside of a pod kubernetes.kubeconfig names one",
+        ));
+    }
     sources.push(off("AWS", "not part of this version yet: no calls, $0.00"));
     sources
 }
