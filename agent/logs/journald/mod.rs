@@ -155,7 +155,7 @@ async fn newest(config: &Config, client: &Arc<dyn Client>) -> Result<Option<Entr
         if found.is_none() {
             let told = pipe.farewell().await;
             // One that has no entry yet ends well.
-            return match told.contains("exit status: 0") || told.contains("output was closed") {
+            return match told.is_good() {
                 true => Ok(None),
                 false => Err(format!("{}: {told}", config.from())),
             };
@@ -282,7 +282,7 @@ impl Journal {
                     Heard::Words => self.account.remark(&pipe.words()),
                     Heard::End => {
                         self.flush(stop).await?;
-                        return Err(pipe.farewell().await);
+                        return Err(pipe.farewell().await.to_string());
                     }
                 },
                 () = tokio::time::sleep_until(wake) => {

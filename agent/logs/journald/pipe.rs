@@ -1,9 +1,11 @@
 //! The program that prints the journal: started, read, and ended with whatever it has started itself.
 
+use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::AsyncReadExt;
@@ -11,6 +13,8 @@ use tokio::net::unix::pipe::Receiver;
 
 /// Of what it says beside entries, the last words are kept.
 const WORDS_BYTES_MAX: usize = 1_024;
+/// So long it may take to end once its output is closed.
+const END_WAIT: Duration = Duration::from_secs(1);
 
 pub(crate) struct Pipe {
     child: Child,
@@ -110,22 +114,57 @@ impl Pipe {
     }
 
     /// How it has ended, once its output has.
-    pub(crate) async fn farewell(mut self) -> String {
+    pub(crate) async fn farewell(mut self) -> Farewell {
         // What it said last may still be on its way.
         let mut rest = Vec::new();
         if let Some(err) = &mut self.err {
             let mut front = err.take(WORDS_BYTES_MAX as u64);
             let reading = front.read_to_end(&mut rest);
-            _ = tokio::time::timeout(std::time::Duration::from_millis(200), reading).await;
+            _ = tokio::time::timeout(Duration::from_millis(200), reading).await;
         }
         self.words.extend_from_slice(&rest);
-        let status = match self.child.try_wait() {
-            Ok(Some(status)) => status.to_string(),
-            _ => "its output was closed".to_owned(),
-        };
-        match self.words() {
-            words if words.is_empty() => format!("it ended ({status})"),
-            words => format!("it ended ({status}): {words}"),
+        Farewell {
+            status: tokio::time::timeout(END_WAIT, self.ended())
+                .await
+                .unwrap_or_default(),
+            words: self.words(),
+        }
+    }
+
+    /// A program closes its output some moments before it can be asked how it ended.
+    async fn ended(&mut self) -> Option<ExitStatus> {
+        loop {
+            match self.child.try_wait() {
+                Ok(None) => tokio::time::sleep(Duration::from_millis(5)).await,
+                Ok(status) => return status,
+                Err(_) => return None,
+            }
+        }
+    }
+}
+
+/// How the program ended, and its last words.
+pub(crate) struct Farewell {
+    /// None when it runs on with its output closed.
+    status: Option<ExitStatus>,
+    words: String,
+}
+
+impl Farewell {
+    pub(crate) fn is_good(&self) -> bool {
+        self.status.is_some_and(|status| status.success())
+    }
+}
+
+impl fmt::Display for Farewell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.status {
+            Some(status) => write!(f, "it ended ({status})")?,
+            None => f.write_str("it closed its output and goes on running")?,
+        }
+        match self.words.as_str() {
+            "" => Ok(()),
+            words => write!(f, ": {words}"),
         }
     }
 }
@@ -164,7 +203,15 @@ mod tests {
         }
         assert_eq!(all, b"abc");
         let told = pipe.farewell().await;
-        assert!(told.ends_with(": no  journal"), "{told}");
+        assert!(!told.is_good());
+        assert_eq!(told.to_string(), "it ended (exit status: 3): no  journal");
+    }
+
+    #[tokio::test]
+    async fn one_that_closes_its_output_before_it_ends_has_still_failed() {
+        let mut pipe = shell("exec >&-; sleep 0.1; exit 4");
+        while !matches!(pipe.read(&mut [0; 2]).await.unwrap(), Heard::End) {}
+        assert_eq!(pipe.farewell().await.to_string(), "it ended (exit status: 4)");
     }
 
     #[tokio::test]
