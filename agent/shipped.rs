@@ -24,6 +24,10 @@ pub(crate) const RULES: &[(&str, &str)] = &[
         "rules/kubernetes-spot.yaml",
         include_str!("../rules/kubernetes-spot.yaml"),
     ),
+    (
+        "rules/kubernetes-extensions.yaml",
+        include_str!("../rules/kubernetes-extensions.yaml"),
+    ),
     ("rules/logs.yaml", include_str!("../rules/logs.yaml")),
     ("rules/pair.yaml", include_str!("../rules/pair.yaml")),
     ("rules/skopos.yaml", include_str!("../rules/skopos.yaml")),

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use prometheus::IntCounter;
 
 use crate::draft::{Allowed, Desk, Draft, Entry};
-use crate::kinds::Read;
+use crate::kinds::Reader;
 
 #[derive(Default)]
 pub(crate) struct Book {
@@ -62,10 +62,11 @@ impl Book {
 pub(crate) struct Writer {
     pub(crate) desk: Arc<Desk>,
     pub(crate) book: Arc<Mutex<Book>>,
-    pub(crate) read: Read,
+    pub(crate) reader: Reader,
     pub(crate) labels: Vec<String>,
     pub(crate) annotations: Vec<String>,
     pub(crate) unread: IntCounter,
+    pub(crate) unread_values: IntCounter,
 }
 
 fn key(object: &Object<'_>) -> Box<str> {
@@ -88,8 +89,14 @@ impl Observe for Writer {
             annotations: &self.annotations,
         };
         let mut draft = Draft::new(&self.desk, &allowed, before);
-        let read = (self.read)(object.text, &mut draft);
+        let read = self.reader.read(object.text, &mut draft);
+        let (mistakes, mistake) = draft.mistakes();
         let entries = draft.done();
+        if let Some(why) = mistake {
+            self.unread_values.inc_by(mistakes);
+            tracing::debug!(object = &*key, why, "a value cannot be read");
+            book.mistake = Some(format!("{key}: {why}"));
+        }
         match read {
             Ok(()) => {
                 book.refused += entries.iter().filter(|entry| entry.series.is_none()).count() as u64;

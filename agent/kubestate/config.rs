@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::custom::{self, Document};
 use crate::kinds::KINDS;
 
 /// Which objects become series, under the names and labels of kube-state-metrics.
@@ -28,6 +29,9 @@ pub struct Config {
     pub labels: BTreeMap<String, Vec<String>>, // labels: {pods: [app, team]}
     /// Annotations, likewise.
     pub annotations: BTreeMap<String, Vec<String>>,
+    /// Which fields of objects of other kinds become series: a document as kube-state-metrics takes it in
+    /// `--custom-resource-state-config`.
+    pub custom_resource_state: Document, // custom_resource_state: {spec: {resources: []}}
 }
 
 /// Of nodes what tells where they come from, and of claims what kubernetes-mixin's rules look at.
@@ -63,6 +67,7 @@ impl Default for Config {
             more_resources: Vec::new(),
             labels: usual_labels(),
             annotations: BTreeMap::new(),
+            custom_resource_state: Document::default(),
         }
     }
 }
@@ -75,15 +80,25 @@ impl Config {
     #[must_use]
     pub fn complaints(&self) -> Vec<String> {
         let known: Vec<&str> = KINDS.iter().map(|kind| kind.plural).collect();
-        let mut wrong = Vec::new();
+        let ready = custom::ready().plurals();
+        let chosen: Vec<&str> = known
+            .iter()
+            .copied()
+            .chain(ready.iter().map(String::as_str))
+            .collect();
+        let of_document = self.custom_resource_state.complaints();
+        let mut wrong: Vec<String> = of_document
+            .iter()
+            .map(|why| format!("kube_state.custom_resource_state.{why}"))
+            .collect();
         for (key, names) in [
             ("resources", &self.resources),
             ("more_resources", &self.more_resources),
         ] {
-            for name in names.iter().filter(|name| !known.contains(&name.as_str())) {
+            for name in names.iter().filter(|name| !chosen.contains(&name.as_str())) {
                 let why = match name.as_str() {
                     "secrets" => "Secrets are not read, not even their names".to_owned(),
-                    _ => format!("no kind that is read; there are {}", known.join(", ")),
+                    _ => format!("no kind that is read; there are {}", chosen.join(", ")),
                 };
                 wrong.push(format!("kube_state.{key}: {name:?}: {why}"));
             }

@@ -34,6 +34,8 @@ pub(crate) struct Draft<'a> {
     own: Vec<(&'static str, String)>,
     seed: u64,
     entries: Vec<Entry>,
+    mistakes: u64,
+    mistake: Option<String>,
 }
 
 /// Which labels and annotations of a kind become labels of series.
@@ -53,6 +55,8 @@ impl<'a> Draft<'a> {
             own: Vec::new(),
             seed: 0,
             entries: Vec::with_capacity(before.len()),
+            mistakes: 0,
+            mistake: None,
         }
     }
 
@@ -123,6 +127,17 @@ impl<'a> Draft<'a> {
         series
             .inspect_err(|error| tracing::debug!(%error, series = %desc.labels, "series refused"))
             .ok()
+    }
+
+    /// A value of the object that is not what it should be; of many the first is told.
+    pub(crate) fn mistake(&mut self, why: impl FnOnce() -> String) {
+        self.mistakes += 1;
+        self.mistake.get_or_insert_with(why);
+    }
+
+    /// How many values were not what they should be, and the first of them.
+    pub(crate) fn mistakes(&mut self) -> (u64, Option<String>) {
+        (self.mistakes, self.mistake.take())
     }
 
     pub(crate) fn done(self) -> Box<[Entry]> {

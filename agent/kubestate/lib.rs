@@ -5,6 +5,7 @@
 
 mod book;
 pub mod config;
+mod custom;
 mod draft;
 mod kinds;
 mod meta;
@@ -29,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use book::{Book, Writer};
 pub use config::Config;
 use draft::Desk;
-use kinds::KINDS;
+use kinds::{KINDS, Reader};
 use metrics::Metrics;
 
 /// How often is looked whether a round is due.
@@ -55,8 +56,18 @@ struct Inner {
 
 /// A kind and what is known of it.
 struct Shelved {
-    plural: &'static str,
+    plural: Arc<str>,
+    /// It may well be that there is none.
+    is_optional: bool,
     book: Arc<Mutex<Book>>,
+}
+
+impl Shelved {
+    /// It should be known, and is not.
+    fn is_silent(&self) -> bool {
+        let book = self.book.lock();
+        !book.is_told() && (book.is_whole || !self.is_optional)
+    }
 }
 
 struct Rounds {
@@ -67,6 +78,21 @@ struct Rounds {
     duration: Duration,
     samples: usize,
     ledger: Ledger,
+}
+
+/// What is read: kinds that we know, those that are read where a cluster has them, and what a document tells of.
+fn kinds(config: &Config) -> Vec<(Wanted, Reader)> {
+    let own = KINDS
+        .iter()
+        .filter(|kind| config.wants(kind.plural, kind.is_usual));
+    let own = own.map(|kind| (kind.wanted(), Reader::Own(kind.read)));
+    let ready = custom::ready().readings(true).into_iter();
+    let ready = ready.filter(|reading| config.wants(&reading.wanted.resource.plural, true));
+    let told = config.custom_resource_state.readings(false);
+    let custom = ready
+        .chain(told)
+        .map(|reading| (reading.wanted, Reader::Told(reading.families)));
+    own.chain(custom).collect()
 }
 
 impl KubeState {
@@ -94,24 +120,24 @@ impl KubeState {
         });
         let metrics = Metrics::new(registry);
         let (mut shelf, mut wanted) = (Vec::new(), Vec::new());
-        for kind in KINDS
-            .iter()
-            .filter(|kind| config.wants(kind.plural, kind.is_usual))
-        {
+        for (kind, reader) in kinds(&config) {
+            let plural = Arc::clone(&kind.resource.plural);
             let book = Arc::new(Mutex::new(Book::default()));
             let writer = Writer {
                 desk: Arc::clone(&desk),
                 book: Arc::clone(&book),
-                read: kind.read,
-                labels: Config::allowed(&config.labels, kind.plural),
-                annotations: Config::allowed(&config.annotations, kind.plural),
-                unread: metrics.unread.with_label_values(&[kind.plural]),
+                reader,
+                labels: Config::allowed(&config.labels, &plural),
+                annotations: Config::allowed(&config.annotations, &plural),
+                unread: metrics.unread.with_label_values(&[&*plural]),
+                unread_values: metrics.unread_values.with_label_values(&[&*plural]),
             };
-            wanted.push((kind.wanted(), Box::new(writer) as Box<dyn Observe>));
             shelf.push(Shelved {
-                plural: kind.plural,
+                plural,
+                is_optional: kind.is_optional,
                 book,
             });
+            wanted.push((kind, Box::new(writer) as Box<dyn Observe>));
         }
         let round = Rounds {
             report: Report::new(&*keep, "kube-state/report", &labels),
@@ -182,8 +208,8 @@ impl KubeState {
         let rounds = self.0.round.lock();
         let silent: Vec<&str> = shelf
             .iter()
-            .filter(|kind| !kind.book.lock().is_told())
-            .map(|kind| kind.plural)
+            .filter(|kind| kind.is_silent())
+            .map(|kind| &*kind.plural)
             .collect();
         let health = match (rounds.last, silent.len()) {
             (None, _) => Health::Unknown,
@@ -242,7 +268,7 @@ impl KubeState {
             (true, refused) => Checkup::warn(ROOM, NAME, format!("{seen}; the store refused {refused}"))
                 .advise("raise store.series_max, or read fewer kinds (kube_state.resources)"),
             (false, _) => Checkup::warn(ROOM, NAME, seen)
-                .advise("see check *watches*; an object that cannot be read is a mistake of ours")
+                .advise("see check *watches*; an object that cannot be read is a mistake of ours, or of kube_state.custom_resource_state")
                 .list(wrong),
         }]
     }

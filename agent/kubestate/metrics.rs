@@ -9,6 +9,7 @@ pub(crate) struct Metrics {
     pub(crate) samples: IntCounter,
     pub(crate) dropped: IntCounterVec,
     pub(crate) unread: IntCounterVec,
+    pub(crate) unread_values: IntCounterVec,
 }
 
 impl Metrics {
@@ -35,6 +36,12 @@ impl Metrics {
                 registry,
                 "skopos_kubestate_objects_unread_total",
                 "Objects that were not what their kind says.",
+                &["resource"],
+            ),
+            unread_values: counters(
+                registry,
+                "skopos_kubestate_values_unread_total",
+                "Values of custom resources that were not what kube_state.custom_resource_state says.",
                 &["resource"],
             ),
         }

@@ -21,6 +21,39 @@ pub(crate) fn whole(text: &str) -> Option<f64> {
     Some(divide_up(nano(text)?, NANO) as f64)
 }
 
+/// As near as a float comes to it, without rounding up.
+pub(crate) fn approximate(text: &str) -> Option<f64> {
+    let exact = nano(text)? as f64 / NANO as f64;
+    let end = text.rfind(|letter: char| letter.is_ascii_digit() || letter == '.')? + 1;
+    let (number, suffix) = text.split_at_checked(end)?;
+    let exponent: i32 = match suffix {
+        "n" => -9,
+        "u" => -6,
+        "m" => -3,
+        "" => 0,
+        "k" => 3,
+        "M" => 6,
+        "G" => 9,
+        "T" => 12,
+        "P" => 15,
+        "E" => 18,
+        _ => return Some(exact),
+    };
+    // In the steps of apimachinery, so that it comes to the same float: digits, and then a power of ten.
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let places = i32::try_from(fraction.len()).ok()?;
+    let (Ok(digits), Ok(power)) = (
+        format!("{whole}{fraction}").parse::<i64>(),
+        format!("1e{}", exponent - places).parse::<f64>(),
+    ) else {
+        return Some(exact);
+    };
+    match exponent == places {
+        true => Some(digits as f64),
+        false => Some(digits as f64 * power),
+    }
+}
+
 fn divide_up(number: i128, by: i128) -> i128 {
     number.div_euclid(by) + i128::from(number.rem_euclid(by) != 0)
 }
@@ -108,6 +141,22 @@ mod tests {
         for text in ["", "m", "1.2.3", "1 Gi", "1gi", "x", "1e", "--1", "1ei"] {
             assert_eq!(value(text), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_is_only_looked_at_is_not_rounded_up() {
+        for (text, want) in [
+            // As Go multiplies: not the float that is nearest.
+            ("100u", 100.0 * 1e-6),
+            ("250m", 0.25),
+            ("0.5", 0.5),
+            ("1.5Gi", 1_610_612_736.0),
+            ("-3k", -3_000.0),
+            ("12e6", 12e6),
+        ] {
+            assert_eq!(approximate(text), Some(want), "{text}");
+        }
+        assert_eq!(approximate("x"), None);
     }
 
     #[test]

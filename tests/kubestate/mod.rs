@@ -1,5 +1,6 @@
 //! The state of objects as series, beside a real kube-state-metrics over the same API server.
 
+mod custom;
 mod figures;
 mod zoo;
 

@@ -10,11 +10,34 @@ mod storage;
 mod workload;
 
 use model::{Resource, Wanted};
+use serde_json::Value;
 
+use crate::custom::Family;
 use crate::draft::Draft;
 
 /// Writes down the series of one object.
 pub(crate) type Read = fn(&str, &mut Draft<'_>) -> serde_json::Result<()>;
+
+/// How objects of a kind are read.
+pub(crate) enum Reader {
+    /// A kind that we know.
+    Own(Read),
+    /// One that a document tells of.
+    Told(Vec<Family>),
+}
+
+impl Reader {
+    pub(crate) fn read(&self, text: &str, draft: &mut Draft<'_>) -> serde_json::Result<()> {
+        match self {
+            Self::Own(read) => read(text, draft),
+            Self::Told(families) => {
+                let object: Value = serde_json::from_str(text)?;
+                families.iter().for_each(|family| family.write(&object, draft));
+                Ok(())
+            }
+        }
+    }
+}
 
 pub(crate) struct Kind {
     group: &'static str,

@@ -169,6 +169,10 @@ fn the_rules_that_ship_are_clean() {
             "kubernetes-spot.yaml",
             include_str!("../../../rules/kubernetes-spot.yaml"),
         ),
+        (
+            "kubernetes-extensions.yaml",
+            include_str!("../../../rules/kubernetes-extensions.yaml"),
+        ),
         ("logs.yaml", include_str!("../../../rules/logs.yaml")),
         ("pair.yaml", include_str!("../../../rules/pair.yaml")),
         ("skopos.yaml", include_str!("../../../rules/skopos.yaml")),

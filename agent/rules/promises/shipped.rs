@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::unreachable::UNREACHABLE;
 use crate::{Group, Rule, load, unit};
 
-const FILES: [(&str, &str); 10] = [
+const FILES: [(&str, &str); 11] = [
     ("targets.yaml", include_str!("../../../rules/targets.yaml")),
     ("node.yaml", include_str!("../../../rules/node.yaml")),
     (
@@ -29,6 +29,10 @@ const FILES: [(&str, &str); 10] = [
     (
         "kubernetes-spot.yaml",
         include_str!("../../../rules/kubernetes-spot.yaml"),
+    ),
+    (
+        "kubernetes-extensions.yaml",
+        include_str!("../../../rules/kubernetes-extensions.yaml"),
     ),
     ("logs.yaml", include_str!("../../../rules/logs.yaml")),
     ("pair.yaml", include_str!("../../../rules/pair.yaml")),
