@@ -43,7 +43,15 @@ pub(crate) fn rendered(cluster: &Cluster, name: &str, more: &[&str]) -> String {
         "--kube-version",
         "1.36.0",
     ];
-    helm(cluster, name, &[&words, more].concat()).unwrap()
+    let mut command: Command = cluster.command(name);
+    // That it follows links it says beside what it renders.
+    let done = command.args(words).args(more).output().unwrap();
+    let (text, said) = (
+        String::from_utf8(done.stdout).unwrap(),
+        String::from_utf8_lossy(&done.stderr),
+    );
+    assert!(done.status.success(), "{said}");
+    text
 }
 
 /// Objects of a render, by kind and name.
@@ -65,7 +73,7 @@ fn every_form_of_the_chart_is_taken_as_it_is_by_an_api_server_and_is_the_same_ea
         return;
     };
     plane.namespace("monitoring");
-    let forms: [&[&str]; 4] = [
+    let forms: [&[&str]; 5] = [
         &[],
         &[
             "--set",
@@ -86,6 +94,14 @@ fn every_form_of_the_chart_is_taken_as_it_is_by_an_api_server_and_is_the_same_ea
             r#"rules={"shop":{"groups":[{"name":"shop","rules":[{"alert":"A","expr":"up == 0"}]}]}}"#,
         ],
         &["--set", "pair.replicas=1", "--set", "fullnameOverride=watcher"],
+        &[
+            "--set",
+            "dashboards.datasource=true",
+            "--set",
+            "networkPolicy.enabled=true",
+            "--set-json",
+            r#"networkPolicy.from=[{"namespaceSelector":{"matchLabels":{"kubernetes.io/metadata.name":"grafana"}}}]"#,
+        ],
     ];
     for form in forms {
         let mut texts = Vec::new();
@@ -147,8 +163,26 @@ fn every_form_of_the_chart_is_taken_as_it_is_by_an_api_server_and_is_the_same_ea
         ],
     );
     assert!(said.unwrap_err().contains("tolerrations"));
+    // Dashboards are there word for word.
+    let maps: Vec<&Value> = all
+        .iter()
+        .filter(|object| object["kind"] == "ConfigMap")
+        .collect();
+    for entry in std::fs::read_dir(root().join("dashboards")).unwrap() {
+        let file = entry.unwrap().path();
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let told = maps.iter().find_map(|map| map["data"][name].as_str());
+        assert_eq!(
+            told,
+            Some(std::fs::read_to_string(&file).unwrap().as_str()),
+            "{name}"
+        );
+    }
     // What the configuration of the two roles comes to is right by our own word.
-    for object in all.iter().filter(|object| object["kind"] == "ConfigMap") {
+    for object in maps
+        .into_iter()
+        .filter(|map| map["data"]["skopos.yaml"].is_string())
+    {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("skopos.yaml");
         std::fs::write(&file, object["data"]["skopos.yaml"].as_str().unwrap()).unwrap();
