@@ -26,6 +26,7 @@ use crate::afar::Afar;
 use crate::checkups::{self, Jumps};
 use crate::cli::{Role, RunArgs};
 use crate::config::Config;
+use crate::control_plane;
 use crate::daemon::{
     Aside, Wishes, asked_again, build_info, external_url, first_look, follow, hostname, maintain, own_target,
     reachable, serve,
@@ -376,6 +377,10 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         notifier.evidence_from(Arc::clone(witness) as _);
     }
 
+    let control_plane = cluster
+        .as_ref()
+        .filter(|_| thinks)
+        .and_then(|cluster| control_plane::Sections::new(cluster, &document.kubernetes));
     let reloading = reload::Rooms {
         pool: pool.clone(),
         rules: rules.clone(),
@@ -386,6 +391,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         thinks,
         external_url,
         self_scrape: own_target(scheme, address),
+        control_plane: control_plane::Sections::told_by(control_plane.as_ref()),
         leadership: leadership.clone(),
     };
     reloading
@@ -736,6 +742,9 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     }
     if let Some(discovery) = discovery {
         stages.spawn("sources", "discovery", |stop| discovery.run(stop));
+    }
+    if let Some(control_plane) = control_plane {
+        stages.spawn("sources", "control_plane", |stop| control_plane.run(stop));
     }
     if let Some(objects) = objects {
         stages.spawn("sources", "objects", |stop| objects.run(stop));

@@ -10,6 +10,7 @@ pub mod check;
 mod checkups;
 pub mod cli;
 pub mod config;
+mod control_plane;
 mod daemon;
 mod discovery;
 pub mod doctor;

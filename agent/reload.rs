@@ -35,7 +35,9 @@ pub(crate) struct Rooms {
     pub(crate) thinks: bool,
     pub(crate) external_url: String,
     pub(crate) self_scrape: scrape::ScrapeConfig,
-    /// Of a pair, only the holder of the lease scrapes what the configuration names.
+    /// Scraped beside what the configuration names.
+    pub(crate) control_plane: watch::Receiver<Arc<[scrape::ScrapeConfig]>>,
+    /// Of a pair, only the holder of the lease scrapes what the configuration names, and the control plane.
     pub(crate) leadership: watch::Receiver<Leadership>,
 }
 
@@ -52,6 +54,12 @@ impl Rooms {
     /// Scrapes what is to be scraped here now.
     fn aim(&self, config: &Config) -> Result<(), Vec<String>> {
         let mut targets = config.document.scrape_configs.clone();
+        for section in self.control_plane.borrow().iter() {
+            // Whoever scrapes a job of that name himself knows why.
+            if targets.iter().all(|known| known.job_name != section.job_name) {
+                targets.push(section.clone());
+            }
+        }
         if !self.leadership.borrow().here {
             targets.retain(|known| known.job_name == self.self_scrape.job_name);
         }
@@ -149,18 +157,18 @@ impl Reloader {
         let mut moving = BTreeMap::new();
         let mut leadership = self.rooms.leadership.clone();
         let mut led = leadership.borrow_and_update().here;
+        let mut control_plane = self.rooms.control_plane.clone();
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
                 Ok(()) = leadership.changed() => {
                     let leads = leadership.borrow_and_update().here;
-                    if std::mem::replace(&mut led, leads) != leads
-                        && let Err(mistakes) = self.rooms.aim(&self.running)
-                    {
-                        tracing::error!("the targets cannot be scraped: {}", mistakes.join("; "));
+                    if std::mem::replace(&mut led, leads) != leads {
+                        self.aim_anew();
                     }
                 }
+                Ok(()) = control_plane.changed() => self.aim_anew(),
                 _ = hangups.recv() => drop(self.reload("SIGHUP").await),
                 Some(request) = requests.recv() => {
                     let outcome = self.reload("/-/reload").await;
@@ -176,6 +184,12 @@ impl Reloader {
                     moving = now;
                 }
             }
+        }
+    }
+
+    fn aim_anew(&self) {
+        if let Err(mistakes) = self.rooms.aim(&self.running) {
+            tracing::error!("the targets cannot be scraped: {}", mistakes.join("; "));
         }
     }
 

@@ -28,6 +28,10 @@ pub(crate) const RULES: &[(&str, &str)] = &[
         "rules/kubernetes-extensions.yaml",
         include_str!("../rules/kubernetes-extensions.yaml"),
     ),
+    (
+        "rules/kubernetes-control-plane.yaml",
+        include_str!("../rules/kubernetes-control-plane.yaml"),
+    ),
     ("rules/logs.yaml", include_str!("../rules/logs.yaml")),
     ("rules/pair.yaml", include_str!("../rules/pair.yaml")),
     ("rules/skopos.yaml", include_str!("../rules/skopos.yaml")),

@@ -287,6 +287,8 @@ fn installed_on_a_node_the_agent_and_the_pair_work_and_each_line_of_a_pod_is_the
             "up{job='kubelet', metrics_path='/metrics/probes', node='lab-node'} == 1",
             "up{job='cadvisor', node='lab-node'} == 1",
             "up{job='kubelet-resource', node='lab-node'} == 1",
+            "up{job='kube-apiserver'} == 1",
+            "apiserver_request_total{job='kube-apiserver', verb='LIST'}",
             "container_memory_working_set_bytes{node='lab-node', namespace='monitoring', container='skopos'}",
         ] {
             until("a series of the node", Duration::from_secs(300), || {

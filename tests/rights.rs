@@ -15,13 +15,17 @@ const NAMESPACE: &str = "monitoring";
 fn without(role: &Value) -> Vec<(String, Value)> {
     let mut all = Vec::new();
     for (nth, rule) in role["rules"].as_array().unwrap().iter().enumerate() {
-        let resources = rule["resources"].as_array().unwrap();
+        let key = match rule["nonResourceURLs"].is_array() {
+            true => "nonResourceURLs",
+            false => "resources",
+        };
+        let resources = rule[key].as_array().unwrap();
         for resource in resources {
             let mut other = role.clone();
             let rest: Vec<&Value> = resources.iter().filter(|one| *one != resource).collect();
             match rest.is_empty() {
                 true => drop(other["rules"].as_array_mut().unwrap().remove(nth)),
-                false => other["rules"][nth]["resources"] = json!(rest),
+                false => other["rules"][nth][key] = json!(rest),
             }
             all.push((resource.as_str().unwrap().to_owned(), other));
         }
@@ -83,6 +87,9 @@ async fn matrix(plane: &ControlPlane, role: &str, account: &str, config: &str, r
             "replicationcontrollers",
             "volumeattachments",
             "nodes/stats",
+            // Of EKS, and this is none.
+            "ksh/metrics",
+            "kcm/metrics",
         ]
         .contains(&taken.as_str())
     });
@@ -156,7 +163,7 @@ async fn with_the_charts_rights_all_works_and_each_that_is_taken_away_is_named()
     let pair = of(&["ClusterRole", "Role"], "skopos-cluster");
     let node = of(&["ClusterRole"], "skopos-node");
     assert_eq!((pair.len(), node.len()), (2, 1));
-    let peer = " }\npair: { name: skopos-0, peer: 'http://127.0.0.1:9', token_file: token }\n";
+    let peer = ", control_plane: { enabled: true } }\npair: { name: skopos-0, peer: 'http://127.0.0.1:9', token_file: token }\n";
     matrix(&plane, "cluster", "skopos-cluster", peer, &pair).await;
     let kubelet = ", kubelet: { enabled: true, address: '127.0.0.1:9' } }\n";
     matrix(&plane, "node", "skopos-node", kubelet, &node).await;

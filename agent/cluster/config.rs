@@ -1,6 +1,7 @@
 //! What is told about Kubernetes in the configuration file.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -22,6 +23,7 @@ pub struct Config {
     /// pods can be reached.
     pub scrape_pods: Option<bool>,
     pub kubelet: Kubelet,
+    pub control_plane: ControlPlane,
     /// Whether events become log records and a counter, once for the cluster. Left out: in the roles `cluster` and `all`.
     pub events: Option<bool>,
     pub changes: Changes,
@@ -85,6 +87,83 @@ impl Default for Kubelet {
             profile: Profile::default(),
         }
     }
+}
+
+/// The API server, and on EKS the scheduler and the controller manager.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ControlPlane {
+    /// Whether whoever leads scrapes them. Left out: in a pod.
+    pub enabled: Option<bool>,
+    /// Between two scrapes; a page of an API server is large.
+    #[serde(deserialize_with = "model::text::duration::deserialize")]
+    pub interval: Duration, // interval: 60s
+    /// Whose certificate they have to show.
+    pub ca_file: PathBuf,
+    /// The name that the certificates have to hold.
+    pub server_name: String,
+    /// Read again before each scrape.
+    pub token_file: PathBuf,
+    /// `full`: all of their families; else those that rules and dashboards ask for.
+    pub profile: Profile,
+}
+
+impl Default for ControlPlane {
+    fn default() -> Self {
+        let account = PathBuf::from(ACCOUNT);
+        Self {
+            enabled: None,
+            interval: Duration::from_secs(60),
+            ca_file: account.join("ca.crt"),
+            server_name: "kubernetes.default.svc".to_owned(),
+            token_file: account.join("token"),
+            profile: Profile::default(),
+        }
+    }
+}
+
+impl ControlPlane {
+    /// What is kept unless all is.
+    pub const FAMILIES: [&str; 38] = [
+        "aggregator_unavailable_apiservice",
+        "aggregator_unavailable_apiservice_total",
+        "apiserver_admission_webhook_rejection_count",
+        "apiserver_client_certificate_expiration_seconds_bucket",
+        "apiserver_client_certificate_expiration_seconds_count",
+        "apiserver_client_certificate_expiration_seconds_sum",
+        "apiserver_current_inflight_requests",
+        "apiserver_flowcontrol_rejected_requests_total",
+        "apiserver_request_sli_duration_seconds_bucket",
+        "apiserver_request_sli_duration_seconds_count",
+        "apiserver_request_sli_duration_seconds_sum",
+        "apiserver_request_terminations_total",
+        "apiserver_request_total",
+        "apiserver_storage_objects",
+        "apiserver_storage_size_bytes",
+        "go_goroutines",
+        "kubernetes_build_info",
+        "process_cpu_seconds_total",
+        "process_resident_memory_bytes",
+        "process_start_time_seconds",
+        "rest_client_request_duration_seconds_bucket",
+        "rest_client_request_duration_seconds_count",
+        "rest_client_request_duration_seconds_sum",
+        "rest_client_requests_total",
+        "scheduler_pending_pods",
+        "scheduler_pod_scheduling_sli_duration_seconds_bucket",
+        "scheduler_pod_scheduling_sli_duration_seconds_count",
+        "scheduler_pod_scheduling_sli_duration_seconds_sum",
+        "scheduler_schedule_attempts_total",
+        "scheduler_scheduling_algorithm_duration_seconds_bucket",
+        "scheduler_scheduling_algorithm_duration_seconds_count",
+        "scheduler_scheduling_attempt_duration_seconds_bucket",
+        "scheduler_scheduling_attempt_duration_seconds_count",
+        "workqueue_adds_total",
+        "workqueue_depth",
+        "workqueue_queue_duration_seconds_bucket",
+        "workqueue_queue_duration_seconds_count",
+        "workqueue_queue_duration_seconds_sum",
+    ];
 }
 
 /// How many of the families of `/metrics/cadvisor` are kept.
@@ -250,10 +329,21 @@ impl Config {
         self.is_wanted() && self.kubelet.enabled.unwrap_or_else(is_in_pod)
     }
 
+    #[must_use]
+    pub fn scrapes_control_plane(&self) -> bool {
+        self.is_wanted() && self.control_plane.enabled.unwrap_or_else(is_in_pod)
+    }
+
     /// Paths in a file are meant from where the file lies.
     pub fn files_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
-        let kubelet = [&mut self.kubelet.ca_file, &mut self.kubelet.token_file];
-        self.kubeconfig.iter_mut().chain(kubelet)
+        let (kubelet, control_plane) = (&mut self.kubelet, &mut self.control_plane);
+        let files = [
+            &mut kubelet.ca_file,
+            &mut kubelet.token_file,
+            &mut control_plane.ca_file,
+            &mut control_plane.token_file,
+        ];
+        self.kubeconfig.iter_mut().chain(files)
     }
 
     pub(crate) fn lease_name(&self) -> &str {

@@ -38,7 +38,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub use changes::{Changes, ChangesHandle};
-pub use config::{Accounts, Config, Kubelet, Profile, is_in_pod};
+pub use config::{Accounts, Config, ControlPlane, Kubelet, Profile, is_in_pod};
 pub use discover::Finder;
 pub use events::{Events, EventsHandle, Once};
 use follow::{Ended, Metrics, Watched, follow, plain};
@@ -51,6 +51,8 @@ use rights::Rights;
 
 /// Starts of many agents at once are spread over so long.
 const JITTER: Duration = Duration::from_secs(5);
+/// How long the API server may take to say what it is.
+const VERSION_PATIENCE: Duration = Duration::from_secs(10);
 /// How often the node's own object is read.
 const NODE_PERIOD: Duration = Duration::from_secs(300);
 /// … while it could not be read.
@@ -163,6 +165,20 @@ impl Cluster {
     #[must_use]
     pub fn node(&self) -> watch::Receiver<Arc<Node>> {
         self.0.facts.subscribe()
+    }
+
+    /// What the API server says that it is, for example `v1.33.5-eks-3025e55`.
+    ///
+    /// # Errors
+    /// It does not say.
+    pub async fn version(&self) -> Result<String, String> {
+        let asked = self.0.client();
+        let told = tokio::time::timeout(VERSION_PATIENCE, asked.apiserver_version()).await;
+        match told {
+            Ok(Ok(info)) => Ok(info.git_version),
+            Ok(Err(error)) => Err(follow::plain(&error)),
+            Err(_) => Err("the API server does not answer".to_owned()),
+        }
     }
 
     /// That the account has this right is looked at, for doctor.

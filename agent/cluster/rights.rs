@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+    NonResourceAttributes, ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
 use kube::api::PostParams;
 use kube::{Api, Client};
@@ -27,7 +27,7 @@ pub struct Right {
     pub verb: &'static str,
     /// Empty for the first ones.
     pub group: String,
-    /// `pods`, or `nodes/metrics`.
+    /// `pods`, or `nodes/metrics`; what begins with `/` is a path, and no resource.
     pub resource: String,
     /// Only in this namespace, and only this object; empty: in all, and all.
     pub namespace: String,
@@ -65,6 +65,18 @@ impl Right {
 
     fn review(&self) -> SelfSubjectAccessReview {
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        if self.resource.starts_with('/') {
+            return SelfSubjectAccessReview {
+                spec: SelfSubjectAccessReviewSpec {
+                    non_resource_attributes: Some(NonResourceAttributes {
+                        path: Some(self.resource.clone()),
+                        verb: Some(self.verb.to_owned()),
+                    }),
+                    ..SelfSubjectAccessReviewSpec::default()
+                },
+                ..SelfSubjectAccessReview::default()
+            };
+        }
         let (resource, part) = match self.resource.split_once('/') {
             Some((resource, part)) => (resource, Some(part.to_owned())),
             None => (self.resource.as_str(), None),

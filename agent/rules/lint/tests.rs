@@ -173,6 +173,10 @@ fn the_rules_that_ship_are_clean() {
             "kubernetes-extensions.yaml",
             include_str!("../../../rules/kubernetes-extensions.yaml"),
         ),
+        (
+            "kubernetes-control-plane.yaml",
+            include_str!("../../../rules/kubernetes-control-plane.yaml"),
+        ),
         ("logs.yaml", include_str!("../../../rules/logs.yaml")),
         ("pair.yaml", include_str!("../../../rules/pair.yaml")),
         ("skopos.yaml", include_str!("../../../rules/skopos.yaml")),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::unreachable::UNREACHABLE;
 use crate::{Group, Rule, load, unit};
 
-const FILES: [(&str, &str); 11] = [
+const FILES: [(&str, &str); 12] = [
     ("targets.yaml", include_str!("../../../rules/targets.yaml")),
     ("node.yaml", include_str!("../../../rules/node.yaml")),
     (
@@ -33,6 +33,10 @@ const FILES: [(&str, &str); 11] = [
     (
         "kubernetes-extensions.yaml",
         include_str!("../../../rules/kubernetes-extensions.yaml"),
+    ),
+    (
+        "kubernetes-control-plane.yaml",
+        include_str!("../../../rules/kubernetes-control-plane.yaml"),
     ),
     ("logs.yaml", include_str!("../../../rules/logs.yaml")),
     ("pair.yaml", include_str!("../../../rules/pair.yaml")),
