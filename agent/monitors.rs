@@ -303,7 +303,9 @@ impl Following {
         }
         for mistake in self.pool.observe(&sections) {
             shown.left_out_count += 1;
-            shown.left_out.push(mistake);
+            if shown.left_out.len() < LEFT_OUT_MAX {
+                shown.left_out.push(mistake);
+            }
         }
         *self.shown.lock() = shown;
     }

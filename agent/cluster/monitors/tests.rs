@@ -1,3 +1,5 @@
+//! Each shape, what is left out and why, and what becomes of objects that come and go.
+
 use super::*;
 
 fn made(kind: Kind, spec: Value) -> Outcome<Made> {
