@@ -34,6 +34,7 @@ use crate::daemon::{
 use crate::discovery::ObjectDiscovery;
 use crate::evidence::Witness;
 use crate::looks::{look_around, look_at_objects};
+use crate::monitors::{Following, RuleBook};
 use crate::progress::Progress;
 use crate::reload::{self, Reloader};
 use crate::stages::Stages;
@@ -377,13 +378,32 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         notifier.evidence_from(Arc::clone(witness) as _);
     }
 
+<<<<<<< HEAD
     let control_plane = cluster
         .as_ref()
         .filter(|_| thinks)
         .and_then(|cluster| control_plane::Sections::new(cluster, &document.kubernetes));
+=======
+    let book = rules.clone().map(RuleBook::new);
+    let monitors = cluster
+        .as_ref()
+        .filter(|_| thinks && document.kubernetes.wants_monitors())
+        .map(|cluster| {
+            Following::new(
+                cluster::monitors::Monitors::new(cluster, &document.kubernetes.monitors),
+                &pool,
+                book.as_ref(),
+                document.scrape_global(),
+                leadership.clone(),
+                files.clone(),
+                &registry,
+            )
+        });
+
+>>>>>>> h-monitors
     let reloading = reload::Rooms {
         pool: pool.clone(),
-        rules: rules.clone(),
+        rules: book,
         notifier: notifier_handle.clone(),
         logs: logs_handle.clone(),
         nodes: afar.as_ref().map(Afar::nodes),
@@ -489,6 +509,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             cluster: cluster.clone(),
             state: state.clone(),
             discovery: discovery.as_ref().map(kubernetes::Discovery::checkup),
+            monitors: monitors.as_ref().map(Following::checkup),
             node: node_handle.clone(),
             pool: pool.clone(),
             receiver: receiver.clone(),
@@ -748,6 +769,9 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     }
     if let Some(objects) = objects {
         stages.spawn("sources", "objects", |stop| objects.run(stop));
+    }
+    if let Some(monitors) = monitors {
+        stages.spawn("sources", "monitors", |stop| monitors.run(stop));
     }
     stages.spawn("sources", "scrape", |stop| pool.run(stop));
     if let Some(receiver) = receiver.clone() {

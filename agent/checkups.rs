@@ -61,6 +61,7 @@ pub(crate) struct Around {
     pub(crate) cluster: Option<cluster::Cluster>,
     pub(crate) state: Option<kubestate::KubeState>,
     pub(crate) discovery: Option<Look>,
+    pub(crate) monitors: Option<Look>,
     pub(crate) node: Option<node::Handle>,
     pub(crate) pool: Arc<scrape::Pool>,
     pub(crate) receiver: Option<Arc<remote::receive::Receiver>>,
@@ -143,6 +144,7 @@ fn rooms(around: Around) -> Vec<Look> {
         rooms.push(Box::new(move || cluster.checkups(clock.now())));
     }
     rooms.extend(around.discovery);
+    rooms.extend(around.monitors);
     if let Some(node) = around.node.clone() {
         let clock = clock.clone();
         rooms.push(Box::new(move || node.checkups(clock.now(), clock.running())));

@@ -144,6 +144,13 @@ pub const JOINTS: &[Line] = &[
     ),
     line(
         "cluster",
+        "rules",
+        "groups of rule objects",
+        "one list",
+        "the newest in place of the one before",
+    ),
+    line(
+        "cluster",
         "logs",
         "events, changes",
         "10,000 events",

@@ -26,6 +26,7 @@ pub mod lint;
 mod lock;
 mod looks;
 pub mod memory;
+mod monitors;
 pub mod own;
 mod plot;
 mod progress;

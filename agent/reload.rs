@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::monitors::RuleBook;
 
 /// How often the files are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
@@ -26,7 +27,7 @@ pub(crate) type Request = oneshot::Sender<Result<(), String>>;
 /// What takes a new configuration while running.
 pub(crate) struct Rooms {
     pub(crate) pool: Arc<scrape::Pool>,
-    pub(crate) rules: Option<rules::Manager>,
+    pub(crate) rules: Option<Arc<RuleBook>>,
     pub(crate) notifier: Option<notifier::Handle>,
     pub(crate) logs: Option<logs::Handle>,
     pub(crate) nodes: Option<Arc<logs::Nodes>>,
@@ -46,7 +47,7 @@ impl Rooms {
     pub(crate) fn start(&self, config: &Config) -> Result<(), Vec<String>> {
         self.aim(config)?;
         if let Some(rules) = &self.rules {
-            rules.apply(config.groups.clone());
+            rules.files(config.groups.clone());
         }
         Ok(())
     }
@@ -279,6 +280,11 @@ impl Reloader {
                 "global.evaluation_interval",
                 format!("{:?}", old.global.evaluation_interval),
                 format!("{:?}", new.global.evaluation_interval),
+            ),
+            (
+                "kubernetes.monitors",
+                format!("{:?}", old.kubernetes.monitors),
+                format!("{:?}", new.kubernetes.monitors),
             ),
             ("node", format!("{:?}", old.node), format!("{:?}", new.node)),
             ("store", format!("{:?}", old.store), format!("{:?}", new.store)),

@@ -50,6 +50,8 @@ mod lines;
 /// `skopos lint rules`: findings, exit codes, what a running process and a real Prometheus say.
 mod lint;
 mod messages;
+/// Objects of prometheus-operator, beside a real one and a real Prometheus.
+mod monitors;
 /// Native histograms of remote write, beside a real Prometheus.
 mod native;
 /// The page in a real browser.

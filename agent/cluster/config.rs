@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::monitors;
+
 /// The section `kubernetes:`. Left empty, a process in a pod asks the API server that its ServiceAccount names, and any
 /// other process asks none.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -27,6 +29,7 @@ pub struct Config {
     /// Whether events become log records and a counter, once for the cluster. Left out: in the roles `cluster` and `all`.
     pub events: Option<bool>,
     pub changes: Changes,
+    pub monitors: monitors::Config,
     /// Whose tokens are taken from agents and the other replica.
     pub accounts: Accounts,
     /// The Lease that two replicas share; empty: `skopos`.
@@ -286,6 +289,7 @@ impl Config {
                 ));
             }
         }
+        wrong.extend(self.monitors.complaints());
         for (key, name) in [
             ("node_name", &self.node_name),
             ("lease_name", &self.lease_name),
@@ -317,6 +321,12 @@ impl Config {
     #[must_use]
     pub fn wants_changes(&self) -> bool {
         self.is_wanted() && self.changes.enabled.unwrap_or(true)
+    }
+
+    /// Whether whoever thinks follows objects of prometheus-operator.
+    #[must_use]
+    pub fn wants_monitors(&self) -> bool {
+        self.is_wanted() && (self.monitors.is_wanted() || self.monitors.wants_rules())
     }
 
     #[must_use]

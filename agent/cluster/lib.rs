@@ -15,6 +15,7 @@ mod follow;
 mod heard;
 mod lean;
 mod lease;
+pub mod monitors;
 mod node;
 mod observe;
 mod pods;

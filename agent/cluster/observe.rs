@@ -34,6 +34,11 @@ const LOOK: Duration = Duration::from_secs(15);
 /// Until a kind that is refused, or is not there, is asked for again.
 const REST: Duration = Duration::from_secs(30);
 
+/// What an API server says of a kind that it does not have …
+const NOT_FOUND: u16 = 404;
+/// … and how often in a row it says so before that is believed: one that starts may say it of kinds that it is about to have.
+const ABSENCES: u32 = 10;
+
 /// An object of any kind: where it is, and its text.
 #[derive(Clone)]
 pub(crate) struct Raw {
@@ -336,7 +341,7 @@ impl Cluster {
             is_doubtful: false,
             next_look: Instant::now() + LOOK,
         };
-        let mut is_streamed = true;
+        let (mut is_streamed, mut absences) = (true, 0);
         loop {
             let changes = self.changes(&party.wanted, is_streamed);
             match follow_changes(changes, &party.watched, &mut fan).await {
@@ -344,9 +349,24 @@ impl Cluster {
                     is_streamed = false;
                     continue;
                 }
-                Ended::Refused(_) => {}
-                Ended::Asked => continue,
-                Ended::Failed => self.connect_anew().await,
+                Ended::Refused(status) if party.wanted.is_optional && status.code == NOT_FOUND => {
+                    absences += 1;
+                    if absences == ABSENCES {
+                        // The kind itself has been taken away, and its objects with it.
+                        fan.here.clear();
+                        fan.each(|observer| observer.begun());
+                        fan.each(|observer| observer.whole());
+                    }
+                }
+                Ended::Refused(_) => absences = 0,
+                Ended::Asked => {
+                    absences = 0;
+                    continue;
+                }
+                Ended::Failed => {
+                    absences = 0;
+                    self.connect_anew().await;
+                }
             }
             let rest = tokio::time::sleep(REST);
             tokio::pin!(rest);

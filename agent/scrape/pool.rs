@@ -34,8 +34,25 @@ struct Wanted {
     global: Global,
     /// By who runs here; each section stands for itself.
     found: Vec<ScrapeConfig>,
+    /// By objects of the cluster that say what is scraped.
+    observed: Vec<Observed>,
     /// Among the objects of the cluster.
     objects: Found,
+}
+
+/// A section that came from an object, and what it comes to; what is wrong with it may depend on `global`.
+struct Observed {
+    config: Arc<ScrapeConfig>,
+    made: Result<Section, Vec<String>>,
+}
+
+impl Observed {
+    fn new(config: &Arc<ScrapeConfig>, global: &Global) -> Self {
+        Self {
+            config: Arc::clone(config),
+            made: Section::new(config.job_name.clone(), config, global),
+        }
+    }
 }
 
 /// What all of it comes to.
@@ -57,6 +74,26 @@ struct Targets {
 }
 
 impl Wanted {
+    /// What is to be looked for among the objects, each once.
+    fn looks_for(&self) -> Vec<ObjectTargets> {
+        let observed = self
+            .observed
+            .iter()
+            .filter_map(|observed| observed.made.as_ref().ok());
+        let (mut all, mut seen) = (Vec::new(), HashSet::new());
+        for objects in self
+            .configured
+            .iter()
+            .chain(observed)
+            .flat_map(Section::looks_for)
+        {
+            if seen.insert(objects) {
+                all.push(objects.clone());
+            }
+        }
+        all
+    }
+
     fn sum(&mut self) -> Sum {
         let (mut plans, mut pools, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
         for section in &mut self.configured {
@@ -75,6 +112,21 @@ impl Wanted {
             match plan::sections(std::slice::from_ref(config), &self.global) {
                 Ok(sections) => plans.extend(sections.iter().flat_map(|section| section.sift_named().plans)),
                 Err(mistakes) => wrong.extend(mistakes),
+            }
+        }
+        for observed in &mut self.observed {
+            let job = &observed.config.job_name;
+            if self.configured.iter().any(|section| section.job() == job) {
+                wrong.push(format!("{job}: is a job of scrape_configs, which stands"));
+                continue;
+            }
+            match &mut observed.made {
+                Ok(section) => {
+                    let sifted = section.sift(&self.objects);
+                    pools.push(sifted.shown(section.job()));
+                    plans.extend(sifted.plans);
+                }
+                Err(mistakes) => wrong.extend(mistakes.iter().cloned()),
             }
         }
         Sum {
@@ -114,19 +166,49 @@ impl Pool {
     pub fn apply(&self, configs: &[ScrapeConfig], global: &Global) -> Result<(), Vec<String>> {
         let sections = plan::sections(configs, global)?;
         let mut wanted = self.wanted.lock();
-        let mut looked_for: Vec<ObjectTargets> = Vec::new();
-        for objects in sections.iter().flat_map(Section::looks_for) {
-            if !looked_for.contains(objects) {
-                looked_for.push(objects.clone());
+        if wanted.global != *global {
+            for observed in &mut wanted.observed {
+                *observed = Observed::new(&observed.config, global);
             }
         }
-        wanted.objects.retain(|objects, _| looked_for.contains(objects));
-        self.looked_for.send_replace(looked_for.into());
         (wanted.configured, wanted.global) = (sections, global.clone());
+        self.look_for(&mut wanted);
         // What is wrong in what was found has been said when it was found.
         let sum = wanted.sum();
         self.go_over(sum);
         Ok(())
+    }
+
+    /// Goes over to these sections that objects of the cluster ask for, beside those of the configuration; one that is the same
+    /// allocation as before goes on untouched. What is wrong with one of them is returned, and the others stand. A job of the
+    /// configuration is the user's own word.
+    pub fn observe(&self, configs: &[Arc<ScrapeConfig>]) -> Vec<String> {
+        let mut wanted = self.wanted.lock();
+        let before = std::mem::take(&mut wanted.observed);
+        let mut known: HashMap<usize, Observed> = before
+            .into_iter()
+            .map(|observed| (Arc::as_ptr(&observed.config).addr(), observed))
+            .collect();
+        for config in configs {
+            let same = known.remove(&Arc::as_ptr(config).addr());
+            let observed = same.unwrap_or_else(|| Observed::new(config, &wanted.global));
+            wanted.observed.push(observed);
+        }
+        self.look_for(&mut wanted);
+        let sum = wanted.sum();
+        self.go_over(sum)
+    }
+
+    fn look_for(&self, wanted: &mut Wanted) {
+        let looked_for = wanted.looks_for();
+        wanted.objects.retain(|objects, _| looked_for.contains(objects));
+        self.looked_for.send_if_modified(|known| {
+            let is_other = **known != *looked_for;
+            if is_other {
+                *known = looked_for.into();
+            }
+            is_other
+        });
     }
 
     /// What is to be looked for among the objects of the cluster, now and from now on.

@@ -55,7 +55,7 @@ enum Fate {
 impl Section {
     /// # Errors
     /// Everything that is wrong, each a sentence with its place.
-    pub(super) fn new(place: String, config: &ScrapeConfig, global: &Global) -> Result<Self, Vec<String>> {
+    pub(crate) fn new(place: String, config: &ScrapeConfig, global: &Global) -> Result<Self, Vec<String>> {
         let mut wrong = Vec::new();
         let interval = config.scrape_interval.unwrap_or(global.scrape_interval);
         if interval.is_zero() {

@@ -394,3 +394,64 @@ fn a_target_that_cannot_be_scraped_is_noted_by_check() {
         ]
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_section_of_an_object_survives_a_reload_and_changes_alone() {
+    let room = Room::new(
+        "- { job_name: shop, static_configs: [{ targets: ['a:80'] }] }",
+        &[Reply::text("x 1\n")],
+    );
+    let section = |job: &str, more: &str| -> Arc<ScrapeConfig> {
+        let text = format!("{{ job_name: {job}, kubernetes_sd_configs: [{{ role: pod }}]{more} }}");
+        Arc::new(yaml::read("observed.yaml", &text).unwrap())
+    };
+    let (one, two) = (
+        section("podMonitor/a/one/0", ""),
+        section("podMonitor/a/two/0", ""),
+    );
+    let shown = || -> Vec<String> {
+        let targets = room.pool.view().into_iter();
+        targets
+            .map(|target| format!("{} {}", target.job, target.url))
+            .collect()
+    };
+    assert_eq!(room.pool.observe(&[one.clone(), two.clone()]), [""; 0]);
+    let mut looking = room.pool.looked_for();
+    let looked_for = looking.borrow_and_update().clone();
+    assert_eq!(looked_for.len(), 1, "both look for the same");
+    let group = Arc::new(TargetGroup {
+        source: "pod/a/p".to_owned(),
+        labels: Labels::default(),
+        targets: vec![Labels::from_pairs([("__address__", "10.0.0.1:1")])],
+    });
+    room.pool.found(vec![(looked_for[0].clone(), vec![group])]);
+    let (first, second) = (
+        "podMonitor/a/one/0 http://10.0.0.1:1/metrics",
+        "podMonitor/a/two/0 http://10.0.0.1:1/metrics",
+    );
+    assert_eq!(shown(), ["shop http://a:80/metrics", first, second]);
+    room.apply("- { job_name: shop, static_configs: [{ targets: ['b:80'] }] }");
+    assert_eq!(shown(), ["shop http://b:80/metrics", first, second]);
+    // What the other says is another; nothing is looked for anew.
+    let changed = section("podMonitor/a/two/0", ", metrics_path: /m");
+    assert_eq!(room.pool.observe(&[one.clone(), changed]), [""; 0]);
+    let changed = "podMonitor/a/two/0 http://10.0.0.1:1/m";
+    assert_eq!(shown(), ["shop http://b:80/metrics", first, changed]);
+    assert!(!looking.has_changed().unwrap());
+    // A wrong one, and one that the configuration has itself, leave the others.
+    let wrong = section("podMonitor/a/wrong/0", ", metrics_path: '/a?b'");
+    let own = section("shop", "");
+    let said = room.pool.observe(&[wrong, own, one]);
+    assert!(
+        said.len() == 2 && said[0].starts_with("podMonitor/a/wrong/0.metrics_path"),
+        "{said:?}"
+    );
+    assert!(
+        said[1].starts_with("shop: is a job of scrape_configs"),
+        "{said:?}"
+    );
+    assert_eq!(shown(), ["shop http://b:80/metrics", first]);
+    assert_eq!(room.pool.observe(&[]), [""; 0]);
+    assert_eq!(shown(), ["shop http://b:80/metrics"]);
+    assert!(looking.borrow().is_empty());
+}
