@@ -27,6 +27,8 @@ pub struct Config {
     pub changes: Changes,
     /// Whose tokens are taken from agents and the other replica.
     pub accounts: Accounts,
+    /// Where the pair finds agents, to ask them for the last lines of a pod.
+    pub agents: Agents,
     /// The Lease that two replicas share; empty: `skopos`.
     pub lease_name: String,
     /// Where the Lease lies; empty: the namespace of the pod, or of the context.
@@ -177,6 +179,25 @@ impl Accounts {
     }
 }
 
+/// The agents on nodes, as a replica finds them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Agents {
+    /// Their headless Service, in the replica's own namespace; empty: none is looked for.
+    pub service: String,
+    /// A token for the audience `skopos-node`, which is shown to them; read again before each question.
+    pub token_file: PathBuf,
+}
+
+impl Default for Agents {
+    fn default() -> Self {
+        Self {
+            service: String::new(),
+            token_file: PathBuf::from("/var/run/secrets/skopos/node-token"),
+        }
+    }
+}
+
 /// Where a pod finds its ServiceAccount.
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
@@ -212,6 +233,7 @@ impl Config {
             ("lease_name", &self.lease_name),
             ("accounts.node", &self.accounts.node),
             ("accounts.replica", &self.accounts.replica),
+            ("agents.service", &self.agents.service),
         ] {
             if !name.is_empty() && !is_name(name) {
                 wrong.push(format!(
@@ -252,8 +274,12 @@ impl Config {
 
     /// Paths in a file are meant from where the file lies.
     pub fn files_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
-        let kubelet = [&mut self.kubelet.ca_file, &mut self.kubelet.token_file];
-        self.kubeconfig.iter_mut().chain(kubelet)
+        let others = [
+            &mut self.kubelet.ca_file,
+            &mut self.kubelet.token_file,
+            &mut self.agents.token_file,
+        ];
+        self.kubeconfig.iter_mut().chain(others)
     }
 
     pub(crate) fn lease_name(&self) -> &str {
