@@ -356,9 +356,8 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         });
     let changes = changed.as_ref().map(cluster::Changes::handle);
     let happened_handle = happened.as_ref().map(cluster::Events::handle);
-    // Whoever finds nodes will say where they are; until then the configuration does.
-    let (_found, found) = watch::channel(Vec::new());
     let afar = thinks.then(|| {
+        let found = kubernetes::agents(cluster.as_ref(), &document.kubernetes);
         let nodes = logs::Nodes::new(&document.logs.nodes, found, to_outside.clone());
         Afar::new(nodes, Handle::current())
     });
@@ -378,12 +377,6 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         notifier.evidence_from(Arc::clone(witness) as _);
     }
 
-<<<<<<< HEAD
-    let control_plane = cluster
-        .as_ref()
-        .filter(|_| thinks)
-        .and_then(|cluster| control_plane::Sections::new(cluster, &document.kubernetes));
-=======
     let book = rules.clone().map(RuleBook::new);
     let monitors = cluster
         .as_ref()
@@ -399,8 +392,10 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
                 &registry,
             )
         });
-
->>>>>>> h-monitors
+    let control_plane = cluster
+        .as_ref()
+        .filter(|_| thinks)
+        .and_then(|cluster| control_plane::Sections::new(cluster, &document.kubernetes));
     let reloading = reload::Rooms {
         pool: pool.clone(),
         rules: book,
@@ -702,11 +697,8 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             };
             Arc::new(door) as Arc<dyn Serve>
         }),
-        identify: kubernetes::guests(
-            tokens,
-            cluster.as_ref().filter(|_| role == Role::Cluster),
-            &registry,
-        ),
+        reserved: role == Role::Node,
+        identify: kubernetes::guests(tokens, cluster.as_ref(), role, address, &registry),
         silences: {
             let external_labels = &document.global.external_labels;
             notifier_handle

@@ -195,8 +195,7 @@ fn ask_nodes(document: &Document) -> bool {
         Ok(outside) => outside,
         Err(error) => return complain(&format!("logs.nodes was not asked: {error}")),
     };
-    let (_found, found) = tokio::sync::watch::channel(Vec::new());
-    let nodes = logs::Nodes::new(&document.logs.nodes, found, client);
+    let nodes = logs::Nodes::new(&document.logs.nodes, logs::FoundNodes::nobody(), client);
     let mut is_well = true;
     for (node, said) in runtime.block_on(nodes.probe(NODE_PATIENCE)) {
         match said {

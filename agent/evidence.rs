@@ -1,5 +1,5 @@
 //! What this process knows about an alert beside what the alert says: its lines in the local log segments and on the node
-//! that has its pod, and how its value went over the last hour.
+//! that has its pod, what Kubernetes warned of, and how its value went over the last hour.
 //!
 //! A line belongs to an alert only if a label of the alert says so: by pod, or by file. A value only if one rule has this
 //! alert, and one series of its expression is the alert's. Where that is not certain there is nothing. A few questions
@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use model::view::{Asked, LogQuery, OwnLines};
 use model::{
-    BoxFuture, Change, Evidence, Findings, Inquiry, Labels, LogRecord, Overloaded, TailQuery, Timestamp,
-    Trend,
+    BoxFuture, Change, Evidence, Findings, Inquiry, Labels, Level, LogRecord, Overloaded, TailQuery,
+    Timestamp, Trend,
 };
 use promql::{Engine, MatrixSeries, Options};
 use tokio::sync::Semaphore;
@@ -30,6 +30,19 @@ const CHANGES_AGE: Duration = Duration::from_secs(30 * 60);
 const WORKLOADS: [&str; 4] = ["deployment", "statefulset", "daemonset", "workload"];
 /// Lines read to find those of one alert, where names of others contain its own.
 const LINES_READ: usize = 500;
+/// Warnings of Kubernetes among the lines of an alert on the page.
+const EVENTS_SHOWN: usize = 3;
+/// Labels that name an object other than a pod, and its kind.
+const OBJECTS: [(&str, &str); 8] = [
+    ("deployment", "Deployment"),
+    ("statefulset", "StatefulSet"),
+    ("daemonset", "DaemonSet"),
+    ("job_name", "Job"),
+    ("cronjob", "CronJob"),
+    ("horizontalpodautoscaler", "HorizontalPodAutoscaler"),
+    ("persistentvolumeclaim", "PersistentVolumeClaim"),
+    ("node", "Node"),
+];
 const SPAN: Duration = Duration::from_hours(1);
 const STEPS: u32 = 30;
 /// Samples that a course may hold at a time: a rule over thousands of series is not worth it.
@@ -85,10 +98,20 @@ impl Witness {
 }
 
 impl Witness {
-    /// The last lines of what an alert with these labels is about, oldest first; none where no label says which these
-    /// are. Reads the disk and waits for nodes.
+    /// The last lines of what an alert with these labels is about, oldest first, and among them what Kubernetes warned of;
+    /// none where no label says which these are. Reads the disk and waits for nodes.
     pub(crate) fn lines(&self, labels: &Labels, now: Timestamp, most: usize) -> Option<OwnLines> {
-        self.own.lines(labels, now, most, VIEW_PATIENCE)
+        let own = self.own.lines(labels, now, most, VIEW_PATIENCE);
+        let events = self.own.events(labels, now, EVENTS_SHOWN.min(most));
+        if events.is_empty() {
+            return own;
+        }
+        let mut own = own.unwrap_or_default();
+        let skipped = (own.lines.len() + events.len()).saturating_sub(most);
+        own.lines.drain(..skipped.min(own.lines.len()));
+        own.lines.extend(events);
+        own.lines.sort_by_key(|line| line.time);
+        Some(own)
     }
 }
 
@@ -110,19 +133,28 @@ impl Evidence for Witness {
                 own.lines(labels, inquiry.now, most, patience).unwrap_or_default()
             }
         });
+        let events = tokio::task::spawn_blocking({
+            let (own, place, inquiry) = (Arc::clone(&self.own), Arc::clone(&place), Arc::clone(&inquiry));
+            move || {
+                let _place = place;
+                own.events(&inquiry.labels, inquiry.now, inquiry.events_max)
+            }
+        });
         let own = Arc::clone(&self.own);
         let trend = tokio::task::spawn_blocking(move || {
             let _place = place;
             own.trend(&inquiry)
         });
         Box::pin(async move {
-            let (lines, trend) = tokio::join!(in_time(lines, end), in_time(trend, end));
-            let is_late = lines.is_none() || trend.is_none();
+            let (lines, events, trend) =
+                tokio::join!(in_time(lines, end), in_time(events, end), in_time(trend, end));
+            let is_late = lines.is_none() || events.is_none() || trend.is_none();
             let own: OwnLines = lines.unwrap_or_default();
             Ok(Findings {
                 is_partial: is_late || !own.nodes.unheard.is_empty(),
                 silent: own.nodes.unheard.iter().map(|one| one.node.to_string()).collect(),
                 lines: own.lines,
+                events: events.unwrap_or_default(),
                 trend: trend.flatten(),
                 changes,
             })
@@ -177,8 +209,36 @@ impl Own {
         let page = logs.search(&query);
         let page = page.inspect_err(|error| tracing::warn!(%error, "log lines of an alert"));
         let mut lines = page.unwrap_or_default().lines;
-        lines.retain(|line| writer.wrote(line));
+        lines.retain(|line| writer.wrote(line) && !is_event(line));
         lines
+    }
+
+    /// What Kubernetes warned of, each warning as it was said last, oldest first: one that comes back every ten seconds would
+    /// leave no place for others.
+    fn events(&self, labels: &Labels, now: Timestamp, most: usize) -> Vec<LogRecord> {
+        let (Some(logs), Some(source)) = (&self.logs, events_of(labels).filter(|_| most > 0)) else {
+            return Vec::new();
+        };
+        let query = LogQuery {
+            source: source.clone(),
+            level: Some(Level::Warn),
+            from: now - LINES_AGE,
+            to: now,
+            lines_max: LINES_READ,
+            ..LogQuery::default()
+        };
+        let page = logs.search(&query);
+        let page = page.inspect_err(|error| tracing::warn!(%error, "events of an alert"));
+        let lines = page.unwrap_or_default().lines;
+        let mut events: Vec<LogRecord> = Vec::new();
+        for line in lines.into_iter().rev().filter(|line| is_event(line)) {
+            let is_known = events.iter().any(|known| known.text == line.text);
+            if *line.source == source && !is_known && events.len() < most {
+                events.push(line);
+            }
+        }
+        events.reverse();
+        events
     }
 
     fn changes(&self, inquiry: &Inquiry) -> Vec<Change> {
@@ -229,6 +289,25 @@ impl Own {
             values: in_steps(&series, start, step),
         })
     }
+}
+
+/// A line of a container has a stream, whatever the container is called.
+fn is_event(line: &LogRecord) -> bool {
+    line.source.ends_with("/events") && line.stream.is_empty()
+}
+
+/// By whom the events of what an alert is about are said, as the records of events have it; none where no label names it.
+fn events_of(labels: &Labels) -> Option<String> {
+    let label = |name: &str| labels.get(name).filter(|value| !value.is_empty());
+    let namespace = label("namespace");
+    if let (Some(namespace), Some(pod)) = (namespace, label("pod")) {
+        return Some(format!("{namespace}/{pod}/events"));
+    }
+    OBJECTS.iter().find_map(|(name, kind)| match (namespace, *kind) {
+        (_, "Node") => Some(format!("Node/{}/events", label(name)?)),
+        (Some(namespace), kind) => Some(format!("{namespace}/{kind}/{}/events", label(name)?)),
+        (None, _) => None,
+    })
 }
 
 /// Whether a change is of the node, the workload, or, where none of these is named, of the namespace of an alert.
@@ -444,6 +523,34 @@ mod tests {
         let elsewhere = [("filename", "/var/log/app.log"), ("instance", "web-2:9464")];
         assert!(!owns(&elsewhere, "app.log", "/var/log/app.log"));
         assert!(!owns(&[("file", "app.log")], "app.log", "app.log"));
+    }
+
+    #[test]
+    fn events_are_those_of_the_pod_or_else_of_the_object_that_a_label_names() {
+        let pod = [("namespace", "shop"), ("pod", "cart-1"), ("container", "app")];
+        for (pairs, want) in [
+            (&pod[..], Some("shop/cart-1/events")),
+            (
+                &[("namespace", "shop"), ("deployment", "cart")],
+                Some("shop/Deployment/cart/events"),
+            ),
+            (&[("node", "n1")], Some("Node/n1/events")),
+            (
+                &[("namespace", "shop"), ("node", "n1"), ("pod", "cart-1")],
+                Some("shop/cart-1/events"),
+            ),
+            (&[("pod", "cart-1")], None),
+            (&[("deployment", "cart")], None),
+            (&[("namespace", "shop")], None),
+        ] {
+            assert_eq!(events_of(&labels(pairs)).as_deref(), want, "{pairs:?}");
+        }
+        // Also a container may be called so.
+        let said = LogRecord {
+            stream: "stdout".into(),
+            ..line("shop/cart-1/events", "/x")
+        };
+        assert!(!is_event(&said) && is_event(&line("shop/cart-1/events", "/x")));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What of Kubernetes a role asks for, and what is scraped because it is there: the kubelet, and pods that ask for it.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,13 +76,33 @@ pub(crate) fn state(
     state
 }
 
+/// The agents of all nodes, if the configuration says by what they are found.
+pub(crate) fn agents(cluster: Option<&Cluster>, config: &cluster::Config) -> logs::FoundNodes {
+    let agents = &config.agents;
+    match cluster.filter(|_| !agents.service.is_empty()) {
+        Some(cluster) => logs::FoundNodes {
+            addresses: cluster.agents(),
+            token_file: Some(agents.token_file.clone()),
+        },
+        None => logs::FoundNodes::nobody(),
+    }
+}
+
 /// Who may call: whoever has a token of the file, and in Kubernetes agents and replicas with those of their pods.
 pub(crate) fn guests(
     tokens: Arc<Tokens>,
     cluster: Option<&Cluster>,
+    role: Role,
+    listens: SocketAddr,
     registry: &Registry,
 ) -> Arc<dyn Identify> {
-    match cluster {
+    let reviews = match role {
+        Role::Cluster => true,
+        // Nobody from elsewhere reaches the others: there is no right to ask for.
+        Role::Node => !listens.ip().to_canonical().is_loopback(),
+        Role::All => false,
+    };
+    match cluster.filter(|_| reviews) {
         Some(cluster) => Arc::new(Guests {
             tokens,
             reviews: cluster.reviews(registry),
@@ -98,10 +119,16 @@ struct Guests {
 impl Identify for Guests {
     fn identify<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<Identity, String>> {
         // Those of ServiceAccounts have dots. One of the file may have some, too.
-        if !call.bearer().is_some_and(|token| token.contains('.')) {
-            return self.tokens.identify(call);
-        }
+        let has_dots = call.bearer().is_some_and(|token| token.contains('.'));
         Box::pin(async move {
+            if !has_dots {
+                let known = self.tokens.identify(call).await;
+                return match known {
+                    Ok(who) => Ok(who),
+                    // Nobody is asked: it is said what a caller may show.
+                    Err(_) => self.reviews.identify(call).await,
+                };
+            }
             match self.reviews.identify(call).await {
                 Ok(who) => Ok(who),
                 Err(why) => self.tokens.identify(call).await.map_err(|_| why),

@@ -8,7 +8,9 @@ use kubernetes_tests::{Cluster, ControlPlane, Image, Lab, busybox, program, unti
 use opensearch_tests::Fake;
 use serde_json::Value;
 
+use crate::fakes::slack::Slack;
 use crate::harness::root;
+use crate::lab;
 
 const IMAGE: [&str; 6] = [
     "--set",
@@ -220,6 +222,21 @@ fn ask(lab: &Lab, pod: &str, expression: &str) -> String {
     lab.try_kubectl(&words, "").unwrap_or_else(|said| said)
 }
 
+/// The pod of the agent that runs.
+fn agent_of(lab: &Lab) -> String {
+    let agent = lab.kubectl(&[
+        "get",
+        "pods",
+        "-n",
+        "monitoring",
+        "-l",
+        "app.kubernetes.io/component=node",
+        "-o",
+        "name",
+    ]);
+    agent.trim().trim_start_matches("pod/").to_owned()
+}
+
 /// Prints numbered lines, some of them while the agent is away.
 fn printer(name: &str) -> String {
     format!(
@@ -256,6 +273,12 @@ fn installed_on_a_node_the_agent_and_the_pair_work_and_each_line_of_a_pod_is_the
         .parse()
         .unwrap();
     let sink = format!("logs.opensearch[0].url=http://{}", lab.offer(port));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let slack = runtime.block_on(Slack::start()).unwrap();
+    lab::make_secret(&lab, &slack);
+    let quick = lab.folder().join("quick.yaml");
+    std::fs::write(&quick, lab::quick_rule()).unwrap();
+    let quick = quick.display().to_string();
     let chart = chart();
     let place = ["-n", "monitoring"];
     let release: Vec<&str> = [
@@ -263,6 +286,8 @@ fn installed_on_a_node_the_agent_and_the_pair_work_and_each_line_of_a_pod_is_the
         &place,
         &IMAGE,
         &["--set", &sink, "--set", "cluster.name=lab"],
+        &["--set", "notifiers.slack.existingSecret=slack"],
+        &["-f", &quick, "--set-json", lab::QUICK],
     ]
     .concat();
     let begun = Instant::now();
@@ -314,17 +339,7 @@ fn installed_on_a_node_the_agent_and_the_pair_work_and_each_line_of_a_pod_is_the
         "jsonpath={.spec.holderIdentity}",
     ]);
     assert!(holder.starts_with("skopos-cluster-"), "{holder}");
-    let agent = lab.kubectl(&[
-        "get",
-        "pods",
-        "-n",
-        "monitoring",
-        "-l",
-        "app.kubernetes.io/component=node",
-        "-o",
-        "name",
-    ]);
-    let agent = agent.trim().trim_start_matches("pod/").to_owned();
+    let agent = agent_of(&lab);
     let doctor = lab.try_kubectl(
         &[
             "exec",
@@ -385,6 +400,15 @@ fn installed_on_a_node_the_agent_and_the_pair_work_and_each_line_of_a_pod_is_the
     let mut seen = lines();
     seen.sort_unstable();
     assert_eq!(seen, (0..LINES).collect::<Vec<_>>());
+
+    let agent = agent_of(&lab);
+    lab::an_agent_shows_lines_to_the_pair_alone(&lab, &agent);
+    let eats = lab::begin_to_eat(&lab);
+    lab::a_crash_loop_is_told_and_its_end(&lab, &slack);
+    lab::a_rotation_loses_no_line(&lab, &fake);
+    if eats {
+        lab::a_killed_child_is_counted(&lab, &|expression| ask(&lab, "skopos-cluster-0", expression));
+    }
 
     // By its own word; then another form of it, back, and away.
     let said = helm(&lab, "helm4", &[&["test", "skopos"][..], &place].concat()).unwrap();

@@ -51,7 +51,7 @@ async fn matrix(plane: &ControlPlane, role: &str, account: &str, config: &str, r
     )
     .unwrap();
     let config = format!(
-        "logs: {{ enabled: false }}\nkubernetes: {{ kubeconfig: '{}', lease_namespace: {NAMESPACE}, node_name: n1{config}",
+        "logs: {{ enabled: false }}\nweb: {{ trust_loopback: true }}\nkubernetes: {{ kubeconfig: '{}', lease_namespace: {NAMESPACE}, node_name: n1{config}",
         plane.kubeconfig_for(NAMESPACE, account).display()
     );
     std::fs::write(folder.path().join("skopos.yaml"), config).unwrap();
@@ -63,7 +63,8 @@ async fn matrix(plane: &ControlPlane, role: &str, account: &str, config: &str, r
             "--config",
             "skopos.yaml",
             "--listen",
-            "127.0.0.1:0",
+            // Where others come, it has to be known who they are.
+            "0.0.0.0:0",
         ],
     );
     skopos
@@ -83,7 +84,6 @@ async fn matrix(plane: &ControlPlane, role: &str, account: &str, config: &str, r
     cases.retain(|(taken, ..)| {
         ![
             "endpoints",
-            "endpointslices",
             "replicationcontrollers",
             "volumeattachments",
             "nodes/stats",
@@ -163,7 +163,7 @@ async fn with_the_charts_rights_all_works_and_each_that_is_taken_away_is_named()
     let pair = of(&["ClusterRole", "Role"], "skopos-cluster");
     let node = of(&["ClusterRole"], "skopos-node");
     assert_eq!((pair.len(), node.len()), (2, 1));
-    let peer = ", control_plane: { enabled: true } }\npair: { name: skopos-0, peer: 'http://127.0.0.1:9', token_file: token }\n";
+    let peer = ", control_plane: { enabled: true }, agents: { service: skopos-node } }\npair: { name: skopos-0, peer: 'http://127.0.0.1:9', token_file: token }\n";
     matrix(&plane, "cluster", "skopos-cluster", peer, &pair).await;
     let kubelet = ", kubelet: { enabled: true, address: '127.0.0.1:9' } }\n";
     matrix(&plane, "node", "skopos-node", kubelet, &node).await;

@@ -45,6 +45,8 @@ mod groups;
 /// The house shows itself: in ARCHITECTURE.md, on a terminal, on the page.
 mod house;
 mod kubestate;
+/// A crash loop, a rotation and a kill for want of memory on a real node.
+mod lab;
 /// Every line once, through rotation and `kill -9`.
 mod lines;
 /// `skopos lint rules`: findings, exit codes, what a running process and a real Prometheus say.

@@ -15,7 +15,7 @@ impl Cluster {
     pub fn checkups(&self, now: Timestamp) -> Vec<Checkup> {
         let own = match self.0.scope {
             Scope::Node => vec![self.pods_checkup(now), self.node_checkup()],
-            Scope::Cluster => Vec::new(),
+            Scope::Cluster => self.agents_checkup().into_iter().collect(),
         };
         let others = self.kinds_checkup(now).into_iter().chain(self.rights_checkup());
         own.into_iter().chain(others).collect()

@@ -32,6 +32,8 @@ pub struct Config {
     pub monitors: monitors::Config,
     /// Whose tokens are taken from agents and the other replica.
     pub accounts: Accounts,
+    /// Where the pair finds agents, to ask them for the last lines of a pod.
+    pub agents: Agents,
     /// The Lease that two replicas share; empty: `skopos`.
     pub lease_name: String,
     /// Where the Lease lies; empty: the namespace of the pod, or of the context.
@@ -259,6 +261,25 @@ impl Accounts {
     }
 }
 
+/// The agents on nodes, as a replica finds them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Agents {
+    /// Their headless Service, in the replica's own namespace; empty: none is looked for.
+    pub service: String,
+    /// A token for the audience `skopos-node`, which is shown to them; read again before each question.
+    pub token_file: PathBuf,
+}
+
+impl Default for Agents {
+    fn default() -> Self {
+        Self {
+            service: String::new(),
+            token_file: PathBuf::from("/var/run/secrets/skopos/node-token"),
+        }
+    }
+}
+
 /// Where a pod finds its ServiceAccount.
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
@@ -295,6 +316,7 @@ impl Config {
             ("lease_name", &self.lease_name),
             ("accounts.node", &self.accounts.node),
             ("accounts.replica", &self.accounts.replica),
+            ("agents.service", &self.agents.service),
         ] {
             if !name.is_empty() && !is_name(name) {
                 wrong.push(format!(
@@ -352,6 +374,7 @@ impl Config {
             &mut kubelet.token_file,
             &mut control_plane.ca_file,
             &mut control_plane.token_file,
+            &mut self.agents.token_file,
         ];
         self.kubeconfig.iter_mut().chain(files)
     }

@@ -5,6 +5,7 @@
 //! ones. Tokens are read anew from their file before they expire, and a connection that fails again and again is made anew from the
 //! configuration, certificates included.
 
+mod agents;
 mod changes;
 mod checkup;
 mod config;
@@ -31,7 +32,7 @@ use kube::runtime::watcher;
 use kube::{Api, Client};
 use model::outside::Identify;
 use model::pods::{Node, Pods};
-use model::{Arbiter, Clock};
+use model::{Arbiter, Clock, NodeAddress};
 use parking_lot::RwLock;
 use prometheus::Registry;
 use tokio::sync::watch;
@@ -39,14 +40,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub use changes::{Changes, ChangesHandle};
-pub use config::{Accounts, Config, ControlPlane, Kubelet, Profile, is_in_pod};
+pub use config::{Accounts, Agents, Config, ControlPlane, Kubelet, Profile, is_in_pod};
 pub use discover::Finder;
 pub use events::{Events, EventsHandle, Once};
 use follow::{Ended, Metrics, Watched, follow, plain};
 use heard::Heard;
 use lease::LeaseArbiter;
-pub use review::AUDIENCE;
 use review::Reviews;
+pub use review::{AGENT_AUDIENCE, AUDIENCE};
 pub use rights::Right;
 use rights::Rights;
 
@@ -98,6 +99,7 @@ struct Inner {
     heard: Heard,
     pods: watch::Sender<Arc<Pods>>,
     facts: watch::Sender<Arc<Node>>,
+    agents: watch::Sender<Vec<NodeAddress>>,
     watched: Arc<Watched>,
     metrics: Metrics,
     parties: observe::Parties,
@@ -141,6 +143,7 @@ impl Cluster {
             heard,
             pods: watch::Sender::new(Arc::default()),
             facts: watch::Sender::new(Arc::default()),
+            agents: watch::Sender::new(Vec::new()),
             watched: metrics.watched("pods", false),
             metrics,
             parties: observe::Parties::default(),
@@ -187,17 +190,22 @@ impl Cluster {
         self.0.rights.want(right);
     }
 
-    /// Says who calls, by tokens of ServiceAccounts.
+    /// Says who calls, by tokens of ServiceAccounts that are made for callers of this process.
     #[must_use]
     pub fn reviews(&self, registry: &Registry) -> Arc<dyn Identify> {
+        let (audience, purpose) = match self.0.scope {
+            Scope::Cluster => (
+                AUDIENCE,
+                "agents and the other replica are not known by their tokens",
+            ),
+            Scope::Node => (
+                AGENT_AUDIENCE,
+                "who asks for the last lines of a pod is not known by its token",
+            ),
+        };
         let group = "authentication.k8s.io";
-        self.want(Right::new(
-            "create",
-            group,
-            "tokenreviews",
-            "agents and the other replica are not known by their tokens",
-        ));
-        Arc::new(Reviews::new(self.clone(), registry))
+        self.want(Right::new("create", group, "tokenreviews", purpose));
+        Arc::new(Reviews::new(self.clone(), audience, registry))
     }
 
     /// How many objects are known, or why they are not.
@@ -263,7 +271,7 @@ impl Cluster {
                     self.keep_rights()
                 );
             } else {
-                tokio::join!(self.follow_parties(), self.keep_rights());
+                tokio::join!(self.follow_agents(), self.follow_parties(), self.keep_rights());
             }
             // Whoever wants nothing waits, too.
             std::future::pending::<()>().await;

@@ -1,7 +1,8 @@
 //! Who calls, by a token of a ServiceAccount: the API server is asked whose it is (TokenReview).
 //!
 //! Only tokens made for our audience count, and only those of the accounts that the configuration names, of our own namespace: one
-//! for agents on nodes, one for replicas. The node or pod that a caller speaks for is what the token says, never the body. An answer
+//! for agents on nodes, one for replicas. What a replica shows an agent is for another audience than what it shows the other
+//! replica: whoever has taken over a node cannot speak for the pair. The node or pod that a caller speaks for is what the token says, never the body. An answer
 //! is good for a minute. While the API server is away a token that was reviewed stays good until it expires.
 
 use std::collections::HashMap;
@@ -24,8 +25,10 @@ use tokio::sync::Semaphore;
 use crate::Cluster;
 use crate::follow::plain;
 
-/// For whom a token has to be made.
+/// For whom a token has to be made with which agents and replicas come to a replica.
 pub const AUDIENCE: &str = "skopos";
+/// … and with which a replica comes to an agent.
+pub const AGENT_AUDIENCE: &str = "skopos-node";
 /// How long an answer is good, and how long a refusal.
 const GOOD: Duration = Duration::from_secs(60);
 const BAD: Duration = Duration::from_secs(5);
@@ -40,6 +43,7 @@ const POD: &str = "authentication.kubernetes.io/pod-name";
 
 pub(crate) struct Reviews {
     cluster: Cluster,
+    audience: &'static str,
     /// By the hash of the token.
     known: Mutex<HashMap<[u8; 32], Known>>,
     turns: Semaphore,
@@ -61,9 +65,10 @@ struct Claims {
 }
 
 impl Reviews {
-    pub(crate) fn new(cluster: Cluster, registry: &Registry) -> Self {
+    pub(crate) fn new(cluster: Cluster, audience: &'static str, registry: &Registry) -> Self {
         Self {
             cluster,
+            audience,
             known: Mutex::default(),
             turns: Semaphore::new(REVIEWS_MAX),
             reviewed: counters(
@@ -76,9 +81,12 @@ impl Reviews {
     }
 
     async fn who(&self, call: &Call) -> Result<Identity, String> {
-        let token = call
-            .bearer()
-            .ok_or("no token: send \"Authorization: Bearer <token>\" with a token of the ServiceAccount for the audience skopos")?;
+        let token = call.bearer().ok_or_else(|| {
+            format!(
+                "no token: send \"Authorization: Bearer <token>\" with a token of the ServiceAccount for the audience {}",
+                self.audience
+            )
+        })?;
         let Some(expires) = expiry(token) else {
             return Err("unknown token: neither is it in web.tokens_file of this process, nor is it one of a ServiceAccount".to_owned());
         };
@@ -142,7 +150,7 @@ impl Reviews {
             spec: TokenReviewSpec {
                 token: Some(token.to_owned()),
                 // Empty would be any audience of the API server.
-                audiences: Some(vec![AUDIENCE.to_owned()]),
+                audiences: Some(vec![self.audience.to_owned()]),
             },
             ..TokenReview::default()
         };
@@ -155,11 +163,11 @@ impl Reviews {
             .audiences
             .iter()
             .flatten()
-            .any(|audience| audience == AUDIENCE);
+            .any(|audience| audience == self.audience);
         if status.authenticated != Some(true) || !is_for_us {
             let why = status
                 .error
-                .unwrap_or_else(|| "it is not for the audience skopos".to_owned());
+                .unwrap_or_else(|| format!("it is not for the audience {}", self.audience));
             return Ok(Err(format!("the API server does not take this token: {why}")));
         }
         Ok(self.identity(&status.user.unwrap_or_default()))

@@ -82,7 +82,7 @@ pub use config::{Config, ReadFrom, Retention};
 pub use follow::Follower;
 pub use forward::{Config as Forward, Tls as ForwardTls, User as ForwardUser, texts as forward_texts};
 pub use journald::{Config as Journald, Priority, ask as ask_journal, export_texts};
-pub use nodes::{Gathered, Node, Nodes, PATH as TAIL_PATH};
+pub use nodes::{FoundNodes, Gathered, Node, Nodes, PATH as TAIL_PATH};
 pub use opensearch::{Config as OpenSearch, ask as ask_opensearch};
 pub use parse::Config as Parser;
 pub use plan::{Filter, Joining, Match, Stream};

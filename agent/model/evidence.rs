@@ -12,6 +12,8 @@ pub struct Inquiry {
     pub now: Timestamp,
     /// Log lines wanted at most, the newest; 0 is none.
     pub lines_max: usize,
+    /// Warnings of Kubernetes wanted at most, the newest; 0 is none.
+    pub events_max: usize,
     /// Changes of the cluster wanted at most, the newest; 0 is none.
     pub changes_max: usize,
     /// Whether the course of the alert's value is wanted.
@@ -26,6 +28,8 @@ pub struct Inquiry {
 pub struct Findings {
     /// Oldest first.
     pub lines: Vec<LogRecord>,
+    /// What Kubernetes says of what the alert is about, each warning as it was said last; oldest first.
+    pub events: Vec<LogRecord>,
     pub trend: Option<Trend>,
     /// Of the last half an hour, of what the alert is about; oldest first.
     pub changes: Vec<Change>,

@@ -22,9 +22,11 @@ use crate::slack::{gravity, picture};
 const WAIT_MAX: Duration = Duration::from_secs(2);
 /// Lines that a card has room for.
 const LINES_MAX: usize = 20;
+/// Events that it has room for.
+const EVENTS_MAX: usize = 10;
 /// Changes that it has room for.
 const CHANGES_MAX: usize = 10;
-/// Longest change shown.
+/// Longest change or event shown.
 const CHANGE_BYTES_MAX: usize = 200;
 /// Longest line shown.
 const LINE_BYTES_MAX: usize = 400;
@@ -40,6 +42,9 @@ pub struct Config {
     /// Last log lines shown of what the alert is about, at most 20. They go to the receiver as they are, secrets in them as
     /// well; 0 leaves them out.
     pub lines: usize,
+    /// Warnings of Kubernetes of the last 15 minutes shown, each once, of the pod, workload or node that the alert is about, at
+    /// most 10; 0 leaves them out.
+    pub events: usize,
     /// Changes of the last half an hour shown, of the workload, node or namespace that the alert is about, at most 10; 0 leaves
     /// them out.
     pub changes: usize,
@@ -56,6 +61,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             lines: 4,
+            events: 3,
             changes: 4,
             trend: true,
             picture: true,
@@ -70,6 +76,12 @@ impl Config {
             wrong.push(format!(
                 "notifier.evidence.lines: {} lines do not fit a card; at most {LINES_MAX}, 0 for none",
                 self.lines
+            ));
+        }
+        if self.events > EVENTS_MAX {
+            wrong.push(format!(
+                "notifier.evidence.events: {} events do not fit a card; at most {EVENTS_MAX}, 0 for none",
+                self.events
             ));
         }
         if self.changes > CHANGES_MAX {
@@ -107,6 +119,8 @@ pub(crate) struct Shown {
     is_drawn: bool,
     /// Oldest first.
     pub(crate) lines: Vec<Line>,
+    /// What Kubernetes warned of, with the time in UTC; oldest first.
+    pub(crate) events: Vec<String>,
     /// What has changed, with the time in UTC; oldest first.
     pub(crate) changes: Vec<String>,
     /// Who was asked for lines and did not tell; empty when all did.
@@ -161,8 +175,13 @@ impl Asker {
         } else {
             0
         };
+        let events_max = if is_news {
+            self.config.events.min(EVENTS_MAX)
+        } else {
+            0
+        };
         let changes_max = self.config.changes.min(CHANGES_MAX);
-        let has_wishes = lines_max > 0 || changes_max > 0 || self.config.trend;
+        let has_wishes = lines_max > 0 || events_max > 0 || changes_max > 0 || self.config.trend;
         if !is_wanted || message.is_test() || !has_wishes {
             return None;
         }
@@ -171,6 +190,7 @@ impl Asker {
             labels: subject.labels.clone(),
             now: self.clock.now(),
             lines_max,
+            events_max,
             changes_max,
             trend: self.config.trend,
             deadline: self.config.wait.min(WAIT_MAX),
@@ -197,8 +217,10 @@ impl Asker {
             biased;
             answer = asked.join_next() => match answer {
                 Some(Ok(Ok(found))) => {
-                    let is_empty =
-                        found.lines.is_empty() && found.trend.is_none() && found.changes.is_empty();
+                    let is_empty = found.lines.is_empty()
+                        && found.events.is_empty()
+                        && found.trend.is_none()
+                        && found.changes.is_empty();
                     let outcome = match (found.is_partial, is_empty) {
                         (true, _) => "partial",
                         (false, true) => "empty",
@@ -227,6 +249,7 @@ impl Shown {
     /// No more than was asked for, whatever was answered.
     pub(crate) fn new(fingerprint: u64, found: Findings, inquiry: &Inquiry) -> Self {
         let skipped = found.lines.len().saturating_sub(inquiry.lines_max);
+        let untold = found.events.len().saturating_sub(inquiry.events_max);
         let unchanged = found.changes.len().saturating_sub(inquiry.changes_max);
         let trend = found.trend.filter(|_| inquiry.trend).map(|mut trend| {
             let skipped = trend.values.len().saturating_sub(STEPS_MAX);
@@ -241,6 +264,7 @@ impl Shown {
             trend: trend.filter(|trend| trend.values.iter().flatten().count() > 1),
             is_drawn: false,
             lines: found.lines.iter().skip(skipped).map(Line::new).collect(),
+            events: found.events.iter().skip(untold).map(happened).collect(),
             changes: found.changes.iter().skip(unchanged).map(changed).collect(),
             silent: match inquiry.lines_max {
                 0 => String::new(),
@@ -250,7 +274,11 @@ impl Shown {
     }
 
     fn is_empty(&self) -> bool {
-        self.trend.is_none() && self.lines.is_empty() && self.changes.is_empty() && self.silent.is_empty()
+        self.trend.is_none()
+            && self.lines.is_empty()
+            && self.events.is_empty()
+            && self.changes.is_empty()
+            && self.silent.is_empty()
     }
 
     pub(crate) fn span(&self) -> Option<Duration> {
@@ -290,6 +318,13 @@ impl Shown {
         let [first, last, most] = [first, last, most].map(number);
         Some(format!("{bars} last {last}, first {first}, most {most}"))
     }
+}
+
+/// `12:03:04 BackOff: Back-off restarting failed container`
+fn happened(event: &LogRecord) -> String {
+    let time = jiff::Timestamp::from_millisecond(event.time.0).unwrap_or_default();
+    let text = harmless(&event.text, CHANGE_BYTES_MAX);
+    format!("{} {text}", time.strftime("%H:%M:%S"))
 }
 
 /// `12:03:04 web: image shop/web:1.2 → 1.3`

@@ -231,6 +231,10 @@ pub(crate) fn details(message: &Message, room: usize) -> Map<String, Value> {
             let changes = known.changes.clone();
             details.insert("changed_in_the_last_half_hour".to_owned(), changes.into());
         }
+        if !known.events.is_empty() {
+            let events = known.events.clone();
+            details.insert("kubernetes_says".to_owned(), events.into());
+        }
         if !known.lines.is_empty() {
             let lines: Vec<String> = known.lines.iter().map(ToString::to_string).collect();
             details.insert("last_log_lines".to_owned(), lines.into());

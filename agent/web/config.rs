@@ -12,6 +12,9 @@ use serde::Deserialize;
 pub struct Config {
     /// Address that pages and APIs are served on. Only on loopback may people write: reload, silence, send a test.
     pub listen: SocketAddr, // listen: 127.0.0.1:9464
+    /// Whether on another address who comes over loopback counts as this machine. For pods, where that is who may forward a port
+    /// or run a program there; not where a proxy beside the process brings others.
+    pub trust_loopback: bool,
     /// Where people reach the page, for links in messages. Empty: the address it listens on.
     pub external_url: String,
     /// Connections served at one time; the next one is told so with 503 and closed.
@@ -57,6 +60,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9464)),
+            trust_loopback: false,
             external_url: String::new(),
             connections_max: 512,
             request_timeout: Duration::from_secs(10),

@@ -6,6 +6,10 @@
 //!
 //! Other processes that send samples or are our peer come with a credential instead, which [`crate::intake`] looks
 //! at: they may come from anywhere, but never out of a browser.
+//!
+//! An agent on a node has the log lines of everything on it. Where it listens for others, these are shown probes and
+//! metrics. Whoever comes over loopback to an open listener counts as this machine where the configuration says so: in a
+//! pod that is who may forward a port to it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -16,13 +20,13 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, Uri};
-use http::{Method, StatusCode, Version};
+use http::{Extensions, Method, StatusCode, Version};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body as _;
 
-use crate::intake;
 use crate::measure::Measure;
 use crate::refusal::Refusal;
+use crate::{Config, intake};
 
 /// Longest body of a request; a query is text that somebody wrote.
 pub(crate) const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -57,78 +61,107 @@ const DRESS: [(HeaderName, &str); 7] = [
     (header::CACHE_CONTROL, "no-store"),
 ];
 
+/// Where a connection came in; each request of it has this among its extensions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    /// At an address that only this machine can call.
+    pub(crate) loopback: bool,
+}
+
+impl Arrival {
+    pub(crate) fn at(address: Option<SocketAddr>) -> Self {
+        Self {
+            loopback: address.is_some_and(|address| address.ip().to_canonical().is_loopback()),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Guard {
     loopback: bool,
+    trust_loopback: bool,
+    /// Callers from elsewhere are shown probes and metrics.
+    reserved: bool,
     body_timeout: Duration,
 }
 
 impl Guard {
-    pub(crate) fn new(address: SocketAddr, body_timeout: Duration) -> Self {
+    pub(crate) fn new(config: &Config, address: SocketAddr, reserved: bool) -> Self {
         Self {
-            loopback: address.ip().to_canonical().is_loopback(),
-            body_timeout,
+            loopback: Arrival::at(Some(address)).loopback,
+            trust_loopback: config.trust_loopback,
+            reserved,
+            body_timeout: config.request_timeout,
         }
     }
 
-    /// Whether only this machine can call.
-    pub(crate) fn is_local(self) -> bool {
-        self.loopback
+    /// Whether this caller counts as being on this machine.
+    pub(crate) fn is_local(self, extensions: &Extensions) -> bool {
+        let arrival = extensions.get::<Arrival>();
+        self.loopback || (self.trust_loopback && arrival.is_some_and(|arrival| arrival.loopback))
     }
 
     fn judge(self, request: &Request) -> Result<(), Refusal> {
-        let host = self.host(request)?;
-        if intake::takes(request.uri().path()) {
+        let local = self.is_local(request.extensions());
+        let host = host(local, request)?;
+        let path = request.uri().path();
+        if intake::takes(path) {
             return no_browser(request.headers());
+        }
+        if self.reserved && !local && !is_open(path) {
+            return Err(refused(
+                "reserved",
+                "an agent shows this on its own node only; forward a port to it (kubectl port-forward)",
+            ));
         }
         if let Some(origin) = request.headers().get(header::ORIGIN) {
             check_origin(origin, host.as_ref())?;
         }
-        if is_write(request.method(), request.uri().path()) {
-            self.check_write(request.headers())?;
+        if is_write(request.method(), path) {
+            check_write(local, request.headers())?;
         }
         Ok(())
     }
+}
 
-    fn host(self, request: &Request) -> Result<Option<Authority>, Refusal> {
-        let mut hosts = request.headers().get_all(header::HOST).iter();
-        let (host, second) = (hosts.next(), hosts.next());
-        if second.is_some() || (host.is_none() && request.version() >= Version::HTTP_11) {
-            return Err(bad("a request needs one Host header"));
-        }
-        let host = match host {
-            Some(text) => Some(authority(text).ok_or_else(|| bad("the Host header is no host name"))?),
-            None => None,
-        };
-        let called = host.iter().chain(request.uri().authority());
-        for name in called {
-            if self.loopback && !is_this_machine(name) {
-                return Err(refused(
-                    "host",
-                    format!(
-                        "this address is only served as localhost, not as {name:?}; open http://localhost with its port"
-                    ),
-                ));
-            }
-        }
-        Ok(host)
+fn host(local: bool, request: &Request) -> Result<Option<Authority>, Refusal> {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let (host, second) = (hosts.next(), hosts.next());
+    if second.is_some() || (host.is_none() && request.version() >= Version::HTTP_11) {
+        return Err(bad("a request needs one Host header"));
     }
-
-    fn check_write(self, headers: &HeaderMap) -> Result<(), Refusal> {
-        if !self.loopback {
+    let host = match host {
+        Some(text) => Some(authority(text).ok_or_else(|| bad("the Host header is no host name"))?),
+        None => None,
+    };
+    let called = host.iter().chain(request.uri().authority());
+    for name in called {
+        if local && !is_this_machine(name) {
             return Err(refused(
-                "address",
-                "changes are only taken on a loopback address; listen on 127.0.0.1 or forward a port to it",
+                "host",
+                format!(
+                    "this address is only served as localhost, not as {name:?}; open http://localhost with its port"
+                ),
             ));
         }
-        // Sent by every browser of today, also where it leaves Origin out.
-        match headers.get("sec-fetch-site").map(HeaderValue::as_bytes) {
-            None | Some(b"same-origin" | b"none") => Ok(()),
-            Some(_) => Err(refused(
-                "site",
-                "changes are only taken from this server's own page",
-            )),
-        }
+    }
+    Ok(host)
+}
+
+fn check_write(local: bool, headers: &HeaderMap) -> Result<(), Refusal> {
+    if !local {
+        return Err(refused(
+            "address",
+            "changes are only taken on a loopback address; listen on 127.0.0.1, or in a pod forward a port to it and set web.trust_loopback",
+        ));
+    }
+    // Sent by every browser of today, also where it leaves Origin out.
+    match headers.get("sec-fetch-site").map(HeaderValue::as_bytes) {
+        None | Some(b"same-origin" | b"none") => Ok(()),
+        Some(_) => Err(refused(
+            "site",
+            "changes are only taken from this server's own page",
+        )),
     }
 }
 
@@ -181,6 +214,11 @@ pub(crate) async fn dress(request: Request, next: Next) -> Response {
             .or_insert(HeaderValue::from_static(value));
     }
     response
+}
+
+/// Shown to whoever asks, also by an agent: without lines, and without what is asked of the store.
+fn is_open(path: &str) -> bool {
+    path == "/metrics" || path.starts_with("/metrics/") || path == "/-/healthy" || path == "/-/ready"
 }
 
 fn is_write(method: &Method, path: &str) -> bool {
@@ -250,13 +288,34 @@ mod tests {
     const LOOPBACK: &str = "127.0.0.1:9464";
     const OPEN: &str = "0.0.0.0:9464";
 
+    fn guard(listen: &str, trust_loopback: bool, reserved: bool) -> Guard {
+        let config = Config {
+            trust_loopback,
+            ..Config::default()
+        };
+        Guard::new(&config, listen.parse().unwrap(), reserved)
+    }
+
     fn judge(listen: &str, method: &str, path: &str, headers: &[(&str, &str)]) -> u16 {
+        judge_at(guard(listen, false, false), None, method, path, headers)
+    }
+
+    /// Of a connection that came in at this address.
+    fn judge_at(
+        guard: Guard,
+        arrived: Option<&str>,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> u16 {
         let mut request = Request::builder().method(method).uri(path);
+        if let Some(address) = arrived {
+            request = request.extension(Arrival::at(Some(address.parse().unwrap())));
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let request = request.body(Body::empty()).unwrap();
-        let guard = Guard::new(listen.parse().unwrap(), Duration::from_secs(1));
         guard
             .judge(&request)
             .map_or_else(|refusal| refusal.status.as_u16(), |()| 200)
@@ -368,5 +427,102 @@ mod tests {
         ] {
             assert_eq!(judge(OPEN, "POST", path, &[("host", "a")]), 403, "{path}");
         }
+    }
+
+    #[test]
+    fn an_agent_shows_others_probes_and_metrics_and_this_machine_the_rest() {
+        let agent = guard(OPEN, true, true);
+        let there = ("host", "10.0.3.7:9464");
+        let asked = |arrived, method: &str, path: &str, host| judge_at(agent, arrived, method, path, &[host]);
+        let open = [
+            "/metrics",
+            "/metrics/node",
+            "/metrics/all",
+            "/-/healthy",
+            "/-/ready",
+        ];
+        for path in open {
+            assert_eq!(asked(Some("10.0.3.7:9464"), "GET", path, there), 200, "{path}");
+        }
+        let shut = [
+            "/",
+            "/logs",
+            "/logs?ns=shop&pod=cart-1",
+            "/metricsx",
+            "/api/v1/query?query=up",
+            "/api/v1/doctor",
+            "/api/v1/logs",
+            "/federate",
+            "/config",
+            "/-/reload",
+            "/-/healthy/",
+        ];
+        for path in shut {
+            for method in ["GET", "POST"] {
+                assert_eq!(asked(Some("10.0.3.7:9464"), method, path, there), 403, "{path}");
+                // Whoever does not say how he came did not come over loopback.
+                assert_eq!(asked(None, method, path, there), 403, "{path}");
+            }
+            let here = ("host", "localhost:9464");
+            assert_eq!(asked(Some("127.0.0.1:9464"), "GET", path, here), 200, "{path}");
+            // A name server may point a foreign name here.
+            assert_eq!(asked(Some("127.0.0.1:9464"), "GET", path, there), 403, "{path}");
+        }
+        // With a token, which others look at.
+        assert_eq!(
+            asked(Some("10.0.3.7:9464"), "GET", "/api/v1/logs/tail", there),
+            200
+        );
+        // Changes of this machine's people.
+        let here = ("host", "[::1]:9464");
+        assert_eq!(asked(Some("[::1]:9464"), "POST", "/-/reload", here), 200);
+    }
+
+    #[test]
+    fn over_loopback_to_an_open_listener_people_may_write_where_it_is_trusted() {
+        let here = ("host", "localhost:9464");
+        let write = |trusts, arrived, header| {
+            judge_at(
+                guard(OPEN, trusts, false),
+                Some(arrived),
+                "POST",
+                "/-/reload",
+                &[header],
+            )
+        };
+        assert_eq!(write(true, "127.0.0.1:9464", here), 200);
+        assert_eq!(write(true, "[::ffff:127.0.0.1]:9464", here), 200);
+        assert_eq!(write(true, "10.0.3.7:9464", here), 403);
+        assert_eq!(write(false, "127.0.0.1:9464", here), 403);
+        // As on a loopback listener: no other name, and no other page.
+        assert_eq!(write(true, "127.0.0.1:9464", ("host", "evil.example")), 403);
+        let foreign = [here, ("origin", "http://evil.example")];
+        let trusting = guard(OPEN, true, false);
+        assert_eq!(
+            judge_at(trusting, Some("127.0.0.1:9464"), "GET", "/", &foreign),
+            403
+        );
+        // What a proxy beside it brings is looked at as ever where that is not trusted.
+        let public = [("host", "skopos.example")];
+        assert_eq!(
+            judge_at(
+                guard(OPEN, false, false),
+                Some("127.0.0.1:9464"),
+                "GET",
+                "/",
+                &public
+            ),
+            200
+        );
+        assert_eq!(
+            judge_at(
+                guard(OPEN, false, true),
+                Some("127.0.0.1:9464"),
+                "GET",
+                "/logs",
+                &public
+            ),
+            403
+        );
     }
 }

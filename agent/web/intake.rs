@@ -21,6 +21,7 @@ use model::outside::{self, Call, Identity, Role, Serve};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use crate::guard::Guard;
 use crate::measure::Measure;
 use crate::refusal::Refusal;
 use crate::{Config, Rooms};
@@ -43,7 +44,7 @@ pub(crate) fn takes(path: &str) -> bool {
 
 #[derive(Clone)]
 pub(crate) struct Intake {
-    local: bool,
+    guard: Guard,
     body_bytes_max: usize,
     patience: Duration,
     room: Arc<Semaphore>,
@@ -102,10 +103,10 @@ async fn peer(
 }
 
 impl Intake {
-    pub(crate) fn new(config: &Config, local: bool, measure: Measure) -> Self {
+    pub(crate) fn new(config: &Config, guard: Guard, measure: Measure) -> Self {
         let units = config.write_bytes_max.saturating_mul(BODIES).div_ceil(UNIT_BYTES);
         Self {
-            local,
+            guard,
             body_bytes_max: config.write_bytes_max,
             patience: config.request_timeout,
             room: Arc::new(Semaphore::new(units.clamp(1, Semaphore::MAX_PERMITS))),
@@ -159,7 +160,7 @@ impl Intake {
 
     fn call(&self, parts: &Parts) -> Call {
         Call {
-            local: self.local,
+            local: self.guard.is_local(&parts.extensions),
             ..call(parts)
         }
     }

@@ -9,6 +9,7 @@
 //! | `write: Option<Arc<dyn Serve>>` | the receiver, or `None` |
 //! | `peer: Option<Arc<dyn Serve>>` | `None` |
 //! | `tail: Option<Arc<dyn Serve>>` | the log room's, or `None` |
+//! | `reserved: bool` | whether this is an agent |
 //! | `identify: Arc<dyn Identify>` | `net::Tokens::none()` |
 //! | `silences: Option<Silences>` | the notifier's |
 //! | `alerting: Option<Alerting>` | the notifier's |
@@ -82,6 +83,9 @@ pub struct Rooms {
     pub tail: Option<Arc<dyn Serve>>,
     /// Answers the other replica under `/peer/v1/`.
     pub peer: Option<Arc<dyn Serve>>,
+    /// Whether callers from elsewhere are shown nothing but probes and metrics, unless they have a token for more: an
+    /// agent has the lines of everything on its node.
+    pub reserved: bool,
     /// Finds out who calls on these three; asked before a body is read, with a call that has none.
     pub identify: Arc<dyn Identify>,
     pub silences: Option<Silences>,

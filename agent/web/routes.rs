@@ -14,7 +14,7 @@ use crate::{Config, Rooms, api, exposition, federate, life, page, silences};
 
 /// From the outside in: measured, dressed with security headers, let in or refused, answered.
 pub(crate) fn router(rooms: Rooms, config: &Config, guard: Guard, measure: Measure) -> Router {
-    let intake = Intake::new(config, guard.is_local(), measure.clone());
+    let intake = Intake::new(config, guard, measure.clone());
     let desk = Arc::new(Desk::new(config.queries_max, config.query_timeout));
     Router::new()
         .merge(page::routes())

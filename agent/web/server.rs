@@ -28,7 +28,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::guard::Guard;
+use crate::guard::{Arrival, Guard};
 use crate::line::{Line, Serving};
 use crate::measure::Measure;
 use crate::{Config, Rooms, routes};
@@ -113,7 +113,7 @@ impl Server {
         } = self;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let measure = Measure::new(&rooms.registry);
-        let guard = Guard::new(address, config.request_timeout);
+        let guard = Guard::new(&config, address, rooms.reserved);
         let clock = Arc::clone(&rooms.clock);
         let hall = Hall {
             manners: Manners {
@@ -176,12 +176,13 @@ impl Hall {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
         let guest = Guest::enter(place, &self.measure.connections);
+        let arrival = Arrival::at(stream.local_addr().ok());
         match &self.tls {
             None => {
-                let connection = self.graceful.watch(self.manners.serve(stream));
+                let connection = self.graceful.watch(self.manners.serve(stream, arrival));
                 guests.spawn(attend(connection, guest));
             }
-            Some(tls) => _ = guests.spawn(self.shake_hands(tls, stream, guest)),
+            Some(tls) => _ = guests.spawn(self.shake_hands(tls, stream, arrival, guest)),
         }
     }
 
@@ -190,6 +191,7 @@ impl Hall {
         &self,
         tls: &Acceptor,
         stream: TcpStream,
+        arrival: Arrival,
         guest: Guest,
     ) -> impl Future<Output = ()> + use<> {
         let (patience, manners) = (self.config.request_timeout, self.manners.clone());
@@ -203,7 +205,7 @@ impl Hall {
                 shaken = timeout(patience, handshake) => shaken,
             };
             match shaken {
-                Ok(Ok(stream)) => attend(watcher.watch(manners.serve(stream)), guest).await,
+                Ok(Ok(stream)) => attend(watcher.watch(manners.serve(stream, arrival)), guest).await,
                 Ok(Err(error)) => {
                     refused.with_label_values(&["handshake"]).inc();
                     tracing::debug!(%error, "TLS handshake failed");
@@ -271,20 +273,24 @@ struct Manners {
 }
 
 impl Manners {
-    fn serve<S>(&self, stream: S) -> http1::Connection<TokioIo<Line<S>>, Door>
+    fn serve<S>(&self, stream: S, arrival: Arrival) -> http1::Connection<TokioIo<Line<S>>, Door>
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
         let serving = Serving::new(AtomicBool::new(false));
         let line = Line::new(stream, Arc::clone(&serving), self.headers, self.stall);
-        let router = TowerToHyperService::new(self.router.clone());
+        let door = Door {
+            router: TowerToHyperService::new(self.router.clone()),
+            serving,
+            arrival,
+        };
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.idle)
             .max_headers(HEADERS_MAX)
             .max_header_size(BUFFER_BYTES_MAX)
             .max_buf_size(BUFFER_BYTES_MAX)
-            .serve_connection(TokioIo::new(line), Door { router, serving })
+            .serve_connection(TokioIo::new(line), door)
     }
 }
 
@@ -317,10 +323,11 @@ impl Drop for Guest {
     }
 }
 
-/// The router, telling the line when a request is being answered.
+/// The router, telling the line when a request is being answered, and each request where it came in.
 struct Door {
     router: TowerToHyperService<Router>,
     serving: Serving,
+    arrival: Arrival,
 }
 
 impl Service<Request<Incoming>> for Door {
@@ -328,7 +335,8 @@ impl Service<Request<Incoming>> for Door {
     type Error = Infallible;
     type Future = model::BoxFuture<'static, Result<Response, Infallible>>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.arrival);
         self.serving.store(true, Ordering::Relaxed);
         let (serving, answer) = (Arc::clone(&self.serving), self.router.call(request));
         Box::pin(async move {

@@ -117,7 +117,8 @@ impl Cluster {
         if output.status.success() {
             Ok(text(&output.stdout))
         } else {
-            Err(text(&output.stderr))
+            // What it ran in a pod may have said what is wrong on either.
+            Err(text(&output.stderr) + &text(&output.stdout))
         }
     }
 

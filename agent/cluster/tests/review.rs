@@ -72,6 +72,22 @@ async fn a_caller_is_whom_the_token_of_its_pod_names_also_while_the_api_server_i
     let who = reviews.identify(&replica).await.unwrap();
     assert_eq!((who.role, &*who.name), (Role::Replica, "skopos-cluster-0"));
 
+    // What a replica shows an agent is for agents alone, and what it shows its peer is not.
+    let asking = call(&of_pod(
+        &plane,
+        "skopos-cluster",
+        "skopos-cluster-0",
+        crate::AGENT_AUDIENCE,
+    ));
+    let said = reviews.identify(&asking).await.unwrap_err();
+    assert!(said.contains("does not take this token"), "{said}");
+    let agent = super::cluster(reviewer(&plane), Scope::Node, "n7", &Registry::new()).await;
+    let agent = agent.reviews(&Registry::new());
+    let who = agent.identify(&asking).await.unwrap();
+    assert_eq!((who.role, &*who.name), (Role::Replica, "skopos-cluster-0"));
+    let said = agent.identify(&replica).await.unwrap_err();
+    assert!(said.contains("does not take this token"), "{said}");
+
     let elsewhere = of_pod(&plane, "skopos-node", "agent-x", "sts.amazonaws.com");
     let stranger = of_pod(&plane, "shop", "shop-1", crate::AUDIENCE);
     let unbound = plane.token("default", "skopos-node", crate::AUDIENCE);

@@ -8,6 +8,7 @@ mod config;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use futures_util::stream::iter;
 use model::checkup::Checkup;
 use model::outside::{Client, Method, Request, Response};
 use model::{LogRecord, NodeAddress, Tail, TailQuery, Timestamp, Unheard};
-use net::Reach;
+use net::{HttpConfig, Reach, Secret, Token};
 use parking_lot::RwLock;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -38,9 +39,38 @@ const WORDS_MAX: usize = 160;
 /// All nodes that can be asked.
 pub struct Nodes {
     named: RwLock<Vec<Arc<Named>>>,
-    /// Those that the cluster knows; whoever is named in the configuration is asked as it says.
-    found: watch::Receiver<Vec<NodeAddress>>,
+    found: FoundNodes,
     client: Arc<dyn Client>,
+}
+
+/// Those that the cluster knows; whoever is named in the configuration is asked as it says.
+pub struct FoundNodes {
+    pub addresses: watch::Receiver<Vec<NodeAddress>>,
+    /// Shown to each of them, and read again each time; none shows nothing.
+    pub token_file: Option<PathBuf>,
+}
+
+impl FoundNodes {
+    /// Nobody looks for any.
+    #[must_use]
+    pub fn nobody() -> Self {
+        Self {
+            addresses: watch::channel(Vec::new()).1,
+            token_file: None,
+        }
+    }
+
+    fn reach(&self) -> Result<Reach, String> {
+        let authorization = self.token_file.as_ref().map(|file| Token {
+            credentials_file: Some(file.clone()),
+            ..Token::default()
+        });
+        let http = HttpConfig::<Secret> {
+            authorization,
+            ..HttpConfig::default()
+        };
+        http.read(Path::new(""))
+    }
 }
 
 struct Named {
@@ -66,7 +96,7 @@ pub struct Gathered {
 
 impl Nodes {
     #[must_use]
-    pub fn new(config: &[Node], found: watch::Receiver<Vec<NodeAddress>>, client: Arc<dyn Client>) -> Self {
+    pub fn new(config: &[Node], found: FoundNodes, client: Arc<dyn Client>) -> Self {
         Self {
             named: RwLock::new(named(config)),
             found,
@@ -184,13 +214,13 @@ impl Nodes {
             ));
         }
         let seen = format!("{} of {} do not show us their lines", wrong.len(), said.len());
-        let advice = "see whether the node runs and has our token in its web.tokens_file, as a reader";
+        let advice = "see whether the node runs and knows our token: one of logs.nodes as a reader in its web.tokens_file, an agent of kubernetes.agents by its right to create tokenreviews";
         Some(Checkup::warn(ROOM, NAME, seen).advise(advice).list(wrong))
     }
 
     /// By name.
     fn all(&self) -> BTreeMap<Arc<str>, Place> {
-        let found = self.found.borrow();
+        let found = self.found.addresses.borrow();
         let mut all: BTreeMap<Arc<str>, Place> = found
             .iter()
             .map(|address| (Arc::clone(&address.node), Place::Found(Arc::clone(&address.url))))
@@ -205,15 +235,15 @@ impl Nodes {
     }
 
     async fn ask(&self, place: &Place, query: &TailQuery, patience: Duration) -> Result<Tail, String> {
-        let by_default;
+        let found;
         let (url, patience, reach) = match place {
             Place::Named(named) => {
                 let reach = named.reach.as_ref().map_err(Clone::clone)?;
                 (named.url.as_str(), patience.min(named.timeout), reach)
             }
             Place::Found(url) => {
-                by_default = net::HttpConfig::<net::Secret>::default().read(std::path::Path::new(""))?;
-                (&**url, patience, &by_default)
+                found = self.found.reach()?;
+                (&**url, patience, &found)
             }
         };
         let request = Request {

@@ -9,13 +9,18 @@ use parking_lot::Mutex;
 
 use super::*;
 
-/// Answers by the host's name.
+/// Answers by the host's name; remembers what it was asked, and by whose token.
 #[derive(Default)]
-struct Fake(Mutex<Vec<String>>);
+struct Fake(Mutex<Vec<String>>, Mutex<Vec<String>>);
 
 impl Client for Fake {
     fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, ClientError>> {
         self.0.lock().push(request.url.clone());
+        let shown = request.headers.iter();
+        let shown = shown.filter(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+        self.1.lock().extend(
+            shown.map(|(_, value)| format!("{} {value}", request.url.split('/').nth(2).unwrap_or_default())),
+        );
         Box::pin(async move {
             let said = |status, body: &str| {
                 Ok(Response {
@@ -67,7 +72,11 @@ fn nodes(names: &[&str], found: &[&str]) -> (Nodes, Arc<Fake>) {
         })
         .collect();
     let fake = Arc::new(Fake::default());
-    let nodes = Nodes::new(&config, watch::channel(found).1, fake.clone());
+    let found = FoundNodes {
+        addresses: watch::channel(found).1,
+        token_file: None,
+    };
+    let nodes = Nodes::new(&config, found, fake.clone());
     (nodes, fake)
 }
 
@@ -124,6 +133,40 @@ async fn only_the_node_that_is_named_is_asked_unless_nobody_knows_it() {
     assert_eq!((found.heard, found.unheard.len(), fake.0.lock().len()), (1, 0, 1));
     let found = nodes.tail(&query(), Some("gone"), PATIENCE).await;
     assert_eq!((found.heard, found.unheard.len()), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_is_found_is_shown_the_token_of_the_moment_and_nobody_else_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    let config = [Node {
+        node: "a".to_owned(),
+        url: "http://a".to_owned(),
+        ..Node::default()
+    }];
+    let address = |node: &str| NodeAddress {
+        node: node.into(),
+        url: format!("http://{node}").into(),
+    };
+    let found = FoundNodes {
+        // Whoever is named is asked as the configuration says.
+        addresses: watch::channel(vec![address("a"), address("b")]).1,
+        token_file: Some(file.clone()),
+    };
+    let fake = Arc::new(Fake::default());
+    let nodes = Nodes::new(&config, found, fake.clone());
+    for token in ["first.of.two", "second.of.two"] {
+        std::fs::write(&file, format!("{token}\n")).unwrap();
+        assert_eq!(nodes.tail(&query(), None, PATIENCE).await.heard, 2);
+    }
+    assert_eq!(
+        *fake.1.lock(),
+        ["b Bearer first.of.two", "b Bearer second.of.two"]
+    );
+    std::fs::remove_file(&file).unwrap();
+    let told = nodes.tail(&query(), None, PATIENCE).await;
+    assert_eq!((told.heard, told.unheard.len()), (1, 1));
+    assert!(told.unheard[0].why.contains("token"), "{told:?}");
 }
 
 #[test]

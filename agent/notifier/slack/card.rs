@@ -26,10 +26,10 @@ pub(super) fn blocks(message: &Message, has_lines: bool) -> Vec<Value> {
     let mut head = vec![facts(message, &labels)];
     head.extend(evidence::changes(message));
     head.extend(remarks(message));
-    let mut tail: Vec<Value> = evidence::lines(message)
-        .filter(|_| has_lines)
+    let said = evidence::events(message)
         .into_iter()
-        .collect();
+        .chain(evidence::lines(message));
+    let mut tail: Vec<Value> = said.filter(|_| has_lines).collect();
     tail.extend(links(message));
     // Kept free for the line that says how many are left out.
     const MORE: usize = 200;

@@ -1,4 +1,5 @@
-//! What others know about an alert, on its card or in a reply: the course of its value, and its last log lines.
+//! What others know about an alert, on its card or in a reply: the course of its value, what Kubernetes says of it, and its last
+//! log lines.
 
 use std::collections::BTreeSet;
 
@@ -44,18 +45,26 @@ pub(super) fn picture(message: &Message) -> Option<Picture> {
 /// What has changed where the alert is.
 pub(super) fn changes(message: &Message) -> Option<Value> {
     let known = message.evidence.as_ref()?;
-    if known.changes.is_empty() {
+    list("Changed in the last 30m, UTC", &known.changes)
+}
+
+/// What Kubernetes warned of.
+pub(super) fn events(message: &Message) -> Option<Value> {
+    let known = message.evidence.as_ref()?;
+    list("Kubernetes says, UTC", &known.events)
+}
+
+/// None of nothing.
+fn list(title: &str, all: &[String]) -> Option<Value> {
+    if all.is_empty() {
         return None;
     }
-    let most = (limits::SECTION - FRAME) / known.changes.len() - 4;
-    let lines = known
-        .changes
+    let most = (limits::SECTION - FRAME) / all.len() - 4;
+    let lines: Vec<String> = all
         .iter()
-        .map(|change| format!("• {}", clip(change, most.min(LINE))));
-    let text = format!(
-        "*Changed in the last 30m, UTC*\n{}",
-        lines.collect::<Vec<_>>().join("\n")
-    );
+        .map(|one| format!("• {}", clip(one, most.min(LINE))))
+        .collect();
+    let text = format!("*{title}*\n{}", lines.join("\n"));
     debug_assert!(length(&text) <= limits::SECTION, "{text}");
     Some(json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } }))
 }

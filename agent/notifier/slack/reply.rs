@@ -21,6 +21,7 @@ pub(crate) fn payload(message: &Message) -> Value {
     let text = text(message);
     let block = json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } });
     let mut blocks = vec![block];
+    blocks.extend(evidence::events(message));
     blocks.extend(evidence::lines(message));
     let mut payload = json!({ "text": text, "blocks": blocks });
     if is_broadcast(message)
@@ -31,10 +32,15 @@ pub(crate) fn payload(message: &Message) -> Value {
     payload
 }
 
-/// The log lines alone, in the thread of a card that has just been posted; they ring for nobody.
+/// Events and log lines alone, in the thread of a card that has just been posted; they ring for nobody.
 pub(crate) fn lines(message: &Message) -> Option<Value> {
-    let block = evidence::lines(message)?;
-    Some(json!({ "text": evidence::title(message)?, "blocks": [block] }))
+    let events = evidence::events(message);
+    let words = evidence::title(message).or_else(|| {
+        let newest = message.evidence.as_ref()?.events.last()?;
+        Some(clip(&format!("Kubernetes says: {newest}"), LINE))
+    })?;
+    let blocks: Vec<Value> = events.into_iter().chain(evidence::lines(message)).collect();
+    Some(json!({ "text": words, "blocks": blocks }))
 }
 
 /// A picture, with log lines below it where there are any.

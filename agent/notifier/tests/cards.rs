@@ -163,6 +163,11 @@ fn with_evidence(mut message: Message) -> Message {
                 .map(|nth| (nth != 7).then(|| f64::from(nth * nth) / 900.0))
                 .collect(),
         }),
+        events: vec![line(
+            2,
+            model::Level::Warn,
+            "BackOff: Back-off restarting failed <container>",
+        )],
         changes: Vec::new(),
         is_partial: false,
         silent: Vec::new(),
@@ -171,6 +176,7 @@ fn with_evidence(mut message: Message) -> Message {
         labels: message.alerts[0].labels.clone(),
         now: NOW,
         lines_max: 4,
+        events_max: 3,
         changes_max: 4,
         trend: true,
         deadline: secs(2),

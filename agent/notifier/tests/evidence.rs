@@ -81,6 +81,15 @@ fn change(text: &str) -> model::Change {
     }
 }
 
+fn event(text: &str) -> LogRecord {
+    LogRecord {
+        level: Level::Warn,
+        source: "shop/cart/events".into(),
+        stream: "".into(),
+        ..line(2, text)
+    }
+}
+
 fn true_ones() -> Findings {
     Findings {
         lines: (1..=4).map(|nth| line(nth, &format!("line {nth}"))).collect(),
@@ -88,6 +97,7 @@ fn true_ones() -> Findings {
             span: minutes(60),
             values: vec![Some(1.0), None, Some(8.0), Some(4.51239)],
         }),
+        events: vec![event("BackOff: Back-off restarting failed container")],
         changes: vec![change("image shop/web:1.2 → 1.3")],
         is_partial: false,
         silent: Vec::new(),
@@ -114,6 +124,7 @@ fn lies() -> Findings {
             ]
             .repeat(10_000),
         }),
+        events: vec![event(&text); 50],
         changes: vec![change(&text); 50],
         is_partial: false,
         silent: vec![text; 50],
@@ -205,6 +216,10 @@ async fn what_comes_in_time_is_on_the_card_and_keeps_nobody_else_waiting() {
         "{text}"
     );
     assert!(
+        text.contains("*Kubernetes says, UTC*\n• 02:51:03 BackOff: Back-off restarting failed container"),
+        "{text}"
+    );
+    assert!(
         text.contains("*Changed in the last 30m, UTC*\n• 02:51:01 web: image shop/web:1.2 → 1.3"),
         "{text}"
     );
@@ -270,8 +285,10 @@ async fn whatever_is_answered_a_card_keeps_its_limits_and_calls_nobody() {
         let text = text(&world.slack()[0]);
         assert_eq!(text.matches("```").count(), 2, "{text}");
         assert_eq!(text.matches('`').count(), 6, "{text}");
+        assert!(text.contains("*Kubernetes says, UTC*"), "{text}");
         assert_eq!(text.matches(" ERROR ").count(), lines, "{text}");
-        assert_eq!(text.matches("• ").count(), 4, "{text}");
+        // Four changes and three events.
+        assert_eq!(text.matches("• ").count(), 7, "{text}");
         assert!(
             !text.contains("<!channel") && !text.contains("<https://evil"),
             "{text}"
@@ -408,11 +425,10 @@ async fn an_app_draws_the_value_above_the_lines_in_the_thread_of_a_new_card() {
     assert_eq!(reply["blocks"][0]["slack_file"]["id"], "F7");
     let words = reply["blocks"][0]["alt_text"].as_str().unwrap();
     assert!(words.starts_with("Value, last 1h: ▁"), "{words}");
+    let words = |nth: usize| reply["blocks"][nth]["text"]["text"].as_str().unwrap();
     assert!(
-        reply["blocks"][1]["text"]["text"]
-            .as_str()
-            .unwrap()
-            .contains("line 4")
+        words(1).contains("BackOff") && words(2).contains("line 4"),
+        "{reply}"
     );
     assert_eq!(pictures(&world, "shown"), 1.0);
     // An edit of the card draws nothing.
@@ -460,7 +476,8 @@ async fn without_the_scope_nothing_more_is_asked_and_the_value_stays_text() {
 #[tokio::test(start_paused = true)]
 async fn what_is_not_wanted_is_not_asked_for() {
     for (evidence, asked) in [
-        ("{ lines: 0, changes: 0, trend: false }", vec![]),
+        ("{ lines: 0, events: 0, changes: 0, trend: false }", vec![]),
+        ("{ lines: 0, changes: 0, trend: false }", vec![(0, false)]),
         ("{ lines: 0, trend: false }", vec![(0, false)]),
         ("{ lines: 0 }", vec![(0, true)]),
         ("{ trend: false }", vec![(4, false)]),

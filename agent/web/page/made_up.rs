@@ -98,6 +98,7 @@ pub(crate) fn rooms(story: Story, clock: Arc<dyn Clock>, started: Timestamp) -> 
         tail: None,
         kept: view!(kept),
         cardinality: Arc::new(|_| model::view::Cardinality::default()),
+        reserved: false,
         identify: net::Tokens::none(),
         silences: house.silences(),
         alerting: None,

@@ -269,6 +269,7 @@ fn rooms(select: Arc<dyn Select>) -> (Rooms, Knobs) {
         peer: None,
         kept: Arc::new(model::view::Kept::default),
         cardinality: Arc::new(cardinality),
+        reserved: false,
         identify: net::Tokens::none(),
         silences: None,
         alerting: None,

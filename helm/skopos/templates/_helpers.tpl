@@ -65,6 +65,12 @@ capabilities: {drop: [ALL]}
       - serviceAccountToken: {audience: skopos, expirationSeconds: 3600, path: token}
 {{- end -}}
 
+{{/* What agents are shown is good for agents alone: who has taken over a node cannot speak for the pair. */}}
+{{- define "skopos.pair.token" -}}
+{{- include "skopos.token" . }}
+      - serviceAccountToken: {audience: skopos-node, expirationSeconds: 3600, path: node-token}
+{{- end -}}
+
 {{- define "skopos.env" -}}
 - {name: AWS_EC2_METADATA_DISABLED, value: "true"}
 {{- with .Values.aws.region }}
@@ -74,21 +80,6 @@ capabilities: {drop: [ALL]}
   valueFrom: {fieldRef: {fieldPath: spec.nodeName}}
 - name: POD_NAME
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
-{{- end -}}
-
-{{/* An agent is asked from within: nobody else reaches it, since it has the lines of every pod on its node. */}}
-{{- define "skopos.node.probes" -}}
-{{- $asked := list "/skopos" "query" "--url" (printf "http://127.0.0.1:%d" (int .Values.service.port)) "vector(1)" | toJson -}}
-startupProbe:
-  exec: {command: {{ $asked }}}
-  periodSeconds: 2
-  timeoutSeconds: 5
-  failureThreshold: 150
-livenessProbe:
-  exec: {command: {{ $asked }}}
-  periodSeconds: 30
-  timeoutSeconds: 10
-  failureThreshold: 4
 {{- end -}}
 
 {{- define "skopos.probes" -}}
@@ -105,8 +96,15 @@ readinessProbe:
   periodSeconds: 5
 {{- end -}}
 
+{{- define "skopos.accounts" -}}
+accounts: {node: {{ include "skopos.node" . }}, replica: {{ include "skopos.pair" . }}}
+{{- end -}}
+
 {{- define "skopos.node.config" -}}
-web: {listen: "127.0.0.1:{{ .Values.service.port }}"}
+# To others than the node itself: probes, metrics, and the last lines of a pod to the pair, by its token.
+web: {listen: "0.0.0.0:{{ .Values.service.port }}", trust_loopback: true}
+kubernetes:
+  {{- include "skopos.accounts" . | nindent 2 }}
 node: {procfs: /host/proc, sysfs: /host/sys}
 logs:
   files: []
@@ -125,7 +123,7 @@ remote_write:
 {{- end -}}
 
 {{- define "skopos.pair.config" -}}
-web: {listen: "0.0.0.0:{{ .Values.service.port }}"}
+web: {listen: "0.0.0.0:{{ .Values.service.port }}", trust_loopback: true}
 # It reads no files: these are events, and what has changed.
 logs:
   files: []
@@ -138,7 +136,8 @@ logs:
 global: {external_labels: {cluster: {{ . | quote }}}}
 {{- end }}
 kubernetes:
-  accounts: {node: {{ include "skopos.node" . }}, replica: {{ include "skopos.pair" . }}}
+  {{- include "skopos.accounts" . | nindent 2 }}
+  agents: {service: {{ include "skopos.node" . }}, token_file: /var/run/secrets/skopos/node-token}
   lease_name: {{ include "skopos.fullname" . }}
 {{- if gt (int .Values.pair.replicas) 1 }}
 pair:
