@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use kubernetes_tests::{ControlPlane, Operator};
+use kubernetes_tests::{ControlPlane, Operator, until};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Map, Value, json};
 
@@ -528,18 +528,19 @@ async fn agree(
 
 /// The configuration that the operator has made once it holds all of this, and nothing that is gone.
 fn configuration(plane: &ControlPlane, operator: &Operator, is_whole: impl Fn(&str) -> bool) -> String {
-    for _ in 0..240 {
-        if let Ok(text) = operator.configuration(plane, "default", "one")
-            && is_whole(&text)
-        {
-            return text;
-        }
-        std::thread::sleep(Duration::from_millis(250));
-    }
-    panic!(
-        "the operator does not make the configuration: {:?}",
-        operator.configuration(plane, "default", "one")
+    let mut whole = String::new();
+    until(
+        "the operator does not make the configuration",
+        Duration::from_secs(60),
+        || {
+            whole = operator.configuration(plane, "default", "one")?;
+            match is_whole(&whole) {
+                true => Ok(()),
+                false => Err(whole.clone()),
+            }
+        },
     );
+    whole
 }
 
 async fn check(skopos: &Skopos) -> Value {

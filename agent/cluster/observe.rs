@@ -34,10 +34,24 @@ const LOOK: Duration = Duration::from_secs(15);
 /// Until a kind that is refused, or is not there, is asked for again.
 const REST: Duration = Duration::from_secs(30);
 
-/// What an API server says of a kind that it does not have …
-const NOT_FOUND: u16 = 404;
-/// … and how often in a row it says so before that is believed: one that starts may say it of kinds that it is about to have.
-const ABSENCES: u32 = 10;
+/// How often in a row an API server has said that it has no such kind.
+#[derive(Default)]
+pub(crate) struct Absence(u32);
+
+impl Absence {
+    /// So often before it is believed: a server that starts may say it of kinds that it is about to have.
+    const TIMES: u32 = 10;
+    const NOT_FOUND: u16 = 404;
+
+    /// With what it says now; true once.
+    pub(crate) fn is_believed(&mut self, code: u16) -> bool {
+        match code {
+            Self::NOT_FOUND => self.0 = self.0.saturating_add(1),
+            _ => self.0 = 0,
+        }
+        self.0 == Self::TIMES
+    }
+}
 
 /// An object of any kind: where it is, and its text.
 #[derive(Clone)]
@@ -341,30 +355,34 @@ impl Cluster {
             is_doubtful: false,
             next_look: Instant::now() + LOOK,
         };
-        let (mut is_streamed, mut absences) = (true, 0);
+        let (mut is_streamed, mut absence) = (true, Absence::default());
         loop {
             let changes = self.changes(&party.wanted, is_streamed);
-            match follow_changes(changes, &party.watched, &mut fan).await {
+            let began = Instant::now();
+            let ended = follow_changes(changes, &party.watched, &mut fan).await;
+            if began.elapsed() > REST {
+                // It was there until now.
+                absence = Absence::default();
+            }
+            match ended {
                 Ended::Refused(status) if is_streamed && status.message.contains(STREAM_OPTION) => {
                     is_streamed = false;
                     continue;
                 }
-                Ended::Refused(status) if party.wanted.is_optional && status.code == NOT_FOUND => {
-                    absences += 1;
-                    if absences == ABSENCES {
+                Ended::Refused(status) => {
+                    if party.wanted.is_optional && absence.is_believed(status.code) {
                         // The kind itself has been taken away, and its objects with it.
                         fan.here.clear();
                         fan.each(|observer| observer.begun());
                         fan.each(|observer| observer.whole());
                     }
                 }
-                Ended::Refused(_) => absences = 0,
                 Ended::Asked => {
-                    absences = 0;
+                    absence = Absence::default();
                     continue;
                 }
                 Ended::Failed => {
-                    absences = 0;
+                    absence = Absence::default();
                     self.connect_anew().await;
                 }
             }

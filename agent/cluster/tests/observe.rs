@@ -162,3 +162,14 @@ async fn a_kind_is_told_to_all_who_want_it_as_it_changes_and_through_an_outage()
     stop.cancel();
     running.await.unwrap();
 }
+
+#[test]
+fn that_a_kind_is_no_more_is_believed_once_when_it_was_said_ten_times_in_a_row() {
+    let mut absence = crate::observe::Absence::default();
+    let mut said = |codes: &[u16]| codes.iter().filter(|code| absence.is_believed(**code)).count();
+    assert_eq!(said(&[404; 9]), 0);
+    assert_eq!(said(&[403]), 0);
+    assert_eq!(said(&[404; 9]), 0);
+    assert_eq!(said(&[404]), 1);
+    assert_eq!(said(&[404; 50]), 0);
+}
