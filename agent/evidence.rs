@@ -231,7 +231,7 @@ impl Own {
         let page = page.inspect_err(|error| tracing::warn!(%error, "events of an alert"));
         let lines = page.unwrap_or_default().lines;
         let mut events: Vec<LogRecord> = Vec::new();
-        for line in lines.into_iter().rev().filter(|line| is_event(line)) {
+        for line in lines.into_iter().rev().filter(is_event) {
             let is_known = events.iter().any(|known| known.text == line.text);
             if *line.source == source && !is_known && events.len() < most {
                 events.push(line);

@@ -125,7 +125,7 @@ pub(super) fn cluster() -> Value {
             about: "Containers that wait to be started once more. Alert: KubePodCrashLooping.",
             unit: "short",
             targets: &[(
-                "count(max by (cluster, namespace, pod, container) (max_over_time(kube_pod_container_status_waiting_reason{reason=\"CrashLoopBackOff\",cluster=~\"$cluster\"}[5m])) == 1) or vector(0)",
+                "count(max by (cluster, namespace, pod, container) (max_over_time(kube_pod_container_status_waiting_reason{reason=\"CrashLoopBackOff\",cluster=~\"$cluster\"}[5m])) == 1 or max by (cluster, namespace, pod, container) (max_over_time(kube_pod_container_status_terminated{cluster=~\"$cluster\"}[5m])) == 1 and on (cluster, namespace, pod, container) max by (cluster, namespace, pod, container) (increase(kube_pod_container_status_restarts_total{cluster=~\"$cluster\"}[10m])) > 0) or vector(0)",
                 "containers",
             )],
         },
