@@ -16,6 +16,8 @@
 //! | `graph: View<Graph>` | the house |
 //! | `pair: View<Option<Pair>>` | `Arc::new(\|\| None)` |
 //! | `senders: View<Vec<Sender>>`, `destinations: View<Vec<Destination>>` | `Arc::new(Vec::new)` |
+//!
+//! `objects` is `None` where no cluster is asked.
 
 use std::sync::Arc;
 
@@ -25,7 +27,7 @@ use model::view::{
     Own, OwnLines, Pair, Routing, RuleGroup, ScrapePool, Sender, Source, Target, Telling, Trial, Tried, View,
     Why,
 };
-use model::{BoxFuture, Clock, Exemplars, Labels, Matcher, Select, Timestamp};
+use model::{BoxFuture, Change, Clock, Exemplars, Labels, Matcher, Select, Timestamp};
 
 /// Everything pages and API show. Cloning is cheap.
 #[derive(Clone)]
@@ -94,6 +96,15 @@ pub struct Rooms {
     pub pair: View<Option<Pair>>,
     pub senders: View<Vec<Sender>>,
     pub destinations: View<Vec<Destination>>,
+    /// What is known of a cluster's objects. None: no cluster is asked here.
+    pub objects: Option<Objects>,
+}
+
+/// What is known of a cluster's objects.
+#[derive(Clone)]
+pub struct Objects {
+    /// What changed since a time, the oldest first. None: nobody looks for changes here.
+    pub changes: Option<Arc<dyn Fn(Timestamp) -> Vec<Change> + Send + Sync>>,
 }
 
 /// The silences, as JSON in the form of Alertmanager's API: the room that keeps them also knows what is valid.

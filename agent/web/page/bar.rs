@@ -10,9 +10,22 @@ use super::link;
 use super::visit::Visit;
 use super::when::{SPANS, Wall};
 
-/// Views that stand behind another one of the bar, with their keys.
-pub(super) const ASIDE: [(&str, &str, &str); 2] =
-    [("/silences", "Silences", "g s"), ("/routes", "Routes", "g e")];
+type Aside = (&'static str, &'static str, &'static str);
+
+/// Views that stand behind another one of the bar, with their keys; the last of a cluster only.
+const ASIDE: [Aside; 3] = [
+    ("/silences", "Silences", "g s"),
+    ("/routes", "Routes", "g e"),
+    ("/changes", "Changes", "g h"),
+];
+
+/// Those of them that there is something to be seen of.
+pub(super) fn aside(visit: &Visit) -> impl Iterator<Item = Aside> {
+    let has_cluster = visit.rooms.objects.is_some();
+    ASIDE
+        .into_iter()
+        .filter(move |(path, ..)| has_cluster || *path != "/changes")
+}
 
 pub(super) fn top(visit: &Visit, sheet: &Sheet) -> Markup {
     html! {
@@ -64,9 +77,9 @@ pub(super) fn sheets(visit: &Visit, sheet: &Sheet) -> Markup {
             @for place in Place::ALL.iter().skip(4) {
                 a href=(place.path()) aria-current=[(sheet.here == *place).then_some("page")] { (place.word()) }
             }
-            @for (path, word, _) in ASIDE { a href=(path) { (word) } }
+            @for (path, word, _) in aside(visit) { a href=(path) { (word) } }
         }
-        (keys())
+        (keys(visit))
     }
 }
 
@@ -153,13 +166,13 @@ fn jumps(visit: &Visit) -> Markup {
     html! {
         datalist id="jumps" {
             @for place in Place::ALL { option value=(place.word()) {} }
-            @for (_, word, _) in ASIDE { option value=(word) {} }
+            @for (_, word, _) in aside(visit) { option value=(word) {} }
             @for name in names { option value=(name) {} }
         }
     }
 }
 
-fn keys() -> Markup {
+fn keys(visit: &Visit) -> Markup {
     const EVERYWHERE: [(&str, &str); 16] = [
         ("/", "search or jump"),
         ("j", "next row"),
@@ -183,7 +196,7 @@ fn keys() -> Markup {
             h2 id="keys-title" { "Keys" }
             dl {
                 @for place in Place::ALL { div { dt { kbd { (place.keys()) } } dd { (place.word()) } } }
-                @for (path, word, keys) in ASIDE { div { dt { kbd { (keys) } } dd { a href=(path) data-keys=(keys) { (word) } } } }
+                @for (path, word, keys) in aside(visit) { div { dt { kbd { (keys) } } dd { a href=(path) data-keys=(keys) { (word) } } } }
                 @for (key, word) in EVERYWHERE { div { dt { kbd { (key) } } dd { (word) } } }
             }
             p.hint { "Letters printed in buttons press them. No key acts outside the page without a second step." }

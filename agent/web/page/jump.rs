@@ -14,7 +14,7 @@ pub(super) fn destination(visit: &Visit, words: &str) -> String {
     if let Some(place) = Place::ALL.into_iter().find(|place| same(place.word())) {
         return place.path().to_owned();
     }
-    if let Some((path, ..)) = super::bar::ASIDE.into_iter().find(|(_, word, _)| same(word)) {
+    if let Some((path, ..)) = super::bar::aside(visit).find(|(_, word, _)| same(word)) {
         return path.to_owned();
     }
     if same("graph") {

@@ -10,6 +10,7 @@ mod assets;
 mod backtest;
 mod band;
 mod bar;
+mod changes;
 mod checks;
 mod condition;
 mod explained;
@@ -87,6 +88,7 @@ pub(crate) fn routes() -> Router<Rooms> {
         .route("/alerts", view!(alerts::view))
         .route("/alerts/{name}", get(any_alert))
         .route("/alerts/{name}/{group}", get(one_alert))
+        .route("/changes", view!(changes::view))
         .merge(silence::routes())
         .route("/targets", view!(targets::view))
         .route("/logs", view!(logs::view))

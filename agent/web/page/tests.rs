@@ -20,8 +20,10 @@ use crate::{Config, Rooms, Server, Silences};
 
 pub(super) const NOW: Timestamp = Timestamp(1_795_687_255_000);
 const STORIES: [Story; 4] = [Story::Calm, Story::Firing, Story::Pair, Story::Empty];
-const VIEWS: [&str; 19] = [
+const VIEWS: [&str; 21] = [
     "/",
+    "/changes",
+    "/changes?from=now-1h",
     "/alerts",
     "/silences",
     "/silences?filter=%7Balertname%3D%22FilesystemAlmostFull%22%7D&for=until&until=soon",
@@ -187,6 +189,17 @@ async fn every_view_answers_in_a_sentence() {
         ),
         (Story::Firing, "/checks", "2 checks fail"),
         (Story::Empty, "/checks", "Skopos has what it needs"),
+        (
+            Story::Pair,
+            "/changes",
+            "5 changes in the last 24 hours, the last of checkout at",
+        ),
+        (
+            Story::Pair,
+            "/changes?from=now-1m",
+            "No workload, autoscaler or node has changed in the last minute.",
+        ),
+        (Story::Calm, "/changes", "No cluster is asked here"),
         (Story::Firing, "/", "FilesystemAlmostFull is firing since"),
         (Story::Firing, "/", "/home is 94 % full and 6.1 GiB are left"),
         (Story::Firing, "/", "shop at localhost:8080 does not answer"),
@@ -532,6 +545,7 @@ fn evil() -> Rooms {
                 destinations
             })
         },
+        objects: Some(super::made_up::evil(EVIL, NOW)),
         graph: {
             let graph = made_up(|house| (house.graph)());
             Arc::new(move || {
