@@ -554,7 +554,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         },
         datasource,
         why: {
-            let clock = clock.clone();
+            let (engine, clock) = (engine.clone(), clock.clone());
             Arc::new(move |file, group, rule, fingerprint| {
                 views::why(
                     &engine,
@@ -715,7 +715,12 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
                     .collect()
             })
         },
-        objects: inventory::objects(cluster.is_some() && thinks, changes.as_ref()),
+        objects: inventory::objects(
+            cluster.is_some() && thinks,
+            changes.as_ref(),
+            &engine,
+            clock.clone(),
+        ),
     };
 
     // Tasks, each in the stage in which it stops.

@@ -24,8 +24,8 @@ use std::sync::Arc;
 use model::outside::{Call, Identify, Response, Serve};
 use model::view::{
     Cardinality, Checkup, ConfigState, Destination, Graph, Kept, LogContext, LogPage, LogQuery, LogState,
-    Own, OwnLines, Pair, Routing, RuleGroup, ScrapePool, Sender, Source, Target, Telling, Trial, Tried, View,
-    Why,
+    NodeState, Own, OwnLines, Pair, PodState, PodsOf, Routing, RuleGroup, ScrapePool, Sender, Source, Target,
+    Telling, Trial, Tried, View, Why, Workload,
 };
 use model::{BoxFuture, Change, Clock, Exemplars, Labels, Matcher, Select, Timestamp};
 
@@ -105,6 +105,10 @@ pub struct Rooms {
 pub struct Objects {
     /// What changed since a time, the oldest first. None: nobody looks for changes here.
     pub changes: Option<Arc<dyn Fn(Timestamp) -> Vec<Change> + Send + Sync>>,
+    /// These ask the samples, so they are called on a blocking thread.
+    pub workloads: View<Vec<Workload>>,
+    pub pods: Arc<dyn Fn(&PodsOf) -> Vec<PodState> + Send + Sync>,
+    pub nodes: View<Vec<NodeState>>,
 }
 
 /// The silences, as JSON in the form of Alertmanager's API: the room that keeps them also knows what is valid.

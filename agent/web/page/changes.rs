@@ -141,6 +141,14 @@ pub(super) fn list(visit: &Visit, changes: &[Lettered]) -> Markup {
     }
 }
 
+/// Where graphs draw them.
+pub(super) fn marks(changes: &[Lettered]) -> Vec<(i64, char)> {
+    changes
+        .iter()
+        .filter_map(|one| Some((one.change.time.millis(), one.letter?)))
+        .collect()
+}
+
 fn row(wall: &Wall, one: &Lettered) -> Markup {
     let change = &one.change;
     html! {
