@@ -39,7 +39,7 @@ use crate::progress::Progress;
 use crate::reload::{self, Reloader};
 use crate::stages::Stages;
 use crate::views::{Headrooms, Process};
-use crate::{graph, kubernetes, lock, memory, relay, shipped, trial, views};
+use crate::{graph, inventory, kubernetes, lock, memory, relay, shipped, trial, views};
 
 /// Threads of the main runtime; pages and probes have one of their own, node and logs theirs.
 const WORKERS: usize = 2;
@@ -576,7 +576,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         },
         datasource,
         why: {
-            let clock = clock.clone();
+            let (engine, clock) = (engine.clone(), clock.clone());
             Arc::new(move |file, group, rule, fingerprint| {
                 views::why(
                     &engine,
@@ -734,6 +734,12 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
                     .collect()
             })
         },
+        objects: inventory::objects(
+            cluster.is_some() && thinks,
+            changes.as_ref(),
+            &engine,
+            clock.clone(),
+        ),
     };
 
     // Tasks, each in the stage in which it stops.

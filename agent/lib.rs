@@ -20,6 +20,7 @@ mod explained;
 mod glob;
 pub mod graph;
 mod history;
+mod inventory;
 mod kubernetes;
 pub mod lines;
 pub mod lint;

@@ -2,11 +2,14 @@
 //!
 //! Rooms never render, and `web` never reaches in.
 
+mod inventory;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::inventory::{NodeState, PodState, PodsOf, Usage, Workload};
 pub use crate::checkup::{Checkup, Verdict};
 use crate::text::duration;
 use crate::{AlertState, Labels, Level, LogRecord, Timestamp, Unheard};

@@ -17,16 +17,18 @@
 //! | `graph: View<Graph>` | the house |
 //! | `pair: View<Option<Pair>>` | `Arc::new(\|\| None)` |
 //! | `senders: View<Vec<Sender>>`, `destinations: View<Vec<Destination>>` | `Arc::new(Vec::new)` |
+//!
+//! `objects` is `None` where no cluster is asked.
 
 use std::sync::Arc;
 
 use model::outside::{Call, Identify, Response, Serve};
 use model::view::{
     Cardinality, Checkup, ConfigState, Destination, Graph, Kept, LogContext, LogPage, LogQuery, LogState,
-    Own, OwnLines, Pair, Routing, RuleGroup, ScrapePool, Sender, Source, Target, Telling, Trial, Tried, View,
-    Why,
+    NodeState, Own, OwnLines, Pair, PodState, PodsOf, Routing, RuleGroup, ScrapePool, Sender, Source, Target,
+    Telling, Trial, Tried, View, Why, Workload,
 };
-use model::{BoxFuture, Clock, Exemplars, Labels, Matcher, Select, Timestamp};
+use model::{BoxFuture, Change, Clock, Exemplars, Labels, Matcher, Select, Timestamp};
 
 /// Everything pages and API show. Cloning is cheap.
 #[derive(Clone)]
@@ -98,6 +100,19 @@ pub struct Rooms {
     pub pair: View<Option<Pair>>,
     pub senders: View<Vec<Sender>>,
     pub destinations: View<Vec<Destination>>,
+    /// What is known of a cluster's objects. None: no cluster is asked here.
+    pub objects: Option<Objects>,
+}
+
+/// What is known of a cluster's objects.
+#[derive(Clone)]
+pub struct Objects {
+    /// What changed since a time, the oldest first. None: nobody looks for changes here.
+    pub changes: Option<Arc<dyn Fn(Timestamp) -> Vec<Change> + Send + Sync>>,
+    /// These ask the samples, so they are called on a blocking thread.
+    pub workloads: View<Vec<Workload>>,
+    pub pods: Arc<dyn Fn(&PodsOf) -> Vec<PodState> + Send + Sync>,
+    pub nodes: View<Vec<NodeState>>,
 }
 
 /// The silences, as JSON in the form of Alertmanager's API: the room that keeps them also knows what is valid.

@@ -197,6 +197,33 @@
     label.style.top = `${top < 0 ? top + 18 : top}px`;
   }
 
+  // Changes: a dashed line each, its letter above it. Letters that would lie on one another are left out, lines are not.
+  function changes(u, graph) {
+    graph.letters?.forEach((letter) => letter.remove());
+    graph.letters = [];
+    const { left, top, width, height } = u.bbox;
+    let free = -Infinity;
+    for (const [time, word] of [...(graph.spec.marks || [])].sort((a, b) => a[0] - b[0])) {
+      const x = u.valToPos(time / 1000, "x", true);
+      if (x < left || x > left + width) continue;
+      u.ctx.save();
+      u.ctx.strokeStyle = css("--ink3");
+      u.ctx.lineWidth = devicePixelRatio;
+      u.ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio]);
+      u.ctx.beginPath();
+      u.ctx.moveTo(x, top);
+      u.ctx.lineTo(x, top + height);
+      u.ctx.stroke();
+      u.ctx.restore();
+      const at = x / devicePixelRatio;
+      if (at - free < 18) continue;
+      free = at;
+      const letter = Object.assign(document.createElement("span"), { className: "letter", textContent: word });
+      letter.style.left = `${at}px`;
+      graph.letters.push(graph.place.appendChild(letter));
+    }
+  }
+
   // Values at the cursor, or the newest ones.
   function legend(graph) {
     const [, ...lines] = graph.data;
@@ -308,7 +335,7 @@
       },
       hooks: {
         drawClear: [(u) => hatch(u, graph)],
-        draw: [(u) => limit(u, graph)],
+        draw: [(u) => limit(u, graph), (u) => changes(u, graph)],
         setCursor: [() => legend(graph)],
         setSelect: [(u) => zoom(u)],
       },

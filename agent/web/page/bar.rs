@@ -10,9 +10,23 @@ use super::link;
 use super::visit::Visit;
 use super::when::{SPANS, Wall};
 
-/// Views that stand behind another one of the bar, with their keys.
-pub(super) const ASIDE: [(&str, &str, &str); 2] =
-    [("/silences", "Silences", "g s"), ("/routes", "Routes", "g e")];
+type Aside = (&'static str, &'static str, &'static str);
+
+/// Views that stand behind another one of the bar, with their keys; the last two with a cluster only.
+const ASIDE: [Aside; 4] = [
+    ("/silences", "Silences", "g s"),
+    ("/routes", "Routes", "g e"),
+    ("/changes", "Changes", "g h"),
+    ("/targets", "Targets", "g t"),
+];
+
+/// Those of them that there is something to be seen of.
+pub(super) fn aside(visit: &Visit) -> impl Iterator<Item = Aside> {
+    let has_cluster = visit.rooms.objects.is_some();
+    ASIDE
+        .into_iter()
+        .filter(move |(path, ..)| has_cluster || *path != "/changes")
+}
 
 pub(super) fn top(visit: &Visit, sheet: &Sheet) -> Markup {
     html! {
@@ -24,8 +38,8 @@ pub(super) fn top(visit: &Visit, sheet: &Sheet) -> Markup {
                 span.name { (visit.name()) }
             }
             nav.views id="views" aria-label="Views" {
-                @for place in Place::ALL {
-                    (view_link(visit, sheet, place, true))
+                @for place in Place::all(visit) {
+                    (view_link(visit, sheet, *place, true))
                 }
             }
             div.tools {
@@ -48,10 +62,11 @@ pub(super) fn top(visit: &Visit, sheet: &Sheet) -> Markup {
 }
 
 pub(super) fn thumb(visit: &Visit, sheet: &Sheet) -> Markup {
-    let (near, far) = Place::ALL.split_at(4);
+    let (near, far): (Vec<Place>, Vec<Place>) =
+        Place::all(visit).iter().partition(|place| place.is_near(visit));
     html! {
         nav.thumb id="thumb" aria-label="Views, for the thumb" {
-            @for place in near { (view_link(visit, sheet, *place, false)) }
+            @for place in near { (view_link(visit, sheet, place, false)) }
             button.plain type="button" popovertarget="more" aria-current=[far.contains(&sheet.here).then_some("true")] { "More" }
         }
     }
@@ -61,12 +76,12 @@ pub(super) fn sheets(visit: &Visit, sheet: &Sheet) -> Markup {
     html! {
         @if sheet.range.is_some() { (times(visit, sheet)) }
         div.sheet.rise id="more" popover role="dialog" aria-label="More views" {
-            @for place in Place::ALL.iter().skip(4) {
+            @for place in Place::all(visit).iter().filter(|place| !place.is_near(visit)) {
                 a href=(place.path()) aria-current=[(sheet.here == *place).then_some("page")] { (place.word()) }
             }
-            @for (path, word, _) in ASIDE { a href=(path) { (word) } }
+            @for (path, word, _) in aside(visit) { a href=(path) { (word) } }
         }
-        (keys())
+        (keys(visit))
     }
 }
 
@@ -152,14 +167,14 @@ fn jumps(visit: &Visit) -> Markup {
     names.truncate(200);
     html! {
         datalist id="jumps" {
-            @for place in Place::ALL { option value=(place.word()) {} }
-            @for (_, word, _) in ASIDE { option value=(word) {} }
+            @for place in Place::all(visit) { option value=(place.word()) {} }
+            @for (_, word, _) in aside(visit) { option value=(word) {} }
             @for name in names { option value=(name) {} }
         }
     }
 }
 
-fn keys() -> Markup {
+fn keys(visit: &Visit) -> Markup {
     const EVERYWHERE: [(&str, &str); 16] = [
         ("/", "search or jump"),
         ("j", "next row"),
@@ -182,8 +197,8 @@ fn keys() -> Markup {
         div.sheet.middle id="keys" popover role="dialog" aria-labelledby="keys-title" {
             h2 id="keys-title" { "Keys" }
             dl {
-                @for place in Place::ALL { div { dt { kbd { (place.keys()) } } dd { (place.word()) } } }
-                @for (path, word, keys) in ASIDE { div { dt { kbd { (keys) } } dd { a href=(path) data-keys=(keys) { (word) } } } }
+                @for place in Place::all(visit) { div { dt { kbd { (place.keys()) } } dd { (place.word()) } } }
+                @for (path, word, keys) in aside(visit) { div { dt { kbd { (keys) } } dd { a href=(path) data-keys=(keys) { (word) } } } }
                 @for (key, word) in EVERYWHERE { div { dt { kbd { (key) } } dd { (word) } } }
             }
             p.hint { "Letters printed in buttons press them. No key acts outside the page without a second step." }

@@ -14,6 +14,8 @@ use super::{assets, bar, link, shape, status};
 pub(super) enum Place {
     Overview,
     Alerts,
+    Workloads,
+    Nodes,
     Targets,
     Logs,
     Rules,
@@ -22,7 +24,8 @@ pub(super) enum Place {
 }
 
 impl Place {
-    pub(super) const ALL: [Self; 7] = [
+    /// What the bar has without a cluster.
+    const ALONE: [Self; 7] = [
         Self::Overview,
         Self::Alerts,
         Self::Targets,
@@ -32,10 +35,42 @@ impl Place {
         Self::Own,
     ];
 
+    /// With one; targets then stand behind it.
+    const CLUSTER: [Self; 8] = [
+        Self::Overview,
+        Self::Alerts,
+        Self::Workloads,
+        Self::Nodes,
+        Self::Logs,
+        Self::Rules,
+        Self::Explore,
+        Self::Own,
+    ];
+
+    /// What the bar shows.
+    pub(super) fn all(visit: &Visit) -> &'static [Self] {
+        match visit.rooms.objects {
+            Some(_) => &Self::CLUSTER,
+            None => &Self::ALONE,
+        }
+    }
+
+    /// What of it lies under the thumb.
+    pub(super) fn is_near(self, visit: &Visit) -> bool {
+        let third = visit
+            .rooms
+            .objects
+            .as_ref()
+            .map_or(Self::Targets, |_| Self::Workloads);
+        self == third || matches!(self, Self::Overview | Self::Alerts | Self::Logs)
+    }
+
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Overview => "Overview",
             Self::Alerts => "Alerts",
+            Self::Workloads => "Workloads",
+            Self::Nodes => "Nodes",
             Self::Targets => "Targets",
             Self::Logs => "Logs",
             Self::Rules => "Rules",
@@ -48,6 +83,8 @@ impl Place {
         match self {
             Self::Overview => "/",
             Self::Alerts => "/alerts",
+            Self::Workloads => "/workloads",
+            Self::Nodes => "/nodes",
             Self::Targets => "/targets",
             Self::Logs => "/logs",
             Self::Rules => "/rules",
@@ -60,6 +97,8 @@ impl Place {
         match self {
             Self::Overview => "g o",
             Self::Alerts => "g a",
+            Self::Workloads => "g w",
+            Self::Nodes => "g n",
             Self::Targets => "g t",
             Self::Logs => "g l",
             Self::Rules => "g r",

@@ -60,6 +60,9 @@ struct Told<'a> {
     to: i64,
     live: bool,
     step: f64,
+    /// Times of changes in milliseconds, with their letters.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    marks: &'a [(i64, char)],
 }
 
 #[derive(Serialize)]
@@ -88,6 +91,11 @@ pub(super) fn rate(range: &Range, counter: &str) -> String {
 }
 
 pub(super) fn figure(visit: &Visit, range: &Range, graph: &Graph) -> Markup {
+    marked(visit, range, graph, &[])
+}
+
+/// With a dashed line and a letter at each change.
+pub(super) fn marked(visit: &Visit, range: &Range, graph: &Graph, marks: &[(i64, char)]) -> Markup {
     let at = if range.live { visit.now } else { range.to };
     let values: Vec<Option<f64>> = graph
         .lines
@@ -122,6 +130,7 @@ pub(super) fn figure(visit: &Visit, range: &Range, graph: &Graph) -> Markup {
         to: range.to.millis(),
         live: range.live,
         step: step(range).as_secs_f64(),
+        marks,
     };
     let told = serde_json::to_string(&told).unwrap_or_default();
     html! {

@@ -301,7 +301,7 @@ fn grave_lines(visit: &Visit, standing: &Standing<'_>) -> Markup {
     }
 }
 
-fn row(visit: &Visit, standing: &Standing<'_>) -> Markup {
+pub(super) fn row(visit: &Visit, standing: &Standing<'_>) -> Markup {
     let (rule, alert) = (standing.rule, standing.alert);
     let condition = Condition::of(rule);
     let summary = alert.annotations.value("summary");

@@ -11,10 +11,10 @@ pub(super) fn destination(visit: &Visit, words: &str) -> String {
         return "/logs".to_owned();
     }
     let same = |name: &str| name.eq_ignore_ascii_case(words);
-    if let Some(place) = Place::ALL.into_iter().find(|place| same(place.word())) {
+    if let Some(place) = Place::all(visit).iter().find(|place| same(place.word())) {
         return place.path().to_owned();
     }
-    if let Some((path, ..)) = super::bar::ASIDE.into_iter().find(|(_, word, _)| same(word)) {
+    if let Some((path, ..)) = super::bar::aside(visit).find(|(_, word, _)| same(word)) {
         return path.to_owned();
     }
     if same("graph") {

@@ -3,6 +3,7 @@
 
 mod checks;
 mod lines;
+mod objects;
 mod pair;
 mod rules;
 mod series;
@@ -18,6 +19,8 @@ use model::view::{
 use model::{BoxFuture, Clock, Labels, Ledger, Select, Timestamp};
 
 use crate::Rooms;
+
+pub(super) use self::objects::evil;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Story {
@@ -107,6 +110,7 @@ pub(crate) fn rooms(story: Story, clock: Arc<dyn Clock>, started: Timestamp) -> 
         pair: view!(pair),
         senders: view!(senders),
         destinations: view!(destinations),
+        objects: house.objects(),
     }
 }
 

@@ -10,6 +10,7 @@ mod assets;
 mod backtest;
 mod band;
 mod bar;
+mod changes;
 mod checks;
 mod condition;
 mod explained;
@@ -26,10 +27,13 @@ mod link;
 mod logs;
 mod machine;
 mod markdown;
+mod nodes;
+mod objects;
 mod overview;
 mod own;
 mod pair;
 mod past;
+mod pod;
 mod reading;
 mod routes;
 mod rule;
@@ -47,6 +51,8 @@ mod watching;
 mod when;
 mod why;
 mod words;
+mod workload;
+mod workloads;
 
 #[cfg(test)]
 mod logs_tests;
@@ -87,6 +93,12 @@ pub(crate) fn routes() -> Router<Rooms> {
         .route("/alerts", view!(alerts::view))
         .route("/alerts/{name}", get(any_alert))
         .route("/alerts/{name}/{group}", get(one_alert))
+        .route("/changes", view!(changes::view))
+        .route("/nodes", view!(nodes::view))
+        .route("/nodes/{name}", get(one_node))
+        .route("/pods/{namespace}/{pod}", get(one_pod))
+        .route("/workloads", view!(workloads::view))
+        .route("/workloads/{namespace}/{name}", get(one_workload))
         .merge(silence::routes())
         .route("/targets", view!(targets::view))
         .route("/logs", view!(logs::view))
@@ -149,6 +161,26 @@ async fn one_rule(
         rule::view(visit, &explained, tried.as_ref(), &file, &name)
     })
     .await
+}
+
+async fn one_node(State(rooms): State<Rooms>, uri: Uri, Path(name): Path<String>) -> Response {
+    draw(rooms, uri, move |visit| nodes::one(visit, &name)).await
+}
+
+async fn one_pod(
+    State(rooms): State<Rooms>,
+    uri: Uri,
+    Path((namespace, name)): Path<(String, String)>,
+) -> Response {
+    draw(rooms, uri, move |visit| pod::view(visit, &namespace, &name)).await
+}
+
+async fn one_workload(
+    State(rooms): State<Rooms>,
+    uri: Uri,
+    Path((namespace, name)): Path<(String, String)>,
+) -> Response {
+    draw(rooms, uri, move |visit| workload::view(visit, &namespace, &name)).await
 }
 
 /// The picture of the house; links in Prometheus' own form, such as the `generatorURL` of alerts, lead to a question.

@@ -40,6 +40,18 @@ pub(super) fn heads<T>(visit: &Visit, keys: &[Key<T>]) -> Markup {
     }
 }
 
+/// The same as links, for a phone, where a table has no heads.
+pub(super) fn choices<T>(visit: &Visit, keys: &[Key<T>]) -> Markup {
+    html! {
+        nav.sort-by aria-label="Sort by" {
+            span { "Sort by" }
+            @for key in keys {
+                a href=(address(visit, key)) aria-current=[direction(visit, key.name).map(|_| "true")] { (key.word) }
+            }
+        }
+    }
+}
+
 fn direction(visit: &Visit, name: &str) -> Option<&'static str> {
     match visit.asked("sort") {
         asked if asked == name => Some("ascending"),
@@ -54,5 +66,7 @@ fn address<T>(visit: &Visit, key: &Key<T>) -> String {
         (None, true) | (Some("ascending"), _) => format!("-{}", key.name),
         _ => key.name.to_owned(),
     };
-    link::to(&visit.path, &[("sort", &next)])
+    let mut pairs: Vec<(&str, &str)> = visit.pairs().filter(|(name, _)| *name != "sort").collect();
+    pairs.push(("sort", &next));
+    link::to(&visit.path, &pairs)
 }

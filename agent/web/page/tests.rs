@@ -20,8 +20,14 @@ use crate::{Config, Rooms, Server, Silences};
 
 pub(super) const NOW: Timestamp = Timestamp(1_795_687_255_000);
 const STORIES: [Story; 4] = [Story::Calm, Story::Firing, Story::Pair, Story::Empty];
-const VIEWS: [&str; 19] = [
+const VIEWS: [&str; 25] = [
     "/",
+    "/changes",
+    "/changes?from=now-1h",
+    "/workloads",
+    "/workloads?ns=payments&sort=-cpu",
+    "/nodes",
+    "/nodes?sort=-disk",
     "/alerts",
     "/silences",
     "/silences?filter=%7Balertname%3D%22FilesystemAlmostFull%22%7D&for=until&until=soon",
@@ -187,6 +193,65 @@ async fn every_view_answers_in_a_sentence() {
         ),
         (Story::Firing, "/checks", "2 checks fail"),
         (Story::Empty, "/checks", "Skopos has what it needs"),
+        (
+            Story::Pair,
+            "/changes",
+            "5 changes in the last 24 hours, the last of checkout at",
+        ),
+        (
+            Story::Pair,
+            "/changes?from=now-1m",
+            "No workload, autoscaler or node has changed in the last minute.",
+        ),
+        (Story::Calm, "/changes", "No cluster is asked here"),
+        (
+            Story::Pair,
+            "/pods/payments/payments-api-7c9d8f6b54-x2k40",
+            "is waiting (CrashLoopBackOff) after an OOM kill",
+        ),
+        (
+            Story::Pair,
+            "/pods/payments/payments-api-7c9d8f6b54-x2k40",
+            "The last run of app ended: OOMKilled, exit code 137.",
+        ),
+        (
+            Story::Pair,
+            "/pods/payments/payments-api-7c9d8f6b54-x2k45",
+            "x2k45 is running and ready",
+        ),
+        (Story::Calm, "/workloads", "No cluster is asked here"),
+        (Story::Calm, "/nodes", "No cluster is asked here"),
+        (
+            Story::Pair,
+            "/workloads",
+            "payments-api has 2 of 6 pods ready, all others have theirs",
+        ),
+        (
+            Story::Pair,
+            "/workloads?ns=none",
+            "No workload is known in the namespace none.",
+        ),
+        (Story::Pair, "/nodes", "ip-10-0-22-142 is not ready, 3 of 4 are"),
+        (
+            Story::Pair,
+            "/workloads/payments/payments-api",
+            "payments-api has 2 of 6 pods ready",
+        ),
+        (
+            Story::Pair,
+            "/workloads/payments/payments-api",
+            "CrashLoopBackOff",
+        ),
+        (
+            Story::Pair,
+            "/nodes/ip-10-0-22-141",
+            "ip-10-0-22-141 is ready, DiskPressure",
+        ),
+        (
+            Story::Pair,
+            "/nodes/ip-10-0-22-141",
+            "This node has not changed in the last 24 hours.",
+        ),
         (Story::Firing, "/", "FilesystemAlmostFull is firing since"),
         (Story::Firing, "/", "/home is 94 % full and 6.1 GiB are left"),
         (Story::Firing, "/", "shop at localhost:8080 does not answer"),
@@ -532,6 +597,7 @@ fn evil() -> Rooms {
                 destinations
             })
         },
+        objects: Some(super::made_up::evil(EVIL, NOW)),
         graph: {
             let graph = made_up(|house| (house.graph)());
             Arc::new(move || {

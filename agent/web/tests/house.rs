@@ -278,6 +278,7 @@ fn rooms(select: Arc<dyn Select>) -> (Rooms, Knobs) {
         pair: Arc::new(|| None),
         senders: Arc::new(Vec::new),
         destinations: Arc::new(Vec::new),
+        objects: None,
     };
     (rooms, knobs)
 }

@@ -88,6 +88,44 @@ impl House {
                 }),
             );
         }
+        if self.paired() {
+            let app = [
+                ("namespace", "payments"),
+                ("pod", "payments-api-7c9d8f6b54-x2k40"),
+                ("container", "app"),
+            ];
+            // It runs for 200 s and is killed, waits for 100 s, and begins again.
+            let runs = |t: f64| t % 300.0 < 200.0;
+            let filling = move |t: f64| if runs(t) { 300.0 + t % 300.0 } else { 0.0 };
+            add(
+                "container_memory_working_set_bytes",
+                &app,
+                Box::new(move |t| filling(t) * mebibyte),
+            );
+            add(
+                "container_cpu_usage_seconds_total",
+                &app,
+                Box::new(|t| 0.4 * t + 9.0 * (t / 60.0).sin()),
+            );
+            for (family, wanted) in [
+                ("kube_pod_container_status_running", true),
+                ("kube_pod_container_status_waiting", false),
+            ] {
+                add(
+                    family,
+                    &app,
+                    Box::new(move |t| f64::from(u8::from(runs(t) == wanted))),
+                );
+            }
+            for (resource, request) in [("memory", 384.0 * mebibyte), ("cpu", 0.5)] {
+                let of = [app[0], app[1], app[2], ("resource", resource)];
+                add(
+                    "kube_pod_container_resource_requests",
+                    &of,
+                    Box::new(move |_| request),
+                );
+            }
+        }
         series
     }
 
