@@ -169,7 +169,7 @@ fn did(kind: ChangeKind) -> &'static str {
         ChangeKind::Deploy => "deployed",
         ChangeKind::Scale => "scaled",
         ChangeKind::Autoscale => "scaled by its autoscaler",
-        ChangeKind::Node => "node",
+        ChangeKind::Node => "changed",
         ChangeKind::Config => "configuration edited",
     }
 }
