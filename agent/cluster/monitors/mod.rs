@@ -39,7 +39,7 @@ pub struct Config {
     /// Where they may lie. Left empty: anywhere.
     pub namespaces: Vec<String>,
     /// Of monitors that say none. Left out: `global.scrape_interval`.
-    #[serde(deserialize_with = "duration::deserialize_some")]
+    #[serde(deserialize_with = "duration::deserialize_or_null")]
     pub scrape_interval: Option<Duration>,
     /// By what a ServiceMonitor that does not say it finds what is behind services.
     pub service_discovery_role: Behind,
