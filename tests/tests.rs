@@ -44,6 +44,7 @@ mod explain;
 mod groups;
 /// The house shows itself: in ARCHITECTURE.md, on a terminal, on the page.
 mod house;
+mod inventory;
 mod kubestate;
 /// A crash loop, a rotation and a kill for want of memory on a real node.
 mod lab;

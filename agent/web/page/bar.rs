@@ -31,7 +31,8 @@ pub(super) fn aside(visit: &Visit) -> impl Iterator<Item = Aside> {
 pub(super) fn top(visit: &Visit, sheet: &Sheet) -> Markup {
     html! {
         header.bar {
-            a.brand href="/" {
+            // Where there is no room its words are not shown.
+            a.brand href="/" aria-label=(format!("Skopos / {}", visit.name())) {
                 (mark())
                 b { "Skopos" }
                 span.slash aria-hidden="true" { "/" }

@@ -1,0 +1,212 @@
+//! The views of a cluster, over objects of a real API server: every column holds what the objects and their samples say, and people
+//! who open them on a desk or a phone see all of it.
+
+use std::time::Duration;
+
+use kubernetes_tests::ControlPlane;
+use serde_json::{Value, json};
+
+use crate::fakes::peer::{Answer, Peer};
+use crate::harness::browser::Browser;
+use crate::harness::components;
+use crate::harness::{Skopos, root};
+
+const OBJECTS: &str = r"
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+apiVersion: v1
+kind: Node
+metadata: {name: n1, labels: {topology.kubernetes.io/zone: eu-central-1a, node.kubernetes.io/instance-type: m7g.large}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template: {metadata: {labels: {app: web}}, spec: {containers: [{name: app, image: 'lab.local/web:1'}]}}
+---
+apiVersion: apps/v1
+kind: ReplicaSet
+metadata: {name: web-7d9f, namespace: shop, ownerReferences: [{apiVersion: apps/v1, kind: Deployment, name: web, uid: d, controller: true}]}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template: {metadata: {labels: {app: web}}, spec: {containers: [{name: app, image: 'lab.local/web:1'}]}}
+";
+
+fn pod(name: &str, container: Value, ready: &str) -> (Value, Value) {
+    let owner = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-7d9f", "uid": "r", "controller": true});
+    let resources = json!({"requests": {"cpu": "500m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}});
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "namespace": "shop", "labels": {"app": "web"}, "ownerReferences": [owner]},
+        "spec": {"nodeName": "n1", "containers": [{"name": "app", "image": "lab.local/web:1", "resources": resources}]},
+    });
+    let status = json!({"status": {
+        "phase": "Running", "podIP": "10.0.0.7",
+        "conditions": [{"type": "Ready", "status": ready}],
+        "containerStatuses": [container],
+    }});
+    (pod, status)
+}
+
+/// What a node's agent and its kubelet would say; counters that stand still.
+fn samples() -> String {
+    let mut text = String::new();
+    for (pod, mib) in [("web-7d9f-a", 48), ("web-7d9f-b", 120)] {
+        let bytes = mib * 1024 * 1024;
+        let of = format!("namespace=\"shop\",pod=\"{pod}\",container=\"app\"");
+        text += &format!(
+            "container_memory_working_set_bytes{{{of}}} {bytes}\ncontainer_cpu_usage_seconds_total{{{of}}} 7\n"
+        );
+    }
+    text + "node_memory_MemTotal_bytes{node=\"n1\"} 8589934592\nnode_memory_MemAvailable_bytes{node=\"n1\"} 6442450944\n\
+            node_cpu_seconds_total{node=\"n1\",cpu=\"0\",mode=\"user\"} 5\n\
+            node_filesystem_size_bytes{node=\"n1\",mountpoint=\"/\",device=\"/dev/a\",fstype=\"xfs\"} 1000\n\
+            node_filesystem_avail_bytes{node=\"n1\",mountpoint=\"/\",device=\"/dev/a\",fstype=\"xfs\"} 130\n"
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_views_of_a_cluster_say_what_its_objects_and_samples_say() {
+    let Some(plane) = ControlPlane::start() else {
+        return;
+    };
+    plane.apply(OBJECTS);
+    let node = json!({"status": {
+        "allocatable": {"cpu": "2", "memory": "7Gi", "pods": "29"}, "capacity": {"cpu": "2", "memory": "8Gi", "pods": "29"},
+        "conditions": [{"type": "Ready", "status": "True"}, {"type": "DiskPressure", "status": "False"}],
+        "nodeInfo": {"kubeletVersion": "v1.33.5-eks-1", "architecture": "arm64", "bootID": "", "containerRuntimeVersion": "", "kernelVersion": "",
+            "kubeProxyVersion": "", "machineID": "", "operatingSystem": "linux", "osImage": "", "systemUUID": ""},
+    }});
+    let patch = |kind: &str, name: &str, namespace: &[&str], status: &Value| {
+        let words = [
+            "patch",
+            kind,
+            name,
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+            &status.to_string(),
+        ];
+        plane.kubectl(&[&words[..], namespace].concat());
+    };
+    patch("node", "n1", &[], &node);
+    patch(
+        "deployment",
+        "web",
+        &["-n", "shop"],
+        &json!({"status": {"replicas": 2, "readyReplicas": 1, "updatedReplicas": 2}}),
+    );
+    let running = json!({"name": "app", "ready": true, "restartCount": 0, "image": "lab.local/web:1", "imageID": "i", "containerID": "c://1",
+        "state": {"running": {"startedAt": "2026-11-28T05:00:00Z"}}});
+    let looping = json!({"name": "app", "ready": false, "restartCount": 7, "image": "lab.local/web:1", "imageID": "i", "containerID": "c://2",
+        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+        "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled", "startedAt": "2026-11-28T05:00:00Z", "finishedAt": "2026-11-28T05:01:00Z"}}});
+    for (name, container, ready) in [("web-7d9f-a", running, "True"), ("web-7d9f-b", looping, "False")] {
+        let (object, status) = pod(name, container, ready);
+        plane.apply(&object.to_string());
+        patch("pod", name, &["-n", "shop"], &status);
+    }
+    let exporter = Peer::start(Answer::Body(samples())).await;
+    let folder = tempfile::tempdir().unwrap();
+    let config = format!(
+        "node: {{ enabled: false }}\nlogs: {{ files: [] }}\nkubernetes: {{ kubeconfig: '{}', node_name: n1 }}\nkube_state: {{ interval: 1s }}\n\
+         scrape_configs: [{{ job_name: node, scrape_interval: 1s, scrape_timeout: 1s, static_configs: [{{ targets: ['{}'] }}] }}]\n",
+        plane.kubeconfig().display(),
+        exporter.address,
+    );
+    let skopos = Skopos::start_in(folder.path(), &config, &[("SKOPOS_LOG", "debug")]);
+    skopos
+        .wait_for(
+            "objects and samples are known",
+            Duration::from_secs(60),
+            async |skopos| {
+                let pods = skopos
+                    .value("count(kube_pod_container_status_waiting_reason)")
+                    .await;
+                let rates = skopos
+                    .value("count(rate(container_cpu_usage_seconds_total[5m]))")
+                    .await;
+                pods.is_some() && rates == Some(2.0)
+            },
+        )
+        .await;
+    for (view, wanted) in VIEWS {
+        let page = skopos.page(view).await;
+        println!("{view}: {page}\n");
+        for words in *wanted {
+            assert!(page.contains(words), "{view} does not say {words:?}:\n{page}");
+        }
+    }
+    let log = skopos.log();
+    assert!(!log.contains("a column of the page's tables is empty"), "{log}");
+    look(&skopos).await;
+    assert_eq!(skopos.stop().await, 0);
+}
+
+/// Each view, and what has to stand on it.
+const VIEWS: &[(&str, &[&str])] = &[
+    ("/workloads", &["web", "Deployment", "shop", "1/2"]),
+    ("/workloads?ns=shop&sort=-memory", &["web"]),
+    ("/workloads/shop/web", &["web-7d9f-a", "web-7d9f-b"]),
+    (
+        "/pods/shop/web-7d9f-b",
+        &["CrashLoopBackOff", "OOMKilled", "137", "n1", "lab.local/web:1"],
+    ),
+    ("/pods/shop/web-7d9f-a", &["web-7d9f-a"]),
+    ("/nodes", &["n1", "eu-central-1a", "m7g.large", "87"]),
+    ("/nodes/n1", &["web-7d9f-a", "web-7d9f-b"]),
+    ("/changes", &[]),
+    ("/", &[]),
+];
+
+async fn look(skopos: &Skopos) {
+    let Some(browser) = Browser::start("light").await else {
+        return;
+    };
+    let axe = components::file("npm/node_modules/axe-core/axe.min.js")
+        .map(|script| std::fs::read_to_string(script).unwrap());
+    for (width, height, scheme) in [
+        (1280, 900, "light"),
+        (800, 900, "dark"),
+        (390, 844, "dark"),
+        (360, 740, "light"),
+    ] {
+        browser.resize(width, height).await;
+        browser.prefer(scheme).await;
+        for (view, _) in VIEWS {
+            browser.open(&skopos.url(view)).await;
+            browser
+                .wait_for("the status line", "return !!document.querySelector('.status')")
+                .await;
+            let sideways = browser
+                .eval("return document.documentElement.scrollWidth - window.innerWidth")
+                .await;
+            assert!(
+                sideways.as_i64().is_some_and(|extra| extra <= 0),
+                "{view} at {width}: {sideways} px too wide"
+            );
+            let console = browser.console().await;
+            assert!(console.is_empty(), "{view} at {width}: {console:?}");
+            if let Some(axe) = &axe {
+                let wrong = browser.accessibility(axe).await;
+                assert!(
+                    wrong.is_empty(),
+                    "{view} at {width}, {scheme}:\n{}",
+                    wrong.join("\n")
+                );
+            }
+            let name = view
+                .split('?')
+                .next()
+                .unwrap()
+                .trim_matches('/')
+                .replace('/', "-");
+            let file = format!("target/pictures/cluster-{name}-{width}-{scheme}.png");
+            browser.picture(&root().join(file)).await;
+        }
+    }
+}
