@@ -4,10 +4,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use cluster::ChangesHandle;
 use model::view::{NodeState, PodState, PodsOf, Usage, Workload};
 use model::{Clock, Labels, Matcher, Timestamp};
+use parking_lot::Mutex;
 use promql::{Engine, Value};
 
 /// Filesystems that are no disks.
@@ -25,6 +27,8 @@ pub(crate) fn objects(
     let inventory = Arc::new(Inventory {
         engine: Arc::clone(engine),
         clock,
+        workloads: Lately::new(),
+        nodes: Lately::new(),
     });
     let (workloads, pods, nodes) = (inventory.clone(), inventory.clone(), inventory);
     has_cluster.then(|| web::Objects {
@@ -32,9 +36,15 @@ pub(crate) fn objects(
             let since = move |time| changes.since(time);
             Arc::new(since) as _
         }),
-        workloads: Arc::new(move || workloads.workloads()),
+        workloads: Arc::new(move || {
+            let now = workloads.clock.now();
+            workloads.workloads.get(now, || workloads.workloads())
+        }),
         pods: Arc::new(move |of| pods.pods(Some(of))),
-        nodes: Arc::new(move || nodes.nodes()),
+        nodes: Arc::new(move || {
+            let now = nodes.clock.now();
+            nodes.nodes.get(now, || nodes.nodes())
+        }),
     })
 }
 
@@ -42,6 +52,34 @@ pub(crate) fn objects(
 struct Inventory {
     engine: Arc<Engine>,
     clock: Arc<dyn Clock>,
+    workloads: Lately<Workload>,
+    nodes: Lately<NodeState>,
+}
+
+/// An open page asks every few seconds, and there may be many: for so long the last answer is good enough.
+const LATELY: Duration = Duration::from_secs(10);
+
+/// What was found last.
+struct Lately<T>(Mutex<Option<(Timestamp, Vec<T>)>>);
+
+impl<T: Clone> Lately<T> {
+    fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    /// Whoever asks while somebody else does waits for that answer.
+    fn get(&self, now: Timestamp, find: impl FnOnce() -> Vec<T>) -> Vec<T> {
+        let mut last = self.0.lock();
+        if let Some((at, found)) = &*last
+            && now >= *at
+            && now.since(*at) < LATELY
+        {
+            return found.clone();
+        }
+        let found = find();
+        *last = Some((now, found.clone()));
+        found
+    }
 }
 
 /// Namespace and name.
@@ -389,4 +427,23 @@ fn only(of: Option<&PodsOf>) -> String {
 /// The sum over the containers of each pod; of what two sources say of one container, one counts.
 fn each_pod(expr: &str) -> String {
     format!("sum by (namespace, pod) (max by (namespace, pod, container) ({expr}))")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn for_moments_the_last_answer_is_good_enough_and_a_clock_set_back_holds_nothing_up() {
+        let lately = Lately::new();
+        let seconds = |seconds: i64| Timestamp(seconds * 1_000);
+        let mut asked = 0;
+        for (at, want) in [(100, 1), (105, 1), (109, 1), (110, 2), (50, 3), (55, 3)] {
+            let found = lately.get(seconds(at), || {
+                asked += 1;
+                vec![asked]
+            });
+            assert_eq!(found, [want], "at {at} s");
+        }
+    }
 }

@@ -160,7 +160,17 @@ const VIEWS: &[(&str, &[&str])] = &[
     ("/nodes", &["n1", "eu-central-1a", "m7g.large", "87"]),
     ("/nodes/n1", &["web-7d9f-a", "web-7d9f-b"]),
     ("/changes", &[]),
-    ("/", &[]),
+    (
+        "/",
+        &[
+            "1 of 1 ready",
+            "a disk of n1 at 87",
+            "0 of 1 have their pods",
+            "1 of 2 pods ready",
+            "Top talkers",
+            "168",
+        ],
+    ),
 ];
 
 async fn look(skopos: &Skopos) {

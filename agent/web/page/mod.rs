@@ -12,6 +12,7 @@ mod band;
 mod bar;
 mod changes;
 mod checks;
+mod cluster;
 mod condition;
 mod explained;
 mod explore;

@@ -104,7 +104,7 @@ fn is_about(labels: &Labels, name: &str) -> bool {
         .any(|label| labels.value(label) == name)
 }
 
-fn health(visit: &Visit, node: &NodeState) -> Health {
+pub(super) fn health(visit: &Visit, node: &NodeState) -> Health {
     let itself = match node.is_ready && node.conditions.is_empty() && !node.is_cordoned {
         true => Health::Good,
         false => Health::Pending,

@@ -7,7 +7,7 @@ use model::text::{self, duration};
 use super::frame::{Place, Sheet, empty, section};
 use super::visit::Visit;
 use super::watching;
-use super::{incident, lines, machine, pair, reading, status, steps, words};
+use super::{cluster, incident, lines, machine, pair, reading, status, steps, words};
 
 /// Rules shown here; the rest is a click away.
 const RULES_SHOWN: usize = 9;
@@ -20,6 +20,7 @@ pub(super) fn view(visit: &Visit) -> Sheet {
         @if let Some(complaint) = &range.complaint { p.complaint role="alert" { (complaint) } }
         (incident::firing(visit))
         (incident::pending(visit))
+        (cluster::draw(visit))
         (machine::draw(visit, &range))
         (steps::draw(visit))
         p.answer-of-test id="test-answer" data-keep aria-live="polite" {}

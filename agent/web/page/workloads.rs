@@ -12,6 +12,9 @@ use super::sort::{self, Key};
 use super::visit::Visit;
 use super::{link, shape, status, words};
 
+/// Workloads on the overview.
+const TALKERS: usize = 8;
+
 const KEYS: [Key<Workload>; 8] = [
     Key {
         name: "name",
@@ -188,6 +191,29 @@ pub(super) fn health(visit: &Visit, one: &Workload) -> Health {
     };
     let about = |labels: &model::Labels| objects::is_about_workload(labels, &one.namespace, &one.name);
     objects::health(&objects::standing(visit, about), itself)
+}
+
+/// Those that use most CPU, for the overview.
+pub(super) fn talkers(visit: &Visit, mut all: Vec<Workload>) -> Markup {
+    all.sort_by(|a, b| order(b.usage.cpu_cores, a.usage.cpu_cores).then_with(|| a.name.cmp(&b.name)));
+    let shown = all.get(..all.len().min(TALKERS)).unwrap_or_default();
+    let remark = html! { (shown.len()) " of " (words::count(all.len(), "workload")) ", most CPU first" };
+    let body = html! {
+        div.panel.cut {
+            table.cards.objects {
+                caption.unseen { "Workloads that use most" }
+                thead { tr { @for key in &KEYS { th.n[key.numeric].hide[key.name == "restarts"] scope="col" { (key.word) } } } }
+                tbody { @for one in shown { (row(visit, one)) } }
+            }
+        }
+    };
+    section(
+        "talkers",
+        "Top talkers",
+        &remark,
+        &html! { a href="/workloads?sort=-cpu" { "all workloads" } },
+        &body,
+    )
 }
 
 fn table(visit: &Visit, found: &[Workload]) -> Markup {
