@@ -59,7 +59,9 @@ async fn child() {
     while !running.is_finished() {
         tokio::time::sleep(Duration::from_millis(50)).await;
         let state = serde_json::to_vec(&handle.state().journal).unwrap();
-        std::fs::write(folder.join("state"), state).unwrap();
+        // Whoever reads it may come at any time.
+        std::fs::write(folder.join("state.new"), state).unwrap();
+        std::fs::rename(folder.join("state.new"), folder.join("state")).unwrap();
         assert!(handle.journal().unwrap().ledger().balances());
     }
 }
