@@ -106,7 +106,8 @@ spec: {nodeName: lines-1, containers: [{name: app, image: 'lab.local/app:1'}]}
             async |skopos| {
                 let doctor: Value = skopos.api("/api/v1/doctor").await;
                 let checks = doctor["checks"].as_array().cloned().unwrap_or_default();
-                let own = checks.iter().filter(|check| check["room"] == "cluster");
+                let is_on = |check: &&Value| check["room"] == "cluster" && check["verdict"] != "off";
+                let own = checks.iter().filter(is_on);
                 let verdicts: Vec<(&str, bool)> = own
                     .map(|check| (check["name"].as_str().unwrap(), check["verdict"] == "ok"))
                     .collect();
