@@ -192,15 +192,7 @@ async fn look(skopos: &Skopos) {
             browser
                 .wait_for("the status line", "return !!document.querySelector('.status')")
                 .await;
-            let sideways = browser
-                .eval("return document.documentElement.scrollWidth - window.innerWidth")
-                .await;
-            assert!(
-                sideways.as_i64().is_some_and(|extra| extra <= 0),
-                "{view} at {width}: {sideways} px too wide"
-            );
-            let console = browser.console().await;
-            assert!(console.is_empty(), "{view} at {width}: {console:?}");
+            browser.assert_calm(&format!("{view} at {width}")).await;
             if let Some(axe) = &axe {
                 let wrong = browser.accessibility(axe).await;
                 assert!(

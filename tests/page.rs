@@ -140,15 +140,7 @@ rule_files: [rules.yaml]
                     )
                     .await;
             }
-            let sideways = browser
-                .eval("return document.documentElement.scrollWidth - window.innerWidth")
-                .await;
-            assert!(
-                sideways.as_i64().is_some_and(|extra| extra <= 0),
-                "{view} at {width}: {sideways} px too wide"
-            );
-            let console = browser.console().await;
-            assert!(console.is_empty(), "{view} at {width}: {console:?}");
+            browser.assert_calm(&format!("{view} at {width}")).await;
             if view == "/graph" {
                 let house = browser.eval(HOUSE).await;
                 assert_eq!(

@@ -137,6 +137,19 @@ impl Browser {
             .collect()
     }
 
+    /// Nothing goes sideways, and nothing was complained about; `view` says where.
+    pub async fn assert_calm(&self, view: &str) {
+        let sideways = self
+            .eval("return document.documentElement.scrollWidth - window.innerWidth")
+            .await;
+        assert!(
+            sideways.as_i64().is_some_and(|extra| extra <= 0),
+            "{view}: {sideways} px too wide"
+        );
+        let console = self.console().await;
+        assert!(console.is_empty(), "{view}: {console:?}");
+    }
+
     /// The whole page as a PNG.
     pub async fn picture(&self, path: &Path) {
         let height = self
