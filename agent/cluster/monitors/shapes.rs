@@ -132,13 +132,18 @@ pub(super) fn pod_monitor(monitor: Monitor<'_>, manner: &Manner) -> Outcome<Vec<
         if let Some(shown) = &port.shown {
             rules.set("endpoint", shown);
         }
-        rules.extend(rules_of(&mut fields, "relabelings")?);
-        rules.into_section(&mut section);
-        series_rules(&mut fields, &mut section)?;
-        fields.end()?;
-        sections.push(section);
+        sections.push(finished(section, rules, fields)?);
     }
     Ok(sections)
+}
+
+/// The object's own rules come after ours, and no field of it is left over.
+fn finished(mut section: Section, mut rules: Rules, mut fields: Fields) -> Outcome<Section> {
+    rules.extend(rules_of(&mut fields, "relabelings")?);
+    rules.into_section(&mut section);
+    series_rules(&mut fields, &mut section)?;
+    fields.end()?;
+    Ok(section)
 }
 
 pub(super) fn service_monitor(monitor: Monitor<'_>, manner: &Manner) -> Outcome<Vec<Section>> {
@@ -216,11 +221,7 @@ pub(super) fn service_monitor(monitor: Monitor<'_>, manner: &Manner) -> Outcome<
         if let Some(shown) = &port.shown {
             rules.set("endpoint", shown);
         }
-        rules.extend(rules_of(&mut fields, "relabelings")?);
-        rules.into_section(&mut section);
-        series_rules(&mut fields, &mut section)?;
-        fields.end()?;
-        sections.push(section);
+        sections.push(finished(section, rules, fields)?);
     }
     Ok(sections)
 }
