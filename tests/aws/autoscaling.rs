@@ -61,6 +61,8 @@ const METRICS: [&str; 4] = [
     "GroupTotalInstances",
 ];
 
+pub(crate) const OPERATIONS: [&str; 1] = ["DescribeAutoScalingGroups"];
+
 pub(crate) fn answer(call: &Call<'_>) -> Result<Tree, Refusal> {
     match call.operation() {
         "DescribeAutoScalingGroups" => groups(call),

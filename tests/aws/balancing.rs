@@ -147,6 +147,13 @@ const PAGES: Pages = Pages {
 };
 const SERVICE: &str = "elasticloadbalancing";
 
+pub(crate) const OPERATIONS: [&str; 4] = [
+    "DescribeLoadBalancers",
+    "DescribeTargetGroups",
+    "DescribeTargetHealth",
+    "DescribeTags",
+];
+
 pub(crate) fn answer(call: &Call<'_>) -> Result<Tree, Refusal> {
     match call.operation() {
         "DescribeLoadBalancers" => load_balancers(call),
@@ -308,11 +315,6 @@ fn tags(call: &Call<'_>) -> Result<Tree, Refusal> {
         });
         said.collect()
     });
-    let missing = || {
-        Refusal::new(
-            "LoadBalancerNotFound",
-            "One or more load balancers not found",
-        )
-    };
+    let missing = || Refusal::new("LoadBalancerNotFound", "One or more load balancers not found");
     Ok(tree! {"TagDescriptions": Tree::members(described.ok_or_else(missing)?)})
 }

@@ -21,16 +21,19 @@ impl Client for Inside {
                     self.0.clock.sleep(request.timeout).await;
                     Err(ClientError::Timeout(request.timeout))
                 }
-                Reply::Says(answer) if answer.body.len() > request.answer_bytes_max => Err(ClientError::TooLong {
-                    limit_bytes: request.answer_bytes_max,
-                }),
+                Reply::Says(answer) if answer.body.len() > request.answer_bytes_max => {
+                    Err(ClientError::TooLong {
+                        limit_bytes: request.answer_bytes_max,
+                    })
+                }
                 Reply::Says(answer) => {
                     if !answer.after.is_zero() {
                         self.0.clock.sleep(answer.after).await;
                     }
                     let headers = answer.headers.into_iter();
-                    let mut headers: Vec<(String, String)> =
-                        headers.map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
+                    let mut headers: Vec<(String, String)> = headers
+                        .map(|(name, value)| (name.to_ascii_lowercase(), value))
+                        .collect();
                     if !answer.kind.is_empty() {
                         headers.push(("content-type".to_owned(), answer.kind.to_owned()));
                     }
@@ -41,7 +44,9 @@ impl Client for Inside {
                         body: answer.body,
                     })
                 }
-                Reply::Breaks => Err(ClientError::Broken("connection closed before the answer".to_owned())),
+                Reply::Breaks => Err(ClientError::Broken(
+                    "connection closed before the answer".to_owned(),
+                )),
                 Reply::Hangs => {
                     self.0.clock.sleep(request.timeout).await;
                     Err(ClientError::Timeout(request.timeout))

@@ -156,6 +156,13 @@ const PAGES: Pages = Pages {
 };
 const VPC: &str = "vpc-0123456789abcdef0";
 
+pub(crate) const OPERATIONS: [&str; 4] = [
+    "DescribeNatGateways",
+    "DescribeVolumes",
+    "DescribeInstances",
+    "DescribeSubnets",
+];
+
 pub(crate) fn answer(call: &Call<'_>) -> Result<Tree, Refusal> {
     match call.operation() {
         "DescribeNatGateways" => nat_gateways(call),
@@ -185,7 +192,10 @@ fn chosen(
     let fields = call.fields();
     let ids = fields.texts(ids);
     if let Some(unknown) = ids.iter().find(|id| !items.iter().any(|item| item.id == **id)) {
-        return Err(Refusal::new(missing, format!("The ID '{unknown}' does not exist")));
+        return Err(Refusal::new(
+            missing,
+            format!("The ID '{unknown}' does not exist"),
+        ));
     }
     if !ids.is_empty() && fields.whole(PAGES.size).is_some() {
         return Err(Refusal::new(
@@ -201,12 +211,15 @@ fn chosen(
         }
         for (name, values) in &filters {
             let own = match name.strip_prefix("tag:") {
-                Some(key) => item.tags.iter().find(|(own, _)| own == key).map(|(_, value)| value),
+                Some(key) => item
+                    .tags
+                    .iter()
+                    .find(|(own, _)| own == key)
+                    .map(|(_, value)| value),
                 None => {
                     let own = item.values.iter().find(|(own, _)| own == name);
-                    let unknown = || {
-                        Refusal::new("InvalidParameterValue", format!("The filter '{name}' is invalid"))
-                    };
+                    let unknown =
+                        || Refusal::new("InvalidParameterValue", format!("The filter '{name}' is invalid"));
                     Some(&own.ok_or_else(unknown)?.1)
                 }
             };
@@ -221,7 +234,10 @@ fn chosen(
 
 fn tag_set(tags: &Tags) -> Tree {
     let tags = tags.iter();
-    Tree::list("item", tags.map(|(key, value)| tree! {"key": key, "value": value}))
+    Tree::list(
+        "item",
+        tags.map(|(key, value)| tree! {"key": key, "value": value}),
+    )
 }
 
 fn nat_gateways(call: &Call<'_>) -> Result<Tree, Refusal> {
@@ -260,7 +276,12 @@ fn nat_gateways(call: &Call<'_>) -> Result<Tree, Refusal> {
         });
         items.collect()
     });
-    chosen(call, ("NatGatewayId", "NatGatewayNotFound"), "natGatewaySet", items)
+    chosen(
+        call,
+        ("NatGatewayId", "NatGatewayNotFound"),
+        "natGatewaySet",
+        items,
+    )
 }
 
 fn volumes(call: &Call<'_>) -> Result<Tree, Refusal> {

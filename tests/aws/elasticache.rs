@@ -149,6 +149,14 @@ const SERVERLESS_PAGES: Pages = Pages {
 const PORT: i64 = 6379;
 const KEPT: Duration = Duration::from_secs(14 * 24 * 3600);
 
+pub(crate) const OPERATIONS: [&str; 5] = [
+    "DescribeCacheClusters",
+    "DescribeReplicationGroups",
+    "DescribeServerlessCaches",
+    "DescribeEvents",
+    "DescribeCacheParameters",
+];
+
 pub(crate) fn answer(call: &Call<'_>) -> Result<Tree, Refusal> {
     match call.operation() {
         "DescribeCacheClusters" => clusters(call),

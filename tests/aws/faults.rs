@@ -43,7 +43,13 @@ impl Faults {
         });
     }
 
-    pub(crate) fn add_until(&mut self, operation: &str, region: Option<&str>, until: Timestamp, fault: Fault) {
+    pub(crate) fn add_until(
+        &mut self,
+        operation: &str,
+        region: Option<&str>,
+        until: Timestamp,
+        fault: Fault,
+    ) {
         self.0.push(Rule {
             operation: operation.to_owned(),
             region: region.map(str::to_owned),

@@ -41,6 +41,8 @@ const PAGES: Pages = Pages {
     wrong_size: "ValidationException",
 };
 
+pub(crate) const OPERATIONS: [&str; 1] = ["DescribeEvents"];
+
 pub(crate) fn answer(call: &Call<'_>) -> Result<Tree, Refusal> {
     match call.operation() {
         "DescribeEvents" => events(call),

@@ -134,6 +134,13 @@ fn arn_of(path: &str) -> Option<String> {
     arn.starts_with("arn:").then_some(arn)
 }
 
+pub(crate) const OPERATIONS: [&str; 4] = [
+    "ListClustersV2",
+    "DescribeClusterV2",
+    "ListNodes",
+    "GetBootstrapBrokers",
+];
+
 pub(crate) fn answer(call: &Call<'_>) -> Result<Tree, Refusal> {
     match call.operation() {
         "ListClustersV2" => clusters(call),
@@ -155,10 +162,7 @@ pub(crate) fn answer(call: &Call<'_>) -> Result<Tree, Refusal> {
     }
 }
 
-fn of(
-    call: &Call<'_>,
-    say: impl FnOnce(&KafkaCluster) -> Result<Tree, Refusal>,
-) -> Result<Tree, Refusal> {
+fn of(call: &Call<'_>, say: impl FnOnce(&KafkaCluster) -> Result<Tree, Refusal>) -> Result<Tree, Refusal> {
     let arn = call.fields().text("path").and_then(arn_of).unwrap_or_default();
     let found = call.place(|place| place.kafka.clusters.get(&arn).cloned());
     let missing = || {

@@ -16,6 +16,7 @@ mod client;
 mod desk;
 pub mod ec2;
 pub mod elasticache;
+pub mod estate;
 mod faults;
 mod front;
 pub mod health;
@@ -130,6 +131,19 @@ pub struct Seen {
     pub at: Timestamp,
 }
 
+/// All operations of the services that are described, as policies name them.
+#[must_use]
+pub fn operations() -> Vec<String> {
+    let of = |service: &Service| {
+        let iam = service.iam;
+        let named = service.operations.iter();
+        named
+            .map(|operation| format!("{iam}:{operation}"))
+            .collect::<Vec<_>>()
+    };
+    services::ALL.iter().flat_map(of).collect()
+}
+
 impl FakeAws {
     /// Its time is that of `clock`.
     ///
@@ -211,7 +225,10 @@ impl FakeAws {
 
     /// Everything in a region, until a time.
     pub fn region_fails(&self, region: &str, until: Timestamp, fault: Fault) {
-        self.estate.faults.lock().add_until("*", Some(region), until, fault);
+        self.estate
+            .faults
+            .lock()
+            .add_until("*", Some(region), until, fault);
     }
 
     /// All that was to fail does not.
@@ -231,6 +248,12 @@ impl FakeAws {
             .entry(monitoring.to_owned())
             .or_default()
             .push(source.to_owned());
+    }
+
+    /// What time it is here.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.estate.clock.now()
     }
 
     /// What is in the usual account and region.

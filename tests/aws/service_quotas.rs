@@ -30,6 +30,8 @@ const PAGES: Pages = Pages {
     wrong_size: "IllegalArgumentException",
 };
 
+pub(crate) const OPERATIONS: [&str; 2] = ["ListServiceQuotas", "GetServiceQuota"];
+
 pub(crate) fn answer(call: &Call<'_>) -> Result<Tree, Refusal> {
     match call.operation() {
         "ListServiceQuotas" => list(call),

@@ -14,8 +14,8 @@ use crate::protocol::fields::Fields;
 use crate::protocol::page::{self, Pages};
 use crate::protocol::tree::Tree;
 use crate::{
-    Estate, REGION, autoscaling, balancing, ec2, elasticache, health, kafka, metrics, rds, service_quotas, sqs,
-    tagging,
+    Estate, REGION, autoscaling, balancing, ec2, elasticache, health, kafka, metrics, rds, service_quotas,
+    sqs, tagging,
 };
 
 pub(crate) struct Service {
@@ -34,6 +34,8 @@ pub(crate) struct Service {
     pub(crate) route: Option<fn(&Asked) -> Option<&'static str>>,
     /// One endpoint for all regions.
     pub(crate) is_global: bool,
+    /// All that are known.
+    pub(crate) operations: &'static [&'static str],
     pub(crate) answer: fn(&Call<'_>) -> Result<Tree, Refusal>,
 }
 
@@ -46,6 +48,7 @@ const NONE: Service = Service {
     was_query: false,
     route: None,
     is_global: false,
+    operations: &[],
     answer: |call| Err(call.spoken.no_operation()),
 };
 
@@ -55,6 +58,7 @@ pub(crate) static ALL: [Service; 11] = [
         signs_as: "monitoring",
         target: "GraniteServiceVersion20100801",
         was_query: true,
+        operations: &metrics::OPERATIONS,
         answer: metrics::answer,
         ..NONE
     },
@@ -63,6 +67,7 @@ pub(crate) static ALL: [Service; 11] = [
         signs_as: "rds",
         version: "2014-10-31",
         namespace: "http://rds.amazonaws.com/doc/2014-10-31/",
+        operations: &rds::OPERATIONS,
         answer: rds::answer,
         ..NONE
     },
@@ -71,6 +76,7 @@ pub(crate) static ALL: [Service; 11] = [
         signs_as: "elasticache",
         version: "2015-02-02",
         namespace: "http://elasticache.amazonaws.com/doc/2015-02-02/",
+        operations: &elasticache::OPERATIONS,
         answer: elasticache::answer,
         ..NONE
     },
@@ -78,6 +84,7 @@ pub(crate) static ALL: [Service; 11] = [
         iam: "kafka",
         signs_as: "kafka",
         route: Some(kafka::route),
+        operations: &kafka::OPERATIONS,
         answer: kafka::answer,
         ..NONE
     },
@@ -86,6 +93,7 @@ pub(crate) static ALL: [Service; 11] = [
         signs_as: "elasticloadbalancing",
         version: "2015-12-01",
         namespace: "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
+        operations: &balancing::OPERATIONS,
         answer: balancing::answer,
         ..NONE
     },
@@ -93,6 +101,7 @@ pub(crate) static ALL: [Service; 11] = [
         iam: "tag",
         signs_as: "tagging",
         target: "ResourceGroupsTaggingAPI_20170126",
+        operations: &tagging::OPERATIONS,
         answer: tagging::answer,
         ..NONE
     },
@@ -101,6 +110,7 @@ pub(crate) static ALL: [Service; 11] = [
         signs_as: "ec2",
         version: "2016-11-15",
         namespace: "http://ec2.amazonaws.com/doc/2016-11-15/",
+        operations: &ec2::OPERATIONS,
         answer: ec2::answer,
         ..NONE
     },
@@ -109,6 +119,7 @@ pub(crate) static ALL: [Service; 11] = [
         signs_as: "autoscaling",
         version: "2011-01-01",
         namespace: "http://autoscaling.amazonaws.com/doc/2011-01-01/",
+        operations: &autoscaling::OPERATIONS,
         answer: autoscaling::answer,
         ..NONE
     },
@@ -116,6 +127,7 @@ pub(crate) static ALL: [Service; 11] = [
         iam: "servicequotas",
         signs_as: "servicequotas",
         target: "ServiceQuotasV20190624",
+        operations: &service_quotas::OPERATIONS,
         answer: service_quotas::answer,
         ..NONE
     },
@@ -124,6 +136,7 @@ pub(crate) static ALL: [Service; 11] = [
         signs_as: "health",
         target: "AWSHealth_20160804",
         is_global: true,
+        operations: &health::OPERATIONS,
         answer: health::answer,
         ..NONE
     },
@@ -132,6 +145,7 @@ pub(crate) static ALL: [Service; 11] = [
         signs_as: "sqs",
         target: "AmazonSQS",
         was_query: true,
+        operations: &sqs::OPERATIONS,
         answer: sqs::answer,
         ..NONE
     },
@@ -211,12 +225,7 @@ impl Call<'_> {
 
     /// A smaller page, if a test wants one.
     pub(crate) fn page_size(&self, size: usize) -> usize {
-        let set = self
-            .estate
-            .page_sizes
-            .lock()
-            .get(&self.spoken.name())
-            .copied();
+        let set = self.estate.page_sizes.lock().get(&self.spoken.name()).copied();
         set.map_or(size, |set| set.min(size))
     }
 }
@@ -228,6 +237,9 @@ pub(crate) fn answer(estate: &Estate, spoken: &Spoken, asked: &Asked) -> (Option
         Err(refusal) => return (None, spoken.refuse(&refusal)),
     };
     let by = Some(signer.key.clone());
+    if !spoken.service.operations.contains(&spoken.operation.as_str()) {
+        return (by, spoken.refuse(&spoken.no_operation()));
+    }
     // Five hundred queries deserve better than a tree.
     if let Some(answer) = metrics::quick(estate, spoken, &signer, asked) {
         return (by, answer.unwrap_or_else(|refusal| spoken.refuse(&refusal)));

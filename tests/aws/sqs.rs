@@ -67,6 +67,8 @@ impl Queue {
     }
 }
 
+pub(crate) const OPERATIONS: [&str; 3] = ["GetQueueUrl", "ReceiveMessage", "DeleteMessage"];
+
 pub(crate) fn answer(call: &Call<'_>) -> Result<Tree, Refusal> {
     match call.operation() {
         "GetQueueUrl" => {
@@ -81,7 +83,10 @@ pub(crate) fn answer(call: &Call<'_>) -> Result<Tree, Refusal> {
 }
 
 fn url(call: &Call<'_>, name: &str) -> String {
-    format!("https://sqs.{}.amazonaws.com/{}/{name}", call.region, call.account)
+    format!(
+        "https://sqs.{}.amazonaws.com/{}/{name}",
+        call.region, call.account
+    )
 }
 
 /// Whatever host the URL names, the queue is the last part of it.
@@ -107,7 +112,10 @@ fn receive(call: &Call<'_>) -> Result<Tree, Refusal> {
     let messages: Vec<Tree> = call.place(|place| {
         let queue = of(&mut place.sqs, fields.needed("QueueUrl")?)?;
         let hides = visibility.unwrap_or(queue.visibility);
-        let seen = queue.messages.iter_mut().filter(|message| message.hidden_until <= now);
+        let seen = queue
+            .messages
+            .iter_mut()
+            .filter(|message| message.hidden_until <= now);
         let given = seen.take(most).map(|message| {
             message.hidden_until = now + hides;
             message.received += 1;
@@ -137,12 +145,7 @@ fn receive(call: &Call<'_>) -> Result<Tree, Refusal> {
 
 fn delete(call: &Call<'_>) -> Result<Tree, Refusal> {
     let handle = call.fields().needed("ReceiptHandle")?;
-    let wrong = || {
-        Refusal::new(
-            "ReceiptHandleIsInvalid",
-            "The input receipt handle is invalid.",
-        )
-    };
+    let wrong = || Refusal::new("ReceiptHandleIsInvalid", "The input receipt handle is invalid.");
     let (id, received) = handle.split_once(':').ok_or_else(wrong)?;
     let (id, received): (u64, u64) = (
         id.parse().map_err(|_| wrong())?,
@@ -160,9 +163,11 @@ fn delete(call: &Call<'_>) -> Result<Tree, Refusal> {
 }
 
 fn md5(text: &str) -> String {
-    Md5::digest(text.as_bytes()).iter().fold(String::new(), |mut hex, byte| {
-        // Writing to a string cannot fail.
-        _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    Md5::digest(text.as_bytes())
+        .iter()
+        .fold(String::new(), |mut hex, byte| {
+            // Writing to a string cannot fail.
+            _ = write!(hex, "{byte:02x}");
+            hex
+        })
 }

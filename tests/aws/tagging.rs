@@ -21,6 +21,8 @@ const PAGES: Pages = Pages {
 };
 const NO_MORE: &str = "";
 
+pub(crate) const OPERATIONS: [&str; 1] = ["GetResources"];
+
 pub(crate) fn answer(call: &Call<'_>) -> Result<Tree, Refusal> {
     match call.operation() {
         "GetResources" => resources(call),
@@ -32,7 +34,11 @@ fn resources(call: &Call<'_>) -> Result<Tree, Refusal> {
     let fields = call.fields();
     let types = fields.texts("ResourceTypeFilters");
     let arns = fields.texts("ResourceARNList");
-    if !arns.is_empty() && (!types.is_empty() || fields.text("PaginationToken").is_some_and(|token| !token.is_empty()))
+    if !arns.is_empty()
+        && (!types.is_empty()
+            || fields
+                .text("PaginationToken")
+                .is_some_and(|token| !token.is_empty()))
     {
         return Err(Refusal::new(
             "InvalidParameterException",
@@ -105,10 +111,18 @@ fn tagged(place: &Place) -> BTreeMap<String, &Tags> {
         add("elasticache", format!("cluster:{}", cluster.id), &cluster.tags);
     }
     for group in place.elasticache.groups.values() {
-        add("elasticache", format!("replicationgroup:{}", group.id), &group.tags);
+        add(
+            "elasticache",
+            format!("replicationgroup:{}", group.id),
+            &group.tags,
+        );
     }
     for cache in place.elasticache.serverless.values() {
-        add("elasticache", format!("serverlesscache:{}", cache.name), &cache.tags);
+        add(
+            "elasticache",
+            format!("serverlesscache:{}", cache.name),
+            &cache.tags,
+        );
     }
     for cluster in place.kafka.clusters.values() {
         add("kafka", cluster.resource(), &cluster.tags);

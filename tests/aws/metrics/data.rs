@@ -11,12 +11,23 @@ use super::series::{Samples, write_key};
 use super::wanted::{Query, Wanted};
 use super::{HOUR, Span, Statistic, Trouble, invalid};
 use crate::asked::{Answer, Refusal};
+use crate::protocol::tree::{Tree, tree};
 use crate::protocol::{self, page};
-use crate::signature::Signer;
+use crate::services::Call;
 use crate::{Estate, Place};
 
 const QUERIES_MAX: usize = 500;
 const POINTS_MAX: i64 = 100_800;
+
+/// What is said once, beside the metrics that it is about.
+const BROKEN: (&str, &str) = (
+    "InternalError",
+    "An internal error occurred for some of the metrics.",
+);
+
+fn is_broken(results: &[Answered<'_>]) -> bool {
+    results.iter().any(|result| result.status == "InternalError")
+}
 
 /// Answer of one query, or a part of it.
 struct Answered<'b> {
@@ -32,9 +43,42 @@ struct From {
     after: Option<i64>,
 }
 
-pub(super) fn get(estate: &Estate, signer: &Signer, body: &[u8]) -> Result<Answer, Refusal> {
+/// Results, and the token of the next page.
+type Page<'b> = (Vec<Answered<'b>>, Option<String>);
+
+pub(super) fn by_cbor(estate: &Estate, of: (&str, &str), body: &[u8]) -> Result<Answer, Refusal> {
+    let (results, next) = get(estate, of, || Wanted::read(body))?;
+    Ok(write(&results, next.as_deref()))
+}
+
+pub(super) fn by_json(call: &Call<'_>) -> Result<Tree, Refusal> {
+    let read = || Ok(Wanted::of(call.fields()));
+    let (results, next) = get(call.estate, (call.account, call.region), read)?;
+    let shown = results.iter().map(|result| {
+        let times = result.points.iter().map(|(time, _)| Timestamp(*time));
+        tree! {
+            "Id": result.id,
+            "Label": result.label,
+            "Timestamps": Tree::members(times),
+            "Values": Tree::members(result.points.iter().map(|(_, value)| *value)),
+            "StatusCode": result.status,
+        }
+    });
+    let broken = tree! {"Code": BROKEN.0, "Value": BROKEN.1};
+    let broken = is_broken(&results).then_some(broken);
+    Ok(tree! {
+        "MetricDataResults": Tree::members(shown),
+        "Messages": Tree::members(broken),
+        "NextToken": next,
+    })
+}
+
+fn get<'b>(
+    estate: &Estate,
+    (account, region): (&str, &str),
+    read: impl FnOnce() -> Result<Wanted<'b>, Refusal>,
+) -> Result<Page<'b>, Refusal> {
     let now = estate.clock.now();
-    let (account, region) = (signer.key.account(), signer.region.as_str());
     let has_turn = |kind, amount| {
         let mut quotas = estate.quotas.lock();
         quotas.take((account, region), kind, amount, now)
@@ -42,14 +86,13 @@ pub(super) fn get(estate: &Estate, signer: &Signer, body: &[u8]) -> Result<Answe
     if !has_turn("GetMetricData", 1.0) {
         return Err(Refusal::throttled());
     }
-    let wanted = Wanted::read(body)?;
+    let wanted = read()?;
     let (start, end) = check(&wanted)?;
     let statistics = statistics(&wanted.queries)?;
     let from = begin(&wanted)?;
     let most = wanted.points_max.unwrap_or(POINTS_MAX);
-    let spans: Vec<Span> = wanted
-        .queries
-        .iter()
+    let each = wanted.queries.iter();
+    let spans: Vec<Span> = each
         .map(|query| Span::new(start, end, query.period, now))
         .collect();
     let points: i64 = spans.iter().map(Span::length).sum();
@@ -60,36 +103,25 @@ pub(super) fn get(estate: &Estate, signer: &Signer, body: &[u8]) -> Result<Answe
     if !has_turn(kind, points.min(most) as f64) {
         return Err(Refusal::throttled());
     }
-    let is_first = wanted.token.is_none();
-    bill(estate, (account, region), &wanted.queries, is_first);
-    let is_ascending = wanted.scan_by == Some("TimestampAscending");
-    let (results, next) = {
-        let mut places = estate.places.lock();
-        let links = estate.links.lock();
-        let linked = links.get(account).map_or(&[][..], Vec::as_slice);
-        let mut desk = Desk {
-            places: &mut places,
-            own: (account.to_owned(), region.to_owned()),
-            linked,
-            key: String::new(),
-            samples: Samples::default(),
-        };
-        let mut results = Vec::with_capacity(wanted.queries.len());
-        let next = desk.fill(
-            &wanted.queries,
-            &statistics,
-            &spans,
-            &from,
-            (is_ascending, most),
-            &mut results,
-        );
-        (results, next)
+    bill(estate, (account, region), &wanted.queries, wanted.token.is_none());
+    let mut places = estate.places.lock();
+    let links = estate.links.lock();
+    let mut desk = Desk {
+        places: &mut places,
+        own: (account.to_owned(), region.to_owned()),
+        linked: links.get(account).map_or(&[][..], Vec::as_slice),
+        key: String::new(),
+        samples: Samples::default(),
+        is_ascending: wanted.scan_by == Some("TimestampAscending"),
+        most,
     };
+    let mut results = Vec::with_capacity(wanted.queries.len());
+    let next = desk.fill(&wanted.queries, &statistics, &spans, &from, &mut results);
     let next = next.map(|from| {
         let after = from.after.map_or_else(String::new, |after| after.to_string());
         page::token("GetMetricData", &format!("{} {after}", from.query))
     });
-    Ok(write(&results, next.as_deref()))
+    Ok((results, next))
 }
 
 fn check(wanted: &Wanted<'_>) -> Result<(Timestamp, Timestamp), Refusal> {
@@ -154,12 +186,7 @@ fn begin(wanted: &Wanted<'_>) -> Result<From, Refusal> {
             after: None,
         });
     };
-    let refused = || {
-        Refusal::new(
-            "InvalidNextToken",
-            "The next token specified is invalid.",
-        )
-    };
+    let refused = || Refusal::new("InvalidNextToken", "The next token specified is invalid.");
     let text = page::after("GetMetricData", token).ok_or_else(refused)?;
     let (query, after) = text.split_once(' ').ok_or_else(refused)?;
     let query = query.parse().ok().filter(|query| *query < wanted.queries.len());
@@ -195,20 +222,22 @@ struct Desk<'a> {
     linked: &'a [String],
     key: String,
     samples: Samples,
+    is_ascending: bool,
+    /// Points of a page.
+    most: i64,
 }
 
 impl Desk<'_> {
     /// One page; returns where the next begins.
     fn fill<'b>(
         &mut self,
-        queries: &'b [Query<'b>],
+        queries: &[Query<'b>],
         statistics: &[Statistic],
         spans: &[Span],
         from: &From,
-        (is_ascending, most): (bool, i64),
         results: &mut Vec<Answered<'b>>,
     ) -> Option<From> {
-        let mut left = usize::try_from(most).unwrap_or(usize::MAX);
+        let mut left = usize::try_from(self.most).unwrap_or(usize::MAX);
         let each = queries.iter().zip(statistics).zip(spans).enumerate();
         for (nth, ((query, statistic), span)) in each.skip(from.query) {
             if !query.is_returned {
@@ -221,7 +250,7 @@ impl Desk<'_> {
                 });
             }
             let after = from.after.filter(|_| nth == from.query);
-            let (mut points, trouble) = self.points(query, *statistic, span, is_ascending, after);
+            let (mut points, trouble) = self.points(query, *statistic, span, after);
             let mut status = match trouble {
                 None => "Complete",
                 Some(Trouble::PartialData) => "PartialData",
@@ -256,7 +285,6 @@ impl Desk<'_> {
         query: &Query<'_>,
         statistic: Statistic,
         span: &Span,
-        is_ascending: bool,
         after: Option<i64>,
     ) -> (Vec<(i64, f64)>, Option<Trouble>) {
         let other = query.account.filter(|account| *account != self.own.0);
@@ -286,8 +314,8 @@ impl Desk<'_> {
         let length = span.length();
         let mut points = Vec::with_capacity(usize::try_from(length).unwrap_or(0).min(1024));
         for nth in 0..length {
-            let begin = span.begin(if is_ascending { nth } else { length - 1 - nth });
-            let is_over = after.is_some_and(|after| match is_ascending {
+            let begin = span.begin(if self.is_ascending { nth } else { length - 1 - nth });
+            let is_over = after.is_some_and(|after| match self.is_ascending {
                 true => begin <= after,
                 false => begin >= after,
             });
@@ -317,7 +345,7 @@ fn encode(
     next: Option<&str>,
     to: &mut Encoder<Vec<u8>>,
 ) -> Result<(), minicbor::encode::Error<std::convert::Infallible>> {
-    let is_broken = results.iter().any(|result| result.status == "InternalError");
+    let is_broken = is_broken(results);
     to.map(2 + u64::from(next.is_some()))?;
     to.str("MetricDataResults")?.array(results.len() as u64)?;
     for result in results {
@@ -336,9 +364,8 @@ fn encode(
     }
     to.str("Messages")?.array(u64::from(is_broken))?;
     if is_broken {
-        to.map(2)?.str("Code")?.str("InternalError")?;
-        to.str("Value")?
-            .str("An internal error occurred for some of the metrics.")?;
+        to.map(2)?.str("Code")?.str(BROKEN.0)?;
+        to.str("Value")?.str(BROKEN.1)?;
     }
     if let Some(next) = next {
         to.str("NextToken")?.str(next)?;

@@ -37,7 +37,8 @@ pub(super) fn list(call: &Call<'_>) -> Result<Tree, Refusal> {
     let filter = Filter {
         namespace: fields.text("Namespace"),
         metric: fields.text("MetricName"),
-        dimensions: dimensions.ok_or_else(|| invalid("The parameter Dimensions.member.1.Name is required."))?,
+        dimensions: dimensions
+            .ok_or_else(|| invalid("The parameter Dimensions.member.1.Name is required."))?,
         minutes,
     };
     if filter.dimensions.len() > 10 {
@@ -48,10 +49,7 @@ pub(super) fn list(call: &Call<'_>) -> Result<Tree, Refusal> {
     let refused = || invalid("The parameter NextToken is invalid.");
     let after = call.after(fields.text("NextToken"), refused)?;
     let namespace = filter.namespace.unwrap_or_default();
-    call.estate
-        .bill
-        .lock()
-        .request(at, "ListMetrics", namespace, now);
+    call.estate.bill.lock().request(at, "ListMetrics", namespace, now);
     let accounts = accounts(call);
     let mut found: Vec<(String, (String, Tree))> = Vec::new();
     let mut places = call.estate.places.lock();

@@ -1,4 +1,4 @@
-//! CloudWatch: metrics that a test makes up, asked for by Smithy RPC v2 CBOR, within quotas and for money.
+//! CloudWatch: metrics that a test makes up, asked for by Smithy RPC v2 CBOR or by awsJson 1.0, within quotas and for money.
 //!
 //! A metric is a function of the minute; what is seen of it lags, is revised and has gaps, as told. What it enforces: exact
 //! dimension sets, pages that may split one metric, 500 queries and 100,800 points a call, quotas of calls and points, the
@@ -226,15 +226,18 @@ fn invalid(message: impl Into<String>) -> Refusal {
     Refusal::new("ValidationError", message)
 }
 
+pub(crate) const OPERATIONS: [&str; 3] = ["GetMetricData", "ListMetrics", "GetMetricStatistics"];
+
 pub(crate) fn answer(call: &Call<'_>) -> Result<Tree, Refusal> {
     match call.operation() {
+        "GetMetricData" => data::by_json(call),
         "ListMetrics" => list::list(call),
         "GetMetricStatistics" => statistics::get(call),
         _ => Err(call.spoken.no_operation()),
     }
 }
 
-/// `GetMetricData` is read and written without detours.
+/// `GetMetricData` is read and written without detours where it comes by the thousand.
 pub(crate) fn quick(
     estate: &Estate,
     spoken: &Spoken,
@@ -244,5 +247,8 @@ pub(crate) fn quick(
     let is_quick = spoken.service.iam == "cloudwatch"
         && spoken.operation == "GetMetricData"
         && spoken.protocol == Protocol::Cbor;
-    is_quick.then(|| data::get(estate, signer, &asked.body))
+    is_quick.then(|| {
+        let of = (signer.key.account(), signer.region.as_str());
+        data::by_cbor(estate, of, &asked.body)
+    })
 }

@@ -1,4 +1,4 @@
-//! What `GetMetricData` is asked for, read out of CBOR without copies.
+//! What `GetMetricData` is asked for: read out of CBOR without copies, or out of JSON.
 
 use minicbor::Decoder;
 use minicbor::data::Type;
@@ -6,7 +6,7 @@ use model::Timestamp;
 
 use super::invalid;
 use crate::asked::Refusal;
-use crate::protocol::fields::{more, real, unreadable};
+use crate::protocol::fields::{Fields, more, real, unreadable};
 
 #[derive(Debug, Default)]
 pub(super) struct Wanted<'b> {
@@ -59,7 +59,51 @@ impl<'b> Wanted<'b> {
     }
 }
 
+impl<'b> Wanted<'b> {
+    /// The same out of JSON.
+    pub(super) fn of(fields: Fields<'b>) -> Self {
+        let queries = fields.list("MetricDataQueries").into_iter();
+        Self {
+            queries: queries.map(Query::of).collect(),
+            start: fields.time("StartTime"),
+            end: fields.time("EndTime"),
+            token: fields.text("NextToken"),
+            scan_by: fields.text("ScanBy"),
+            points_max: fields.whole("MaxDatapoints"),
+        }
+    }
+}
+
 impl<'b> Query<'b> {
+    fn of(fields: Fields<'b>) -> Self {
+        let stat = fields.part("MetricStat");
+        let metric = stat.and_then(|stat| stat.part("Metric"));
+        let dimensions = metric.map_or_else(Vec::new, |metric| metric.list("Dimensions"));
+        let dimensions = dimensions.into_iter().map(|dimension| {
+            let text = |name| dimension.text(name).unwrap_or_default();
+            (text("Name"), text("Value"))
+        });
+        let mut query = Self {
+            id: fields.text("Id").unwrap_or_default(),
+            namespace: metric
+                .and_then(|metric| metric.text("Namespace"))
+                .unwrap_or_default(),
+            metric: metric
+                .and_then(|metric| metric.text("MetricName"))
+                .unwrap_or_default(),
+            dimensions: dimensions.collect(),
+            period: stat.and_then(|stat| stat.whole("Period")).unwrap_or_default(),
+            statistic: stat.and_then(|stat| stat.text("Stat")).unwrap_or_default(),
+            account: fields.text("AccountId"),
+            label: fields.text("Label"),
+            is_returned: fields.flag("ReturnData").unwrap_or(true),
+            is_stat: stat.is_some(),
+            is_expression: fields.text("Expression").is_some(),
+        };
+        query.dimensions.sort_unstable();
+        query
+    }
+
     fn read(from: &mut Decoder<'b>) -> Read<Self> {
         let mut query = Self {
             is_returned: true,
@@ -172,10 +216,7 @@ fn text<'b>(from: &mut Decoder<'b>) -> Read<Option<&'b str>> {
     from.str().map(Some)
 }
 
-fn map<'b>(
-    from: &mut Decoder<'b>,
-    field: &mut dyn FnMut(&'b str, &mut Decoder<'b>) -> Read<()>,
-) -> Read<()> {
+fn map<'b>(from: &mut Decoder<'b>, field: &mut dyn FnMut(&'b str, &mut Decoder<'b>) -> Read<()>) -> Read<()> {
     let length = from.map()?;
     let mut count = 0;
     while more(from, length, count)? {

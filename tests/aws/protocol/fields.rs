@@ -17,6 +17,11 @@ impl<'a> Fields<'a> {
         self.0.get(name)?.as_str()
     }
 
+    /// A structure in it.
+    pub(crate) fn part(self, name: &str) -> Option<Fields<'a>> {
+        self.0.get(name).filter(|part| part.is_object()).map(Fields)
+    }
+
     pub(crate) fn needed(self, name: &str) -> Result<&'a str, Refusal> {
         self.text(name).ok_or_else(|| {
             Refusal::new(

@@ -7,7 +7,9 @@ use crate::services::Call;
 
 /// Whether one has a value that is asked for; an ARN is as good as a name.
 fn has(values: &[&str], own: &str) -> bool {
-    let mut values = values.iter().map(|value| value.rsplit(':').next().unwrap_or(value));
+    let mut values = values
+        .iter()
+        .map(|value| value.rsplit(':').next().unwrap_or(value));
     values.any(|value| value.eq_ignore_ascii_case(own))
 }
 
@@ -27,7 +29,10 @@ pub(super) fn instances(call: &Call<'_>) -> Result<Tree, Refusal> {
         let found = place.rds.instances.values().filter(|instance| {
             wanted.is_none_or(|wanted| has(&[wanted], &instance.id))
                 && filters.iter().all(|(name, values)| match *name {
-                    "db-cluster-id" => instance.cluster.as_ref().is_some_and(|cluster| has(values, cluster)),
+                    "db-cluster-id" => instance
+                        .cluster
+                        .as_ref()
+                        .is_some_and(|cluster| has(values, cluster)),
                     "db-instance-id" => has(values, &instance.id),
                     "dbi-resource-id" => has(values, &instance.resource_id),
                     _ => has(values, &instance.engine),
@@ -150,7 +155,9 @@ pub(super) fn lifecycles(call: &Call<'_>) -> Result<Tree, Refusal> {
             })
             .map(|known| {
                 let standard = [("open-source-rds-standard-support", known.standard)];
-                let extended = known.extended.map(|dates| ("open-source-rds-extended-support", dates));
+                let extended = known
+                    .extended
+                    .map(|dates| ("open-source-rds-extended-support", dates));
                 let supported = standard.into_iter().chain(extended).map(|(name, (from, to))| {
                     tree! {
                         "LifecycleSupportName": name,
@@ -170,4 +177,35 @@ pub(super) fn lifecycles(call: &Call<'_>) -> Result<Tree, Refusal> {
         found
     });
     paged(call, ("DBMajorEngineVersions", "DBMajorEngineVersion"), found)
+}
+
+/// Of those there are hundreds; here there are those that a test has set.
+pub(super) fn parameters(call: &Call<'_>) -> Result<Tree, Refusal> {
+    let group = call.fields().needed("DBParameterGroupName")?;
+    let source = call.fields().text("Source").unwrap_or("user");
+    let found = call.place(|place| {
+        let known = place.rds.parameters.get(group)?;
+        let said = known.iter().map(|(name, value)| {
+            let said = tree! {
+                "ParameterName": name,
+                "ParameterValue": value,
+                "Source": "user",
+                "ApplyType": "static",
+                "DataType": "string",
+                "IsModifiable": true,
+                "ApplyMethod": "pending-reboot",
+            };
+            (name.clone(), said)
+        });
+        Some(said.collect::<Vec<_>>())
+    });
+    let missing = || {
+        Refusal::new(
+            "DBParameterGroupNotFound",
+            format!("DBParameterGroup {group} not found."),
+        )
+    };
+    let mut found = found.ok_or_else(missing)?;
+    found.retain(|_| source == "user");
+    paged(call, ("Parameters", "Parameter"), found)
 }

@@ -58,7 +58,10 @@ pub(super) fn events(call: &Call<'_>) -> Result<Tree, Refusal> {
                     && source.is_none_or(|source| source == event.source)
                     && source_type.is_none_or(|wanted| wanted == event.source_type)
                     && (categories.is_empty()
-                        || event.categories.iter().any(|own| categories.contains(&own.as_str())))
+                        || event
+                            .categories
+                            .iter()
+                            .any(|own| categories.contains(&own.as_str())))
             })
             .map(|(nth, event)| {
                 let kind = match event.source_type.as_str() {

@@ -32,6 +32,8 @@ pub struct Rds {
     pub maintenance: BTreeMap<String, Vec<Maintenance>>,
     pub certificates: BTreeMap<String, Certificate>,
     pub lifecycles: Vec<Lifecycle>,
+    /// By the name of their group: pairs of name and value.
+    pub parameters: BTreeMap<String, Vec<(String, String)>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -249,6 +251,19 @@ pub fn letters(name: &str) -> String {
     (0..26).map(letter).collect()
 }
 
+pub(crate) const OPERATIONS: [&str; 10] = [
+    "DescribeDBParameters",
+    "DescribeDBInstances",
+    "DescribeDBClusters",
+    "DescribeDBProxies",
+    "DescribeDBProxyTargetGroups",
+    "DescribeDBProxyTargets",
+    "DescribePendingMaintenanceActions",
+    "DescribeEvents",
+    "DescribeCertificates",
+    "DescribeDBMajorEngineVersions",
+];
+
 pub(crate) fn answer(call: &Call<'_>) -> Result<Tree, Refusal> {
     match call.operation() {
         "DescribeDBInstances" => describe::instances(call),
@@ -259,6 +274,7 @@ pub(crate) fn answer(call: &Call<'_>) -> Result<Tree, Refusal> {
         "DescribePendingMaintenanceActions" => describe::maintenance(call),
         "DescribeEvents" => events::events(call),
         "DescribeCertificates" => describe::certificates(call),
+        "DescribeDBParameters" => describe::parameters(call),
         "DescribeDBMajorEngineVersions" => describe::lifecycles(call),
         _ => Err(call.spoken.no_operation()),
     }

@@ -7,10 +7,7 @@ use crate::protocol::tree::{Tree, tree};
 use crate::services::Call;
 
 fn missing(name: &str) -> Refusal {
-    Refusal::new(
-        "DBProxyNotFoundFault",
-        format!("DB Proxy {name} does not exist"),
-    )
+    Refusal::new("DBProxyNotFoundFault", format!("DB Proxy {name} does not exist"))
 }
 
 pub(super) fn proxies(call: &Call<'_>) -> Result<Tree, Refusal> {
@@ -88,7 +85,11 @@ pub(super) fn groups(call: &Call<'_>) -> Result<Tree, Refusal> {
             "UpdatedDate": proxy.created,
         }
     })?;
-    paged(call, ("TargetGroups", "member"), vec![("default".to_owned(), group)])
+    paged(
+        call,
+        ("TargetGroups", "member"),
+        vec![("default".to_owned(), group)],
+    )
 }
 
 pub(super) fn targets(call: &Call<'_>) -> Result<Tree, Refusal> {
