@@ -8,7 +8,7 @@ use std::time::Duration;
 use model::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{Class, Plan, price};
+use crate::plan::{Class, Plan, Planned, price};
 
 /// Of what is left, what is kept for series that are looked at more often because something is close to happening.
 const RESERVE: f64 = 0.03;
@@ -89,7 +89,7 @@ impl Stretch {
     }
 }
 
-/// What each class costs a second, as planned.
+/// What each class costs a second, before it is stretched.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Rates {
     pub(crate) fast: f64,
@@ -99,10 +99,10 @@ pub(crate) struct Rates {
 
 impl Rates {
     #[must_use]
-    pub(crate) fn of(plan: &Plan) -> Self {
+    pub(crate) fn of(plan: &Plan, interval: impl Fn(&Planned) -> Duration) -> Self {
         let mut rates = Self::default();
         for planned in &plan.planned {
-            let rate = price::METRIC / planned.interval.as_secs_f64().max(1.0);
+            let rate = price::METRIC / interval(planned).as_secs_f64().max(1.0);
             match planned.class {
                 Class::Fast => rates.fast += rate,
                 Class::Slow => rates.slow += rate,

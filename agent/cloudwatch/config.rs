@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use model::signature::{Account, Role};
-use net::{is_http, without_secrets};
+use model::signature::{Account, Keys, Role};
+use net::{Secret, is_http, without_secrets};
 use serde::Deserialize;
 
 use crate::catalogue::{Entry, Metric};
@@ -80,11 +80,16 @@ impl Default for Config {
     }
 }
 
-/// An account that is watched with a role of its own.
+/// An account that is watched as somebody of its own.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AccountConfig {
-    /// A role that is taken on there; left out: our own account.
+    /// Keys that do not expire; both or none.
+    pub access_key: String,
+    pub secret_key: Secret,
+    /// A profile of AWS' own files, in place of all usual places.
+    pub profile: String,
+    /// A role that is taken on, with those credentials or whatever AWS' usual places hold; left out: none.
     pub role_arn: String,
     /// What the owner of that role wants to hear.
     pub external_id: String,
@@ -173,6 +178,11 @@ impl Config {
             wrong.push("settled_after: more than 1h; so many changeable points are not kept".to_owned());
         }
         for (number, account) in self.accounts.iter().enumerate() {
+            if account.access_key.is_empty() != account.secret_key.is_empty() {
+                wrong.push(format!(
+                    "accounts[{number}]: access_key and secret_key: both or none"
+                ));
+            }
             if !account.role_arn.is_empty() && !account.role_arn.starts_with("arn:") {
                 wrong.push(format!(
                     "accounts[{number}].role_arn: {:?} is no ARN",
@@ -272,14 +282,20 @@ impl Config {
                 external_id: (!account.external_id.is_empty()).then(|| account.external_id.clone()),
                 by_fips: false,
             });
+            let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+            let keys = text(&account.access_key).map(|access_key| Keys {
+                access_key,
+                secret_key: account.secret_key.expose().to_owned(),
+            });
             let regions = if account.regions.is_empty() {
                 &self.regions
             } else {
                 &account.regions
             };
             let whose = Account {
+                keys,
+                profile: text(&account.profile),
                 role,
-                ..Account::default()
             };
             (whose, regions.clone())
         });

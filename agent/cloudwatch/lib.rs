@@ -15,6 +15,8 @@ pub mod names;
 mod place;
 pub mod plan;
 mod purse;
+#[cfg(test)]
+mod tests;
 mod track;
 
 use std::collections::{BTreeMap, HashSet};

@@ -360,7 +360,12 @@ impl Watch {
         known.tracks.retain(|known, _| labels.contains(known));
         drop(labels);
         common.metrics.planned(&self.place, &plan);
-        common.purse.plan(&self.place, Rates::of(&plan));
+        let now = common.clock.now();
+        let rates = Rates::of(&plan, |planned| {
+            let track = known.tracks.get(&planned.series.labels);
+            track.map_or(planned.interval, |track| track.interval(planned.interval, now))
+        });
+        common.purse.plan(&self.place, rates);
         known.plan = Arc::new(plan);
     }
 

@@ -71,6 +71,10 @@ fn asked(request: &Request) -> Result<Asked, ClientError> {
         let host = authority.strip_suffix(usual).unwrap_or(authority);
         headers.push(("host".to_owned(), host.to_owned()));
     }
+    // What whoever carries a request adds, and a signature may speak of.
+    if !request.body.is_empty() && !headers.iter().any(|(name, _)| name == "content-length") {
+        headers.push(("content-length".to_owned(), request.body.len().to_string()));
+    }
     Ok(Asked {
         method: request.method.word().to_owned(),
         path: path.to_owned(),

@@ -1,0 +1,4 @@
+//! The room as a whole, beside a fake AWS that lags, revises, throttles and bills as the real one does.
+
+mod house;
+mod truth;
