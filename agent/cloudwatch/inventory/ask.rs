@@ -185,6 +185,10 @@ impl Asker {
             }
             let text = self.query(operation, &form).await?;
             let page = Page::read(&text).map_err(|why| garbled(operation, why))?;
+            // A page that says nothing of what is there must not be read as: nothing is there.
+            if !page.answers(operation.name) {
+                return Err(garbled(operation, "it is no answer to this question".to_owned()));
+            }
             let root = page.result();
             read(&root);
             next = ["Marker", "NextMarker", "NextToken", "nextToken"]

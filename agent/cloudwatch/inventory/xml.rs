@@ -13,6 +13,12 @@ impl<'t> Page<'t> {
         Document::parse(text).map(Self).map_err(|error| error.to_string())
     }
 
+    /// Whether it is the answer to this operation and not some other page.
+    pub(crate) fn answers(&self, operation: &str) -> bool {
+        let root = self.0.root_element().tag_name().name();
+        root.strip_suffix("Response") == Some(operation)
+    }
+
     /// What was asked for: within `<DescribeXResult>`, or for services without it the answer itself.
     pub(crate) fn result(&self) -> Node<'_, 't> {
         let root = self.0.root_element();
@@ -90,6 +96,7 @@ mod tests {
     fn answers_and_errors_of_each_service_are_found() {
         let text = r#"<A xmlns="http://x/"><AResult><List><m><N> 1.5 </N><T>2026-01-01T00:00:01Z</T></m><m/></List></AResult></A>"#;
         let page = Page::read(text).unwrap();
+        assert!(!page.answers("A"));
         let members: Vec<_> = page.result().members("List").collect();
         assert_eq!((members.len(), members[0].number("N")), (2, Some(1.5)));
         assert_eq!(members[0].seconds("T"), Some(1_767_225_601.0));
