@@ -1,7 +1,18 @@
-//! An AWS on loopback for tests: signatures are verified, roles assumed, log events taken within the real limits.
+//! An AWS for tests, on loopback or in the process: signatures are verified, roles assumed, log events taken, metrics sold, and an
+//! estate described, within the real limits.
 //!
 //! It is strict where AWS is, and answers in AWS' own words. Its time is the test's, its keys are the same in every run, and it
-//! fails when it is told to. It knows no SDK: what it verifies, it verifies by its own reading of the manual.
+//! fails when it is told to. It knows no SDK: what it verifies, it verifies by its own reading of the manual, and AWS' own client
+//! in Python holds it to that for every operation.
+//!
+//! **It enforces** signatures with their time, region and service; whose account and which region something is in; shapes of
+//! ARNs; names of members in every protocol; sizes of pages, and tokens that are of use to one operation only; names that must
+//! exist, filters that must be known; exact sets of dimensions, 500 queries and 100,800 points a call, and the quotas of
+//! CloudWatch; what is billed. **It does not** know policies (a test denies what it wants denied), alarms, metric math, or operations
+//! that change anything but log groups and queues: a test changes the estate itself. Quotas of describing are not enforced, and
+//! nothing happens by itself: an instance fails over when a test says so ([`estate`] has incidents ready). Where AWS has never
+//! said what it does (the first period of an unaligned time, whether more pages cost more, percentiles between samples), it does
+//! the simplest thing, and says so where it does it.
 
 #![expect(
     clippy::expect_used,
@@ -285,6 +296,11 @@ impl FakeAws {
     /// How it is billed where nobody knows for sure.
     pub fn billing(&self, set: impl FnOnce(&mut Bill)) {
         set(&mut self.estate.bill.lock());
+    }
+
+    /// So many a second of something that has a quota: an operation of CloudWatch, or points ([`metrics::quota`]).
+    pub fn quota(&self, kind: &'static str, per_second: f64) {
+        self.estate.quotas.lock().set(kind, per_second);
     }
 
     /// Items of a page at most, for an operation as policies name it; never more than the real one gives.

@@ -196,13 +196,16 @@ fn begin(wanted: &Wanted<'_>) -> Result<From, Refusal> {
     })
 }
 
+/// Namespace, name and dimensions.
+type Metric<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
+
 fn bill(estate: &Estate, of: (&str, &str), queries: &[Query<'_>], is_first: bool) {
     let mut bill = estate.bill.lock();
     if !is_first && !bill.bills_pages_again {
         return;
     }
     let mut units: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut same: BTreeMap<(&str, &str, &[(&str, &str)]), u64> = BTreeMap::new();
+    let mut same: BTreeMap<Metric<'_>, u64> = BTreeMap::new();
     for query in queries {
         *units.entry(query.namespace).or_default() += 1;
         let metric = (query.namespace, query.metric, query.dimensions.as_slice());

@@ -2,7 +2,9 @@
 
 mod beside_moto;
 mod boto;
+mod estates;
 mod events;
+mod metrics;
 mod signature;
 
 use std::sync::Arc;
