@@ -199,9 +199,9 @@ fn write(text: &mut String, subject: &str, what: &str, rows: &[Row], is_whole: b
         }
         let name = format!("kube_summary_{subject}_{end}");
         // Writing to a string does not fail.
-        let _ = writeln!(text, "# HELP {name} {meaning}: {what}.\n# TYPE {name} gauge");
+        _ = writeln!(text, "# HELP {name} {meaning}: {what}.\n# TYPE {name} gauge");
         for (labels, value) in told {
-            let _ = match labels.as_str() {
+            _ = match labels.as_str() {
                 "" => writeln!(text, "{name} {value}"),
                 labels => writeln!(text, "{name}{{{labels}}} {value}"),
             };

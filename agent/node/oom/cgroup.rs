@@ -158,7 +158,7 @@ pub(super) fn container_id(path: &Path) -> Option<String> {
 /// `…/kubepods-burstable-pod0a1b_….slice/…`, `…/pod0a1b-…/…`.
 pub(super) fn pod_uid(path: &Path) -> String {
     let parts = path.iter().filter_map(|part| part.to_str());
-    let uids = parts.filter_map(|part| {
+    let mut uids = parts.filter_map(|part| {
         let (_, uid) = part
             .rsplit_once("pod")
             .filter(|(before, _)| before.is_empty() || before.ends_with('-'))?;
@@ -166,7 +166,7 @@ pub(super) fn pod_uid(path: &Path) -> String {
         uid.starts_with(|first: char| first.is_ascii_hexdigit())
             .then_some(uid)
     });
-    uids.last().unwrap_or_default()
+    uids.next_back().unwrap_or_default()
 }
 
 fn kills(path: &Path) -> Option<u64> {
