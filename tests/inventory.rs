@@ -231,6 +231,14 @@ const VIEWS: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// The pointer over the lane of states: what there is then is said beside the lane of lines.
+const CURSOR: &str = "
+    const drawn = document.querySelector('.lanes .drawn'), lines = document.querySelector('[data-at-cursor]');
+    const box = drawn.getBoundingClientRect();
+    drawn.dispatchEvent(new PointerEvent('pointermove', { bubbles: true, clientX: box.right - 1, clientY: box.top + 1 }));
+    return !!document.querySelector('.lanes').dataset.at && lines.textContent.includes(' in ');
+";
+
 async fn look(skopos: &Skopos) {
     let Some(browser) = Browser::start("light").await else {
         return;
@@ -251,6 +259,11 @@ async fn look(skopos: &Skopos) {
                 .wait_for("the status line", "return !!document.querySelector('.status')")
                 .await;
             browser.assert_calm(&format!("{view} at {width}")).await;
+            if view.ends_with("web-7d9f-b") {
+                browser
+                    .wait_for("the cursor goes through lanes that have no graph", CURSOR)
+                    .await;
+            }
             if let Some(axe) = &axe {
                 let wrong = browser.accessibility(axe).await;
                 assert!(
