@@ -12,21 +12,20 @@ use anyhow::{Context, anyhow};
 use journal::{Disk, Journal, Patient};
 use model::outside::{Client, Serve};
 use model::view::{ConfigState, LogState, View};
-use model::{AllHere, Alone, Arbiter, Clock, Feed, Leadership, Ledger, Presence, Share};
+use model::{AllHere, Alone, Arbiter, Clock, Feed, Leadership, Presence, Share};
 use net::{HttpClient, Mailer};
 use parking_lot::{Mutex, RwLock};
 use prometheus::Registry;
 use telemetry::clock::RuntimeClock;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::accounts;
+use crate::accounts::{self, ledger_of};
 use crate::afar::Afar;
 use crate::checkups::{self, Jumps};
 use crate::cli::{Role, RunArgs};
 use crate::config::Config;
-use crate::control_plane;
 use crate::daemon::{
     Aside, Wishes, asked_again, build_info, external_url, first_look, follow, hostname, maintain, own_target,
     reachable, serve,
@@ -40,7 +39,9 @@ use crate::progress::Progress;
 use crate::reload::{self, Reloader};
 use crate::stages::Stages;
 use crate::views::{Headrooms, Process};
-use crate::{graph, inventory, kubernetes, lock, memory, relay, shipped, trial, views};
+use crate::{
+    bought, control_plane, graph, inventory, kubernetes, lock, memory, relay, shipped, trial, views,
+};
 
 /// Threads of the main runtime; pages and probes have one of their own, node and logs theirs.
 const WORKERS: usize = 2;
@@ -150,6 +151,21 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         Some(handle) => Arc::new(handle.clone()),
         None => Arc::new(Alone),
     };
+
+    // AWS, whose metrics are bought by who leads.
+    let bought = (thinks && document.cloudwatch.enabled).then(|| {
+        let around = bought::Around {
+            config: document.cloudwatch.clone(),
+            aws: aws.clone(),
+            client: client.clone(),
+            keep: store.clone(),
+            clock: clock.clone(),
+            journal: journal.clone(),
+            leadership: leadership.clone(),
+        };
+        bought::open(around, &registry)
+    });
+    let (cloudwatch, needing) = bought.unzip();
 
     // Samples that others send.
     let receiving = remote::receive::Config {
@@ -278,6 +294,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         leadership: leadership.clone(),
         clock: clock.clone(),
         presence,
+        late: bought::late(cloudwatch.as_ref()),
     };
     let evaluating = options.clone();
     let rules = thinks.then(|| rules::Manager::new(near, &registry, options));
@@ -453,6 +470,10 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         ledger_of(&happened_handle, cluster::EventsHandle::ledger),
     );
     account("changes", ledger_of(&changes, cluster::ChangesHandle::ledger));
+    account(
+        "cloudwatch",
+        ledger_of(&cloudwatch, cloudwatch::CloudWatch::ledger),
+    );
     account("sender", ledger_of(&sender_handle, remote::SenderHandle::ledger));
     account(
         "to_peer",
@@ -525,6 +546,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             notifier: notifier_handle.clone(),
             pair: pair_handle.clone(),
             aws: aws.clone(),
+            cloudwatch: cloudwatch.clone(),
             senders: senders
                 .into_iter()
                 .filter_map(|(room, handle)| Some((room, handle.clone()?)))
@@ -665,29 +687,9 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
                 }
             })
         },
-        reload: Arc::new(move || {
-            let reload = reload.clone();
-            Box::pin(async move {
-                let (answer, outcome) = oneshot::channel();
-                let gone = |_| "stopping".to_owned();
-                reload.send(answer).await.map_err(|_| "stopping".to_owned())?;
-                outcome.await.map_err(gone)?
-            })
-        }),
+        reload: reload::by(reload),
         doctor,
-        send_test: {
-            let (handle, main) = (notifier_handle.clone(), main.clone());
-            Arc::new(move || {
-                let Some(handle) = &handle else {
-                    return Box::pin(async {
-                        Err("this role tells nobody; ask a cluster replica".to_owned())
-                    });
-                };
-                // Connections belong to the runtime that opened them.
-                let sent = main.spawn(handle.send_test());
-                Box::pin(async move { sent.await.map_err(|error| error.to_string())? })
-            })
-        },
+        send_test: relay::send_test(notifier_handle.clone(), main.clone()),
         runbook: Arc::new(shipped::runbook),
         write: receiver.clone().map(|receiver| {
             let intake = relay::Intake {
@@ -770,6 +772,11 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     }
     if let Some(monitors) = monitors {
         stages.spawn("sources", "monitors", |stop| monitors.run(stop));
+    }
+    if let (Some(cloudwatch), Some(needing), Some(rules)) = (cloudwatch, needing, rules.clone()) {
+        let following = needing.of(rules, engine);
+        stages.spawn("sources", "cloudwatch", |stop| cloudwatch.run(stop));
+        stages.spawn("sources", "needs", |stop| following.run(stop));
     }
     stages.spawn("sources", "scrape", |stop| pool.run(stop));
     if let Some(receiver) = receiver.clone() {
@@ -887,13 +894,4 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         tracing::warn!("the server's thread did not end");
     }
     ended.map_or(Ok(()), |ended| Err(anyhow!("{ended}")))
-}
-
-/// A room's account, if the room is there.
-fn ledger_of<T: Clone + Send + Sync + 'static>(
-    room: &Option<T>,
-    ledger: fn(&T) -> Ledger,
-) -> Option<accounts::Account> {
-    let room = room.clone()?;
-    Some(Arc::new(move || ledger(&room)))
 }

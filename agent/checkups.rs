@@ -76,6 +76,7 @@ pub(crate) struct Around {
     pub(crate) notifier: Option<notifier::Handle>,
     pub(crate) pair: Option<pair::Handle>,
     pub(crate) aws: Arc<aws::Aws>,
+    pub(crate) cloudwatch: Option<cloudwatch::CloudWatch>,
     /// With what the house calls them.
     pub(crate) senders: Vec<(&'static str, remote::SenderHandle)>,
 }
@@ -206,6 +207,9 @@ fn rooms(around: Around) -> Vec<Look> {
     }
     let aws = around.aws;
     rooms.push(Box::new(move || aws.checkups()));
+    if let Some(cloudwatch) = around.cloudwatch {
+        rooms.push(Box::new(move || cloudwatch.checkups()));
+    }
     if around.senders.is_empty() {
         rooms.push(Box::new(|| {
             vec![Checkup::off(

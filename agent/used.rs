@@ -119,7 +119,8 @@ impl Used {
     }
 }
 
-fn durations(text: &str) -> String {
+/// With a duration in place of each variable that stands for one.
+pub(crate) fn durations(text: &str) -> String {
     let mut text = text.to_owned();
     for name in [
         "$__rate_interval",

@@ -2,6 +2,7 @@
 //!
 //! Rooms never render, and `web` never reaches in.
 
+pub mod cloudwatch;
 mod inventory;
 
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! The fake is held to AWS' own vectors, to AWS' own client, and to another fake.
 
 mod beside_moto;
+mod boto;
 mod events;
 mod signature;
 
