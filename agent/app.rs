@@ -34,6 +34,7 @@ use crate::discovery::ObjectDiscovery;
 use crate::evidence::Witness;
 use crate::looks::{look_around, look_at_objects};
 use crate::monitors::{Following, RuleBook};
+use crate::oom::{self, Oom};
 use crate::progress::Progress;
 use crate::reload::{self, Reloader};
 use crate::stages::Stages;
@@ -372,6 +373,13 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             cluster::Changes::new(cluster, configmaps, once.clone(), &registry)
         });
     let changes = changed.as_ref().map(cluster::Changes::handle);
+    let oom = Oom::new(oom::Around {
+        node: (reads && document.node.enabled).then_some(&document.node),
+        cluster: cluster.as_ref(),
+        thinks: thinks.then(|| oom::Near::new(&engine, changes.as_ref(), once, &host)),
+        clock: clock.clone(),
+        registry: &registry,
+    });
     let happened_handle = happened.as_ref().map(cluster::Events::handle);
     let afar = thinks.then(|| {
         let found = kubernetes::agents(cluster.as_ref(), &document.kubernetes);
@@ -526,6 +534,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             state: state.clone(),
             discovery: discovery.as_ref().map(kubernetes::Discovery::checkup),
             monitors: monitors.as_ref().map(Following::checkup),
+            oom: oom.checkup(),
             node: node_handle.clone(),
             pool: pool.clone(),
             receiver: receiver.clone(),
@@ -746,21 +755,12 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
 
     // Tasks, each in the stage in which it stops.
     let mut stages = Stages::new(&["sources", "rules", "notifier", "pair", "senders", "store"]);
-    if let Some(cluster) = cluster.clone() {
-        stages.spawn("sources", "cluster", |stop| cluster.run(stop));
-    }
-    if let Some(changed) = changed {
-        stages.spawn("sources", "changes", |stop| changed.run(stop));
-    }
-    if let Some(happened) = happened {
-        stages.spawn("sources", "events", |stop| happened.run(stop));
-    }
-    if let Some(node) = node {
-        stages.spawn("sources", "node", |stop| node.run(stop));
-    }
-    if let Some(state) = state {
-        stages.spawn("sources", "kubestate", |stop| state.run(stop));
-    }
+    stages.room("sources", "cluster", cluster.clone(), cluster::Cluster::run);
+    stages.room("sources", "changes", changed, cluster::Changes::run);
+    stages.room("sources", "events", happened, cluster::Events::run);
+    oom.spawn(&mut stages);
+    stages.room("sources", "node", node, node::Node::run);
+    stages.room("sources", "kubestate", state, kubestate::KubeState::run);
     if let Some(discovery) = discovery {
         stages.spawn("sources", "discovery", |stop| discovery.run(stop));
     }

@@ -78,7 +78,12 @@ impl Used {
         self.everything
     }
 
-    fn expression(&mut self, text: &str) {
+    /// Names that are asked for exactly.
+    pub(crate) fn into_names(self) -> BTreeSet<String> {
+        self.names
+    }
+
+    pub(crate) fn expression(&mut self, text: &str) {
         // A dashboard's variable in a duration's place; in quotes it is a value and stays.
         let text = durations(text);
         match promql::parse(&text) {

@@ -26,6 +26,6 @@ mod reach;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Global, ScrapeConfig, StaticConfig};
+pub use config::{Global, ScrapeConfig, StaticConfig, Translation};
 pub use plan::{check, notes};
 pub use pool::Pool;

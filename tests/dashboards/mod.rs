@@ -5,6 +5,7 @@ mod alerts;
 mod build;
 mod estate;
 mod kubernetes;
+mod limits;
 mod logs;
 
 use std::collections::BTreeSet;
@@ -178,6 +179,8 @@ async fn every_target_of_every_panel_is_answered() {
 global: {{ scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s }}
 scrape_configs:
   - {{ job_name: kube-state-metrics, metrics_path: /kube-state, static_configs: [{{ targets: ['{estate}'] }}] }}
+  - {{ job_name: limits, metrics_path: /limits, static_configs: [{{ targets: ['{estate}'], labels: {{ node: n1 }} }}] }}
+  - {{ job_name: kubelet-summary, metrics_path: /summary, static_configs: [{{ targets: ['{estate}'], labels: {{ node: n1 }} }}] }}
   - {{ job_name: cadvisor, metrics_path: /cadvisor, static_configs: [{{ targets: ['{estate}'], labels: {{ node: n1 }} }}] }}
   - {{ job_name: kubelet, metrics_path: /kubelet, static_configs: [{{ targets: ['{estate}'], labels: {{ node: n1 }} }}] }}
   - {{ job_name: machine, metrics_path: /node, static_configs: [{{ targets: ['{estate}'], labels: {{ node: n1 }} }}] }}

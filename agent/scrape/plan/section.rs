@@ -250,6 +250,7 @@ impl Section {
                 limit => limit,
             },
             fallback: config.fallback_scrape_protocol.map(Protocol::format),
+            translation: config.translation,
             rules: Rules {
                 target,
                 honor_labels: config.honor_labels,
