@@ -32,6 +32,22 @@ pub(crate) const RULES: &[(&str, &str)] = &[
         "rules/kubernetes-control-plane.yaml",
         include_str!("../rules/kubernetes-control-plane.yaml"),
     ),
+    ("rules/aws-rds.yaml", include_str!("../rules/aws-rds.yaml")),
+    (
+        "rules/aws-rds-proxy.yaml",
+        include_str!("../rules/aws-rds-proxy.yaml"),
+    ),
+    (
+        "rules/aws-elasticache.yaml",
+        include_str!("../rules/aws-elasticache.yaml"),
+    ),
+    ("rules/aws-msk.yaml", include_str!("../rules/aws-msk.yaml")),
+    ("rules/aws-alb.yaml", include_str!("../rules/aws-alb.yaml")),
+    (
+        "rules/aws-network.yaml",
+        include_str!("../rules/aws-network.yaml"),
+    ),
+    ("rules/aws-budget.yaml", include_str!("../rules/aws-budget.yaml")),
     ("rules/logs.yaml", include_str!("../rules/logs.yaml")),
     ("rules/pair.yaml", include_str!("../rules/pair.yaml")),
     ("rules/skopos.yaml", include_str!("../rules/skopos.yaml")),
