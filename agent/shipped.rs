@@ -55,12 +55,16 @@ pub(crate) const RULES: &[(&str, &str)] = &[
 
 /// Grafana dashboards, as JSON.
 const DASHBOARDS: &[&str] = &[
+    include_str!("../dashboards/alb.json"),
     include_str!("../dashboards/alerts.json"),
     include_str!("../dashboards/cluster.json"),
+    include_str!("../dashboards/elasticache.json"),
     include_str!("../dashboards/logs.json"),
+    include_str!("../dashboards/msk.json"),
     include_str!("../dashboards/node.json"),
     include_str!("../dashboards/pair.json"),
     include_str!("../dashboards/pod.json"),
+    include_str!("../dashboards/rds.json"),
     include_str!("../dashboards/skopos.json"),
     include_str!("../dashboards/store.json"),
     include_str!("../dashboards/workload.json"),

@@ -6,7 +6,6 @@
 use serde_json::{Value, json};
 
 use super::alerts::{bind, bind_below, threshold};
-use super::build::{Panel, dashboard, tables};
 
 mod alb;
 mod elasticache;

@@ -29,7 +29,10 @@ fn all_rules_and_dashboards_cost_less_than_forty_dollars_a_month() {
     for (file, alert, expr, hold_seconds) in rules_of_aws() {
         let interval = (hold_seconds / 2.0).clamp(300.0, SLOWEST_SECONDS);
         add(&mut plan, &expr, interval, &file);
-        assert!(!expr.contains("latency_average"), "{alert}: an average hides who waits");
+        assert!(
+            !expr.contains("latency_average"),
+            "{alert}: an average hides who waits"
+        );
     }
     let rules = dollars(&plan);
     for (name, dashboard) in build::all() {
@@ -114,11 +117,7 @@ fn add(plan: &mut Plan, expr: &str, interval: f64, whose: &str) {
 
 /// A dimension that a selector says must be there.
 fn wanted(matcher: &Matcher) -> Option<String> {
-    let decides = [
-        "dimension_ProxyName",
-        "dimension_TargetGroup",
-        "dimension_Topic",
-    ];
+    let decides = ["dimension_ProxyName", "dimension_TargetGroup", "dimension_Topic"];
     (decides.contains(&&*matcher.name) && matcher.op == MatchOp::NotEqual && matcher.value.is_empty())
         .then(|| matcher.name.to_string())
 }
