@@ -15,6 +15,10 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("pair.json", pair()),
         ("alerts.json", super::alerts::alerts()),
         ("logs.json", super::logs::logs()),
+        ("rds.json", super::aws::rds()),
+        ("elasticache.json", super::aws::elasticache()),
+        ("msk.json", super::aws::msk()),
+        ("alb.json", super::aws::alb()),
     ]
 }
 

@@ -1,6 +1,8 @@
-//! A small cluster as its sources tell of it: one node, one deployment with one pod, its autoscaler and volume.
+//! A small cluster as its sources tell of it: one node, one deployment with one pod, its autoscaler and volume; and
+//! what CloudWatch says of a database, a cache, a broker and a load balancer.
 //!
-//! Each page is one source's. Names and labels are those of kube-state-metrics, cAdvisor, the kubelet and node_exporter.
+//! Each page is one source's. Names and labels are those of kube-state-metrics, cAdvisor, the kubelet, YACE and
+//! node_exporter.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -32,6 +34,7 @@ fn answer(mut stream: TcpStream) {
         Some("/kubelet") => KUBELET,
         Some("/summary") => SUMMARY,
         Some("/limits") => LIMITS,
+        Some("/cloudwatch") => include_str!("cloudwatch.prom"),
         _ => NODE,
     };
     let length = body.len();

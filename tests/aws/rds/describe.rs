@@ -205,7 +205,9 @@ pub(super) fn parameters(call: &Call<'_>) -> Result<Tree, Refusal> {
             format!("DBParameterGroup {group} not found."),
         )
     };
-    let mut found = found.ok_or_else(missing)?;
+    // Those that come with an engine are everywhere, and have nothing of a user's in them.
+    let default = group.starts_with("default.").then(Vec::new);
+    let mut found = found.or(default).ok_or_else(missing)?;
     found.retain(|_| source == "user");
     paged(call, ("Parameters", "Parameter"), found)
 }
