@@ -16,9 +16,11 @@ const PREFIX: &str = "aws_";
 /// Of these rules, the shipped dashboards, and the list of the configuration.
 pub(crate) fn gather(groups: &[rules::Group], config: &cloudwatch::Config) -> Arc<[Need]> {
     let mut needs = of_rules(groups);
-    for (title, expression) in shipped::dashboard_panels() {
-        let by = By::Dashboard { title: title.into() };
-        needs.extend(of_expression(&used::durations(&expression), None, &by));
+    for (name, expressions) in shipped::dashboards() {
+        let by = By::Dashboard { title: name.into() };
+        for expression in expressions {
+            needs.extend(of_expression(&used::durations(&expression), None, &by));
+        }
     }
     needs.extend(cloudwatch::listed_needs(config));
     needs.into()

@@ -98,22 +98,6 @@ pub(crate) fn dashboards() -> Vec<(&'static str, Vec<String>)> {
     read.collect()
 }
 
-/// Every expression that a shipped dashboard asks, with the dashboard's title.
-pub(crate) fn dashboard_panels() -> Vec<(String, String)> {
-    let mut panels = Vec::new();
-    for (_, text) in DASHBOARDS {
-        let Ok(dashboard) = serde_json::from_str::<serde_json::Value>(text) else {
-            continue;
-        };
-        let title = dashboard.get("title").and_then(|title| title.as_str());
-        let title = title.unwrap_or_default().to_owned();
-        let mut found = Vec::new();
-        collect(&dashboard, &mut found);
-        panels.extend(found.into_iter().map(|expression| (title.clone(), expression)));
-    }
-    panels
-}
-
 fn collect(part: &serde_json::Value, found: &mut Vec<String>) {
     match part {
         serde_json::Value::Object(fields) => {

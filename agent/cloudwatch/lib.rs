@@ -221,6 +221,26 @@ impl CloudWatch {
         Ok(Watch::new(place, Arc::clone(&inner.common), ask, reader))
     }
 
+    /// Describes all places once and plans what they would be asked for, without buying anything.
+    ///
+    /// # Errors
+    /// A place that cannot be asked; the first there is.
+    pub async fn survey(&self) -> Result<view::Aws, Refused> {
+        for (account, regions) in self.0.common.config.places() {
+            let regions = if regions.is_empty() {
+                vec![None]
+            } else {
+                regions.into_iter().map(Some).collect()
+            };
+            for region in regions {
+                let watch = Arc::new(self.find(&account, region.as_deref()).await?);
+                watch.survey().await;
+                self.0.watches.lock().push(watch);
+            }
+        }
+        Ok(self.view().unwrap_or_default())
+    }
+
     /// Puts the marks of all places together.
     async fn gather(&self) {
         loop {

@@ -121,6 +121,12 @@ impl Watch {
         tokio::join!(self.describe_on(), self.read_on());
     }
 
+    /// Once, without buying anything.
+    pub(crate) async fn survey(&self) {
+        self.describe().await;
+        self.make_plan();
+    }
+
     // What is there.
 
     async fn describe_on(&self) {
