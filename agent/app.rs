@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use journal::{Disk, Journal, Patient};
-use model::outside::{Client, Serve};
+use model::outside::{Client, Files, Serve};
 use model::view::{ConfigState, LogState, View};
 use model::{AllHere, Alone, Arbiter, Clock, Feed, Leadership, Ledger, Presence, Share};
 use net::{HttpClient, Mailer};
@@ -18,7 +18,7 @@ use parking_lot::{Mutex, RwLock};
 use prometheus::Registry;
 use telemetry::clock::RuntimeClock;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts;
@@ -39,7 +39,7 @@ use crate::progress::Progress;
 use crate::reload::{self, Reloader};
 use crate::stages::Stages;
 use crate::views::{Headrooms, Process};
-use crate::{graph, inventory, kubernetes, lock, memory, relay, shipped, trial, views};
+use crate::{graph, handing, inventory, kubernetes, lock, memory, relay, shipped, targets, trial, views};
 
 /// Threads of the main runtime; pages and probes have one of their own, node and logs theirs.
 const WORKERS: usize = 2;
@@ -378,20 +378,23 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     }
 
     let book = rules.clone().map(RuleBook::new);
-    let monitors = cluster
-        .as_ref()
-        .filter(|_| thinks && document.kubernetes.wants_monitors())
-        .map(|cluster| {
-            Following::new(
-                cluster::monitors::Monitors::new(cluster, &document.kubernetes.monitors),
-                &pool,
-                book.as_ref(),
-                document.scrape_global(),
-                leadership.clone(),
-                files.clone(),
-                &registry,
-            )
-        });
+    let observing = cluster.as_ref().filter(|_| thinks);
+    let (led, disk) = (&leadership, &(files.clone() as Arc<dyn Files>));
+    let monitors = Following::of(observing, &document, &pool, book.as_ref(), led, disk, &registry);
+    let handing = handing::Side::of(handing::Around {
+        role,
+        cluster: cluster.as_ref(),
+        document: &document,
+        host: &host,
+        pool: &pool,
+        client: &to_ours,
+        files: disk,
+        leadership: led,
+        receiver: receiver.as_ref(),
+        is_whole: monitors.as_ref().map(Following::is_whole),
+        clock: clock.clone(),
+        registry: &registry,
+    });
     let control_plane = cluster
         .as_ref()
         .filter(|_| thinks)
@@ -505,6 +508,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             state: state.clone(),
             discovery: discovery.as_ref().map(kubernetes::Discovery::checkup),
             monitors: monitors.as_ref().map(Following::checkup),
+            handing: handing.checkup(),
             node: node_handle.clone(),
             pool: pool.clone(),
             receiver: receiver.clone(),
@@ -525,15 +529,13 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         main.clone(),
     );
     let serving = Arc::new(AtomicBool::new(false));
-    let targets: View<Vec<model::view::Target>> = {
-        let (pool, state) = (pool.clone(), state.clone());
-        Arc::new(move || {
-            let node = node_handle.iter().map(node::Handle::view);
-            node.chain(state.iter().map(kubestate::KubeState::view))
-                .chain(pool.view())
-                .collect()
-        })
-    };
+    let targets = targets::targets(
+        node_handle,
+        state.clone(),
+        pool.clone(),
+        store.clone(),
+        clock.clone(),
+    );
     let log_state: View<LogState> = {
         let (handle, afar) = (logs_handle.clone(), afar.clone());
         Arc::new(move || LogState {
@@ -656,29 +658,9 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
                 }
             })
         },
-        reload: Arc::new(move || {
-            let reload = reload.clone();
-            Box::pin(async move {
-                let (answer, outcome) = oneshot::channel();
-                let gone = |_| "stopping".to_owned();
-                reload.send(answer).await.map_err(|_| "stopping".to_owned())?;
-                outcome.await.map_err(gone)?
-            })
-        }),
+        reload: reload::asking(reload),
         doctor,
-        send_test: {
-            let (handle, main) = (notifier_handle.clone(), main.clone());
-            Arc::new(move || {
-                let Some(handle) = &handle else {
-                    return Box::pin(async {
-                        Err("this role tells nobody; ask a cluster replica".to_owned())
-                    });
-                };
-                // Connections belong to the runtime that opened them.
-                let sent = main.spawn(handle.send_test());
-                Box::pin(async move { sent.await.map_err(|error| error.to_string())? })
-            })
-        },
+        send_test: relay::test_messages(notifier_handle.clone(), main.clone()),
         runbook: Arc::new(shipped::runbook),
         write: receiver.clone().map(|receiver| {
             let intake = relay::Intake {
@@ -688,6 +670,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             };
             Arc::new(intake) as Arc<dyn Serve>
         }),
+        handed: handing.door(),
         peer: pair_handle.clone().zip(receiver.clone()).map(|(pair, receiver)| {
             let door = relay::PeerDoor {
                 pair,
@@ -771,6 +754,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     if let Some(monitors) = monitors {
         stages.spawn("sources", "monitors", |stop| monitors.run(stop));
     }
+    stages.spawn("sources", "handing", |stop| handing.run(stop));
     stages.spawn("sources", "scrape", |stop| pool.run(stop));
     if let Some(receiver) = receiver.clone() {
         stages.spawn("sources", "receiver", |stop| receiver.run(stop));

@@ -174,6 +174,21 @@ fn broken(error: &tokio::task::JoinError) -> Response {
     }
 }
 
+/// Sends a test message to every receiver; the answer is a sentence.
+pub(crate) fn test_messages(
+    handle: Option<notifier::Handle>,
+    main: Handle,
+) -> Arc<dyn Fn() -> BoxFuture<'static, Result<String, String>> + Send + Sync> {
+    Arc::new(move || {
+        let Some(handle) = &handle else {
+            return Box::pin(async { Err("this role tells nobody; ask a cluster replica".to_owned()) });
+        };
+        // Connections belong to the runtime that opened them.
+        let sent = main.spawn(handle.send_test());
+        Box::pin(async move { sent.await.map_err(|error| error.to_string())? })
+    })
+}
+
 /// The rooms around the pair.
 pub struct Around {
     pub client: Arc<dyn Client>,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::view::ConfigState;
-use model::{Clock, Leadership};
+use model::{BoxFuture, Clock, Leadership};
 use parking_lot::RwLock;
 use prometheus::{Gauge, Registry};
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,6 +23,20 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Somebody who wants to know how the reload went.
 pub(crate) type Request = oneshot::Sender<Result<(), String>>;
+
+/// How others ask for a reload, and hear how it went.
+pub(crate) fn asking(
+    requests: mpsc::Sender<Request>,
+) -> Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync> {
+    Arc::new(move || {
+        let requests = requests.clone();
+        Box::pin(async move {
+            let (answer, outcome) = oneshot::channel();
+            requests.send(answer).await.map_err(|_| "stopping".to_owned())?;
+            outcome.await.map_err(|_| "stopping".to_owned())?
+        })
+    })
+}
 
 /// What takes a new configuration while running.
 pub(crate) struct Rooms {
@@ -285,6 +299,11 @@ impl Reloader {
                 "kubernetes.monitors",
                 format!("{:?}", old.kubernetes.monitors),
                 format!("{:?}", new.kubernetes.monitors),
+            ),
+            (
+                "kubernetes.hand_out",
+                format!("{:?}", old.kubernetes.hand_out),
+                format!("{:?}", new.kubernetes.hand_out),
             ),
             ("node", format!("{:?}", old.node), format!("{:?}", new.node)),
             ("store", format!("{:?}", old.store), format!("{:?}", new.store)),

@@ -279,6 +279,7 @@ impl Target {
             timeout: plan.timeout,
             samples: state.samples,
             http: true,
+            read_by: None,
         }
     }
 }

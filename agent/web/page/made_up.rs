@@ -99,6 +99,7 @@ pub(crate) fn rooms(story: Story, clock: Arc<dyn Clock>, started: Timestamp) -> 
         write: None,
         peer: None,
         tail: None,
+        handed: None,
         kept: view!(kept),
         cardinality: Arc::new(|_| model::view::Cardinality::default()),
         reserved: false,

@@ -326,6 +326,7 @@ fn targets() -> Vec<Target> {
         timeout: Duration::from_secs(10),
         samples: 0,
         http: true,
+        read_by: None,
     };
     let api = Target {
         job: "api".to_owned(),
@@ -339,6 +340,7 @@ fn targets() -> Vec<Target> {
     let node = Target {
         job: "node".to_owned(),
         http: false,
+        read_by: None,
         ..shop.clone()
     };
     vec![shop, api, node]
