@@ -20,8 +20,8 @@ use telemetry::metrics::{counters, gauge};
 use tokio_util::sync::CancellationToken;
 
 use crate::checkups::Look;
-use crate::relay::Forward;
 use crate::handing::{Around, EPOCH, HELD, PATH, PERIOD_SECONDS, ROOM};
+use crate::relay::Forward;
 
 const PERIOD: Duration = Duration::from_secs(PERIOD_SECONDS);
 /// After nobody was there who hands out.
@@ -462,10 +462,7 @@ mod tests {
                 let is_same = status == 200 && header("if-none-match") == tag;
                 Response {
                     status: if is_same { 304 } else { status },
-                    headers: vec![
-                        (EPOCH.to_owned(), epoch.to_string()),
-                        ("etag".to_owned(), tag),
-                    ],
+                    headers: vec![(EPOCH.to_owned(), epoch.to_string()), ("etag".to_owned(), tag)],
                     body: if is_same { Vec::new() } else { body.into() },
                 }
             });
@@ -490,7 +487,11 @@ mod tests {
         let store = store::Store::open(&folder.join("metrics"), store, clock.clone(), &registry).unwrap();
         let replicas = Arc::new(Replicas::default());
         let pool = Pool::new(replicas.clone(), store, clock.clone(), &registry);
-        let whom = ["http://one/api/v1/write", "http://two/api/v1/write", "http://other/push"];
+        let whom = [
+            "http://one/api/v1/write",
+            "http://two/api/v1/write",
+            "http://other/push",
+        ];
         let whom = whom.map(|url| remote::Config {
             url: url.to_owned(),
             ..remote::Config::default()
@@ -534,14 +535,20 @@ mod tests {
         agent.replicas.answer([Some((503, 3, "two leads")), None]);
         later(10).await;
         assert_eq!(targets(), 0);
-        agent.replicas.answer([Some((503, 3, "two leads")), Some((200, 3, LIST))]);
+        agent
+            .replicas
+            .answer([Some((503, 3, "two leads")), Some((200, 3, LIST))]);
         later(10).await;
         assert_eq!((targets(), agent.replicas.last()), (1, (1, 1)));
         // Nobody is there.
         agent.replicas.answer([None, None]);
         later(3_600).await;
         assert_eq!(targets(), 1);
-        assert!(agent.shown.lock().why.contains("nobody"), "{}", agent.shown.lock().why);
+        assert!(
+            agent.shown.lock().why.contains("nobody"),
+            "{}",
+            agent.shown.lock().why
+        );
         // The one that leads comes back, and one that led before as well, which does not know it.
         agent.replicas.answer([None, Some((200, 3, LIST))]);
         later(10).await;
@@ -596,6 +603,9 @@ mod tests {
         let replica = of("http://skopos-pair-0.skopos-pair.shop.svc:9464/api/v1/write");
         let wanted = "http://skopos-pair-0.skopos-pair.shop.svc:9464/api/v1/handed";
         assert_eq!(replica.as_deref(), Some(wanted));
-        assert_eq!(of("https://aps.example/workspaces/ws-1/api/v1/remote_write"), None);
+        assert_eq!(
+            of("https://aps.example/workspaces/ws-1/api/v1/remote_write"),
+            None
+        );
     }
 }

@@ -215,6 +215,7 @@ impl House {
             timeout: Duration::from_secs(10),
             samples,
             http,
+            read_by: None,
         };
         let mut targets = vec![
             target("node", "/proc and /sys", 1146, 4, false),

@@ -238,6 +238,7 @@ fn rooms(select: Arc<dyn Select>) -> (Rooms, Knobs) {
         routing: Arc::new(|_, _| Routing::default()),
         logs: Arc::new(|_| LogPage::default()),
         around: Arc::new(|_, _, _| None),
+        handed: None,
         tail: None,
         own_lines: Arc::new(|_, _, _| None),
         log_state: Arc::new(LogState::default),
