@@ -24,20 +24,6 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 /// Somebody who wants to know how the reload went.
 pub(crate) type Request = oneshot::Sender<Result<(), String>>;
 
-/// How others ask for a reload, and hear how it went.
-pub(crate) fn asking(
-    requests: mpsc::Sender<Request>,
-) -> Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync> {
-    Arc::new(move || {
-        let requests = requests.clone();
-        Box::pin(async move {
-            let (answer, outcome) = oneshot::channel();
-            requests.send(answer).await.map_err(|_| "stopping".to_owned())?;
-            outcome.await.map_err(|_| "stopping".to_owned())?
-        })
-    })
-}
-
 /// What takes a new configuration while running.
 pub(crate) struct Rooms {
     pub(crate) pool: Arc<scrape::Pool>,
@@ -97,6 +83,20 @@ impl Rooms {
         name_page(&mut notifying, &self.external_url);
         notifier.apply(notifying).await.map_err(|why| vec![why])
     }
+}
+
+/// Asks for a reload, and waits until it is in force.
+pub(crate) fn by(
+    requests: mpsc::Sender<Request>,
+) -> Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync> {
+    Arc::new(move || {
+        let requests = requests.clone();
+        Box::pin(async move {
+            let (answer, outcome) = oneshot::channel();
+            requests.send(answer).await.map_err(|_| "stopping".to_owned())?;
+            outcome.await.map_err(|_| "stopping".to_owned())?
+        })
+    })
 }
 
 /// Links lead to the page unless the file says where else.

@@ -17,10 +17,11 @@ const SAMPLES_MAX: usize = 5_000_000;
 pub(crate) fn targets(
     node: Option<node::Handle>,
     state: Option<kubestate::KubeState>,
-    pool: Arc<Pool>,
-    store: Arc<store::Store>,
+    pool: &Arc<Pool>,
+    store: &Arc<store::Store>,
     clock: Arc<dyn Clock>,
 ) -> View<Vec<Target>> {
+    let (pool, store) = (Arc::clone(pool), Arc::clone(store));
     Arc::new(move || {
         let node = node.iter().map(node::Handle::view);
         let mut all: Vec<Target> = node

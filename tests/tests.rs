@@ -59,6 +59,8 @@ mod messages;
 mod monitors;
 /// Native histograms of remote write, beside a real Prometheus.
 mod native;
+/// A process that the kernel ends for want of memory, in a real cgroup.
+mod oom;
 /// The page in a real browser.
 mod page;
 /// Two replicas and their nodes, killed and stopped at random.

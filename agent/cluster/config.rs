@@ -61,7 +61,7 @@ pub struct Kubelet {
     pub enabled: Option<bool>,
     /// `host:port`; empty: the node's internal address and port 10250.
     pub address: String,
-    /// What is read of it.
+    /// What is read of it; of `/stats/summary` nothing where the profile is `minimal`.
     pub paths: Vec<String>,
     /// Whose certificate it has to show.
     pub ca_file: PathBuf,
@@ -70,8 +70,19 @@ pub struct Kubelet {
     pub insecure_skip_verify: bool,
     /// Read again before each scrape.
     pub token_file: PathBuf,
-    /// How much of `/metrics/cadvisor` is kept: `minimal`, `community` or `full`.
+    /// How much of `/metrics/cadvisor` and `/stats/summary` is kept: `minimal`, `community` or `full`.
     pub profile: Profile,
+}
+
+impl Kubelet {
+    /// The one page that is no metrics text.
+    pub const SUMMARY: &str = "/stats/summary";
+
+    /// Those that are read, as the profile wants it.
+    pub fn pages(&self) -> impl Iterator<Item = &str> {
+        let pages = self.paths.iter().map(String::as_str);
+        pages.filter(|page| *page != Self::SUMMARY || self.profile != Profile::Minimal)
+    }
 }
 
 impl Default for Kubelet {
@@ -85,6 +96,7 @@ impl Default for Kubelet {
                 "/metrics/cadvisor",
                 "/metrics/probes",
                 "/metrics/resource",
+                Self::SUMMARY,
             ]
             .map(str::to_owned)
             .to_vec(),
@@ -174,7 +186,7 @@ impl ControlPlane {
     ];
 }
 
-/// How many of the families of `/metrics/cadvisor` are kept.
+/// How many of the families of `/metrics/cadvisor` are kept, and how much of `/stats/summary`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
@@ -307,9 +319,9 @@ impl Config {
             );
         }
         for path in &self.kubelet.paths {
-            if !path.starts_with("/metrics") {
+            if !path.starts_with("/metrics") && path != Kubelet::SUMMARY {
                 wrong.push(format!(
-                    "kubernetes.kubelet.paths: no page of metrics that a kubelet has: {path:?}; /metrics/cadvisor is one"
+                    "kubernetes.kubelet.paths: no page of metrics that a kubelet has: {path:?}; /metrics/cadvisor and /stats/summary are two"
                 ));
             }
         }

@@ -2,6 +2,7 @@
 //!
 //! Rooms never render, and `web` never reaches in.
 
+pub mod cloudwatch;
 mod inventory;
 
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::inventory::{NodeState, PodState, PodsOf, Usage, Workload};
+pub use self::inventory::{NodeExcess, NodeLimit, NodeState, PodState, PodsOf, Usage, Workload};
 pub use crate::checkup::{Checkup, Verdict};
 use crate::text::duration;
 use crate::{AlertState, Labels, Level, LogRecord, Timestamp, Unheard};

@@ -8,12 +8,17 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("cluster.json", super::kubernetes::cluster()),
         ("workload.json", super::kubernetes::workload()),
         ("pod.json", super::kubernetes::pod()),
+        ("limits.json", super::limits::limits()),
         ("node.json", node()),
         ("skopos.json", skopos()),
         ("store.json", store()),
         ("pair.json", pair()),
         ("alerts.json", super::alerts::alerts()),
         ("logs.json", super::logs::logs()),
+        ("rds.json", super::aws::rds()),
+        ("elasticache.json", super::aws::elasticache()),
+        ("msk.json", super::aws::msk()),
+        ("alb.json", super::aws::alb()),
     ]
 }
 

@@ -2,9 +2,12 @@
 //! writes them anew. Every target of every panel is asked of a running Skopos and must answer.
 
 mod alerts;
+mod aws;
 mod build;
+mod cost;
 mod estate;
 mod kubernetes;
+mod limits;
 mod logs;
 
 use std::collections::BTreeSet;
@@ -129,7 +132,13 @@ fn take(mut stream: std::net::TcpStream) {
 }
 
 /// What a person has chosen of the estate.
-const CHOSEN: [(&str, &str); 6] = [
+const CHOSEN: [(&str, &str); 12] = [
+    ("$account", ".*"),
+    ("$region", ".*"),
+    ("$dbinstance", ".*"),
+    ("$cachecluster", ".*"),
+    ("$mskcluster", ".*"),
+    ("$loadbalancer", ".*"),
     ("$__rate_interval", "1m"),
     ("$instance", ".*"),
     ("$cluster", ".*"),
@@ -178,8 +187,11 @@ async fn every_target_of_every_panel_is_answered() {
 global: {{ scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s }}
 scrape_configs:
   - {{ job_name: kube-state-metrics, metrics_path: /kube-state, static_configs: [{{ targets: ['{estate}'] }}] }}
+  - {{ job_name: limits, metrics_path: /limits, static_configs: [{{ targets: ['{estate}'], labels: {{ node: n1 }} }}] }}
+  - {{ job_name: kubelet-summary, metrics_path: /summary, static_configs: [{{ targets: ['{estate}'], labels: {{ node: n1 }} }}] }}
   - {{ job_name: cadvisor, metrics_path: /cadvisor, static_configs: [{{ targets: ['{estate}'], labels: {{ node: n1 }} }}] }}
   - {{ job_name: kubelet, metrics_path: /kubelet, static_configs: [{{ targets: ['{estate}'], labels: {{ node: n1 }} }}] }}
+  - {{ job_name: cloudwatch, metrics_path: /cloudwatch, static_configs: [{{ targets: ['{estate}'] }}] }}
   - {{ job_name: machine, metrics_path: /node, static_configs: [{{ targets: ['{estate}'], labels: {{ node: n1 }} }}] }}
 logs: {{ files: ['{}'] }}
 rule_files: [rules.yaml]

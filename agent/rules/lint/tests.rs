@@ -170,6 +170,10 @@ fn the_rules_that_ship_are_clean() {
             include_str!("../../../rules/kubernetes-spot.yaml"),
         ),
         (
+            "kubernetes-limits.yaml",
+            include_str!("../../../rules/kubernetes-limits.yaml"),
+        ),
+        (
             "kubernetes-extensions.yaml",
             include_str!("../../../rules/kubernetes-extensions.yaml"),
         ),
@@ -177,6 +181,22 @@ fn the_rules_that_ship_are_clean() {
             "kubernetes-control-plane.yaml",
             include_str!("../../../rules/kubernetes-control-plane.yaml"),
         ),
+        ("aws-rds.yaml", include_str!("../../../rules/aws-rds.yaml")),
+        (
+            "aws-rds-proxy.yaml",
+            include_str!("../../../rules/aws-rds-proxy.yaml"),
+        ),
+        (
+            "aws-elasticache.yaml",
+            include_str!("../../../rules/aws-elasticache.yaml"),
+        ),
+        ("aws-msk.yaml", include_str!("../../../rules/aws-msk.yaml")),
+        ("aws-alb.yaml", include_str!("../../../rules/aws-alb.yaml")),
+        (
+            "aws-network.yaml",
+            include_str!("../../../rules/aws-network.yaml"),
+        ),
+        ("aws-budget.yaml", include_str!("../../../rules/aws-budget.yaml")),
         ("logs.yaml", include_str!("../../../rules/logs.yaml")),
         ("pair.yaml", include_str!("../../../rules/pair.yaml")),
         ("skopos.yaml", include_str!("../../../rules/skopos.yaml")),

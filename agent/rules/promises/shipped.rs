@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::unreachable::UNREACHABLE;
 use crate::{Group, Rule, load, unit};
 
-const FILES: [(&str, &str); 12] = [
+const FILES: [(&str, &str); 20] = [
     ("targets.yaml", include_str!("../../../rules/targets.yaml")),
     ("node.yaml", include_str!("../../../rules/node.yaml")),
     (
@@ -31,6 +31,10 @@ const FILES: [(&str, &str); 12] = [
         include_str!("../../../rules/kubernetes-spot.yaml"),
     ),
     (
+        "kubernetes-limits.yaml",
+        include_str!("../../../rules/kubernetes-limits.yaml"),
+    ),
+    (
         "kubernetes-extensions.yaml",
         include_str!("../../../rules/kubernetes-extensions.yaml"),
     ),
@@ -38,6 +42,22 @@ const FILES: [(&str, &str); 12] = [
         "kubernetes-control-plane.yaml",
         include_str!("../../../rules/kubernetes-control-plane.yaml"),
     ),
+    ("aws-rds.yaml", include_str!("../../../rules/aws-rds.yaml")),
+    (
+        "aws-rds-proxy.yaml",
+        include_str!("../../../rules/aws-rds-proxy.yaml"),
+    ),
+    (
+        "aws-elasticache.yaml",
+        include_str!("../../../rules/aws-elasticache.yaml"),
+    ),
+    ("aws-msk.yaml", include_str!("../../../rules/aws-msk.yaml")),
+    ("aws-alb.yaml", include_str!("../../../rules/aws-alb.yaml")),
+    (
+        "aws-network.yaml",
+        include_str!("../../../rules/aws-network.yaml"),
+    ),
+    ("aws-budget.yaml", include_str!("../../../rules/aws-budget.yaml")),
     ("logs.yaml", include_str!("../../../rules/logs.yaml")),
     ("pair.yaml", include_str!("../../../rules/pair.yaml")),
     ("skopos.yaml", include_str!("../../../rules/skopos.yaml")),

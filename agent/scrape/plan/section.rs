@@ -266,6 +266,7 @@ impl Section {
                 limit => limit,
             },
             fallback: config.fallback_scrape_protocol.map(Protocol::format),
+            translation: config.translation,
             rules: Rules {
                 target,
                 home,
