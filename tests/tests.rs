@@ -42,6 +42,8 @@ mod exemplars;
 mod explain;
 /// Rule groups and their metrics, beside a real Prometheus.
 mod groups;
+/// Targets that are handed to agents: read by one, whoever dies.
+mod handing;
 /// The house shows itself: in ARCHITECTURE.md, on a terminal, on the page.
 mod house;
 mod inventory;
