@@ -34,7 +34,7 @@ mod lock;
 mod looks;
 pub mod memory;
 mod monitors;
-mod needs;
+pub mod needs;
 mod oom;
 mod oom_seen;
 mod oom_told;

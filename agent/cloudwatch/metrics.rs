@@ -141,6 +141,22 @@ impl Metrics {
         }
     }
 
+    /// Another replica asks now, and says how that goes.
+    pub(crate) fn forget(&self) {
+        for gauges in [
+            &self.planned,
+            &self.planned_dollars,
+            &self.stretch,
+            &self.watermark,
+            &self.up,
+            &self.absent,
+            &self.inventory_age,
+            &self.resources,
+        ] {
+            gauges.reset();
+        }
+    }
+
     pub(crate) fn paid(&self, api: &str, namespace: &str, dollars: f64) {
         self.spent
             .with_label_values(&[api, namespace])

@@ -349,6 +349,7 @@ impl Watch {
         known.facts = None;
         known.facts_at = None;
         self.common.purse.forget();
+        self.common.metrics.forget();
         self.common.moved.notify_one();
     }
 
@@ -651,8 +652,8 @@ impl Watch {
         let target = common.keep.target(&TargetDesc {
             name: name.into(),
             page: Some("cloudwatch"),
-            // Until the next points are due, and some time more.
-            staleness: Some(interval * 2 + Duration::from_secs(420)),
+            // Until the next points are due, there too where only what no longer changes is sent.
+            staleness: Some(interval + common.config.settled_after + Duration::from_secs(120)),
         });
         let name: Arc<str> = series.labels.name().into();
         let about = format!("{} of {}: {}", series.metric, series.namespace, series.statistic);
