@@ -99,6 +99,15 @@ impl Collector for Books {
     }
 }
 
+/// A room's account, if the room is there.
+pub(crate) fn ledger_of<T: Clone + Send + Sync + 'static>(
+    room: &Option<T>,
+    ledger: fn(&T) -> Ledger,
+) -> Option<Account> {
+    let room = room.clone()?;
+    Some(Arc::new(move || ledger(&room)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,23 +10,22 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use journal::{Disk, Journal, Patient};
-use model::outside::{Client, Serve};
+use model::outside::{Client, Files, Serve};
 use model::view::{ConfigState, LogState, View};
-use model::{AllHere, Alone, Arbiter, Clock, Feed, Leadership, Ledger, Presence, Share};
+use model::{AllHere, Alone, Arbiter, Clock, Feed, Leadership, Presence, Share};
 use net::{HttpClient, Mailer};
 use parking_lot::{Mutex, RwLock};
 use prometheus::Registry;
 use telemetry::clock::RuntimeClock;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::accounts;
+use crate::accounts::{self, ledger_of};
 use crate::afar::Afar;
 use crate::checkups::{self, Jumps};
 use crate::cli::{Role, RunArgs};
 use crate::config::Config;
-use crate::control_plane;
 use crate::daemon::{
     Aside, Wishes, asked_again, build_info, external_url, first_look, follow, hostname, maintain, own_target,
     reachable, serve,
@@ -35,11 +34,15 @@ use crate::discovery::ObjectDiscovery;
 use crate::evidence::Witness;
 use crate::looks::{look_around, look_at_objects};
 use crate::monitors::{Following, RuleBook};
+use crate::oom::{self, Oom};
 use crate::progress::Progress;
 use crate::reload::{self, Reloader};
 use crate::stages::Stages;
 use crate::views::{Headrooms, Process};
-use crate::{graph, inventory, kubernetes, lock, memory, relay, shipped, trial, views};
+use crate::{
+    bought, control_plane, graph, handing, inventory, kubernetes, lock, memory, relay, shipped, targets,
+    trial, views,
+};
 
 /// Threads of the main runtime; pages and probes have one of their own, node and logs theirs.
 const WORKERS: usize = 2;
@@ -149,6 +152,21 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         Some(handle) => Arc::new(handle.clone()),
         None => Arc::new(Alone),
     };
+
+    // AWS, whose metrics are bought by who leads.
+    let bought = (thinks && document.cloudwatch.enabled).then(|| {
+        let around = bought::Around {
+            config: document.cloudwatch.clone(),
+            aws: aws.clone(),
+            client: client.clone(),
+            keep: store.clone(),
+            clock: clock.clone(),
+            journal: journal.clone(),
+            leadership: leadership.clone(),
+        };
+        bought::open(around, &registry)
+    });
+    let (cloudwatch, needing) = bought.unzip();
 
     // Samples that others send.
     let receiving = remote::receive::Config {
@@ -277,6 +295,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         leadership: leadership.clone(),
         clock: clock.clone(),
         presence,
+        late: bought::late(cloudwatch.as_ref()),
     };
     let evaluating = options.clone();
     let rules = thinks.then(|| rules::Manager::new(near, &registry, options));
@@ -355,6 +374,13 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             cluster::Changes::new(cluster, configmaps, once.clone(), &registry)
         });
     let changes = changed.as_ref().map(cluster::Changes::handle);
+    let oom = Oom::new(oom::Around {
+        node: (reads && document.node.enabled).then_some(&document.node),
+        cluster: cluster.as_ref(),
+        thinks: thinks.then(|| oom::Near::new(&engine, changes.as_ref(), once, &host)),
+        clock: clock.clone(),
+        registry: &registry,
+    });
     let happened_handle = happened.as_ref().map(cluster::Events::handle);
     let afar = thinks.then(|| {
         let found = kubernetes::agents(cluster.as_ref(), &document.kubernetes);
@@ -378,20 +404,23 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     }
 
     let book = rules.clone().map(RuleBook::new);
-    let monitors = cluster
-        .as_ref()
-        .filter(|_| thinks && document.kubernetes.wants_monitors())
-        .map(|cluster| {
-            Following::new(
-                cluster::monitors::Monitors::new(cluster, &document.kubernetes.monitors),
-                &pool,
-                book.as_ref(),
-                document.scrape_global(),
-                leadership.clone(),
-                files.clone(),
-                &registry,
-            )
-        });
+    let observing = cluster.as_ref().filter(|_| thinks);
+    let (led, disk) = (&leadership, &(files.clone() as Arc<dyn Files>));
+    let monitors = Following::of(observing, &document, &pool, book.as_ref(), led, disk, &registry);
+    let handing = handing::Side::of(handing::Around {
+        role,
+        cluster: cluster.as_ref(),
+        document: &document,
+        host: &host,
+        pool: &pool,
+        client: &to_ours,
+        files: disk,
+        leadership: led,
+        receiver: receiver.as_ref(),
+        is_whole: monitors.as_ref().map(Following::is_whole),
+        clock: clock.clone(),
+        registry: &registry,
+    });
     let control_plane = cluster
         .as_ref()
         .filter(|_| thinks)
@@ -445,6 +474,10 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         ledger_of(&happened_handle, cluster::EventsHandle::ledger),
     );
     account("changes", ledger_of(&changes, cluster::ChangesHandle::ledger));
+    account(
+        "cloudwatch",
+        ledger_of(&cloudwatch, cloudwatch::CloudWatch::ledger),
+    );
     account("sender", ledger_of(&sender_handle, remote::SenderHandle::ledger));
     account(
         "to_peer",
@@ -505,6 +538,8 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             state: state.clone(),
             discovery: discovery.as_ref().map(kubernetes::Discovery::checkup),
             monitors: monitors.as_ref().map(Following::checkup),
+            handing: handing.checkup(),
+            oom: oom.checkup(),
             node: node_handle.clone(),
             pool: pool.clone(),
             receiver: receiver.clone(),
@@ -516,6 +551,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             notifier: notifier_handle.clone(),
             pair: pair_handle.clone(),
             aws: aws.clone(),
+            cloudwatch: cloudwatch.clone(),
             senders: senders
                 .into_iter()
                 .filter_map(|(room, handle)| Some((room, handle.clone()?)))
@@ -525,15 +561,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         main.clone(),
     );
     let serving = Arc::new(AtomicBool::new(false));
-    let targets: View<Vec<model::view::Target>> = {
-        let (pool, state) = (pool.clone(), state.clone());
-        Arc::new(move || {
-            let node = node_handle.iter().map(node::Handle::view);
-            node.chain(state.iter().map(kubestate::KubeState::view))
-                .chain(pool.view())
-                .collect()
-        })
-    };
+    let targets = targets::targets(node_handle, state.clone(), &pool, &store, clock.clone());
     let log_state: View<LogState> = {
         let (handle, afar) = (logs_handle.clone(), afar.clone());
         Arc::new(move || LogState {
@@ -656,29 +684,9 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
                 }
             })
         },
-        reload: Arc::new(move || {
-            let reload = reload.clone();
-            Box::pin(async move {
-                let (answer, outcome) = oneshot::channel();
-                let gone = |_| "stopping".to_owned();
-                reload.send(answer).await.map_err(|_| "stopping".to_owned())?;
-                outcome.await.map_err(gone)?
-            })
-        }),
+        reload: reload::by(reload),
         doctor,
-        send_test: {
-            let (handle, main) = (notifier_handle.clone(), main.clone());
-            Arc::new(move || {
-                let Some(handle) = &handle else {
-                    return Box::pin(async {
-                        Err("this role tells nobody; ask a cluster replica".to_owned())
-                    });
-                };
-                // Connections belong to the runtime that opened them.
-                let sent = main.spawn(handle.send_test());
-                Box::pin(async move { sent.await.map_err(|error| error.to_string())? })
-            })
-        },
+        send_test: relay::send_test(notifier_handle.clone(), main.clone()),
         runbook: Arc::new(shipped::runbook),
         write: receiver.clone().map(|receiver| {
             let intake = relay::Intake {
@@ -688,6 +696,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             };
             Arc::new(intake) as Arc<dyn Serve>
         }),
+        handed: handing.door(),
         peer: pair_handle.clone().zip(receiver.clone()).map(|(pair, receiver)| {
             let door = relay::PeerDoor {
                 pair,
@@ -744,21 +753,12 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
 
     // Tasks, each in the stage in which it stops.
     let mut stages = Stages::new(&["sources", "rules", "notifier", "pair", "senders", "store"]);
-    if let Some(cluster) = cluster.clone() {
-        stages.spawn("sources", "cluster", |stop| cluster.run(stop));
-    }
-    if let Some(changed) = changed {
-        stages.spawn("sources", "changes", |stop| changed.run(stop));
-    }
-    if let Some(happened) = happened {
-        stages.spawn("sources", "events", |stop| happened.run(stop));
-    }
-    if let Some(node) = node {
-        stages.spawn("sources", "node", |stop| node.run(stop));
-    }
-    if let Some(state) = state {
-        stages.spawn("sources", "kubestate", |stop| state.run(stop));
-    }
+    stages.room("sources", "cluster", cluster.clone(), cluster::Cluster::run);
+    stages.room("sources", "changes", changed, cluster::Changes::run);
+    stages.room("sources", "events", happened, cluster::Events::run);
+    oom.spawn(&mut stages);
+    stages.room("sources", "node", node, node::Node::run);
+    stages.room("sources", "kubestate", state, kubestate::KubeState::run);
     if let Some(discovery) = discovery {
         stages.spawn("sources", "discovery", |stop| discovery.run(stop));
     }
@@ -770,6 +770,12 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     }
     if let Some(monitors) = monitors {
         stages.spawn("sources", "monitors", |stop| monitors.run(stop));
+    }
+    stages.spawn("sources", "handing", |stop| handing.run(stop));
+    if let (Some(cloudwatch), Some(needing), Some(rules)) = (cloudwatch, needing, rules.clone()) {
+        let following = needing.of(rules, engine);
+        stages.spawn("sources", "cloudwatch", |stop| cloudwatch.run(stop));
+        stages.spawn("sources", "needs", |stop| following.run(stop));
     }
     stages.spawn("sources", "scrape", |stop| pool.run(stop));
     if let Some(receiver) = receiver.clone() {
@@ -887,13 +893,4 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         tracing::warn!("the server's thread did not end");
     }
     ended.map_or(Ok(()), |ended| Err(anyhow!("{ended}")))
-}
-
-/// A room's account, if the room is there.
-fn ledger_of<T: Clone + Send + Sync + 'static>(
-    room: &Option<T>,
-    ledger: fn(&T) -> Ledger,
-) -> Option<accounts::Account> {
-    let room = room.clone()?;
-    Some(Arc::new(move || ledger(&room)))
 }

@@ -17,7 +17,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::runtime::Handle;
 
 use crate::accounts::Accounts;
-use crate::shipped;
+use crate::{dashboards, shipped};
 
 /// Of the process itself.
 const ROOM: &str = "skopos";
@@ -62,6 +62,8 @@ pub(crate) struct Around {
     pub(crate) state: Option<kubestate::KubeState>,
     pub(crate) discovery: Option<Look>,
     pub(crate) monitors: Option<Look>,
+    pub(crate) handing: Look,
+    pub(crate) oom: Look,
     pub(crate) node: Option<node::Handle>,
     pub(crate) pool: Arc<scrape::Pool>,
     pub(crate) receiver: Option<Arc<remote::receive::Receiver>>,
@@ -75,6 +77,7 @@ pub(crate) struct Around {
     pub(crate) notifier: Option<notifier::Handle>,
     pub(crate) pair: Option<pair::Handle>,
     pub(crate) aws: Arc<aws::Aws>,
+    pub(crate) cloudwatch: Option<cloudwatch::CloudWatch>,
     /// With what the house calls them.
     pub(crate) senders: Vec<(&'static str, remote::SenderHandle)>,
 }
@@ -115,6 +118,7 @@ pub(crate) fn doctor(around: Around, client: Arc<dyn Client>, main: Handle) -> D
 /// One function for each, in the order in which they are told.
 fn rooms(around: Around) -> Vec<Look> {
     let clock = around.clock;
+    let (has_cluster, has_state) = (around.cluster.is_some(), around.state.is_some());
     let mut rooms: Vec<Look> = Vec::new();
     {
         let (clock, config, accounts, jumps) = (clock.clone(), around.config, around.accounts, around.jumps);
@@ -149,10 +153,12 @@ fn rooms(around: Around) -> Vec<Look> {
         let clock = clock.clone();
         rooms.push(Box::new(move || node.checkups(clock.now(), clock.running())));
     }
+    rooms.push(around.oom);
     {
         let pool = around.pool.clone();
         rooms.push(Box::new(move || pool.checkups()));
     }
+    rooms.push(around.handing);
     if let Some(receiver) = around.receiver {
         let clock = clock.clone();
         rooms.push(Box::new(move || receiver.checkups(clock.now())));
@@ -177,6 +183,13 @@ fn rooms(around: Around) -> Vec<Look> {
             )]
         }),
     });
+    // Where rules ask elsewhere, dashboards do, too; an agent keeps little for either.
+    if around.rules.is_some() && around.datasource.is_none() {
+        let (clock, store) = (clock.clone(), around.store.clone());
+        rooms.push(Box::new(move || {
+            of_dashboards(&store, has_cluster, has_state, clock.now())
+        }));
+    }
     if let Some(rules) = around.rules {
         let (clock, store, pool, node) = (clock.clone(), around.store, around.pool, around.node);
         let elsewhere = around.datasource;
@@ -196,6 +209,9 @@ fn rooms(around: Around) -> Vec<Look> {
     }
     let aws = around.aws;
     rooms.push(Box::new(move || aws.checkups()));
+    if let Some(cloudwatch) = around.cloudwatch {
+        rooms.push(Box::new(move || cloudwatch.checkups()));
+    }
     if around.senders.is_empty() {
         rooms.push(Box::new(|| {
             vec![Checkup::off(
@@ -210,6 +226,23 @@ fn rooms(around: Around) -> Vec<Look> {
         rooms.push(Box::new(move || sender.checkups(room, clock.now())));
     }
     rooms
+}
+
+/// What has no series among what the shipped dashboards ask for.
+fn of_dashboards(store: &store::Store, has_cluster: bool, has_state: bool, now: Timestamp) -> Vec<Checkup> {
+    let counted = store.cardinality(usize::MAX).by_metric;
+    let names: BTreeSet<String> = counted.into_iter().map(|metric| metric.name).collect();
+    let range = TimeRange {
+        after: now - rules::lint::NAMES_WINDOW,
+        until: now,
+    };
+    let is_there = |matchers: &[Matcher]| store.labels(matchers, range).is_ok_and(|found| !found.is_empty());
+    dashboards::checkups(&dashboards::Sight {
+        was_seen: &|name| names.contains(name) || is_there(&[Matcher::equal(METRIC_NAME, name)]),
+        has_job: &|job| is_there(&[Matcher::equal(METRIC_NAME, "up"), Matcher::equal("job", job)]),
+        has_cluster,
+        has_state,
+    })
 }
 
 fn of_rules(

@@ -53,6 +53,8 @@ pub struct Document {
     #[serde(deserialize_with = "yaml::null_default")]
     pub aws: aws::Config,
     #[serde(deserialize_with = "yaml::null_default")]
+    pub cloudwatch: cloudwatch::Config,
+    #[serde(deserialize_with = "yaml::null_default")]
     pub pair: pair::Config,
     #[serde(deserialize_with = "yaml::null_default")]
     pub web: web::Config,
@@ -77,6 +79,7 @@ impl Default for Document {
             remote_write: Vec::new(),
             remote: Remote::default(),
             aws: aws::Config::default(),
+            cloudwatch: cloudwatch::Config::default(),
             pair: pair::Config::default(),
             web: web::Config::default(),
             shutdown_grace: Duration::from_secs(10),
@@ -237,6 +240,8 @@ impl Document {
         mistakes.extend(limits.map(|mistake| format!("remote.queue.{mistake}")));
         let of_aws = self.aws.check().into_iter();
         mistakes.extend(of_aws.map(|mistake| format!("aws.{mistake}")));
+        let of_metrics = self.cloudwatch.check().into_iter();
+        mistakes.extend(of_metrics.map(|mistake| format!("cloudwatch.{mistake}")));
         mistakes.extend(self.kubernetes.complaints());
         mistakes.extend(self.kube_state.complaints());
         mistakes.extend(self.pair.complaints(self.kubernetes.is_wanted()));

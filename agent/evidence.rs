@@ -324,6 +324,16 @@ fn concerns(change: &Change, labels: &Labels) -> bool {
         return true;
     }
     let workload = WORKLOADS.iter().find_map(|name| label(name));
+    if change.object == "Pod" {
+        return match (label("pod"), workload) {
+            (Some(pod), _) => pod == change.name,
+            (None, Some(workload)) => {
+                let rest = change.name.strip_prefix(workload);
+                rest.is_some_and(|rest| rest.starts_with('-'))
+            }
+            (None, None) => true,
+        };
+    }
     match (workload, label("pod")) {
         (Some(workload), _) => workload == change.name,
         (None, Some(pod)) => is_pod_of(pod, change),

@@ -12,6 +12,8 @@ use model::{Clock, Labels, Matcher, Timestamp};
 use parking_lot::Mutex;
 use promql::{Engine, Value};
 
+use crate::limits;
+
 /// Filesystems that are no disks.
 const NO_DISKS: &str = r#"fstype!~"tmpfs|ramfs|overlay|squashfs|iso9660|nsfs|fuse.*|""#;
 /// Containers with names; sums of pods have none.
@@ -400,6 +402,11 @@ impl Inventory {
                 node.disk = Some((value, labels.value("mountpoint").to_owned()));
             }
         });
+        for (node, limits, exceeded) in limits::of_nodes(&nodes, |expr| self.ask(expr)) {
+            if let Some(node) = nodes.get_mut(&node) {
+                (node.limits, node.exceeded) = (limits, exceeded);
+            }
+        }
         nodes.into_values().collect()
     }
 }

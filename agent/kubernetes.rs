@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::{Cluster, Right, Scope};
+use cluster::{Cluster, Kubelet, Right, Scope, summary};
 use model::outside::{Call, Identify, Identity};
 use model::pods::{Node, Pod};
 use model::text::duration;
@@ -14,7 +14,7 @@ use model::{BoxFuture, Clock, Keep, Pods};
 use net::{HttpConfig, TlsConfig, Token, Tokens};
 use parking_lot::Mutex;
 use prometheus::Registry;
-use scrape::{Global, Pool, ScrapeConfig, StaticConfig};
+use scrape::{Global, Pool, ScrapeConfig, StaticConfig, Translation};
 use tokio_util::sync::CancellationToken;
 
 use crate::checkups::Look;
@@ -25,6 +25,8 @@ use crate::daemon::hostname;
 const GATHER: Duration = Duration::from_secs(1);
 /// A kubelet listens here unless it is told otherwise.
 const KUBELET_PORT: u16 = 10250;
+/// It looks at volumes once a minute.
+const SUMMARY_INTERVAL: Duration = Duration::from_secs(60);
 /// What pods say of themselves begins so.
 const ANNOTATION: &str = "prometheus.io/";
 /// Pods whose annotations cannot be followed that are remembered for doctor.
@@ -157,6 +159,10 @@ impl Discovery {
         if config.scrapes_kubelet() {
             let purpose = "the kubelet's pages, cAdvisor's among them, cannot be read";
             cluster.want(Right::new("get", "", "nodes/metrics", purpose));
+            if config.kubelet.pages().any(|page| page == Kubelet::SUMMARY) {
+                let purpose = "the storage of pods and containers is not known";
+                cluster.want(Right::new("get", "", "nodes/stats", purpose));
+            }
         }
         (config.scrapes_pods() || config.scrapes_kubelet()).then(|| Self {
             cluster: cluster.clone(),
@@ -244,7 +250,7 @@ impl Discovery {
 }
 
 /// Jobs have the names that kubernetes-mixin's rules and dashboards look for.
-fn kubelet(kubelet: &cluster::Kubelet, node: &Node) -> Vec<ScrapeConfig> {
+fn kubelet(kubelet: &Kubelet, node: &Node) -> Vec<ScrapeConfig> {
     let address = match (kubelet.address.as_str(), node.address.as_str()) {
         // Its address is not known yet.
         ("", "") => return Vec::new(),
@@ -255,16 +261,17 @@ fn kubelet(kubelet: &cluster::Kubelet, node: &Node) -> Vec<ScrapeConfig> {
         "/metrics/cadvisor" => "cadvisor",
         // It has names of cadvisor's, with fewer labels.
         "/metrics/resource" => "kubelet-resource",
+        Kubelet::SUMMARY => "kubelet-summary",
         _ => "kubelet",
     };
-    let sections = kubelet.paths.iter().map(|path| ScrapeConfig {
+    let sections = kubelet.pages().map(|path| ScrapeConfig {
         job_name: job(path).to_owned(),
         metric_relabel_configs: match job(path) {
             "cadvisor" => profile(kubelet.profile),
             _ => Vec::new(),
         },
         scheme: "https".to_owned(),
-        metrics_path: path.clone(),
+        metrics_path: path.to_owned(),
         // What a container is called counts more than what the target is called.
         honor_labels: true,
         static_configs: vec![StaticConfig {
@@ -286,7 +293,31 @@ fn kubelet(kubelet: &cluster::Kubelet, node: &Node) -> Vec<ScrapeConfig> {
         },
         ..ScrapeConfig::default()
     });
+    let sections = sections.map(|section| match section.metrics_path.as_str() {
+        Kubelet::SUMMARY => of_summary(section, kubelet.profile),
+        _ => section,
+    });
     sections.collect()
+}
+
+/// It is no metrics text, and its figures are of the last minute.
+fn of_summary(section: ScrapeConfig, profile: cluster::Profile) -> ScrapeConfig {
+    let translation = match profile {
+        cluster::Profile::Full => Translation {
+            name: "summary, whole",
+            read: summary::whole,
+        },
+        _ => Translation {
+            name: "summary",
+            read: summary::used,
+        },
+    };
+    ScrapeConfig {
+        scrape_interval: Some(SUMMARY_INTERVAL),
+        body_size_limit: summary::BODY_BYTES_MAX,
+        translation: Some(translation),
+        ..section
+    }
 }
 
 /// The rule that keeps what a profile names.
@@ -400,6 +431,7 @@ mod tests {
                 number: *number,
                 protocol: (*protocol).to_owned(),
             }],
+            ..Container::default()
         });
         Pod {
             uid: "u".to_owned(),
@@ -485,9 +517,9 @@ mod tests {
             (cluster::Profile::Community, 2),
             (cluster::Profile::Full, 3),
         ] {
-            let told = cluster::Kubelet {
+            let told = Kubelet {
                 profile,
-                ..cluster::Kubelet::default()
+                ..Kubelet::default()
             };
             for section in kubelet(&told, &node) {
                 let rules = relabel::Rules::new(&section.metric_relabel_configs).unwrap();
@@ -504,6 +536,38 @@ mod tests {
                 let wanted = if section.job_name == "cadvisor" { kept } else { 3 };
                 assert_eq!(count, wanted, "{profile:?} {}", section.metrics_path);
             }
+        }
+    }
+
+    #[test]
+    fn the_summary_is_read_once_a_minute_unless_the_profile_is_minimal() {
+        let node = Node {
+            name: "n1".to_owned(),
+            address: "10.0.0.1".to_owned(),
+            ..Node::default()
+        };
+        for (profile, read) in [
+            (cluster::Profile::Minimal, None),
+            (cluster::Profile::Community, Some("summary")),
+            (cluster::Profile::Full, Some("summary, whole")),
+        ] {
+            let told = Kubelet {
+                profile,
+                ..Kubelet::default()
+            };
+            let sections = kubelet(&told, &node);
+            let translated = sections.iter().filter_map(|section| section.translation);
+            assert_eq!(translated.map(|one| one.name).next(), read, "{profile:?}");
+            let summary = sections
+                .iter()
+                .find(|section| section.metrics_path == "/stats/summary");
+            assert_eq!(summary.is_some(), read.is_some());
+            assert!(summary.is_none_or(|section| {
+                section.job_name == "kubelet-summary"
+                    && section.scrape_interval == Some(Duration::from_secs(60))
+                    && section.body_size_limit == 16 << 20
+            }));
+            assert!(scrape::check(&sections[sections.len() - 1..], &Global::default()).is_empty());
         }
     }
 

@@ -76,15 +76,30 @@ impl Feed for Made {
     }
 }
 
-/// What only this process sees and the other replica cannot: the targets it scrapes, itself among them.
+/// What only this process sees and the other replica cannot: the targets it scrapes, itself among them, and what it has bought of
+/// AWS.
 pub(crate) struct Seen(pub(crate) Arc<dyn Feed>);
 
 impl Feed for Seen {
     fn fed(&self, fed: Fed) {
-        if fed.name.starts_with("scrape/") {
+        if fed.name.starts_with("scrape/") || fed.name.starts_with("cloudwatch/") {
             self.0.fed(fed);
         }
     }
+}
+
+type Sent = Arc<dyn Fn() -> BoxFuture<'static, Result<String, String>> + Send + Sync>;
+
+/// Sends a test message to every receiver.
+pub(crate) fn send_test(handle: Option<notifier::Handle>, main: Handle) -> Sent {
+    Arc::new(move || {
+        let Some(handle) = &handle else {
+            return Box::pin(async { Err("this role tells nobody; ask a cluster replica".to_owned()) });
+        };
+        // Connections belong to the runtime that opened them.
+        let sent = main.spawn(handle.send_test());
+        Box::pin(async move { sent.await.map_err(|error| error.to_string())? })
+    })
 }
 
 /// A second registry whose metrics are gathered with the first one's: for a room that is there twice and has the same

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::view::ConfigState;
-use model::{Clock, Leadership};
+use model::{BoxFuture, Clock, Leadership};
 use parking_lot::RwLock;
 use prometheus::{Gauge, Registry};
 use tokio::signal::unix::{SignalKind, signal};
@@ -83,6 +83,20 @@ impl Rooms {
         name_page(&mut notifying, &self.external_url);
         notifier.apply(notifying).await.map_err(|why| vec![why])
     }
+}
+
+/// Asks for a reload, and waits until it is in force.
+pub(crate) fn by(
+    requests: mpsc::Sender<Request>,
+) -> Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync> {
+    Arc::new(move || {
+        let requests = requests.clone();
+        Box::pin(async move {
+            let (answer, outcome) = oneshot::channel();
+            requests.send(answer).await.map_err(|_| "stopping".to_owned())?;
+            outcome.await.map_err(|_| "stopping".to_owned())?
+        })
+    })
 }
 
 /// Links lead to the page unless the file says where else.
@@ -285,6 +299,11 @@ impl Reloader {
                 "kubernetes.monitors",
                 format!("{:?}", old.kubernetes.monitors),
                 format!("{:?}", new.kubernetes.monitors),
+            ),
+            (
+                "kubernetes.hand_out",
+                format!("{:?}", old.kubernetes.hand_out),
+                format!("{:?}", new.kubernetes.hand_out),
             ),
             ("node", format!("{:?}", old.node), format!("{:?}", new.node)),
             ("store", format!("{:?}", old.store), format!("{:?}", new.store)),

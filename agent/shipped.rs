@@ -25,6 +25,10 @@ pub(crate) const RULES: &[(&str, &str)] = &[
         include_str!("../rules/kubernetes-spot.yaml"),
     ),
     (
+        "rules/kubernetes-limits.yaml",
+        include_str!("../rules/kubernetes-limits.yaml"),
+    ),
+    (
         "rules/kubernetes-extensions.yaml",
         include_str!("../rules/kubernetes-extensions.yaml"),
     ),
@@ -53,32 +57,45 @@ pub(crate) const RULES: &[(&str, &str)] = &[
     ("rules/skopos.yaml", include_str!("../rules/skopos.yaml")),
 ];
 
-/// Grafana dashboards, as JSON.
-const DASHBOARDS: &[&str] = &[
-    include_str!("../dashboards/alb.json"),
-    include_str!("../dashboards/alerts.json"),
-    include_str!("../dashboards/cluster.json"),
-    include_str!("../dashboards/elasticache.json"),
-    include_str!("../dashboards/logs.json"),
-    include_str!("../dashboards/msk.json"),
-    include_str!("../dashboards/node.json"),
-    include_str!("../dashboards/pair.json"),
-    include_str!("../dashboards/pod.json"),
-    include_str!("../dashboards/rds.json"),
-    include_str!("../dashboards/skopos.json"),
-    include_str!("../dashboards/store.json"),
-    include_str!("../dashboards/workload.json"),
+/// Grafana dashboards: name, and JSON.
+const DASHBOARDS: &[(&str, &str)] = &[
+    ("alb", include_str!("../dashboards/alb.json")),
+    ("alerts", include_str!("../dashboards/alerts.json")),
+    ("cluster", include_str!("../dashboards/cluster.json")),
+    ("elasticache", include_str!("../dashboards/elasticache.json")),
+    ("limits", include_str!("../dashboards/limits.json")),
+    ("logs", include_str!("../dashboards/logs.json")),
+    ("msk", include_str!("../dashboards/msk.json")),
+    ("node", include_str!("../dashboards/node.json")),
+    ("pair", include_str!("../dashboards/pair.json")),
+    ("pod", include_str!("../dashboards/pod.json")),
+    ("rds", include_str!("../dashboards/rds.json")),
+    ("skopos", include_str!("../dashboards/skopos.json")),
+    ("store", include_str!("../dashboards/store.json")),
+    ("workload", include_str!("../dashboards/workload.json")),
 ];
 
 /// Every expression that a shipped dashboard asks.
 pub(crate) fn dashboard_expressions() -> Vec<String> {
     let mut found = Vec::new();
-    for text in DASHBOARDS {
+    for (_, text) in DASHBOARDS {
         if let Ok(dashboard) = serde_json::from_str(text) {
             collect(&dashboard, &mut found);
         }
     }
     found
+}
+
+/// Each shipped dashboard: what it asks.
+pub(crate) fn dashboards() -> Vec<(&'static str, Vec<String>)> {
+    let read = DASHBOARDS.iter().map(|(name, text)| {
+        let mut found = Vec::new();
+        if let Ok(dashboard) = serde_json::from_str(text) {
+            collect(&dashboard, &mut found);
+        }
+        (*name, found)
+    });
+    read.collect()
 }
 
 fn collect(part: &serde_json::Value, found: &mut Vec<String>) {

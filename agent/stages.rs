@@ -44,6 +44,17 @@ impl Stages {
         }
     }
 
+    /// The same of a room that this role may not have.
+    pub(crate) fn room<R, F, T>(&mut self, stage: &str, task: &'static str, room: Option<R>, run: F)
+    where
+        F: FnOnce(R, CancellationToken) -> T,
+        T: Future<Output = ()> + Send + 'static,
+    {
+        if let Some(room) = room {
+            self.spawn(stage, task, |stop| run(room, stop));
+        }
+    }
+
     /// Resolves when a task ends without having been asked to: its name, and how it ended.
     pub(crate) async fn any_ended(&mut self) -> String {
         let ends = self.stages.iter_mut().filter(|stage| !stage.tasks.is_empty());

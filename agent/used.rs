@@ -78,7 +78,12 @@ impl Used {
         self.everything
     }
 
-    fn expression(&mut self, text: &str) {
+    /// Names that are asked for exactly.
+    pub(crate) fn into_names(self) -> BTreeSet<String> {
+        self.names
+    }
+
+    pub(crate) fn expression(&mut self, text: &str) {
         // A dashboard's variable in a duration's place; in quotes it is a value and stays.
         let text = durations(text);
         match promql::parse(&text) {
@@ -114,7 +119,8 @@ impl Used {
     }
 }
 
-fn durations(text: &str) -> String {
+/// With a duration in place of each variable that stands for one.
+pub(crate) fn durations(text: &str) -> String {
     let mut text = text.to_owned();
     for name in [
         "$__rate_interval",

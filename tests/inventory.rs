@@ -63,6 +63,19 @@ fn samples() -> String {
             "container_memory_working_set_bytes{{{of}}} {bytes}\ncontainer_cpu_usage_seconds_total{{{of}}} 7\n"
         );
     }
+    // A kill, as an agent tells of it.
+    let killed = "namespace=\"shop\",pod=\"web-7d9f-b\",container=\"app\",process=\"java\",node=\"n1\"";
+    let at = jiff::Timestamp::now().as_millisecond() as f64 / 1000.0;
+    for (name, value) in [
+        ("timestamp_seconds", at),
+        ("usage_bytes", 134_217_728.0),
+        ("limit_bytes", 134_217_728.0),
+        ("pid", 412.0),
+    ] {
+        text += &format!("skopos_oom_last_kill_{name}{{{killed}}} {value}\n");
+    }
+    text += "kube_summary_pod_ephemeral_storage_used_bytes{namespace=\"shop\",pod=\"web-7d9f-b\"} 7340032\n\
+             node_nf_conntrack_entries{node=\"n1\"} 52428\nnode_nf_conntrack_entries_limit{node=\"n1\"} 131072\n";
     text + "node_memory_MemTotal_bytes{node=\"n1\"} 8589934592\nnode_memory_MemAvailable_bytes{node=\"n1\"} 6442450944\n\
             node_cpu_seconds_total{node=\"n1\",cpu=\"0\",mode=\"user\"} 5\n\
             node_filesystem_size_bytes{node=\"n1\",mountpoint=\"/\",device=\"/dev/a\",fstype=\"xfs\"} 1000\n\
@@ -112,9 +125,28 @@ async fn the_views_of_a_cluster_say_what_its_objects_and_samples_say() {
     }
     let exporter = Peer::start(Answer::Body(samples())).await;
     let folder = tempfile::tempdir().unwrap();
+    let uid = plane.kubectl(&[
+        "get",
+        "pod",
+        "web-7d9f-b",
+        "-n",
+        "shop",
+        "-o",
+        "jsonpath={.metadata.uid}",
+    ]);
+    let lines = folder.path().join(format!("pods/shop_web-7d9f-b_{uid}/app"));
+    std::fs::create_dir_all(&lines).unwrap();
+    let now = jiff::Timestamp::now();
+    let line = |nth: i64| {
+        let at = now - jiff::SignedDuration::from_secs(600 - 10 * nth);
+        let words = ["INFO order taken", "WARN slow answer", "ERROR no heap left"];
+        format!("{at} stdout F {} {nth}\n", words[nth as usize % 7 % 3])
+    };
+    std::fs::write(lines.join("0.log"), (0..55).map(line).collect::<String>()).unwrap();
     let config = format!(
-        "node: {{ enabled: false }}\nlogs: {{ files: [] }}\nkubernetes: {{ kubeconfig: '{}', node_name: n1 }}\nkube_state: {{ interval: 1s }}\n\
+        "node: {{ enabled: false }}\nlogs: {{ files: [], containers: '{}', read_from: beginning }}\nkubernetes: {{ kubeconfig: '{}', node_name: n1 }}\nkube_state: {{ interval: 1s }}\n\
          scrape_configs: [{{ job_name: node, scrape_interval: 1s, scrape_timeout: 1s, static_configs: [{{ targets: ['{}'] }}] }}]\n",
+        folder.path().join("pods").display(),
         plane.kubeconfig().display(),
         exporter.address,
     );
@@ -133,6 +165,13 @@ async fn the_views_of_a_cluster_say_what_its_objects_and_samples_say() {
                 pods.is_some() && rates == Some(2.0)
             },
         )
+        .await;
+    // What the kernel ended becomes a record and a change.
+    skopos
+        .wait_for("the kill is told", Duration::from_secs(60), async |skopos| {
+            let page = skopos.page("/pods/shop/web-7d9f-b").await;
+            page.contains("for want of memory") && page.contains("no heap left")
+        })
         .await;
     for (view, wanted) in VIEWS {
         let page = skopos.page(view).await;
@@ -154,12 +193,31 @@ const VIEWS: &[(&str, &[&str])] = &[
     ("/workloads/shop/web", &["web-7d9f-a", "web-7d9f-b"]),
     (
         "/pods/shop/web-7d9f-b",
-        &["CrashLoopBackOff", "OOMKilled", "137", "n1", "lab.local/web:1"],
+        &[
+            "CrashLoopBackOff",
+            "OOMKilled",
+            "137",
+            "n1",
+            "lab.local/web:1",
+            "Files on its node",
+            "Log lines",
+            "the kernel ended java (process 412) of container app for want of memory: 128 MiB of 128 MiB were in use",
+        ],
     ),
     ("/pods/shop/web-7d9f-a", &["web-7d9f-a"]),
     ("/nodes", &["n1", "eu-central-1a", "m7g.large", "87"]),
-    ("/nodes/n1", &["web-7d9f-a", "web-7d9f-b"]),
-    ("/changes", &[]),
+    (
+        "/nodes/n1",
+        &[
+            "web-7d9f-a",
+            "web-7d9f-b",
+            "connections followed by the kernel",
+            "52,428",
+            "131,072",
+            "40",
+        ],
+    ),
+    ("/changes", &["web-7d9f-b", "ran out of memory"]),
     (
         "/",
         &[
@@ -172,6 +230,14 @@ const VIEWS: &[(&str, &[&str])] = &[
         ],
     ),
 ];
+
+/// The pointer over the lane of states: what there is then is said beside the lane of lines.
+const CURSOR: &str = "
+    const drawn = document.querySelector('.lanes .drawn'), lines = document.querySelector('[data-at-cursor]');
+    const box = drawn.getBoundingClientRect();
+    drawn.dispatchEvent(new PointerEvent('pointermove', { bubbles: true, clientX: box.right - 1, clientY: box.top + 1 }));
+    return !!document.querySelector('.lanes').dataset.at && lines.textContent.includes(' in ');
+";
 
 async fn look(skopos: &Skopos) {
     let Some(browser) = Browser::start("light").await else {
@@ -193,6 +259,11 @@ async fn look(skopos: &Skopos) {
                 .wait_for("the status line", "return !!document.querySelector('.status')")
                 .await;
             browser.assert_calm(&format!("{view} at {width}")).await;
+            if view.ends_with("web-7d9f-b") {
+                browser
+                    .wait_for("the cursor goes through lanes that have no graph", CURSOR)
+                    .await;
+            }
             if let Some(axe) = &axe {
                 let wrong = browser.accessibility(axe).await;
                 assert!(

@@ -196,6 +196,23 @@ pub(crate) fn a_killed_child_is_counted(lab: &Lab, ask: &dyn Fn(&str) -> String)
             false => Err(said),
         }
     });
+    // The agent saw it too, by the count of the container's cgroup: as a user without rights it cannot read the kernel's log.
+    let seen = "sum(skopos_oom_kills_total{namespace='default', pod='hungry', container='main'})";
+    until("the agent has not seen the kill", PATIENCE, || {
+        let said = ask(seen);
+        match said.trim_start().starts_with('1') {
+            true => Ok(()),
+            false => Err(said),
+        }
+    });
+    let limit = "skopos_oom_last_kill_limit_bytes{namespace='default', pod='hungry', container='main'} == 32 * 2 ^ 20";
+    until("the limit at the kill is not known", PATIENCE, || {
+        let said = ask(limit);
+        match said.contains("hungry") {
+            true => Ok(()),
+            false => Err(said),
+        }
+    });
     let running = "jsonpath={.status.containerStatuses[0].restartCount} {.status.phase}";
     assert_eq!(lab.kubectl(&["get", "pod", "hungry", "-o", running]), "0 Running");
     assert!(lab.kubectl(&["logs", "hungry"]).contains("it has ended with 137"));

@@ -86,7 +86,6 @@ async fn matrix(plane: &ControlPlane, role: &str, account: &str, config: &str, r
             "endpoints",
             "replicationcontrollers",
             "volumeattachments",
-            "nodes/stats",
             // Of EKS, and this is none.
             "ksh/metrics",
             "kcm/metrics",

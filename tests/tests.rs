@@ -42,6 +42,8 @@ mod exemplars;
 mod explain;
 /// Rule groups and their metrics, beside a real Prometheus.
 mod groups;
+/// Targets that are handed to agents: read by one, whoever dies.
+mod handing;
 /// The house shows itself: in ARCHITECTURE.md, on a terminal, on the page.
 mod house;
 mod inventory;
@@ -57,6 +59,8 @@ mod messages;
 mod monitors;
 /// Native histograms of remote write, beside a real Prometheus.
 mod native;
+/// A process that the kernel ends for want of memory, in a real cgroup.
+mod oom;
 /// The page in a real browser.
 mod page;
 /// Two replicas and their nodes, killed and stopped at random.

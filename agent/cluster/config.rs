@@ -30,6 +30,9 @@ pub struct Config {
     pub events: Option<bool>,
     pub changes: Changes,
     pub monitors: monitors::Config,
+    /// Whether targets that are found on a node with an agent are read by that: in the role `cluster` they are handed out, and in the
+    /// role `node` they are taken. Left out: they are.
+    pub hand_out: Option<bool>,
     /// Whose tokens are taken from agents and the other replica.
     pub accounts: Accounts,
     /// Where the pair finds agents, to ask them for the last lines of a pod.
@@ -58,7 +61,7 @@ pub struct Kubelet {
     pub enabled: Option<bool>,
     /// `host:port`; empty: the node's internal address and port 10250.
     pub address: String,
-    /// What is read of it.
+    /// What is read of it; of `/stats/summary` nothing where the profile is `minimal`.
     pub paths: Vec<String>,
     /// Whose certificate it has to show.
     pub ca_file: PathBuf,
@@ -67,8 +70,19 @@ pub struct Kubelet {
     pub insecure_skip_verify: bool,
     /// Read again before each scrape.
     pub token_file: PathBuf,
-    /// How much of `/metrics/cadvisor` is kept: `minimal`, `community` or `full`.
+    /// How much of `/metrics/cadvisor` and `/stats/summary` is kept: `minimal`, `community` or `full`.
     pub profile: Profile,
+}
+
+impl Kubelet {
+    /// The one page that is no metrics text.
+    pub const SUMMARY: &str = "/stats/summary";
+
+    /// Those that are read, as the profile wants it.
+    pub fn pages(&self) -> impl Iterator<Item = &str> {
+        let pages = self.paths.iter().map(String::as_str);
+        pages.filter(|page| *page != Self::SUMMARY || self.profile != Profile::Minimal)
+    }
 }
 
 impl Default for Kubelet {
@@ -82,6 +96,7 @@ impl Default for Kubelet {
                 "/metrics/cadvisor",
                 "/metrics/probes",
                 "/metrics/resource",
+                Self::SUMMARY,
             ]
             .map(str::to_owned)
             .to_vec(),
@@ -171,7 +186,7 @@ impl ControlPlane {
     ];
 }
 
-/// How many of the families of `/metrics/cadvisor` are kept.
+/// How many of the families of `/metrics/cadvisor` are kept, and how much of `/stats/summary`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
@@ -304,9 +319,9 @@ impl Config {
             );
         }
         for path in &self.kubelet.paths {
-            if !path.starts_with("/metrics") {
+            if !path.starts_with("/metrics") && path != Kubelet::SUMMARY {
                 wrong.push(format!(
-                    "kubernetes.kubelet.paths: no page of metrics that a kubelet has: {path:?}; /metrics/cadvisor is one"
+                    "kubernetes.kubelet.paths: no page of metrics that a kubelet has: {path:?}; /metrics/cadvisor and /stats/summary are two"
                 ));
             }
         }
@@ -349,6 +364,12 @@ impl Config {
     #[must_use]
     pub fn wants_monitors(&self) -> bool {
         self.is_wanted() && (self.monitors.is_wanted() || self.monitors.wants_rules())
+    }
+
+    /// Whether targets are handed to agents, or taken by one.
+    #[must_use]
+    pub fn hands_out(&self) -> bool {
+        self.is_wanted() && self.hand_out.unwrap_or(true)
     }
 
     #[must_use]

@@ -73,6 +73,19 @@ pub(crate) struct PodSpec {
 pub(crate) struct Container {
     pub(crate) name: String,
     pub(crate) ports: Vec<Port>,
+    pub(crate) resources: Resources,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Resources {
+    pub(crate) limits: Limits,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Limits {
+    pub(crate) memory: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -90,6 +103,33 @@ pub(crate) struct PodStatus {
     #[serde(rename = "podIP")]
     pub(crate) pod_ip: String,
     pub(crate) conditions: Vec<Condition>,
+    pub(crate) container_statuses: Vec<ContainerStatus>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct ContainerStatus {
+    pub(crate) name: String,
+    #[serde(rename = "containerID")]
+    pub(crate) container_id: String,
+    pub(crate) state: State,
+    pub(crate) last_state: State,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct State {
+    pub(crate) terminated: Option<Terminated>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Terminated {
+    #[serde(rename = "containerID")]
+    pub(crate) container_id: String,
+    pub(crate) reason: String,
+    pub(crate) exit_code: i32,
+    pub(crate) finished_at: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

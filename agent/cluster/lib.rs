@@ -22,6 +22,7 @@ mod observe;
 mod pods;
 mod review;
 mod rights;
+pub mod summary;
 #[cfg(test)]
 mod tests;
 
@@ -42,6 +43,7 @@ use tracing::{info, warn};
 pub use changes::{Changes, ChangesHandle};
 pub use config::{Accounts, Agents, Config, ControlPlane, Kubelet, Profile, is_in_pod};
 pub use discover::Finder;
+pub use events::note_id;
 pub use events::{Events, EventsHandle, Once};
 use follow::{Ended, Metrics, Watched, follow, plain};
 use heard::Heard;

@@ -7,7 +7,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::pods::{Container, Owner, Pod, Pods, Port};
+use model::Timestamp;
+use model::pods::{Container, Ended, Owner, Pod, Pods, Port};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -150,9 +151,18 @@ fn pod_of(pod: lean::Pod) -> Pod {
         .into_iter()
         .find(|owner| owner.controller == Some(true))
         .map(|owner| owner_of(owner.kind, owner.name, labels.get("pod-template-hash")));
-    let containers = spec.containers.into_iter().map(|container| Container {
-        name: container.name,
-        ports: container.ports.into_iter().map(port_of).collect(),
+    let statuses = &status.container_statuses;
+    let containers = spec.containers.into_iter().map(|container| {
+        let status = statuses.iter().find(|status| status.name == container.name);
+        Container {
+            ports: container.ports.into_iter().map(port_of).collect(),
+            id: status
+                .map(|status| bare(&status.container_id))
+                .unwrap_or_default(),
+            memory_limit_bytes: memory(&container.resources.limits.memory),
+            ended: status.and_then(ended),
+            name: container.name,
+        }
     });
     Pod {
         uid: metadata.uid.unwrap_or_default(),
@@ -173,6 +183,47 @@ fn pod_of(pod: lean::Pod) -> Pod {
         containers: containers.collect(),
         labels,
     }
+}
+
+/// `containerd://0a1b…`
+fn bare(id: &str) -> String {
+    id.split_once("://").map_or(id, |(_, id)| id).to_owned()
+}
+
+/// The end of the one that ran last, or of the one before it.
+fn ended(status: &lean::ContainerStatus) -> Option<Ended> {
+    let ends = [&status.state, &status.last_state];
+    let end = ends.into_iter().find_map(|state| state.terminated.as_ref())?;
+    let at = end.finished_at.parse::<jiff::Timestamp>().ok()?;
+    Some(Ended {
+        container_id: bare(&end.container_id),
+        reason: end.reason.clone(),
+        exit_code: end.exit_code,
+        at: Timestamp(at.as_millisecond()),
+    })
+}
+
+/// A quantity of bytes as people write it: `512Mi`, `1G`, `1073741824`.
+fn memory(quantity: &str) -> Option<u64> {
+    let digits = quantity
+        .find(|letter: char| !letter.is_ascii_digit() && letter != '.')
+        .unwrap_or(quantity.len());
+    let (number, unit) = quantity.split_at_checked(digits)?;
+    let unit: f64 = match unit {
+        "" => 1.0,
+        "Ki" => 1024.0,
+        "Mi" => 1024.0_f64.powi(2),
+        "Gi" => 1024.0_f64.powi(3),
+        "Ti" => 1024.0_f64.powi(4),
+        "k" => 1e3,
+        "M" => 1e6,
+        "G" => 1e9,
+        "T" => 1e12,
+        "m" => 1e-3,
+        _ => return None,
+    };
+    let bytes = number.parse::<f64>().ok()? * unit;
+    Some(bytes as u64)
 }
 
 fn port_of(port: lean::Port) -> Port {
@@ -267,6 +318,49 @@ mod tests {
             .collect();
         assert_eq!(ports, [("metrics", 9102, "TCP"), ("", 53, "UDP")]);
         assert_eq!(pod.containers[1].name, "proxy");
+        assert_eq!(
+            (pod.containers[0].memory_limit_bytes, &pod.containers[0].ended),
+            (None, &None)
+        );
+    }
+
+    #[test]
+    fn of_a_container_its_id_its_limit_and_its_last_end_are_told() {
+        let end = |id: &str, at: &str| json!({"terminated": {"containerID": format!("containerd://{id}"), "reason": "OOMKilled", "exitCode": 137, "finishedAt": at}});
+        let more = json!({
+            "/spec/containers/0": {"name": "app", "resources": {"limits": {"memory": "512Mi", "cpu": "1"}}},
+            "/status": {"containerStatuses": [
+                {"name": "app", "containerID": "containerd://bb", "state": {"running": {}}, "lastState": end("aa", "2026-11-22T16:18:39Z")},
+                {"name": "proxy", "containerID": "containerd://cc", "state": end("cc", "2026-11-22T16:18:40Z"), "lastState": end("00", "2026-11-22T16:00:00Z")}
+            ]}
+        });
+        let pod = pod_of(pod("a", &more));
+        let [app, proxy] = pod.containers.as_slice() else {
+            panic!("{pod:?}")
+        };
+        assert_eq!((app.id.as_str(), app.memory_limit_bytes), ("bb", Some(512 << 20)));
+        let ended = app.ended.as_ref().unwrap();
+        assert_eq!(
+            (
+                ended.container_id.as_str(),
+                ended.reason.as_str(),
+                ended.exit_code
+            ),
+            ("aa", "OOMKilled", 137)
+        );
+        assert_eq!(ended.at, Timestamp(1_795_364_319_000));
+        assert!(app.is("aa") && app.is("bb") && !app.is("cc"));
+        assert_eq!(proxy.ended.as_ref().unwrap().container_id, "cc");
+        for (text, bytes) in [
+            ("1Gi", Some(1 << 30)),
+            ("1.5G", Some(1_500_000_000)),
+            ("128974848", Some(128_974_848)),
+            ("128974848000m", Some(128_974_848)),
+            ("1e3", None),
+            ("", None),
+        ] {
+            assert_eq!(memory(text), bytes, "{text}");
+        }
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub enum ChangeKind {
     Node,
     /// A ConfigMap; never its content.
     Config,
+    /// The kernel ended a process of a pod for want of memory.
+    OomKill,
 }
 
 impl ChangeKind {
@@ -27,6 +29,7 @@ impl ChangeKind {
             Self::Autoscale => "autoscale",
             Self::Node => "node",
             Self::Config => "config",
+            Self::OomKill => "oom_kill",
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod explanation;
 pub mod feed;
 pub mod histogram;
 pub mod labels;
+pub mod late;
 pub mod leader;
 pub mod ledger;
 pub mod mail;

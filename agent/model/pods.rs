@@ -5,6 +5,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::Timestamp;
+
 /// All pods that are known now. Those that have ended stay in it for as long as their last lines may come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pods {
@@ -41,6 +43,29 @@ pub struct Pod {
 pub struct Container {
     pub name: String,
     pub ports: Vec<Port>,
+    /// Of the one that runs, without the front that names the runtime; empty before it does.
+    pub id: String,
+    pub memory_limit_bytes: Option<u64>,
+    /// How it ended the last time.
+    pub ended: Option<Ended>,
+}
+
+/// The end of a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ended {
+    pub container_id: String,
+    /// `OOMKilled`, `Error`, `Completed` …
+    pub reason: String,
+    pub exit_code: i32,
+    pub at: Timestamp,
+}
+
+impl Container {
+    /// Whether that is the id of the one that runs, or of the one before it.
+    #[must_use]
+    pub fn is(&self, id: &str) -> bool {
+        self.id == id || self.ended.as_ref().is_some_and(|ended| ended.container_id == id)
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 //!
 //! Rooms never render, and `web` never reaches in.
 
+pub mod cloudwatch;
 mod inventory;
 
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::inventory::{NodeState, PodState, PodsOf, Usage, Workload};
+pub use self::inventory::{NodeExcess, NodeLimit, NodeState, PodState, PodsOf, Usage, Workload};
 pub use crate::checkup::{Checkup, Verdict};
 use crate::text::duration;
 use crate::{AlertState, Labels, Level, LogRecord, Timestamp, Unheard};
@@ -47,6 +48,8 @@ pub struct Target {
     pub samples: usize,
     /// Whether it is read over HTTP, and so belongs into `/api/v1/targets`.
     pub http: bool,
+    /// The node whose agent reads it; none: this process does.
+    pub read_by: Option<String>,
 }
 
 /// What becomes of the targets that a section of `scrape_configs` finds, beside those that are scraped.

@@ -26,6 +26,10 @@ pub struct Config {
     pub filesystem: Filesystem,
     pub diskstats: Diskstats,
     pub netdev: Netdev,
+    /// Whether kills for want of memory are told of, by cgroups, by the kernel's log and by the states of pods.
+    pub oom_kills: bool,
+    /// Where the kernel's log is read, which has the names of processes; where it cannot be, they are not known.
+    pub kernel_log: PathBuf,
     /// What the machine is called, where the kernel tells us the name of our container. Not for people.
     #[serde(skip)]
     pub nodename: Option<String>,
@@ -43,6 +47,8 @@ impl Default for Config {
             filesystem: Filesystem::default(),
             diskstats: Diskstats::default(),
             netdev: Netdev::default(),
+            oom_kills: true,
+            kernel_log: "/dev/kmsg".into(),
             nodename: None,
         }
     }

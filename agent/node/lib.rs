@@ -14,6 +14,7 @@ mod known;
 mod machine;
 mod metrics;
 mod node;
+pub mod oom;
 mod reader;
 mod scan;
 mod slots;

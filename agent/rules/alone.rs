@@ -35,6 +35,7 @@ impl World {
             leadership: watch::channel(Leadership::standalone()).1,
             clock: RuntimeClock::starting_at(start),
             presence: Arc::new(AllHere),
+            late: Arc::new(model::late::Never),
         };
         let world = Self::new(near, options, Metrics::new(&Registry::new()));
         // Prometheus' verdicts, where a file says nothing else.

@@ -20,6 +20,7 @@ mod expr;
 mod file;
 mod group;
 mod heard;
+mod late;
 pub mod lint;
 mod load;
 mod manager;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::evaluate::Evaluation;
 use crate::group::{Group, Rule};
+use crate::late::{self, Behind};
 use crate::metrics::Iteration;
 use crate::outage::Outage;
 use crate::schedule::Schedule;
@@ -23,6 +24,8 @@ pub(crate) struct Running {
     pub(crate) group: Group,
     pub(crate) interval: Duration,
     pub(crate) states: Vec<Mutex<RuleState>>,
+    /// Of each rule how far it is where what it reads comes late.
+    behind: Vec<Mutex<Behind>>,
     pub(crate) last: Mutex<Last>,
     pub(crate) stop: CancellationToken,
     /// Cancelled once the task has ended.
@@ -56,6 +59,7 @@ impl Running {
             Mutex::new(RuleState::new(identity, generator_url, keep))
         });
         Self {
+            behind: group.rules.iter().map(|_| Mutex::default()).collect(),
             states: states.collect(),
             interval: group.interval.unwrap_or(world.options.evaluation_interval),
             group: group.clone(),
@@ -125,27 +129,42 @@ impl Running {
     pub(crate) async fn evaluate(&self, world: &World, at: Timestamp) -> (Duration, usize) {
         let (mut rules_took, mut samples) = (Duration::ZERO, 0);
         let label = self.group.label();
-        for (rule, state) in self.group.rules.iter().zip(&self.states) {
-            let begun = Instant::now();
-            let result = tokio::select! {
-                biased;
-                () = self.stop.cancelled() => break,
-                result = self.evaluation(world, (rule, state), at).run() => result,
-            };
-            let took = begun.elapsed();
-            rules_took += took;
-            world.metrics.rule(&label, took, result.is_err());
-            samples += result.as_ref().copied().unwrap_or_default();
-            let mut state = state.lock();
-            if let Err(error) = &result
-                && *error != state.last_error
-            {
-                // Said once for each change, not at every evaluation; the page and the API have it all along.
-                tracing::warn!(rule = %rule.name, group = %self.group.name, %error, "evaluating a rule");
+        let rules = self.group.rules.iter().zip(&self.states).zip(&self.behind);
+        for ((rule, state), behind) in rules {
+            let mark = late::mark(world, rule);
+            let slots = behind.lock().due(mark, at, self.interval);
+            for slot in slots {
+                let begun = Instant::now();
+                let result = tokio::select! {
+                    biased;
+                    () = self.stop.cancelled() => return (rules_took, samples),
+                    result = self.evaluation(world, (rule, state), slot).run() => result,
+                };
+                let took = begun.elapsed();
+                rules_took += took;
+                world.metrics.rule(&label, took, result.is_err());
+                samples += result.as_ref().copied().unwrap_or_default();
+                self.ended(rule, &mut state.lock(), slot, took, result.err());
             }
-            state.ended(at, took, result.err());
         }
         (rules_took, samples)
+    }
+
+    fn ended(
+        &self,
+        rule: &Rule,
+        state: &mut RuleState,
+        slot: Timestamp,
+        took: Duration,
+        error: Option<String>,
+    ) {
+        if let Some(error) = &error
+            && *error != state.last_error
+        {
+            // Said once for each change, not at every evaluation; the page and the API have it all along.
+            tracing::warn!(rule = %rule.name, group = %self.group.name, %error, "evaluating a rule");
+        }
+        state.ended(slot, took, error);
     }
 
     /// One evaluation of one of its rules, to be run.

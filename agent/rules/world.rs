@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use journal::{Change, Journal};
+use model::late::Late;
 use model::{AlertEvent, AlertState, Answer, Ask, Clock, Keep, Labels, Leadership, Presence, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
@@ -26,6 +27,8 @@ pub struct Neighbours {
     pub clock: Arc<dyn Clock>,
     /// Which senders are heard.
     pub presence: Arc<dyn Presence>,
+    /// Which series come late, and until when they are there.
+    pub late: Arc<dyn Late>,
 }
 
 pub(crate) struct World {

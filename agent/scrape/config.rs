@@ -7,7 +7,7 @@ use model::discovery::ObjectTargets;
 use model::text::duration;
 use net::HttpConfig;
 use serde::de::{Error, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::text::Format;
 
@@ -69,6 +69,9 @@ net::http_keys! {
         pub body_size_limit: usize, // body_size_limit: 10MB
         /// How to read a body whose `Content-Type` does not say; without it the scrape fails.
         pub fallback_scrape_protocol: Option<Protocol>,
+        /// What makes metrics text of a body that is none. No file names it: whoever finds such targets does.
+        #[serde(skip)]
+        pub translation: Option<Translation>,
     }
 }
 
@@ -94,8 +97,23 @@ impl Default for ScrapeConfig {
             label_value_length_limit: 0,
             body_size_limit: 0,
             fallback_scrape_protocol: None,
+            translation: None,
             http: HttpConfig::default(),
         }
+    }
+}
+
+/// Reads a body of another language; two of the same name are the same.
+#[derive(Clone, Copy, Debug)]
+pub struct Translation {
+    pub name: &'static str,
+    /// The body in Prometheus' text format, or a sentence that says why it cannot be read.
+    pub read: fn(&[u8]) -> Result<Vec<u8>, String>,
+}
+
+impl PartialEq for Translation {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
     }
 }
 
@@ -109,7 +127,7 @@ pub struct StaticConfig {
 }
 
 /// Formats by Prometheus' names. Its protobuf is not read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Protocol {
     #[serde(rename = "PrometheusText0.0.4")]
     Text004,

@@ -102,6 +102,12 @@ fn accepted(answer: Response, plan: &Plan) -> Result<Body, Refusal> {
             format!("the server answered with HTTP status {}", answer.status),
         ));
     }
+    if plan.translation.is_some() {
+        return Ok(Body {
+            bytes: answer.body,
+            format: Format::Text,
+        });
+    }
     let kind = answer.header("content-type");
     let format = format(kind).or_else(|| plan.fallback.filter(|_| !is_protobuf(kind)));
     if let Some(format) = format {

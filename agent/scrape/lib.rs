@@ -8,6 +8,7 @@ pub mod text;
 
 mod checkup;
 mod fetch;
+mod handing;
 mod intake;
 mod labels;
 mod ledger;
@@ -26,6 +27,7 @@ mod reach;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Global, ScrapeConfig, StaticConfig};
+pub use config::{Global, ScrapeConfig, StaticConfig, Translation};
+pub use handing::{AWAITED, Given, Handed, List, Reason, SILENT, TARGETS_MAX};
 pub use plan::{check, notes};
 pub use pool::Pool;

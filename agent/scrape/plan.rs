@@ -13,7 +13,7 @@ use model::view::{Dropped, ScrapePool};
 use net::Reach;
 pub(crate) use section::{Found, Section};
 
-use crate::config::{Global, ScrapeConfig};
+use crate::config::{Global, ScrapeConfig, Translation};
 use crate::intake::Rules;
 use crate::text::Format;
 
@@ -33,6 +33,8 @@ pub(crate) struct Plan {
     pub(crate) body_bytes_max: usize,
     /// How a body is read that does not say what it is.
     pub(crate) fallback: Option<Format>,
+    /// What makes text of a body that is none, whatever it says it is.
+    pub(crate) translation: Option<Translation>,
     pub(crate) rules: Rules,
 }
 

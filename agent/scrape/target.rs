@@ -177,7 +177,24 @@ impl Target {
     fn read(&self, answer: Result<Body, Refusal>, time: Timestamp) -> Result<Taken, Refusal> {
         let mut intake = self.intake.lock();
         match answer {
-            Ok(Body { bytes, format }) => intake.take((&bytes, format), time, &*self.house.keep),
+            Ok(Body { bytes, format }) => {
+                let text = match self.plan.translation {
+                    None => bytes,
+                    Some(translation) => match (translation.read)(&bytes) {
+                        Ok(text) => text,
+                        Err(sentence) => {
+                            intake.missed();
+                            return Err(Refusal {
+                                reason: "parse",
+                                sentence,
+                                samples: 0,
+                                relabelled: 0,
+                            });
+                        }
+                    },
+                };
+                intake.take((&text, format), time, &*self.house.keep)
+            }
             Err(refusal) => {
                 intake.missed();
                 Err(refusal)
@@ -279,6 +296,7 @@ impl Target {
             timeout: plan.timeout,
             samples: state.samples,
             http: true,
+            read_by: None,
         }
     }
 }

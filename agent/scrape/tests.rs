@@ -99,6 +99,39 @@ fn with_report(lines: &[&str], report: Vec<String>) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_body_of_another_language_is_translated_and_one_that_cannot_be_is_a_failure() {
+    let json = |body| Reply::typed(Some("application/json"), body);
+    let room = Room::new("[]", &[json("{\"a\": 3}"), json("Forbidden"), json("{\"a\": 4}")]);
+    let translation = crate::Translation {
+        name: "numbers",
+        read: |body| {
+            let text = std::str::from_utf8(body).map_err(|error| error.to_string())?;
+            let number = text
+                .strip_prefix("{\"a\": ")
+                .and_then(|rest| rest.strip_suffix('}'));
+            let number = number.ok_or_else(|| format!("no number: {text}"))?;
+            Ok(format!("a {number}\n").into_bytes())
+        },
+    };
+    let section = ScrapeConfig {
+        translation: Some(translation),
+        ..yaml::read::<Vec<ScrapeConfig>>("test.yaml", &shop(""))
+            .unwrap()
+            .remove(0)
+    };
+    room.pool
+        .apply(std::slice::from_ref(&section), &Global::default())
+        .unwrap();
+    let one = "a{instance=\"a:80\", job=\"shop\"}";
+    assert_eq!(room.round(SHOP, 0).await[0], format!("{one} 3"));
+    assert_eq!(room.round(SHOP, 1).await, report(0, 0, 0));
+    let told = room.pool.view();
+    assert_eq!(told[0].last_error, "no number: Forbidden");
+    assert_eq!(room.round(SHOP, 2).await[0], format!("{one} 4"));
+    room.balances();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_target_is_read_soon_and_then_at_its_interval() {
     let body = "# HELP http_total Requests.\n# TYPE http_total counter\nhttp_total{code=\"200\"} 5\nhttp_total{code=\"500\"} 1\n";
     let room = Room::new(&shop(""), &[Reply::text(body)]);

@@ -5,7 +5,8 @@
 
 use prometheus::core::Collector;
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
+    CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts,
+    Registry,
 };
 
 /// Registers one that is made already.
@@ -36,6 +37,16 @@ pub fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) ->
         registry,
         name,
         made(name, IntCounterVec::new(Opts::new(name, help), labels)),
+    )
+}
+
+/// What grows by other than whole numbers.
+#[must_use]
+pub fn sums(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> CounterVec {
+    register(
+        registry,
+        name,
+        made(name, CounterVec::new(Opts::new(name, help), labels)),
     )
 }
 

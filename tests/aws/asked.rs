@@ -1,5 +1,8 @@
 //! Requests as they came, and answers as they go.
 
+use std::time::Duration;
+
+use model::Timestamp;
 use serde_json::{Value, json};
 
 /// A request, with nothing decoded: a signature is of what was sent.
@@ -29,6 +32,8 @@ pub struct Answer {
     pub kind: &'static str,
     pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
+    /// It comes so much later.
+    pub after: Duration,
 }
 
 impl Answer {
@@ -83,9 +88,17 @@ impl Refusal {
         }
     }
 
+    pub(crate) fn throttled() -> Self {
+        Self::new("ThrottlingException", "Rate exceeded")
+    }
+
     /// As awsJson 1.1 has it.
     pub(crate) fn json(&self) -> Answer {
-        let body = json!({"__type": self.code, "message": self.message});
+        self.json_as(self.code)
+    }
+
+    pub(crate) fn json_as(&self, code: &str) -> Answer {
+        let body = json!({"__type": code, "message": self.message});
         Answer {
             status: 400,
             ..Answer::aws_json(&body)
@@ -94,6 +107,10 @@ impl Refusal {
 
     /// As the query protocol has it; some codes have other names there.
     pub(crate) fn xml(&self) -> Answer {
+        self.xml_of("https://sts.amazonaws.com/doc/2011-06-15/")
+    }
+
+    pub(crate) fn xml_of(&self, namespace: &str) -> Answer {
         let (status, code) = match self.code {
             "InvalidSignatureException" => (403, "SignatureDoesNotMatch"),
             "UnrecognizedClientException" => (403, "InvalidClientTokenId"),
@@ -102,12 +119,13 @@ impl Refusal {
             "MissingAuthenticationTokenException" => (403, "MissingAuthenticationToken"),
             "AccessDenied" => (403, "AccessDenied"),
             "ThrottlingException" => (400, "Throttling"),
+            other if other.contains("NotFound") => (404, other),
             other => (400, other),
         };
         Answer::xml(
             status,
             format!(
-                "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type>\
+                "<ErrorResponse xmlns=\"{namespace}\"><Error><Type>Sender</Type>\
                  <Code>{code}</Code><Message>{}</Message></Error><RequestId>{REQUEST}</RequestId></ErrorResponse>",
                 escaped(&self.message)
             ),
@@ -121,6 +139,12 @@ impl Refusal {
 }
 
 pub(crate) const REQUEST: &str = "00000000-0000-0000-0000-000000000000";
+
+/// As a header has it.
+pub(crate) fn date(now: Timestamp) -> String {
+    let date = jiff::Timestamp::from_millisecond(now.millis()).unwrap_or_default();
+    date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
 
 pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")

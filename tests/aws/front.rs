@@ -6,7 +6,7 @@ use crate::Estate;
 use crate::asked::{Answer, Asked};
 use crate::keys::Key;
 
-const SERVICES: [&str; 3] = ["aps", "es", "aoss"];
+pub(crate) const SERVICES: [&str; 3] = ["aps", "es", "aoss"];
 
 pub(crate) struct Front {
     pub(crate) answer: Arc<dyn Fn(&Asked) -> Answer + Send + Sync>,

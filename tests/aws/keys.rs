@@ -16,6 +16,18 @@ pub struct Key {
     pub arn: String,
 }
 
+impl Key {
+    /// Whose it is, as its ARN says.
+    #[must_use]
+    pub fn account(&self) -> &str {
+        account_of(&self.arn)
+    }
+}
+
+pub(crate) fn account_of(arn: &str) -> &str {
+    arn.split(':').nth(4).unwrap_or_default()
+}
+
 #[derive(Default)]
 pub(crate) struct Keys {
     known: BTreeMap<String, Key>,

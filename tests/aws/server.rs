@@ -1,6 +1,5 @@
 //! The server: a thread of its own, so that a test may pause its own time.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -15,10 +14,9 @@ use model::Timestamp;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-use crate::asked::{Answer, Asked, Refusal};
-use crate::faults::Fault;
-use crate::keys::Key;
-use crate::{Estate, Seen, agent, front, logs, signature, sts};
+use crate::Estate;
+use crate::asked::{Answer, Asked, date};
+use crate::desk::{self, Reply};
 
 const BODY_BYTES_MAX: usize = 8 << 20;
 
@@ -74,54 +72,16 @@ async fn serve(stream: TcpStream, estate: Arc<Estate>) {
 
 async fn answer(estate: &Estate, request: hyper::Request<Incoming>) -> Option<hyper::Response<Full<Bytes>>> {
     let asked = read(request).await?;
-    let operation = sts::operation(&asked)
-        .or_else(|| logs::operation(&asked))
-        .or_else(|| agent::operation(&asked));
-    let name = operation
-        .clone()
-        .unwrap_or_else(|| format!("{} {}", asked.method, asked.path));
-    let now = estate.clock.now();
-    let fault = estate.faults.lock().next(&name);
-    let seen = |by: Option<Key>, status: u16| Seen {
-        operation: name.clone(),
-        by: by.map(|key| key.access_key),
-        status,
-        at: now,
-    };
-    match fault {
-        Some(Fault::Hangs) => {
-            estate.seen.lock().push(seen(None, 0));
-            std::future::pending::<Infallible>().await;
+    match desk::reply(estate, &asked) {
+        Reply::Says(answer) => {
+            if !answer.after.is_zero() {
+                estate.clock.sleep(answer.after).await;
+            }
+            Some(written(answer, estate.clock.now()))
         }
-        Some(Fault::Broken) => {
-            estate.seen.lock().push(seen(None, 500));
-            return Some(written(Answer::empty(500), now));
-        }
-        Some(Fault::Throttled) => {
-            let refusal = Refusal::new("ThrottlingException", "Rate exceeded");
-            let answer = match () {
-                () if sts::operation(&asked).is_some() => refusal.xml(),
-                () if logs::operation(&asked).is_some() => refusal.json(),
-                () => Answer {
-                    status: 429,
-                    ..refusal.rest()
-                },
-            };
-            estate.seen.lock().push(seen(None, answer.status));
-            return Some(written(answer, now));
-        }
-        Some(Fault::LosesAnswer) | None => {}
+        Reply::Breaks => None,
+        Reply::Hangs => std::future::pending().await,
     }
-    let (by, answer) = match &operation {
-        Some(operation) if sts::operation(&asked).is_some() => sts::answer(estate, operation, &asked),
-        Some(operation) if logs::operation(&asked).is_some() => logs::answer(estate, operation, &asked),
-        Some(operation) => agent::answer(estate, operation, &asked),
-        None => front::answer(estate, &asked),
-    };
-    let is_lost = fault == Some(Fault::LosesAnswer);
-    let status = if is_lost { 0 } else { answer.status };
-    estate.seen.lock().push(seen(by, status));
-    (!is_lost).then(|| written(answer, now))
 }
 
 async fn read(request: hyper::Request<Incoming>) -> Option<Asked> {
@@ -148,19 +108,11 @@ fn written(answer: Answer, now: Timestamp) -> hyper::Response<Full<Bytes>> {
         let kind = HeaderValue::from_static(answer.kind);
         response.headers_mut().insert(CONTENT_TYPE, kind);
     }
-    let date = jiff::Timestamp::from_millisecond(now.millis()).unwrap_or_default();
-    let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-    let date = HeaderValue::from_str(&date).expect("a date");
+    let date = HeaderValue::from_str(&date(now)).expect("a date");
     response.headers_mut().insert(DATE, date);
     for (name, value) in answer.headers {
         let value = HeaderValue::from_str(&value).expect("a header of the fake");
         response.headers_mut().insert(name, value);
     }
     response
-}
-
-impl Estate {
-    pub(crate) fn verify(&self, asked: &Asked, services: &[&str]) -> Result<Key, Refusal> {
-        signature::verify(asked, services, &self.keys.lock(), self.clock.now())
-    }
 }

@@ -30,8 +30,27 @@ struct Claim<'a> {
     signature: &'a str,
 }
 
-/// Who has signed a request for one of `services`.
-pub(crate) fn verify(asked: &Asked, services: &[&str], keys: &Keys, now: Timestamp) -> Result<Key, Refusal> {
+/// Who has signed, and for which region.
+#[derive(Clone, Debug)]
+pub(crate) struct Signer {
+    pub(crate) key: Key,
+    pub(crate) region: String,
+}
+
+/// Region and service that a request says it is for, whether or not its signature is right.
+pub(crate) fn scope(asked: &Asked) -> Option<(&str, &str)> {
+    let claim = Claim::read(asked.header("authorization")?).ok()?;
+    Some((claim.region, claim.service))
+}
+
+/// Who has signed a request for one of `services` in a region that there is.
+pub(crate) fn verify(
+    asked: &Asked,
+    services: &[&str],
+    is_region: impl Fn(&str) -> bool,
+    keys: &Keys,
+    now: Timestamp,
+) -> Result<Signer, Refusal> {
     let Some(header) = asked.header("authorization") else {
         return Err(Refusal::new(
             "MissingAuthenticationTokenException",
@@ -39,7 +58,7 @@ pub(crate) fn verify(asked: &Asked, services: &[&str], keys: &Keys, now: Timesta
         ));
     };
     let claim = Claim::read(header)?;
-    if claim.region != crate::REGION {
+    if !is_region(claim.region) {
         return Err(mismatch(&format!(
             "Credential should be scoped to a valid region, not '{}'. ",
             claim.region
@@ -107,7 +126,10 @@ pub(crate) fn verify(asked: &Asked, services: &[&str], keys: &Keys, now: Timesta
             "The security token included in the request is expired",
         ));
     }
-    Ok(key.clone())
+    Ok(Signer {
+        key: key.clone(),
+        region: claim.region.to_owned(),
+    })
 }
 
 /// The signature that a request should have by its own header, as [`verify`] calculates it; for published vectors.

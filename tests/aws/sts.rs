@@ -6,8 +6,8 @@ use std::time::Duration;
 use model::Timestamp;
 
 use crate::asked::{Answer, Asked, REQUEST, Refusal, escaped};
-use crate::keys::Key;
-use crate::{ACCOUNT, Estate, token};
+use crate::keys::{Key, account_of};
+use crate::{Estate, token};
 
 const USUAL: Duration = Duration::from_secs(3600);
 
@@ -59,10 +59,11 @@ pub(crate) fn answer(estate: &Estate, operation: &str, asked: &Asked) -> (Option
             200,
             format!(
                 "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\
-                 <Arn>{}</Arn><UserId>{}</UserId><Account>{ACCOUNT}</Account></GetCallerIdentityResult><ResponseMetadata>\
+                 <Arn>{}</Arn><UserId>{}</UserId><Account>{}</Account></GetCallerIdentityResult><ResponseMetadata>\
                  <RequestId>{REQUEST}</RequestId></ResponseMetadata></GetCallerIdentityResponse>",
                 escaped(&signer.arn),
-                signer.access_key
+                signer.access_key,
+                signer.account()
             ),
         )),
         other => Err(Refusal::new(
@@ -147,7 +148,7 @@ fn give(
     }
     let expiry = estate.roles.lock().expiry(now, seconds.map(Duration::from_secs));
     let role = arn.rsplit('/').next().unwrap_or_default();
-    let assumed = format!("arn:aws:sts::{ACCOUNT}:assumed-role/{role}/{session}");
+    let assumed = format!("arn:aws:sts::{}:assumed-role/{role}/{session}", account_of(arn));
     let key = estate.keys.lock().session(assumed.clone(), expiry);
     Ok(Answer::xml(
         200,

@@ -171,6 +171,7 @@ pub(crate) fn ours(folder: &Path, sizes: Sizes) -> Figures {
         leadership: watch::channel(Leadership::standalone()).1,
         clock,
         presence: Arc::new(AllHere),
+        late: Arc::new(model::late::Never),
     };
     let manager = Manager::new(near, &registry, rules::Options::default());
     manager.apply(Vec::new());

@@ -8,6 +8,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("cluster.json", super::kubernetes::cluster()),
         ("workload.json", super::kubernetes::workload()),
         ("pod.json", super::kubernetes::pod()),
+        ("limits.json", super::limits::limits()),
         ("node.json", node()),
         ("skopos.json", skopos()),
         ("store.json", store()),

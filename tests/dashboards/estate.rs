@@ -32,6 +32,8 @@ fn answer(mut stream: TcpStream) {
         Some("/kube-state") => KUBE_STATE,
         Some("/cadvisor") => CADVISOR,
         Some("/kubelet") => KUBELET,
+        Some("/summary") => SUMMARY,
+        Some("/limits") => LIMITS,
         Some("/cloudwatch") => include_str!("cloudwatch.prom"),
         _ => NODE,
     };
@@ -61,6 +63,7 @@ kube_pod_container_resource_requests{namespace="shop",pod="api-7d9f-0",container
 kube_pod_container_resource_requests{namespace="shop",pod="api-7d9f-0",container="app",node="n1",resource="memory",unit="byte"} 1.073741824e+09
 kube_pod_container_resource_limits{namespace="shop",pod="api-7d9f-0",container="app",node="n1",resource="cpu",unit="core"} 0.5
 kube_pod_container_resource_limits{namespace="shop",pod="api-7d9f-0",container="app",node="n1",resource="memory",unit="byte"} 1.073741824e+09
+kube_pod_container_resource_limits{namespace="shop",pod="api-7d9f-0",container="app",node="n1",resource="ephemeral_storage",unit="byte"} 1.073741824e+09
 kube_deployment_spec_replicas{namespace="shop",deployment="api"} 1
 kube_deployment_status_replicas_available{namespace="shop",deployment="api"} 1
 kube_deployment_status_replicas_updated{namespace="shop",deployment="api"} 1
@@ -69,6 +72,39 @@ kube_horizontalpodautoscaler_spec_min_replicas{namespace="shop",horizontalpodaut
 kube_horizontalpodautoscaler_spec_max_replicas{namespace="shop",horizontalpodautoscaler="by-cpu"} 10
 kube_horizontalpodautoscaler_status_current_replicas{namespace="shop",horizontalpodautoscaler="by-cpu"} 1
 kube_horizontalpodautoscaler_status_desired_replicas{namespace="shop",horizontalpodautoscaler="by-cpu"} 1
+"#;
+
+const SUMMARY: &str = r#"
+kube_summary_container_rootfs_used_bytes{namespace="shop",pod="api-7d9f-0",container="app",name="app"} 4e+06
+kube_summary_container_logs_used_bytes{namespace="shop",pod="api-7d9f-0",container="app",name="app"} 1e+06
+kube_summary_pod_volume_storage_used_bytes{namespace="shop",pod="api-7d9f-0",volume="cache"} 2e+06
+kube_summary_pod_ephemeral_storage_used_bytes{namespace="shop",pod="api-7d9f-0"} 7e+06
+"#;
+
+const LIMITS: &str = r#"
+node_ethtool_bw_in_allowance_exceeded{instance="n1",device="ens5"} 3
+node_ethtool_bw_out_allowance_exceeded{instance="n1",device="ens5"} 0
+node_ethtool_pps_allowance_exceeded{instance="n1",device="ens5"} 0
+node_ethtool_conntrack_allowance_exceeded{instance="n1",device="ens5"} 0
+node_ethtool_conntrack_allowance_available{instance="n1",device="ens5"} 130000
+node_ethtool_linklocal_allowance_exceeded{instance="n1",device="ens5"} 7
+node_nf_conntrack_entries{instance="n1"} 4000
+node_nf_conntrack_entries_limit{instance="n1"} 131072
+aws_ebs_csi_exceeded_iops_seconds_total{instance_id="i-1",volume_id="vol-1"} 2
+aws_ebs_csi_exceeded_tp_seconds_total{instance_id="i-1",volume_id="vol-1"} 0
+aws_ebs_csi_ec2_exceeded_iops_seconds_total{instance_id="i-1",volume_id="vol-1"} 0
+aws_ebs_csi_ec2_exceeded_tp_seconds_total{instance_id="i-1",volume_id="vol-1"} 0
+awscni_assigned_ip_addresses 20
+awscni_total_ip_addresses 27
+awscni_ip_max 27
+awscni_no_available_ip_addresses 0
+awscni_aws_api_error_count{api="AssignPrivateIpAddresses",error="x"} 1
+coredns_dns_responses_total{server="dns://:53",zone=".",rcode="NOERROR"} 1000
+coredns_dns_request_duration_seconds_bucket{server="dns://:53",le="0.008"} 900
+coredns_dns_request_duration_seconds_bucket{server="dns://:53",le="+Inf"} 1000
+coredns_dns_request_duration_seconds_count{server="dns://:53"} 1000
+coredns_forward_max_concurrent_rejects_total 0
+coredns_forward_healthcheck_broken_total 0
 "#;
 
 const CADVISOR: &str = r#"

@@ -926,6 +926,33 @@ pub(super) fn pod() -> Value {
             ],
         },
         Panel {
+            title: "Files on the node's disk",
+            about: "What it has written beside its claims: the layer of each container, log files, and volumes that live as long as it does. Past the limit it is evicted. Alert: KubePodEphemeralStorageNearLimit.",
+            unit: "bytes",
+            targets: &[
+                (
+                    "max(kube_summary_pod_ephemeral_storage_used_bytes{cluster=~\"$cluster\",namespace=\"$namespace\",pod=\"$pod\"})",
+                    "all",
+                ),
+                (
+                    "max by (container) (kube_summary_container_rootfs_used_bytes{cluster=~\"$cluster\",namespace=\"$namespace\",pod=\"$pod\"})",
+                    "{{container}}: layer",
+                ),
+                (
+                    "max by (container) (kube_summary_container_logs_used_bytes{cluster=~\"$cluster\",namespace=\"$namespace\",pod=\"$pod\"})",
+                    "{{container}}: logs",
+                ),
+                (
+                    "max by (volume) (kube_summary_pod_volume_storage_used_bytes{cluster=~\"$cluster\",namespace=\"$namespace\",pod=\"$pod\"})",
+                    "volume {{volume}}",
+                ),
+                (
+                    "sum(max by (container) (kube_pod_container_resource_limits{resource=\"ephemeral_storage\",cluster=~\"$cluster\",namespace=\"$namespace\",pod=\"$pod\"}))",
+                    "limit",
+                ),
+            ],
+        },
+        Panel {
             title: "Restarts",
             about: "Restarts of each container since the pod was made. Alerts: KubePodCrashLooping, KubeContainerRestartsOften.",
             unit: "short",
@@ -959,7 +986,7 @@ pub(super) fn pod() -> Value {
 }
 
 /// Thresholds, variables, and the alerts of what is looked at.
-fn finish(dashboard: &mut Value, narrower: &[Value]) {
+pub(super) fn finish(dashboard: &mut Value, narrower: &[Value]) {
     let panels = dashboard["panels"].as_array_mut().expect("a list of panels");
     for panel in panels {
         let title = panel["title"].clone();

@@ -7,6 +7,7 @@ mod build;
 mod cost;
 mod estate;
 mod kubernetes;
+mod limits;
 mod logs;
 
 use std::collections::BTreeSet;
@@ -186,6 +187,8 @@ async fn every_target_of_every_panel_is_answered() {
 global: {{ scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s }}
 scrape_configs:
   - {{ job_name: kube-state-metrics, metrics_path: /kube-state, static_configs: [{{ targets: ['{estate}'] }}] }}
+  - {{ job_name: limits, metrics_path: /limits, static_configs: [{{ targets: ['{estate}'], labels: {{ node: n1 }} }}] }}
+  - {{ job_name: kubelet-summary, metrics_path: /summary, static_configs: [{{ targets: ['{estate}'], labels: {{ node: n1 }} }}] }}
   - {{ job_name: cadvisor, metrics_path: /cadvisor, static_configs: [{{ targets: ['{estate}'], labels: {{ node: n1 }} }}] }}
   - {{ job_name: kubelet, metrics_path: /kubelet, static_configs: [{{ targets: ['{estate}'], labels: {{ node: n1 }} }}] }}
   - {{ job_name: cloudwatch, metrics_path: /cloudwatch, static_configs: [{{ targets: ['{estate}'] }}] }}

@@ -140,6 +140,7 @@ impl Replica {
             leadership: pair_handle.leadership(),
             clock: Arc::clone(&clock),
             presence: receiver.clone(),
+            late: Arc::new(model::late::Never),
         };
         let rules = rules::Manager::new(near, &registry, rules::Options::default());
         let groups = rules::load(&[("sim.yaml", RULE_FILE)]).map_err(|wrong| format!("{wrong:?}"))?;

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::Cluster;
-use crate::events::{Once, id};
+use crate::events::{Once, note_id};
 use spec::Spec;
 
 /// Changes that are kept, and for how long.
@@ -60,6 +60,15 @@ struct Log {
 }
 
 impl Log {
+    fn keep(&mut self, change: Change) {
+        let oldest = change.time - KEPT;
+        self.kept.retain(|kept| kept.time >= oldest);
+        if self.kept.len() >= KEPT_MAX {
+            self.kept.pop_front();
+        }
+        self.kept.push_back(change);
+    }
+
     /// Others are not written by us.
     fn leave(&mut self, is_ours: impl Fn(&Change) -> bool) {
         let before = self.unwritten.len();
@@ -75,6 +84,11 @@ impl ChangesHandle {
         let log = self.0.lock();
         let lately = log.kept.iter().filter(|change| change.time >= time);
         lately.cloned().collect()
+    }
+
+    /// Keeps one that somebody else has seen, and writes.
+    pub fn note(&self, change: Change) {
+        self.0.lock().keep(change);
     }
 
     /// Taken = on the disk + left to the other replica + let go of + waiting.
@@ -290,19 +304,14 @@ impl Told {
         let rising = version.parse().unwrap_or(0);
         let name = format!("{}/{}/{}/{version}", change.object, change.namespace, change);
         let mut log = self.log.lock();
-        let oldest = change.time - KEPT;
-        log.kept.retain(|kept| kept.time >= oldest);
-        if log.kept.len() >= KEPT_MAX {
-            log.kept.pop_front();
-        }
-        log.kept.push_back(change.clone());
+        log.keep(change.clone());
         if log.unwritten.len() >= UNWRITTEN_MAX {
             log.unwritten.pop_front();
             log.lost += 1;
             self.lost.inc();
         }
         log.taken += 1;
-        log.unwritten.push_back((change, id(rising, &name)));
+        log.unwritten.push_back((change, note_id(rising, &name)));
         drop(log);
         self.bell.notify_one();
     }

@@ -24,7 +24,7 @@ use tracing::{info, warn};
 use crate::Cluster;
 use desk::{Cursor, Desk};
 use read::Told;
-pub(crate) use read::id;
+pub use read::note_id;
 
 /// Of the journal; both replicas have it.
 const KEY: &str = "cluster/events";
@@ -55,7 +55,9 @@ pub struct Once {
 }
 
 impl Once {
-    pub(crate) fn is_ours(&self) -> bool {
+    /// Whether this process is to do it.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
         self.leadership.borrow().may_lead(self.clock.running())
     }
 }

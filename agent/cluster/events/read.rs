@@ -159,7 +159,7 @@ pub(super) fn read(text: &str) -> Option<Told> {
             },
             source: source_name(&kind, &namespace, &name),
             facts,
-            id: id(nanos / 1_000, &format!("{}/{count}", event.metadata.uid)),
+            id: note_id(nanos / 1_000, &format!("{}/{count}", event.metadata.uid)),
             text: match words.trim_end() {
                 "" => reason.clone(),
                 words => format!("{reason}: {words}"),
@@ -189,7 +189,7 @@ fn container(path: &str) -> &str {
 }
 
 /// Rising numbers first, so that OpenSearch finds quickly that it has no such id; then what names the record.
-pub(crate) fn id(rising: i64, name: &str) -> String {
+pub fn note_id(rising: i64, name: &str) -> String {
     let mut bytes = rising.to_be_bytes().to_vec();
     bytes.extend(Sha256::digest(name.as_bytes()).iter().take(16));
     BASE64_URL_SAFE_NO_PAD.encode(bytes)

@@ -110,6 +110,35 @@ pub struct NodeState {
     pub instance_type: String,
     pub kubelet: String,
     pub created: Option<Timestamp>,
+    /// What it may have at most, and how much of that is used, the fullest first.
+    pub limits: Vec<NodeLimit>,
+    /// What was asked of it beyond what EC2 allows, within the last hour.
+    pub exceeded: Vec<NodeExcess>,
+}
+
+/// Something that a node may have only so much of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeLimit {
+    pub what: &'static str,
+    pub used: f64,
+    pub most: f64,
+}
+
+impl NodeLimit {
+    /// 0 to 1.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        self.used / self.most
+    }
+}
+
+/// Something that EC2 held back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeExcess {
+    pub what: &'static str,
+    /// Packets, or seconds.
+    pub amount: f64,
+    pub unit: &'static str,
 }
 
 #[cfg(test)]

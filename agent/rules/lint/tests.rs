@@ -170,6 +170,10 @@ fn the_rules_that_ship_are_clean() {
             include_str!("../../../rules/kubernetes-spot.yaml"),
         ),
         (
+            "kubernetes-limits.yaml",
+            include_str!("../../../rules/kubernetes-limits.yaml"),
+        ),
+        (
             "kubernetes-extensions.yaml",
             include_str!("../../../rules/kubernetes-extensions.yaml"),
         ),

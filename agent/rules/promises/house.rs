@@ -103,6 +103,7 @@ impl House {
                 .1,
                 clock: Arc::clone(&clock) as Arc<dyn Clock>,
                 presence: Arc::clone(&presence) as Arc<dyn Presence>,
+                late: Arc::new(model::late::Never),
             },
             &registry,
             options.clone(),

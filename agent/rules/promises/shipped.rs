@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::unreachable::UNREACHABLE;
 use crate::{Group, Rule, load, unit};
 
-const FILES: [(&str, &str); 19] = [
+const FILES: [(&str, &str); 20] = [
     ("targets.yaml", include_str!("../../../rules/targets.yaml")),
     ("node.yaml", include_str!("../../../rules/node.yaml")),
     (
@@ -29,6 +29,10 @@ const FILES: [(&str, &str); 19] = [
     (
         "kubernetes-spot.yaml",
         include_str!("../../../rules/kubernetes-spot.yaml"),
+    ),
+    (
+        "kubernetes-limits.yaml",
+        include_str!("../../../rules/kubernetes-limits.yaml"),
     ),
     (
         "kubernetes-extensions.yaml",

@@ -235,6 +235,7 @@
       if (place) place.textContent = value === null || value === undefined ? "–" : write(value);
     });
     const time = at === null || at === undefined ? null : graph.data[0][at];
+    lanes(graph, time ?? null);
     graph.chip.hidden = time === null || time === undefined;
     if (graph.chip.hidden) {
       graph.chipAt = null;
@@ -248,6 +249,41 @@
     graph.chip.style.left = `${graph.chipAt}px`;
     giveWay(graph);
   }
+
+  // The cursor goes through all lanes of a view, also those that the server has drawn.
+  function lanes(graph, time) {
+    const all = graph.figure.closest(".lanes");
+    if (!all) return;
+    const { from, to } = graph.spec;
+    if (time === null) delete all.dataset.at;
+    else {
+      all.dataset.at = time;
+      all.style.setProperty("--at", Math.min(1, Math.max(0, (time * 1000 - from) / (to - from))));
+    }
+    for (const lane of all.querySelectorAll("[data-lines]")) {
+      const { span, buckets } = JSON.parse(lane.dataset.lines);
+      const place = lane.querySelector("[data-at-cursor]");
+      if (time === null) {
+        place.textContent = plain(buckets.reduce((sum, bucket) => sum + bucket[1], 0));
+        continue;
+      }
+      const [, count, grave, errors] = buckets.find(([start]) => start <= time * 1000 && time * 1000 < start + span) || [0, 0, 0, 0];
+      const worse = [[errors, "errors"], [grave - errors, "warnings"]].filter(([number]) => number > 0);
+      place.textContent = [`${plain(count)} in ${seconds(span / 1000)}`, ...worse.map(([number, word]) => `${plain(number)} ${word}`)].join(", ");
+    }
+  }
+
+  // Over a lane without a graph the pointer moves the cursor of the first graph, and with it all others.
+  document.addEventListener("pointermove", (event) => {
+    const drawn = event.target.closest?.(".lanes .drawn");
+    const all = drawn?.closest(".lanes");
+    if (!drawn) return;
+    const graph = [...graphs.values()].find((one) => one.plot && all.contains(one.figure));
+    const box = drawn.getBoundingClientRect();
+    if (!graph || !box.width) return;
+    const { from, to } = graph.spec;
+    move(graph, (from + ((event.clientX - box.left) / box.width) * (to - from)) / 1000);
+  });
 
   // Words under the chip are left out; the canvas is drawn again only when others are under it than before.
   function giveWay(graph) {

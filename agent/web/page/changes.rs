@@ -171,6 +171,7 @@ fn did(kind: ChangeKind) -> &'static str {
         ChangeKind::Autoscale => "scaled by its autoscaler",
         ChangeKind::Node => "changed",
         ChangeKind::Config => "configuration edited",
+        ChangeKind::OomKill => "ran out of memory",
     }
 }
 

@@ -59,10 +59,11 @@ fn of_nodes(visit: &Visit, all: &[NodeState]) -> Markup {
     let fullest = all
         .iter()
         .filter_map(|node| node.disk.as_ref().map(|disk| (disk, &node.name)));
-    let more = match fullest.max_by(|a, b| a.0.0.total_cmp(&b.0.0)) {
+    let disk = match fullest.max_by(|a, b| a.0.0.total_cmp(&b.0.0)) {
         Some(((share, _), name)) => format!("fullest: a disk of {name} at {}", Unit::Share.write(*share)),
         None => "no disk is measured".to_owned(),
     };
+    let more = nodes::nearest_limit(all).unwrap_or(disk);
     let fact = format!("{ready} of {} ready", all.len());
     cell("/nodes", "Nodes", worst.unwrap_or(Health::Unknown), &fact, &more)
 }

@@ -73,9 +73,39 @@ pub(super) fn histogram(
     buckets: &[LogBucket],
     between: Option<Between<'_>>,
 ) -> Markup {
-    let buckets = buckets
-        .get(buckets.len().saturating_sub(BUCKETS_MAX)..)
-        .unwrap_or_default();
+    html! { div.histogram { (bars(wall, range, newest(buckets), between)) } }
+}
+
+/// The same as a lane among others, on their axis, with what there is at the cursor.
+pub(super) fn lane(wall: &Wall, range: &Range, buckets: &[LogBucket]) -> Markup {
+    let buckets = newest(buckets);
+    let span = match buckets {
+        [first, second, ..] => second.start.since(first.start),
+        _ => range.window(),
+    };
+    let told: Vec<(i64, u64, u64, u64)> = buckets
+        .iter()
+        .map(|bucket| (bucket.start.millis(), bucket.lines, bucket.grave, bucket.errors))
+        .collect();
+    let told = serde_json::json!({"span": span.as_millis() as u64, "buckets": told}).to_string();
+    let sum = |count: fn(&LogBucket) -> u64| text::count(buckets.iter().map(count).sum());
+    html! {
+        div.lane.of-lines data-lines=(told) {
+            p.gutter {
+                b { "Log lines" }
+                span data-keep data-at-cursor { (sum(|bucket| bucket.lines)) }
+            }
+            div.drawn { (bars(wall, range, buckets, None)) }
+        }
+    }
+}
+
+fn newest(buckets: &[LogBucket]) -> &[LogBucket] {
+    let from = buckets.len().saturating_sub(BUCKETS_MAX);
+    buckets.get(from..).unwrap_or_default()
+}
+
+fn bars(wall: &Wall, range: &Range, buckets: &[LogBucket], between: Option<Between<'_>>) -> Markup {
     let most = buckets
         .iter()
         .map(|bucket| bucket.lines)
@@ -103,20 +133,18 @@ pub(super) fn histogram(
     // Links are no parts of a picture.
     let role = if between.is_some() { "group" } else { "img" };
     html! {
-        div.histogram {
-            svg role=(role) aria-label=(label) width="100%" height="56" {
-                @for bucket in buckets.iter().filter(|bucket| bucket.lines > 0) {
-                    @let bar = bar(wall, bucket, (place(bucket.start), width), most);
-                    @match between {
-                        // The picker and the keys do the same for those who have no pointer.
-                        Some(between) => a href=(between(bucket.start, bucket.start + span)) tabindex="-1" aria-hidden="true" { (bar) },
-                        None => (bar),
-                    }
+        svg role=(role) aria-label=(label) width="100%" height="56" {
+            @for bucket in buckets.iter().filter(|bucket| bucket.lines > 0) {
+                @let bar = bar(wall, bucket, (place(bucket.start), width), most);
+                @match between {
+                    // The picker and the keys do the same for those who have no pointer.
+                    Some(between) => a href=(between(bucket.start, bucket.start + span)) tabindex="-1" aria-hidden="true" { (bar) },
+                    None => (bar),
                 }
-                text.most x="0" y="-4" { (text::count(most)) }
-                @for (at, word) in marks(wall, range, 5) {
-                    text x={ (format!("{at:.2}")) "%" } y="52" text-anchor="middle" { (word) }
-                }
+            }
+            text.most x="0" y="-4" { (text::count(most)) }
+            @for (at, word) in marks(wall, range, 5) {
+                text x={ (format!("{at:.2}")) "%" } y="52" text-anchor="middle" { (word) }
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use maud::{Markup, html};
-use model::view::{Health, NodeState, PodState, PodsOf};
+use model::view::{Health, NodeLimit, NodeState, PodState, PodsOf};
 use model::{Change, Labels};
 
 use super::frame::{Place, Sheet, empty, section};
@@ -250,6 +250,7 @@ pub(super) fn one(visit: &Visit, name: &str) -> Sheet {
         nav.crumbs aria-label="Path" { a href="/nodes" data-keys="u" { "Nodes" } }
         (status::line(health(visit, &node), &status::fit(text), &html! {}, &html! {}))
         (facts(visit, &node))
+        (limits(&node))
         div.columns.even {
             (objects::changed(visit, &range, &changed, "node"))
             (objects::alerts(visit, &standing, "node"))
@@ -291,6 +292,65 @@ fn facts(visit: &Visit, node: &NodeState) -> Markup {
     }
 }
 
+/// From here on a limit is near enough to be said elsewhere, too.
+const NEAR: f64 = 0.85;
+
+/// What of all nodes is nearest to its limit, or past it, in a few words; nothing while all is far.
+pub(super) fn nearest_limit(all: &[NodeState]) -> Option<String> {
+    let exceeded = all.iter().filter_map(|node| Some((node, node.exceeded.first()?)));
+    if let Some((node, excess)) = exceeded.min_by(|a, b| a.0.name.cmp(&b.0.name)) {
+        return Some(format!("past a limit: {} of {}", excess.what, node.name));
+    }
+    let limits = all.iter().filter_map(|node| Some((node, node.limits.first()?)));
+    let (node, limit) = limits.max_by(|a, b| a.1.share().total_cmp(&b.1.share()))?;
+    (limit.share() >= NEAR).then(|| {
+        let share = Unit::Share.write(limit.share());
+        format!("near a limit: {} of {} at {share}", limit.what, node.name)
+    })
+}
+
+/// What no page of Kubernetes shows: how much of what it may have at most is used, and what EC2 held back.
+fn limits(node: &NodeState) -> Markup {
+    if node.limits.is_empty() && node.exceeded.is_empty() {
+        return html! {};
+    }
+    let held = node.exceeded.iter().map(|excess| {
+        let amount = words::plain(excess.amount.ceil());
+        format!("{}: {amount} {}", excess.what, excess.unit)
+    });
+    let held = held.collect::<Vec<_>>().join("; ");
+    let remark = match held.is_empty() {
+        true => html! { "nothing held back in the last hour" },
+        false => html! { "past what EC2 allows in the last hour: " b { (held) } },
+    };
+    let body = html! {
+        div.panel.cut {
+            table.cards {
+                caption.unseen { "Limits of this node" }
+                thead { tr { th scope="col" { "Limit" } th.n scope="col" { "Used" } th.n scope="col" { "Of" } th.n scope="col" { "Share" } } }
+                tbody {
+                    @for limit in &node.limits {
+                        tr {
+                            th.name scope="row" { (limit.what) }
+                            td.n data-label="Used" { (figure(limit, limit.used)) }
+                            td.n data-label="Of" { (figure(limit, limit.most)) }
+                            td.n data-label="Share" { (share(Some(limit.used), Some(limit.most))) }
+                        }
+                    }
+                }
+            }
+        }
+    };
+    section("limits", "Limits", &remark, &html! {}, &body)
+}
+
+fn figure(limit: &NodeLimit, value: f64) -> String {
+    match limit.what.starts_with("space") {
+        true => Unit::Bytes.write(value),
+        false => words::plain(value),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -317,6 +377,45 @@ mod tests {
             sentence(&[node("a", false), node("b", false)]).1,
             "2 of 2 nodes are not ready"
         );
+    }
+
+    #[test]
+    fn a_limit_that_is_near_is_said_and_one_that_was_passed_before_it() {
+        let full = |name: &str, used| NodeState {
+            limits: vec![NodeLimit {
+                what: "pods",
+                used,
+                most: 20.0,
+            }],
+            ..node(name, true)
+        };
+        assert_eq!(nearest_limit(&[]), None);
+        assert_eq!(nearest_limit(&[full("a", 16.0), node("b", true)]), None);
+        let near = [full("a", 16.0), full("b", 19.0)];
+        assert_eq!(
+            nearest_limit(&near).as_deref(),
+            Some("near a limit: pods of b at 95\u{202f}%")
+        );
+        let excess = model::view::NodeExcess {
+            what: "IOPS of a volume",
+            amount: 7.5,
+            unit: "s",
+        };
+        let past = NodeState {
+            exceeded: vec![excess],
+            ..full("a", 3.0)
+        };
+        let all = [past.clone(), full("b", 19.0)];
+        assert_eq!(
+            nearest_limit(&all).as_deref(),
+            Some("past a limit: IOPS of a volume of a")
+        );
+        let drawn = limits(&past).into_string();
+        assert!(
+            drawn.contains("IOPS of a volume: 8 s") && drawn.contains("pods"),
+            "{drawn}"
+        );
+        assert!(limits(&node("c", true)).into_string().is_empty());
     }
 
     #[test]

@@ -8,10 +8,12 @@ use model::{Change, Labels, Level, LogRecord, Matcher, TimeRange, Timestamp, lab
 
 use super::changes::{self, Lettered};
 use super::frame::{Place, Sheet, empty, section};
+use super::graph::{self, Graph, Line};
 use super::lines::{self, Links};
+use super::unit::Unit;
 use super::visit::Visit;
 use super::when::Range;
-use super::{graph, link, objects, status, words};
+use super::{link, objects, status, words};
 
 /// Lines and events that are shown, the newest.
 const LINES: usize = 200;
@@ -42,7 +44,8 @@ pub(super) fn view(visit: &Visit, namespace: &str, name: &str) -> Sheet {
     });
     let owner = pod.owner.as_ref().map_or("", |(_, owner)| owner.as_str());
     let changed = changes::within(visit, &range, |change: &Change| {
-        (change.namespace == namespace && change.name == owner)
+        (change.namespace == namespace
+            && (change.name == owner || change.object == "Pod" && change.name == name))
             || (change.object == "Node" && change.name == pod.node)
     });
     let found = written(visit, &range, &pod);
@@ -137,15 +140,54 @@ fn past(visit: &Visit, range: &Range, pod: &PodState, changed: &[Lettered], foun
     let [cpu, memory] = objects::graphs(range, &matchers, &pod.usage);
     let body = html! {
         (hatches())
-        div.panel.lanes {
+        div.panel.lanes data-from=(range.from.millis()) data-to=(range.to.millis()) {
+            div.cursor data-keep aria-hidden="true" {}
             @if !changed.is_empty() { (changes_lane(visit, range, changed)) }
             @for (container, stretches) in states(visit, range, pod) { (state_lane(visit, range, &container, &stretches)) }
-            @for one in [memory, cpu] { div.value-lane { (graph::marked(visit, range, &one, &marks)) } }
+            @for one in [Some(memory), Some(cpu), storage(visit, range, pod, &matchers)].into_iter().flatten() { div.value-lane { (graph::marked(visit, range, &one, &marks)) } }
             (events_lane(visit, range, found))
+            @if !found.histogram.is_empty() { (lines::lane(&visit.wall, range, &found.histogram)) }
         }
     };
     let remark = html! { (visit.wall.minute(range.from)) " to " (visit.wall.minute(range.to)) };
     section("past", &range.names(&visit.wall).0, &remark, &html! {}, &body)
+}
+
+/// What it has written on its node's disk; nothing where no kubelet says it.
+fn storage(visit: &Visit, range: &Range, pod: &PodState, matchers: &str) -> Option<Graph> {
+    const FAMILY: &str = "kube_summary_pod_ephemeral_storage_used_bytes";
+    let of_pod = [
+        Matcher::equal(labels::METRIC_NAME, FAMILY),
+        Matcher::equal("namespace", &pod.namespace),
+        Matcher::equal("pod", &pod.name),
+    ];
+    let time = TimeRange {
+        after: range.from,
+        until: range.to,
+    };
+    let found = visit.rooms.select.select(&of_pod, time, SAMPLES_MAX).ok()?;
+    (!found.is_empty()).then(|| Graph {
+        title: "Files on its node".to_owned(),
+        unit: "MiB".to_owned(),
+        kind: Unit::Plain,
+        lines: vec![
+            Line {
+                label: "written",
+                expr: format!("max({FAMILY}{{{matchers}}}) / 2^20"),
+            },
+            Line {
+                label: "limit",
+                expr: format!(
+                    r#"sum(max by (container) (kube_pod_container_resource_limits{{{matchers}, resource="ephemeral_storage"}})) / 2^20"#
+                ),
+            },
+        ],
+        most: None,
+        least: None,
+        threshold: None,
+        chosen: None,
+        readings: None,
+    })
 }
 
 fn hatches() -> Markup {
@@ -173,7 +215,7 @@ fn changes_lane(visit: &Visit, range: &Range, changed: &[Lettered]) -> Markup {
     html! {
         div.lane {
             p.gutter { b { "Changes" } }
-            svg.band role="img" aria-label=(said.join("; ")) width="100%" height="16" {
+            div.drawn { svg.band role="img" aria-label=(said.join("; ")) width="100%" height="16" {
                 @for one in changed {
                     @let x = place(range, one.change.time);
                     line.mark x1={ (format!("{x:.2}")) "%" } x2={ (format!("{x:.2}")) "%" } y1="0" y2="16" {}
@@ -181,7 +223,7 @@ fn changes_lane(visit: &Visit, range: &Range, changed: &[Lettered]) -> Markup {
                         text x={ (format!("{x:.2}")) "%" } dx="4" y="12" { (letter) }
                     }
                 }
-            }
+            } }
         }
         @if let Some(last) = changed.first() {
             p.note.small { @if let Some(letter) = last.letter { b { (letter) } " " } (last.change.to_string()) ", " (visit.wall.minute(last.change.time)) }
@@ -289,14 +331,14 @@ fn state_lane(visit: &Visit, range: &Range, container: &str, stretches: &[Stretc
     html! {
         div.lane {
             p.gutter { b { (words::or_dash(container)) } }
-            svg.band role="img" aria-label={ (container) ": " (said.join(", ")) } width="100%" height="16" {
+            div.drawn { svg.band role="img" aria-label={ (container) ": " (said.join(", ")) } width="100%" height="16" {
                 rect.track x="0" y="0" width="100%" height="16" {}
                 @for one in stretches {
                     @let (from, to) = (place(range, one.from), place(range, one.to));
                     rect class=(match one.word { "running" => "running", "waiting" => "waiting", _ => "unmeasured" })
                         x={ (format!("{from:.3}")) "%" } y="0" width={ (format!("{:.3}", (to - from).max(0.3))) "%" } height="16" {}
                 }
-            }
+            } }
         }
     }
 }
@@ -340,14 +382,14 @@ fn events_lane(visit: &Visit, range: &Range, found: &LogPage) -> Markup {
         @if !events.is_empty() {
             div.lane {
                 p.gutter { b { "Events" } span { (events.len()) } }
-                svg.band role="img" aria-label={ (words::count(events.len(), "event")) } width="100%" height="16" {
+                div.drawn { svg.band role="img" aria-label={ (words::count(events.len(), "event")) } width="100%" height="16" {
                     @for event in events {
                         circle class=(if event.level >= Level::Warn { "warn" } else { "plain" })
                             cx={ (format!("{:.2}", place(range, event.time))) "%" } cy="8" r="4" {
                             title { (visit.wall.second(event.time)) " " (words::clean(&event.text)) }
                         }
                     }
-                }
+                } }
             }
         }
     }
@@ -367,7 +409,6 @@ fn said(visit: &Visit, range: &Range, found: &LogPage) -> Markup {
         )),
         (false, _) => html! {
             div.panel.cut {
-                (lines::histogram(&visit.wall, range, &found.histogram, None))
                 (lines::list(&visit.wall, found.lines.iter(), asked, &Links::None))
             }
         },

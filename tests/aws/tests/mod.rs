@@ -1,7 +1,10 @@
 //! The fake is held to AWS' own vectors, to AWS' own client, and to another fake.
 
 mod beside_moto;
+mod boto;
+mod estates;
 mod events;
+mod metrics;
 mod signature;
 
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::view::{NodeState, PodState, PodsOf, Usage, Workload};
+use model::view::{NodeLimit, NodeState, PodState, PodsOf, Usage, Workload};
 use model::{Change, ChangeKind, Timestamp};
 
 use super::House;
@@ -152,6 +152,12 @@ fn nodes(now: Timestamp) -> Vec<NodeState> {
             instance_type: "m7i.xlarge".to_owned(),
             kubelet: "v1.33.1".to_owned(),
             created: Some(now - Duration::from_hours(50)),
+            limits: vec![NodeLimit {
+                what: "pods",
+                used: 31.0,
+                most: 58.0,
+            }],
+            exceeded: Vec::new(),
         })
         .collect()
 }

@@ -1,0 +1,56 @@
+//! Up to when everything is there: a watermark for each metric, by which rules know which minutes they can judge.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::Timestamp;
+use model::late::{Late, Mark};
+use parking_lot::RwLock;
+
+/// Shared between the room and whoever judges.
+#[derive(Debug, Default)]
+pub struct Marks(RwLock<HashMap<Arc<str>, Mark>>);
+
+impl Marks {
+    /// In place of all that was known.
+    pub(crate) fn set(&self, marks: HashMap<Arc<str>, Mark>) {
+        *self.0.write() = marks;
+    }
+
+    /// Nothing is late any more: nobody here asks.
+    pub(crate) fn clear(&self) {
+        self.set(HashMap::new());
+    }
+}
+
+impl Late for Marks {
+    fn mark(&self, metric: &str) -> Option<Mark> {
+        self.0.read().get(metric).copied()
+    }
+}
+
+/// Until when a metric is complete: the earliest of its series. How long it may stay away is twice its interval and a quarter of an
+/// hour.
+#[derive(Debug, Default)]
+pub(crate) struct Gathering(HashMap<Arc<str>, Mark>);
+
+impl Gathering {
+    pub(crate) fn add(&mut self, metric: &str, complete: Timestamp, interval: Duration) {
+        let patience = interval * 2 + Duration::from_secs(900);
+        match self.0.get_mut(metric) {
+            Some(mark) => {
+                mark.complete = mark.complete.min(complete);
+                mark.patience = mark.patience.max(patience);
+            }
+            None => {
+                let mark = Mark { complete, patience };
+                self.0.insert(metric.into(), mark);
+            }
+        }
+    }
+
+    pub(crate) fn done(self) -> HashMap<Arc<str>, Mark> {
+        self.0
+    }
+}

@@ -1,0 +1,6 @@
+//! The room as a whole, beside a fake AWS that lags, revises, throttles and bills as the real one does.
+
+mod faults;
+mod house;
+mod money;
+mod truth;

@@ -1,0 +1,138 @@
+//! The budget is never passed, whatever happens; and what wakes people is asked for to the last.
+
+use std::time::Duration;
+
+use fake_aws::estate;
+use model::{Leadership, Matcher};
+
+use super::house::{House, START, alert, config};
+use crate::Config;
+use crate::budget::{Spent, rest_of_month};
+use crate::plan::need::{By, Need};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const FAST: &str = "aws_rds_cpuutilization_average";
+const SLOW: &str = "aws_rds_disk_queue_depth_average";
+
+fn needs() -> Vec<Need> {
+    let pages = [
+        "aws_elasticache_cache_hits_sum",
+        "aws_elasticache_curr_items_average",
+    ];
+    let by = || By::Dashboard {
+        title: "Cache".into(),
+    };
+    let pages = pages
+        .iter()
+        .map(|name| Need::new(name, &[] as &[Matcher], None, by()));
+    let rules = [
+        "aws_rds_write_iops_average",
+        "aws_rds_swap_usage_average",
+        SLOW,
+        FAST,
+    ];
+    let rules = rules.iter().map(|name| alert(name, Duration::from_secs(600)));
+    pages.chain(rules).collect()
+}
+
+/// A month whose budget is nearly gone, `left` before its end.
+fn late_in_the_month(left: Duration, dollars: f64) -> House {
+    let whole = rest_of_month(START);
+    let house = House::with(
+        |_| {},
+        Config {
+            max_usd_per_month: 25.0,
+            ..config()
+        },
+    );
+    house.clock.skew(model::time::millis(whole - left));
+    estate::sample(&house.fake);
+    let spent = Spent {
+        dollars: 25.0 - dollars,
+        ..Spent::default().at(house.now())
+    };
+    *house.purse.0.lock() = Some(spent);
+    house.wants(needs());
+    house
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_budget_is_not_passed_and_what_wakes_people_goes_on_to_the_last_day() {
+    let left = HOUR * 6;
+    // About half of what all of it would cost in that time.
+    let mut house = late_in_the_month(left, 0.013);
+    house.open();
+    house.pass(left - Duration::from_secs(300)).await;
+    let said = house.room.view().unwrap();
+    let billed = house.fake.bill().usd();
+    println!(
+        "{billed:.5} of 0.01300 dollars billed; stretched {:?}",
+        said.stretch
+    );
+    assert!(billed <= 0.013 && said.spent <= 25.0, "{billed} {}", said.spent);
+    assert!(said.stretch[2] > 1.0, "{:?}", said.stretch);
+    let newest = |name: &str| {
+        let named = house.memory.named(name);
+        named
+            .iter()
+            .filter_map(|(_, points)| Some(*points.last_key_value()?.0))
+            .min()
+    };
+    let age = house.now().since(newest(FAST).unwrap());
+    assert!(age < Duration::from_secs(1_200), "{age:?}");
+    // A new month, a new budget.
+    house.pass(HOUR).await;
+    let said = house.room.view().unwrap();
+    assert!(said.spent < 1.0, "{said:?}");
+    house.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_money_nothing_is_asked_that_costs_some() {
+    let mut house = late_in_the_month(HOUR * 3, 0.0);
+    house.open();
+    house.pass(HOUR).await;
+    assert_eq!(house.fake.count("GetMetricData"), 0);
+    // What is there is described all the same.
+    assert!(!house.memory.named("aws_rds_vcpus").is_empty());
+    house.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_takes_over_goes_on_with_the_sum_and_buys_one_cycle_again_at_most() {
+    let mut house = House::with(estate::sample, config());
+    house.wants(needs());
+    house.open();
+    house.pass(HOUR).await;
+    let spent = house.room.view().unwrap().spent;
+    let cycle = house.fake.bill().usd();
+    house.lead.send_replace(Leadership {
+        here: false,
+        ..Leadership::standalone()
+    });
+    house.pass(Duration::from_secs(30)).await;
+    house.fake.reset_bill();
+    house.pass(Duration::from_secs(600)).await;
+    assert!(house.fake.bill().usd() <= 0.0, "it goes on asking");
+    // The other one has spent meanwhile, and this one leads again.
+    *house.purse.0.lock() = Some(Spent {
+        dollars: spent + 1.0,
+        ..Spent::default().at(house.now())
+    });
+    house.lead.send_replace(Leadership::standalone());
+    house.pass(Duration::from_secs(30)).await;
+    let again = house.room.view().unwrap().spent - spent - 1.0;
+    let one = house
+        .room
+        .plans()
+        .iter()
+        .map(|(_, plan)| plan.planned.len())
+        .sum::<usize>();
+    println!(
+        "{again:.5} dollars bought again after a take-over; a cycle of all {one} series is {:.5}",
+        crate::budget::cost(one)
+    );
+    assert!(again > 0.0 && again <= crate::budget::cost(one) + 1e-9, "{again}");
+    assert!(cycle > 0.0);
+    house.close().await;
+}
