@@ -263,7 +263,7 @@ impl Handing {
         match shown.kept.get(&Reason::Many) {
             None => Checkup::ok(ROOM, NAME, seen).list(reasons),
             Some(_) => Checkup::warn(ROOM, NAME, seen)
-                .advise(&format!(
+                .advise(format!(
                     "an agent takes {TARGETS_MAX} targets: see which monitor makes so many on one node"
                 ))
                 .list(reasons),

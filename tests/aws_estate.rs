@@ -288,7 +288,7 @@ const PROMISES: &[Promise] = &[
     Promise {
         incident: Incident::CacheEvicting,
         alerts: &["ElastiCacheEvictions"],
-        within: 25,
+        within: 45,
         says: "",
     },
     Promise {

@@ -140,16 +140,19 @@ pub(crate) fn entry(labels: &Labels, settings: &Settings) -> String {
     serde_json::to_string(&group).unwrap_or_default()
 }
 
+/// Labels and settings of a target, or why it cannot be read.
+pub(crate) type Read = Result<(Labels, Settings), String>;
+
 /// Labels and settings of each target of a list; of one that cannot be read, why.
 ///
 /// # Errors
 /// The whole is no list.
-pub(crate) fn read(list: &[u8]) -> Result<Vec<Result<(Labels, Settings), String>>, String> {
+pub(crate) fn read(list: &[u8]) -> Result<Vec<Read>, String> {
     let groups: Vec<Group> = serde_json::from_slice(list).map_err(|error| error.to_string())?;
     Ok(groups.into_iter().map(target).collect())
 }
 
-fn target(mut group: Group) -> Result<(Labels, Settings), String> {
+fn target(mut group: Group) -> Read {
     let [address] = &group.targets[..] else {
         return Err("it is not one target".to_owned());
     };

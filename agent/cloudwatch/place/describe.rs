@@ -1,0 +1,209 @@
+//! What is there, as each service describes it, and what happened to it.
+
+use super::{
+    AGAIN, Arc, BTreeMap, Inventory, Known, Part, Refused, Resource, State, Timestamp, Track, Watch, events,
+    inventory, join_all, operation,
+};
+
+/// A namespace, and the names of the dimensions of a series in it.
+type Set = (Arc<str>, Vec<Arc<str>>);
+
+impl Watch {
+    pub(super) async fn describe_on(&self) {
+        let clock = &self.common.clock;
+        loop {
+            if self.common.leads() {
+                self.describe().await;
+            }
+            let wait = match self.common.leads() {
+                true => self.common.config.discover_interval,
+                false => AGAIN,
+            };
+            clock.sleep(wait).await;
+        }
+    }
+
+    pub(super) async fn describe(&self) {
+        let common = &self.common;
+        let parts = Part::ALL.into_iter().filter(|part| common.config.watches(*part));
+        let asked =
+            parts.map(|part| async move { (part, part.describe(&self.ask, &self.place.account).await) });
+        let said = join_all(asked).await;
+        let now = common.clock.now();
+        let mut is_other = false;
+        {
+            let mut known = self.state.lock();
+            for (part, said) in said {
+                let api = part.operation().name;
+                match &said {
+                    Ok((_, missed)) => {
+                        common.metrics.called(&self.place, api, "ok");
+                        known.problems.remove(api);
+                        for missed in missed {
+                            self.refused(&mut known, missed);
+                        }
+                    }
+                    Err(refused) => self.refused(&mut known, refused),
+                }
+                is_other |= known.inventory.take(part, said, now);
+            }
+            known.described_at = Some(now);
+        }
+        self.tell_events(now).await;
+        let list_interval = common.config.list_interval;
+        let listed_at = self.state.lock().listed_at;
+        if listed_at.is_none_or(|at| now.since(at) >= list_interval) {
+            is_other |= self.list(now).await;
+        }
+        if is_other {
+            let mut known = self.state.lock();
+            known.tracks.values_mut().for_each(Track::rearm);
+        }
+        // Facts are new in any case.
+        self.state.lock().facts_at = None;
+        self.changed.notify_one();
+    }
+
+    /// What has happened since the last time.
+    pub(super) async fn tell_events(&self, now: Timestamp) {
+        let common = &self.common;
+        let Some(notes) = common.notes.get() else {
+            return;
+        };
+        for (told, part) in events::TOLD.into_iter().zip([Part::Databases, Part::Caches]) {
+            if !common.config.watches(part) || !common.leads() {
+                continue;
+            }
+            let (operation, _) = told;
+            match events::tell(&self.ask, &self.place, told, notes, now).await {
+                Ok(count) => {
+                    common.metrics.called(&self.place, operation.name, "ok");
+                    common
+                        .metrics
+                        .events
+                        .with_label_values(&[operation.service.word()])
+                        .inc_by(count as u64);
+                    self.state.lock().problems.remove(operation.name);
+                }
+                Err(refused) => self.refused(&mut self.state.lock(), &refused),
+            }
+        }
+    }
+
+    /// Tags, and what is found by its metrics.
+    pub(super) async fn list(&self, now: Timestamp) -> bool {
+        let common = &self.common;
+        match inventory::tags(&self.ask).await {
+            Ok(tags) => {
+                common
+                    .metrics
+                    .called(&self.place, inventory::operations::TAGGED.name, "ok");
+                let mut known = self.state.lock();
+                known.problems.remove(inventory::operations::TAGGED.name);
+                known.inventory.take_tags(tags);
+            }
+            Err(refused) => self.refused(&mut self.state.lock(), &refused),
+        }
+        let needs = Arc::clone(&common.needs.borrow());
+        // One metric of each set of dimensions is enough to find all of them.
+        let mut wanted: BTreeMap<Set, (&'static str, Arc<str>)> = BTreeMap::new();
+        for found in needs.iter().flat_map(|need| common.catalogue.find(&need.name)) {
+            let kind = match &*found.entry.resource {
+                "kafka_topic" => "kafka_topic",
+                "kafka_group" => "kafka_group",
+                "listed" => "listed",
+                _ => continue,
+            };
+            let key = (Arc::clone(&found.entry.namespace), found.entry.dimensions.clone());
+            wanted.entry(key).or_insert((kind, Arc::clone(found.metric)));
+        }
+        let api = inventory::operations::METRICS.name;
+        let (mut all, mut is_whole) = (Vec::new(), true);
+        for ((namespace, names), (kind, metric)) in wanted {
+            let paid = || {
+                common.purse.request();
+                common.metrics.paid(api, &namespace, 0.0);
+            };
+            match self.reader.list(&namespace, &metric, &names, paid).await {
+                Ok(found) => {
+                    common.metrics.called(&self.place, api, "ok");
+                    all.extend(
+                        found
+                            .into_iter()
+                            .map(|dimensions| self.found(kind, &namespace, dimensions)),
+                    );
+                }
+                Err(refused) => {
+                    is_whole = false;
+                    self.refused(&mut self.state.lock(), &refused);
+                }
+            }
+        }
+        let mut known = self.state.lock();
+        if !is_whole {
+            return false;
+        }
+        known.problems.remove(api);
+        known.listed_at = Some(now);
+        known.inventory.take_listed(all)
+    }
+
+    /// Of something that its metrics have shown: what it belongs to, by the name of the cluster.
+    pub(super) fn found(
+        &self,
+        kind: &'static str,
+        namespace: &Arc<str>,
+        dimensions: Vec<(Arc<str>, Arc<str>)>,
+    ) -> Resource {
+        let arn = match kind {
+            "listed" => Arc::clone(namespace),
+            _ => {
+                let known = self.state.lock();
+                let cluster = dimensions.first().map(|(_, name)| Arc::clone(name));
+                let mut all = known.inventory.resources();
+                let is_it = |resource: &&Resource| {
+                    resource.kind == "kafka_cluster"
+                        && resource.dimensions.first().map(|(_, name)| name) == cluster.as_ref()
+                };
+                all.find(is_it)
+                    .map(|cluster| Arc::clone(&cluster.arn))
+                    .unwrap_or_default()
+            }
+        };
+        Resource {
+            kind,
+            family: kind,
+            arn,
+            dimensions,
+            state: State::Live,
+            ..Resource::default()
+        }
+    }
+
+    pub(super) fn refused(&self, known: &mut Known, refused: &Refused) {
+        let api = operation(refused);
+        self.common.metrics.called(&self.place, api, refused.reason());
+        let is_new = known.problems.get(api) != Some(refused);
+        if is_new {
+            tracing::warn!(place = %self.place.instance(), %refused, "AWS does not answer");
+        }
+        known.problems.insert(api, refused.clone());
+    }
+
+    /// How old is what is known of each part.
+    pub(super) fn account_for(&self, inventory: &Inventory, now: Timestamp) {
+        let metrics = &self.common.metrics;
+        for (part, seen) in inventory.parts() {
+            let labels = [part.operation().name, &self.place.account, &self.place.region];
+            if let Some(at) = seen.at {
+                let age = now.since(at).as_secs_f64();
+                metrics.inventory_age.with_label_values(&labels).set(age);
+                #[expect(clippy::cast_precision_loss, reason = "a number of resources")]
+                metrics
+                    .resources
+                    .with_label_values(&labels)
+                    .set(seen.resources.len() as f64);
+            }
+        }
+    }
+}

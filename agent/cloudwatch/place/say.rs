@@ -1,0 +1,148 @@
+//! What is known of resources, and until when everything is complete.
+
+use super::{
+    Arc, BTreeMap, Class, Column, FACTS, FORGOTTEN, Gathering, HashMap, Hot, Round, SeriesDesc, SeriesKind,
+    TargetDesc, Timestamp, Watch, minute,
+};
+
+impl Watch {
+    /// What is known of resources, said as all that there is.
+    pub(super) fn say_facts(&self) {
+        let common = &self.common;
+        let now = common.clock.now();
+        let mut known = self.state.lock();
+        let known = &mut *known;
+        if known.facts_at.is_some_and(|at| now.since(at) < FACTS) {
+            return;
+        }
+        let Some(described_at) = known.described_at else {
+            return;
+        };
+        known.facts_at = Some(now);
+        self.account_for(&known.inventory, now);
+        let is_known = now.since(described_at) < FORGOTTEN;
+        let watched = self.watched(&known.inventory);
+        let mut facts = if is_known {
+            watched.series(&self.place, &common.config.tags)
+        } else {
+            Vec::new()
+        };
+        facts.extend(crate::capacity::series(
+            &common.config.capacities,
+            &watched,
+            &self.place,
+        ));
+        let (target, references) = known.facts.get_or_insert_with(|| {
+            let target = common.keep.target(&TargetDesc {
+                name: format!("cloudwatch/{}", self.place.instance()).into(),
+                page: Some("cloudwatch"),
+                staleness: None,
+            });
+            (target, HashMap::new())
+        });
+        let mut column = Column {
+            target: *target,
+            time: now,
+            round: Round::Whole,
+            series: Vec::with_capacity(facts.len()),
+            values: Vec::with_capacity(facts.len()),
+        };
+        let mut still = HashMap::with_capacity(facts.len());
+        for (labels, value) in facts {
+            let reference = match references.get(&labels) {
+                Some(reference) => *reference,
+                None => {
+                    let kind = if labels.name().ends_with("_total") {
+                        SeriesKind::Counter
+                    } else {
+                        SeriesKind::Gauge
+                    };
+                    let desc = SeriesDesc {
+                        kind,
+                        family: labels.name().into(),
+                        help: "As AWS describes it.".into(),
+                        unit: "".into(),
+                        labels: labels.clone(),
+                    };
+                    match common.keep.series(*target, &desc) {
+                        Ok(reference) => reference,
+                        Err(error) => {
+                            common.metrics.dropped.with_label_values(&[error.reason()]).inc();
+                            continue;
+                        }
+                    }
+                }
+            };
+            column.series.push(reference);
+            column.values.push(value);
+            still.insert(labels, reference);
+        }
+        *references = still;
+        if common.keep.commit(column).unknown > 0 {
+            known.facts = None;
+        }
+    }
+
+    /// Up to when what rules read is complete.
+    pub(crate) fn marks(&self, gathering: &mut Gathering) {
+        let known = self.state.lock();
+        let now = self.common.clock.now();
+        let stretch = self.common.purse.stretch();
+        let hot: Arc<[Hot]> = Arc::default();
+        for planned in known
+            .plan
+            .planned
+            .iter()
+            .filter(|planned| planned.class != Class::Pages)
+        {
+            let Some(track) = known.tracks.get(&planned.series.labels) else {
+                continue;
+            };
+            if track.is_quiet(now) || stretch.of(planned.class).is_infinite() {
+                continue;
+            }
+            let Some(asked) = track.asked() else { continue };
+            let interval = self.interval(planned, &known.plan, Some(track), &hot, now);
+            let interval = interval.unwrap_or(planned.interval);
+            gathering.add(
+                planned.series.labels.name(),
+                minute(asked - planned.series.lag),
+                interval,
+            );
+        }
+    }
+
+    pub(super) fn say_marks(&self) {
+        let metrics = &self.common.metrics;
+        let now = self.common.clock.now();
+        {
+            let known = self.state.lock();
+            let mut by_namespace: BTreeMap<&str, (Timestamp, u32)> = BTreeMap::new();
+            for planned in known
+                .plan
+                .planned
+                .iter()
+                .filter(|planned| planned.class != Class::Pages)
+            {
+                let Some(track) = known.tracks.get(&planned.series.labels) else {
+                    continue;
+                };
+                let entry = by_namespace.entry(&planned.series.namespace).or_insert((now, 0));
+                match track.asked() {
+                    _ if track.is_quiet(now) => entry.1 += 1,
+                    Some(asked) => entry.0 = entry.0.min(minute(asked - planned.series.lag)),
+                    None => {}
+                }
+            }
+            for (namespace, (complete, absent)) in by_namespace {
+                let labels = [namespace, &*self.place.account, &*self.place.region];
+                metrics
+                    .watermark
+                    .with_label_values(&labels)
+                    .set(complete.seconds());
+                metrics.absent.with_label_values(&labels).set(f64::from(absent));
+            }
+        }
+        self.common.moved.notify_one();
+    }
+}
