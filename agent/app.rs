@@ -588,8 +588,8 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             Arc::new(move || pool.sifted())
         },
         sources: {
-            let (logs, has_cluster) = (log_state.clone(), cluster.is_some());
-            Arc::new(move || views::sources(&targets(), &logs(), has_cluster))
+            let (logs, has_cluster, bought) = (log_state.clone(), cluster.is_some(), cloudwatch.clone());
+            Arc::new(move || views::sources(&targets(), &logs(), has_cluster, bought.as_ref()))
         },
         rules: {
             let groups = rule_groups.clone();
@@ -750,6 +750,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             &engine,
             clock.clone(),
         ),
+        aws: crate::estate::of(cloudwatch.as_ref(), &engine, clock.clone()),
     };
 
     // Tasks, each in the stage in which it stops.

@@ -62,15 +62,15 @@ struct Inventory {
 const LATELY: Duration = Duration::from_secs(10);
 
 /// What was found last.
-struct Lately<T>(Mutex<Option<(Timestamp, Vec<T>)>>);
+pub(crate) struct Lately<T>(Mutex<Option<(Timestamp, Vec<T>)>>);
 
 impl<T: Clone> Lately<T> {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Mutex::new(None))
     }
 
     /// Whoever asks while somebody else does waits for that answer.
-    fn get(&self, now: Timestamp, find: impl FnOnce() -> Vec<T>) -> Vec<T> {
+    pub(crate) fn get(&self, now: Timestamp, find: impl FnOnce() -> Vec<T>) -> Vec<T> {
         let mut last = self.0.lock();
         if let Some((at, found)) = &*last
             && now >= *at
@@ -84,27 +84,31 @@ impl<T: Clone> Lately<T> {
     }
 }
 
+/// Nothing where the question cannot be answered: the page says what is missing.
+pub(crate) fn ask(engine: &Engine, clock: &dyn Clock, expr: &str) -> Vec<(Labels, f64)> {
+    let outcome = match engine.instant(expr, clock.now()) {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            tracing::debug!(%error, expr, "a column of the page's tables is empty");
+            return Vec::new();
+        }
+    };
+    match outcome.value {
+        Value::Vector(points) => points
+            .into_iter()
+            .map(|point| (point.labels, point.value))
+            .filter(|(_, value)| value.is_finite())
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// Namespace and name.
 type Key = (String, String);
 
 impl Inventory {
-    /// Nothing where the question cannot be answered: the page says what is missing.
     fn ask(&self, expr: &str) -> Vec<(Labels, f64)> {
-        let outcome = match self.engine.instant(expr, self.clock.now()) {
-            Ok(outcome) => outcome,
-            Err(error) => {
-                tracing::debug!(%error, expr, "a column of the page's tables is empty");
-                return Vec::new();
-            }
-        };
-        match outcome.value {
-            Value::Vector(points) => points
-                .into_iter()
-                .map(|point| (point.labels, point.value))
-                .filter(|(_, value)| value.is_finite())
-                .collect(),
-            _ => Vec::new(),
-        }
+        ask(&self.engine, &*self.clock, expr)
     }
 
     /// By namespace and pod; of all pods without `of`.

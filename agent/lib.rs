@@ -16,6 +16,7 @@ mod daemon;
 mod dashboards;
 mod discovery;
 pub mod doctor;
+mod estate;
 mod evidence;
 pub mod explain;
 mod explained;

@@ -15,7 +15,12 @@ use crate::accounts::Accounts;
 const HEADROOM_AGE: Duration = Duration::from_secs(5);
 
 /// The list *What is read*: targets, log files, and what is off and why.
-pub(crate) fn sources(targets: &[Target], logs: &LogState, has_cluster: bool) -> Vec<Source> {
+pub(crate) fn sources(
+    targets: &[Target],
+    logs: &LogState,
+    has_cluster: bool,
+    bought: Option<&cloudwatch::CloudWatch>,
+) -> Vec<Source> {
     let mut sources: Vec<Source> = targets.iter().map(from_target).collect();
     let (read, skipped): (Vec<_>, Vec<_>) = logs.files.iter().partition(|file| file.error.is_empty());
     if !read.is_empty() {
@@ -60,18 +65,60 @@ pub(crate) fn sources(targets: &[Target], logs: &LogState, has_cluster: bool) ->
             "no cluster is asked: outside of a pod kubernetes.kubeconfig names one",
         ));
     }
-    sources.push(off("AWS", "not part of this version yet: no calls, $0.00"));
+    sources.push(match bought.and_then(cloudwatch::CloudWatch::view) {
+        Some(aws) => from_aws(&aws),
+        None => off(
+            "AWS",
+            "nothing of it is asked: cloudwatch.enabled turns it on; no calls, $0.00",
+        ),
+    });
     sources
 }
 
-fn off(name: &str, detail: &str) -> Source {
-    let (name, detail, word) = (name.to_owned(), detail.to_owned(), Some("off".to_owned()));
+fn from_aws(aws: &model::view::cloudwatch::Aws) -> Source {
+    let budget = aws
+        .budget
+        .map(|budget| format!(" of ${budget:.2}"))
+        .unwrap_or_default();
+    let spent = format!("${:.2}{budget} spent this month", aws.spent);
+    let series: usize = aws.places.iter().map(|place| place.series).sum();
+    let regions: Vec<&str> = aws.places.iter().map(|place| place.region.as_str()).collect();
+    let problem = aws
+        .problems
+        .iter()
+        .chain(aws.places.iter().flat_map(|place| &place.problems))
+        .next();
+    if !aws.leads {
+        return off_with("AWS", &format!("the other replica asks: {spent}"), "not here");
+    }
+    let (detail, health) = match (problem, regions.as_slice()) {
+        (Some(problem), _) => (problem.clone(), Health::Bad),
+        (None, []) => (
+            format!("finding out which account this is; {spent}"),
+            Health::Unknown,
+        ),
+        (None, regions) => (format!("{}; {spent}", regions.join(", ")), Health::Good),
+    };
     Source {
-        name,
+        name: format!("AWS, {} series", text::count(series as u64)),
         detail,
+        health,
+        last: aws.places.iter().filter_map(|place| place.newest).max(),
+        word: None,
+    }
+}
+
+fn off(name: &str, detail: &str) -> Source {
+    off_with(name, detail, "off")
+}
+
+fn off_with(name: &str, detail: &str, word: &str) -> Source {
+    Source {
+        name: name.to_owned(),
+        detail: detail.to_owned(),
         health: Health::Unknown,
         last: None,
-        word,
+        word: Some(word.to_owned()),
     }
 }
 

@@ -18,6 +18,7 @@ mod alerting;
 mod alike;
 /// The users' estate on AWS, watched for a day, and what goes wrong in it.
 mod aws_estate;
+mod aws_page;
 /// `skopos backtest`, of blocks and of a process.
 mod backtest;
 /// The chart, on a real Kubernetes with a node.

@@ -31,5 +31,5 @@ mod silences;
 mod tests;
 
 pub use config::{Config, Tls};
-pub use rooms::{Alerting, Answered, Covers, Objects, Rooms, SilenceError, Silences};
+pub use rooms::{Alerting, Answered, Covers, Estate, Objects, Rooms, SilenceError, Silences};
 pub use server::{BindError, Server};

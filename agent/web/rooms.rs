@@ -19,7 +19,7 @@
 //! | `pair: View<Option<Pair>>` | `Arc::new(\|\| None)` |
 //! | `senders: View<Vec<Sender>>`, `destinations: View<Vec<Destination>>` | `Arc::new(Vec::new)` |
 //!
-//! `objects` is `None` where no cluster is asked.
+//! `objects` is `None` where no cluster is asked, `aws` where nothing of AWS is.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ use model::outside::{Call, Identify, Response, Serve};
 use model::view::{
     Cardinality, Checkup, ConfigState, Destination, Graph, Kept, LogContext, LogPage, LogQuery, LogState,
     NodeState, Own, OwnLines, Pair, PodState, PodsOf, Routing, RuleGroup, ScrapePool, Sender, Source, Target,
-    Telling, Trial, Tried, View, Why, Workload,
+    Telling, Trial, Tried, View, Why, Workload, cloudwatch,
 };
 use model::{BoxFuture, Change, Clock, Exemplars, Labels, Matcher, Select, Timestamp};
 
@@ -105,6 +105,17 @@ pub struct Rooms {
     pub destinations: View<Vec<Destination>>,
     /// What is known of a cluster's objects. None: no cluster is asked here.
     pub objects: Option<Objects>,
+    /// What is known of AWS. None: nothing of it is asked here.
+    pub aws: Option<Estate>,
+}
+
+/// What is known of AWS.
+#[derive(Clone)]
+pub struct Estate {
+    /// What is asked, what that costs, what goes wrong with it.
+    pub watched: View<cloudwatch::Aws>,
+    /// Asks the samples, so it is called on a blocking thread.
+    pub tables: View<Vec<cloudwatch::Table>>,
 }
 
 /// What is known of a cluster's objects.

@@ -55,3 +55,72 @@ pub struct Share {
     pub interval: Duration,
     pub monthly: f64,
 }
+
+/// Resources of one kind with what is measured of them now, for people to read.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Table {
+    /// As its series call it: `rds`.
+    pub family: &'static str,
+    /// What one of them is called: `database`.
+    pub one: &'static str,
+    pub columns: Vec<Column>,
+    pub rows: Vec<Row>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Column {
+    pub word: &'static str,
+    pub counts: Counts,
+}
+
+/// What the figures of a column are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Counts {
+    /// How full a limit is: 1 is all of it.
+    Fill,
+    /// A part of 1 that is no limit.
+    Share,
+    Bytes,
+    PerSecond,
+    Seconds,
+    Number,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Row {
+    /// Short, for people.
+    pub name: String,
+    /// What else tells it from others: its class, its engine, its role.
+    pub about: Vec<String>,
+    /// Labels that all of its series and alerts have; the last ones are its dimensions.
+    pub labels: Vec<(&'static str, String)>,
+    /// One for each column.
+    pub figures: Vec<Figure>,
+}
+
+impl Row {
+    /// Its dimensions with a slash between them, as it stands in addresses.
+    #[must_use]
+    pub fn id(&self) -> String {
+        let dimensions = self
+            .labels
+            .iter()
+            .filter(|(name, _)| name.starts_with("dimension_"));
+        let values: Vec<&str> = dimensions.map(|(_, value)| value.as_str()).collect();
+        values.join("/")
+    }
+
+    #[must_use]
+    pub fn label(&self, wanted: &str) -> &str {
+        let found = self.labels.iter().find(|(name, _)| *name == wanted);
+        found.map_or("", |(_, value)| value)
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Figure {
+    /// None: it is not measured.
+    pub value: Option<f64>,
+    /// The question that it answers, of this resource only.
+    pub expr: String,
+}

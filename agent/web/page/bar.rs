@@ -12,20 +12,25 @@ use super::when::{SPANS, Wall};
 
 type Aside = (&'static str, &'static str, &'static str);
 
-/// Views that stand behind another one of the bar, with their keys; the last two with a cluster only.
-const ASIDE: [Aside; 4] = [
+/// Views that stand behind another one of the bar, with their keys.
+const ASIDE: [Aside; 5] = [
+    (BUDGET, "Budget", "g b"),
     ("/silences", "Silences", "g s"),
     ("/routes", "Routes", "g e"),
     ("/changes", "Changes", "g h"),
     ("/targets", "Targets", "g t"),
 ];
 
+const BUDGET: &str = "/aws#budget";
+
 /// Those of them that there is something to be seen of.
 pub(super) fn aside(visit: &Visit) -> impl Iterator<Item = Aside> {
-    let has_cluster = visit.rooms.objects.is_some();
-    ASIDE
-        .into_iter()
-        .filter(move |(path, ..)| has_cluster || *path != "/changes")
+    let (has_cluster, has_aws) = (visit.rooms.objects.is_some(), visit.rooms.aws.is_some());
+    ASIDE.into_iter().filter(move |(path, ..)| match *path {
+        "/changes" => has_cluster,
+        BUDGET => has_aws,
+        _ => true,
+    })
 }
 
 pub(super) fn top(visit: &Visit, sheet: &Sheet) -> Markup {
@@ -40,7 +45,7 @@ pub(super) fn top(visit: &Visit, sheet: &Sheet) -> Markup {
             }
             nav.views id="views" aria-label="Views" {
                 @for place in Place::all(visit) {
-                    (view_link(visit, sheet, *place, true))
+                    (view_link(visit, sheet, place, true))
                 }
             }
             div.tools {
@@ -63,8 +68,7 @@ pub(super) fn top(visit: &Visit, sheet: &Sheet) -> Markup {
 }
 
 pub(super) fn thumb(visit: &Visit, sheet: &Sheet) -> Markup {
-    let (near, far): (Vec<Place>, Vec<Place>) =
-        Place::all(visit).iter().partition(|place| place.is_near(visit));
+    let (near, far): (Vec<Place>, Vec<Place>) = Place::all(visit).partition(|place| place.is_near(visit));
     html! {
         nav.thumb id="thumb" aria-label="Views, for the thumb" {
             @for place in near { (view_link(visit, sheet, place, false)) }
@@ -77,8 +81,8 @@ pub(super) fn sheets(visit: &Visit, sheet: &Sheet) -> Markup {
     html! {
         @if sheet.range.is_some() { (times(visit, sheet)) }
         div.sheet.rise id="more" popover role="dialog" aria-label="More views" {
-            @for place in Place::all(visit).iter().filter(|place| !place.is_near(visit)) {
-                a href=(place.path()) aria-current=[(sheet.here == *place).then_some("page")] { (place.word()) }
+            @for place in Place::all(visit).filter(|place| !place.is_near(visit)) {
+                a href=(place.path()) aria-current=[(sheet.here == place).then_some("page")] { (place.word()) }
             }
             @for (path, word, _) in aside(visit) { a href=(path) { (word) } }
         }

@@ -9,7 +9,7 @@ use model::view::{Health, NodeState, Workload};
 use super::frame::section;
 use super::unit::Unit;
 use super::visit::Visit;
-use super::{changes, nodes, shape, words, workloads};
+use super::{aws, budget, changes, nodes, shape, words, workloads};
 
 /// Changes shown here; the rest is a click away.
 const CHANGES_SHOWN: usize = 5;
@@ -19,11 +19,11 @@ const DAY: Duration = Duration::from_hours(24);
 /// Nothing where no cluster is asked, or nothing is known of it.
 pub(super) fn draw(visit: &Visit) -> Markup {
     let Some(objects) = visit.rooms.objects.as_ref() else {
-        return html! {};
+        return alone(visit);
     };
     let (workloads, nodes) = ((objects.workloads)(), (objects.nodes)());
     if workloads.is_empty() && nodes.is_empty() {
-        return html! {};
+        return alone(visit);
     }
     let changed = changes::within(visit, &visit.range(DAY), |_| true);
     let last = changed
@@ -34,6 +34,7 @@ pub(super) fn draw(visit: &Visit) -> Markup {
             (of_nodes(visit, &nodes))
             (of_workloads(visit, &workloads))
             (of_changes(visit, &changed))
+            (of_aws(visit))
         }
         @if !last.is_empty() {
             (section("changed", "What changed", &html! { "newest first" }, &html! { a href="/changes" { "all changes" } },
@@ -41,6 +42,21 @@ pub(super) fn draw(visit: &Visit) -> Markup {
         }
         (workloads::talkers(visit, workloads))
     }
+}
+
+/// Without a cluster.
+fn alone(visit: &Visit) -> Markup {
+    html! { @if visit.rooms.aws.is_some() { section.panel.three.strip aria-label="AWS" { (of_aws(visit)) } } }
+}
+
+/// Nothing where nothing of AWS is asked.
+fn of_aws(visit: &Visit) -> Markup {
+    let Some(estate) = visit.rooms.aws.as_ref() else {
+        return html! {};
+    };
+    let watched = (estate.watched)();
+    let (health, fact) = aws::state(visit, &watched);
+    cell("/aws", "AWS", health, &fact, &budget::said(&watched))
 }
 
 fn cell(place: &str, title: &str, health: Health, fact: &str, more: &str) -> Markup {

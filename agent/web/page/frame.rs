@@ -18,6 +18,7 @@ pub(super) enum Place {
     Nodes,
     Targets,
     Logs,
+    Aws,
     Rules,
     Explore,
     Own,
@@ -25,34 +26,40 @@ pub(super) enum Place {
 
 impl Place {
     /// What the bar has without a cluster.
-    const ALONE: [Self; 7] = [
+    const ALONE: [Self; 8] = [
         Self::Overview,
         Self::Alerts,
         Self::Targets,
         Self::Logs,
+        Self::Aws,
         Self::Rules,
         Self::Explore,
         Self::Own,
     ];
 
     /// With one; targets then stand behind it.
-    const CLUSTER: [Self; 8] = [
+    const CLUSTER: [Self; 9] = [
         Self::Overview,
         Self::Alerts,
         Self::Workloads,
         Self::Nodes,
         Self::Logs,
+        Self::Aws,
         Self::Rules,
         Self::Explore,
         Self::Own,
     ];
 
-    /// What the bar shows.
-    pub(super) fn all(visit: &Visit) -> &'static [Self] {
-        match visit.rooms.objects {
+    /// What the bar shows: nothing that is not asked here.
+    pub(super) fn all(visit: &Visit) -> impl Iterator<Item = Self> {
+        let all: &[Self] = match visit.rooms.objects {
             Some(_) => &Self::CLUSTER,
             None => &Self::ALONE,
-        }
+        };
+        let has_aws = visit.rooms.aws.is_some();
+        all.iter()
+            .copied()
+            .filter(move |place| has_aws || *place != Self::Aws)
     }
 
     /// What of it lies under the thumb.
@@ -73,6 +80,7 @@ impl Place {
             Self::Nodes => "Nodes",
             Self::Targets => "Targets",
             Self::Logs => "Logs",
+            Self::Aws => "AWS",
             Self::Rules => "Rules",
             Self::Explore => "Explore",
             Self::Own => "Self",
@@ -87,6 +95,7 @@ impl Place {
             Self::Nodes => "/nodes",
             Self::Targets => "/targets",
             Self::Logs => "/logs",
+            Self::Aws => "/aws",
             Self::Rules => "/rules",
             Self::Explore => "/explore",
             Self::Own => "/self",
@@ -101,6 +110,7 @@ impl Place {
             Self::Nodes => "g n",
             Self::Targets => "g t",
             Self::Logs => "g l",
+            Self::Aws => "g m",
             Self::Rules => "g r",
             Self::Explore => "g x",
             Self::Own => "g k",

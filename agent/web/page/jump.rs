@@ -11,7 +11,7 @@ pub(super) fn destination(visit: &Visit, words: &str) -> String {
         return "/logs".to_owned();
     }
     let same = |name: &str| name.eq_ignore_ascii_case(words);
-    if let Some(place) = Place::all(visit).iter().find(|place| same(place.word())) {
+    if let Some(place) = Place::all(visit).find(|place| same(place.word())) {
         return place.path().to_owned();
     }
     if let Some((path, ..)) = super::bar::aside(visit).find(|(_, word, _)| same(word)) {

@@ -1,6 +1,7 @@
 //! A made-up house for tests and for looking at: a laptop that is well, one whose disk fills, one of two replicas,
 //! one that knows nothing.
 
+mod aws;
 mod checks;
 mod lines;
 mod objects;
@@ -20,6 +21,7 @@ use model::{BoxFuture, Clock, Labels, Ledger, Select, Timestamp};
 
 use crate::Rooms;
 
+pub(super) use self::aws::evil as evil_aws;
 pub(super) use self::objects::evil;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +114,7 @@ pub(crate) fn rooms(story: Story, clock: Arc<dyn Clock>, started: Timestamp) -> 
         senders: view!(senders),
         destinations: view!(destinations),
         objects: house.objects(),
+        aws: house.aws(),
     }
 }
 

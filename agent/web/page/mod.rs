@@ -7,9 +7,11 @@ mod alert;
 mod alerts;
 mod asking;
 mod assets;
+mod aws;
 mod backtest;
 mod band;
 mod bar;
+mod budget;
 mod changes;
 mod checks;
 mod cluster;
@@ -56,6 +58,8 @@ mod workload;
 mod workloads;
 
 #[cfg(test)]
+mod aws_tests;
+#[cfg(test)]
 mod logs_tests;
 #[cfg(test)]
 mod made_up;
@@ -94,6 +98,8 @@ pub(crate) fn routes() -> Router<Rooms> {
         .route("/alerts", view!(alerts::view))
         .route("/alerts/{name}", get(any_alert))
         .route("/alerts/{name}/{group}", get(one_alert))
+        .route("/aws", view!(aws::view))
+        .route("/aws/{family}/{name}", get(one_resource))
         .route("/changes", view!(changes::view))
         .route("/nodes", view!(nodes::view))
         .route("/nodes/{name}", get(one_node))
@@ -166,6 +172,14 @@ async fn one_rule(
 
 async fn one_node(State(rooms): State<Rooms>, uri: Uri, Path(name): Path<String>) -> Response {
     draw(rooms, uri, move |visit| nodes::one(visit, &name)).await
+}
+
+async fn one_resource(
+    State(rooms): State<Rooms>,
+    uri: Uri,
+    Path((family, name)): Path<(String, String)>,
+) -> Response {
+    draw(rooms, uri, move |visit| aws::one(visit, &family, &name)).await
 }
 
 async fn one_pod(

@@ -20,8 +20,9 @@ use crate::{Config, Rooms, Server, Silences};
 
 pub(super) const NOW: Timestamp = Timestamp(1_795_687_255_000);
 const STORIES: [Story; 4] = [Story::Calm, Story::Firing, Story::Pair, Story::Empty];
-const VIEWS: [&str; 25] = [
+const VIEWS: [&str; 26] = [
     "/",
+    "/aws",
     "/changes",
     "/changes?from=now-1h",
     "/workloads",
@@ -598,6 +599,7 @@ fn evil() -> Rooms {
             })
         },
         objects: Some(super::made_up::evil(EVIL, NOW)),
+        aws: Some(super::made_up::evil_aws(EVIL, NOW)),
         graph: {
             let graph = made_up(|house| (house.graph)());
             Arc::new(move || {

@@ -95,7 +95,10 @@ pub(super) fn place(labels: &Labels) -> Option<&str> {
         "instance",
         "job",
     ];
-    let known = TELLING.iter().find_map(|name| labels.get(name));
+    // Of AWS: a target group before its load balancer, a cluster before the number of its broker.
+    let dimensions = labels.iter().filter(|(name, _)| name.starts_with("dimension_"));
+    let resource = dimensions.last().map(|(_, value)| value);
+    let known = resource.or_else(|| TELLING.iter().find_map(|name| labels.get(name)));
     known.or_else(|| {
         let dull = [labels::METRIC_NAME, labels::ALERT_NAME, "severity"];
         labels

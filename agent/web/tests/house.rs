@@ -280,6 +280,7 @@ fn rooms(select: Arc<dyn Select>) -> (Rooms, Knobs) {
         senders: Arc::new(Vec::new),
         destinations: Arc::new(Vec::new),
         objects: None,
+        aws: None,
     };
     (rooms, knobs)
 }

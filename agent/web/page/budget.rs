@@ -1,0 +1,209 @@
+//! What AWS asks for its metrics: spent, expected, allowed, and what each alert and dashboard has of it.
+
+use std::collections::BTreeMap;
+
+use maud::{Markup, html};
+use model::text::{self, duration};
+use model::view::Health;
+use model::view::cloudwatch::{Aws, Share};
+
+use super::frame::{empty, section};
+use super::{link, words};
+
+/// Rows of the table; the rest costs less than the last of them.
+const ROWS_MAX: usize = 60;
+
+/// What has to wait longer than planned, in the order of [`Aws::stretch`].
+const CLASSES: [&str; 3] = [
+    "What wakes people",
+    "What other rules read",
+    "What only dashboards show",
+];
+
+/// `$23.10`, and less than a cent as such.
+pub(super) fn dollars(sum: f64) -> String {
+    if sum > 0.0 && sum < 0.01 {
+        "< $0.01".to_owned()
+    } else {
+        format!("${sum:.2}")
+    }
+}
+
+/// Spent, expected, allowed, in one sentence.
+pub(super) fn said(aws: &Aws) -> String {
+    let (spent, expected) = (dollars(aws.spent), dollars(aws.forecast));
+    match (aws.budget, aws.leads) {
+        (Some(budget), true) => {
+            format!("{spent} of {} this month, {expected} expected", dollars(budget))
+        }
+        (None, true) => format!("{spent} this month, {expected} expected"),
+        (Some(budget), false) => format!("{spent} of {} this month", dollars(budget)),
+        (None, false) => format!("{spent} this month"),
+    }
+}
+
+/// The worst that the budget does to what is asked, if it does anything.
+pub(super) fn stretched(aws: &Aws) -> Option<(Health, String)> {
+    let worst = CLASSES.iter().zip(aws.stretch).find(|(_, by)| *by > 1.0);
+    let (class, by) = worst.filter(|_| aws.leads)?;
+    let health = match *class == CLASSES[0] {
+        true => Health::Bad,
+        false => Health::Pending,
+    };
+    Some((health, format!("{class} {}: the budget is too small", waits(by))))
+}
+
+fn waits(by: f64) -> String {
+    match by.is_finite() {
+        true => format!("is asked for {} times less often", words::plain(by)),
+        false => "is not asked for".to_owned(),
+    }
+}
+
+pub(super) fn draw(aws: &Aws) -> Markup {
+    let shares = shares(aws);
+    let monthly: f64 = aws.places.iter().map(|place| place.monthly).sum();
+    let series: usize = aws.places.iter().map(|place| place.series).sum();
+    let body = html! {
+        div.panel.cut {
+            div.budget {
+                p.money { (said(aws)) }
+                (bar(aws))
+                div.small {
+                    @if aws.leads {
+                        p {
+                            b { (dollars(monthly / 30.0)) " a day" } " for " (text::count(series as u64)) " series"
+                            ", as planned. " (patience(aws))
+                        }
+                    } @else {
+                        p { "The other replica asks AWS; its page says what for." }
+                    }
+                    @if aws.budget.is_none() {
+                        p { code { "cloudwatch.max_usd_per_month" } " is 0: there is no limit." }
+                    }
+                }
+            }
+            @if !shares.is_empty() { (table(&shares)) }
+        }
+        @if shares.is_empty() && aws.leads {
+            (empty("Nothing is paid for: no rule and no dashboard reads a metric of AWS."))
+        }
+    };
+    section(
+        "budget",
+        "CloudWatch budget",
+        &html! { "this month, in dollars before tax" },
+        &html! { code { "skopos cloudwatch plan" } },
+        &body,
+    )
+}
+
+/// What gives way to the budget, and what would first.
+fn patience(aws: &Aws) -> String {
+    let waiting: Vec<String> = CLASSES
+        .iter()
+        .zip(aws.stretch)
+        .filter(|(_, by)| *by > 1.0)
+        .map(|(class, by)| format!("{class} {}.", waits(by)))
+        .collect();
+    match (waiting.is_empty(), aws.budget) {
+        (false, _) => waiting.join(" "),
+        (true, Some(budget)) => format!(
+            "Nothing waits. Were more than {} expected, dashboards would wait first, then other rules, what wakes people last.",
+            dollars(budget)
+        ),
+        (true, None) => "Nothing waits.".to_owned(),
+    }
+}
+
+/// Spent is full, expected a tick, the end of the bar is what may be spent.
+fn bar(aws: &Aws) -> Markup {
+    let Some(budget) = aws.budget.filter(|budget| *budget > 0.0) else {
+        return html! {};
+    };
+    let percent = |sum: f64| (sum / budget * 100.0).clamp(0.0, 100.0);
+    let (spent, expected) = (percent(aws.spent), percent(aws.forecast));
+    let said = match aws.leads {
+        true => {
+            format!("{spent:.0} % of the budget is spent, {expected:.0} % expected by the end of the month")
+        }
+        false => format!("{spent:.0} % of the budget is spent"),
+    };
+    let class = if aws.spent >= budget { "bad" } else { "fine" };
+    html! {
+        svg.hr role="img" width="100%" height="16" aria-label=(said) {
+            rect.track x="0" y="2" width="100%" height="12" rx="2" {}
+            rect class=(class) x="0" y="2" width={ (format!("{spent:.1}")) "%" } height="12" rx="2" {}
+            @if aws.leads {
+                rect.tick x={ (format!("{:.1}", expected.min(99.8))) "%" } y="0" width="2" height="16" {}
+            }
+        }
+    }
+}
+
+/// Of all places together, the dearest first.
+fn shares(aws: &Aws) -> Vec<Share> {
+    let mut all: BTreeMap<&str, Share> = BTreeMap::new();
+    let given = aws.places.iter().flat_map(|place| &place.shares);
+    for share in given.filter(|_| aws.leads) {
+        all.entry(&share.by)
+            .and_modify(|known| {
+                known.series += share.series;
+                known.monthly += share.monthly;
+                known.interval = known.interval.min(share.interval);
+            })
+            .or_insert_with(|| share.clone());
+    }
+    let mut all: Vec<Share> = all.into_values().collect();
+    all.sort_by(|one, other| {
+        other
+            .monthly
+            .total_cmp(&one.monthly)
+            .then_with(|| one.by.cmp(&other.by))
+    });
+    all
+}
+
+fn table(shares: &[Share]) -> Markup {
+    let all: f64 = shares.iter().map(|share| share.monthly).sum();
+    let (shown, rest) = shares.split_at(shares.len().min(ROWS_MAX));
+    let left: f64 = rest.iter().map(|share| share.monthly).sum();
+    html! {
+        table.cards {
+            caption.unseen { "What it buys" }
+            thead {
+                tr {
+                    th scope="col" { "What it buys" }
+                    th.n scope="col" { "Series" }
+                    th.n scope="col" { "Read every" }
+                    th.n scope="col" aria-sort="descending" { "A month" }
+                    th.n.hide scope="col" { "Share" }
+                }
+            }
+            tbody {
+                @for share in shown {
+                    tr data-row {
+                        th.name.break scope="row" { (buyer(share)) }
+                        td.n data-label="Series" { (share.series) }
+                        td.n data-label="Read every" { (duration::spoken(share.interval)) }
+                        td.n data-label="A month" { (dollars(share.monthly)) }
+                        td.n.hide { (super::objects::share(Some(share.monthly), Some(all))) }
+                    }
+                }
+            }
+        }
+        @if !rest.is_empty() {
+            p.note.small { "and " (words::count(rest.len(), "more buyer")) " for " (dollars(left)) " together" }
+        }
+    }
+}
+
+/// What is bought by several is counted where it is read most often.
+fn buyer(share: &Share) -> Markup {
+    let (kind, name) = share.by.split_once(' ').unwrap_or(("", &share.by));
+    html! {
+        @if share.is_alert {
+            a href={ "/alerts/" (link::encode(name)) } { (name) } " " span.place { (kind) }
+        } @else { (name) @if !kind.is_empty() { " " span.place { (kind) } } }
+    }
+}
