@@ -427,15 +427,18 @@ mod tests {
         "__metrics_path__": "/metrics", "__scrape_interval__": "15s", "__scrape_timeout__": "10s",
         "__meta_skopos_settings": "{\"job_name\": \"shop\", \"is_node_added\": true}"}}]"#;
 
+    /// Status, epoch and list of each.
+    type Answers = [Option<(u16, u64, &'static str)>; 2];
+
     /// Two replicas: what each answers now, and what the agent said that it has.
     #[derive(Default)]
     struct Replicas {
-        answers: Mutex<[Option<(u16, u64, &'static str)>; 2]>,
+        answers: Mutex<Answers>,
         asked: Mutex<Vec<(usize, HashSet<String>)>>,
     }
 
     impl Replicas {
-        fn answer(&self, answers: [Option<(u16, u64, &'static str)>; 2]) {
+        fn answer(&self, answers: Answers) {
             *self.answers.lock() = answers;
         }
 
