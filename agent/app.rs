@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use journal::{Disk, Journal, Patient};
-use model::outside::{Client, Serve};
+use model::outside::{Client, Files, Serve};
 use model::view::{ConfigState, LogState, View};
 use model::{AllHere, Alone, Arbiter, Clock, Feed, Leadership, Presence, Share};
 use net::{HttpClient, Mailer};
@@ -40,7 +40,8 @@ use crate::reload::{self, Reloader};
 use crate::stages::Stages;
 use crate::views::{Headrooms, Process};
 use crate::{
-    bought, control_plane, graph, inventory, kubernetes, lock, memory, relay, shipped, trial, views,
+    bought, control_plane, graph, handing, inventory, kubernetes, lock, memory, relay, shipped, targets,
+    trial, views,
 };
 
 /// Threads of the main runtime; pages and probes have one of their own, node and logs theirs.
@@ -403,20 +404,23 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     }
 
     let book = rules.clone().map(RuleBook::new);
-    let monitors = cluster
-        .as_ref()
-        .filter(|_| thinks && document.kubernetes.wants_monitors())
-        .map(|cluster| {
-            Following::new(
-                cluster::monitors::Monitors::new(cluster, &document.kubernetes.monitors),
-                &pool,
-                book.as_ref(),
-                document.scrape_global(),
-                leadership.clone(),
-                files.clone(),
-                &registry,
-            )
-        });
+    let observing = cluster.as_ref().filter(|_| thinks);
+    let (led, disk) = (&leadership, &(files.clone() as Arc<dyn Files>));
+    let monitors = Following::of(observing, &document, &pool, book.as_ref(), led, disk, &registry);
+    let handing = handing::Side::of(handing::Around {
+        role,
+        cluster: cluster.as_ref(),
+        document: &document,
+        host: &host,
+        pool: &pool,
+        client: &to_ours,
+        files: disk,
+        leadership: led,
+        receiver: receiver.as_ref(),
+        is_whole: monitors.as_ref().map(Following::is_whole),
+        clock: clock.clone(),
+        registry: &registry,
+    });
     let control_plane = cluster
         .as_ref()
         .filter(|_| thinks)
@@ -534,6 +538,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             state: state.clone(),
             discovery: discovery.as_ref().map(kubernetes::Discovery::checkup),
             monitors: monitors.as_ref().map(Following::checkup),
+            handing: handing.checkup(),
             oom: oom.checkup(),
             node: node_handle.clone(),
             pool: pool.clone(),
@@ -556,15 +561,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         main.clone(),
     );
     let serving = Arc::new(AtomicBool::new(false));
-    let targets: View<Vec<model::view::Target>> = {
-        let (pool, state) = (pool.clone(), state.clone());
-        Arc::new(move || {
-            let node = node_handle.iter().map(node::Handle::view);
-            node.chain(state.iter().map(kubestate::KubeState::view))
-                .chain(pool.view())
-                .collect()
-        })
-    };
+    let targets = targets::targets(node_handle, state.clone(), &pool, &store, clock.clone());
     let log_state: View<LogState> = {
         let (handle, afar) = (logs_handle.clone(), afar.clone());
         Arc::new(move || LogState {
@@ -699,6 +696,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             };
             Arc::new(intake) as Arc<dyn Serve>
         }),
+        handed: handing.door(),
         peer: pair_handle.clone().zip(receiver.clone()).map(|(pair, receiver)| {
             let door = relay::PeerDoor {
                 pair,
@@ -773,6 +771,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     if let Some(monitors) = monitors {
         stages.spawn("sources", "monitors", |stop| monitors.run(stop));
     }
+    stages.spawn("sources", "handing", |stop| handing.run(stop));
     if let (Some(cloudwatch), Some(needing), Some(rules)) = (cloudwatch, needing, rules.clone()) {
         let following = needing.of(rules, engine);
         stages.spawn("sources", "cloudwatch", |stop| cloudwatch.run(stop));

@@ -62,6 +62,7 @@ pub(crate) struct Around {
     pub(crate) state: Option<kubestate::KubeState>,
     pub(crate) discovery: Option<Look>,
     pub(crate) monitors: Option<Look>,
+    pub(crate) handing: Look,
     pub(crate) oom: Look,
     pub(crate) node: Option<node::Handle>,
     pub(crate) pool: Arc<scrape::Pool>,
@@ -157,6 +158,7 @@ fn rooms(around: Around) -> Vec<Look> {
         let pool = around.pool.clone();
         rooms.push(Box::new(move || pool.checkups()));
     }
+    rooms.push(around.handing);
     if let Some(receiver) = around.receiver {
         let clock = clock.clone();
         rooms.push(Box::new(move || receiver.checkups(clock.now())));

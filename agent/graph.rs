@@ -38,6 +38,7 @@ const EVERY: &[Role] = &[Role::All, Role::Node, Role::Cluster];
 const READS: &[Role] = &[Role::All, Role::Node];
 const THINKS: &[Role] = &[Role::All, Role::Cluster];
 const CLUSTER: &[Role] = &[Role::Cluster];
+const NODE: &[Role] = &[Role::Node];
 
 const fn spot(name: &'static str, row: usize, outside: bool, roles: &'static [Role]) -> Spot {
     Spot {
@@ -57,6 +58,7 @@ const SPOTS: &[Spot] = &[
     spot("systemd journal", 0, true, READS),
     spot("log groups", 0, true, THINKS),
     spot("senders", 0, true, THINKS),
+    spot("replicas", 0, true, NODE),
     spot("cluster", 1, false, EVERY),
     spot("node", 1, false, READS),
     spot("kubestate", 1, false, THINKS),
@@ -76,6 +78,7 @@ const SPOTS: &[Spot] = &[
     spot("output", 4, true, EVERY),
     spot("destinations", 4, true, EVERY),
     spot("peer", 4, true, CLUSTER),
+    spot("agents", 4, true, CLUSTER),
     spot("lease", 4, true, CLUSTER),
     spot("people", 4, true, EVERY),
 ];
@@ -139,6 +142,20 @@ pub const JOINTS: &[Line] = &[
         "cluster",
         "scrape",
         "targets",
+        "one list",
+        "the newest in place of the one before",
+    ),
+    line(
+        "scrape",
+        "agents",
+        "targets of a node",
+        "2,000 targets",
+        "the rest are read by who leads, and counted",
+    ),
+    line(
+        "replicas",
+        "scrape",
+        "targets of this node",
         "one list",
         "the newest in place of the one before",
     ),

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cluster::Cluster;
 use cluster::monitors::{All, Key, Kind, LeftOut, Made, Monitors, Reason, Seen};
 use model::Leadership;
 use model::outside::Files;
@@ -22,6 +23,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::checkups::Look;
+use crate::config::Document;
 
 /// Changes are gathered for so long: a chart makes many objects at once.
 const GATHER: Duration = Duration::from_secs(1);
@@ -110,8 +112,30 @@ pub(crate) struct Following {
 }
 
 impl Following {
+    /// None where no objects of prometheus-operator are followed.
+    pub(crate) fn of(
+        cluster: Option<&Cluster>,
+        document: &Document,
+        pool: &Arc<Pool>,
+        book: Option<&Arc<RuleBook>>,
+        leadership: &watch::Receiver<Leadership>,
+        files: &Arc<dyn Files>,
+        registry: &Registry,
+    ) -> Option<Self> {
+        let cluster = cluster.filter(|_| document.kubernetes.wants_monitors())?;
+        Some(Self::new(
+            Monitors::new(cluster, &document.kubernetes.monitors),
+            pool,
+            book,
+            document.scrape_global(),
+            leadership.clone(),
+            Arc::clone(files),
+            registry,
+        ))
+    }
+
     /// To be made before the rules of the configuration are in force.
-    pub(crate) fn new(
+    fn new(
         monitors: Monitors,
         pool: &Arc<Pool>,
         book: Option<&Arc<RuleBook>>,
@@ -155,6 +179,16 @@ impl Following {
     pub(crate) fn checkup(&self) -> Look {
         let shown = Arc::clone(&self.shown);
         Box::new(move || vec![told(&shown.lock())])
+    }
+
+    /// Whether all monitors are known.
+    pub(crate) fn is_whole(&self) -> Arc<dyn Fn() -> bool + Send + Sync> {
+        let monitors = self.monitors.clone();
+        Arc::new(move || {
+            Kind::ALL
+                .into_iter()
+                .all(|kind| !monitors.wants(kind) || monitors.is_whole(kind))
+        })
     }
 
     pub(crate) async fn run(mut self, stop: CancellationToken) {

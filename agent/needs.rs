@@ -14,7 +14,7 @@ use crate::{shipped, used};
 const PREFIX: &str = "aws_";
 
 /// Of these rules, the shipped dashboards, and the list of the configuration.
-pub(crate) fn gather(groups: &[rules::Group], config: &cloudwatch::Config) -> Arc<[Need]> {
+pub fn gather(groups: &[rules::Group], config: &cloudwatch::Config) -> Arc<[Need]> {
     let mut needs = of_rules(groups);
     for (name, expressions) in shipped::dashboards() {
         let by = By::Dashboard { title: name.into() };

@@ -300,6 +300,11 @@ impl Reloader {
                 format!("{:?}", old.kubernetes.monitors),
                 format!("{:?}", new.kubernetes.monitors),
             ),
+            (
+                "kubernetes.hand_out",
+                format!("{:?}", old.kubernetes.hand_out),
+                format!("{:?}", new.kubernetes.hand_out),
+            ),
             ("node", format!("{:?}", old.node), format!("{:?}", new.node)),
             ("store", format!("{:?}", old.store), format!("{:?}", new.store)),
             ("web", format!("{:?}", old.web), format!("{:?}", new.web)),

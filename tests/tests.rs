@@ -16,6 +16,8 @@ mod abuse;
 mod alerting;
 /// `ALERTS` and `ALERTS_FOR_STATE`, beside a real Prometheus.
 mod alike;
+/// The users' estate on AWS, watched for a day, and what goes wrong in it.
+mod aws_estate;
 /// `skopos backtest`, of blocks and of a process.
 mod backtest;
 /// The chart, on a real Kubernetes with a node.
@@ -44,6 +46,8 @@ mod exemplars;
 mod explain;
 /// Rule groups and their metrics, beside a real Prometheus.
 mod groups;
+/// Targets that are handed to agents: read by one, whoever dies.
+mod handing;
 /// The house shows itself: in ARCHITECTURE.md, on a terminal, on the page.
 mod house;
 mod inventory;

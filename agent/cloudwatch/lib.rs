@@ -54,6 +54,8 @@ use purse::Purse;
 pub use purse::Treasury;
 
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How often is looked who leads, and what is wanted.
+const LOOK: Duration = Duration::from_secs(5);
 /// Until a place is tried again of which not even the account is known.
 const AGAIN: Duration = Duration::from_secs(15);
 const AGAIN_MAX: Duration = Duration::from_secs(300);
@@ -242,17 +244,34 @@ impl CloudWatch {
         Ok(self.view().unwrap_or_default())
     }
 
-    /// Puts the marks of all places together.
+    /// Puts the marks of all places together. What is wanted and has not come yet is waited for; while another replica asks, it
+    /// judges.
     async fn gather(&self) {
+        let common = &self.0.common;
+        let mut since = None;
         loop {
-            self.0.common.moved.notified().await;
-            let mut gathering = marks::Gathering::default();
-            if self.0.common.leads() {
+            let needs = Arc::clone(&common.needs.borrow());
+            let late = needs
+                .iter()
+                .filter(|need| !need.by.is_dashboard() && !common.catalogue.find(&need.name).is_empty());
+            let mut expected = marks::Gathering::default();
+            if common.leads() {
+                let since = *since.get_or_insert_with(|| common.clock.now());
+                late.for_each(|need| expected.expect(&need.name, since, need.interval.unwrap_or_default()));
+                let mut known = marks::Gathering::default();
                 for watch in &*self.0.watches.lock() {
-                    watch.marks(&mut gathering);
+                    watch.marks(&mut known);
                 }
+                expected = expected.over(known);
+            } else {
+                since = None;
+                late.for_each(|need| expected.elsewhere(&need.name));
             }
-            self.0.marks.set(gathering.done());
+            self.0.marks.set(expected.done());
+            tokio::select! {
+                () = common.moved.notified() => {}
+                () = common.clock.sleep(LOOK) => {}
+            }
         }
     }
 

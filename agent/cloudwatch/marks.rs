@@ -35,9 +35,34 @@ impl Late for Marks {
 #[derive(Debug, Default)]
 pub(crate) struct Gathering(HashMap<Arc<str>, Mark>);
 
+/// How long a metric may stay away that is asked for so often.
+fn patience(interval: Duration) -> Duration {
+    interval * 2 + Duration::from_secs(900)
+}
+
 impl Gathering {
+    /// What is wanted and may come from `since` on.
+    pub(crate) fn expect(&mut self, metric: &Arc<str>, since: Timestamp, interval: Duration) {
+        let mark = Mark {
+            complete: since,
+            patience: patience(interval),
+        };
+        self.0.insert(Arc::clone(metric), mark);
+    }
+
+    /// Another replica has it.
+    pub(crate) fn elsewhere(&mut self, metric: &Arc<str>) {
+        self.0.insert(Arc::clone(metric), Mark::NEVER);
+    }
+
+    /// In place of what was only expected.
+    pub(crate) fn over(mut self, known: Self) -> Self {
+        self.0.extend(known.0);
+        self
+    }
+
     pub(crate) fn add(&mut self, metric: &str, complete: Timestamp, interval: Duration) {
-        let patience = interval * 2 + Duration::from_secs(900);
+        let patience = patience(interval);
         match self.0.get_mut(metric) {
             Some(mark) => {
                 mark.complete = mark.complete.min(complete);

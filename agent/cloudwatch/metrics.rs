@@ -20,6 +20,7 @@ pub(crate) struct Metrics {
     pub(crate) watermark: GaugeVec,
     pub(crate) calls: IntCounterVec,
     pub(crate) up: GaugeVec,
+    throttled: IntCounterVec,
     pub(crate) refused_by_budget: IntCounter,
     new: IntCounter,
     revised: IntCounter,
@@ -88,6 +89,12 @@ impl Metrics {
                 "Questions put to AWS, by what became of them.",
                 &["api", "result"],
             ),
+            throttled: counters(
+                registry,
+                "skopos_cloudwatch_throttled_total",
+                "Questions that AWS did not answer because too many were put.",
+                &["api"],
+            ),
             up: gauges(
                 registry,
                 "skopos_cloudwatch_api_up",
@@ -141,6 +148,22 @@ impl Metrics {
         }
     }
 
+    /// Another replica asks now, and says how that goes.
+    pub(crate) fn forget(&self) {
+        for gauges in [
+            &self.planned,
+            &self.planned_dollars,
+            &self.stretch,
+            &self.watermark,
+            &self.up,
+            &self.absent,
+            &self.inventory_age,
+            &self.resources,
+        ] {
+            gauges.reset();
+        }
+    }
+
     pub(crate) fn paid(&self, api: &str, namespace: &str, dollars: f64) {
         self.spent
             .with_label_values(&[api, namespace])
@@ -189,6 +212,9 @@ impl Metrics {
 
     pub(crate) fn called(&self, place: &Place, api: &str, result: &str) {
         self.calls.with_label_values(&[api, result]).inc();
+        if result == "throttled" {
+            self.throttled.with_label_values(&[api]).inc();
+        }
         let is_up = f64::from(u8::from(result == "ok"));
         self.up
             .with_label_values(&[api, &place.account, &place.region])

@@ -178,7 +178,6 @@ impl Watch {
             let mut known = self.state.lock();
             known.tracks.values_mut().for_each(Track::rearm);
         }
-        self.account_for_inventory();
         // Facts are new in any case.
         self.state.lock().facts_at = None;
         self.changed.notify_one();
@@ -284,17 +283,14 @@ impl Watch {
         known.problems.insert(api, refused.clone());
     }
 
-    fn account_for_inventory(&self) {
-        let now = self.common.clock.now();
-        let known = self.state.lock();
-        for (part, seen) in known.inventory.parts() {
+    /// How old is what is known of each part.
+    fn account_for(&self, inventory: &Inventory, now: Timestamp) {
+        let metrics = &self.common.metrics;
+        for (part, seen) in inventory.parts() {
             let labels = [part.operation().name, &self.place.account, &self.place.region];
-            let metrics = &self.common.metrics;
             if let Some(at) = seen.at {
-                metrics
-                    .inventory_age
-                    .with_label_values(&labels)
-                    .set(now.since(at).as_secs_f64());
+                let age = now.since(at).as_secs_f64();
+                metrics.inventory_age.with_label_values(&labels).set(age);
                 #[expect(clippy::cast_precision_loss, reason = "a number of resources")]
                 metrics
                     .resources
@@ -349,6 +345,7 @@ impl Watch {
         known.facts = None;
         known.facts_at = None;
         self.common.purse.forget();
+        self.common.metrics.forget();
         self.common.moved.notify_one();
     }
 
@@ -651,8 +648,8 @@ impl Watch {
         let target = common.keep.target(&TargetDesc {
             name: name.into(),
             page: Some("cloudwatch"),
-            // Until the next points are due, and some time more.
-            staleness: Some(interval * 2 + Duration::from_secs(420)),
+            // Until the next points are due, there too where only what no longer changes is sent.
+            staleness: Some(interval + common.config.settled_after + Duration::from_secs(120)),
         });
         let name: Arc<str> = series.labels.name().into();
         let about = format!("{} of {}: {}", series.metric, series.namespace, series.statistic);
@@ -688,6 +685,7 @@ impl Watch {
             return;
         };
         known.facts_at = Some(now);
+        self.account_for(&known.inventory, now);
         let is_known = now.since(described_at) < FORGOTTEN;
         let watched = self.watched(&known.inventory);
         let mut facts = if is_known {

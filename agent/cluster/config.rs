@@ -30,6 +30,9 @@ pub struct Config {
     pub events: Option<bool>,
     pub changes: Changes,
     pub monitors: monitors::Config,
+    /// Whether targets that are found on a node with an agent are read by that: in the role `cluster` they are handed out, and in the
+    /// role `node` they are taken. Left out: they are.
+    pub hand_out: Option<bool>,
     /// Whose tokens are taken from agents and the other replica.
     pub accounts: Accounts,
     /// Where the pair finds agents, to ask them for the last lines of a pod.
@@ -361,6 +364,12 @@ impl Config {
     #[must_use]
     pub fn wants_monitors(&self) -> bool {
         self.is_wanted() && (self.monitors.is_wanted() || self.monitors.wants_rules())
+    }
+
+    /// Whether targets are handed to agents, or taken by one.
+    #[must_use]
+    pub fn hands_out(&self) -> bool {
+        self.is_wanted() && self.hand_out.unwrap_or(true)
     }
 
     #[must_use]

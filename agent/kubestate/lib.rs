@@ -233,6 +233,7 @@ impl KubeState {
             timeout: config.interval,
             samples: rounds.samples,
             http: false,
+            read_by: None,
         }
     }
 

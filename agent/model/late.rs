@@ -12,6 +12,14 @@ pub struct Mark {
     pub patience: Duration,
 }
 
+impl Mark {
+    /// Nothing will come here: somebody else has it, and judges it.
+    pub const NEVER: Self = Self {
+        complete: Timestamp::MIN,
+        patience: Duration::MAX,
+    };
+}
+
 /// Whoever brings late series.
 pub trait Late: Send + Sync {
     /// Of a metric by its name; none is never late.

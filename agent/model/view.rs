@@ -48,6 +48,8 @@ pub struct Target {
     pub samples: usize,
     /// Whether it is read over HTTP, and so belongs into `/api/v1/targets`.
     pub http: bool,
+    /// The node whose agent reads it; none: this process does.
+    pub read_by: Option<String>,
 }
 
 /// What becomes of the targets that a section of `scrape_configs` finds, beside those that are scraped.

@@ -76,6 +76,7 @@ mod tests {
             timeout: Duration::from_secs(15),
             samples: 900,
             http: false,
+            read_by: None,
         };
         let at = |health, seconds: i64| read(&machine(health), Timestamp(seconds * 1000), Duration::ZERO);
         assert_eq!(at(Health::Good, 101).verdict, Verdict::Ok);

@@ -151,6 +151,7 @@ impl Handle {
             timeout: config.interval,
             samples: state.samples,
             http: false,
+            read_by: None,
         }
     }
 

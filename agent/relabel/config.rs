@@ -3,10 +3,10 @@
 use std::fmt;
 
 use serde::de::{Error, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// One rule of `relabel_configs`, `metric_relabel_configs` or `write_relabel_configs`, in Prometheus' words.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Labels whose values are read, joined by `separator`. One that is not there is empty.
@@ -71,6 +71,12 @@ impl Action {
         all.into_iter()
             .find(|(_, action)| *action == self)
             .map_or("", |(name, _)| name)
+    }
+}
+
+impl Serialize for Action {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 

@@ -2,7 +2,8 @@
 //! time.
 //!
 //! So a `for` counts minutes of data, a count that comes minute by minute is judged minute by minute, and nothing flaps because its
-//! last point was half there. Where what is waited for stays away for longer than it may, nobody waits any more.
+//! last point was half there. Where what is waited for stays away for longer than it may, nobody waits any more. What only the other
+//! replica has, only it judges.
 
 use std::time::Duration;
 
@@ -43,6 +44,9 @@ impl Behind {
             let is_new = self.next.is_none_or(|next| next <= slot);
             return if is_new { vec![slot] } else { Vec::new() };
         };
+        if mark == Mark::NEVER {
+            return Vec::new();
+        }
         if slot.since(mark.complete) > mark.patience {
             let is_new = self.next.is_none_or(|next| next <= slot);
             self.next = Some(slot + interval);
@@ -100,6 +104,14 @@ mod tests {
         // And is back.
         assert_eq!(due(mark(1_020), 1_150), [0; 0]);
         assert_eq!(due(mark(1_200), 1_210), [1_150]);
+    }
+
+    #[test]
+    fn what_only_the_other_replica_has_is_not_judged_here() {
+        let mut behind = Behind::default();
+        assert_eq!(behind.due(Some(Mark::NEVER), at(60), MINUTE), [Timestamp(0); 0]);
+        // It comes here now, and is judged from then on.
+        assert_eq!(behind.due(mark(120), at(240), MINUTE), [at(120)]);
     }
 
     #[test]

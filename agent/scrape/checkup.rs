@@ -121,6 +121,7 @@ mod tests {
             timeout: Duration::from_secs(10),
             samples: 1,
             http: true,
+            read_by: None,
         }
     }
 

@@ -7,7 +7,7 @@ use model::discovery::ObjectTargets;
 use model::text::duration;
 use net::HttpConfig;
 use serde::de::{Error, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::text::Format;
 
@@ -127,7 +127,7 @@ pub struct StaticConfig {
 }
 
 /// Formats by Prometheus' names. Its protobuf is not read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Protocol {
     #[serde(rename = "PrometheusText0.0.4")]
     Text004,

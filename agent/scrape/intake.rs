@@ -4,8 +4,12 @@
 
 mod families;
 
+use std::sync::Arc;
+
+use model::presence::NODE;
 use model::{Exemplar, Keep, KeepError, Labels, SeriesDesc, SeriesRef, TargetRef, Timestamp};
 
+use crate::handing::Home;
 use crate::labels::{self, Limits};
 use crate::shapes::{Place, Shape, Shapes};
 use crate::text::{self, Cursor, Example, Format, Pairs, ParseError, Start};
@@ -23,6 +27,8 @@ const SPARE_LINES: usize = 1000;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Rules {
     pub(crate) target: Labels,
+    /// The node that it is on, where another process may read it or has found it.
+    pub(crate) home: Option<Arc<Home>>,
     pub(crate) honor_labels: bool,
     pub(crate) honor_timestamps: bool,
     /// Once a series, not once a sample.
@@ -41,6 +47,8 @@ pub(crate) struct Intake {
     families: Families,
     scrape: u32,
     refused: bool,
+    /// A series is of another node than its target, or of none.
+    is_foreign: bool,
     /// Of the body before.
     format: Format,
     rows: Vec<Row>,
@@ -111,6 +119,7 @@ impl Intake {
             families: Families::default(),
             scrape: 1,
             refused: false,
+            is_foreign: false,
             format: Format::Text,
             rows: Vec::new(),
             examples: Vec::new(),
@@ -144,7 +153,12 @@ impl Intake {
         self.scrape += 1;
         self.rows.reserve_exact(known);
         let taken = match self.walk(body, now) {
-            Ok(counts) => Ok(self.settle(counts, keep)),
+            Ok(counts) => {
+                if let Some(home) = &self.rules.home {
+                    home.see(self.is_foreign);
+                }
+                Ok(self.settle(counts, keep))
+            }
             Err(refusal) => {
                 self.shapes.truncate(known);
                 // Descriptions that were not told have to be told another time.
@@ -295,6 +309,9 @@ impl Intake {
             return Ok(None);
         }
         self.rules.limits.check(&labels)?;
+        if let Some(home) = &self.rules.home {
+            self.is_foreign |= home.is_foreign(&labels);
+        }
         if !self.rules.relabel.is_empty() && !renamed {
             family = family.moved(&series.name, labels.name());
         }
@@ -321,7 +338,14 @@ impl Intake {
         series: &text::Series<'_>,
         pairs: &Pairs<'_>,
     ) -> Result<Option<(Labels, bool)>, Mistake> {
-        let joined = labels::joined(&series.name, pairs, &self.rules.target, self.rules.honor_labels);
+        let gives_way = self
+            .rules
+            .home
+            .as_ref()
+            .filter(|home| home.is_added)
+            .map(|_| NODE);
+        let (target, honor) = (&self.rules.target, self.rules.honor_labels);
+        let joined = labels::joined(&series.name, pairs, target, honor, gives_way);
         let labels = match self.rules.relabel.apply(&joined) {
             Verdict::Kept(labels) => labels,
             Verdict::Dropped(_) => return Ok(None),

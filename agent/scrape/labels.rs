@@ -8,8 +8,14 @@ use crate::text::Pairs;
 const EXPORTED: &str = "exported_";
 
 /// The labels of a sample: with `honor` the body's stand, without it the target's do and the body's are
-/// renamed to `exported_…`.
-pub(crate) fn joined(name: &str, pairs: &Pairs<'_>, target: &Labels, honor: bool) -> Labels {
+/// renamed to `exported_…`. A label of the target that gives way stands only where the body has none.
+pub(crate) fn joined(
+    name: &str,
+    pairs: &Pairs<'_>,
+    target: &Labels,
+    honor: bool,
+    gives_way: Option<&str>,
+) -> Labels {
     let mut labels = LabelsBuilder::default();
     labels.set(model::labels::METRIC_NAME, name);
     for (name, value) in pairs {
@@ -18,7 +24,7 @@ pub(crate) fn joined(name: &str, pairs: &Pairs<'_>, target: &Labels, honor: bool
     if honor {
         honored(&mut labels, pairs, target);
     } else {
-        exported(&mut labels, target);
+        exported(&mut labels, target, gives_way);
     }
     labels.build()
 }
@@ -32,10 +38,13 @@ fn honored(labels: &mut LabelsBuilder, pairs: &Pairs<'_>, target: &Labels) {
     }
 }
 
-fn exported(labels: &mut LabelsBuilder, target: &Labels) {
+fn exported(labels: &mut LabelsBuilder, target: &Labels, gives_way: Option<&str>) {
     let mut displaced = Vec::new();
     for (name, value) in target.iter() {
         if let Some(old) = labels.get(name) {
+            if gives_way == Some(name) {
+                continue;
+            }
             displaced.push((name, old.to_owned()));
         }
         labels.set(name, value);
@@ -142,7 +151,7 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).into(), (*value).into()))
             .collect();
-        joined("x", &pairs, &target, honor).to_string()
+        joined("x", &pairs, &target, honor, None).to_string()
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod text;
 
 mod checkup;
 mod fetch;
+mod handing;
 mod intake;
 mod labels;
 mod ledger;
@@ -27,5 +28,6 @@ mod reach;
 mod tests;
 
 pub use config::{Global, ScrapeConfig, StaticConfig, Translation};
+pub use handing::{AWAITED, Given, Handed, List, Reason, SILENT, TARGETS_MAX};
 pub use plan::{check, notes};
 pub use pool::Pool;

@@ -13,31 +13,37 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Global, ScrapeConfig};
+use crate::handing::Desk;
 use crate::ledger::Account;
 use crate::metrics::Metrics;
 use crate::plan::{self, Found, Plan, Section};
 use crate::target::{House, Target};
 
 pub struct Pool {
-    house: Arc<House>,
-    wanted: Mutex<Wanted>,
+    pub(crate) house: Arc<House>,
+    pub(crate) wanted: Mutex<Wanted>,
     targets: Mutex<Targets>,
     changed: Notify,
     looked_for: watch::Sender<Arc<[ObjectTargets]>>,
+    pub(crate) desk: Mutex<Desk>,
 }
 
 /// What is to be scraped, by where we know it from.
 #[derive(Default)]
-struct Wanted {
+pub(crate) struct Wanted {
     /// By the configuration.
     configured: Vec<Section>,
-    global: Global,
+    pub(crate) global: Global,
     /// By who runs here; each section stands for itself.
     found: Vec<ScrapeConfig>,
     /// By objects of the cluster that say what is scraped.
     observed: Vec<Observed>,
     /// Among the objects of the cluster.
-    objects: Found,
+    pub(crate) objects: Found,
+    /// By another process, for the node that this one is on.
+    pub(crate) given: Vec<Plan>,
+    /// Whether what is on a node with an agent is handed to that.
+    pub(crate) hands_out: bool,
 }
 
 /// A section that came from an object, and what it comes to; what is wrong with it may depend on `global`.
@@ -56,8 +62,8 @@ impl Observed {
 }
 
 /// What all of it comes to.
-struct Sum {
-    plans: Vec<Plan>,
+pub(crate) struct Sum {
+    pub(crate) plans: Vec<Plan>,
     pools: Vec<view::ScrapePool>,
     /// What is wrong with what was found.
     wrong: Vec<String>,
@@ -75,7 +81,7 @@ struct Targets {
 
 impl Wanted {
     /// What is to be looked for among the objects, each once.
-    fn looks_for(&self) -> Vec<ObjectTargets> {
+    pub(crate) fn looks_for(&self) -> Vec<ObjectTargets> {
         let observed = self
             .observed
             .iter()
@@ -94,10 +100,10 @@ impl Wanted {
         all
     }
 
-    fn sum(&mut self) -> Sum {
+    pub(crate) fn sum(&mut self) -> Sum {
         let (mut plans, mut pools, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
         for section in &mut self.configured {
-            let sifted = section.sift(&self.objects);
+            let sifted = section.sift(&self.objects, self.hands_out);
             pools.push(sifted.shown(section.job()));
             plans.extend(sifted.plans);
         }
@@ -122,13 +128,14 @@ impl Wanted {
             }
             match &mut observed.made {
                 Ok(section) => {
-                    let sifted = section.sift(&self.objects);
+                    let sifted = section.sift(&self.objects, self.hands_out);
                     pools.push(sifted.shown(section.job()));
                     plans.extend(sifted.plans);
                 }
                 Err(mistakes) => wrong.extend(mistakes.iter().cloned()),
             }
         }
+        plans.extend(self.given.iter().cloned());
         Sum {
             plans: plan::each_once(plans),
             pools,
@@ -156,6 +163,7 @@ impl Pool {
             targets: Mutex::default(),
             changed: Notify::new(),
             looked_for: watch::Sender::new(Arc::default()),
+            desk: Mutex::default(),
         })
     }
 
@@ -175,7 +183,7 @@ impl Pool {
         self.look_for(&mut wanted);
         // What is wrong in what was found has been said when it was found.
         let sum = wanted.sum();
-        self.go_over(sum);
+        self.go_over(&wanted, sum);
         Ok(())
     }
 
@@ -196,7 +204,7 @@ impl Pool {
         }
         self.look_for(&mut wanted);
         let sum = wanted.sum();
-        self.go_over(sum)
+        self.go_over(&wanted, sum)
     }
 
     fn look_for(&self, wanted: &mut Wanted) {
@@ -226,7 +234,7 @@ impl Pool {
             .filter(|(objects, _)| looked_for.contains(objects));
         wanted.objects.extend(all);
         let sum = wanted.sum();
-        self.go_over(sum);
+        self.go_over(&wanted, sum);
     }
 
     /// Goes over to these targets that were found, beside those of the configuration. What is wrong with one of them is
@@ -235,13 +243,17 @@ impl Pool {
         let mut wanted = self.wanted.lock();
         wanted.found = found;
         let sum = wanted.sum();
-        self.go_over(sum)
+        self.go_over(&wanted, sum)
     }
 
     /// What is wrong with what was found.
-    fn go_over(&self, sum: Sum) -> Vec<String> {
+    pub(crate) fn go_over(&self, wanted: &Wanted, sum: Sum) -> Vec<String> {
         let Sum { plans, pools, wrong } = sum;
         let mut targets = self.targets.lock();
+        let (plans, handed) = match wanted.hands_out {
+            true => self.keep_back(plans),
+            false => (plans, HashSet::new()),
+        };
         tell(&targets.pools, &pools);
         targets.pools = pools;
         let named = |target: Arc<Target>| (Arc::clone(&target.plan.name), target);
@@ -260,8 +272,12 @@ impl Pool {
             }
         }
         // Those that are gone end before others may claim their series.
-        for gone in old.into_values() {
-            gone.retire();
+        for (name, gone) in old {
+            match handed.contains(&name) {
+                // Whoever has it now goes on with its series.
+                true => gone.leave(),
+                false => gone.retire(),
+            }
         }
         for (nth, (place, plan)) in new.into_iter().enumerate() {
             let target = Target::new(plan, Arc::clone(&self.house));
@@ -300,7 +316,8 @@ impl Pool {
     pub fn view(&self) -> Vec<view::Target> {
         // Not under the lock: a target may be reading a long body.
         let all = self.targets.lock().all.clone();
-        all.iter().map(|target| target.view()).collect()
+        let here = all.iter().map(|target| target.view());
+        here.chain(self.read_by_agents()).collect()
     }
 
     /// What is not scraped of what the configuration names, a section each, in its order.

@@ -296,6 +296,7 @@ impl Target {
             timeout: plan.timeout,
             samples: state.samples,
             http: true,
+            read_by: None,
         }
     }
 }

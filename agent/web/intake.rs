@@ -1,5 +1,5 @@
 //! What other processes send: samples at `/api/v1/write`, the other replica's calls under `/peer/v1/`; and what they may read
-//! that is not for everybody: the last log lines of a pod, at `/api/v1/logs/tail`.
+//! that is not for everybody: the last log lines of a pod, at `/api/v1/logs/tail`, and an agent's targets, at `/api/v1/handed`.
 //!
 //! Who calls is found out before anything of a body is read. Each body is bounded, and so is what is held of all
 //! bodies at one time: a caller that comes too much is asked to come again.
@@ -28,6 +28,7 @@ use crate::{Config, Rooms};
 
 const WRITE: &str = "/api/v1/write";
 const TAIL: &str = "/api/v1/logs/tail";
+const HANDED: &str = "/api/v1/handed";
 const PEER: &str = "/peer/v1/";
 /// Longest bodies that fit in at one time.
 const BODIES: usize = 4;
@@ -39,7 +40,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Whether this path is for other processes.
 pub(crate) fn takes(path: &str) -> bool {
-    path == WRITE || path == TAIL || path.strip_prefix(PEER).is_some_and(|rest| !rest.is_empty())
+    [WRITE, TAIL, HANDED].contains(&path) || path.strip_prefix(PEER).is_some_and(|rest| !rest.is_empty())
 }
 
 #[derive(Clone)]
@@ -55,6 +56,7 @@ pub(crate) fn routes(intake: Intake) -> Router<Rooms> {
     Router::new()
         .route(WRITE, post(write))
         .route(TAIL, get(tail))
+        .route(HANDED, get(handed))
         .route("/peer/v1/{*rest}", get(peer).post(peer))
         .layer(Extension(intake))
 }
@@ -84,6 +86,15 @@ async fn tail(
             request,
         )
         .await
+}
+
+async fn handed(
+    State(rooms): State<Rooms>,
+    Extension(intake): Extension<Intake>,
+    request: Request,
+) -> Response {
+    let (serve, what) = (rooms.handed.clone(), "questions of agents for their targets");
+    intake.answer(&rooms, serve, what, &[Role::Node], request).await
 }
 
 async fn peer(

@@ -9,6 +9,7 @@
 //! | `write: Option<Arc<dyn Serve>>` | the receiver, or `None` |
 //! | `peer: Option<Arc<dyn Serve>>` | `None` |
 //! | `tail: Option<Arc<dyn Serve>>` | the log room's, or `None` |
+//! | `handed: Option<Arc<dyn Serve>>` | `None` |
 //! | `reserved: bool` | whether this is an agent |
 //! | `identify: Arc<dyn Identify>` | `net::Tokens::none()` |
 //! | `silences: Option<Silences>` | the notifier's |
@@ -83,12 +84,14 @@ pub struct Rooms {
     pub write: Option<Arc<dyn Serve>>,
     /// Answers who asks for the last log lines of a pod on this machine, at `/api/v1/logs/tail`.
     pub tail: Option<Arc<dyn Serve>>,
+    /// Answers the agent of a node that asks which targets are its own, at `/api/v1/handed`.
+    pub handed: Option<Arc<dyn Serve>>,
     /// Answers the other replica under `/peer/v1/`.
     pub peer: Option<Arc<dyn Serve>>,
     /// Whether callers from elsewhere are shown nothing but probes and metrics, unless they have a token for more: an
     /// agent has the lines of everything on its node.
     pub reserved: bool,
-    /// Finds out who calls on these three; asked before a body is read, with a call that has none.
+    /// Finds out who calls on these four; asked before a body is read, with a call that has none.
     pub identify: Arc<dyn Identify>,
     pub silences: Option<Silences>,
     pub alerting: Option<Alerting>,

@@ -267,7 +267,7 @@ impl FakeAws {
         self.estate.clock.now()
     }
 
-    /// What is in the usual account and region.
+    /// What is in the usual account and region. Nobody is answered meanwhile: `look` asks the fake nothing.
     pub fn here<T>(&self, look: impl FnOnce(&mut Place) -> T) -> T {
         self.at(ACCOUNT, REGION, look)
     }

@@ -3,6 +3,7 @@
 //! Thresholds are those of the shipped rules, read from their parsed expressions; they have no second home.
 
 use std::fs;
+use std::sync::LazyLock;
 
 use promql::{Expr, Kind, Op};
 use serde_json::{Value, json};
@@ -286,7 +287,12 @@ fn defaults_of(panel: &mut Value) -> &mut Value {
 }
 
 /// Names and expressions of all alerts that are shipped.
-pub(super) fn shipped() -> Vec<(String, String)> {
+pub(super) fn shipped() -> &'static [(String, String)] {
+    static SHIPPED: LazyLock<Vec<(String, String)>> = LazyLock::new(read);
+    &SHIPPED
+}
+
+fn read() -> Vec<(String, String)> {
     let mut texts = Vec::new();
     for entry in fs::read_dir(root().join("rules")).unwrap().flatten() {
         let name = entry.file_name().into_string().unwrap();
@@ -303,10 +309,10 @@ pub(super) fn shipped() -> Vec<(String, String)> {
 /// The number that a shipped alert compares with.
 pub(super) fn threshold(alert: &str) -> f64 {
     let (_, expr) = shipped()
-        .into_iter()
+        .iter()
         .find(|(name, _)| name == alert)
         .unwrap_or_else(|| panic!("no rule is named {alert}"));
-    let found = bound(&promql::parse(&expr).unwrap());
+    let found = bound(&promql::parse(expr).unwrap());
     found.unwrap_or_else(|| panic!("{alert} compares with no number: {expr}"))
 }
 

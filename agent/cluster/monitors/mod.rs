@@ -199,11 +199,6 @@ impl Monitors {
     }
 
     fn observers(&self) -> Vec<(Kind, Box<dyn Observe>)> {
-        let config = &self.0.config;
-        let is_wanted = |kind: &Kind| match kind {
-            Kind::PrometheusRule => config.wants_rules(),
-            _ => config.is_wanted(),
-        };
         let observer = |kind| {
             let observer = Observer {
                 kind,
@@ -213,7 +208,11 @@ impl Monitors {
             };
             (kind, Box::new(observer) as Box<dyn Observe>)
         };
-        Kind::ALL.into_iter().filter(is_wanted).map(observer).collect()
+        Kind::ALL
+            .into_iter()
+            .filter(|kind| self.wants(*kind))
+            .map(observer)
+            .collect()
     }
 
     /// Returns when something may have changed since the last time; of a kind nothing is told before all of it is known.
@@ -238,6 +237,16 @@ impl Monitors {
     #[must_use]
     pub fn wants_rules(&self) -> bool {
         self.0.config.wants_rules()
+    }
+
+    /// Whether objects of this kind are followed.
+    #[must_use]
+    pub fn wants(&self, kind: Kind) -> bool {
+        let config = &self.0.config;
+        match kind {
+            Kind::PrometheusRule => config.wants_rules(),
+            _ => config.is_wanted(),
+        }
     }
 
     /// Whether all objects of this kind are known.

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use journal::Journal;
 use model::outside::{Call, Identity, Response, Role};
 use model::time::millis;
-use model::{Clock, Keep, Ledger, view};
+use model::{Clock, Keep, Labels, Ledger, view};
 use parking_lot::{Mutex, RwLock};
 use prometheus::Registry;
 
@@ -42,6 +42,7 @@ pub struct Receiver {
     nodes_changed: AtomicU64,
     pub(crate) expected: Mutex<Option<BTreeSet<Arc<str>>>>,
     epoch: OnceLock<Arc<dyn Fn() -> u64 + Send + Sync>>,
+    pub(crate) read_here: OnceLock<Arc<dyn Fn() -> Vec<Labels> + Send + Sync>>,
     held: AtomicBool,
     /// Whether it may say of a node that nobody hears it.
     pub(crate) judges: AtomicBool,
@@ -74,6 +75,7 @@ impl Receiver {
             nodes_changed: AtomicU64::new(0),
             expected: Mutex::default(),
             epoch: OnceLock::new(),
+            read_here: OnceLock::new(),
             held: AtomicBool::new(false),
             judges: AtomicBool::new(true),
             listening: AtomicI64::new(running),
@@ -89,6 +91,16 @@ impl Receiver {
     pub fn epochs_from(&self, epoch: Arc<dyn Fn() -> u64 + Send + Sync>) {
         if self.epoch.set(epoch).is_err() {
             tracing::error!("epochs have been given to the receiver twice; the first stand");
+        }
+    }
+
+    /// Where the labels of targets are asked for that this process reads itself and that answer: of these it is not said that they
+    /// are down because their node is silent.
+    pub fn read_here(&self, targets: Arc<dyn Fn() -> Vec<Labels> + Send + Sync>) {
+        if self.read_here.set(targets).is_err() {
+            tracing::error!(
+                "targets that are read here have been named to the receiver twice; the first stand"
+            );
         }
     }
 

@@ -1,6 +1,6 @@
 //! Who is heard, and what is said in the place of who is not.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::columns::sum;
+use super::naming;
 use super::receiver::Receiver;
 use super::sender::{self, Heard, Sender, State};
 
@@ -36,6 +37,9 @@ const JOURNAL_PREFIX: &str = "remote/sender/";
 
 /// One that only the other replica has heard so far should have come here too within this time.
 const NEWCOMER: Duration = Duration::from_secs(5);
+
+/// A target that the other replica has sent within this time is read by it.
+const LATELY_SECONDS: u32 = 90;
 
 /// How often it is said again that a silent node's targets are down.
 const AGAIN_MILLIS: i64 = 60_000;
@@ -341,13 +345,18 @@ impl Receiver {
         state.last().unwrap_or_else(|| self.clock.now()) + self.config.silence_after
     }
 
-    /// Says of each of its targets that it is down, and of their other series that they have ended.
+    /// Says of each of its targets that it is down, and of their other series that they have ended; not of those that somebody else
+    /// reads in its place.
     fn end_provisionally(&self, sender: &Sender, time: Timestamp, what: Say) {
+        let elsewhere = self.read_elsewhere();
         let cache = sender.cache.lock();
         let last = cache.entries().map(|(_, entry)| entry.used).max().unwrap_or(0);
         let living = last.saturating_sub(LOOKBACK_SECONDS);
         let mut columns: BTreeMap<u32, Column> = BTreeMap::new();
         for (number, target) in cache.targets() {
+            if elsewhere.contains(&*target.desc.name) {
+                continue;
+            }
             let column = Column {
                 target: target.id,
                 time,
@@ -374,6 +383,34 @@ impl Receiver {
             all = sum(&all, &self.keep.commit(column));
         }
         self.account.own(samples, &all);
+    }
+
+    /// Names of targets that this process reads itself, or that the other replica has sent lately: it sends what it reads itself.
+    fn read_elsewhere(&self) -> HashSet<String> {
+        let here = self.read_here.get().map(|targets| targets()).unwrap_or_default();
+        let mut name = String::new();
+        let here = here.iter().map(|labels| {
+            naming::target(labels, &mut name);
+            name.clone()
+        });
+        let mut all: HashSet<String> = here.collect();
+        let running = u32::try_from(self.clock.running().as_secs()).unwrap_or(u32::MAX);
+        let lately = running.saturating_sub(LATELY_SECONDS);
+        let senders: Vec<Arc<Sender>> = self.senders.read().values().cloned().collect();
+        for replica in senders
+            .iter()
+            .filter(|sender| sender.identity.role == Role::Replica)
+        {
+            let cache = replica.cache.lock();
+            let targets: HashSet<u32> = cache
+                .entries()
+                .filter(|(place, entry)| entry.used >= lately && cache.is_up(entry.target, *place))
+                .map(|(_, entry)| entry.target)
+                .collect();
+            let targets = cache.targets().filter(|(number, _)| targets.contains(number));
+            all.extend(targets.map(|(_, target)| target.desc.name.to_string()));
+        }
+        all
     }
 
     /// Nobody misses it: its series end.

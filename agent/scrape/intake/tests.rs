@@ -18,6 +18,7 @@ fn intake(keep: &Recorder) -> Intake {
     });
     let rules = Rules {
         target: Labels::from_pairs([("job", "shop")]),
+        home: None,
         honor_labels: false,
         honor_timestamps: true,
         relabel: relabel::Rules::default(),

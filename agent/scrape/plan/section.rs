@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::discovery::{ObjectTargets, TargetGroup};
+use model::presence::NODE;
 use model::text::duration;
 use model::view::Dropped;
 use model::{Labels, LabelsBuilder};
@@ -14,6 +15,7 @@ use relabel::Verdict;
 
 use super::{Plan, Sifted, address, too_long};
 use crate::config::{Global, Protocol, ScrapeConfig, StaticConfig};
+use crate::handing::{self, Home, Reason, Settings};
 use crate::intake::Rules;
 use crate::labels::Limits;
 
@@ -31,6 +33,8 @@ pub(crate) struct Section {
     reach: Option<Arc<Reach>>,
     targets: relabel::Rules,
     series: relabel::Rules,
+    /// Why its targets are not for others, wherever they are.
+    kept_back: Option<Reason>,
     /// What became of each group when it was last there, by where it lies in memory.
     known: HashMap<usize, Known>,
 }
@@ -123,6 +127,7 @@ impl Section {
             reach: (reach != Reach::default()).then(|| Arc::new(reach)),
             targets,
             series,
+            kept_back: handing::kept_back(&config.http),
             known: HashMap::new(),
         })
     }
@@ -135,8 +140,8 @@ impl Section {
         &self.config.kubernetes_sd_configs
     }
 
-    /// All of its targets: those that it names and those that were found for it.
-    pub(crate) fn sift(&mut self, found: &Found) -> Sifted {
+    /// All of its targets: those that it names and those that were found for it. Where targets are handed out, the latter have a home.
+    pub(crate) fn sift(&mut self, found: &Found, hands_out: bool) -> Sifted {
         let mut sifted = self.sift_named();
         let mut known = HashMap::new();
         for (nth, objects) in self.config.kubernetes_sd_configs.iter().enumerate() {
@@ -146,7 +151,7 @@ impl Section {
                 let room = self.dropped_kept().saturating_sub(sifted.dropped.len());
                 let of_group = match self.known.remove(&key) {
                     Some(before) => before.sifted,
-                    None => Arc::new(self.sift_group(nth, group, room)),
+                    None => Arc::new(self.sift_group(nth, group, room, hands_out)),
                 };
                 sifted.add(&of_group, self.dropped_kept());
                 let _group = Arc::clone(group);
@@ -163,7 +168,7 @@ impl Section {
         sifted
     }
 
-    fn sift_group(&self, nth: usize, group: &TargetGroup, dropped_kept: usize) -> Sifted {
+    fn sift_group(&self, nth: usize, group: &TargetGroup, dropped_kept: usize, hands_out: bool) -> Sifted {
         let mut sifted = Sifted::default();
         for target in &group.targets {
             let address = target.value("__address__");
@@ -171,7 +176,7 @@ impl Section {
                 let (place, source) = (&self.place, &group.source);
                 format!("{place}.kubernetes_sd_configs[{nth}]: {source}: {address:?}")
             };
-            let fate = self.fate(target, &group.labels);
+            let fate = self.fate(target, &group.labels, hands_out);
             sifted.meet(fate, dropped_kept, place);
         }
         sifted
@@ -192,13 +197,13 @@ impl Section {
             for (at, target) in group.targets.iter().enumerate() {
                 let own = Labels::from_pairs([("__address__", target)]);
                 let place = || format!("{}.static_configs[{nth}].targets[{at}]: {target:?}", self.place);
-                sifted.meet(self.fate(&own, &shared), self.dropped_kept(), place);
+                sifted.meet(self.fate(&own, &shared, false), self.dropped_kept(), place);
             }
         }
         sifted
     }
 
-    fn fate(&self, own: &Labels, shared: &Labels) -> Fate {
+    fn fate(&self, own: &Labels, shared: &Labels, hands_out: bool) -> Fate {
         let discovered = self.discovered(own, shared);
         let labels = match self.targets.apply(&discovered) {
             Verdict::Kept(labels) => labels,
@@ -207,14 +212,21 @@ impl Section {
                 return Fate::Dropped(Dropped { discovered, rule });
             }
         };
-        match self.plan(discovered, &labels) {
+        match self.plan(discovered, &labels, hands_out) {
             Ok(plan) => Fate::Scraped(Box::new(plan)),
             Err(why) => Fate::Failed(why),
         }
     }
 
+    /// A target that another process has found and relabelled for this node.
+    pub(crate) fn given(&self, labels: Labels, node: &str, is_node_added: bool) -> Result<Plan, String> {
+        let mut plan = self.plan(labels.clone(), &labels, false)?;
+        plan.rules.home = Some(Arc::new(Home::new(node, is_node_added, None, "")));
+        Ok(plan)
+    }
+
     /// From the labels as the rules left them, which say where and how often, too.
-    fn plan(&self, discovered: Labels, labels: &Labels) -> Result<Plan, String> {
+    fn plan(&self, discovered: Labels, labels: &Labels, hands_out: bool) -> Result<Plan, String> {
         let config = &self.config;
         let address = labels.value("__address__");
         if let Some(mistake) = address::mistake(address) {
@@ -237,6 +249,10 @@ impl Section {
             with.set("instance", address);
             target = with.build();
         }
+        let home = match hands_out {
+            true => self.home(&discovered, labels, &mut target),
+            false => None,
+        };
         let url = address::url(labels, &config.params);
         Ok(Plan {
             name: name(&config.job_name, &url, address, &target),
@@ -253,6 +269,7 @@ impl Section {
             translation: config.translation,
             rules: Rules {
                 target,
+                home,
                 honor_labels: config.honor_labels,
                 honor_timestamps: config.honor_timestamps,
                 relabel: self.series.clone(),
@@ -265,6 +282,32 @@ impl Section {
             },
             discovered,
         })
+    }
+
+    /// The node that it is on, if it is on one; where an agent there may read it, the target has its name in the label `node`.
+    fn home(&self, discovered: &Labels, labels: &Labels, target: &mut Labels) -> Option<Arc<Home>> {
+        let node = handing::node(discovered)?;
+        let host = |labels: &Labels| handing::host(labels.value("__address__")).to_owned();
+        let is_elsewhere = host(discovered) != host(labels);
+        let said = target.get(NODE);
+        let is_other = said.is_some_and(|said| said != node);
+        let never = self
+            .kept_back
+            .or_else(|| is_elsewhere.then_some(Reason::Elsewhere))
+            .or_else(|| is_other.then_some(Reason::NodeLabel));
+        let is_added = never.is_none() && said.is_none();
+        let mut entry = String::new();
+        if never.is_none() {
+            let mut named = labels.to_builder();
+            named.set(NODE, node).set("instance", target.value("instance"));
+            entry = handing::entry(&named.build(), &Settings::of(&self.config, is_added));
+        }
+        if is_added {
+            let mut named = target.to_builder();
+            named.set(NODE, node);
+            *target = named.build();
+        }
+        Some(Arc::new(Home::new(node, is_added, never, &entry)))
     }
 
     /// As Prometheus shows it: what the target says of itself stands before what its group says, and that before what the

@@ -46,6 +46,9 @@ struct Active {
     health: &'static str,
     scrape_interval: String,
     scrape_timeout: String,
+    /// Not Prometheus': the node whose agent reads it, where that is not this process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read_by: Option<String>,
 }
 
 pub(super) async fn targets(State(rooms): State<Rooms>, form: Form) -> Response {
@@ -141,6 +144,7 @@ fn active(target: Target, host: &str) -> Active {
         },
         scrape_interval: duration::short(target.interval),
         scrape_timeout: duration::short(target.timeout),
+        read_by: target.read_by,
     }
 }
 

@@ -99,6 +99,7 @@ pub(crate) fn rooms(story: Story, clock: Arc<dyn Clock>, started: Timestamp) -> 
         write: None,
         peer: None,
         tail: None,
+        handed: None,
         kept: view!(kept),
         cardinality: Arc::new(|_| model::view::Cardinality::default()),
         reserved: false,
@@ -214,6 +215,7 @@ impl House {
             timeout: Duration::from_secs(10),
             samples,
             http,
+            read_by: None,
         };
         let mut targets = vec![
             target("node", "/proc and /sys", 1146, 4, false),

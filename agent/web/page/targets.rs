@@ -137,6 +137,7 @@ fn row(visit: &Visit, target: &Target) -> Markup {
                 @if markdown::is_safe(&target.url) {
                     a href=(target.url) rel="noopener noreferrer" { (target.url) }
                 } @else { (target.url) }
+                @if let Some(node) = &target.read_by { " by the agent of " (node) }
             }
             td.n data-label="Samples" { (text::count(target.samples as u64)) }
             td.n data-label="Took" { (took(target.last_duration)) }

@@ -238,6 +238,7 @@ fn rooms(select: Arc<dyn Select>) -> (Rooms, Knobs) {
         routing: Arc::new(|_, _| Routing::default()),
         logs: Arc::new(|_| LogPage::default()),
         around: Arc::new(|_, _, _| None),
+        handed: None,
         tail: None,
         own_lines: Arc::new(|_, _, _| None),
         log_state: Arc::new(LogState::default),
@@ -326,6 +327,7 @@ fn targets() -> Vec<Target> {
         timeout: Duration::from_secs(10),
         samples: 0,
         http: true,
+        read_by: None,
     };
     let api = Target {
         job: "api".to_owned(),
@@ -339,6 +341,7 @@ fn targets() -> Vec<Target> {
     let node = Target {
         job: "node".to_owned(),
         http: false,
+        read_by: None,
         ..shop.clone()
     };
     vec![shop, api, node]

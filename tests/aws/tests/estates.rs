@@ -313,6 +313,71 @@ async fn each_incident_shows_while_it_lasts_and_no_longer() {
     });
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_lost_zone_takes_with_it_what_is_in_it_and_nothing_else() {
+    let caller = Caller::new();
+    let estate = users(&caller.fake);
+    estate.begins(&caller.fake, Incident::ZoneLost);
+    tokio::time::sleep(MINUTE * 10).await;
+    let now = caller.clock.now();
+    let gone = |namespace: &str, metric: &str, own: &[(&str, &str)]| {
+        let times = (now - MINUTE * 5, now);
+        let found = caller
+            .fake
+            .metrics(|metrics| metrics.truth(namespace, metric, own, Statistic::Average, times));
+        assert!(
+            found.is_empty() || found.len() == 5,
+            "{namespace} {metric} {own:?}: {found:?}"
+        );
+        found.is_empty()
+    };
+    for (id, is_gone) in [("1", false), ("2", true), ("3", false)] {
+        let own = [("Cluster Name", "users-events"), ("Broker ID", id)];
+        assert_eq!(gone("AWS/Kafka", "CpuUser", &own), is_gone, "broker {id}");
+    }
+    for (id, is_gone) in [
+        ("users-db", false),
+        ("users-db-replica-1", true),
+        ("users-db-replica-2", false),
+    ] {
+        let own = [("DBInstanceIdentifier", id)];
+        assert_eq!(gone("AWS/RDS", "CPUUtilization", &own), is_gone, "{id}");
+    }
+    for (id, is_gone) in [("users-cache-001", false), ("users-cache-002", true)] {
+        let own = [("CacheClusterId", id), ("CacheNodeId", "0001")];
+        assert_eq!(
+            gone("AWS/ElastiCache", "EngineCPUUtilization", &own),
+            is_gone,
+            "{id}"
+        );
+    }
+    let (gateways, machines) = caller.fake.here(|place| {
+        let gateways = place.ec2.nat_gateways.values();
+        let machines = place.ec2.instances.values();
+        (
+            gateways
+                .map(|one| (one.id.clone(), one.zone.clone()))
+                .collect::<Vec<_>>(),
+            machines
+                .map(|one| (one.id.clone(), one.zone.clone()))
+                .collect::<Vec<_>>(),
+        )
+    });
+    assert_eq!((gateways.len(), machines.len()), (3, 4));
+    for (id, zone) in &gateways {
+        let own = [("NatGatewayId", id.as_str())];
+        assert_eq!(
+            gone("AWS/NATGateway", "ActiveConnectionCount", &own),
+            zone == "eu-west-1b"
+        );
+    }
+    for (id, zone) in &machines {
+        let own = [("InstanceId", id.as_str())];
+        assert_eq!(gone("AWS/EC2", "CPUUtilization", &own), zone == "eu-west-1b");
+        assert!(!gone("AWS/EC2", "StatusCheckFailed", &own), "the checks go on");
+    }
+}
+
 /// A month of the sample asks 17,280 times for 811 metrics: an hour of it here, by which the rest can be told.
 #[tokio::test(start_paused = true)]
 async fn an_hour_of_the_sample_is_asked_for_in_no_time() {

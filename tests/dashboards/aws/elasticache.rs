@@ -170,7 +170,7 @@ pub(in crate::dashboards) fn elasticache() -> Value {
         },
         Panel {
             title: "Keys",
-            about: "Keys that there are.",
+            about: "Keys that each node holds.",
             unit: "short",
             targets: &[(
                 of!("aws_elasticache_curr_items_average"),
@@ -210,7 +210,7 @@ pub(in crate::dashboards) fn elasticache() -> Value {
         },
         Panel {
             title: "Reads and writes",
-            about: "Commands a second.",
+            about: "Commands that each node gets a second.",
             unit: "short",
             targets: &[
                 (
@@ -258,7 +258,7 @@ pub(in crate::dashboards) fn elasticache() -> Value {
         },
         Panel {
             title: "Network",
-            about: "Bytes a second.",
+            about: "Bytes that each node gets and sends a second.",
             unit: "binBps",
             targets: &[
                 (
