@@ -3,4 +3,5 @@
 mod faults;
 mod house;
 mod money;
+mod policy;
 mod truth;
