@@ -40,7 +40,7 @@ use crate::reload::{self, Reloader};
 use crate::stages::Stages;
 use crate::views::{Headrooms, Process};
 use crate::{
-    bought, control_plane, graph, handing, inventory, kubernetes, lock, memory, relay, shipped, targets,
+    bought, control_plane, graph, handing, inventory, kubernetes, lock, looked, memory, relay, shipped, targets,
     trial, views,
 };
 
@@ -335,7 +335,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             &registry,
         )
     });
-    let keeps_notes = thinks && cluster.is_some() && document.kubernetes.writes();
+    let keeps_notes = cloudwatch.is_some() || thinks && cluster.is_some() && document.kubernetes.writes();
     let logs = if document.logs.reads(reads, thinks, keeps_notes) {
         let outside = logs::Outside {
             clock: clock.clone(),
@@ -355,6 +355,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         None
     };
     let logs_handle = logs.as_ref().map(logs::Logs::handle);
+    bought::note(cloudwatch.as_ref(), logs_handle.as_ref());
     let log_files = logs_handle.clone();
     let once = cluster::Once {
         journal: journal.clone(),
@@ -579,7 +580,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         clock: clock.clone(),
         select: store.clone(),
         exemplars: store.clone(),
-        engine: engine.clone(),
+        engine: looked::engine(&engine, &store, cloudwatch.as_ref()),
         registry: registry.clone(),
         targets: targets.clone(),
         pools: {

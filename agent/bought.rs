@@ -42,6 +42,13 @@ pub(crate) fn late(room: Option<&CloudWatch>) -> Arc<dyn Late> {
     }
 }
 
+/// What AWS says has happened is kept where log lines are.
+pub(crate) fn note(room: Option<&CloudWatch>, logs: Option<&logs::Handle>) {
+    if let (Some(room), Some(logs)) = (room, logs) {
+        room.notes_to(logs.notes());
+    }
+}
+
 /// What the hall has for it; what it needs of the rules comes from here.
 pub(crate) struct Around {
     pub(crate) config: cloudwatch::Config,

@@ -33,6 +33,7 @@ mod limits;
 pub mod lines;
 pub mod lint;
 mod lock;
+mod looked;
 mod looks;
 pub mod memory;
 mod monitors;

@@ -14,7 +14,7 @@ use fake_aws::FakeAws;
 use fake_aws::estate::{self, Incident, Users};
 use journal::{Disk, Journal};
 use model::outside::Client;
-use model::{AlertState, AllHere, Clock, Files as _, Leadership, Timestamp};
+use model::{AlertState, AllHere, Clock, Leadership, Timestamp};
 use parking_lot::Mutex;
 use skopos::needs;
 use telemetry::Registry;
@@ -128,7 +128,6 @@ impl House {
             &registry,
         );
         let files = Disk::new(data.path());
-        assert!(files.list(Path::new("alerts")).is_ok());
         let (events, mut told) = mpsc::channel(1_024);
         tokio::spawn(async move { while told.recv().await.is_some() {} });
         let manager = rules::Manager::new(

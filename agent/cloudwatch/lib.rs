@@ -7,6 +7,7 @@ pub mod budget;
 mod capacity;
 pub mod catalogue;
 pub mod config;
+mod events;
 pub mod fetch;
 pub mod inventory;
 pub mod marks;
@@ -21,7 +22,7 @@ mod tests;
 mod track;
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws::Aws;
@@ -31,7 +32,7 @@ use aws_sdk_cloudwatch::config::{Builder, IdentityCache};
 use model::outside::Client;
 use model::signature::Account;
 use model::view::{Checkup, cloudwatch as view};
-use model::{Clock, Keep, Leadership, Ledger};
+use model::{Clock, Keep, KeepNotes, Leadership, Ledger};
 use parking_lot::Mutex;
 use prometheus::Registry;
 use tokio::sync::{Notify, watch};
@@ -108,6 +109,7 @@ impl CloudWatch {
             needs: given.needs,
             hot: given.hot,
             leadership: given.leadership,
+            notes: OnceLock::new(),
             ledger: Mutex::new(Ledger {
                 things: "samples",
                 ..Ledger::default()
@@ -128,6 +130,11 @@ impl CloudWatch {
     #[must_use]
     pub fn marks(&self) -> Arc<Marks> {
         Arc::clone(&self.0.marks)
+    }
+
+    /// Who keeps what AWS says has happened; without them nobody asks.
+    pub fn notes_to(&self, notes: Arc<dyn KeepNotes>) {
+        _ = self.0.common.notes.set(notes);
     }
 
     pub async fn run(self, stop: CancellationToken) {

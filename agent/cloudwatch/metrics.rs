@@ -21,6 +21,7 @@ pub(crate) struct Metrics {
     pub(crate) calls: IntCounterVec,
     pub(crate) up: GaugeVec,
     throttled: IntCounterVec,
+    pub(crate) events: IntCounterVec,
     pub(crate) refused_by_budget: IntCounter,
     new: IntCounter,
     revised: IntCounter,
@@ -94,6 +95,12 @@ impl Metrics {
                 "skopos_cloudwatch_throttled_total",
                 "Questions that AWS did not answer because too many were put.",
                 &["api"],
+            ),
+            events: counters(
+                registry,
+                "skopos_cloudwatch_events_total",
+                "What AWS said had happened to databases and caches.",
+                &["service"],
             ),
             up: gauges(
                 registry,

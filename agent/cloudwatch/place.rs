@@ -4,14 +4,14 @@
 //! asks for what is due. Nothing is asked while somebody else leads, and nothing that the budget does not allow.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use model::view::cloudwatch as view;
 use model::{
-    Clock, Column, Keep, Kind as SeriesKind, Labels, Leadership, Ledger, Round, SeriesDesc, SeriesRef,
-    TargetDesc, TargetRef, Timestamp,
+    Clock, Column, Keep, KeepNotes, Kind as SeriesKind, Labels, Leadership, Ledger, Round, SeriesDesc,
+    SeriesRef, TargetDesc, TargetRef, Timestamp,
 };
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
@@ -19,6 +19,7 @@ use tokio::sync::{Notify, watch};
 use crate::budget::{self, Rates};
 use crate::catalogue::Catalogue;
 use crate::config::{Config, anchored};
+use crate::events;
 use crate::fetch::{Answer, Batch, PERIOD, POINTS_MAX, QUERIES_MAX, Reader};
 use crate::inventory::ask::{Asker, Refused};
 use crate::inventory::{self, Inventory, Part, Place, Resource, State};
@@ -63,6 +64,7 @@ pub(crate) struct Common {
     pub(crate) needs: watch::Receiver<Arc<[Need]>>,
     pub(crate) hot: watch::Receiver<Arc<[Hot]>>,
     pub(crate) leadership: watch::Receiver<Leadership>,
+    pub(crate) notes: OnceLock<Arc<dyn KeepNotes>>,
     /// Of points.
     pub(crate) ledger: Mutex<Ledger>,
     /// Some mark may have moved.
@@ -169,6 +171,7 @@ impl Watch {
             }
             known.described_at = Some(now);
         }
+        self.tell_events(now).await;
         let list_interval = common.config.list_interval;
         let listed_at = self.state.lock().listed_at;
         if listed_at.is_none_or(|at| now.since(at) >= list_interval) {
@@ -181,6 +184,32 @@ impl Watch {
         // Facts are new in any case.
         self.state.lock().facts_at = None;
         self.changed.notify_one();
+    }
+
+    /// What has happened since the last time.
+    async fn tell_events(&self, now: Timestamp) {
+        let common = &self.common;
+        let Some(notes) = common.notes.get() else {
+            return;
+        };
+        for (told, part) in events::TOLD.into_iter().zip([Part::Databases, Part::Caches]) {
+            if !common.config.watches(part) || !common.leads() {
+                continue;
+            }
+            let (operation, _) = told;
+            match events::tell(&self.ask, &self.place, told, notes, now).await {
+                Ok(count) => {
+                    common.metrics.called(&self.place, operation.name, "ok");
+                    common
+                        .metrics
+                        .events
+                        .with_label_values(&[operation.service.word()])
+                        .inc_by(count as u64);
+                    self.state.lock().problems.remove(operation.name);
+                }
+                Err(refused) => self.refused(&mut self.state.lock(), &refused),
+            }
+        }
     }
 
     /// Tags, and what is found by its metrics.

@@ -4,4 +4,5 @@ mod faults;
 mod house;
 mod money;
 mod policy;
+mod told;
 mod truth;
