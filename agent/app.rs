@@ -40,8 +40,8 @@ use crate::reload::{self, Reloader};
 use crate::stages::Stages;
 use crate::views::{Headrooms, Process};
 use crate::{
-    bought, control_plane, graph, handing, inventory, kubernetes, lock, looked, memory, relay, shipped, targets,
-    trial, views,
+    bought, control_plane, graph, handing, inventory, kubernetes, lock, looked, memory, relay, shipped,
+    targets, trial, views,
 };
 
 /// Threads of the main runtime; pages and probes have one of their own, node and logs theirs.

@@ -43,12 +43,22 @@ impl Looking {
 }
 
 impl Select for Looking {
-    fn select(&self, matchers: &[Matcher], range: TimeRange, samples_max: usize) -> Result<Vec<Series>, SelectError> {
+    fn select(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        samples_max: usize,
+    ) -> Result<Vec<Series>, SelectError> {
         self.look(matchers);
         self.store.select(matchers, range, samples_max)
     }
 
-    fn selection(&self, matchers: &[Matcher], range: TimeRange, samples_max: usize) -> Result<Selection, SelectError> {
+    fn selection(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        samples_max: usize,
+    ) -> Result<Selection, SelectError> {
         self.look(matchers);
         self.store.selection(matchers, range, samples_max)
     }
@@ -63,7 +73,12 @@ impl Select for Looking {
         self.store.scan(matchers, range, samples_max)
     }
 
-    fn mixed(&self, matchers: &[Matcher], range: TimeRange, samples_max: usize) -> Result<Vec<Mixed>, SelectError> {
+    fn mixed(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        samples_max: usize,
+    ) -> Result<Vec<Mixed>, SelectError> {
         self.store.mixed(matchers, range, samples_max)
     }
 

@@ -3,12 +3,14 @@
 //! Two rounds go beside each other, so that a service that does not answer holds up no points: one describes what is there, the other
 //! asks for what is due. Nothing is asked while somebody else leads, and nothing that the budget does not allow.
 
+mod marked;
+mod shown;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use model::view::cloudwatch as view;
 use model::{
     Clock, Column, Keep, KeepNotes, Kind as SeriesKind, Labels, Leadership, Ledger, Round, SeriesDesc,
     SeriesRef, TargetDesc, TargetRef, Timestamp,
@@ -23,7 +25,6 @@ use crate::events;
 use crate::fetch::{Answer, Batch, PERIOD, POINTS_MAX, QUERIES_MAX, Reader};
 use crate::inventory::ask::{Asker, Refused};
 use crate::inventory::{self, Inventory, Part, Place, Resource, State};
-use crate::marks::Gathering;
 use crate::metrics::Metrics;
 use crate::plan::need::{By, Need};
 use crate::plan::{Class, Plan, Planned};
@@ -778,69 +779,6 @@ impl Watch {
         }
     }
 
-    /// Up to when what rules read is complete.
-    pub(crate) fn marks(&self, gathering: &mut Gathering) {
-        let known = self.state.lock();
-        let now = self.common.clock.now();
-        let stretch = self.common.purse.stretch();
-        let hot: Arc<[Hot]> = Arc::default();
-        for planned in known
-            .plan
-            .planned
-            .iter()
-            .filter(|planned| planned.class != Class::Pages)
-        {
-            let Some(track) = known.tracks.get(&planned.series.labels) else {
-                continue;
-            };
-            if track.is_quiet(now) || stretch.of(planned.class).is_infinite() {
-                continue;
-            }
-            let Some(asked) = track.asked() else { continue };
-            let interval = self.interval(planned, &known.plan, Some(track), &hot, now);
-            let interval = interval.unwrap_or(planned.interval);
-            gathering.add(
-                planned.series.labels.name(),
-                minute(asked - planned.series.lag),
-                interval,
-            );
-        }
-    }
-
-    fn say_marks(&self) {
-        let metrics = &self.common.metrics;
-        let now = self.common.clock.now();
-        {
-            let known = self.state.lock();
-            let mut by_namespace: BTreeMap<&str, (Timestamp, u32)> = BTreeMap::new();
-            for planned in known
-                .plan
-                .planned
-                .iter()
-                .filter(|planned| planned.class != Class::Pages)
-            {
-                let Some(track) = known.tracks.get(&planned.series.labels) else {
-                    continue;
-                };
-                let entry = by_namespace.entry(&planned.series.namespace).or_insert((now, 0));
-                match track.asked() {
-                    _ if track.is_quiet(now) => entry.1 += 1,
-                    Some(asked) => entry.0 = entry.0.min(minute(asked - planned.series.lag)),
-                    None => {}
-                }
-            }
-            for (namespace, (complete, absent)) in by_namespace {
-                let labels = [namespace, &*self.place.account, &*self.place.region];
-                metrics
-                    .watermark
-                    .with_label_values(&labels)
-                    .set(complete.seconds());
-                metrics.absent.with_label_values(&labels).set(f64::from(absent));
-            }
-        }
-        self.common.moved.notify_one();
-    }
-
     /// How long there is nothing to do.
     fn next_due(&self) -> Duration {
         let common = &self.common;
@@ -886,69 +824,6 @@ impl Watch {
         if is_any {
             self.changed.notify_one();
         }
-    }
-
-    // What a page shows.
-
-    pub(crate) fn view(&self) -> view::Place {
-        let known = self.state.lock();
-        let problems = known.problems.values().map(ToString::to_string).collect();
-        let plan = &known.plan;
-        let newest = known.tracks.values().filter_map(Track::newest).max();
-        view::Place {
-            account: self.place.account.to_string(),
-            region: self.place.region.to_string(),
-            problems,
-            described_at: known.described_at,
-            newest,
-            series: plan.planned.len(),
-            monthly: plan.monthly(),
-            calls: known.calls,
-            resources: known
-                .inventory
-                .resources()
-                .filter(|resource| !resource.info.is_empty())
-                .map(|resource| view::Resource {
-                    family: resource.family.to_owned(),
-                    name: resource
-                        .dimensions
-                        .last()
-                        .map(|(_, value)| value.to_string())
-                        .unwrap_or_default(),
-                    is_live: resource.state == State::Live,
-                    info: resource
-                        .info
-                        .iter()
-                        .map(|(name, value)| ((*name).to_owned(), value.clone()))
-                        .collect(),
-                })
-                .collect(),
-            shares: plan
-                .bill()
-                .into_iter()
-                .map(|(by, share)| view::Share {
-                    by: by.word(),
-                    is_alert: matches!(by, By::Alert { .. }),
-                    series: share.series,
-                    interval: share.interval,
-                    monthly: share.dollars,
-                })
-                .collect(),
-        }
-    }
-
-    pub(crate) fn problems(&self) -> Vec<Refused> {
-        self.state.lock().problems.values().cloned().collect()
-    }
-
-    /// What is watched of what is there.
-    pub(crate) fn inventory(&self) -> Inventory {
-        self.watched(&self.state.lock().inventory)
-    }
-
-    /// As it is planned now.
-    pub(crate) fn plan(&self) -> Arc<Plan> {
-        Arc::clone(&self.state.lock().plan)
     }
 }
 
