@@ -10,7 +10,7 @@ use model::{Ask, Clock, Complaint};
 use tokio::runtime::Runtime;
 
 use crate::config::{self, Config, Document};
-use crate::{routes, sizing, stock};
+use crate::{buying, routes, sizing, stock};
 
 const BAD_CONFIGURATION: u8 = 64;
 /// For a node's answer.
@@ -27,7 +27,7 @@ pub fn run(files: &[PathBuf], data_dir: &Path, live: bool) -> ExitCode {
             Ok(_) => check_config(file, data_dir)
                 .inspect(|(_, config)| {
                     if live {
-                        asks.push(config.document.clone());
+                        asks.push(config.clone());
                     }
                 })
                 .map(|(verdict, _)| verdict),
@@ -43,15 +43,17 @@ pub fn run(files: &[PathBuf], data_dir: &Path, live: bool) -> ExitCode {
             }
         }
     }
-    for document in asks {
+    for config in asks {
+        let document = &config.document;
         let are_well = [
             ask_receivers(&document.notifier),
-            ask_aws(&document),
-            ask_datasource(&document),
-            ask_opensearch(&document),
-            ask_journal(&document),
-            ask_cloudwatch(&document),
-            ask_nodes(&document),
+            ask_aws(document),
+            ask_datasource(document),
+            ask_opensearch(document),
+            ask_journal(document),
+            ask_cloudwatch(document),
+            ask_metrics(&config),
+            ask_nodes(document),
         ];
         if are_well.contains(&false) && code == ExitCode::SUCCESS {
             code = ExitCode::FAILURE;
@@ -186,6 +188,18 @@ fn ask_cloudwatch(document: &Document) -> bool {
     is_well
 }
 
+/// Says what metrics of AWS would cost, if they are to be bought; whether the budget is enough for what wakes people.
+fn ask_metrics(config: &Config) -> bool {
+    if !config.document.cloudwatch.enabled {
+        return true;
+    }
+    match buying::ask(config) {
+        Ok(words) => _ = writeln!(std::io::stdout(), "  cloudwatch: {words}"),
+        Err(words) => return complain(&format!("cloudwatch: {words}")),
+    }
+    true
+}
+
 /// Says what each node answers that is asked for the last lines of its pods; whether all is well.
 fn ask_nodes(document: &Document) -> bool {
     if document.logs.nodes.is_empty() {
@@ -209,7 +223,7 @@ fn ask_nodes(document: &Document) -> bool {
 /// What it takes to ask somebody.
 pub(crate) struct Outside {
     pub(crate) runtime: Runtime,
-    aws: Arc<aws::Aws>,
+    pub(crate) aws: Arc<aws::Aws>,
     /// Signs for AWS.
     pub(crate) client: Arc<dyn Client>,
 }

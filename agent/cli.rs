@@ -127,6 +127,12 @@ pub enum Command {
     /// Objectives in short form.
     #[command(subcommand)]
     Slo(SloCommand),
+    /// What of AWS is watched, for whom and for how much; and what it takes to be allowed to.
+    #[command(subcommand, name = "cloudwatch")]
+    CloudWatch(CloudWatchCommand),
+    /// Turn another program's configuration into one of ours.
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// Print a line with a fresh token for a tokens file (`web.tokens_file`).
     Token {
         /// What its bearer may do: node (send one node's samples), replica (be the other replica), writer (send
@@ -182,6 +188,65 @@ pub enum TestCommand {
         /// Only these, as `skopos routes` or the page names them; all when left out.
         #[arg(value_name = "RECEIVER")]
         receivers: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CloudWatchCommand {
+    /// Say what would be asked for, how often, for whom, and for how many dollars a month.
+    ///
+    /// Describes what is there, which costs nothing, and plans; no metric is bought, whatever `cloudwatch.enabled` says. Ends
+    /// with 0, with 1 when what wakes people alone costs more than `cloudwatch.max_usd_per_month`, with 2 when AWS cannot be
+    /// asked, and with 64 when the file has mistakes.
+    Plan(CloudWatchPlanArgs),
+    /// Print the least IAM policy that lets all of it be asked.
+    Policy {
+        /// As a data source of Terraform instead of JSON.
+        #[arg(long)]
+        terraform: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct CloudWatchPlanArgs {
+    /// skopos.yaml; built-in defaults when left out.
+    #[arg(value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What a line stands for: who wants it, a series, or a resource.
+    #[arg(long, value_enum, default_value_t = Lines::Alert)]
+    pub by: Lines,
+    /// Another configuration: says what is more with it, and what is less.
+    #[arg(long, value_name = "FILE")]
+    pub diff: Option<PathBuf>,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Lines {
+    /// An alert, a recording, a dashboard.
+    Alert,
+    Series,
+    Resource,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ImportCommand {
+    /// A configuration of YACE (yet-another-cloudwatch-exporter) into a section `cloudwatch`.
+    ///
+    /// The section goes to standard output; what could not be carried over, and what it costs before and after, to standard
+    /// error. Ends with 0, with 2 when AWS cannot be asked, and with 64 when the file has mistakes.
+    Yace {
+        /// YACE's file.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Its `-scraping-interval`: how often it asks for all series.
+        #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = interval)]
+        scraping_interval: Duration,
+        /// Ask AWS what is there, for free, and say what all of it costs; otherwise what one resource costs.
+        #[arg(long)]
+        live: bool,
     },
 }
 

@@ -5,11 +5,14 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 use model::outside::Role;
-use skopos::cli::{self, Cli, Command, LintCommand, LogsCommand, RunArgs, SloCommand, TestCommand};
+use skopos::cli::{
+    self, Cli, CloudWatchCommand, Command, ImportCommand, LintCommand, LogsCommand, RunArgs, SloCommand,
+    TestCommand,
+};
 use skopos::config::Config;
 use skopos::{
-    app, backtest, check, doctor, explain, graph, lines, lint, memory, own, query, receivers, routes,
-    scripts, slo, unit, verify,
+    app, backtest, buying, check, doctor, explain, graph, lines, lint, memory, own, query, receivers, routes,
+    scripts, slo, unit, verify, yace,
 };
 
 /// `EX_USAGE` of sysexits.h: what was asked for cannot be right, starting again will not help.
@@ -47,6 +50,13 @@ fn main() -> ExitCode {
         Some(Command::Test(TestCommand::Receivers { file, receivers })) => receivers::run(&file, &receivers),
         Some(Command::Lint(LintCommand::Rules(arguments))) => lint::run(&arguments),
         Some(Command::Slo(SloCommand::Render { file })) => slo::render(&file),
+        Some(Command::CloudWatch(CloudWatchCommand::Plan(arguments))) => buying::plan(&arguments),
+        Some(Command::CloudWatch(CloudWatchCommand::Policy { terraform })) => buying::policy(terraform),
+        Some(Command::Import(ImportCommand::Yace {
+            file,
+            scraping_interval,
+            live,
+        })) => yace::import(&file, scraping_interval, live),
         Some(Command::Token { role, name }) => token(&role, &name),
         Some(Command::Own { user, group, folder }) => match own::own(&folder, user, group) {
             Ok(()) => ExitCode::SUCCESS,

@@ -25,6 +25,8 @@ mod backtest;
 mod chart;
 /// `skopos check` and reload: bad input gets place, excerpt and suggestion, and changes nothing.
 mod check;
+/// `skopos cloudwatch` and `skopos import yace`, beside a fake AWS.
+mod cloudwatch;
 /// Log lines to CloudWatch Logs: killed, shown to people, checked.
 mod cloudwatch_logs;
 /// In Kubernetes, against a real API server: whose lines are whose, and who leads.

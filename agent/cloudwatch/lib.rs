@@ -13,6 +13,7 @@ pub mod inventory;
 pub mod marks;
 mod metrics;
 pub mod names;
+pub mod outlook;
 mod place;
 pub mod plan;
 mod purse;

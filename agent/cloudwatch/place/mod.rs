@@ -185,6 +185,11 @@ impl Watch {
         self.state.lock().problems.values().cloned().collect()
     }
 
+    /// What is watched of what is there.
+    pub(crate) fn inventory(&self) -> Inventory {
+        self.watched(&self.state.lock().inventory)
+    }
+
     /// As it is planned now.
     pub(crate) fn plan(&self) -> Arc<Plan> {
         Arc::clone(&self.state.lock().plan)

@@ -3,5 +3,6 @@
 mod faults;
 mod house;
 mod money;
+mod policy;
 mod told;
 mod truth;
