@@ -120,7 +120,6 @@ operations! {
     SCALING_GROUPS = AutoScaling "DescribeAutoScalingGroups" Manner::Query("2011-01-01"), Some("autoscaling:DescribeAutoScalingGroups");
     METRICS = Monitoring "ListMetrics" Manner::Sdk, Some("cloudwatch:ListMetrics");
     METRIC_DATA = Monitoring "GetMetricData" Manner::Sdk, Some("cloudwatch:GetMetricData");
-    METRIC_STATISTICS = Monitoring "GetMetricStatistics" Manner::Sdk, Some("cloudwatch:GetMetricStatistics");
 }
 
 /// The least policy that lets all of it be asked: read only, and nothing of what is kept in any of it.
