@@ -58,7 +58,7 @@ async fn a_failover_is_told_once_also_when_it_could_not_be_kept_at_first() {
         .filter(|note| note.text.contains("failover started"))
         .collect();
     assert_eq!(of.len(), 1, "{kept:?}");
-    assert_eq!((of[0].level, of[0].source.as_str()), (Level::Info, "rds"));
+    assert_eq!((of[0].level, of[0].source.as_str()), (Level::Warn, "rds"));
     assert!(
         of[0]
             .facts
