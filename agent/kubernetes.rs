@@ -636,7 +636,8 @@ mod tests {
                 ("kubelet", "/metrics", at),
                 ("cadvisor", "/metrics/cadvisor", at),
                 ("kubelet", "/metrics/probes", at),
-                ("kubelet-resource", "/metrics/resource", at)
+                ("kubelet-resource", "/metrics/resource", at),
+                ("kubelet-summary", "/stats/summary", at)
             ]
         );
         assert!(
