@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::Kill;
 
-/// How deep the kubelet's own cgroup may lie, and how deep a container's in that.
-const ABOVE_MAX: usize = 3;
+/// How deep the kubelet's own cgroup may lie, in a node that is itself a container, and how deep a container's in that.
+const ABOVE_MAX: usize = 8;
 const BELOW_MAX: usize = 5;
+/// Looks between two searches for the kubelet's cgroup, which on a node of many services takes longer than the looks.
+const SEARCH_EVERY: u64 = 15;
 /// Containers of one node that are looked at.
 const CONTAINERS_MAX: usize = 2_000;
 /// Digits of a container's id.
@@ -17,6 +19,8 @@ const ID_LENGTH: usize = 64;
 pub(super) struct Cgroups {
     root: PathBuf,
     files: &'static Files,
+    /// Of the last search.
+    kubelets: Vec<PathBuf>,
     known: HashMap<String, Known>,
     round: u64,
 }
@@ -58,6 +62,7 @@ impl Cgroups {
         Self {
             root,
             files,
+            kubelets: Vec::new(),
             known: HashMap::new(),
             round: 0,
         }
@@ -75,11 +80,13 @@ impl Cgroups {
     pub(super) fn look(&mut self) -> Vec<Kill> {
         self.round += 1;
         let is_first = self.round == 1;
-        let mut found = Vec::new();
-        kubelets(&self.root, ABOVE_MAX, &mut found);
+        if is_first || self.round.is_multiple_of(SEARCH_EVERY) {
+            self.kubelets.clear();
+            kubelets(&self.root, ABOVE_MAX, &mut self.kubelets);
+        }
         let mut containers = Vec::new();
-        for kubelet in found {
-            descend(&kubelet, BELOW_MAX, &mut containers);
+        for kubelet in &self.kubelets {
+            descend(kubelet, BELOW_MAX, &mut containers);
         }
         let mut risen = Vec::new();
         for folder in containers.into_iter().take(CONTAINERS_MAX) {
@@ -211,6 +218,27 @@ mod tests {
             assert_eq!(container_id(Path::new(other)), None);
             assert_eq!(pod_uid(Path::new(other)), "");
         }
+    }
+
+    #[test]
+    fn a_kubelet_is_found_in_a_node_that_is_a_container_itself_and_one_that_comes_later_is_too() {
+        let mounted = tempfile::tempdir().unwrap();
+        fs::write(mounted.path().join("cgroup.controllers"), "memory\n").unwrap();
+        let write = |place: &str, letter: &str, kills: u64| {
+            let folder = mounted.path().join(place).join(letter.repeat(64));
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join(SECOND.kills), format!("oom_kill {kills}\n")).unwrap();
+        };
+        let deep = "user.slice/user@1.service/app.slice/docker-1.scope/kubelet.slice/kubelet-kubepods.slice/podcc-dd";
+        let inner = "system.slice/docker-2.scope/init.scope/kubelet.slice/kubelet-kubepods.slice/podee-ff";
+        write(inner, "c", 1);
+        let mut cgroups = Cgroups::new(mounted.path());
+        assert_eq!((cgroups.look(), cgroups.count()), (Vec::new(), 1));
+        write(inner, "c", 2);
+        assert_eq!(cgroups.look()[0].count, 1);
+        write(deep, "d", 1);
+        let later: Vec<Kill> = (0..SEARCH_EVERY).flat_map(|_| cgroups.look()).collect();
+        assert_eq!((later.len(), later[0].pod_uid.as_str()), (1, "cc-dd"));
     }
 
     #[test]
