@@ -6,9 +6,8 @@ use fake_aws::{FakeAws, Fault, REGION, estate};
 use model::Timestamp;
 use telemetry::clock::RuntimeClock;
 
+use crate::harness::Skopos;
 use crate::harness::browser::Browser;
-use crate::harness::components;
-use crate::harness::{Skopos, root};
 
 const CONFIG: &str = "node: { enabled: false }\nlogs: { enabled: false }\n\
      cloudwatch: { enabled: true, max_usd_per_month: 40 }\n";
@@ -133,37 +132,6 @@ async fn look(skopos: &Skopos) {
     let Some(browser) = Browser::start("light").await else {
         return;
     };
-    let axe = components::file("npm/node_modules/axe-core/axe.min.js")
-        .map(|script| std::fs::read_to_string(script).unwrap());
-    for (width, height, scheme) in [
-        (1280, 1700, "light"),
-        (1280, 900, "dark"),
-        (800, 900, "light"),
-        (800, 900, "dark"),
-        (390, 844, "light"),
-        (390, 844, "dark"),
-        (360, 740, "light"),
-        (360, 740, "dark"),
-    ] {
-        browser.resize(width, height).await;
-        browser.prefer(scheme).await;
-        for (view, _) in VIEWS {
-            browser.open(&skopos.url(view)).await;
-            browser
-                .wait_for("the status line", "return !!document.querySelector('.status')")
-                .await;
-            browser.assert_calm(&format!("{view} at {width}")).await;
-            if let Some(axe) = &axe {
-                let wrong = browser.accessibility(axe).await;
-                assert!(
-                    wrong.is_empty(),
-                    "{view} at {width}, {scheme}:\n{}",
-                    wrong.join("\n")
-                );
-            }
-            let name = view.trim_matches('/').replace('/', "-");
-            let file = format!("target/pictures/estate-{name}-{width}-{scheme}.png");
-            browser.picture(&root().join(file)).await;
-        }
-    }
+    let views: Vec<&str> = VIEWS.iter().map(|(view, _)| *view).collect();
+    browser.survey(skopos, "estate", &views, async |_| {}).await;
 }

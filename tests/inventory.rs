@@ -7,9 +7,8 @@ use kubernetes_tests::ControlPlane;
 use serde_json::{Value, json};
 
 use crate::fakes::peer::{Answer, Peer};
+use crate::harness::Skopos;
 use crate::harness::browser::Browser;
-use crate::harness::components;
-use crate::harness::{Skopos, root};
 
 const OBJECTS: &str = r"
 apiVersion: v1
@@ -243,43 +242,13 @@ async fn look(skopos: &Skopos) {
     let Some(browser) = Browser::start("light").await else {
         return;
     };
-    let axe = components::file("npm/node_modules/axe-core/axe.min.js")
-        .map(|script| std::fs::read_to_string(script).unwrap());
-    for (width, height, scheme) in [
-        (1280, 900, "light"),
-        (800, 900, "dark"),
-        (390, 844, "dark"),
-        (360, 740, "light"),
-    ] {
-        browser.resize(width, height).await;
-        browser.prefer(scheme).await;
-        for (view, _) in VIEWS {
-            browser.open(&skopos.url(view)).await;
+    let views: Vec<&str> = VIEWS.iter().map(|(view, _)| *view).collect();
+    let cursor = async |view: &str| {
+        if view.ends_with("web-7d9f-b") {
             browser
-                .wait_for("the status line", "return !!document.querySelector('.status')")
+                .wait_for("the cursor goes through lanes that have no graph", CURSOR)
                 .await;
-            browser.assert_calm(&format!("{view} at {width}")).await;
-            if view.ends_with("web-7d9f-b") {
-                browser
-                    .wait_for("the cursor goes through lanes that have no graph", CURSOR)
-                    .await;
-            }
-            if let Some(axe) = &axe {
-                let wrong = browser.accessibility(axe).await;
-                assert!(
-                    wrong.is_empty(),
-                    "{view} at {width}, {scheme}:\n{}",
-                    wrong.join("\n")
-                );
-            }
-            let name = view
-                .split('?')
-                .next()
-                .unwrap()
-                .trim_matches('/')
-                .replace('/', "-");
-            let file = format!("target/pictures/cluster-{name}-{width}-{scheme}.png");
-            browser.picture(&root().join(file)).await;
         }
-    }
+    };
+    browser.survey(skopos, "cluster", &views, cursor).await;
 }

@@ -39,6 +39,7 @@ use metrics::Metrics;
 pub use renew::Renewer;
 pub use sign::{Payload, Signable, sign};
 pub use signing::Signing;
+pub use words::{cause, innermost};
 
 /// Everybody we are to AWS.
 pub struct Aws {

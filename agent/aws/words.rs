@@ -8,15 +8,10 @@ use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIden
 
 /// What a server said, or the innermost cause.
 pub(crate) fn explained(error: &(dyn Error + 'static)) -> String {
-    let mut cause = Some(error);
-    while let Some(this) = cause {
-        let said = said::<AssumeRoleError>(this).or_else(|| said::<AssumeRoleWithWebIdentityError>(this));
-        if let Some(said) = said {
-            return said;
-        }
-        cause = this.source();
-    }
-    innermost(error)
+    let said = causes(error).find_map(|this| {
+        said::<AssumeRoleError>(this).or_else(|| said::<AssumeRoleWithWebIdentityError>(this))
+    });
+    said.unwrap_or_else(|| innermost(error))
 }
 
 /// `STS answers AccessDenied: …`.
@@ -32,10 +27,18 @@ fn said<E: ProvideErrorMetadata + Error + 'static>(error: &(dyn Error + 'static)
     })
 }
 
-pub(crate) fn innermost(error: &dyn Error) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
+/// The error that the SDK was given, somewhere behind its own words.
+#[must_use]
+pub fn cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    causes(error).find_map(|this| this.downcast_ref())
+}
+
+/// What it came from at last, in its own words.
+#[must_use]
+pub fn innermost(error: &(dyn Error + 'static)) -> String {
+    causes(error).last().unwrap_or(error).to_string()
+}
+
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| (*error).source())
 }

@@ -36,6 +36,8 @@ mod promises;
 mod record;
 mod runner;
 mod schedule;
+#[cfg(test)]
+mod shipped;
 mod silence;
 pub mod slo;
 mod state;

@@ -9,6 +9,19 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::components::{self, Running};
+use super::{Skopos, root};
+
+/// Windows of a desk, a tablet and two phones: width, height, colour scheme.
+const WINDOWS: [(u32, u32, &str); 8] = [
+    (1280, 1700, "light"),
+    (1280, 900, "dark"),
+    (800, 900, "light"),
+    (800, 900, "dark"),
+    (390, 844, "light"),
+    (390, 844, "dark"),
+    (360, 740, "light"),
+    (360, 740, "dark"),
+];
 
 pub struct Browser {
     _driver: Running,
@@ -148,6 +161,35 @@ impl Browser {
         );
         let console = self.console().await;
         assert!(console.is_empty(), "{view}: {console:?}");
+    }
+
+    /// Each view in every window: nothing goes sideways, nobody is shut out, `also` holds, and a picture is kept under `kind`.
+    pub async fn survey(&self, skopos: &Skopos, kind: &str, views: &[&str], also: impl AsyncFn(&str)) {
+        let axe = components::file("npm/node_modules/axe-core/axe.min.js")
+            .map(|script| std::fs::read_to_string(script).unwrap());
+        for (width, height, scheme) in WINDOWS {
+            self.resize(width, height).await;
+            self.prefer(scheme).await;
+            for view in views {
+                self.open(&skopos.url(view)).await;
+                self.wait_for("the status line", "return !!document.querySelector('.status')")
+                    .await;
+                self.assert_calm(&format!("{view} at {width}")).await;
+                also(view).await;
+                if let Some(axe) = &axe {
+                    let wrong = self.accessibility(axe).await;
+                    assert!(
+                        wrong.is_empty(),
+                        "{view} at {width}, {scheme}:\n{}",
+                        wrong.join("\n")
+                    );
+                }
+                let path = view.split('?').next().unwrap_or_default();
+                let name = path.trim_matches('/').replace('/', "-");
+                let file = format!("target/pictures/{kind}-{name}-{width}-{scheme}.png");
+                self.picture(&root().join(file)).await;
+            }
+        }
     }
 
     /// The whole page as a PNG.

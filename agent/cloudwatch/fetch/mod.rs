@@ -274,13 +274,13 @@ where
         },
         SdkError::ResponseError(_) => Refused::Garbled {
             operation: name,
-            why: innermost(error),
+            why: aws::innermost(error),
         },
         SdkError::TimeoutError(_) => Refused::Away {
             operation: name,
             why: "no answer in time".to_owned(),
         },
-        other => match client_error(other) {
+        other => match aws::cause::<ClientError>(other) {
             Some(ClientError::Unsigned(why)) => Refused::Unknown {
                 operation: name,
                 why: why.clone(),
@@ -292,28 +292,8 @@ where
             // Credentials, or what the SDK does not send.
             None => Refused::Unknown {
                 operation: name,
-                why: innermost(other),
+                why: aws::innermost(other),
             },
         },
     }
-}
-
-/// Our own client's words, somewhere behind those of the SDK.
-fn client_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a ClientError> {
-    let mut cause = Some(error);
-    while let Some(this) = cause {
-        if let Some(found) = this.downcast_ref() {
-            return Some(found);
-        }
-        cause = this.source();
-    }
-    None
-}
-
-fn innermost(error: &dyn Error) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }

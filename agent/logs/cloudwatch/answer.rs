@@ -68,12 +68,12 @@ where
     match error {
         SdkError::ServiceError(said) => judged(status, said.err().code(), said.err().message()),
         SdkError::ResponseError(_) if status >= 500 => again("server_error", format!("{status}")),
-        SdkError::ResponseError(_) => again("garbled", format!("{status} with {}", innermost(error))),
+        SdkError::ResponseError(_) => again("garbled", format!("{status} with {}", aws::innermost(error))),
         SdkError::TimeoutError(_) => again("timeout", "no answer in time".to_owned()),
-        other => match client_error(other) {
+        other => match aws::cause::<ClientError>(other) {
             Some(error) => again(error.reason(), error.to_string()),
             // Credentials, or what the SDK does not send.
-            None => again("unsigned", innermost(other)),
+            None => again("unsigned", aws::innermost(other)),
         },
     }
 }
@@ -123,26 +123,6 @@ fn judged(status: u16, code: Option<&str>, message: Option<&str>) -> Failure {
             _ => again("unexpected"),
         },
     }
-}
-
-/// Our own client's words, somewhere behind those of the SDK.
-fn client_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a ClientError> {
-    let mut cause = Some(error);
-    while let Some(this) = cause {
-        if let Some(found) = this.downcast_ref() {
-            return Some(found);
-        }
-        cause = this.source();
-    }
-    None
-}
-
-fn innermost(error: &dyn Error) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

@@ -146,62 +146,7 @@ fn a_finding_says_place_gravity_check_and_what_to_do() {
 
 #[test]
 fn the_rules_that_ship_are_clean() {
-    let files = [
-        ("targets.yaml", include_str!("../../../rules/targets.yaml")),
-        ("node.yaml", include_str!("../../../rules/node.yaml")),
-        (
-            "kubernetes-recorded.yaml",
-            include_str!("../../../rules/kubernetes-recorded.yaml"),
-        ),
-        (
-            "kubernetes-workloads.yaml",
-            include_str!("../../../rules/kubernetes-workloads.yaml"),
-        ),
-        (
-            "kubernetes-capacity.yaml",
-            include_str!("../../../rules/kubernetes-capacity.yaml"),
-        ),
-        (
-            "kubernetes-nodes.yaml",
-            include_str!("../../../rules/kubernetes-nodes.yaml"),
-        ),
-        (
-            "kubernetes-spot.yaml",
-            include_str!("../../../rules/kubernetes-spot.yaml"),
-        ),
-        (
-            "kubernetes-limits.yaml",
-            include_str!("../../../rules/kubernetes-limits.yaml"),
-        ),
-        (
-            "kubernetes-extensions.yaml",
-            include_str!("../../../rules/kubernetes-extensions.yaml"),
-        ),
-        (
-            "kubernetes-control-plane.yaml",
-            include_str!("../../../rules/kubernetes-control-plane.yaml"),
-        ),
-        ("aws-rds.yaml", include_str!("../../../rules/aws-rds.yaml")),
-        (
-            "aws-rds-proxy.yaml",
-            include_str!("../../../rules/aws-rds-proxy.yaml"),
-        ),
-        (
-            "aws-elasticache.yaml",
-            include_str!("../../../rules/aws-elasticache.yaml"),
-        ),
-        ("aws-msk.yaml", include_str!("../../../rules/aws-msk.yaml")),
-        ("aws-alb.yaml", include_str!("../../../rules/aws-alb.yaml")),
-        (
-            "aws-network.yaml",
-            include_str!("../../../rules/aws-network.yaml"),
-        ),
-        ("aws-budget.yaml", include_str!("../../../rules/aws-budget.yaml")),
-        ("logs.yaml", include_str!("../../../rules/logs.yaml")),
-        ("pair.yaml", include_str!("../../../rules/pair.yaml")),
-        ("skopos.yaml", include_str!("../../../rules/skopos.yaml")),
-    ];
-    let (sources, complaints) = Sources::read(&files);
+    let (sources, complaints) = Sources::read(&crate::shipped::files());
     assert!(complaints.is_empty());
     let world = World {
         retention: Some((Duration::from_hours(15 * 24), "a test".to_owned())),

@@ -4,64 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::shipped::files;
 use crate::unreachable::UNREACHABLE;
 use crate::{Group, Rule, load, unit};
 
-const FILES: [(&str, &str); 20] = [
-    ("targets.yaml", include_str!("../../../rules/targets.yaml")),
-    ("node.yaml", include_str!("../../../rules/node.yaml")),
-    (
-        "kubernetes-recorded.yaml",
-        include_str!("../../../rules/kubernetes-recorded.yaml"),
-    ),
-    (
-        "kubernetes-workloads.yaml",
-        include_str!("../../../rules/kubernetes-workloads.yaml"),
-    ),
-    (
-        "kubernetes-capacity.yaml",
-        include_str!("../../../rules/kubernetes-capacity.yaml"),
-    ),
-    (
-        "kubernetes-nodes.yaml",
-        include_str!("../../../rules/kubernetes-nodes.yaml"),
-    ),
-    (
-        "kubernetes-spot.yaml",
-        include_str!("../../../rules/kubernetes-spot.yaml"),
-    ),
-    (
-        "kubernetes-limits.yaml",
-        include_str!("../../../rules/kubernetes-limits.yaml"),
-    ),
-    (
-        "kubernetes-extensions.yaml",
-        include_str!("../../../rules/kubernetes-extensions.yaml"),
-    ),
-    (
-        "kubernetes-control-plane.yaml",
-        include_str!("../../../rules/kubernetes-control-plane.yaml"),
-    ),
-    ("aws-rds.yaml", include_str!("../../../rules/aws-rds.yaml")),
-    (
-        "aws-rds-proxy.yaml",
-        include_str!("../../../rules/aws-rds-proxy.yaml"),
-    ),
-    (
-        "aws-elasticache.yaml",
-        include_str!("../../../rules/aws-elasticache.yaml"),
-    ),
-    ("aws-msk.yaml", include_str!("../../../rules/aws-msk.yaml")),
-    ("aws-alb.yaml", include_str!("../../../rules/aws-alb.yaml")),
-    (
-        "aws-network.yaml",
-        include_str!("../../../rules/aws-network.yaml"),
-    ),
-    ("aws-budget.yaml", include_str!("../../../rules/aws-budget.yaml")),
-    ("logs.yaml", include_str!("../../../rules/logs.yaml")),
-    ("pair.yaml", include_str!("../../../rules/pair.yaml")),
-    ("skopos.yaml", include_str!("../../../rules/skopos.yaml")),
-];
 const RUNBOOKS: &str = include_str!("../../../rules/runbooks.md");
 
 /// What dashboards and rules of others ask for by these names.
@@ -69,7 +15,7 @@ const RECORDED: &str = "kubernetes-recorded.yaml";
 
 /// All rules, each with its file.
 fn shipped() -> Vec<(Arc<str>, Rule)> {
-    let groups = load(&FILES).unwrap();
+    let groups = load(&files()).unwrap();
     let of = |group: Group| {
         let file = group.file.clone();
         group.rules.into_iter().map(move |rule| (file.clone(), rule))
@@ -149,7 +95,7 @@ fn what_is_recorded_is_in_one_file_and_nothing_else_is_there() {
 fn they_pass_their_unit_tests() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rules/tests");
     let mut groups = 0;
-    for (name, _) in FILES {
+    for (name, _) in files() {
         let report = unit::run(&folder.join(name), |_| true, &|_| unreachable!());
         assert!(report.has_passed() && report.warnings.is_empty(), "{report:#?}");
         groups += report.groups.len();
