@@ -3,14 +3,10 @@
 use std::process::Command;
 use std::time::Duration;
 
+use programs::usage::memory_mib;
+
 use crate::fakes::peer::{Answer, Peer};
 use crate::harness::{Skopos, write};
-
-fn memory_mib(skopos: &Skopos) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", skopos.pid())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
-}
 
 #[tokio::test]
 async fn targets_that_lie_are_down_with_a_reason_and_the_others_stay_up() {
@@ -81,7 +77,8 @@ async fn targets_that_lie_are_down_with_a_reason_and_the_others_stay_up() {
             skopos.value("jobs").await == Some(8.0)
         })
         .await;
-    assert!(memory_mib(&skopos) < 150, "{} MiB", memory_mib(&skopos));
+    let peak = memory_mib(skopos.pid(), "VmHWM");
+    assert!(peak < 150.0, "{peak} MiB");
     assert_eq!(skopos.stop().await, 0);
 }
 
@@ -110,7 +107,8 @@ async fn a_line_of_ten_megabytes_is_cut_and_the_next_one_is_whole() {
             .any(|line| line.starts_with("skopos_logs_cut") && !line.ends_with(" 0")),
         "not counted"
     );
-    assert!(memory_mib(&skopos) < 100, "{} MiB", memory_mib(&skopos));
+    let peak = memory_mib(skopos.pid(), "VmHWM");
+    assert!(peak < 100.0, "{peak} MiB");
     assert_eq!(skopos.stop().await, 0);
 }
 

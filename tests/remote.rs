@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use programs::usage::{cpu_seconds, memory_bytes};
 use serde_json::Value;
 
 use crate::harness::Skopos;
@@ -416,14 +417,9 @@ async fn bombs_are_refused_and_memory_stays_bounded() {
             .map_or(true, |answer| answer.status().as_u16() == 413),
         "{sent:?}"
     );
-    let peak = std::fs::read_to_string(format!("/proc/{}/status", skopos.pid())).unwrap();
-    let peak: u64 = peak
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
-        .unwrap();
-    println!("peak after all bombs: {} MiB", peak / 1024);
-    assert!(peak < 300 * 1024, "peak {peak} kB");
+    let peak = memory_bytes(skopos.pid(), "VmHWM") >> 20;
+    println!("peak after all bombs: {peak} MiB");
+    assert!(peak < 300, "peak {peak} MiB");
     // And it still takes what is right.
     let labels = [("__name__", "fine"), ("job", "x")];
     let fine = snappy(&write::request_1(&[series(&labels, &[(1.0, now())])]));
@@ -437,21 +433,6 @@ fn futures(bytes: usize) -> reqwest::Body {
     const PIECE: usize = 64 * 1024;
     let pieces = (0..bytes / PIECE).map(|_| Ok::<_, std::io::Error>(vec![0u8; PIECE]));
     reqwest::Body::wrap_stream(futures_util::stream::iter(pieces))
-}
-
-/// Seconds of CPU time that a process has used.
-fn cpu_seconds(pid: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
-    let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
-    ticks / 100.0
-}
-
-fn memory_kib(pid: u32, field: &str) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix(field));
-    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok())
-        .unwrap()
 }
 
 /// One round of a fleet: `targets` targets of 500 series, at one time, as requests of 2,000 samples (1.0) or one of
@@ -549,8 +530,8 @@ async fn receiving_the_same_stream_is_measured_beside_a_real_prometheus() {
         println!(
             "{version:?}: {ours:.0} ns of CPU a sample, Prometheus {theirs:.0}: {:.2} of it; memory {} MiB beside {} MiB",
             ours / theirs,
-            memory_kib(skopos.pid(), "VmRSS:") / 1024,
-            memory_kib(peer.0.id(), "VmRSS:") / 1024
+            memory_bytes(skopos.pid(), "VmRSS") >> 20,
+            memory_bytes(peer.0.id(), "VmRSS") >> 20
         );
         let kept = skopos.value("count(last_over_time({job=\"shop\"}[1h]))").await;
         assert_eq!(kept, Some((targets * 500) as f64));
@@ -635,7 +616,7 @@ remote_write:
     tokio::time::sleep(Duration::from_secs(if targets > 50 { 60 } else { 6 })).await;
     let rss = |when: &str| {
         let [rss, peak, anonymous] =
-            ["VmRSS:", "VmHWM:", "RssAnon:"].map(|field| memory_kib(node.pid(), field) * 1024 / 1000);
+            ["VmRSS", "VmHWM", "RssAnon"].map(|name| memory_bytes(node.pid(), name) / 1000);
         println!("node role, {when}: {rss} kB RSS, {anonymous} kB of it anonymous, peak {peak} kB");
         rss
     };
@@ -643,7 +624,7 @@ remote_write:
         "node role, {wanted} series each 5 s to two destinations, one of them away: {:.2} s of CPU in 60 s; cluster role \
          {} MiB",
         cpu_seconds(node.pid()) - before,
-        memory_kib(receiver.pid(), "VmRSS:") / 1024,
+        memory_bytes(receiver.pid(), "VmRSS") >> 20,
     );
     let settled = rss("settled");
     let (status, page) = node.get("/metrics/all").await;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use model::column::Keep;
 use model::{Column, Labels, Round, SeriesRef, TargetDesc, TargetRef, Timestamp};
+use programs::usage::memory_bytes;
 use programs::write::Written;
 use prometheus::Registry;
 use store::Store;
@@ -13,7 +14,7 @@ use crate::Sizes;
 use crate::data::{INTERVAL_MS, Values, described, node};
 use crate::hand_clock::{HandClock, now};
 use crate::peer::{Peer, Program};
-use crate::process::{Figures, give_back, own_cpu_seconds, resident_bytes, rest, timed};
+use crate::process::{Figures, give_back, own_cpu_seconds, rest, timed};
 use crate::table::{Better, Table};
 
 /// Rounds in a quarter of an hour.
@@ -134,7 +135,7 @@ pub(crate) fn ours(folder: &Path, sizes: Sizes) -> Figures {
         {
             give_back();
             let own = (sizes.series * 8) as f64;
-            looks.push(resident_bytes(std::process::id()) - own);
+            looks.push(memory_bytes(std::process::id(), "VmRSS") as f64 - own);
         }
     }
     let bytes = looks.iter().sum::<f64>() / looks.len() as f64;

@@ -4,8 +4,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use programs::Prometheus;
-
-use crate::process::{cpu_seconds, resident_bytes};
+use programs::usage::{cpu_seconds, memory_bytes};
 
 pub(crate) type Program = PathBuf;
 
@@ -43,7 +42,7 @@ impl Peer {
     }
 
     pub(crate) fn resident_bytes(&self) -> f64 {
-        resident_bytes(self.process())
+        memory_bytes(self.process(), "VmRSS") as f64
     }
 
     pub(crate) fn reload(&self) {

@@ -9,9 +9,6 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::Sizes;
 
-/// What Linux shows of itself is in hundredths of a second, whatever it counts in.
-const TICKS_PER_SECOND: f64 = 100.0;
-
 /// Named numbers that a child says to its parent.
 #[derive(Debug, Default)]
 pub(crate) struct Figures(BTreeMap<String, f64>);
@@ -63,23 +60,6 @@ impl Sizes {
 pub(crate) fn own_cpu_seconds() -> f64 {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
-}
-
-/// CPU seconds of another process, in its user's and in the kernel's name.
-pub(crate) fn cpu_seconds(pid: u32) -> f64 {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let (_, rest) = text.rsplit_once(')').unwrap();
-    let ticks = rest.split_whitespace().skip(11).take(2);
-    let ticks: f64 = ticks.map(|ticks| ticks.parse::<f64>().unwrap()).sum();
-    ticks / TICKS_PER_SECOND
-}
-
-/// Bytes of a process that lie in memory.
-pub(crate) fn resident_bytes(pid: u32) -> f64 {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    let kilobytes = line.trim().strip_suffix(" kB").unwrap();
-    kilobytes.trim().parse::<f64>().unwrap() * 1024.0
 }
 
 /// CPU seconds and seconds by the clock.

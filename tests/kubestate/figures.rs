@@ -7,30 +7,20 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kubernetes_tests::{ControlPlane, KubeState};
+use programs::usage::{cpu_seconds, memory_mib};
 
 use crate::fakes::meter::Meter;
 use crate::harness::skopos::is_release;
 use crate::harness::{Skopos, long_run};
 
-/// Ticks of a second.
-const TICKS: f64 = 100.0;
-
 /// Resident memory in MiB, and CPU time in seconds.
-fn costs(pid: u32) -> (f64, f64) {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    let kib: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
-    let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
-    (kib / 1024.0, ticks / TICKS)
+fn costs(process: u32) -> (f64, f64) {
+    (memory_mib(process, "VmRSS"), cpu_seconds(process))
 }
 
 /// Peak of resident memory in MiB.
-fn peak(pid: u32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+fn peak(process: u32) -> f64 {
+    memory_mib(process, "VmHWM")
 }
 
 /// A kubeconfig whose API server is reached through the meter.

@@ -6,6 +6,7 @@
 )]
 
 pub mod prometheus;
+pub mod usage;
 pub mod write;
 
 use std::fs::OpenOptions;

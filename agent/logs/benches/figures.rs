@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use load::{LINE_BYTES, Load, Sink, rest};
 use logs::{Config, Logs, OpenSearch};
+use programs::usage::{cpu_seconds, memory_mib};
 use prometheus::Registry;
 use telemetry::clock::RuntimeClock;
 use tokio_util::sync::CancellationToken;
@@ -24,8 +25,6 @@ use tokio_util::sync::CancellationToken;
 const CHILD: &str = "SKOPOS_BENCH_CHILD";
 const LINES_PER_SECOND: usize = 10_000;
 const CONTAINERS: usize = 100;
-/// Of every Linux, to programs.
-const TICKS_PER_SECOND: f64 = 100.0;
 const FULL_FILES: usize = 200;
 const FULL_BYTES: usize = 10 << 20;
 
@@ -100,21 +99,6 @@ impl Room {
                 .unwrap(),
         )
     }
-
-    fn cpu_seconds(&self) -> f64 {
-        let text = fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
-        let fields: Vec<&str> = text.rsplit_once(") ").unwrap().1.split(' ').collect();
-        let ticks = |nth: usize| fields[nth].parse::<f64>().unwrap();
-        (ticks(11) + ticks(12)) / TICKS_PER_SECOND
-    }
-
-    /// In MiB: `VmRSS`, `VmHWM`.
-    fn memory(&self, name: &str) -> f64 {
-        let text = fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
-        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-        let kilobytes = line.trim_start_matches(':').trim().strip_suffix(" kB").unwrap();
-        kilobytes.parse::<f64>().unwrap() / 1024.0
-    }
 }
 
 impl Drop for Room {
@@ -132,10 +116,10 @@ fn steady(time: Duration) {
     // The kubelet's 10 MiB at this speed.
     let every = Duration::from_secs_f64((10 << 20) as f64 / bytes_per_second as f64);
     load.run(bytes_per_second, every, Duration::from_secs(5));
-    let (cpu, before) = (room.cpu_seconds(), load.written().iter().sum::<usize>());
+    let (cpu, before) = (cpu_seconds(room.0.id()), load.written().iter().sum::<usize>());
     load.run(bytes_per_second, every, time);
-    let used = (room.cpu_seconds() - cpu) / time.as_secs_f64();
-    let (now, peak) = (room.memory("VmRSS"), room.memory("VmHWM"));
+    let used = (cpu_seconds(room.0.id()) - cpu) / time.as_secs_f64();
+    let (now, peak) = (memory_mib(room.0.id(), "VmRSS"), memory_mib(room.0.id(), "VmHWM"));
     rest(Duration::from_secs(5));
     let written = load.written();
     let report = sink.tally.lock().unwrap().report(&written, "steady");
@@ -170,12 +154,12 @@ fn saturated() {
     let off = {
         let room = Room::start(folder.path(), "off");
         rest(Duration::from_secs(3));
-        room.memory("VmRSS")
+        memory_mib(room.0.id(), "VmRSS")
     };
     // Nobody listens there.
     let room = Room::start(folder.path(), "1");
     rest(Duration::from_secs(30));
-    let (now, peak) = (room.memory("VmRSS"), room.memory("VmHWM"));
+    let (now, peak) = (memory_mib(room.0.id(), "VmRSS"), memory_mib(room.0.id(), "VmHWM"));
     println!(
         "{FULL_FILES} full files, the sink down: {now:.1} MiB, {peak:.1} MiB at most, {off:.1} MiB without the room: {:.1} MiB more (goal 30)",
         peak - off

@@ -9,6 +9,6 @@ mod sample;
 mod shape;
 mod users;
 
-pub use sample::{SAMPLE_KNOWN, SAMPLE_SERIES, STOPPED, sample};
+pub use sample::{SAMPLE_KNOWN, SAMPLE_SERIES, STOPPED, sample, sample_at};
 pub use shape::Incident;
 pub use users::{Users, users};

@@ -25,8 +25,14 @@ const KAFKA: &str = "clicks";
 
 /// Fills the usual account and region. Every fifth thing has no tags.
 pub fn sample(fake: &FakeAws) {
+    sample_at(fake, crate::REGION);
+}
+
+/// The same in a region of the usual account.
+pub fn sample_at(fake: &FakeAws, region: &str) {
     let now = fake.now();
-    fake.here(|place| {
+    fake.opens(region);
+    fake.at(crate::ACCOUNT, region, |place| {
         databases(place);
         caches(place);
         brokers(place);

@@ -13,6 +13,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use logs::{Config, Logs, OpenSearch, Outside};
+use programs::usage::{cpu_seconds, memory_bytes};
 use programs::{Running, free_port};
 use prometheus::Registry;
 use rustix::thread::{CpuSet, sched_setaffinity};
@@ -21,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Sizes;
 use crate::peer::Program;
-use crate::process::{Figures, cpu_seconds, own_cpu_seconds, rest};
+use crate::process::{Figures, own_cpu_seconds, rest};
 use crate::table::{Better, Table};
 use lines::Kind;
 use sink::Sink;
@@ -171,7 +172,7 @@ pub(crate) fn ours(folder: &Path, sizes: Sizes) -> Figures {
     });
     let mut figures = Figures::default();
     figures.set("cpu", own_cpu_seconds());
-    figures.set("peak", peak_bytes(std::process::id()));
+    figures.set("peak", memory_bytes(std::process::id(), "VmHWM") as f64);
     figures
 }
 
@@ -188,7 +189,7 @@ fn theirs(mut command: Command, sink: &Sink, sizes: Sizes) -> Used {
         assert!(begun.elapsed() < PATIENCE, "{came} of {all} lines came");
         rest(Duration::from_millis(5));
     }
-    (cpu_seconds(pid), peak_bytes(pid))
+    (cpu_seconds(pid), memory_bytes(pid, "VmHWM") as f64)
 }
 
 fn vlagent(program: &Path, folder: &Path, sink: &Sink) -> Command {
@@ -268,11 +269,4 @@ fn pin(core: usize) {
     if sched_setaffinity(None, &set).is_err() {
         eprintln!("not on a core of its own: there is none");
     }
-}
-
-fn peak_bytes(pid: u32) -> f64 {
-    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    let kilobytes = line.trim().strip_suffix(" kB").unwrap();
-    kilobytes.trim().parse::<f64>().unwrap() * 1024.0
 }
