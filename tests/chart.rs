@@ -92,6 +92,8 @@ fn every_form_of_the_chart_is_taken_as_it_is_by_an_api_server_and_is_the_same_ea
             "logs.opensearch[0].url=https://search.example.com",
             "--set",
             "aws.roleArn=arn:aws:iam::123456789012:role/skopos",
+            "--set",
+            "aws.cloudwatch.enabled=true",
             "--set-json",
             r#"rules={"shop":{"groups":[{"name":"shop","rules":[{"alert":"A","expr":"up == 0"}]}]}}"#,
         ],
@@ -180,9 +182,22 @@ fn every_form_of_the_chart_is_taken_as_it_is_by_an_api_server_and_is_the_same_ea
             "{name}"
         );
     }
-    // What the configuration of the two roles comes to is right by our own word.
+    // What the configuration of the two roles comes to is right by our own word; so is one that watches AWS.
+    let watching = [
+        "--set",
+        "aws.cloudwatch.enabled=true",
+        "--set",
+        "aws.cloudwatch.maxUsdPerMonth=12.5",
+    ];
+    let watching = objects(plane, &rendered(plane, "helm4", &watching));
+    let sums = watching
+        .iter()
+        .filter_map(|object| object["data"]["skopos.yaml"].as_str())
+        .filter(|text| text.contains("max_usd_per_month: 12.5"));
+    assert_eq!(sums.count(), 1, "the pair alone watches AWS");
     for object in maps
         .into_iter()
+        .chain(&watching)
         .filter(|map| map["data"]["skopos.yaml"].is_string())
     {
         let folder = tempfile::tempdir().unwrap();

@@ -144,6 +144,11 @@ pair:
   peer: http://{other}.{{ include "skopos.pair" . }}.{{ .Release.Namespace }}.svc:{{ .Values.service.port }}
   token_file: /var/run/secrets/skopos/token
 {{- end }}
+{{- with .Values.aws.cloudwatch }}
+{{- if .enabled }}
+cloudwatch: {enabled: true, max_usd_per_month: {{ .maxUsdPerMonth }}}
+{{- end }}
+{{- end }}
 {{- if .Values.rules }}
 rule_files: ["/etc/skopos/rules/*.yaml"]
 {{- end }}
