@@ -161,8 +161,8 @@ fn changes(looked: &Looked, other: &Looked) -> Vec<Change> {
     let all: BTreeSet<&By> = before.keys().chain(after.keys()).collect();
     let changes = all.into_iter().filter_map(|by| {
         let (was, is) = (
-            before.get(by).copied().unwrap_or_default(),
-            after.get(by).copied().unwrap_or_default(),
+            before.get(by).cloned().unwrap_or_default(),
+            after.get(by).cloned().unwrap_or_default(),
         );
         let count = |share: Share| i64::try_from(share.series).unwrap_or(i64::MAX);
         ((was.dollars - is.dollars).abs() >= 0.005 || was.series != is.series).then(|| Change {

@@ -171,6 +171,7 @@ impl Looked {
         let mut bill: BTreeMap<By, Share> = BTreeMap::new();
         for (by, share) in self.plans.iter().flat_map(|(_, plan)| plan.bill()) {
             let all = bill.entry(by).or_insert_with(|| Share {
+                namespace: Arc::clone(&share.namespace),
                 interval: share.interval,
                 ..Share::default()
             });

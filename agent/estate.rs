@@ -47,9 +47,10 @@ struct Kind {
     name: Option<&'static str>,
     /// Labels of its info that say more of it.
     about: &'static [&'static str],
-    columns: &'static [(&'static str, Counts, &'static str)],
+    columns: &'static [(&'static str, Counts, &'static str, &'static str)],
 }
 
+// A column: its word, what it counts, its question, and the alert that fires when it is full, or none.
 // In the questions `BY` stands for the labels of a row, and `IT` for matchers of those that are meant.
 const KINDS: &[Kind] = &[
     Kind {
@@ -63,26 +64,37 @@ const KINDS: &[Kind] = &[
                 "CPU",
                 Counts::Fill,
                 "max by (BY) (aws_rds_cpuutilization_average{IT}) / 100",
+                "RdsCpuHigh",
             ),
             (
                 "Memory",
                 Counts::Fill,
                 "1 - max by (BY) (aws_rds_freeable_memory_average{IT}) / max by (BY) (aws_rds_memory_bytes{IT})",
+                "RdsMemoryLow",
             ),
             (
                 "Connections",
                 Counts::Fill,
                 "max by (BY) (aws_rds_database_connections_average{IT}) / max by (BY) (aws_rds_max_connections{IT})",
+                "RdsConnectionsHigh",
             ),
             (
                 "Storage",
                 Counts::Fill,
                 "1 - max by (BY) (aws_rds_free_storage_space_minimum{IT}) / max by (BY) (aws_rds_allocated_storage_bytes{IT})",
+                "RdsStorageLow",
             ),
             (
                 "Storage left",
                 Counts::Bytes,
                 "max by (BY) (aws_rds_free_storage_space_minimum{IT})",
+                "",
+            ),
+            (
+                "Full in",
+                Counts::Left,
+                "max by (BY) (aws_rds_free_storage_space_minimum{IT}) / (-max by (BY) (deriv(aws_rds_free_storage_space_minimum{IT}[1d])) > 0)",
+                "",
             ),
         ],
     },
@@ -97,26 +109,31 @@ const KINDS: &[Kind] = &[
                 "Engine CPU",
                 Counts::Fill,
                 "max by (BY) (aws_elasticache_engine_cpuutilization_average{IT}) / 100",
+                "ElastiCacheEngineCpuHigh",
             ),
             (
                 "Memory",
                 Counts::Fill,
                 "max by (BY) (aws_elasticache_database_memory_usage_percentage_maximum{IT}) / 100",
+                "ElastiCacheMemoryHigh",
             ),
             (
                 "Connections",
                 Counts::Fill,
                 "max by (BY) (aws_elasticache_curr_connections_average{IT}) / max by (BY) (aws_elasticache_max_clients{IT})",
+                "ElastiCacheConnectionsHigh",
             ),
             (
                 "Hits, 30 min",
                 Counts::Share,
                 "max by (BY) (sum_over_time(aws_elasticache_cache_hits_sum{IT}[30m])) / (max by (BY) (sum_over_time(aws_elasticache_cache_hits_sum{IT}[30m])) + max by (BY) (sum_over_time(aws_elasticache_cache_misses_sum{IT}[30m])) > 0)",
+                "",
             ),
             (
                 "Evictions, 15 min",
                 Counts::Number,
                 "max by (BY) (sum_over_time(aws_elasticache_evictions_sum{IT}[15m]))",
+                "",
             ),
         ],
     },
@@ -131,26 +148,37 @@ const KINDS: &[Kind] = &[
                 "CPU",
                 Counts::Fill,
                 "(max by (BY) (aws_kafka_cpu_user_average{IT}) + max by (BY) (aws_kafka_cpu_system_average{IT})) / 100",
+                "MskCpuHigh",
             ),
             (
                 "Heap",
                 Counts::Fill,
                 "max by (BY) (aws_kafka_heap_memory_after_gc_average{IT}) / 100",
+                "MskHeapHigh",
             ),
             (
                 "Disk",
                 Counts::Fill,
                 "max by (BY) (aws_kafka_data_logs_disk_used_maximum{IT}) / 100",
+                "MskDiskNearlyFull",
             ),
             (
                 "Bytes in",
                 Counts::Fill,
                 "max by (BY) (aws_kafka_bytes_in_per_sec_average{dimension_Topic=\"\", IT}) / max by (BY) (aws_kafka_broker_capacity_bytes_per_second{IT})",
+                "MskThroughputNearCapacity",
             ),
             (
                 "Partitions",
                 Counts::Fill,
                 "max by (BY) (aws_kafka_partition_count_maximum{IT}) / max by (BY) (aws_kafka_broker_partitions_max{IT})",
+                "MskPartitionsTooMany",
+            ),
+            (
+                "Full in",
+                Counts::Left,
+                "(100 - max by (BY) (aws_kafka_data_logs_disk_used_maximum{IT})) / (max by (BY) (deriv(aws_kafka_data_logs_disk_used_maximum{IT}[6h])) > 0)",
+                "",
             ),
         ],
     },
@@ -165,26 +193,31 @@ const KINDS: &[Kind] = &[
                 "Requests/s",
                 Counts::PerSecond,
                 "max by (BY) (aws_applicationelb_request_count_sum{dimension_TargetGroup=\"\", dimension_AvailabilityZone=\"\", IT}) / 60",
+                "",
             ),
             (
                 "5xx, 5 min",
                 Counts::Share,
                 "(sum by (BY) (sum_over_time(aws_applicationelb_httpcode_target_5_xx_count_sum{dimension_TargetGroup!=\"\", dimension_AvailabilityZone=\"\", IT}[5m])) + max by (BY) (sum_over_time(aws_applicationelb_httpcode_elb_5_xx_count_sum{dimension_TargetGroup=\"\", dimension_AvailabilityZone=\"\", IT}[5m]))) / (max by (BY) (sum_over_time(aws_applicationelb_request_count_sum{dimension_TargetGroup=\"\", dimension_AvailabilityZone=\"\", IT}[5m])) > 0)",
+                "",
             ),
             (
                 "Slowest p95",
                 Counts::Seconds,
                 "max by (BY) (aws_applicationelb_target_response_time_p95{dimension_TargetGroup!=\"\", dimension_AvailabilityZone=\"\", IT})",
+                "",
             ),
             (
                 "Healthy hosts",
                 Counts::Number,
                 "sum by (BY) (aws_applicationelb_healthy_host_count_minimum{dimension_TargetGroup!=\"\", dimension_AvailabilityZone=\"\", IT})",
+                "",
             ),
             (
                 "Unhealthy",
                 Counts::Number,
                 "sum by (BY) (aws_applicationelb_un_healthy_host_count_maximum{dimension_TargetGroup!=\"\", dimension_AvailabilityZone=\"\", IT})",
+                "",
             ),
         ],
     },
@@ -199,11 +232,13 @@ const KINDS: &[Kind] = &[
                 "Healthy hosts",
                 Counts::Number,
                 "sum by (BY) (aws_networkelb_healthy_host_count_minimum{dimension_TargetGroup!=\"\", dimension_AvailabilityZone=\"\", IT})",
+                "",
             ),
             (
                 "Unhealthy",
                 Counts::Number,
                 "sum by (BY) (aws_networkelb_un_healthy_host_count_maximum{dimension_TargetGroup!=\"\", dimension_AvailabilityZone=\"\", IT})",
+                "",
             ),
         ],
     },
@@ -218,16 +253,19 @@ const KINDS: &[Kind] = &[
                 "Packets out/s",
                 Counts::PerSecond,
                 "max by (BY) (aws_natgateway_packets_out_to_destination_sum{IT}) / 60",
+                "",
             ),
             (
                 "Dropped, 15 min",
                 Counts::Number,
                 "max by (BY) (sum_over_time(aws_natgateway_packets_drop_count_sum{IT}[15m]))",
+                "",
             ),
             (
                 "No port, 5 min",
                 Counts::Number,
                 "max by (BY) (sum_over_time(aws_natgateway_error_port_allocation_sum{IT}[5m]))",
+                "",
             ),
         ],
     },
@@ -260,7 +298,7 @@ impl Kind {
             let row = self.row(of(&info), &info);
             rows.insert(row.labels.clone(), row);
         }
-        for (nth, (_, _, template)) in self.columns.iter().enumerate() {
+        for (nth, (_, _, template, _)) in self.columns.iter().enumerate() {
             if rows.is_empty() {
                 break;
             }
@@ -279,9 +317,10 @@ impl Kind {
             columns: self
                 .columns
                 .iter()
-                .map(|(word, counts, _)| Column {
+                .map(|(word, counts, _, alert)| Column {
                     word,
                     counts: *counts,
+                    alert,
                 })
                 .collect(),
             rows: rows.into_values().collect(),
@@ -294,7 +333,7 @@ impl Kind {
             .map(|(name, value)| Matcher::equal(name, value).to_string())
             .collect();
         let matchers = matchers.join(", ");
-        let figures = self.columns.iter().map(|(_, _, template)| Figure {
+        let figures = self.columns.iter().map(|(_, _, template, _)| Figure {
             value: None,
             expr: self.question(template, &matchers),
         });
@@ -329,13 +368,32 @@ mod tests {
     fn every_question_is_one_for_all_rows_and_for_one() {
         let of_one = r#"account_id="1", region="r""#;
         for kind in KINDS {
-            for (word, _, template) in kind.columns {
+            for (word, _, template, _) in kind.columns {
                 for matchers in ["", of_one] {
                     let expr = kind.question(template, matchers);
                     parse(&expr).unwrap_or_else(|error| panic!("{word}: {expr}: {error}"));
                     assert!(!expr.contains("IT}") && !expr.contains("(BY)"), "{expr}");
                     assert_eq!(expr.contains(of_one), !matchers.is_empty(), "{expr}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn every_column_that_fills_has_an_alert_that_ships() {
+        let rules: String = crate::shipped::RULES.iter().map(|(_, text)| *text).collect();
+        for kind in KINDS {
+            for (word, counts, _, alert) in kind.columns {
+                assert_eq!(
+                    *counts == Counts::Fill,
+                    !alert.is_empty(),
+                    "{} {word}",
+                    kind.family
+                );
+                let is_there = rules
+                    .lines()
+                    .any(|line| line.trim_start() == format!("- alert: {alert}"));
+                assert!(alert.is_empty() || is_there, "{alert}");
             }
         }
     }
@@ -353,7 +411,7 @@ mod tests {
             .split(|letter: char| !(letter.is_alphanumeric() || letter == '_'))
             .collect();
         for kind in KINDS {
-            for (word, _, template) in kind.columns {
+            for (word, _, template, _) in kind.columns {
                 for name in template.split(|letter: char| !(letter.is_alphanumeric() || letter == '_')) {
                     let is_series = name.starts_with("aws_");
                     assert!(

@@ -172,6 +172,7 @@ impl Watch {
                 .into_iter()
                 .map(|(by, share)| view::Share {
                     by: by.word(),
+                    namespace: share.namespace.to_string(),
                     is_alert: matches!(by, By::Alert { .. }),
                     series: share.series,
                     interval: share.interval,

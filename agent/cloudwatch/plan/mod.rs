@@ -190,6 +190,7 @@ impl Plan {
             let part = price::monthly(planned.interval) / by.len().max(1) as f64;
             for by in by {
                 let share = bill.entry(by.clone()).or_insert_with(|| Share {
+                    namespace: Arc::clone(&planned.series.namespace),
                     interval: planned.interval,
                     ..Share::default()
                 });
@@ -203,8 +204,10 @@ impl Plan {
 }
 
 /// What one need has of the plan.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Share {
+    /// Of its first series; hardly anybody reads more than one.
+    pub namespace: Arc<str>,
     pub series: usize,
     pub dollars: f64,
     /// Of its most frequent series.

@@ -50,6 +50,8 @@ pub struct Resource {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Share {
     pub by: String,
+    /// As AWS calls what it reads: `AWS/RDS`.
+    pub namespace: String,
     pub is_alert: bool,
     pub series: usize,
     pub interval: Duration,
@@ -71,6 +73,8 @@ pub struct Table {
 pub struct Column {
     pub word: &'static str,
     pub counts: Counts,
+    /// The alert that fires when it is full; empty where there is none.
+    pub alert: &'static str,
 }
 
 /// What the figures of a column are.
@@ -83,6 +87,8 @@ pub enum Counts {
     Bytes,
     PerSecond,
     Seconds,
+    /// Seconds until nothing is left, as it goes now.
+    Left,
     Number,
 }
 

@@ -8,14 +8,16 @@ use model::view::Health;
 use model::view::cloudwatch::{Aws, Column, Counts, Figure, Row, Table};
 use model::{Labels, text};
 
+use super::condition::Condition;
 use super::frame::{Place, Sheet, empty, section};
 use super::graph::{self, Graph, Line};
-use super::objects::{self, ROWS_MAX, share};
+use super::objects::{self, ROWS_MAX, bar};
 use super::unit::Unit;
 use super::visit::{Standing, Visit};
 use super::{budget, incident, link, shape, status, words};
 
 const DAY: Duration = Duration::from_hours(24);
+const A_YEAR: Duration = Duration::from_hours(365 * 24);
 
 /// Whether an alert is about something of AWS.
 fn is_of_aws(labels: &Labels) -> bool {
@@ -123,7 +125,7 @@ pub(super) fn view(visit: &Visit) -> Sheet {
         (complaints(&aws))
         (alerts(visit))
         (headroom(visit, &aws, &tables))
-        (budget::draw(&aws))
+        (budget::draw(visit, &aws))
     };
     Sheet {
         keys: vec![
@@ -195,7 +197,7 @@ fn alerts(visit: &Visit) -> Markup {
 }
 
 fn headroom(visit: &Visit, aws: &Aws, tables: &[Table]) -> Markup {
-    let remark = html! { "how full each limit is, what is not well first" };
+    let remark = html! { "how full each limit is, and where its alert fires; what is not well first" };
     if tables.is_empty() {
         let why = match aws.leads {
             true => "No resource is known: none has been described yet, or AWS refuses to describe them.",
@@ -211,6 +213,7 @@ fn of_kind(visit: &Visit, table: &Table) -> Markup {
     let mut rows: Vec<(Health, &Row)> = table.rows.iter().map(|row| (health(visit, row), row)).collect();
     rows.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.name.cmp(&b.1.name)));
     let title = title(table.one);
+    let ticks: Vec<Option<f64>> = table.columns.iter().map(|column| tick(visit, column)).collect();
     html! {
         div.panel.cut.kind {
             table.cards.estate {
@@ -230,7 +233,7 @@ fn of_kind(visit: &Visit, table: &Table) -> Markup {
                                 a href=(address(table.family, row)) { (row.name) }
                             }
                             td.second.hide { (words::or_dash(&row.about.join(", "))) }
-                            @for (column, figure) in table.columns.iter().zip(&row.figures) { (cell(column, figure)) }
+                            @for ((column, figure), tick) in table.columns.iter().zip(&row.figures).zip(&ticks) { (cell(column, figure, *tick)) }
                         }
                     }
                 }
@@ -258,13 +261,20 @@ fn address(family: &str, row: &Row) -> String {
     )
 }
 
+/// Where the least grave alert of a column fires, as a share of what is full.
+fn tick(visit: &Visit, column: &Column) -> Option<f64> {
+    let rules = visit.rules.iter().flat_map(|group| &group.rules);
+    let named = rules.filter(|rule| rule.name == column.alert);
+    named.filter_map(Condition::fill).min_by(f64::total_cmp)
+}
+
 /// Each number leads to its graph.
-fn cell(column: &Column, figure: &Figure) -> Markup {
+fn cell(column: &Column, figure: &Figure, tick: Option<f64>) -> Markup {
     html! {
         td.n data-label=(column.word) {
             @match (figure.value, column.counts) {
                 (None, _) => span.dim { "–" },
-                (Some(value), Counts::Fill) => a.figure href=(link::explore(&figure.expr)) { (share(Some(value), Some(1.0))) },
+                (Some(value), Counts::Fill) => a.figure href=(link::explore(&figure.expr)) { (bar(value, tick)) },
                 (Some(value), counts) => a.figure href=(link::explore(&figure.expr)) { (written(counts, value)) },
             }
         }
@@ -272,14 +282,17 @@ fn cell(column: &Column, figure: &Figure) -> Markup {
 }
 
 fn written(counts: Counts, value: f64) -> String {
-    unit(counts).write(value)
+    match counts {
+        Counts::Left if value > A_YEAR.as_secs_f64() => "over 1 y".to_owned(),
+        _ => unit(counts).write(value),
+    }
 }
 
 fn unit(counts: Counts) -> Unit {
     match counts {
         Counts::Fill | Counts::Share => Unit::Share,
         Counts::Bytes => Unit::Bytes,
-        Counts::Seconds => Unit::Seconds,
+        Counts::Seconds | Counts::Left => Unit::Seconds,
         Counts::PerSecond | Counts::Number => Unit::Plain,
     }
 }

@@ -113,16 +113,27 @@ async fn what_is_dearest_stands_first_and_places_are_counted_together() {
         "eu-west-1".clone_into(&mut other.region);
         aws.places.push(other);
     });
-    let (_, body) = get(rooms, "/aws").await;
-    let budget = body.split("id=\"budget\"").nth(1).unwrap();
+    let budget = |path: &'static str| {
+        let rooms = rooms.clone();
+        async move {
+            let (_, body) = get(rooms, path).await;
+            body.split("id=\"budget\"").nth(1).unwrap().to_owned()
+        }
+    };
+    let closed = budget("/aws").await;
     let at = |words: &str| {
-        budget
+        closed
             .find(words)
-            .unwrap_or_else(|| panic!("no {words} in {budget}"))
+            .unwrap_or_else(|| panic!("no {words} in {closed}"))
     };
     let order = ["$26.62", "$1.66", "$0.84", "&lt; $0.01"].map(at);
     assert!(order.is_sorted(), "{order:?}");
-    assert!(budget.contains(">298<") && budget.contains("href=\"/alerts/MskBrokerCpuHigh\""));
+    assert!(
+        closed.contains(">298<") && closed.contains("MSK, 1 alert") && closed.contains("Dashboards only")
+    );
+    assert!(!closed.contains("href=\"/alerts/MskBrokerCpuHigh\""));
+    let open = budget("/aws?of=MSK").await;
+    assert!(open.contains("href=\"/alerts/MskBrokerCpuHigh\"") && !open.contains("RdsStorageLow"));
 }
 
 #[tokio::test]

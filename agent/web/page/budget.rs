@@ -1,6 +1,7 @@
 //! What AWS asks for its metrics: spent, expected, allowed, and what each alert and dashboard has of it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use maud::{Markup, html};
 use model::text::{self, duration};
@@ -8,10 +9,11 @@ use model::view::Health;
 use model::view::cloudwatch::{Aws, Share};
 
 use super::frame::{empty, section};
+use super::visit::Visit;
 use super::{link, words};
 
-/// Rows of the table; the rest costs less than the last of them.
-const ROWS_MAX: usize = 60;
+/// What dashboards alone read, whatever it is of.
+const PAGES: &str = "Dashboards only";
 
 /// What has to wait longer than planned, in the order of [`Aws::stretch`].
 const CLASSES: [&str; 3] = [
@@ -60,8 +62,9 @@ fn waits(by: f64) -> String {
     }
 }
 
-pub(super) fn draw(aws: &Aws) -> Markup {
+pub(super) fn draw(visit: &Visit, aws: &Aws) -> Markup {
     let shares = shares(aws);
+    let is_nothing = shares.is_empty();
     let monthly: f64 = aws.places.iter().map(|place| place.monthly).sum();
     let series: usize = aws.places.iter().map(|place| place.series).sum();
     let body = html! {
@@ -83,9 +86,9 @@ pub(super) fn draw(aws: &Aws) -> Markup {
                     }
                 }
             }
-            @if !shares.is_empty() { (table(&shares)) }
+            @if !is_nothing { (table(&groups(shares), visit.asked("of"))) }
         }
-        @if shares.is_empty() && aws.leads {
+        @if is_nothing && aws.leads {
             (empty("Nothing is paid for: no rule and no dashboard reads a metric of AWS."))
         }
     };
@@ -164,10 +167,77 @@ fn shares(aws: &Aws) -> Vec<Share> {
     all
 }
 
-fn table(shares: &[Share]) -> Markup {
-    let all: f64 = shares.iter().map(|share| share.monthly).sum();
-    let (shown, rest) = shares.split_at(shares.len().min(ROWS_MAX));
-    let left: f64 = rest.iter().map(|share| share.monthly).sum();
+/// Those who buy of one service, the dearest first.
+struct Group {
+    word: String,
+    shares: Vec<Share>,
+}
+
+impl Group {
+    fn monthly(&self) -> f64 {
+        self.shares.iter().map(|share| share.monthly).sum()
+    }
+
+    fn series(&self) -> usize {
+        self.shares.iter().map(|share| share.series).sum()
+    }
+
+    /// The shortest of all.
+    fn interval(&self) -> Duration {
+        let intervals = self.shares.iter().map(|share| share.interval);
+        intervals.min().unwrap_or_default()
+    }
+
+    /// `RDS, 9 alerts`.
+    fn title(&self) -> String {
+        match self.shares.iter().filter(|share| share.is_alert).count() {
+            0 => self.word.clone(),
+            alerts => format!("{}, {}", self.word, words::count(alerts, "alert")),
+        }
+    }
+}
+
+fn groups(shares: Vec<Share>) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for share in shares {
+        let word = service(&share);
+        match groups.iter_mut().find(|group| group.word == word) {
+            Some(group) => group.shares.push(share),
+            None => groups.push(Group {
+                word,
+                shares: vec![share],
+            }),
+        }
+    }
+    groups.sort_by(|one, other| {
+        other
+            .monthly()
+            .total_cmp(&one.monthly())
+            .then_with(|| one.word.cmp(&other.word))
+    });
+    groups
+}
+
+/// As people call what it is bought of.
+fn service(share: &Share) -> String {
+    if share.by.starts_with("dashboard ") {
+        return PAGES.to_owned();
+    }
+    match share.namespace.as_str() {
+        "AWS/Kafka" => "MSK",
+        "AWS/ApplicationELB" => "ALB",
+        "AWS/NetworkELB" => "NLB",
+        "AWS/NATGateway" => "NAT",
+        "" => "Other",
+        other => other.trim_start_matches("AWS/"),
+    }
+    .to_owned()
+}
+
+/// A row for each service, and one for each buyer of the one that is open.
+fn table(groups: &[Group], open: &str) -> Markup {
+    let all: f64 = groups.iter().map(Group::monthly).sum();
+    let part = |sum: f64| super::objects::share(Some(sum), Some(all));
     html! {
         table.cards {
             caption.unseen { "What it buys" }
@@ -181,20 +251,33 @@ fn table(shares: &[Share]) -> Markup {
                 }
             }
             tbody {
-                @for share in shown {
+                @for group in groups {
                     tr data-row {
-                        th.name.break scope="row" { (buyer(share)) }
-                        td.n data-label="Series" { (share.series) }
-                        td.n data-label="Read every" { (duration::spoken(share.interval)) }
-                        td.n data-label="A month" { (dollars(share.monthly)) }
-                        td.n.hide { (super::objects::share(Some(share.monthly), Some(all))) }
+                        th.name.break scope="row" {
+                            @if group.word == open {
+                                a href="/aws#budget" aria-expanded="true" { (group.title()) }
+                            } @else {
+                                a href={ (link::to("/aws", &[("of", &group.word)])) "#budget" } aria-expanded="false" { (group.title()) }
+                            }
+                        }
+                        td.n data-label="Series" { (group.series()) }
+                        td.n data-label="Read every" { (duration::spoken(group.interval())) }
+                        td.n data-label="A month" { (dollars(group.monthly())) }
+                        td.n.hide { (part(group.monthly())) }
+                    }
+                    @for share in group.shares.iter().filter(|_| group.word == open) {
+                        tr.below data-row {
+                            th.name.break scope="row" { (buyer(share)) }
+                            td.n data-label="Series" { (share.series) }
+                            td.n data-label="Read every" { (duration::spoken(share.interval)) }
+                            td.n data-label="A month" { (dollars(share.monthly)) }
+                            td.n.hide { (part(share.monthly)) }
+                        }
                     }
                 }
             }
         }
-        @if !rest.is_empty() {
-            p.note.small { "and " (words::count(rest.len(), "more buyer")) " for " (dollars(left)) " together" }
-        }
+        p.note.small { "A series that several read counts for each of them and is paid for once: they share its price." }
     }
 }
 

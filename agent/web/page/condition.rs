@@ -25,6 +25,27 @@ impl Condition {
         read(&rule.expr, first_comparison)
     }
 
+    /// How full of 1 something is when the rule begins to be true: of a value in per cent, of one beside a part of its limit, or
+    /// of what is left of it.
+    pub(super) fn fill(rule: &Rule) -> Option<f64> {
+        let tree = parse(&rule.expr).ok()?;
+        let Kind::Binary(binary) = &first_comparison(&tree)?.kind else {
+            return None;
+        };
+        let part = match (number(&binary.right), &binary.right.bare().kind) {
+            (Some(percent), _) => percent / 100.0,
+            (None, Kind::Binary(product)) if product.op == Op::Mul => {
+                number(&product.left).or_else(|| number(&product.right))?
+            }
+            (None, _) => 1.0,
+        };
+        match binary.op {
+            Op::Gt | Op::Ge => Some(part),
+            Op::Lt | Op::Le => Some(1.0 - part),
+            _ => None,
+        }
+    }
+
     /// Where the line of a graph crosses, and what happens there.
     pub(super) fn threshold(&self) -> Option<(f64, String)> {
         let (_, limit) = self.limit?;

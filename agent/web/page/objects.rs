@@ -135,14 +135,27 @@ pub(super) fn share(used: Option<f64>, of: Option<f64>) -> Markup {
         .map(|(used, of)| used / of);
     html! {
         @match share {
-            Some(share) => span.share {
-                svg.hr width="48" height="12" aria-hidden="true" {
-                    rect.track x="0" y="2" width="100%" height="8" rx="1" {}
-                    rect.fine x="0" y="2" width={ (format!("{:.1}", (share * 100.0).clamp(0.0, 100.0))) "%" } height="8" rx="1" {}
-                }
-                span { (Unit::Share.write(share)) }
-            },
+            Some(share) => (bar(share, None)),
             None => span.dim { "–" },
+        }
+    }
+}
+
+/// How full a limit is; past the tick, where its alert fires, it is no longer grey.
+pub(super) fn bar(share: f64, tick: Option<f64>) -> Markup {
+    let percent = |share: f64| format!("{:.1}%", (share * 100.0).clamp(0.0, 100.0));
+    let class = match tick {
+        Some(tick) if share > tick => "near",
+        _ => "fine",
+    };
+    html! {
+        span.share {
+            svg.hr width="48" height="12" aria-hidden="true" {
+                rect.track x="0" y="2" width="100%" height="8" rx="1" {}
+                rect class=(class) x="0" y="2" width=(percent(share)) height="8" rx="1" {}
+                @if let Some(tick) = tick { rect.tick x=(percent(tick.min(0.97))) y="0" width="1.5" height="12" {} }
+            }
+            span { (Unit::Share.write(share)) }
         }
     }
 }

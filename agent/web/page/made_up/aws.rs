@@ -50,8 +50,9 @@ fn short(now: Timestamp) -> Aws {
 }
 
 fn place(now: Timestamp) -> Place {
-    let share = |by: &str, is_alert, series, seconds, monthly| Share {
+    let share = |by: &str, namespace: &str, is_alert, series, seconds, monthly| Share {
         by: by.to_owned(),
+        namespace: namespace.to_owned(),
         is_alert,
         series,
         interval: Duration::from_secs(seconds),
@@ -69,10 +70,10 @@ fn place(now: Timestamp) -> Place {
         calls: 8_211,
         resources: Vec::new(),
         shares: vec![
-            share("alert RdsStorageLow", true, 7, 450, 0.42),
-            share("alert MskBrokerCpuHigh", true, 149, 300, 13.31),
-            share("dashboard Databases", false, 112, 3_600, 0.83),
-            share("cloudwatch.metrics", false, 1, 300, 0.004),
+            share("alert RdsStorageLow", "AWS/RDS", true, 7, 450, 0.42),
+            share("alert MskBrokerCpuHigh", "AWS/Kafka", true, 149, 300, 13.31),
+            share("dashboard Databases", "AWS/RDS", false, 112, 3_600, 0.83),
+            share("cloudwatch.metrics", "AWS/SQS", false, 1, 300, 0.004),
         ],
     }
 }
@@ -109,6 +110,7 @@ fn table(
     let columns = columns.iter().map(|(word, counts)| Column {
         word,
         counts: *counts,
+        alert: if *word == "CPU" { "HighCpu" } else { "" },
     });
     Table {
         family,
