@@ -12,13 +12,13 @@ use anyhow::{Context, anyhow};
 use journal::{Disk, Journal, Patient};
 use model::outside::{Client, Files, Serve};
 use model::view::{ConfigState, LogState, View};
-use model::{AllHere, Alone, Arbiter, Clock, Feed, Leadership, Presence, Share};
+use model::{AllHere, Clock, Feed, Presence};
 use net::{HttpClient, Mailer};
 use parking_lot::{Mutex, RwLock};
 use prometheus::Registry;
 use telemetry::clock::RuntimeClock;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts::{self, ledger_of};
@@ -27,7 +27,7 @@ use crate::checkups::{self, Jumps};
 use crate::cli::{Role, RunArgs};
 use crate::config::Config;
 use crate::daemon::{
-    Aside, Wishes, asked_again, build_info, external_url, first_look, follow, hostname, maintain, own_target,
+    Aside, Wishes, asked_again, build_info, external_url, first_look, follow, maintain, own_target,
     reachable, serve,
 };
 use crate::discovery::ObjectDiscovery;
@@ -35,6 +35,7 @@ use crate::evidence::Witness;
 use crate::looks::{look_around, look_at_objects};
 use crate::monitors::{Following, RuleBook};
 use crate::oom::{self, Oom};
+use crate::paired::Paired;
 use crate::progress::Progress;
 use crate::reload::{self, Reloader};
 use crate::stages::Stages;
@@ -133,25 +134,17 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     let cluster = kubernetes::cluster(&document.kubernetes, role, &host, clock.clone(), &registry).await?;
 
     // The other replica, if there is one: who leads, and what both know.
-    let mut pairing = document.pair.clone();
-    pairing.settle(&hostname()).map_err(anyhow::Error::msg)?;
-    let is_paired = role == Role::Cluster && pairing.peer.is_some();
-    let pair = is_paired.then(|| {
-        pair::Pair::new(
-            pairing.clone(),
-            pair::Keys::default(),
-            journal.clone(),
-            clock.clone(),
-            &registry,
-        )
-    });
-    let pair_handle = pair.as_ref().map(|(_, handle)| handle.clone());
-    let (_lead, alone) = watch::channel(Leadership::standalone());
-    let leadership = pair_handle.as_ref().map_or(alone, pair::Handle::leadership);
-    let share: Arc<dyn Share> = match &pair_handle {
-        Some(handle) => Arc::new(handle.clone()),
-        None => Arc::new(Alone),
-    };
+    let mut paired = Paired::of(
+        role,
+        &document,
+        cluster.as_ref(),
+        &journal,
+        &(clock.clone() as Arc<dyn Clock>),
+        &registry,
+    )
+    .await?;
+    let (pairing, pair_handle) = (paired.config.clone(), paired.handle.clone());
+    let (is_paired, leadership, share) = (pair_handle.is_some(), paired.leadership.clone(), paired.share());
 
     // AWS, whose metrics are bought by who leads.
     let bought = (thinks && document.cloudwatch.enabled).then(|| {
@@ -787,16 +780,16 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
         stages.spawn("sources", "logs", |stop| logs.run(stop));
     }
     stages.spawn("sources", "reload", |stop| reloader.run(reload_requests, stop));
-    if let (Some((pair, _)), Some((events, merged)), Some(rules), Some(notifier), Some(receiver)) =
-        (pair, words, rules.clone(), notifier_handle, receiver.clone())
-    {
-        // A file that is named comes first: it was named for a reason.
-        let file = pairing.lease_file.as_ref();
-        let file = file.map(|file| pair::FileArbiter::new(file, &pairing.name) as Arc<dyn Arbiter>);
-        let arbiter = file.or_else(|| cluster.as_ref().map(cluster::Cluster::arbiter));
+    if let (Some(pair), Some((events, merged)), Some(rules), Some(notifier), Some(receiver)) = (
+        paired.pair.take(),
+        words,
+        rules.clone(),
+        notifier_handle,
+        receiver.clone(),
+    ) {
         let near = relay::neighbours(relay::Around {
             client: to_ours,
-            arbiter,
+            arbiter: paired.arbiter.clone(),
             events,
             merged,
             rules,
@@ -806,6 +799,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             clock: clock.clone(),
         });
         stages.spawn("pair", "pair", |stop| pair.run(near, stop));
+        paired.remember(&mut stages);
     }
     if let Some(rules) = rules {
         stages.spawn("rules", "rules", |stop| rules.run(stop));

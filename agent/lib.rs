@@ -43,6 +43,7 @@ mod oom;
 mod oom_seen;
 mod oom_told;
 pub mod own;
+mod paired;
 mod plot;
 mod progress;
 pub mod query;

@@ -27,6 +27,8 @@ use crate::config::Document;
 
 /// Changes are gathered for so long: a chart makes many objects at once.
 const GATHER: Duration = Duration::from_secs(1);
+/// How long after a start without such a memory rule objects may still come.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Objects that are left out of which doctor is told more than how many there are.
 const LEFT_OUT_MAX: usize = 100;
 /// Where rule objects are remembered, and how that file begins.
@@ -356,6 +358,10 @@ impl Following {
             }
         };
         let text = String::from_utf8(read).unwrap_or_default();
+        if text.is_empty() {
+            // What is told as firing by a rule that is still to come has not ended.
+            book.rules.expect_rules(PATIENCE);
+        }
         let Some(text) = text.strip_prefix(MAGIC) else {
             if !text.is_empty() {
                 tracing::warn!(file = REMEMBERED, "is of another version, and is not read");

@@ -507,11 +507,18 @@ fn both_helms_install_upgrade_roll_back_and_uninstall() {
             ];
             plane.kubectl(&words).lines().count()
         };
+        let memo = ["configmap", "skopos-told", "-n", name];
+        let noted = || {
+            let words = ["get", "-o", "jsonpath={.binaryData.told}"];
+            plane.kubectl(&[&words[..1], &memo, &words[1..]].concat())
+        };
         run(&["install", "skopos", &chart]);
+        let words = ["--type=merge", "-p", r#"{"binaryData":{"told":"c2tvcG9z"}}"#];
+        plane.kubectl(&[&["patch"][..], &memo, &words].concat());
         run(&["upgrade", "skopos", &chart, "--set", "commonLabels.team=platform"]);
-        assert_eq!(labelled(), 2);
+        assert_eq!((labelled(), noted().as_str()), (2, "c2tvcG9z"));
         run(&["rollback", "skopos", "1"]);
-        assert_eq!(labelled(), 0);
+        assert_eq!((labelled(), noted().as_str()), (0, "c2tvcG9z"));
         run(&["uninstall", "skopos"]);
         let kinds = "daemonsets,statefulsets,services,configmaps,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings,poddisruptionbudgets";
         let left = plane.kubectl(&[

@@ -1,6 +1,7 @@
 //! In Kubernetes, against a real API server.
 
 use std::fs;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use kubernetes_tests::ControlPlane;
@@ -436,6 +437,113 @@ async fn one_of_two_replicas_holds_the_lease_whatever_becomes_of_it_and_an_outag
         .wait_for("it is resolved", PATIENCE, async |_| !estate.tells_of("web-0"))
         .await;
     assert_eq!(paged(&estate), 1, "{:?}", estate.pagerduty.incidents());
+    estate.stop().await;
+}
+
+/// What the ConfigMap of the pair holds, as text; empty where there is nothing.
+fn memo(plane: &ControlPlane) -> String {
+    let path = "jsonpath={.binaryData.told}";
+    let told = plane.try_kubectl(&["get", "configmap", "skopos-told", "-o", path], "");
+    let mut unpacked = Command::new("sh")
+        .args(["-c", "base64 -d | gzip -dc"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let input = unpacked.stdin.take().unwrap();
+    std::io::Write::write_all(&mut { input }, told.unwrap_or_default().as_bytes()).unwrap();
+    String::from_utf8(unpacked.wait_with_output().unwrap().stdout).unwrap()
+}
+
+/// Cards in Slack about the queue of a node: those that say that it is long, and those that say that it no longer is.
+fn cards(estate: &Estate, name: &str) -> (usize, usize) {
+    let posted = estate.slack.posted();
+    let about = posted.iter().map(|card| card.lines().join("\n"));
+    let about: Vec<String> = about
+        .filter(|text| text.contains("QueueLong") && text.contains(name))
+        .collect();
+    let ended = about.iter().filter(|text| text.contains("esolved")).count();
+    (about.len() - ended, ended)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_both_lose_their_disks_at_once_nothing_is_told_again_and_what_ended_meanwhile_is_told() {
+    let Some(plane) = ControlPlane::start() else {
+        return;
+    };
+    let arbiter = format!(
+        "kubernetes: {{ kubeconfig: '{}' }}\npair: {{ retry: 2s",
+        plane.kubeconfig().display()
+    );
+    let mut estate = Estate::build_with(3, &arbiter).await;
+    let (leader, _) = estate.wait_for_leader(None).await;
+    for node in 0..2 {
+        estate.breach(node, true);
+    }
+    let told = async |estate: &Estate, what: &str, name: &str, wanted: bool| {
+        estate.replicas[leader]
+            .wait_for(what, PATIENCE * 3, async |_| estate.tells_of(name) == wanted)
+            .await;
+    };
+    for name in ["web-0", "web-1"] {
+        told(&estate, "it is told", name, true).await;
+    }
+    let is_noted = |name: &str, memo: &str| {
+        let mut lines = memo.lines().filter(|line| line.contains(name));
+        lines.any(|line| line.contains("notifier/told/")) && memo.contains("rules/alert/")
+    };
+    let begun = Instant::now();
+    loop {
+        let memo = memo(&plane);
+        if ["web-0", "web-1"].iter().all(|name| is_noted(name, &memo)) {
+            println!("the memo has {} bytes unpacked", memo.len());
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE * 2, "not written down: {memo}");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+
+    // Both at once, with all that they had. One queue is short again before anybody looks.
+    for replica in &mut estate.replicas {
+        replica.kill();
+    }
+    for replica in &estate.replicas {
+        fs::remove_dir_all(replica.folder.join("data")).unwrap();
+    }
+    estate.breach(1, false);
+    for replica in &mut estate.replicas {
+        replica.start_again();
+    }
+    estate.wait_for_leader(None).await;
+    told(&estate, "what ended meanwhile is told", "web-1", false).await;
+    // What is new is told as ever, once.
+    estate.breach(2, true);
+    told(&estate, "what begins then is told", "web-2", true).await;
+    // Rules have looked often enough to say all that they have to say again.
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    assert!(estate.tells_of("web-0"), "it goes on");
+    for node in [0, 2] {
+        estate.breach(node, false);
+        told(&estate, "it ends", &format!("web-{node}"), false).await;
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    for name in ["web-0", "web-1", "web-2"] {
+        println!("{name}: {:?} cards of beginnings and ends", cards(&estate, name));
+        assert_eq!(
+            cards(&estate, name),
+            (1, 1),
+            "{name}: {:?}",
+            estate.slack.posted()
+        );
+    }
+    assert_eq!(paged(&estate), 3, "{:?}", estate.pagerduty.incidents());
+    let incidents = estate.pagerduty.incidents();
+    assert!(
+        incidents.iter().all(|incident| incident.triggers.len() == 1),
+        "{incidents:?}"
+    );
+    assert!(estate.slack.refused().is_empty(), "{:?}", estate.slack.refused());
     estate.stop().await;
 }
 

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use kubernetes_tests::ControlPlane;
+use programs::usage::cpu_seconds;
 use serde_json::{Value, json};
 
 use crate::fakes::peer::{Answer, Peer};
-use crate::harness::Skopos;
 use crate::harness::components::free_port;
+use crate::harness::{Skopos, long_run};
 
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -425,4 +426,209 @@ async fn each_target_is_read_by_one_whoever_dies_and_its_series_stay_the_same() 
         process.assert_accounts().await;
     }
     estate.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_whose_pod_goes_while_nobody_leads_is_read_no_more_and_the_others_are() {
+    let Some(plane) = ControlPlane::start() else {
+        return;
+    };
+    if plane.monitoring_kinds().is_none() {
+        return;
+    }
+    let mut estate = Estate::build(&plane).await;
+    let leader = ["skopos-0", "skopos-1"][estate.leader().await];
+    let handed = [("web-0", "n1"), ("web-1", "n1"), ("api-0", "n2"), ("api-1", "n2")];
+    let led = [("far-0", leader), ("state-0", leader)];
+    let all = [&handed[..], &led[..]].concat();
+    estate.settle("agents take what is theirs", &all).await;
+    for replica in &mut estate.replicas {
+        replica.kill();
+    }
+    plane.kubectl(&[
+        "-n",
+        "shop",
+        "delete",
+        "pod",
+        "web-1",
+        "--force",
+        "--grace-period=0",
+    ]);
+    let rest: Vec<(&str, &str)> = handed.into_iter().filter(|(pod, _)| *pod != "web-1").collect();
+    estate.settle("one is left and the others are read", &rest).await;
+    let ups = estate.agents[0].query("up{job='shop/shop'}").await;
+    let pods: Vec<&str> = ups.iter().map(|(labels, _)| labels["pod"].as_str()).collect();
+    assert_eq!(pods, ["web-0"], "nothing says that it is down");
+    let before = estate.asked();
+    estate
+        .goes_on("the others", &before, &["web-0", "api-0", "api-1"], 3)
+        .await;
+    for replica in &mut estate.replicas {
+        replica.start_again();
+    }
+    let second = ["skopos-0", "skopos-1"][estate.leader().await];
+    let led = [("far-0", second), ("state-0", second)];
+    let all = [&rest[..], &led[..]].concat();
+    estate.settle("all but the one that is gone", &all).await;
+    estate.stop().await;
+}
+
+/// What 500 agents ask of one process, each every five seconds; fewer in the short run.
+const MANY: usize = 500;
+const FEW: usize = 50;
+
+/// The agent of a node, as far as it asks: what it was told, and says that it has.
+struct Asking {
+    node: String,
+    tag: Option<String>,
+    given: scrape::Given,
+}
+
+/// Answers by their status, and their bytes, heads included.
+#[derive(Default)]
+struct Answers {
+    by_status: BTreeMap<u16, usize>,
+    bytes: usize,
+}
+
+impl Asking {
+    async fn ask(&mut self, client: &reqwest::Client, url: &str, answers: &std::sync::Mutex<Answers>) {
+        let held: Vec<String> = self.given.held().iter().map(|id| format!("{id:x}")).collect();
+        let mut request = client
+            .get(url)
+            .bearer_auth(token("node", &self.node))
+            .header("x-skopos-held", held.join(","));
+        if let Some(tag) = &self.tag {
+            request = request.header("if-none-match", tag);
+        }
+        let answer = request.send().await.unwrap();
+        let status = answer.status().as_u16();
+        let head: usize = answer
+            .headers()
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len() + 4)
+            .sum();
+        let tag = answer
+            .headers()
+            .get("etag")
+            .map(|tag| tag.to_str().unwrap().to_owned());
+        let body = answer.bytes().await.unwrap();
+        if status == 200 {
+            self.given = scrape::Given::read(&body, &self.node, &self.given).unwrap();
+            self.tag = tag;
+        }
+        let mut answers = answers.lock().unwrap();
+        *answers.by_status.entry(status).or_default() += 1;
+        answers.bytes += head + body.len();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_agents_ask_whoever_leads_and_are_told_that_nothing_has_changed() {
+    const ROUNDS: u32 = 6;
+    const PERIOD: Duration = Duration::from_secs(5);
+    let Some(plane) = ControlPlane::start() else {
+        return;
+    };
+    let count = if long_run() { MANY } else { FEW };
+    let exporter = Peer::start(Answer::Body("shop_orders 7\n".to_owned())).await;
+    let (host, port) = exporter.address.rsplit_once(':').unwrap();
+    let port: u16 = port.parse().unwrap();
+    let nodes: Vec<Value> = (0..count)
+        .map(|nth| {
+            json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": format!("n{nth}")},
+                "status": {"addresses": [{"type": "InternalIP", "address": host}],
+                    "daemonEndpoints": {"kubeletEndpoint": {"Port": port}}}})
+        })
+        .collect();
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": nodes}).to_string();
+    plane.kubectl_reading(&["create", "-o", "name", "-f", "-"], &list);
+
+    let folder = tempfile::tempdir().unwrap();
+    let tokens: Vec<String> = (0..count)
+        .map(|nth| format!("node n{nth} {}", token("node", &format!("n{nth}"))))
+        .collect();
+    std::fs::write(folder.path().join("tokens"), tokens.join("\n")).unwrap();
+    let config = format!(
+        "global: {{ scrape_interval: 10s, scrape_timeout: 5s }}\nrules: {{ shipped: false }}\nlogs: {{ enabled: false }}\n\
+         kube_state: {{ enabled: false }}\nweb: {{ tokens_file: tokens }}\n\
+         kubernetes: {{ kubeconfig: '{}', events: false, changes: {{ enabled: false }}, monitors: {{ enabled: false }} }}\n\
+         scrape_configs: [{{ job_name: nodes, kubernetes_sd_configs: [{{ role: node }}] }}]\n",
+        plane.kubeconfig().display()
+    );
+    let leader = start(folder.path(), "cluster", &config, free_port());
+    let is_read = format!("count(shop_orders) == {count}");
+    leader
+        .wait_for("all are read once", PATIENCE, async |leader| {
+            leader.value(&is_read).await.is_some()
+        })
+        .await;
+    let idle = cpu_seconds(leader.pid());
+    tokio::time::sleep(PERIOD * ROUNDS).await;
+    let idle = cpu_seconds(leader.pid()) - idle;
+
+    let (client, url) = (client(), leader.url("/api/v1/handed"));
+    let mut agents: Vec<Asking> = (0..count)
+        .map(|nth| Asking {
+            node: format!("n{nth}"),
+            tag: None,
+            given: scrape::Given::default(),
+        })
+        .collect();
+    // Each is told its list, and says with its next question that it has it.
+    let answers = std::sync::Mutex::default();
+    let round = async |agents: &mut Vec<Asking>, answers: &std::sync::Mutex<Answers>| {
+        let begun = std::time::Instant::now();
+        let pause = PERIOD / u32::try_from(agents.len()).unwrap();
+        // As in life they ask one after the other.
+        let asked = agents.iter_mut().enumerate().map(|(nth, agent)| {
+            let (client, url) = (&client, &url);
+            async move {
+                tokio::time::sleep(pause * u32::try_from(nth).unwrap()).await;
+                agent.ask(client, url, answers).await;
+            }
+        });
+        futures_util::future::join_all(asked).await;
+        tokio::time::sleep(PERIOD.saturating_sub(begun.elapsed())).await;
+    };
+    for _ in 0..3 {
+        round(&mut agents, &answers).await;
+    }
+    let first = answers.into_inner().unwrap();
+    println!(
+        "{count} agents, three rounds at first: {:?}, {} bytes",
+        first.by_status, first.bytes
+    );
+    let handed = format!("skopos_scrape_handed_targets {count}");
+    leader
+        .wait_for("agents have all", PATIENCE, async |leader| {
+            leader.page("/metrics").await.lines().any(|line| line == handed)
+        })
+        .await;
+
+    let answers = std::sync::Mutex::default();
+    let (before, begun) = (cpu_seconds(leader.pid()), std::time::Instant::now());
+    for _ in 0..ROUNDS {
+        round(&mut agents, &answers).await;
+    }
+    let (took, cpu) = (begun.elapsed().as_secs_f64(), cpu_seconds(leader.pid()) - before);
+    let rest = answers.into_inner().unwrap();
+    let asked: usize = rest.by_status.values().sum();
+    println!(
+        "{count} agents, {ROUNDS} rounds in {took:.1} s: {:?}, {} bytes in all, {} each; the leader took {cpu:.2} CPU seconds, \
+         {:.2} ms a question; while it read all {count} itself and nobody asked, {idle:.2} in {} s",
+        rest.by_status,
+        rest.bytes,
+        rest.bytes / asked,
+        cpu * 1e3 / asked as f64,
+        (PERIOD * ROUNDS).as_secs(),
+    );
+    assert_eq!(
+        rest.by_status.keys().collect::<Vec<_>>(),
+        [&304],
+        "nothing has changed"
+    );
+    assert_eq!(asked, count * ROUNDS as usize);
+    leader.assert_accounts().await;
+    assert_eq!(leader.stop().await, 0);
 }

@@ -836,3 +836,113 @@ async fn rule_objects_are_rules_and_a_mistake_leaves_the_last_good_ones() {
         .await;
     assert_eq!(skopos.stop().await, 0);
 }
+
+/// How often the API server was asked for objects of this kind, and failed or refused to tell.
+async fn asked_for(skopos: &Skopos, kind: &str) -> f64 {
+    let page = skopos.page("/metrics").await;
+    let of_kind = page.lines().filter(|line| {
+        let is_counted = line.starts_with("skopos_kubernetes_requests_total{")
+            || line.starts_with("skopos_kubernetes_watch_failures_total{");
+        is_counted && line.contains(kind)
+    });
+    let counts = of_kind.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+    counts.sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kinds_that_are_taken_away_and_brought_back_take_their_targets_with_them_and_nothing_spins() {
+    const PATIENCE: Duration = Duration::from_secs(120);
+    /// As long as nobody asks more often than that, nothing spins.
+    const A_MINUTE_AT_MOST: f64 = 30.0;
+    let Some(plane) = ControlPlane::start() else {
+        return;
+    };
+    if plane.monitoring_kinds().is_none() {
+        return;
+    }
+    plane.namespace("shop");
+    let make = || {
+        let pods = json!({"apiVersion": "monitoring.coreos.com/v1", "kind": "PodMonitor",
+            "metadata": {"name": "shop", "namespace": "shop"},
+            "spec": {"selector": {"matchLabels": {"app": "shop"}}, "podMetricsEndpoints": [{"port": "http"}]}});
+        let probe = json!({"apiVersion": "monitoring.coreos.com/v1", "kind": "Probe",
+            "metadata": {"name": "door", "namespace": "shop"},
+            "spec": {"prober": {"url": "127.0.0.1:9"}, "targets": {"staticConfig": {"static": ["127.0.0.1:9"]}}}});
+        plane.apply(&pods.to_string());
+        plane.apply(&probe.to_string());
+        plane.apply(&rule_object("good", "vector(1)"));
+    };
+    make();
+    let pod = json!({"apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "web-0", "namespace": "shop", "labels": {"app": "shop"}},
+        "spec": {"nodeName": "n1", "containers": [{"name": "app", "image": "lab.local/app:1", "ports": [{"name": "http", "containerPort": 8080}]}]}});
+    plane.apply(&pod.to_string());
+    let status = r#"{"status":{"phase":"Running","podIP":"127.0.0.1","podIPs":[{"ip":"127.0.0.1"}]}}"#;
+    plane.kubectl(&[
+        "-n",
+        "shop",
+        "patch",
+        "pod",
+        "web-0",
+        "--subresource=status",
+        "-p",
+        status,
+    ]);
+
+    let folder = tempfile::tempdir().unwrap();
+    let config = format!(
+        "node: {{ enabled: false }}\nlogs: {{ enabled: false }}\nkube_state: {{ enabled: false }}\n\
+         kubernetes: {{ kubeconfig: '{}', node_name: n1, events: false, changes: {{ enabled: false }} }}\n",
+        plane.kubeconfig().display()
+    );
+    let skopos = Skopos::start(folder.path(), &config);
+    let found = async |skopos: &Skopos| {
+        let data = skopos.api("/api/v1/targets?state=active").await;
+        let pools = data["activeTargets"].as_array().unwrap().iter();
+        let ours = pools.filter(|target| target["labels"]["job"].as_str().unwrap().contains("shop"));
+        (ours.count(), rules_of(skopos).await.len())
+    };
+    let wait = async |what: &str, wanted: (usize, usize)| {
+        skopos
+            .wait_for(what, PATIENCE, async |skopos| found(skopos).await == wanted)
+            .await;
+    };
+    wait("the targets of both monitors, and the rules", (2, 1)).await;
+
+    for round in 0..2 {
+        // With a kind its objects go.
+        for kind in ["podmonitors", "probes", "prometheusrules"] {
+            let name = format!("{kind}.monitoring.coreos.com");
+            plane.kubectl(&["delete", "crd", &name]);
+        }
+        wait("all of it to end", (0, 0)).await;
+        let (before, begun) = (asked_for(&skopos, "podmonitors").await, std::time::Instant::now());
+        tokio::time::sleep(Duration::from_secs(40)).await;
+        let asked = asked_for(&skopos, "podmonitors").await - before;
+        let minutes = begun.elapsed().as_secs_f64() / 60.0;
+        println!(
+            "round {round}: asked or refused {asked} times in {:.0} s without the kind",
+            minutes * 60.0
+        );
+        assert!(
+            asked <= A_MINUTE_AT_MOST * minutes,
+            "{asked} in {minutes:.1} minutes"
+        );
+        plane.monitoring_kinds().unwrap();
+        make();
+        wait("they come back", (2, 1)).await;
+    }
+    let pairs = [("monitors", "ok"), ("watches", "ok")];
+    skopos
+        .wait_for("all of it is well", PATIENCE, async |skopos| {
+            let doctor = skopos.api("/api/v1/doctor").await;
+            let checks = doctor["checks"].as_array().unwrap().clone();
+            pairs.iter().all(|(name, verdict)| {
+                let check = checks.iter().find(|check| check["name"] == *name);
+                check.is_some_and(|check| check["verdict"] == *verdict)
+            })
+        })
+        .await;
+    skopos.assert_accounts().await;
+    assert_eq!(skopos.stop().await, 0);
+}

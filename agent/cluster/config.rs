@@ -37,7 +37,7 @@ pub struct Config {
     pub accounts: Accounts,
     /// Where the pair finds agents, to ask them for the last lines of a pod.
     pub agents: Agents,
-    /// The Lease that two replicas share; empty: `skopos`.
+    /// The Lease that two replicas share; empty: `skopos`. What they have told is kept in the ConfigMap of that name and `-told`.
     pub lease_name: String,
     /// Where the Lease lies; empty: the namespace of the pod, or of the context.
     pub lease_namespace: String,
@@ -405,6 +405,11 @@ impl Config {
             "" => LEASE,
             name => name,
         }
+    }
+
+    /// The ConfigMap beside the Lease.
+    pub(crate) fn memo_name(&self) -> String {
+        format!("{}-told", self.lease_name())
     }
 
     /// The node that this process reads.

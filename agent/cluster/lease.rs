@@ -19,13 +19,13 @@ use crate::Cluster;
 use crate::follow::plain;
 
 /// Rises with every change of holder. `leaseTransitions` does not do: it begins anew when somebody deletes the Lease.
-const EPOCH: &str = "skopos.io/epoch";
+pub(crate) const EPOCH: &str = "skopos.io/epoch";
 const RENEWALS: &str = "skopos.io/renewals";
 /// In the milliseconds that it really is; the field of the specification has seconds.
 const DURATION: &str = "skopos.io/duration-millis";
 /// An answer that takes longer is none: the holder must know in time that it cannot renew.
 const PATIENCE: Duration = Duration::from_secs(3);
-const WRITER: &str = "skopos";
+pub(crate) const WRITER: &str = "skopos";
 
 /// Answers that failed in a row after which the connection is made anew.
 const FAILURES_MAX: u32 = 5;

@@ -16,6 +16,7 @@ mod follow;
 mod heard;
 mod lean;
 mod lease;
+mod memo;
 pub mod monitors;
 mod node;
 mod observe;
@@ -33,7 +34,7 @@ use kube::runtime::watcher;
 use kube::{Api, Client};
 use model::outside::Identify;
 use model::pods::{Node, Pods};
-use model::{Arbiter, Clock, NodeAddress};
+use model::{Arbiter, Clock, Memo, NodeAddress};
 use parking_lot::RwLock;
 use prometheus::Registry;
 use tokio::sync::watch;
@@ -249,6 +250,20 @@ impl Cluster {
             });
         }
         Arc::new(LeaseArbiter::new(self.clone()))
+    }
+
+    /// Where what replicas have told outlives the disks of both.
+    #[must_use]
+    pub fn memo(&self) -> Arc<dyn Memo> {
+        for verb in ["get", "update"] {
+            let purpose = "alerts are told again when the disks of both replicas are lost at once";
+            self.want(Right {
+                namespace: self.0.namespace.clone(),
+                name: self.0.config.memo_name(),
+                ..Right::new(verb, "", "configmaps", purpose)
+            });
+        }
+        Arc::new(memo::MapMemo::new(self.clone()))
     }
 
     /// Watches until it is asked to stop.

@@ -106,3 +106,12 @@ pub trait Arbiter: Send + Sync {
     /// `over` is the state it replaces; none makes a new one, which fails as [`ArbiterError::Lost`] if there is one.
     fn write(&self, lease: Lease, over: Option<Revision>) -> BoxFuture<'_, Result<Revision, ArbiterError>>;
 }
+
+/// A place outside of both replicas where a few hundred kilobytes outlive their disks.
+pub trait Memo: Send + Sync {
+    /// None: nobody has written anything there.
+    fn read(&self) -> BoxFuture<'_, Result<Option<Vec<u8>>, String>>;
+
+    /// In place of what is there, unless that is of a later epoch.
+    fn write(&self, bytes: Vec<u8>, epoch: u64) -> BoxFuture<'_, Result<(), String>>;
+}

@@ -48,7 +48,7 @@ pub use exemplar::{Exemplar, Exemplars, NoExemplar};
 pub use feed::{Describe, Fed, Feed};
 pub use histogram::Histogram;
 pub use labels::{Labels, LabelsBuilder};
-pub use leader::{Arbiter, ArbiterError, Leadership, Lease, Revision};
+pub use leader::{Arbiter, ArbiterError, Leadership, Lease, Memo, Revision};
 pub use ledger::Ledger;
 pub use matcher::{MatchOp, Matcher};
 pub use note::{KeepNotes, Note, NotePlace};

@@ -54,4 +54,5 @@ pub use evidence::Config as EvidenceConfig;
 pub use handle::Handle;
 pub use notifier::Notifier;
 pub use probe::{Probed, probe, test};
+pub use records::{is_open, is_told};
 pub use silences::{covering, read as read_matchers};

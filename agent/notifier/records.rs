@@ -91,6 +91,19 @@ const DEAD: &str = "notifier/dead/";
 const SAID: &str = "notifier/said/";
 const STORM: &str = "notifier/storm/";
 
+/// Whether this key of the journal is what people have been told of open groups, and whom a silence keeps from it.
+#[must_use]
+pub fn is_told(key: &str) -> bool {
+    let prefixes = [GROUP, TOLD, STORM, crate::silences::PREFIX];
+    prefixes.iter().any(|prefix| key.starts_with(prefix))
+}
+
+/// Whether it is an alert that somebody has been or will be told of.
+#[must_use]
+pub fn is_open(key: &str) -> bool {
+    key.starts_with(ALERT)
+}
+
 pub(crate) struct Records {
     journal: Journal,
     pending: BTreeMap<String, Change>,

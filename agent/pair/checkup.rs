@@ -5,6 +5,7 @@ use model::text::duration::spoken;
 use model::view::{self, Checkup};
 
 use crate::handle::Handle;
+use crate::memo::Stand;
 
 const ROOM: &str = "pair";
 /// Changes that wait for the peer beyond which they do not get there.
@@ -14,8 +15,47 @@ impl Handle {
     #[must_use]
     pub fn checkups(&self, now: Timestamp) -> Vec<Checkup> {
         let pair = self.view();
-        vec![lease(&pair), peer(&pair, now)]
+        let mut all = vec![lease(&pair), peer(&pair, now)];
+        all.extend(memo(&self.0.memo.lock(), now));
+        all
     }
+}
+
+/// None where there is no such place.
+fn memo(stand: &Stand, now: Timestamp) -> Option<Checkup> {
+    const NAME: &str = "memo";
+    if !stand.is_there {
+        return None;
+    }
+    if !stand.error.is_empty() {
+        let seen = format!(
+            "what was told is not written down outside of both replicas: {}",
+            stand.error
+        );
+        let advice = "see whether the ConfigMap of the chart is there and may be updated; without it alerts are told again when both disks are lost at once";
+        return Some(Checkup::warn(ROOM, NAME, seen).advise(advice));
+    }
+    if stand.left_out > 0 {
+        let seen = format!(
+            "{} entries are too many to be written down outside of both replicas",
+            stand.left_out
+        );
+        let advice =
+            "group alerts more coarsely, or give the replicas disks (persistence.enabled of the chart)";
+        return Some(Checkup::warn(ROOM, NAME, seen).advise(advice));
+    }
+    Some(Checkup::ok(
+        ROOM,
+        NAME,
+        match stand.written_at {
+            Some(at) => format!(
+                "{} bytes were written down {} ago",
+                stand.bytes,
+                spoken(now.since(at))
+            ),
+            None => "whoever leads writes it down".to_owned(),
+        },
+    ))
 }
 
 fn lease(pair: &view::Pair) -> Checkup {
@@ -87,6 +127,23 @@ mod tests {
     fn two_that_hear_each_other_under_one_leader_are_well() {
         assert_eq!(lease(&pair()).verdict, Verdict::Ok);
         assert_eq!(peer(&pair(), Timestamp(0)).verdict, Verdict::Ok);
+    }
+
+    #[test]
+    fn a_memo_that_cannot_be_written_or_is_too_long_is_said() {
+        assert!(memo(&Stand::default(), Timestamp(0)).is_none());
+        let mut stand = Stand {
+            is_there: true,
+            written_at: Some(Timestamp(0)),
+            ..Stand::default()
+        };
+        let verdict = |stand: &Stand| memo(stand, Timestamp(60_000)).unwrap().verdict;
+        assert_eq!(verdict(&stand), Verdict::Ok);
+        stand.left_out = 7;
+        assert_eq!(verdict(&stand), Verdict::Warn);
+        stand.error = "configmaps is forbidden".to_owned();
+        let told = memo(&stand, Timestamp(0)).unwrap();
+        assert!(told.seen.ends_with("configmaps is forbidden"), "{}", told.seen);
     }
 
     #[test]

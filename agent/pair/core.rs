@@ -23,7 +23,7 @@ const HEARD_EVERY: Duration = Duration::from_secs(2);
 /// How often the table of words is looked through.
 const TIDY_EVERY: Duration = Duration::from_secs(5);
 /// How long what an earlier life of the peer left is kept, so that rules can adopt it.
-const SWEEP_PAUSE: Duration = Duration::from_secs(120);
+pub(crate) const SWEEP_PAUSE: Duration = Duration::from_secs(120);
 /// Pause before rules are asked again to adopt what nobody vouches for.
 const INHERIT_PAUSE: Duration = Duration::from_secs(60);
 
@@ -74,6 +74,8 @@ pub(crate) struct Core {
     open: bool,
     /// There is neither another replica nor anybody to ask.
     alone: bool,
+    /// Both disks were lost, and what is known is what was written down elsewhere: the last of it may be missing.
+    has_forgotten: bool,
     pub(crate) arbiter_error: String,
     old_epochs: u64,
 }
@@ -155,6 +157,7 @@ impl Core {
             stopping: false,
             open: false,
             alone,
+            has_forgotten: false,
             arbiter_error: String::new(),
             old_epochs: 0,
             config,
@@ -167,8 +170,23 @@ impl Core {
     /// Begins: what there is of data is known now.
     pub(crate) fn begin(&mut self, now: Duration, fullness: Fullness, has_arbiter: bool) {
         self.alone = self.config.peer.is_none() && !has_arbiter;
-        self.start = Start::new(now, !fullness.is_empty(), &self.config);
+        // Alerts that were written down elsewhere are no data of this replica's.
+        let has_data = match self.has_forgotten {
+            true => fullness.oldest.is_some(),
+            false => !fullness.is_empty(),
+        };
+        self.start = Start::new(now, has_data, &self.config);
+        self.start.has_forgotten = self.has_forgotten;
         (self.ticked_at, self.quiet_since) = (now, now);
+    }
+
+    pub(crate) fn keys(&self) -> Arc<Keys> {
+        Arc::clone(&self.keys)
+    }
+
+    /// Not all that was told before is known.
+    pub(crate) fn forgets(&mut self) {
+        self.has_forgotten = true;
     }
 
     /// Looks at everything as it stands; what follows for who leads and who speaks.

@@ -16,6 +16,7 @@ use tracing::{info, warn};
 use crate::beat::{BODY_BYTES_MAX, Beat, PATH};
 use crate::config::{Config, Keys};
 use crate::core::{Core, Refusal};
+use crate::memo::Stand;
 use crate::metrics::Metrics;
 use crate::pair::Seen;
 
@@ -50,6 +51,7 @@ pub(crate) struct Inner {
     refuses: AtomicBool,
     /// Whether it was told that samples have to wait.
     holding: Mutex<Option<bool>>,
+    pub(crate) memo: Mutex<Stand>,
 }
 
 pub(crate) struct Near {
@@ -91,6 +93,7 @@ impl Handle {
             token: Mutex::new(None),
             refuses: AtomicBool::new(false),
             holding: Mutex::new(None),
+            memo: Mutex::default(),
         }))
     }
 

@@ -38,6 +38,9 @@ pub(crate) struct Metrics {
     words_forgotten: IntCounter,
     pub(crate) journal_failures: IntCounter,
     pub(crate) forwarded: IntCounterVec,
+    memo_writes: IntCounterVec,
+    memo_bytes: Gauge,
+    memo_left_out: Gauge,
 }
 
 impl Metrics {
@@ -106,6 +109,16 @@ impl Metrics {
                 "Writes of people passed to the other replica.",
                 "outcome",
             ),
+            memo_writes: by(
+                "memo_writes_total",
+                "Writes of what was told to a place that outlives both disks.",
+                "outcome",
+            ),
+            memo_bytes: one("memo_bytes", "How long that was the last time."),
+            memo_left_out: one(
+                "memo_left_out",
+                "Entries for which there was no room in it the last time.",
+            ),
         };
         // A series that is there from the start can be told from one that is missing.
         for outcome in OUTCOMES {
@@ -117,8 +130,20 @@ impl Metrics {
         for outcome in ["taken", "old", "same", "refused"] {
             metrics.map_merged.with_label_values(&[outcome]);
         }
+        for outcome in ["written", "failed"] {
+            metrics.memo_writes.with_label_values(&[outcome]);
+        }
         metrics.peer_heard_age.set(-1.0);
         metrics
+    }
+
+    pub(crate) fn memo_written(&self, is_written: bool, bytes: usize, left_out: usize) {
+        let outcome = if is_written { "written" } else { "failed" };
+        self.memo_writes.with_label_values(&[outcome]).inc();
+        if is_written {
+            self.memo_bytes.set(bytes as f64);
+            self.memo_left_out.set(left_out as f64);
+        }
     }
 
     pub(crate) fn show(&self, core: &Core, leadership: &Leadership, now: std::time::Duration) {

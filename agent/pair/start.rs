@@ -36,6 +36,8 @@ pub(crate) struct Start {
     /// We have spoken before that: what we wrote then hides what it knew.
     spoke_unaware: bool,
     has_data: bool,
+    /// Something was told before both replicas lost their disks, and not all of it may be known.
+    pub(crate) has_forgotten: bool,
     pub(crate) copied: Copied,
     /// This process stood still before `since`: what lay waiting for it may be old.
     stood: bool,
@@ -63,6 +65,7 @@ impl Start {
             aware: false,
             spoke_unaware: false,
             has_data,
+            has_forgotten: false,
             copied: if has_data {
                 Copied::NotNeeded
             } else {
@@ -87,7 +90,8 @@ impl Start {
         let counts = !self.stood || asked.is_some_and(|asked| asked >= self.since);
         self.caught_up |= counts;
         let knows_all = match (self.has_data, !began_empty) {
-            (true, true) | (false, false) => true,
+            (true, true) => true,
+            (false, false) => !self.has_forgotten,
             (true, false) => false,
             (false, true) => aware,
         };
@@ -247,6 +251,13 @@ mod tests {
         );
         fresh.heard_all(None, false, true);
         assert!(!fresh.is_unaware(lead));
+        let mut fresh = Start::new(Duration::ZERO, false, &config);
+        fresh.has_forgotten = true;
+        fresh.heard_all(None, true, true);
+        assert!(
+            fresh.is_unaware(lead),
+            "what was told last may not have been written down"
+        );
     }
 
     #[test]

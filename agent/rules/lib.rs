@@ -55,4 +55,5 @@ pub use group::{Alerting, Group, Kind, OnMissing, Rule, Text};
 pub use load::load;
 pub use manager::Manager;
 pub use points::Datapoints;
+pub use record::fires;
 pub use world::Neighbours;

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Ledger, view};
+use model::{Ledger, Timestamp, view};
 use parking_lot::Mutex;
 use prometheus::Registry;
 use tokio::sync::{Notify, watch};
@@ -45,6 +45,8 @@ struct Inner {
     unreachable: Unreachable,
     /// Asked for by [`Manager::inherit`].
     inheritance: Notify,
+    /// Until then rules may still come that what is inherited belongs to.
+    expects_until: Mutex<Option<Timestamp>>,
 }
 
 impl Manager {
@@ -58,7 +60,14 @@ impl Manager {
             running: Mutex::default(),
             retired: Mutex::default(),
             inheritance: Notify::new(),
+            expects_until: Mutex::new(None),
         }))
+    }
+
+    /// More rules are expected, from somewhere that takes a while: until then what is inherited of a rule that is
+    /// not here waits for it.
+    pub fn expect_rules(&self, patience: Duration) {
+        *self.0.expects_until.lock() = Some(self.0.world.near.clock.now() + patience);
     }
 
     /// These groups are to run from now on. Returns at once; [`Self::run`] does it.
@@ -101,6 +110,9 @@ impl Manager {
                 () = clock.sleep(self.0.world.options.evaluation_interval), if restored => {
                     let running = self.0.running.lock().clone();
                     self.0.unreachable.look(&self.0.world, &running).await;
+                    if self.0.has_waited() {
+                        self.0.inherit().await;
+                    }
                     self.0.tell_retired().await;
                     outage::note(&self.0.world).await;
                 }
@@ -192,7 +204,7 @@ impl Inner {
         self.world.save(pool.changes).await;
         *self.running.lock() = groups.iter().map(|(running, _)| Arc::clone(running)).collect();
         self.world.note_recorded(wanted);
-        if first {
+        if first || self.expects(at) {
             self.inherit().await;
         }
         let interval = self.world.options.evaluation_interval;
@@ -229,6 +241,7 @@ impl Inner {
                 Some((state, hold)) => {
                     inherited += u32::from(state.lock().inherit(&record.alert, hold, at));
                 }
+                None if self.expects(at) => {}
                 None if self.retired.lock().iter().any(|known| known.is_of(&record)) => {}
                 None => {
                     record.alert.last_sent_at = None;
@@ -242,6 +255,17 @@ impl Inner {
         self.retired.lock().extend(lost.retire(at));
         self.world.save(lost.changes).await;
         self.tell_retired().await;
+    }
+
+    fn expects(&self, at: Timestamp) -> bool {
+        self.expects_until.lock().is_some_and(|until| at < until)
+    }
+
+    /// Whether rules were expected until just now.
+    fn has_waited(&self) -> bool {
+        let at = self.world.near.clock.now();
+        let ended = self.expects_until.lock().take_if(|until| at >= *until);
+        ended.is_some()
     }
 
     /// The series of rules that are gone end now; those of groups that are gone leave the metrics.

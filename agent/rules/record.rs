@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use journal::{Change, Journal};
+use journal::{Change, Entry, Journal};
 use model::Labels;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::alert::Alert;
+use crate::alert::{Alert, State};
 
 const PREFIX: &str = "rules/alert/";
 /// The other replica's table, as the pair hands it over.
@@ -83,6 +83,16 @@ impl Record {
 
 pub(crate) fn all(journal: &Journal) -> Vec<Record> {
     read(journal, PREFIX)
+}
+
+/// Whether this entry of the journal is an alert of the table, and it fires.
+#[must_use]
+pub fn fires(entry: &Entry) -> bool {
+    let is_ours = entry.key().starts_with(PREFIX) && !entry.is_removal();
+    is_ours
+        && entry
+            .read::<Record>()
+            .is_some_and(|record| record.alert.state == State::Firing)
 }
 
 /// What the other replica says.

@@ -23,7 +23,7 @@ pub(crate) use quiet::Quiet;
 const SILENCES_MAX: usize = 10_000;
 /// How long an expired one can still be looked up.
 const RETENTION: std::time::Duration = std::time::Duration::from_secs(120 * 3600);
-const PREFIX: &str = "silences/";
+pub(crate) const PREFIX: &str = "silences/";
 
 /// Status of an answer that is not 200, and a sentence.
 pub(crate) type Refusal = (u16, String);

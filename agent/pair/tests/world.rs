@@ -576,6 +576,10 @@ impl Replica {
         &self.life.as_ref().unwrap().journal
     }
 
+    pub(super) fn handle(&self) -> Handle {
+        self.life.as_ref().unwrap().handle.clone()
+    }
+
     pub(super) fn shared(&self) -> BoxFuture<'static, bool> {
         self.life.as_ref().unwrap().handle.shared()
     }
