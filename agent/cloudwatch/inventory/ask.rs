@@ -276,8 +276,13 @@ impl Asker {
         let (method, url, headers, body) = match operation.manner {
             Manner::Json(prefix) => {
                 let mut body = serde_json::Map::new();
+                let is_quota = operation.service == Service::Quotas;
+                if is_quota {
+                    body.insert("ServiceCode".to_owned(), about.into());
+                }
                 if let Some(token) = token {
-                    body.insert("PaginationToken".to_owned(), token.into());
+                    let name = if is_quota { "NextToken" } else { "PaginationToken" };
+                    body.insert(name.to_owned(), token.into());
                 }
                 let headers = vec![
                     ("content-type".to_owned(), "application/x-amz-json-1.1".to_owned()),

@@ -10,10 +10,11 @@ use crate::inventory::operations as ask;
 type Set = (Arc<str>, Vec<Arc<str>>);
 
 /// Questions that are not put while things are described.
-const ELSEWHERE: [&str; 4] = [
+const ELSEWHERE: [&str; 5] = [
     ask::METRIC_DATA.name,
     ask::METRICS.name,
     ask::TAGGED.name,
+    ask::SERVICE_QUOTAS.name,
     ask::DB_EVENTS.name,
 ];
 
@@ -107,7 +108,7 @@ impl Watch {
         }
     }
 
-    /// Tags, and what is found by its metrics.
+    /// Tags, quotas, and what is found by its metrics.
     pub(super) async fn list(&self) -> bool {
         let common = &self.common;
         let mut is_again = false;
@@ -117,6 +118,20 @@ impl Watch {
                 let mut known = self.state.lock();
                 known.problems.remove(ask::TAGGED.name);
                 known.inventory.take_tags(tags);
+            }
+            Err(refused) => {
+                is_again |= !matches!(refused, Refused::Denied { .. });
+                self.refused(&mut self.state.lock(), &refused);
+            }
+        }
+        let inventory = self.state.lock().inventory.clone();
+        let api = ask::SERVICE_QUOTAS.name;
+        match inventory::quotas::all(&self.ask, &inventory).await {
+            Ok(quotas) => {
+                common.metrics.called(&self.place, api, "ok");
+                let mut known = self.state.lock();
+                known.problems.remove(api);
+                known.inventory.take_quotas(quotas);
             }
             Err(refused) => {
                 is_again |= !matches!(refused, Refused::Denied { .. });

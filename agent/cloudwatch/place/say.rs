@@ -2,7 +2,7 @@
 
 use super::{
     Arc, BTreeMap, Class, Column, FACTS, FORGOTTEN, Gathering, HashMap, Hot, Round, SeriesDesc, SeriesKind,
-    TargetDesc, Timestamp, Watch, minute,
+    TargetDesc, Timestamp, Watch, inventory, minute,
 };
 
 impl Watch {
@@ -27,6 +27,10 @@ impl Watch {
         } else {
             Vec::new()
         };
+        if is_known {
+            // Whether or not it is watched, it uses up what the account may have.
+            facts.extend(inventory::quotas::series(&known.inventory, &self.place));
+        }
         facts.extend(crate::capacity::series(
             &common.config.capacities,
             &watched,
