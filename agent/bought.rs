@@ -175,3 +175,95 @@ fn alert(need: &Need) -> Option<Arc<str>> {
 fn is_near(headroom: &model::view::Headroom) -> bool {
     headroom.share.is_some_and(|share| (NEAR..1.0).contains(&share))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use journal::Disk;
+    use model::{AllHere, Column, Keep, Kind, Labels, Leadership, Round, SeriesDesc, TargetDesc, Timestamp};
+    use telemetry::Registry;
+    use telemetry::clock::RuntimeClock;
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    const RULE: &str = "groups: [{ name: a, rules: [{ alert: Busy, expr: 'aws_rds_cpuutilization_average > 90', for: 10m }] }]";
+    const NOW: Timestamp = Timestamp(1_793_491_200_000);
+
+    /// Which databases are told to be close, where these are so busy.
+    fn told(folder: &Path, busy: &[(&str, f64)]) -> Vec<String> {
+        let (registry, clock) = (Registry::new(), RuntimeClock::starting_at(NOW));
+        let store = store::Store::open(folder, store::Config::default(), clock.clone(), &registry).unwrap();
+        let target = store.target(&TargetDesc {
+            name: "cloudwatch/here".into(),
+            page: None,
+            staleness: None,
+        });
+        let series = busy.iter().map(|(database, _)| {
+            let labels = [
+                ("__name__", "aws_rds_cpuutilization_average"),
+                ("dimension_DBInstanceIdentifier", database),
+            ];
+            let desc = SeriesDesc {
+                labels: Labels::from_pairs(labels),
+                kind: Kind::Gauge,
+                family: "aws_rds_cpuutilization_average".into(),
+                help: "".into(),
+                unit: "".into(),
+            };
+            store.series(target, &desc).unwrap()
+        });
+        store.commit(Column {
+            target,
+            time: NOW,
+            round: Round::Whole,
+            series: series.collect(),
+            values: busy.iter().map(|(_, value)| *value).collect(),
+        });
+        let engine = Arc::new(promql::Engine::new(store.clone(), promql::Options::default()));
+        let rules = rules::Manager::new(
+            rules::Neighbours {
+                ask: engine.clone(),
+                keep: store,
+                journal: Journal::open(Disk::new(folder), Path::new("alerts")).unwrap(),
+                events: mpsc::channel(1).0,
+                leadership: watch::channel(Leadership::standalone()).1,
+                clock: clock.clone(),
+                presence: Arc::new(AllHere),
+                late: Arc::new(Never),
+            },
+            &registry,
+            rules::Options::default(),
+        );
+        let groups = rules::load(&[("r.yaml".to_owned(), RULE.to_owned())]).unwrap();
+        let config = cloudwatch::Config::default();
+        let needs = watch::channel(needs::gather(&groups, &config)).0;
+        let (hot, heated) = watch::channel(Arc::default());
+        rules.apply(groups);
+        let following = Following {
+            config,
+            rules,
+            engine,
+            clock,
+            needs,
+            hot,
+        };
+        following.tell_hot();
+        let hot = Arc::clone(&heated.borrow());
+        let named = hot.iter().map(|hot| {
+            assert_eq!(&*hot.alert, "Busy");
+            hot.labels.value("dimension_DBInstanceIdentifier").to_owned()
+        });
+        named.collect()
+    }
+
+    #[tokio::test]
+    async fn what_has_four_fifths_of_the_way_to_its_threshold_behind_it_is_told_to_be_close() {
+        let folder = tempfile::tempdir().unwrap();
+        let near = [("orders", 73.0), ("clicks", 20.0)];
+        assert_eq!(told(&folder.path().join("a"), &near), ["orders"]);
+        let far = [("orders", 70.0), ("clicks", 20.0)];
+        assert_eq!(told(&folder.path().join("b"), &far), [""; 0]);
+    }
+}

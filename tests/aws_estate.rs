@@ -40,9 +40,26 @@ impl Treasury for Purse {
     }
 }
 
+/// What may be spent.
+enum Money {
+    Enough,
+    /// Of a month's budget, so much.
+    Left {
+        budget: f64,
+        dollars: f64,
+    },
+}
+
+/// A sum of the month that `now` is in.
+fn spent(now: Timestamp, dollars: f64) -> Spent {
+    let date = jiff::Timestamp::from_millisecond(now.millis()).unwrap();
+    let date = date.to_zoned(jiff::tz::TimeZone::UTC);
+    let month = i32::from(date.year()) * 12 + i32::from(date.month()) - 1;
+    serde_json::from_value(serde_json::json!({"month": month, "dollars": dollars, "requests": 0})).unwrap()
+}
+
 struct House {
     fake: FakeAws,
-    users: Users,
     clock: Arc<RuntimeClock>,
     room: CloudWatch,
     rules: rules::Manager,
@@ -87,10 +104,15 @@ fn config(fake: &FakeAws) -> Config {
 }
 
 impl House {
-    fn open() -> Self {
-        let clock = RuntimeClock::starting_at(START);
+    fn open() -> (Self, Users) {
+        Self::over(START, Money::Enough, estate::users)
+    }
+
+    /// Over an estate, from a time on.
+    fn over<T>(start: Timestamp, money: Money, estate: impl FnOnce(&FakeAws) -> T) -> (Self, T) {
+        let clock = RuntimeClock::starting_at(start);
         let fake = FakeAws::start(clock.clone() as Arc<dyn Clock>);
-        let users = estate::users(&fake);
+        let estate = estate(&fake);
         let data = tempfile::tempdir().unwrap();
         let registry = Registry::new();
         let store = store::Store::open(
@@ -101,7 +123,15 @@ impl House {
         );
         let store = store.unwrap();
         let engine = Arc::new(promql::Engine::new(store.clone(), promql::Options::default()));
-        let config = config(&fake);
+        let mut config = config(&fake);
+        let purse = Purse::default();
+        match money {
+            Money::Enough => config.max_usd_per_month = 0.0,
+            Money::Left { budget, dollars } => {
+                config.max_usd_per_month = budget;
+                *purse.0.lock() = Some(spent(start, budget - dollars));
+            }
+        }
         let inside: Arc<dyn Client> = fake.client();
         let aws = aws::Aws::new(
             aws::Config::default(),
@@ -120,7 +150,7 @@ impl House {
                 aws,
                 keep: store.clone(),
                 clock: clock.clone(),
-                treasury: Arc::new(Purse::default()),
+                treasury: Arc::new(purse),
                 leadership: leads.clone(),
                 needs: needed,
                 hot: heated,
@@ -153,9 +183,8 @@ impl House {
         let stop = CancellationToken::new();
         tokio::spawn(manager.clone().run(stop.clone()));
         tokio::spawn(room.clone().run(stop.clone()));
-        Self {
+        let house = Self {
             fake,
-            users,
             clock,
             room,
             rules: manager,
@@ -164,7 +193,8 @@ impl House {
             _lead: lead,
             _needs: needs,
             _hot: hot,
-        }
+        };
+        (house, estate)
     }
 
     /// What fires now, with what it says.
@@ -185,6 +215,10 @@ impl House {
             .filter(|rule| !rule.last_error.is_empty())
             .map(|rule| format!("{}: {}", rule.name, rule.last_error))
             .collect()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     async fn pass(&self, minutes: u32) {
@@ -214,7 +248,7 @@ fn is_long() -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn a_healthy_day_raises_nothing_and_what_it_costs_is_said() {
-    let house = House::open();
+    let (house, _) = House::open();
     let hours = if is_long() { 24 } else { 3 };
     let mut raised = BTreeMap::new();
     for _ in 0..hours * 4 {
@@ -313,12 +347,12 @@ const PROMISES: &[Promise] = &[
 
 #[tokio::test(start_paused = true)]
 async fn what_goes_wrong_is_told_in_time_with_the_number_that_matters_and_ends() {
-    let house = House::open();
+    let (house, users) = House::open();
     house.pass(60).await;
     let mut wrong = Vec::new();
     for promise in PROMISES {
         let incident = promise.incident;
-        house.users.begins(&house.fake, incident);
+        users.begins(&house.fake, incident);
         let (mut said, mut after) = (None, 0);
         let is_it = |(name, _): &(String, String)| promise.alerts.contains(&name.as_str());
         while said.is_none() && after < promise.within + 30 {
@@ -327,7 +361,7 @@ async fn what_goes_wrong_is_told_in_time_with_the_number_that_matters_and_ends()
             said = house.firing().into_iter().find(is_it);
         }
         let all: Vec<String> = house.firing().into_keys().collect();
-        house.users.ends(&house.fake, incident);
+        users.ends(&house.fake, incident);
         let mut ended = 0;
         while house.firing().into_iter().any(|alert| is_it(&alert)) && ended < 120 {
             house.pass(1).await;
@@ -347,6 +381,113 @@ async fn what_goes_wrong_is_told_in_time_with_the_number_that_matters_and_ends()
         house.pass(90).await;
     }
     assert_eq!(house.errors(), BTreeSet::new());
+    assert_eq!(wrong, [""; 0]);
+    house.stop.cancel();
+}
+
+/// Hours of a month as AWS' price list reckons.
+const MONTH: u32 = 720;
+
+#[tokio::test(start_paused = true)]
+async fn the_sample_estate_costs_forty_dollars_a_month_at_most_with_every_rule_and_dashboard() {
+    let (house, ()) = House::over(START, Money::Enough, estate::sample);
+    // What is bought once at the start, and what is found never to have a point, is no cost of a month.
+    house.pass(100).await;
+    house.fake.reset_bill();
+    let hours = if is_long() { 24 } else { 2 };
+    house.pass(hours * 60).await;
+    let billed = house.fake.bill().usd();
+    let month = billed * f64::from(MONTH) / f64::from(hours);
+    let view = house.room.view().unwrap();
+    let series: usize = view.places.iter().map(|place| place.series).sum();
+    let planned: f64 = view.places.iter().map(|place| place.monthly).sum();
+    println!(
+        "{series} series; {billed:.4} dollars billed in {hours} hours, {month:.2} a month; {planned:.2} planned"
+    );
+    assert!(series > 400, "{series}");
+    assert!(month <= 40.0, "{month}");
+    house.stop.cancel();
+}
+
+/// Of these, one begins every so often; all are told by what wakes people.
+const WAKING: [Incident; 3] = [
+    Incident::ConnectionsExhausted,
+    Incident::StorageFull,
+    Incident::BalancerErrors,
+];
+
+#[tokio::test(start_paused = true)]
+async fn a_month_for_25_dollars_is_not_passed_and_what_wakes_people_fires_on_time_to_the_last_hour() {
+    const BUDGET: f64 = 25.0;
+    // November has 30 days. What is simulated is its end, with as much money as is due to it.
+    let hours = if is_long() { MONTH } else { 9 };
+    let start = START + Duration::from_secs(3_600) * (MONTH - hours);
+    let dollars = BUDGET * f64::from(hours) / f64::from(MONTH);
+    let both = |fake: &FakeAws| {
+        estate::sample(fake);
+        estate::users(fake)
+    };
+    let left = Money::Left {
+        budget: BUDGET,
+        dollars,
+    };
+    let (house, users) = House::over(start, left, both);
+    let mut wrong = Vec::new();
+    let every = hours / 3;
+    for nth in 0..3_u32 {
+        // The last begins three quarters of an hour before the money of a new month.
+        let pause = if nth == 2 {
+            every * 60 - 45
+        } else {
+            every * 60 - 150
+        };
+        house.pass(if nth == 2 { pause } else { pause.max(30) }).await;
+        let incident = WAKING[nth as usize];
+        let promise = PROMISES
+            .iter()
+            .find(|promise| promise.incident == incident)
+            .unwrap();
+        users.begins(&house.fake, incident);
+        let is_told = || {
+            promise
+                .alerts
+                .iter()
+                .any(|alert| house.firing().contains_key(*alert))
+        };
+        let mut after = 0;
+        while !is_told() && after < promise.within + 30 {
+            house.pass(1).await;
+            after += 1;
+        }
+        let stretch = house.room.view().unwrap().stretch;
+        println!(
+            "{incident:?}: told after {after} of {} min; stretched {stretch:?}",
+            promise.within
+        );
+        if after > promise.within {
+            wrong.push(format!("{incident:?} after {after} min"));
+        }
+        users.ends(&house.fake, incident);
+        if nth < 2 {
+            house.pass(150 - after).await;
+        } else {
+            house.pass(40 - after).await;
+        }
+    }
+    let billed = house.fake.bill().usd();
+    let said = house.room.view().unwrap();
+    println!(
+        "{billed:.4} of {dollars:.4} dollars billed in {hours} hours; {:.4} of {BUDGET:.2} said to be spent",
+        said.spent
+    );
+    assert!(house.now() < START + Duration::from_secs(3_600) * MONTH);
+    assert!(
+        billed <= dollars && said.spent <= BUDGET,
+        "{billed} {}",
+        said.spent
+    );
+    // It was tight.
+    assert!(said.stretch[2] > 1.0, "{:?}", said.stretch);
     assert_eq!(wrong, [""; 0]);
     house.stop.cancel();
 }

@@ -24,18 +24,45 @@ pub struct Spent {
     pub(crate) dollars: f64,
     /// Of ListMetrics and GetMetricStatistics, of which some are free.
     pub(crate) requests: u64,
+    /// Of another month, for a clock that goes there and comes back.
+    #[serde(default)]
+    pub(crate) other: Other,
+}
+
+/// The sum of another month.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Other {
+    month: i32,
+    dollars: f64,
+    requests: u64,
 }
 
 impl Spent {
-    /// Of the month that `now` is in: a new month begins with nothing.
+    /// Of the month that `now` is in: a new month begins with nothing. One that was here before goes on where it was: a clock that
+    /// was wrong for a while must not make the same month's money be spent twice.
     #[must_use]
     pub(crate) fn at(self, now: Timestamp) -> Self {
         let month = month(now);
         if self.month == month {
             return self;
         }
+        let was = Other {
+            month: self.month,
+            dollars: self.dollars,
+            requests: self.requests,
+        };
+        if self.other.month == month {
+            return Self {
+                month,
+                dollars: self.other.dollars,
+                requests: self.other.requests,
+                other: was,
+            };
+        }
         Self {
             month,
+            // A month in which nothing was bought need not be remembered.
+            other: if was.dollars > 0.0 { was } else { self.other },
             ..Self::default()
         }
     }
@@ -214,7 +241,11 @@ mod tests {
         let mut spent = Spent::default().at(at("2026-02-28T23:59:59Z"));
         spent.metrics(500);
         assert_eq!(spent.at(at("2026-02-01T00:00:00Z")).dollars, 0.005);
-        assert_eq!(spent.at(at("2026-03-01T00:00:00Z")).dollars, 0.0);
+        let next = spent.at(at("2026-03-01T00:00:00Z"));
+        assert_eq!(next.dollars, 0.0);
+        // The clock was wrong, twice.
+        let back = next.at(at("2030-01-01T00:00:00Z")).at(at("2026-02-28T23:59:59Z"));
+        assert_eq!(back.dollars, 0.005);
     }
 
     #[test]

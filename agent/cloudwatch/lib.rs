@@ -221,6 +221,8 @@ impl CloudWatch {
             // Whether and when again is for the rounds to say.
             .retry_config(RetryConfig::disabled())
             .identity_cache(IdentityCache::no_cache())
+            // Which minutes there are is reckoned by our clock: where AWS does not believe it, nothing else may go on with it.
+            .disable_clock_skew_correction(true)
             .timeout_config(times);
         if let Some(endpoint) = inner.common.config.endpoints.get("monitoring") {
             builder = builder.endpoint_url(endpoint);
@@ -353,6 +355,14 @@ impl CloudWatch {
             wrong.extend(watch.problems().iter().map(ToString::to_string));
         }
         let account = common.purse.account();
+        let is_skewed = |refused: &Refused| matches!(refused, Refused::Skewed { .. });
+        let is_skewed = self.0.unknown.lock().values().any(is_skewed)
+            || self
+                .0
+                .watches
+                .lock()
+                .iter()
+                .any(|watch| watch.problems().iter().any(is_skewed));
         let seen = format!(
             "{series} series; ${:.2} spent this month, ${:.2} expected by its end",
             account.spent, account.forecast
@@ -360,7 +370,10 @@ impl CloudWatch {
         let asked = match wrong.is_empty() {
             true => Checkup::ok(ROOM, "cloudwatch", seen),
             false => Checkup::warn(ROOM, "cloudwatch", seen)
-                .advise("grant what is missing; `skopos cloudwatch policy` prints the least policy")
+                .advise(match is_skewed {
+                    true => "set the clock of this host by NTP; AWS believes nobody who is more than five minutes off",
+                    false => "grant what is missing; `skopos cloudwatch policy` prints the least policy",
+                })
                 .list(wrong),
         };
         let stretch = account.stretch;
@@ -371,6 +384,15 @@ impl CloudWatch {
             )
         };
         let budget = match account.budget {
+            _ if account.unkept.is_some() => Checkup::fail(
+                ROOM,
+                "budget",
+                format!(
+                    "nothing is bought, since what it costs cannot be written down: {}",
+                    account.unkept.as_deref().unwrap_or_default()
+                ),
+            )
+            .advise("make room on the disk of --data-dir"),
             None => Checkup::off(ROOM, "budget", "cloudwatch.max_usd_per_month is 0: no limit"),
             Some(budget) if stretch.fast > 1.0 => Checkup::fail(
                 ROOM,

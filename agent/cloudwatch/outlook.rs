@@ -77,7 +77,8 @@ impl CloudWatch {
         let mut needs = Arc::default();
         for watch in &*watches {
             let inventory = watch.inventory();
-            let facts = inventory.series(&watch.place, &[]);
+            let mut facts = inventory.series(&watch.place, &[]);
+            facts.extend(crate::inventory::quotas::series(&inventory, &watch.place));
             free.extend(facts.into_iter().map(|(labels, _)| labels.name().to_owned()));
             for resource in inventory.resources().filter(|known| known.state == State::Live) {
                 *there.entry(resource.kind.to_owned()).or_default() += 1;

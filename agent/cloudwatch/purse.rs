@@ -21,6 +21,15 @@ pub trait Treasury: Send + Sync {
     fn save(&self, spent: Spent) -> Result<(), String>;
 }
 
+/// Why something is not bought.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unpaid {
+    #[error("it would pass the budget")]
+    TooDear,
+    #[error("what it costs cannot be written down: {0}")]
+    Unkept(String),
+}
+
 pub(crate) struct Purse {
     budget: Option<f64>,
     treasury: Arc<dyn Treasury>,
@@ -34,15 +43,19 @@ struct State {
     spent: Option<Spent>,
     rates: BTreeMap<Place, Rates>,
     stretch: Stretch,
+    /// Why the last change could not be written down.
+    unkept: Option<String>,
 }
 
 /// What a page and a command show.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Account {
     pub(crate) spent: f64,
     pub(crate) forecast: f64,
     pub(crate) budget: Option<f64>,
     pub(crate) stretch: Stretch,
+    /// Why nothing can be bought: the sum cannot be written down.
+    pub(crate) unkept: Option<String>,
 }
 
 impl Purse {
@@ -62,6 +75,7 @@ impl Purse {
                 spent: None,
                 rates: BTreeMap::new(),
                 stretch: Stretch::NONE,
+                unkept: None,
             }),
         }
     }
@@ -112,20 +126,16 @@ impl Purse {
             forecast: forecast(spent, &sum(&state.rates), &state.stretch, rest_of_month(now)),
             budget: self.budget,
             stretch: state.stretch,
+            unkept: state.unkept.clone(),
         }
     }
 
-    /// Writes down what a call will cost. False: it would pass the budget, or could not be written down, and must not be made.
-    #[must_use]
-    pub(crate) fn pay(&self, metrics: usize) -> bool {
-        self.change(|spent, budget| {
-            let after = spent.dollars + budget::cost(metrics);
-            if budget.is_some_and(|budget| after > budget) {
-                return false;
-            }
-            spent.metrics(metrics);
-            true
-        })
+    /// Writes down what a call will cost.
+    ///
+    /// # Errors
+    /// It would pass the budget, or could not be written down: the call must not be made.
+    pub(crate) fn pay(&self, metrics: usize) -> Result<(), Unpaid> {
+        self.change(|spent| spent.metrics(metrics)).map(drop)
     }
 
     /// Whether as much is left besides what is planned until the end of the month.
@@ -139,37 +149,36 @@ impl Purse {
 
     /// A call was refused, and costs nothing.
     pub(crate) fn refund(&self, metrics: usize) {
-        _ = self.change(|spent, _| {
-            spent.refund(metrics);
-            true
-        });
+        // What cannot be taken back was spent, as far as the budget goes.
+        _ = self.change(|spent| spent.refund(metrics));
     }
 
-    /// A call whose price is by the request.
-    pub(crate) fn request(&self) {
-        _ = self.change(|spent, _| {
-            spent.request();
-            true
-        });
+    /// Writes down a call whose price is by the request; how many dollars it is.
+    ///
+    /// # Errors
+    /// As [`Self::pay`].
+    pub(crate) fn request(&self) -> Result<f64, Unpaid> {
+        self.change(Spent::request)
     }
 
-    fn change(&self, change: impl FnOnce(&mut Spent, Option<f64>) -> bool) -> bool {
+    /// By how many dollars the sum has grown.
+    fn change(&self, change: impl FnOnce(&mut Spent)) -> Result<f64, Unpaid> {
         let now = self.clock.now();
         let mut state = self.state.lock();
-        let mut spent = self.spent(&mut state, now);
-        if !change(&mut spent, self.budget) {
+        let before = self.spent(&mut state, now);
+        let mut spent = before;
+        change(&mut spent);
+        let more = spent.dollars - before.dollars;
+        if more > 0.0 && self.budget.is_some_and(|budget| spent.dollars > budget) {
             self.metrics.refused_by_budget.inc();
-            return false;
+            return Err(Unpaid::TooDear);
         }
-        if let Err(why) = self.treasury.save(spent) {
-            tracing::warn!(
-                why,
-                "what CloudWatch costs cannot be written down; nothing is bought"
-            );
-            return false;
+        state.unkept = self.treasury.save(spent).err();
+        if let Some(why) = &state.unkept {
+            return Err(Unpaid::Unkept(why.clone()));
         }
         state.spent = Some(spent);
-        true
+        Ok(more)
     }
 
     fn spent(&self, state: &mut State, now: Timestamp) -> Spent {

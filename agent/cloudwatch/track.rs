@@ -108,8 +108,9 @@ impl Track {
 
     /// When it is asked for next: at the next whole interval, so that series of one interval are asked for together.
     #[must_use]
-    pub(crate) fn due(&self, interval: Duration, phase: Duration) -> Timestamp {
-        let Some(asked) = self.asked else {
+    pub(crate) fn due(&self, interval: Duration, phase: Duration, now: Timestamp) -> Timestamp {
+        // The clock may have gone back since: how long ago that was nobody knows.
+        let Some(asked) = self.asked.filter(|asked| *asked <= now) else {
             return Timestamp::MIN;
         };
         let (interval, phase) = (model::time::millis(interval).max(1), model::time::millis(phase));
@@ -315,9 +316,10 @@ mod tests {
     fn series_of_one_interval_are_due_together() {
         let mut track = track();
         let (five, phase) = (Duration::from_secs(300), Duration::from_secs(20));
-        assert_eq!(track.due(five, phase), Timestamp::MIN);
+        assert_eq!(track.due(five, phase, at(7)), Timestamp::MIN);
         track.take(&got(&[]), false, &window(0, 7), at(7));
-        assert_eq!(track.due(five, phase), at(10) + phase);
+        assert_eq!(track.due(five, phase, at(7)), at(10) + phase);
+        assert_eq!(track.due(five, phase, at(6)), Timestamp::MIN);
         assert_eq!(track.interval(five, at(66)), five);
         assert_eq!(track.interval(five, at(68)), QUIET_INTERVAL);
         assert_eq!(track.interval(five, at(400)), SILENT_INTERVAL);

@@ -24,6 +24,7 @@ use model::{Clock, Timestamp};
 use crate::inventory::ask::Refused;
 use crate::inventory::operations::{METRIC_DATA, METRICS, Operation};
 use crate::plan::Series;
+use crate::purse::Unpaid;
 use pace::Bucket;
 
 /// Of one call.
@@ -149,16 +150,17 @@ impl Reader {
         Ok(answer)
     }
 
-    /// Sets of dimensions with exactly these names under which a metric has had points in the last three hours.
+    /// Sets of dimensions with exactly these names under which a metric has had points in the last three hours; each page is paid
+    /// for before it is asked for.
     ///
     /// # Errors
     /// They cannot all be had.
-    pub async fn list(
+    pub(crate) async fn list(
         &self,
         namespace: &str,
         metric: &str,
         names: &[Arc<str>],
-        mut asked: impl FnMut() + Send,
+        mut pay: impl FnMut() -> Result<(), Unpaid> + Send,
     ) -> Result<Vec<Vec<(Arc<str>, Arc<str>)>>, Refused> {
         let filters = names
             .iter()
@@ -167,7 +169,10 @@ impl Reader {
         let (mut found, mut token) = (Vec::new(), None::<String>);
         for _ in 0..PAGES_MAX {
             self.lists.take(1.0, &*self.clock).await;
-            asked();
+            pay().map_err(|unpaid| Refused::Unpaid {
+                operation: METRICS.name,
+                why: unpaid.to_string(),
+            })?;
             let request = self
                 .client
                 .list_metrics()

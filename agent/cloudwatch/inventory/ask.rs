@@ -32,9 +32,15 @@ pub enum Refused {
         permission: &'static str,
         why: String,
     },
-    /// Who we are is not believed: keys that have run out, a clock that is wrong.
+    /// Who we are is not believed: keys that have run out, or that nobody knows.
     #[error("{operation}: AWS does not know us: {why}")]
     Unknown { operation: &'static str, why: String },
+    /// AWS believes nobody whose clock is more than five minutes off.
+    #[error("{operation}: the clock here is not that of AWS: {why}")]
+    Skewed { operation: &'static str, why: String },
+    /// It was not asked, because it costs money.
+    #[error("{operation} is not asked: {why}")]
+    Unpaid { operation: &'static str, why: String },
     /// No answer, or one of a server that cannot.
     #[error("{operation}: {why}")]
     Away { operation: &'static str, why: String },
@@ -57,6 +63,8 @@ impl Refused {
             Self::Throttled { .. } => "throttled",
             Self::Denied { .. } => "denied",
             Self::Unknown { .. } => "unknown_to_aws",
+            Self::Skewed { .. } => "clock",
+            Self::Unpaid { .. } => "unpaid",
             Self::Away { .. } => "away",
             Self::Garbled { .. } => "garbled",
             Self::Refused { .. } => "refused",
@@ -94,17 +102,22 @@ impl Refused {
                 permission: operation.permission.unwrap_or("the operation"),
                 why,
             },
+            "RequestTimeTooSkewed" | "RequestExpired" => Self::Skewed { operation: name, why },
+            // The same code as for a wrong key; only the sentence tells.
+            "SignatureDoesNotMatch" | "InvalidSignature"
+                if why.starts_with("Signature expired") || why.starts_with("Signature not yet current") =>
+            {
+                Self::Skewed { operation: name, why }
+            }
             "ExpiredToken"
             | "ExpiredTokenException"
             | "InvalidClientTokenId"
             | "UnrecognizedClient"
             | "SignatureDoesNotMatch"
             | "InvalidSignature"
-            | "RequestExpired"
             | "AuthFailure"
             | "IncompleteSignature"
             | "MissingAuthenticationToken"
-            | "RequestTimeTooSkewed"
             | "OptInRequired" => Self::Unknown { operation: name, why },
             _ if status == 429 => Self::Throttled { operation: name, why },
             _ if status >= 500 || status == 0 => Self::Away { operation: name, why },
@@ -263,8 +276,13 @@ impl Asker {
         let (method, url, headers, body) = match operation.manner {
             Manner::Json(prefix) => {
                 let mut body = serde_json::Map::new();
+                let is_quota = operation.service == Service::Quotas;
+                if is_quota {
+                    body.insert("ServiceCode".to_owned(), about.into());
+                }
                 if let Some(token) = token {
-                    body.insert("PaginationToken".to_owned(), token.into());
+                    let name = if is_quota { "NextToken" } else { "PaginationToken" };
+                    body.insert(name.to_owned(), token.into());
                 }
                 let headers = vec![
                     ("content-type".to_owned(), "application/x-amz-json-1.1".to_owned()),
@@ -380,6 +398,20 @@ mod tests {
         ] {
             let refused = Refused::said(&DB_INSTANCES, status, code, "");
             assert_eq!(refused.reason(), reason, "{code}");
+        }
+        let late = "Signature expired: 20261101T000000Z is now earlier than 20261101T001000Z (5 min.)";
+        for (status, code, message) in [
+            (403, "SignatureDoesNotMatch", late),
+            (400, "com.amazonaws.tag#InvalidSignatureException", late),
+            (400, "RequestExpired", "Request has expired."),
+            (
+                403,
+                "RequestTimeTooSkewed",
+                "The difference between the request time and the current time is too large.",
+            ),
+        ] {
+            let refused = Refused::said(&DB_INSTANCES, status, code, message);
+            assert_eq!(refused.reason(), "clock", "{code}");
         }
         let denied = Refused::said(&TAGGED, 400, "AccessDeniedException", "User: x is not authorized");
         assert!(denied.to_string().contains("grant tag:GetResources"), "{denied}");

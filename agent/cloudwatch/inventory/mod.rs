@@ -9,6 +9,7 @@ mod elb;
 mod kafka;
 mod network;
 pub mod operations;
+pub mod quotas;
 mod rds;
 pub mod resource;
 mod xml;
@@ -20,6 +21,7 @@ use serde_json::Value;
 
 use ask::{Asker, Refused};
 use operations::Operation;
+use quotas::Quota;
 pub use resource::{Fact, Place, Resource, State};
 use xml::{Node, seconds};
 
@@ -211,6 +213,7 @@ pub struct Inventory {
     /// Found by their metrics.
     listed: Vec<Resource>,
     tags: Tags,
+    quotas: Vec<Quota>,
     /// What changes when something fails over: what it was, and how often it changed.
     moves: HashMap<(&'static str, String), (String, u32)>,
 }
@@ -249,6 +252,15 @@ impl Inventory {
 
     pub fn take_tags(&mut self, tags: Tags) {
         self.tags = tags;
+    }
+
+    pub fn take_quotas(&mut self, quotas: Vec<Quota>) {
+        self.quotas = quotas;
+    }
+
+    #[must_use]
+    pub fn quotas(&self) -> &[Quota] {
+        &self.quotas
     }
 
     /// What was found by its metrics, all of it.

@@ -113,6 +113,7 @@ operations! {
     LOAD_BALANCERS = Elb "DescribeLoadBalancers" ELB, Some("elasticloadbalancing:DescribeLoadBalancers");
     TARGET_GROUPS = Elb "DescribeTargetGroups" ELB, Some("elasticloadbalancing:DescribeTargetGroups");
     TAGGED = Tagging "GetResources" Manner::Json("ResourceGroupsTaggingAPI_20170126"), Some("tag:GetResources");
+    SERVICE_QUOTAS = Quotas "ListServiceQuotas" Manner::Json("ServiceQuotasV20190624"), Some("servicequotas:ListServiceQuotas");
     NAT_GATEWAYS = Ec2 "DescribeNatGateways" EC2, Some("ec2:DescribeNatGateways");
     VOLUMES = Ec2 "DescribeVolumes" EC2, Some("ec2:DescribeVolumes");
     MACHINES = Ec2 "DescribeInstances" EC2, Some("ec2:DescribeInstances");

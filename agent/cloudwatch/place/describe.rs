@@ -1,12 +1,22 @@
 //! What is there, as each service describes it, and what happened to it.
 
 use super::{
-    AGAIN, Arc, BTreeMap, Inventory, Known, Part, Refused, Resource, State, Timestamp, Track, Watch, events,
-    inventory, join_all, operation,
+    AGAIN, Arc, BTreeMap, BTreeSet, Inventory, Known, Part, Refused, Resource, State, Timestamp, Track,
+    Watch, events, inventory, join_all, operation,
 };
+use crate::inventory::operations as ask;
 
 /// A namespace, and the names of the dimensions of a series in it.
 type Set = (Arc<str>, Vec<Arc<str>>);
+
+/// Questions that are not put while things are described.
+const ELSEWHERE: [&str; 5] = [
+    ask::METRIC_DATA.name,
+    ask::METRICS.name,
+    ask::TAGGED.name,
+    ask::SERVICE_QUOTAS.name,
+    ask::DB_EVENTS.name,
+];
 
 impl Watch {
     pub(super) async fn describe_on(&self) {
@@ -33,27 +43,35 @@ impl Watch {
         let mut is_other = false;
         {
             let mut known = self.state.lock();
+            let mut refused_now = BTreeSet::new();
             for (part, said) in said {
                 let api = part.operation().name;
                 match &said {
                     Ok((_, missed)) => {
                         common.metrics.called(&self.place, api, "ok");
-                        known.problems.remove(api);
                         for missed in missed {
+                            refused_now.insert(operation(missed));
                             self.refused(&mut known, missed);
                         }
                     }
-                    Err(refused) => self.refused(&mut known, refused),
+                    Err(refused) => {
+                        refused_now.insert(operation(refused));
+                        self.refused(&mut known, refused);
+                    }
                 }
                 is_other |= known.inventory.take(part, said, now);
             }
+            // A part asks more than one question: what is refused no more is not said any longer.
+            known
+                .problems
+                .retain(|api, _| refused_now.contains(api) || ELSEWHERE.contains(api));
             known.described_at = Some(now);
         }
         self.tell_events(now).await;
         let list_interval = common.config.list_interval;
         let listed_at = self.state.lock().listed_at;
-        if listed_at.is_none_or(|at| now.since(at) >= list_interval) {
-            is_other |= self.list(now).await;
+        if listed_at.is_none_or(|at| common.clock.running() >= at + list_interval) {
+            is_other |= self.list().await;
         }
         if is_other {
             let mut known = self.state.lock();
@@ -90,19 +108,35 @@ impl Watch {
         }
     }
 
-    /// Tags, and what is found by its metrics.
-    pub(super) async fn list(&self, now: Timestamp) -> bool {
+    /// Tags, quotas, and what is found by its metrics.
+    pub(super) async fn list(&self) -> bool {
         let common = &self.common;
+        let mut is_again = false;
         match inventory::tags(&self.ask).await {
             Ok(tags) => {
-                common
-                    .metrics
-                    .called(&self.place, inventory::operations::TAGGED.name, "ok");
+                common.metrics.called(&self.place, ask::TAGGED.name, "ok");
                 let mut known = self.state.lock();
-                known.problems.remove(inventory::operations::TAGGED.name);
+                known.problems.remove(ask::TAGGED.name);
                 known.inventory.take_tags(tags);
             }
-            Err(refused) => self.refused(&mut self.state.lock(), &refused),
+            Err(refused) => {
+                is_again |= !matches!(refused, Refused::Denied { .. });
+                self.refused(&mut self.state.lock(), &refused);
+            }
+        }
+        let inventory = self.state.lock().inventory.clone();
+        let api = ask::SERVICE_QUOTAS.name;
+        match inventory::quotas::all(&self.ask, &inventory).await {
+            Ok(quotas) => {
+                common.metrics.called(&self.place, api, "ok");
+                let mut known = self.state.lock();
+                known.problems.remove(api);
+                known.inventory.take_quotas(quotas);
+            }
+            Err(refused) => {
+                is_again |= !matches!(refused, Refused::Denied { .. });
+                self.refused(&mut self.state.lock(), &refused);
+            }
         }
         let needs = Arc::clone(&common.needs.borrow());
         // One metric of each set of dimensions is enough to find all of them.
@@ -117,12 +151,13 @@ impl Watch {
             let key = (Arc::clone(&found.entry.namespace), found.entry.dimensions.clone());
             wanted.entry(key).or_insert((kind, Arc::clone(found.metric)));
         }
-        let api = inventory::operations::METRICS.name;
+        let api = ask::METRICS.name;
         let (mut all, mut is_whole) = (Vec::new(), true);
         for ((namespace, names), (kind, metric)) in wanted {
             let paid = || {
-                common.purse.request();
-                common.metrics.paid(api, &namespace, 0.0);
+                let dollars = common.purse.request()?;
+                common.metrics.paid(api, &namespace, dollars);
+                Ok(())
             };
             match self.reader.list(&namespace, &metric, &names, paid).await {
                 Ok(found) => {
@@ -144,7 +179,8 @@ impl Watch {
             return false;
         }
         known.problems.remove(api);
-        known.listed_at = Some(now);
+        // What may be other in a moment is asked for again with the next description.
+        known.listed_at = (!is_again).then(|| common.clock.running());
         known.inventory.take_listed(all)
     }
 

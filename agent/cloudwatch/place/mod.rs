@@ -8,7 +8,7 @@ mod plan;
 mod read;
 mod say;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -99,12 +99,13 @@ struct Known {
     plan: Arc<Plan>,
     tracks: HashMap<Labels, Track>,
     facts: Option<(TargetRef, HashMap<Labels, SeriesRef>)>,
-    facts_at: Option<Timestamp>,
+    /// When facts were last said, in running time: the clock may go back.
+    facts_at: Option<Duration>,
     described_at: Option<Timestamp>,
-    listed_at: Option<Timestamp>,
+    listed_at: Option<Duration>,
     problems: BTreeMap<&'static str, Refused>,
-    /// Until when nothing is asked after a failure, and how long that was.
-    pause: Option<(Timestamp, Duration)>,
+    /// Until when nothing is asked after a failure, in running time, and how long that was.
+    pause: Option<(Duration, Duration)>,
     calls: u64,
 }
 
@@ -202,6 +203,8 @@ fn operation(refused: &Refused) -> &'static str {
         Refused::Throttled { operation, .. }
         | Refused::Denied { operation, .. }
         | Refused::Unknown { operation, .. }
+        | Refused::Skewed { operation, .. }
+        | Refused::Unpaid { operation, .. }
         | Refused::Away { operation, .. }
         | Refused::Garbled { operation, .. }
         | Refused::Refused { operation, .. } => operation,

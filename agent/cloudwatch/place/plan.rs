@@ -121,7 +121,10 @@ impl Watch {
         let common = &self.common;
         let hot = Arc::clone(&common.hot.borrow());
         let known = self.state.lock();
-        if known.pause.is_some_and(|(until, _)| now < until) {
+        if known
+            .pause
+            .is_some_and(|(until, _)| common.clock.running() < until)
+        {
             return Vec::new();
         }
         let end = minute(now);
@@ -132,8 +135,11 @@ impl Watch {
             let Some(interval) = self.interval(planned, &known.plan, track, &hot, now) else {
                 continue;
             };
-            if track.is_none_or(|track| track.due(interval, PHASE) <= now) {
-                let start = track.map_or(earliest, |track| track.start(earliest));
+            if track.is_none_or(|track| track.due(interval, PHASE, now) <= now) {
+                // Where the clock has gone back there may be nothing to ask for yet.
+                let start = track
+                    .map_or(earliest, |track| track.start(earliest))
+                    .min(end - PERIOD);
                 due.push((start, planned));
             }
         }
@@ -168,18 +174,22 @@ impl Watch {
     /// How long there is nothing to do.
     pub(super) fn next_due(&self) -> Duration {
         let common = &self.common;
-        let now = common.clock.now();
+        let (now, running) = (common.clock.now(), common.clock.running());
         let hot = Arc::clone(&common.hot.borrow());
         let known = self.state.lock();
-        let facts = known.facts_at.map_or(now, |at| at + FACTS);
+        let facts = known
+            .facts_at
+            .map_or(Duration::ZERO, |at| (at + FACTS).saturating_sub(running));
         let due = known.plan.planned.iter().filter_map(|planned| {
             let track = known.tracks.get(&planned.series.labels)?;
             let interval = self.interval(planned, &known.plan, Some(track), &hot, now)?;
-            Some(track.due(interval, PHASE))
+            Some(track.due(interval, PHASE, now))
         });
-        let due = due.min().unwrap_or(facts);
-        let due = known.pause.map_or(due, |(until, _)| due.max(until));
-        due.min(facts).since(now).clamp(Duration::from_millis(200), FACTS)
+        let due = due.min().map_or(facts, |due| due.since(now));
+        let pause = known
+            .pause
+            .map_or(Duration::ZERO, |(until, _)| until.saturating_sub(running));
+        due.max(pause).min(facts).clamp(Duration::from_millis(200), FACTS)
     }
 
     /// Somebody looks at these metrics: what is asked for only now and then is asked for now.

@@ -5,6 +5,7 @@ use super::{
     Round, SeriesDesc, SeriesKind, SeriesRef, TargetDesc, TargetRef, Timestamp, Track, Watch, Window, budget,
     inventory, join_all, minute,
 };
+use crate::purse::Unpaid;
 
 /// Series and their values at one time.
 type Cells = (Vec<SeriesRef>, Vec<f64>);
@@ -34,10 +35,22 @@ impl Watch {
         if !common.leads() {
             return false;
         }
-        if !common.purse.pay(count) {
-            common.metrics.called(&self.place, api, "budget");
-            self.pause();
-            return false;
+        match common.purse.pay(count) {
+            Ok(()) => {}
+            Err(Unpaid::TooDear) => {
+                common.metrics.called(&self.place, api, "budget");
+                self.pause();
+                return false;
+            }
+            Err(unkept @ Unpaid::Unkept(_)) => {
+                let refused = Refused::Unpaid {
+                    operation: api,
+                    why: unkept.to_string(),
+                };
+                self.refused(&mut self.state.lock(), &refused);
+                self.pause();
+                return false;
+            }
         }
         match self.reader.read(&batch).await {
             Ok(answer) => {
@@ -62,7 +75,10 @@ impl Watch {
             Err(refused) => {
                 if matches!(
                     refused,
-                    Refused::Throttled { .. } | Refused::Denied { .. } | Refused::Unknown { .. }
+                    Refused::Throttled { .. }
+                        | Refused::Denied { .. }
+                        | Refused::Unknown { .. }
+                        | Refused::Skewed { .. }
                 ) {
                     common.purse.refund(count);
                 } else {
@@ -78,11 +94,11 @@ impl Watch {
 
     /// Nothing is asked for a while, and longer each time.
     pub(super) fn pause(&self) {
-        let now = self.common.clock.now();
+        let running = self.common.clock.running();
         let mut known = self.state.lock();
         let last = known.pause.map(|(_, pause)| pause);
         let pause = last.map_or(AGAIN, |last| (last * 2).min(AGAIN_MAX));
-        known.pause = Some((now + pause, pause));
+        known.pause = Some((running + pause, pause));
     }
 
     pub(super) fn paid(&self, batch: &Batch, pages: usize) {

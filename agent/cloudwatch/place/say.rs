@@ -2,23 +2,23 @@
 
 use super::{
     Arc, BTreeMap, Class, Column, FACTS, FORGOTTEN, Gathering, HashMap, Hot, Round, SeriesDesc, SeriesKind,
-    TargetDesc, Timestamp, Watch, minute,
+    TargetDesc, Timestamp, Watch, inventory, minute,
 };
 
 impl Watch {
     /// What is known of resources, said as all that there is.
     pub(super) fn say_facts(&self) {
         let common = &self.common;
-        let now = common.clock.now();
+        let (now, running) = (common.clock.now(), common.clock.running());
         let mut known = self.state.lock();
         let known = &mut *known;
-        if known.facts_at.is_some_and(|at| now.since(at) < FACTS) {
+        if known.facts_at.is_some_and(|at| running < at + FACTS) {
             return;
         }
         let Some(described_at) = known.described_at else {
             return;
         };
-        known.facts_at = Some(now);
+        known.facts_at = Some(running);
         self.account_for(&known.inventory, now);
         let is_known = now.since(described_at) < FORGOTTEN;
         let watched = self.watched(&known.inventory);
@@ -27,6 +27,10 @@ impl Watch {
         } else {
             Vec::new()
         };
+        if is_known {
+            // Whether or not it is watched, it uses up what the account may have.
+            facts.extend(inventory::quotas::series(&known.inventory, &self.place));
+        }
         facts.extend(crate::capacity::series(
             &common.config.capacities,
             &watched,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fake_aws::{Fault, estate};
 
-use super::house::{House, alert, config};
+use super::house::{House, START, alert, config};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const CPU: &str = "aws_rds_cpuutilization_average";
@@ -122,4 +122,113 @@ async fn garbage_and_a_dead_region_are_lived_through() {
         assert_eq!(holes(&house, HOSTS, 1), 0);
         house.close().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_bought_while_what_it_costs_cannot_be_written_down() {
+    let mut house = House::with(
+        |fake| {
+            estate::users(fake);
+        },
+        config(),
+    );
+    // The second is found by listing metrics, which costs, too.
+    house.wants(
+        [CPU, "aws_kafka_max_offset_lag_maximum"]
+            .map(|name| alert(name, Duration::from_secs(600)))
+            .into(),
+    );
+    house.open();
+    house.pass(HOUR).await;
+    *house.purse.1.lock() = true;
+    house.pass(HOUR / 20).await;
+    let (spent, billed) = (house.purse.0.lock().unwrap(), house.fake.bill());
+    house.pass(HOUR).await;
+    assert_eq!(house.fake.bill().lines, billed.lines, "something is bought");
+    assert_eq!(house.purse.0.lock().unwrap(), spent);
+    let said = problems(&house);
+    for operation in ["GetMetricData", "ListMetrics"] {
+        let words = format!("{operation} is not asked: what it costs cannot be written down: no space left");
+        assert!(said.contains(&words), "{said}");
+    }
+    let checkups = format!("{:?}", house.room.checkups());
+    assert!(
+        checkups.contains("nothing is bought, since what it costs"),
+        "{checkups}"
+    );
+    // What is free goes on.
+    assert!(house.now().since(newest(&house, "aws_rds_vcpus")) <= Duration::from_secs(60));
+    *house.purse.1.lock() = false;
+    house.pass(HOUR + HOUR / 2).await;
+    assert_eq!(problems(&house), "");
+    assert_eq!(holes(&house, CPU, 3), 0);
+    assert!(!format!("{:?}", house.room.checkups()).contains("nothing is bought"));
+    house.close().await;
+}
+
+/// Of all points of a name.
+fn newest(house: &House, name: &str) -> model::Timestamp {
+    let named = house.memory.named(name);
+    let newest = named
+        .iter()
+        .filter_map(|(_, points)| Some(*points.last_key_value()?.0));
+    newest.max().unwrap()
+}
+
+/// A clock that is wrong by so much for half an hour, and is right again.
+async fn wrong_by(millis: i64) {
+    let mut house = House::apart(estate::sample, config());
+    house.wants(vec![alert(CPU, Duration::from_secs(600))]);
+    house.open();
+    house.pass(HOUR).await;
+    let spent = house.room.view().unwrap().spent;
+    assert!(spent > 0.0);
+    house.clock.skew(millis);
+    house.pass(HOUR / 2).await;
+    let said = problems(&house);
+    for operation in ["GetMetricData", "DescribeDBInstances"] {
+        let words = format!("{operation}: the clock here is not that of AWS: Signature ");
+        assert!(said.contains(&words), "{millis}: {said}");
+    }
+    let checkups = format!("{:?}", house.room.checkups());
+    assert!(checkups.contains("by NTP"), "{checkups}");
+    house.clock.skew(-millis);
+    house.pass(HOUR / 2).await;
+    assert_eq!(problems(&house), "", "{millis}");
+    let age = house.fake.now().since(newest(&house, CPU));
+    assert!(
+        age < Duration::from_secs(600),
+        "{millis}: the newest point is {age:?} old"
+    );
+    assert_eq!(holes(&house, CPU, 1), 0, "{millis}");
+    // What the month has cost is not forgotten over it.
+    assert!(house.room.view().unwrap().spent > spent, "{millis}");
+    house.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_wrong_is_said_and_leaves_no_hole_once_it_is_right() {
+    const MINUTE: i64 = 60_000;
+    for minutes in [10, -10, 90, -90, 40 * 24 * 60] {
+        wrong_by(minutes * MINUTE).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_sleep_of_two_hours_what_was_missed_is_bought_once() {
+    let mut house = House::with(estate::sample, config());
+    house.wants(vec![alert(CPU, Duration::from_secs(600))]);
+    house.open();
+    house.pass(HOUR).await;
+    house.fake.reset_bill();
+    // The world went on, too.
+    house.clock.skew(model::time::millis(HOUR * 2));
+    house.pass(HOUR / 2).await;
+    assert_eq!(holes(&house, CPU, 2), 0);
+    let series = house.memory.named(CPU).len() as u64;
+    // Every five minutes, as if nothing had been, and once more at most.
+    let bought = house.fake.bill().units("GetMetricData");
+    assert!(bought <= 7 * series, "{bought} for {series}");
+    assert!(house.now() > START + HOUR * 3);
+    house.close().await;
 }

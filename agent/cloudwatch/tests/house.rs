@@ -110,9 +110,9 @@ impl Memory {
     }
 }
 
-/// A sum that survives the room.
+/// A sum that survives the room, and whether it cannot be written down.
 #[derive(Default)]
-pub(super) struct Purse(pub(super) Mutex<Option<Spent>>);
+pub(super) struct Purse(pub(super) Mutex<Option<Spent>>, pub(super) Mutex<bool>);
 
 impl Treasury for Purse {
     fn load(&self) -> Option<Spent> {
@@ -120,6 +120,9 @@ impl Treasury for Purse {
     }
 
     fn save(&self, spent: Spent) -> Result<(), String> {
+        if *self.1.lock() {
+            return Err("no space left on device".to_owned());
+        }
         *self.0.lock() = Some(spent);
         Ok(())
     }
@@ -132,7 +135,7 @@ pub(super) struct House {
     pub(super) purse: Arc<Purse>,
     pub(super) room: CloudWatch,
     pub(super) needs: watch::Sender<Arc<[Need]>>,
-    _hot: watch::Sender<Arc<[Hot]>>,
+    pub(super) hot: watch::Sender<Arc<[Hot]>>,
     pub(super) lead: watch::Sender<Leadership>,
     stop: CancellationToken,
     task: Option<JoinHandle<()>>,
@@ -156,6 +159,20 @@ impl House {
         Self::beside(
             fake,
             clock,
+            Arc::default(),
+            Arc::default(),
+            Leadership::standalone(),
+            config,
+        )
+    }
+
+    /// Where AWS has a clock of its own.
+    pub(super) fn apart(estate: impl FnOnce(&FakeAws), config: Config) -> Self {
+        let fake = FakeAws::start(RuntimeClock::starting_at(START) as Arc<dyn Clock>);
+        estate(&fake);
+        Self::beside(
+            fake,
+            RuntimeClock::starting_at(START),
             Arc::default(),
             Arc::default(),
             Leadership::standalone(),
@@ -212,7 +229,7 @@ impl House {
             memory,
             purse,
             needs,
-            _hot: hot,
+            hot,
             lead,
             stop: CancellationToken::new(),
             task: None,

@@ -3,6 +3,7 @@
 mod faults;
 mod house;
 mod money;
+mod near;
 mod policy;
 mod told;
 mod truth;

@@ -67,3 +67,40 @@ async fn a_failover_is_told_once_also_when_it_could_not_be_kept_at_first() {
     );
     house.close().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_the_account_may_have_is_said_beside_what_it_has() {
+    let fill = |fake: &FakeAws| {
+        estate::users(fake);
+        // Two pages of one service.
+        fake.page_size("servicequotas:ListServiceQuotas", 1);
+    };
+    let mut house = House::with(fill, config());
+    house.open();
+    house.pass(Duration::from_secs(600)).await;
+    let said = |name: &str, code: &str| {
+        let named = house.memory.named(name);
+        let mut of = named
+            .iter()
+            .filter(|(labels, _)| labels.value("quota_code") == code);
+        of.next()
+            .and_then(|(_, points)| Some(points.last_key_value()?.1.0))
+    };
+    let databases = house.memory.named("aws_rds_info").len();
+    let stored: f64 = house
+        .memory
+        .named("aws_rds_allocated_storage_bytes")
+        .iter()
+        .filter_map(|(_, points)| Some(points.last_key_value()?.1.0))
+        .sum();
+    for (code, quota, used) in [
+        ("L-7B6409FD", 40.0, databases as f64),
+        ("L-7ADDB58A", 100_000.0, stored / 1_073_741_824.0),
+        ("L-0F5FD6E8", 90.0, 3.0),
+        ("L-53DA6B97", 50.0, 1.0),
+    ] {
+        assert_eq!(said("aws_service_quota", code), Some(quota), "{code}");
+        assert_eq!(said("aws_service_quota_usage", code), Some(used), "{code}");
+    }
+    house.close().await;
+}

@@ -21,7 +21,7 @@ fn hours(few: u64, many: u64) -> Duration {
 }
 
 /// Every metric that the fake has, by the first statistic of the catalogue.
-fn everything(house: &House) -> Vec<Need> {
+pub(super) fn everything(house: &House) -> Vec<Need> {
     let catalogue = Catalogue::with(&[]);
     let known: BTreeSet<(String, String)> = house.fake.metrics(|metrics| {
         let all = metrics.all();
