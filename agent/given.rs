@@ -7,16 +7,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cluster::Cluster;
 use model::outside::{Client, Files, Method, Request};
 use model::text::duration::spoken;
 use model::view::Checkup;
-use model::{Clock, Timestamp};
+use model::{Clock, Pods, Timestamp};
 use net::{Reach, without_secrets};
 use parking_lot::Mutex;
 use prometheus::{Gauge, IntCounterVec, Registry};
 use scrape::{Given, Pool};
 use serde::{Deserialize, Serialize};
 use telemetry::metrics::{counters, gauge};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::checkups::Look;
@@ -40,6 +42,8 @@ const KEPT: Duration = Duration::from_hours(24);
 const OVER: Duration = Duration::from_secs(60);
 /// Where samples go is where targets come from.
 const WRITE: &str = "/api/v1/write";
+/// After so long without a word nobody says that a pod is gone but the API server.
+const UNTOLD: Duration = Duration::from_secs(4 * PERIOD_SECONDS);
 const FILE: &str = "targets";
 const MAGIC: &str = "skopos targets 1\n";
 const OUTCOMES: [&str; 6] = ["list", "same", "not_leader", "absent", "old_epoch", "failed"];
@@ -61,6 +65,8 @@ pub(crate) struct Taking {
     kept_until: Duration,
     /// When this agent began to ask; none once it has a list.
     begun: Option<Duration>,
+    /// The pods of the node, as the API server tells this agent.
+    pods: watch::Receiver<Arc<Pods>>,
     shown: Arc<Mutex<Shown>>,
     metrics: Metrics,
 }
@@ -124,6 +130,9 @@ impl Taking {
             heard: None,
             kept_until: Duration::ZERO,
             begun: None,
+            pods: around
+                .cluster
+                .map_or_else(|| watch::channel(Arc::default()).1, Cluster::pods),
             shown: Arc::default(),
             metrics: Metrics::new(around.registry),
         })
@@ -188,6 +197,22 @@ impl Taking {
             tracing::warn!("for a day nobody has handed out targets; those that were given are left");
             (self.given, self.tag) = (Given::default(), None);
             self.pool.take(&self.given);
+        }
+        // Whoever hands out knows which pods there are; while nobody does, this agent knows those of its node.
+        let is_told = self.heard.is_some_and(|heard| now < heard + UNTOLD);
+        if !is_told && !self.given.is_empty() {
+            let pods = Arc::clone(&self.pods.borrow());
+            // This agent runs in a pod: where none is known, the API server has not said which there are.
+            let is_known = !pods.by_uid.is_empty();
+            let is_gone = |uid: &str| is_known && pods.by_uid.get(uid).is_none_or(|pod| pod.is_gone);
+            let left = self.given.leave(is_gone);
+            if left > 0 {
+                tracing::info!(
+                    targets = left,
+                    "nobody hands out targets; those of pods that are gone are left"
+                );
+                self.pool.take(&self.given);
+            }
         }
         let foreign = self.given.foreign();
         if std::mem::replace(&mut self.foreign, foreign) != foreign {
@@ -425,7 +450,7 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_795_661_484_250);
     const LIST: &str = r#"[{"targets": ["a:80"], "labels": {"job": "shop", "instance": "a:80", "node": "n1", "__scheme__": "http",
         "__metrics_path__": "/metrics", "__scrape_interval__": "15s", "__scrape_timeout__": "10s",
-        "__meta_skopos_settings": "{\"job_name\": \"shop\", \"is_node_added\": true}"}}]"#;
+        "__meta_skopos_pod": "uid-a", "__meta_skopos_settings": "{\"job_name\": \"shop\", \"is_node_added\": true}"}}]"#;
 
     /// Status, epoch and list of each.
     type Answers = [Option<(u16, u64, &'static str)>; 2];
@@ -477,7 +502,20 @@ mod tests {
         replicas: Arc<Replicas>,
         pool: Arc<Pool>,
         shown: Arc<Mutex<Shown>>,
+        pods: watch::Sender<Arc<Pods>>,
         stop: CancellationToken,
+    }
+
+    /// The pod of the target on the list.
+    fn pod(is_gone: bool) -> Arc<Pods> {
+        let pod = model::pods::Pod {
+            uid: "uid-a".to_owned(),
+            is_gone,
+            ..model::pods::Pod::default()
+        };
+        Arc::new(Pods {
+            by_uid: [(pod.uid.clone(), Arc::new(pod))].into(),
+        })
     }
 
     fn agent(folder: &Path) -> Agent {
@@ -499,7 +537,9 @@ mod tests {
             url: url.to_owned(),
             ..remote::Config::default()
         });
+        let (pods, known) = watch::channel(pod(false));
         let taking = Taking {
+            pods: known,
             whom: whom.iter().filter_map(super::whom).collect(),
             pool: pool.clone(),
             node: "n1".to_owned(),
@@ -522,6 +562,7 @@ mod tests {
             replicas,
             pool,
             shown,
+            pods,
             stop,
         }
     }
@@ -592,6 +633,29 @@ mod tests {
         assert_eq!(after.pool.view().len(), 1);
         later(25 * 3_600).await;
         assert_eq!(after.pool.view().len(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_target_whose_pod_goes_while_nobody_leads_is_left_and_not_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let agent = agent(folder.path());
+        let targets = || agent.pool.view().len();
+        agent.replicas.answer([Some((200, 3, LIST)), None]);
+        later(10).await;
+        agent.pods.send_replace(pod(true));
+        later(60).await;
+        assert_eq!(targets(), 1, "whoever leads says what there is");
+        agent.pods.send_replace(pod(false));
+        agent.replicas.answer([None, None]);
+        later(60).await;
+        assert_eq!(targets(), 1, "its pod is there");
+        // Nothing is known of any pod: the API server is away.
+        agent.pods.send_replace(Arc::default());
+        later(60).await;
+        assert_eq!(targets(), 1);
+        agent.pods.send_replace(pod(true));
+        later(10).await;
+        assert_eq!((targets(), agent.replicas.last().1), (0, 0));
     }
 
     #[test]

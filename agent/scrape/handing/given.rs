@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::TARGETS_MAX;
 use super::pool::{ids, is_ours};
-use super::wire::{self, Settings};
+use super::wire::{self, POD, Settings};
 use crate::config::Global;
 use crate::plan::{Plan, Section, each_once};
 
@@ -66,6 +66,16 @@ impl Given {
     #[must_use]
     pub fn held(&self) -> HashSet<u64> {
         ids(&self.plans)
+    }
+
+    /// Lets go of those whose pod is no more, by the UIDs of pods. Returns how many.
+    pub fn leave(&mut self, is_gone: impl Fn(&str) -> bool) -> usize {
+        let before = self.plans.len();
+        self.plans.retain(|plan| {
+            let pod = plan.discovered.value(POD);
+            pod.is_empty() || !is_gone(pod)
+        });
+        before - self.plans.len()
     }
 
     /// How many have turned out to be none of ours: one of their series names another node.

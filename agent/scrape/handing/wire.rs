@@ -22,6 +22,8 @@ const KEPT: [&str; 5] = [
     "__scrape_timeout__",
 ];
 const PARAM: &str = "__param_";
+/// The pod that a target is of, by its UID: with it gone the target is, too.
+pub(crate) const POD: &str = "__meta_skopos_pod";
 
 /// A group of HTTP service discovery.
 #[derive(Debug, Serialize, Deserialize)]
@@ -121,8 +123,8 @@ impl Settings {
     }
 }
 
-/// A target with these labels after relabelling, as an agent is told of it.
-pub(crate) fn entry(labels: &Labels, settings: &Settings) -> String {
+/// A target of this pod, if it is of one, with these labels after relabelling, as an agent is told of it.
+pub(crate) fn entry(labels: &Labels, pod: &str, settings: &Settings) -> String {
     let is_told = |name: &str| !name.starts_with("__") || KEPT.contains(&name) || name.starts_with(PARAM);
     let told = labels
         .iter()
@@ -133,6 +135,9 @@ pub(crate) fn entry(labels: &Labels, settings: &Settings) -> String {
     // Strings, numbers and lists of them: writing these cannot fail.
     let settings = serde_json::to_string(settings).unwrap_or_default();
     all.insert(SETTINGS.to_owned(), settings);
+    if !pod.is_empty() {
+        all.insert(POD.to_owned(), pod.to_owned());
+    }
     let group = Group {
         targets: vec![labels.value("__address__").to_owned()],
         labels: all,

@@ -300,7 +300,8 @@ impl Section {
         if never.is_none() {
             let mut named = labels.to_builder();
             named.set(NODE, node).set("instance", target.value("instance"));
-            entry = handing::entry(&named.build(), &Settings::of(&self.config, is_added));
+            let pod = discovered.value("__meta_kubernetes_pod_uid");
+            entry = handing::entry(&named.build(), pod, &Settings::of(&self.config, is_added));
         }
         if is_added {
             let mut named = target.to_builder();
