@@ -428,6 +428,51 @@ async fn each_target_is_read_by_one_whoever_dies_and_its_series_stay_the_same() 
     estate.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_whose_pod_goes_while_nobody_leads_is_read_no_more_and_the_others_are() {
+    let Some(plane) = ControlPlane::start() else {
+        return;
+    };
+    if plane.monitoring_kinds().is_none() {
+        return;
+    }
+    let mut estate = Estate::build(&plane).await;
+    let leader = ["skopos-0", "skopos-1"][estate.leader().await];
+    let handed = [("web-0", "n1"), ("web-1", "n1"), ("api-0", "n2"), ("api-1", "n2")];
+    let led = [("far-0", leader), ("state-0", leader)];
+    let all = [&handed[..], &led[..]].concat();
+    estate.settle("agents take what is theirs", &all).await;
+    for replica in &mut estate.replicas {
+        replica.kill();
+    }
+    plane.kubectl(&[
+        "-n",
+        "shop",
+        "delete",
+        "pod",
+        "web-1",
+        "--force",
+        "--grace-period=0",
+    ]);
+    let rest: Vec<(&str, &str)> = handed.into_iter().filter(|(pod, _)| *pod != "web-1").collect();
+    estate.settle("one is left and the others are read", &rest).await;
+    let ups = estate.agents[0].query("up{job='shop/shop'}").await;
+    let pods: Vec<&str> = ups.iter().map(|(labels, _)| labels["pod"].as_str()).collect();
+    assert_eq!(pods, ["web-0"], "nothing says that it is down");
+    let before = estate.asked();
+    estate
+        .goes_on("the others", &before, &["web-0", "api-0", "api-1"], 3)
+        .await;
+    for replica in &mut estate.replicas {
+        replica.start_again();
+    }
+    let second = ["skopos-0", "skopos-1"][estate.leader().await];
+    let led = [("far-0", second), ("state-0", second)];
+    let all = [&rest[..], &led[..]].concat();
+    estate.settle("all but the one that is gone", &all).await;
+    estate.stop().await;
+}
+
 /// What 500 agents ask of one process, each every five seconds; fewer in the short run.
 const MANY: usize = 500;
 const FEW: usize = 50;
