@@ -18,6 +18,8 @@ mod alerting;
 mod alike;
 /// The users' estate on AWS, watched for a day, and what goes wrong in it.
 mod aws_estate;
+/// What is there, beside moto.
+mod aws_moto;
 mod aws_page;
 /// `skopos backtest`, of blocks and of a process.
 mod backtest;
