@@ -21,6 +21,8 @@ mod aws_estate;
 /// What is there, beside moto.
 mod aws_moto;
 mod aws_page;
+/// What real processes pay AWS: killed, and handed over.
+mod aws_replicas;
 /// `skopos backtest`, of blocks and of a process.
 mod backtest;
 /// The chart, on a real Kubernetes with a node.
