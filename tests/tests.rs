@@ -18,7 +18,11 @@ mod alerting;
 mod alike;
 /// The users' estate on AWS, watched for a day, and what goes wrong in it.
 mod aws_estate;
+/// What is there, beside moto.
+mod aws_moto;
 mod aws_page;
+/// What real processes pay AWS: killed, and handed over.
+mod aws_replicas;
 /// `skopos backtest`, of blocks and of a process.
 mod backtest;
 /// The chart, on a real Kubernetes with a node.
