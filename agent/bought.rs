@@ -192,7 +192,7 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_793_491_200_000);
 
     /// Which databases are told to be close, where these are so busy.
-    fn told(folder: &Path, busy: &[(&str, f64)]) -> Vec<String> {
+    async fn told(folder: &Path, busy: &[(&str, f64)]) -> Vec<String> {
         let (registry, clock) = (Registry::new(), RuntimeClock::starting_at(NOW));
         let store = store::Store::open(folder, store::Config::default(), clock.clone(), &registry).unwrap();
         let target = store.target(&TargetDesc {
@@ -241,6 +241,16 @@ mod tests {
         let needs = watch::channel(needs::gather(&groups, &config)).0;
         let (hot, heated) = watch::channel(Arc::default());
         rules.apply(groups);
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(rules.clone().run(stop.clone()));
+        while !rules
+            .view()
+            .iter()
+            .flat_map(|group| &group.rules)
+            .any(|rule| rule.name == "Busy")
+        {
+            tokio::task::yield_now().await;
+        }
         let following = Following {
             config,
             rules,
@@ -250,6 +260,8 @@ mod tests {
             hot,
         };
         following.tell_hot();
+        stop.cancel();
+        running.await.unwrap();
         let hot = Arc::clone(&heated.borrow());
         let named = hot.iter().map(|hot| {
             assert_eq!(&*hot.alert, "Busy");
@@ -262,8 +274,8 @@ mod tests {
     async fn what_has_four_fifths_of_the_way_to_its_threshold_behind_it_is_told_to_be_close() {
         let folder = tempfile::tempdir().unwrap();
         let near = [("orders", 73.0), ("clicks", 20.0)];
-        assert_eq!(told(&folder.path().join("a"), &near), ["orders"]);
+        assert_eq!(told(&folder.path().join("a"), &near).await, ["orders"]);
         let far = [("orders", 70.0), ("clicks", 20.0)];
-        assert_eq!(told(&folder.path().join("b"), &far), [""; 0]);
+        assert_eq!(told(&folder.path().join("b"), &far).await, [""; 0]);
     }
 }

@@ -43,9 +43,11 @@ const VIEWS: &[(&str, &[&str])] = &[
             "of $40.00 this month",
             "What it buys",
             "grant ec2:DescribeNatGateways",
-            "href=\"/alerts/",
+            "href=\"/aws?of=MSK#budget\"",
+            "class=\"tick\"",
         ],
     ),
+    ("/aws?of=MSK", &["MskCpuHigh", "href=\"/alerts/"]),
     (
         "/aws/rds/users-db",
         &["Database, db.t4g.large, postgres", "Storage left", "data-graph"],
@@ -88,9 +90,13 @@ async fn the_views_of_aws_say_what_is_measured_what_it_costs_and_what_is_refused
         }
     }
     let page = html(&skopos, "/aws").await;
-    for (name, columns) in [("users-db", 5), ("users-cache-001", 5), ("users-events 1", 5)] {
-        let figures = measured(&page, name);
+    for (name, columns) in [("users-db", 6), ("users-cache-001", 5), ("users-events 1", 6)] {
+        let mut figures = measured(&page, name);
         assert_eq!(figures.len(), columns, "{name}");
+        if columns == 6 {
+            // Whether a disk is filling depends on the hour.
+            figures.pop();
+        }
         let missing = figures.iter().filter(|figure| figure.is_none()).count();
         // Nobody has said what a broker can take, and a cache that throws nothing away says nothing of it.
         let may_miss = usize::from(!name.starts_with("users-db"));

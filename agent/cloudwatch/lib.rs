@@ -57,6 +57,8 @@ pub use purse::Treasury;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often is looked who leads, and what is wanted.
 const LOOK: Duration = Duration::from_secs(5);
+/// How often marks are put together though nothing has been read: what is silent for long is no longer waited for.
+const GATHER: Duration = Duration::from_secs(60);
 /// Until a place is tried again of which not even the account is known.
 const AGAIN: Duration = Duration::from_secs(15);
 const AGAIN_MAX: Duration = Duration::from_secs(300);
@@ -258,13 +260,25 @@ impl CloudWatch {
     async fn gather(&self) {
         let common = &self.0.common;
         let mut since = None;
+        // Who asks, what is wanted, and when that was last put together.
+        let mut done: Option<(bool, Arc<[Need]>, Duration)> = None;
+        let mut has_moved = true;
         loop {
+            let (leads, running) = (common.leads(), common.clock.running());
             let needs = Arc::clone(&common.needs.borrow());
+            let is_as_before = done.as_ref().is_some_and(|(led, wanted, at)| {
+                *led == leads && Arc::ptr_eq(wanted, &needs) && running < *at + GATHER
+            });
+            if is_as_before && !has_moved {
+                has_moved = self.moves().await;
+                continue;
+            }
+            done = Some((leads, Arc::clone(&needs), running));
             let late = needs
                 .iter()
                 .filter(|need| !need.by.is_dashboard() && !common.catalogue.find(&need.name).is_empty());
             let mut expected = marks::Gathering::default();
-            if common.leads() {
+            if leads {
                 let since = *since.get_or_insert_with(|| common.clock.now());
                 late.for_each(|need| expected.expect(&need.name, since, need.interval.unwrap_or_default()));
                 let mut known = marks::Gathering::default();
@@ -277,10 +291,19 @@ impl CloudWatch {
                 late.for_each(|need| expected.elsewhere(&need.name));
             }
             self.0.marks.set(expected.done());
-            tokio::select! {
-                () = common.moved.notified() => {}
-                () = common.clock.sleep(LOOK) => {}
+            has_moved = self.moves().await;
+        }
+    }
+
+    /// Waits until something has been read, and for what else is read in the same moment; or for the next look.
+    async fn moves(&self) -> bool {
+        let common = &self.0.common;
+        tokio::select! {
+            () = common.moved.notified() => {
+                common.clock.sleep(Duration::from_secs(1)).await;
+                true
             }
+            () = common.clock.sleep(LOOK) => false,
         }
     }
 

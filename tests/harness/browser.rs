@@ -184,8 +184,14 @@ impl Browser {
                         wrong.join("\n")
                     );
                 }
-                let path = view.split('?').next().unwrap_or_default();
-                let name = path.trim_matches('/').replace('/', "-");
+                let letter = |letter: char| {
+                    if letter.is_ascii_alphanumeric() {
+                        letter
+                    } else {
+                        '-'
+                    }
+                };
+                let name: String = view.trim_matches('/').chars().map(letter).collect();
                 let file = format!("target/pictures/{kind}-{name}-{width}-{scheme}.png");
                 self.picture(&root().join(file)).await;
             }

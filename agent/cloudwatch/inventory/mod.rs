@@ -216,9 +216,17 @@ pub struct Inventory {
     quotas: Vec<Quota>,
     /// What changes when something fails over: what it was, and how often it changed.
     moves: HashMap<(&'static str, String), (String, u32)>,
+    /// How often anything of it has become other.
+    version: u64,
 }
 
 impl Inventory {
+    /// Another one each time that a plan made of it might be another.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
     /// Takes what a part has said. Whether anything else is there now than before, or is in another state.
     pub fn take(
         &mut self,
@@ -241,6 +249,7 @@ impl Inventory {
             && known.resources.iter().zip(&resources).all(|(one, other)| {
                 (&one.dimensions, one.state, &one.traits) == (&other.dimensions, other.state, &other.traits)
             });
+        self.version += u64::from(known.resources != resources);
         *known = Known {
             resources,
             at: Some(at),
@@ -251,6 +260,7 @@ impl Inventory {
     }
 
     pub fn take_tags(&mut self, tags: Tags) {
+        self.version += u64::from(self.tags != tags);
         self.tags = tags;
     }
 
@@ -267,6 +277,7 @@ impl Inventory {
     pub fn take_listed(&mut self, listed: Vec<Resource>) -> bool {
         let is_same = self.listed == listed;
         self.listed = listed;
+        self.version += u64::from(!is_same);
         !is_same
     }
 

@@ -1,8 +1,8 @@
 //! What is due, and how often: as planned, stretched by the budget, more often where something is close to happening.
 
 use super::{
-    Arc, BTreeMap, Batch, Class, Duration, FACTS, HashSet, Hot, Inventory, Labels, PERIOD, PHASE, POINTS_MAX,
-    Plan, Planned, QUERIES_MAX, Rates, SPREAD, Timestamp, Track, URGENT, Watch, concerns, minute, stretched,
+    Arc, BTreeMap, Batch, Class, Duration, FACTS, HashSet, Hot, Inventory, PERIOD, PHASE, POINTS_MAX, Plan,
+    Planned, QUERIES_MAX, Rates, SPREAD, Timestamp, Track, URGENT, Watch, concerns, minute, stretched,
 };
 
 impl Watch {
@@ -46,6 +46,7 @@ impl Watch {
     pub(super) fn forget(&self) {
         let mut known = self.state.lock();
         known.tracks.clear();
+        known.planned = None;
         known.facts = None;
         known.facts_at = None;
         self.common.purse.forget();
@@ -57,23 +58,27 @@ impl Watch {
         let common = &self.common;
         let needs = Arc::clone(&common.needs.borrow());
         let mut known = self.state.lock();
-        let watched = BTreeMap::from([(self.place.clone(), self.watched(&known.inventory))]);
-        let plan = Plan::make(&common.catalogue, &watched, &needs, common.config.pages_interval);
-        let labels: HashSet<&Labels> = plan
-            .planned
-            .iter()
-            .map(|planned| &planned.series.labels)
-            .collect();
-        known.tracks.retain(|known, _| labels.contains(known));
-        drop(labels);
-        common.metrics.planned(&self.place, &plan);
+        let known = &mut *known;
+        let version = Some(known.inventory.version());
+        if known.planned != version || !Arc::ptr_eq(&known.plan.needs, &needs) {
+            let watched = BTreeMap::from([(self.place.clone(), self.watched(&known.inventory))]);
+            let plan = Plan::make(&common.catalogue, &watched, &needs, common.config.pages_interval);
+            let mut tracks = std::mem::take(&mut known.tracks);
+            let still = plan.planned.iter().filter_map(|planned| {
+                let track = tracks.remove(&planned.series)?;
+                Some((Arc::clone(&planned.series), track))
+            });
+            known.tracks = still.collect();
+            common.metrics.planned(&self.place, &plan);
+            known.plan = Arc::new(plan);
+            known.planned = version;
+        }
         let now = common.clock.now();
-        let rates = Rates::of(&plan, |planned| {
-            let track = known.tracks.get(&planned.series.labels);
+        let rates = Rates::of(&known.plan, |planned| {
+            let track = known.tracks.get(&planned.series);
             track.map_or(planned.interval, |track| track.interval(planned.interval, now))
         });
         common.purse.plan(&self.place, rates);
-        known.plan = Arc::new(plan);
     }
 
     /// Without what has not the tags that are wanted.
@@ -131,7 +136,7 @@ impl Watch {
         let earliest = minute(now - common.config.back_fill);
         let mut due: Vec<(Timestamp, &Planned)> = Vec::new();
         for planned in &known.plan.planned {
-            let track = known.tracks.get(&planned.series.labels);
+            let track = known.tracks.get(&planned.series);
             let Some(interval) = self.interval(planned, &known.plan, track, &hot, now) else {
                 continue;
             };
@@ -181,7 +186,7 @@ impl Watch {
             .facts_at
             .map_or(Duration::ZERO, |at| (at + FACTS).saturating_sub(running));
         let due = known.plan.planned.iter().filter_map(|planned| {
-            let track = known.tracks.get(&planned.series.labels)?;
+            let track = known.tracks.get(&planned.series)?;
             let interval = self.interval(planned, &known.plan, Some(track), &hot, now)?;
             Some(track.due(interval, PHASE, now))
         });
@@ -207,7 +212,7 @@ impl Watch {
             if !names.contains(planned.series.labels.name()) {
                 continue;
             }
-            if let Some(track) = known.tracks.get_mut(&planned.series.labels)
+            if let Some(track) = known.tracks.get_mut(&planned.series)
                 && track
                     .asked()
                     .is_none_or(|asked| now.since(asked) >= Duration::from_secs(300))

@@ -1,9 +1,9 @@
 //! Calls, what they cost, and what becomes of what they bring.
 
 use super::{
-    AGAIN, AGAIN_MAX, Answer, Arc, BTreeMap, Batch, CALLS_MAX, Column, Duration, HashMap, Labels, Refused,
-    Round, SeriesDesc, SeriesKind, SeriesRef, TargetDesc, TargetRef, Timestamp, Track, Watch, Window, budget,
-    inventory, join_all, minute,
+    AGAIN, AGAIN_MAX, Answer, Arc, BTreeMap, Batch, CALLS_MAX, Column, Duration, HashMap, Refused, Round,
+    Series, SeriesDesc, SeriesKind, SeriesRef, TargetDesc, TargetRef, Timestamp, Track, Watch, Window,
+    budget, inventory, join_all, minute,
 };
 use crate::purse::Unpaid;
 
@@ -118,26 +118,26 @@ impl Watch {
         let now = common.clock.now();
         let mut known = self.state.lock();
         let known = &mut *known;
-        let intervals: HashMap<&Labels, Duration> = known
+        let intervals: HashMap<&Arc<Series>, Duration> = known
             .plan
             .planned
             .iter()
-            .map(|planned| (&planned.series.labels, planned.interval))
+            .map(|planned| (&planned.series, planned.interval))
             .collect();
         let mut columns: BTreeMap<(TargetRef, bool, Timestamp), Cells> = BTreeMap::new();
         for (series, got) in batch.series.iter().zip(&answer.got) {
-            let Some(interval) = intervals.get(&series.labels) else {
+            let Some(interval) = intervals.get(series) else {
                 continue;
             };
-            if !known.tracks.contains_key(&series.labels) {
+            if !known.tracks.contains_key(series) {
                 let Some((target, reference)) = self.place_series(series, *interval) else {
                     continue;
                 };
                 known
                     .tracks
-                    .insert(series.labels.clone(), Track::new(target, reference));
+                    .insert(Arc::clone(series), Track::new(target, reference));
             }
-            let Some(track) = known.tracks.get_mut(&series.labels) else {
+            let Some(track) = known.tracks.get_mut(series) else {
                 continue;
             };
             let window = Window {

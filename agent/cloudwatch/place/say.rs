@@ -99,7 +99,7 @@ impl Watch {
             .iter()
             .filter(|planned| planned.class != Class::Pages)
         {
-            let Some(track) = known.tracks.get(&planned.series.labels) else {
+            let Some(track) = known.tracks.get(&planned.series) else {
                 continue;
             };
             if track.is_quiet(now) || stretch.of(planned.class).is_infinite() {
@@ -128,7 +128,7 @@ impl Watch {
                 .iter()
                 .filter(|planned| planned.class != Class::Pages)
             {
-                let Some(track) = known.tracks.get(&planned.series.labels) else {
+                let Some(track) = known.tracks.get(&planned.series) else {
                     continue;
                 };
                 let entry = by_namespace.entry(&planned.series.namespace).or_insert((now, 0));

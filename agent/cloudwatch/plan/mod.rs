@@ -7,6 +7,7 @@ pub mod need;
 pub mod price;
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,9 +18,11 @@ use crate::catalogue::{Catalogue, Kind, Tier};
 use crate::inventory::{Inventory, Place, Resource, State};
 use need::{By, Need};
 
-/// One series of CloudWatch: a metric of a resource, and a statistic of it.
+/// One series of CloudWatch: a metric of a resource, and a statistic of it. Its labels say which one it is.
 #[derive(Clone, Debug)]
 pub struct Series {
+    /// Of its labels: there are thousands, and each is looked up several times a minute.
+    fingerprint: u64,
     pub place: Place,
     pub namespace: Arc<str>,
     pub metric: Arc<str>,
@@ -33,6 +36,20 @@ pub struct Series {
     pub zero_when_silent: bool,
     /// Since when its resource has been there is not known; nothing is made up for the time before it was first seen.
     pub tier: Tier,
+}
+
+impl PartialEq for Series {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other) || (self.fingerprint == other.fingerprint && self.labels == other.labels)
+    }
+}
+
+impl Eq for Series {}
+
+impl Hash for Series {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.fingerprint);
+    }
 }
 
 /// Which degrade first when money runs short: the last of these.
@@ -124,6 +141,7 @@ impl Plan {
                     let interval = need.interval.unwrap_or(pages_interval);
                     let planned = found.entry(labels.clone()).or_insert_with(|| Planned {
                         series: Arc::new(Series {
+                            fingerprint: labels.fingerprint(),
                             place: (*place).clone(),
                             namespace: Arc::clone(&named.entry.namespace),
                             metric: Arc::clone(named.metric),
