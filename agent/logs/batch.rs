@@ -66,6 +66,12 @@ impl Batch {
         Some((row, self.text.get(start..row.end as usize)?))
     }
 
+    /// Of the text of these records.
+    pub(crate) fn text_bytes(&self, rows: &[usize]) -> usize {
+        let records = rows.iter().filter_map(|nth| self.record(*nth));
+        records.map(|(_, text)| text.len()).sum()
+    }
+
     /// The id that a record's source has given it.
     pub(crate) fn given(&self, row: &Row) -> Option<&str> {
         let nth = usize::try_from(row.given).ok()?.checked_sub(1)?;

@@ -225,7 +225,7 @@ impl Destination {
                     settled.letters += self.bury(batch, &put, &left).await;
                 }
                 Err(Failure::Missing(why)) if !self.config.create || put.is_made => {
-                    pass.was_pushed_back();
+                    pass.failed();
                     let Stream { group, stream } = &*put.stream;
                     let advice = match self.config.create {
                         true => "it was made, and AWS does not see it yet",
@@ -246,7 +246,7 @@ impl Destination {
                             put.is_made = true;
                         }
                         Err((reason, why)) => {
-                            pass.was_pushed_back();
+                            pass.failed();
                             common.say_trouble(reason, why);
                         }
                     }
@@ -262,12 +262,15 @@ impl Destination {
                     settled.letters += self.bury_for(batch, &put, &[(0, refusal)]).await;
                 }
                 Err(Failure::Exists) => {
-                    pass.was_pushed_back();
+                    pass.failed();
                     common.say_trouble("unexpected", "AWS says that it exists already".to_owned());
                     puts.push(put);
                 }
                 Err(Failure::Again { reason, why }) => {
-                    pass.was_pushed_back();
+                    match reason {
+                        "pushed_back" => pass.was_pushed_back(),
+                        _ => pass.failed(),
+                    }
                     common.say_trouble(reason, why);
                     common.counts.again(put.rows.len());
                     let is_silent = matches!(reason, "timeout" | "broken");

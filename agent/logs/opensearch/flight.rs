@@ -20,6 +20,7 @@ use super::anonymous::Anonymous;
 use super::answer::{FILTER, Fate, Outcome, judge};
 use super::config::{Compression, Config, Ids, Naming};
 use super::setup;
+use super::size::Size;
 use crate::batch::Batch;
 use crate::pack::{Book, Packer};
 use crate::sink::document::{Dress, Style};
@@ -61,6 +62,7 @@ pub(crate) struct Destination {
     /// Names this machine in documents and ids.
     pub(crate) host: String,
     pub(crate) book: Book,
+    pub(crate) size: Size,
 }
 
 /// Records that are sent together: their numbers in the batch.
@@ -124,6 +126,11 @@ impl Destination {
             if group.rows.is_empty() {
                 continue;
             }
+            let text = batch.text_bytes(&group.rows);
+            if group.rows.len() > 1 && !self.size.fits(text) {
+                groups.extend(group.parts());
+                continue;
+            }
             let (mut group, body) = self.body(&batch, group).await;
             let bytes = body.len();
             let pass = self.common.gate.enter().await;
@@ -134,8 +141,18 @@ impl Destination {
                 .counts
                 .request(result(&outcome), begun.elapsed().as_secs_f64(), bytes);
             match outcome {
+                Outcome::Again {
+                    reason: "timeout", ..
+                } => self.size.was_too_slow(text),
+                Outcome::Done | Outcome::Items(_) => self.size.went_well(text),
+                Outcome::Again { .. } | Outcome::Parts(_) => {}
+            }
+            match outcome {
                 Outcome::Again { reason, why } => {
-                    pass.was_pushed_back();
+                    match reason {
+                        "pushed_back" => pass.was_pushed_back(),
+                        _ => pass.failed(),
+                    }
                     self.common.say_trouble(reason, why);
                     self.common.counts.again(group.rows.len());
                     let is_silent = matches!(reason, "timeout" | "broken");

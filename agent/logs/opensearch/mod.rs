@@ -11,6 +11,7 @@ mod count;
 mod flight;
 mod index;
 mod setup;
+mod size;
 mod template;
 
 use std::io;
@@ -63,6 +64,7 @@ pub(crate) fn open(
         client: Arc::clone(client),
         host: host.to_owned(),
         book: crate::pack::Book::default(),
+        size: size::Size::default(),
     };
     Ok((Arc::new(destination), clerk, kept))
 }

@@ -17,6 +17,9 @@ fn rounds() -> usize {
     }
 }
 
+/// So often in between everything must be settled again.
+const STAGE: usize = 10;
+
 fn check(what: &str, node: &Node, index: &str, room: &Room) {
     let documents = node.documents(&format!("{index}*"));
     let messages = documents.map(|(_, document)| document["message"].as_str().unwrap_or_default().to_owned());
@@ -73,11 +76,16 @@ async fn a_node_with_a_write_queue_of_one_gets_every_line_once() {
             start(&node.url(), &sink)
         })
         .collect();
-    for _ in 0..rounds() {
+    for round in 1..=rounds() {
         for room in &mut rooms {
             room.write(1_500);
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
+        if round % STAGE == 0 {
+            for room in &rooms {
+                room.settled(room.lines()).await;
+            }
+        }
     }
     let mut retried = 0.0;
     for (room, name) in rooms.iter().zip(["a", "b", "c", "d"]) {
@@ -107,6 +115,9 @@ async fn a_node_that_stands_still_and_is_killed_has_every_line_once() {
         } else {
             node.kill();
             node.start_again();
+        }
+        if round % STAGE == STAGE - 1 {
+            room.settled(room.lines()).await;
         }
     }
     room.settled(room.lines()).await;
