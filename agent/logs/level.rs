@@ -15,7 +15,9 @@ const WORD_REACH: usize = 96;
 
 static JSON_KEYS: LazyLock<[Finder<'static>; 3]> =
     LazyLock::new(|| ["\"level\"", "\"severity\"", "\"lvl\""].map(Finder::new));
-static TEXT_KEYS: LazyLock<[Finder<'static>; 2]> = LazyLock::new(|| ["level=", "lvl="].map(Finder::new));
+/// The longest first, and what they all end with.
+const TEXT_KEYS: [&[u8]; 2] = [b"level=", b"lvl="];
+static KEYS_END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("l="));
 
 pub(crate) fn of_line(line: &[u8]) -> Option<Level> {
     let head = line.get(..KEY_REACH).unwrap_or(line);
@@ -49,11 +51,7 @@ fn of_head(head: &[u8]) -> Option<Level> {
             .find_map(|key| json_value(head.get(key.find(head)? + key.needle().len()..)?));
     }
     klog(head)
-        .or_else(|| {
-            TEXT_KEYS
-                .iter()
-                .find_map(|key| of_word(head.get(key.find(head)? + key.needle().len()..)?))
-        })
+        .or_else(|| text_value(head))
         .or_else(|| words(head.get(..WORD_REACH).unwrap_or(head)))
 }
 
@@ -88,6 +86,25 @@ fn json_value(rest: &[u8]) -> Option<Level> {
         b"60" => Some(Level::Fatal),
         _ => None,
     }
+}
+
+/// What stands behind `level=`, or else behind `lvl=`; each counts where it stands first.
+fn text_value(head: &[u8]) -> Option<Level> {
+    let mut first = [None; TEXT_KEYS.len()];
+    for end in KEYS_END.find_iter(head).map(|at| at + KEYS_END.needle().len()) {
+        let front = head.get(..end).unwrap_or_default();
+        for (place, _) in first
+            .iter_mut()
+            .zip(TEXT_KEYS)
+            .filter(|(_, key)| front.ends_with(key))
+        {
+            place.get_or_insert(end);
+        }
+    }
+    first
+        .into_iter()
+        .flatten()
+        .find_map(|end| of_word(head.get(end..)?))
 }
 
 /// The word in front of `text`, in quotes or not.

@@ -4,7 +4,7 @@
 const WORD_BYTES: usize = 8;
 
 /// Writes bits to memory that is mostly there already: `reserve` makes room for much at once.
-pub(crate) struct Bits {
+pub(super) struct Bits {
     bytes: Vec<u8>,
     /// Whole bytes written.
     at: usize,
@@ -13,9 +13,16 @@ pub(crate) struct Bits {
     count: u32,
 }
 
+/// How far bits are written.
+pub(super) struct Place {
+    left: usize,
+    held: u64,
+    count: u32,
+}
+
 impl Bits {
     /// What is in `memory` is written over.
-    pub(crate) fn new(memory: Vec<u8>) -> Self {
+    pub(super) fn new(memory: Vec<u8>) -> Self {
         Self {
             bytes: memory,
             at: 0,
@@ -24,29 +31,51 @@ impl Bits {
         }
     }
 
-    /// Makes room for so many bytes.
-    pub(crate) fn reserve(&mut self, bytes: usize) {
-        let need = self.at + bytes + 2 * WORD_BYTES;
-        if self.bytes.len() < need {
-            let len = need.max(2 * self.bytes.len());
-            self.bytes.resize(len, 0);
+    /// To write up to so many bytes with; where it is put down is where this goes on.
+    pub(super) fn pen(&mut self, bytes: usize) -> Pen<'_> {
+        self.reserve(bytes);
+        Pen {
+            rest: self.bytes.get_mut(self.at..).unwrap_or_default(),
+            held: self.held,
+            count: self.count,
         }
     }
 
+    pub(super) fn go_on(&mut self, place: Place) {
+        self.at = self.bytes.len() - place.left;
+        (self.held, self.count) = (place.held, place.count);
+    }
+
+    /// Makes room for so many bytes.
+    pub(super) fn reserve(&mut self, bytes: usize) {
+        let need = self.at + bytes + 2 * WORD_BYTES;
+        if self.bytes.len() < need {
+            self.grow(need);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self, need: usize) {
+        let len = need.max(2 * self.bytes.len());
+        self.bytes.resize(len, 0);
+    }
+
     /// Not more than 56 bits between two flushes.
-    pub(crate) fn put(&mut self, bits: u64, count: u32) {
+    #[inline]
+    pub(super) fn put(&mut self, bits: u64, count: u32) {
         self.held |= bits << self.count;
         self.count += count;
     }
 
-    pub(crate) fn flush(&mut self) {
-        let end = self.at + WORD_BYTES;
-        // What a record before has left to be written may need more than was reserved for this one.
-        if self.bytes.len() < end {
-            self.bytes.resize(2 * end, 0);
+    #[inline]
+    pub(super) fn flush(&mut self) {
+        // Whoever writes a few bits has not reserved room for them.
+        if self.bytes.len() < self.at + WORD_BYTES {
+            self.grow(self.at + WORD_BYTES);
         }
-        if let Some(place) = self.bytes.get_mut(self.at..end) {
-            place.copy_from_slice(&self.held.to_le_bytes());
+        if let Some(place) = self.bytes.get_mut(self.at..).and_then(<[u8]>::first_chunk_mut) {
+            *place = self.held.to_le_bytes();
         }
         self.at += (self.count / 8) as usize;
         self.held >>= self.count & !7;
@@ -54,7 +83,7 @@ impl Bits {
     }
 
     /// Fills the last byte with zeros, and appends whole ones.
-    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
         self.reserve(bytes.len());
         self.flush();
         self.at += usize::from(self.count > 0);
@@ -66,8 +95,62 @@ impl Bits {
     }
 
     /// The memory, and how much of it is written.
-    pub(crate) fn finish(self) -> (Vec<u8>, usize) {
+    pub(super) fn finish(self) -> (Vec<u8>, usize) {
         (self.bytes, self.at)
+    }
+}
+
+/// Some bits together, not more than 56.
+#[derive(Clone, Copy)]
+pub(super) struct Word {
+    pub(super) bits: u64,
+    pub(super) count: u32,
+}
+
+impl Word {
+    pub(super) const NONE: Self = Self { bits: 0, count: 0 };
+
+    /// With `behind` behind it, if that is not too much.
+    #[inline]
+    pub(super) fn with(self, behind: Self) -> Option<Self> {
+        let both = Self {
+            bits: self.bits | behind.bits.wrapping_shl(self.count),
+            count: self.count + behind.count,
+        };
+        (both.count <= 56).then_some(both)
+    }
+}
+
+/// Writes to memory that is there, as quickly as can be.
+pub(super) struct Pen<'a> {
+    rest: &'a mut [u8],
+    held: u64,
+    count: u32,
+}
+
+impl Pen<'_> {
+    #[inline]
+    pub(super) fn write(&mut self, word: Word) {
+        self.held |= word.bits << self.count;
+        let count = self.count + word.count;
+        if let Some(place) = self.rest.first_chunk_mut() {
+            *place = self.held.to_le_bytes();
+        }
+        let whole = (count / 8) as usize;
+        if let Some((_, rest)) = std::mem::take(&mut self.rest).split_at_mut_checked(whole) {
+            self.rest = rest;
+        }
+        self.held >>= count & !7;
+        self.count = count & 7;
+    }
+
+    /// Where it was put down.
+    pub(super) fn down(self) -> Place {
+        Place {
+            left: self.rest.len(),
+            held: self.held,
+            count: self.count,
+        }
     }
 }
 

@@ -3,15 +3,18 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::bits::Bits;
+use super::bits::{Bits, Word};
+use super::seq::Sequence;
 use super::{COPY_MAX, COPY_MIN};
 
 /// Literals, the end of a block, and lengths of copies.
 const SYMBOLS: usize = 286;
 const DISTANCES: usize = 30;
+/// A power of two, so that no index needs to be checked.
+const DISTANCES_ROOM: usize = 32;
 const END: usize = 256;
-/// Longest code of a symbol: four literals and what a flush has left fit into one word.
-const CODE_BITS_MAX: u8 = 14;
+/// Longest code of a symbol: four literals, or both codes of a copy, and what a flush has left fit into one word.
+const CODE_BITS_MAX: u8 = 13;
 /// Longest code of the code lengths themselves.
 const LENGTH_BITS_MAX: u8 = 7;
 /// In this order the lengths of the code lengths' own codes are written.
@@ -24,18 +27,36 @@ pub(crate) struct Counts {
     distances: [u32; DISTANCES],
 }
 
-/// Bits as they are written, and how many.
+/// Bits as they are written, above the lowest six, which say how many. Sums of them say how many all are, and what is
+/// shifted by them is shifted by so many.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Code {
-    pub(crate) bits: u32,
-    pub(crate) count: u32,
+struct Code(u32);
+
+/// Of a code, how many bits it has.
+const COUNT: u32 = 0x3f;
+
+impl Code {
+    fn new(bits: u32, count: u32) -> Self {
+        Self(bits << 6 | count)
+    }
+
+    #[inline]
+    fn bits(self) -> u64 {
+        u64::from(self.0 >> 6)
+    }
+
+    #[inline]
+    fn count(self) -> u32 {
+        self.0 & COUNT
+    }
 }
 
 pub(crate) struct Codes {
-    pub(crate) literals: [Code; 256],
+    /// By byte; behind them as many that write nothing.
+    literals: [Code; 512],
     /// By length; what the length has behind its code is in it.
-    copies: Vec<Code>,
-    distances: [Code; DISTANCES],
+    copies: [Code; COPY_MAX + 1],
+    distances: [Code; DISTANCES_ROOM],
     end: Code,
     lengths: Vec<u8>,
 }
@@ -51,13 +72,25 @@ impl Default for Counts {
 }
 
 impl Counts {
-    pub(crate) fn literal(&mut self, byte: u8) {
-        if let Some(count) = self.symbols.get_mut(usize::from(byte)) {
-            *count += 1;
+    /// Of these sequences; `plain` begins with them.
+    pub(crate) fn of(plain: &[u8], sequences: &[Sequence]) -> Self {
+        let (mut counts, mut at) = (Self::default(), 0);
+        for sequence in sequences {
+            let end = at + sequence.literals as usize;
+            for byte in plain.get(at..end).unwrap_or_default() {
+                if let Some(count) = counts.symbols.get_mut(usize::from(*byte)) {
+                    *count += 1;
+                }
+            }
+            for length in sequence.lengths() {
+                counts.copy(length, sequence.distance as usize);
+            }
+            at = end + sequence.length as usize;
         }
+        counts
     }
 
-    pub(crate) fn copy(&mut self, length: usize, distance: usize) {
+    fn copy(&mut self, length: usize, distance: usize) {
         if let Some(count) = self.symbols.get_mut(length_parts(length).symbol) {
             *count += 1;
         }
@@ -73,24 +106,28 @@ impl Codes {
         let distances = lengths(&counts.distances, CODE_BITS_MAX);
         let codes = canonical(&symbols);
         let code = |symbol: usize| codes.get(symbol).copied().unwrap_or_default();
-        let copies = (0..=COPY_MAX).map(|length| {
+        let copies = std::array::from_fn(|length| {
             if length < COPY_MIN {
                 return Code::default();
             }
             let parts = length_parts(length);
             let code = code(parts.symbol);
-            Code {
-                bits: code.bits | parts.rest << code.count,
-                count: code.count + parts.rest_bits,
-            }
+            Code::new(
+                code.bits() as u32 | parts.rest << code.count(),
+                code.count() + parts.rest_bits,
+            )
         });
-        let mut literals = [Code::default(); 256];
-        literals.copy_from_slice(codes.get(..256).unwrap_or(&[Code::default(); 256]));
-        let mut of_distances = [Code::default(); DISTANCES];
-        of_distances.copy_from_slice(&canonical(&distances));
+        let mut literals = [Code::default(); 512];
+        for (place, code) in literals.iter_mut().zip(codes.iter().take(256)) {
+            *place = *code;
+        }
+        let mut of_distances = [Code::default(); DISTANCES_ROOM];
+        for (place, code) in of_distances.iter_mut().zip(canonical(&distances)) {
+            *place = code;
+        }
         Self {
             literals,
-            copies: copies.collect(),
+            copies,
             distances: of_distances,
             end: code(END),
             lengths: symbols.into_iter().chain(distances).collect(),
@@ -98,20 +135,34 @@ impl Codes {
     }
 
     /// Of a copy, both of its codes.
-    pub(crate) fn copy(&self, length: usize, distance: usize) -> (u64, u32) {
+    #[inline]
+    pub(super) fn copy(&self, length: usize, distance: usize) -> Word {
         let parts = distance_parts(distance);
-        let length = self.copies.get(length).copied().unwrap_or_default();
-        let distance = self.distances.get(parts.symbol).copied().unwrap_or_default();
-        let behind = u64::from(distance.bits) | u64::from(parts.rest) << distance.count;
-        (
-            u64::from(length.bits) | behind << length.count,
-            length.count + distance.count + parts.rest_bits,
-        )
+        let length = self.copies[length.min(COPY_MAX)];
+        let distance = self.distances[parts.symbol % DISTANCES_ROOM];
+        let behind = distance.bits() | u64::from(parts.rest).wrapping_shl(distance.0);
+        Word {
+            bits: length.bits() | behind.wrapping_shl(length.0),
+            count: (length.0.wrapping_add(distance.0) & COUNT) + parts.rest_bits,
+        }
     }
 
-    pub(crate) fn literal(&self, byte: u8) -> Code {
-        // There are 256 of them.
-        self.literals.get(usize::from(byte)).copied().unwrap_or_default()
+    /// Of the first `count` of four literals.
+    #[inline]
+    pub(super) fn literals(&self, four: [u8; 4], count: usize) -> Word {
+        let of = |nth: usize, byte: u8| {
+            let none = usize::from(nth >= count) << 8;
+            self.literals[none | usize::from(byte)]
+        };
+        let [one, two, three, four] = four;
+        let (one, two, three, four) = (of(0, one), of(1, two), of(2, three), of(3, four));
+        let half = one.0.wrapping_add(two.0);
+        let front = one.bits() | two.bits().wrapping_shl(one.0);
+        let behind = three.bits() | four.bits().wrapping_shl(three.0);
+        Word {
+            bits: front | behind.wrapping_shl(half),
+            count: half.wrapping_add(three.0).wrapping_add(four.0) & COUNT,
+        }
     }
 
     /// The front of the one block: last, with codes of its own, and these codes.
@@ -136,14 +187,14 @@ impl Codes {
         }
         for length in &self.lengths {
             let code = codes.get(usize::from(*length)).copied().unwrap_or_default();
-            bits.put(u64::from(code.bits), code.count);
+            bits.put(code.bits(), code.count());
             bits.flush();
         }
     }
 
     pub(crate) fn write_end(&self, bits: &mut Bits) {
         bits.reserve(0);
-        bits.put(u64::from(self.end.bits), self.end.count);
+        bits.put(self.end.bits(), self.end.count());
         bits.flush();
     }
 }
@@ -180,17 +231,11 @@ fn length_parts(length: usize) -> Parts {
     }
 }
 
+#[inline]
 fn distance_parts(distance: usize) -> Parts {
-    let above = u32::try_from(distance - 1).unwrap_or_default();
-    if above < 4 {
-        return Parts {
-            symbol: above as usize,
-            rest: 0,
-            rest_bits: 0,
-        };
-    }
+    let above = (distance as u32).wrapping_sub(1);
     // Two symbols for each number of bits behind them.
-    let rest_bits = above.ilog2() - 1;
+    let rest_bits = (above | 2).ilog2() - 1;
     Parts {
         symbol: (2 * rest_bits + (above >> rest_bits)) as usize,
         rest: above & ((1 << rest_bits) - 1),
@@ -259,10 +304,7 @@ fn canonical(lengths: &[u8]) -> Vec<Code> {
             .filter(|(_, length)| **length == bits)
         {
             let count = u32::from(bits);
-            *code = Code {
-                bits: next.reverse_bits() >> (32 - count),
-                count,
-            };
+            *code = Code::new(next.reverse_bits() >> (32 - count), count);
             next += 1;
         }
     }

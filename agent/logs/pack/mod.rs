@@ -6,6 +6,7 @@
 mod bits;
 mod codes;
 mod find;
+mod seq;
 #[cfg(test)]
 mod tests;
 
@@ -16,9 +17,10 @@ use bytes::Bytes;
 use crc32fast::Hasher;
 use parking_lot::Mutex;
 
-use bits::Bits;
+use bits::{Bits, Word};
 use codes::{Codes, Counts};
-use find::{Finder, common};
+use find::Finder;
+use seq::{Sequence, Sequences};
 
 /// Shortest and longest copy.
 const COPY_MIN: usize = 3;
@@ -70,6 +72,7 @@ struct Desk {
     plain: Vec<u8>,
     finder: Finder,
     before: Vec<Option<Before>>,
+    sequences: Sequences,
 }
 
 #[derive(Clone)]
@@ -95,8 +98,11 @@ pub(crate) struct Packer<'a> {
     finder: Finder,
     /// For each file the record before.
     before: Vec<Option<Before>>,
-    pending: Pending,
-    out: Out,
+    sequences: Sequences,
+    /// Where the first of them begins in `plain`.
+    from: usize,
+    /// `None` until it is known which codes are good.
+    out: Option<Written>,
 }
 
 /// Places of the parts of a record that are like those of the next.
@@ -110,55 +116,23 @@ struct Before {
     end: Arc<str>,
 }
 
-/// A copy that may still grow.
-#[derive(Default)]
-struct Pending {
-    distance: usize,
-    length: usize,
-}
-
-enum Out {
-    /// Nothing is written before it is known which codes are good.
-    Sample(Box<Sample>),
-    Written(Written),
-}
-
-#[derive(Default)]
-struct Sample {
-    counts: Counts,
-    tokens: Vec<Token>,
-}
-
-#[derive(Clone, Copy)]
-enum Token {
-    Literal(u8),
-    Copy(u16, u16),
-}
-
 struct Written {
     codes: Arc<Codes>,
     bits: Bits,
 }
 
-/// What takes literals and copies.
-trait Take {
-    fn literals(&mut self, bytes: &[u8]);
-    /// Of a length that one copy can have.
-    fn copy(&mut self, length: usize, distance: usize);
-}
-
 impl<'a> Packer<'a> {
     pub(crate) fn new(book: &'a Book) -> Self {
         let page = book.page.lock().clone().filter(|page| page.uses < BODIES_A_CODE);
-        let out = match &page {
-            Some(page) => Out::Written(Written::new(Arc::clone(&page.codes), book.shelf.take())),
-            None => Out::Sample(Box::default()),
-        };
+        let out = page
+            .as_ref()
+            .map(|page| Written::new(Arc::clone(&page.codes), book.shelf.take()));
         let mut desk = book.desks.lock().pop().unwrap_or_default();
         desk.plain.clear();
         desk.plain.reserve(PIECE_BYTES + WINDOW_BYTES);
         desk.finder.forget();
         desk.before.clear();
+        desk.sequences.clear();
         Self {
             book,
             page,
@@ -169,7 +143,8 @@ impl<'a> Packer<'a> {
             sum: Hasher::new(),
             finder: desk.finder,
             before: desk.before,
-            pending: Pending::default(),
+            sequences: desk.sequences,
+            from: 0,
             out,
         }
     }
@@ -209,7 +184,7 @@ impl<'a> Packer<'a> {
             // Distances are all that is made of places, and those are small.
             base: self.base as u32,
             finder: &mut self.finder,
-            pending: &mut self.pending,
+            sequences: &mut self.sequences,
         };
         let before = Before {
             front: self.base + front as u64,
@@ -217,18 +192,14 @@ impl<'a> Packer<'a> {
             tail: self.base + tail as u64,
             end,
         };
-        match &mut self.out {
-            Out::Sample(out) => packing.record(&seams, &likes, &mut **out),
-            Out::Written(out) => {
-                out.bits.reserve(2 * (seams.end - front));
-                packing.record(&seams, &likes, out);
-            }
-        }
+        packing.record(&seams, &likes);
         self.done = seams.end;
         if let Some(place) = self.before.get_mut(file) {
             *place = Some(before);
         }
-        self.begin_writing(SAMPLE_BYTES);
+        if self.out.is_some() || self.plain.len() >= SAMPLE_BYTES {
+            self.write();
+        }
         if self.plain.len() > PIECE_BYTES {
             self.let_go();
         }
@@ -236,14 +207,13 @@ impl<'a> Packer<'a> {
 
     /// The whole body.
     pub(crate) fn finish(mut self) -> Bytes {
-        self.begin_writing(0);
+        self.sequences.close();
+        self.write();
         self.sum_up();
         let bytes = self.base - FIRST + self.plain.len() as u64;
-        let Out::Written(mut out) = self.out else {
+        let Some(mut out) = self.out else {
             return Bytes::new();
         };
-        out.bits.reserve(2 * self.pending.length);
-        self.pending.settle(&mut out);
         out.codes.write_end(&mut out.bits);
         out.bits.bytes(&self.sum.finalize().to_le_bytes());
         // As the format wants it: the lower half.
@@ -255,6 +225,7 @@ impl<'a> Packer<'a> {
             plain: self.plain,
             finder: self.finder,
             before: self.before,
+            sequences: self.sequences,
         });
         Bytes::from_owner(Body {
             memory,
@@ -263,25 +234,19 @@ impl<'a> Packer<'a> {
         })
     }
 
-    /// Once there is enough to know the codes by.
-    fn begin_writing(&mut self, bytes_min: usize) {
-        let Out::Sample(sample) = &mut self.out else {
-            return;
-        };
-        if self.plain.len() < bytes_min {
-            return;
+    /// Writes what grows no more. Codes that are not known yet are made of all that is there.
+    fn write(&mut self) {
+        if self.out.is_none() {
+            self.sequences.close();
         }
-        let sample = std::mem::take(&mut **sample);
-        let codes = Arc::new(Codes::new(&sample.counts));
-        let mut written = Written::new(codes, self.book.shelf.take());
-        written.bits.reserve(4 * sample.tokens.len() + WINDOW_BYTES);
-        for token in sample.tokens {
-            match token {
-                Token::Literal(byte) => written.literals(&[byte]),
-                Token::Copy(length, distance) => written.copy(length.into(), distance.into()),
-            }
-        }
-        self.out = Out::Written(written);
+        let sequences = self.sequences.closed();
+        let out = self.out.get_or_insert_with(|| {
+            let codes = Codes::new(&Counts::of(&self.plain, sequences));
+            Written::new(Arc::new(codes), self.book.shelf.take())
+        });
+        let plain = self.plain.get(self.from..).unwrap_or_default();
+        self.from += out.write(plain, sequences);
+        self.sequences.forget_closed();
     }
 
     fn sum_up(&mut self) {
@@ -291,11 +256,14 @@ impl<'a> Packer<'a> {
 
     /// Keeps the window alone.
     fn let_go(&mut self) {
+        self.sequences.close();
+        self.write();
         self.sum_up();
         let gone = self.plain.len().saturating_sub(WINDOW_BYTES);
         self.plain.drain(..gone);
         self.base += gone as u64;
         self.done = self.plain.len();
+        self.from = self.plain.len();
         self.summed = self.plain.len();
         // One huge record need not be kept room for.
         self.plain.shrink_to(2 * PIECE_BYTES);
@@ -370,107 +338,77 @@ fn distance(like: usize, at: usize) -> Option<usize> {
     (1..=WINDOW_BYTES).contains(&distance).then_some(distance)
 }
 
-/// One record on its way to tokens.
+/// One record on its way to sequences.
 struct Packing<'a> {
     plain: &'a [u8],
     /// The lower half of the first byte's place.
     base: u32,
     finder: &'a mut Finder,
-    pending: &'a mut Pending,
+    sequences: &'a mut Sequences,
 }
 
 impl Packing<'_> {
-    fn record(&mut self, seams: &Seams, likes: &Likes, out: &mut impl Take) {
+    fn record(&mut self, seams: &Seams, likes: &Likes) {
         let own = seams.own.clone();
-        self.like(seams.front..own.start, likes.front, out);
-        self.text(own.clone(), out);
-        self.like(own.end..seams.tail, likes.behind, out);
+        self.like(seams.front..own.start, likes.front);
+        self.text(own.clone());
+        self.like(own.end..seams.tail, likes.behind);
         match likes.tail.and_then(|like| distance(like, seams.tail)) {
             // The same memory, held since: there is nothing to compare.
             Some(distance) if likes.is_same_end && seams.end - seams.tail >= COPY_MIN => {
-                self.pending.grow(seams.end - seams.tail, distance, out);
+                self.sequences.copy(0, seams.end - seams.tail, distance);
             }
-            _ => self.like(seams.tail..seams.end, likes.tail, out),
+            _ => self.like(seams.tail..seams.end, likes.tail),
         }
     }
 
     /// Byte by byte as from `like` on, where there is such a place.
-    fn like(&mut self, range: Range<usize>, like: Option<usize>, out: &mut impl Take) {
+    fn like(&mut self, range: Range<usize>, like: Option<usize>) {
         let Some(distance) = like.and_then(|like| distance(like, range.start)) else {
-            self.text(range, out);
+            self.text(range);
             return;
         };
         let Range { start: mut at, end } = range;
         // Bytes from here to `at` are others.
         let mut from = at;
         while at < end {
-            let same = common(self.plain, at - distance, at, end - at);
-            if same >= SAME_MIN || (from == at && same > 0 && self.pending.goes_on(distance)) {
-                self.literals(from..at, out);
-                self.pending.grow(same, distance, out);
-                at += same;
-                from = at;
-            } else {
-                at += same + 1;
+            let same = find::same(self.plain, at - distance, at, end - at);
+            let mut length = (end - at).min(find::BLOCK);
+            let mut kept = long_runs(same);
+            if from == at && self.sequences.goes_on(distance) {
+                kept |= same & !same.wrapping_add(1);
             }
+            // A short run at the end may be a long one with what comes behind.
+            let short = same.leading_ones() as usize;
+            if at + length < end && short < SAME_MIN {
+                length -= short;
+            }
+            while kept != 0 {
+                let before = kept.trailing_zeros() as usize;
+                let run = (kept >> before).trailing_ones() as usize;
+                self.sequences.copy(at + before - from, run, distance);
+                from = at + before + run;
+                // One more than the highest bit of the run.
+                kept &= kept.wrapping_add(1 << before);
+            }
+            at += length;
         }
-        self.literals(from..end, out);
+        self.sequences.literals(end - from);
     }
 
     /// Words that have been there before, and what is between them.
-    fn text(&mut self, range: Range<usize>, out: &mut impl Take) {
+    fn text(&mut self, range: Range<usize>) {
         let Range { start: mut at, end } = range;
         let mut from = at;
         while at < end {
             if let Some((length, distance)) = self.finder.find(self.plain, self.base, at, end) {
-                self.literals(from..at, out);
-                self.pending.grow(length, distance, out);
+                self.sequences.copy(at - from, length, distance);
                 at += length;
                 from = at;
             }
             at = find::word(self.plain, at, end);
         }
-        self.literals(from..end, out);
-    }
-
-    fn literals(&mut self, range: Range<usize>, out: &mut impl Take) {
-        if range.is_empty() {
-            return;
-        }
-        self.pending.settle(out);
-        out.literals(self.plain.get(range).unwrap_or_default());
-    }
-}
-
-impl Pending {
-    fn goes_on(&self, distance: usize) -> bool {
-        self.length > 0 && self.distance == distance
-    }
-
-    fn grow(&mut self, length: usize, distance: usize, out: &mut impl Take) {
-        if !self.goes_on(distance) {
-            self.settle(out);
-            self.distance = distance;
-        }
-        self.length += length;
-        // Enough stays behind that the rest is a copy as well.
-        while self.length >= COPY_MAX + COPY_MIN {
-            out.copy(COPY_MAX, distance);
-            self.length -= COPY_MAX;
-        }
-    }
-
-    fn settle(&mut self, out: &mut impl Take) {
-        let length = std::mem::take(&mut self.length);
-        if length == 0 {
-            return;
-        }
-        if length <= COPY_MAX {
-            out.copy(length, self.distance);
-            return;
-        }
-        out.copy(length - COPY_MIN, self.distance);
-        out.copy(COPY_MIN, self.distance);
+        self.sequences.literals(end - from);
     }
 }
 
@@ -481,43 +419,59 @@ impl Written {
         codes.write_front(&mut bits);
         Self { codes, bits }
     }
-}
 
-impl Take for Written {
-    fn literals(&mut self, bytes: &[u8]) {
-        let (fours, rest) = bytes.as_chunks::<4>();
-        for four in fours {
-            for byte in four {
-                let code = self.codes.literal(*byte);
-                self.bits.put(u64::from(code.bits), code.count);
+    /// Writes sequences that `plain` begins with; returns how many of its bytes they are.
+    fn write(&mut self, plain: &[u8], sequences: &[Sequence]) -> usize {
+        let (codes, mut at) = (&*self.codes, 0);
+        let bytes: u32 = sequences.iter().map(|one| one.literals + one.length).sum();
+        // A literal takes less than two bytes, a copy of three or more less than six.
+        let mut pen = self.bits.pen(2 * bytes as usize);
+        for sequence in sequences {
+            let mut left = sequence.literals as usize;
+            let last = loop {
+                // What stands behind is not written, and quicker to have than to leave out.
+                let four = plain.get(at..).and_then(<[u8]>::first_chunk).copied();
+                let four = four.unwrap_or_else(|| padded(plain.get(at..).unwrap_or_default()));
+                let count = left.min(4);
+                let word = codes.literals(four, count);
+                at += count;
+                left -= count;
+                if left == 0 {
+                    break word;
+                }
+                pen.write(word);
+            };
+            let distance = sequence.distance as usize;
+            let mut copies = sequence.lengths().map(|length| codes.copy(length, distance));
+            let copy = copies.next().unwrap_or(Word::NONE);
+            if let Some(both) = last.with(copy) {
+                pen.write(both);
+            } else {
+                pen.write(last);
+                pen.write(copy);
             }
-            self.bits.flush();
+            for copy in copies {
+                pen.write(copy);
+            }
+            at += sequence.length as usize;
         }
-        for byte in rest {
-            let code = self.codes.literal(*byte);
-            self.bits.put(u64::from(code.bits), code.count);
-        }
-        self.bits.flush();
-    }
-
-    fn copy(&mut self, length: usize, distance: usize) {
-        let (bits, count) = self.codes.copy(length, distance);
-        self.bits.put(bits, count);
-        self.bits.flush();
+        let place = pen.down();
+        self.bits.go_on(place);
+        at
     }
 }
 
-impl Take for Sample {
-    fn literals(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.counts.literal(*byte);
-            self.tokens.push(Token::Literal(*byte));
-        }
-    }
+/// Of the bits that are set those with enough of them in a row.
+fn long_runs(bits: u64) -> u64 {
+    const { assert!(SAME_MIN == 4) };
+    let begins = bits & bits >> 1 & bits >> 2 & bits >> 3;
+    begins | begins << 1 | begins << 2 | begins << 3
+}
 
-    fn copy(&mut self, length: usize, distance: usize) {
-        self.counts.copy(length, distance);
-        // Neither is more than 32,768.
-        self.tokens.push(Token::Copy(length as u16, distance as u16));
+fn padded(bytes: &[u8]) -> [u8; 4] {
+    let mut padded = [0; 4];
+    for (place, byte) in padded.iter_mut().zip(bytes) {
+        *place = *byte;
     }
+    padded
 }

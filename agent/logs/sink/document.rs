@@ -7,8 +7,6 @@ use std::borrow::Cow;
 use std::fmt::Write;
 use std::ops::Range;
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use model::{Pod, Timestamp};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -222,25 +220,36 @@ impl<'a> Documents<'a> {
         if let Some(given) = self.batch.given(row) {
             return Id::Given(given);
         }
-        let mut bytes = [0; 20];
         // A line without a time of its own has the time at which it was read, which is another one the next time.
         let time = if row.is_timed { row.time.0 } else { 0 };
         let key = self.files.get(usize::from(row.file)).map_or(0, |parts| parts.key);
         // A record that was ended too early is another one than the longer one that it would have been.
         let key = key ^ u64::from(row.lines).wrapping_mul(LINES_SPREAD);
-        if let Some((front, rest)) = bytes.split_first_chunk_mut::<6>() {
-            let [_, _, low @ ..] = time.to_be_bytes();
-            *front = low;
-            if let Some((middle, end)) = rest.split_first_chunk_mut::<8>() {
-                *middle = key.to_be_bytes();
-                let [_, _, low @ ..] = row.offset.to_be_bytes();
-                end.copy_from_slice(&low);
-            }
-        }
-        let mut id = [0; ID_BYTES];
-        // Twenty bytes are so many characters.
-        _ = BASE64_URL_SAFE_NO_PAD.encode_slice(bytes, &mut id);
-        Id::Made(id)
+        Id::Made(id_letters(time.cast_unsigned(), key, row.offset))
+    }
+}
+
+/// 48 bits of the time, 64 of the file and 48 of the place in it, in the URL-safe letters of RFC 4648 (section 5), unpadded.
+fn id_letters(time: u64, key: u64, offset: u64) -> [u8; ID_BYTES] {
+    let low = (key & 0xf) << 48 | offset & 0xffff_ffff_ffff;
+    let mut id = [0; ID_BYTES];
+    let (front, rest) = id.split_at_mut(8);
+    let (middle, end) = rest.split_at_mut(10);
+    put_letters(front, time);
+    put_letters(middle, key >> 4);
+    // The last letter has two bits more than there are.
+    put_letters(end, low << 2);
+    id
+}
+
+/// Six bits a letter, the lowest last.
+#[inline]
+fn put_letters(letters: &mut [u8], bits: u64) {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut left = bits;
+    for place in letters.iter_mut().rev() {
+        *place = LETTERS[left as usize % LETTERS.len()];
+        left >>= 6;
     }
 }
 
@@ -535,7 +544,19 @@ pub(crate) fn fitting(text: &[u8], room: usize) -> usize {
 fn escape_valid(body: &mut Vec<u8>, text: &[u8]) {
     // Everything in front of `from` is written, and nothing special stands between it and `at`.
     let (mut from, mut at) = (0, 0);
-    while let Some(word) = text.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+    loop {
+        // Long runs have nothing special.
+        while let Some(words) = text.get(at..).and_then(<[u8]>::first_chunk::<32>) {
+            let (words, _) = words.as_chunks::<8>();
+            let words = words.iter().map(|word| u64::from_le_bytes(*word));
+            if words.fold(0, |marks, word| marks | specials(word)) != 0 {
+                break;
+            }
+            at += 32;
+        }
+        let Some(word) = text.get(at..).and_then(<[u8]>::first_chunk::<8>) else {
+            break;
+        };
         match specials(u64::from_le_bytes(*word)).trailing_zeros() as usize / 8 {
             8 => at += 8,
             first => {
@@ -587,6 +608,8 @@ fn escape_byte(body: &mut Vec<u8>, text: &[u8], from: usize, at: usize) {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use base64::Engine;
+    use base64::prelude::BASE64_URL_SAFE_NO_PAD;
     use proptest::prelude::*;
     use serde_json::Value;
 
@@ -802,6 +825,13 @@ pub(crate) mod tests {
     }
 
     proptest! {
+        #[test]
+        fn ids_are_their_bytes_in_base64(time: u64, key: u64, offset: u64) {
+            let bytes = [&time.to_be_bytes()[2..], &key.to_be_bytes(), &offset.to_be_bytes()[2..]].concat();
+            let id = id_letters(time, key, offset);
+            prop_assert_eq!(BASE64_URL_SAFE_NO_PAD.encode(bytes), String::from_utf8_lossy(&id));
+        }
+
         #[test]
         fn a_front_that_fits_is_as_long_as_it_can_be(text in prop::collection::vec(any::<u8>(), 0..100), room in 0usize..300) {
             let escaped = |text: &[u8]| {
