@@ -28,6 +28,8 @@ use lines::Kind;
 use sink::Sink;
 
 const CONTAINERS: usize = 10;
+/// Of so many rounds each side's best one counts: other machines share the processor and its caches.
+const ROUNDS: usize = 3;
 /// Until whoever gets nowhere is no longer waited for.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -37,19 +39,34 @@ pub(crate) fn compare(table: &mut Table, _: Option<&Program>, sizes: Sizes) {
         let folder = tempfile::tempdir().unwrap();
         lines::write(folder.path(), kind, CONTAINERS, sizes.lines);
         let word = kind.word();
-        let ours = run(folder.path(), sizes, |sink| {
-            ours_beside(folder.path(), kind, sink, sizes)
-        });
-        let vlagent = programs::known_in_cache("bench/vlagent").map(|program| {
-            run(folder.path(), sizes, |sink| {
-                theirs(vlagent(&program, folder.path(), sink), sink, sizes)
-            })
-        });
-        let rsyslog = programs::known_in_cache("bench/rsyslog/usr/sbin/rsyslogd").map(|program| {
-            run(folder.path(), sizes, |sink| {
-                theirs(rsyslog(&program, folder.path(), sink), sink, sizes)
-            })
-        });
+        let [vlagent_program, rsyslog_program] =
+            ["bench/vlagent", "bench/rsyslog/usr/sbin/rsyslogd"].map(programs::known_in_cache);
+        let mut best = [None, None, None];
+        for _ in 0..if sizes.is_small() { 1 } else { ROUNDS } {
+            let ours = run(folder.path(), sizes, |sink| {
+                ours_beside(folder.path(), kind, sink, sizes)
+            });
+            let vlagent = vlagent_program.as_ref().map(|program| {
+                run(folder.path(), sizes, |sink| {
+                    theirs(vlagent(program, folder.path(), sink), sink, sizes)
+                })
+            });
+            let rsyslog = rsyslog_program.as_ref().map(|program| {
+                run(folder.path(), sizes, |sink| {
+                    theirs(rsyslog(program, folder.path(), sink), sink, sizes)
+                })
+            });
+            for (best, run) in best.iter_mut().zip([Some(ours), vlagent, rsyslog]) {
+                let known = best.take();
+                *best = known
+                    .into_iter()
+                    .chain(run)
+                    .min_by(|one, other| one.cpu.total_cmp(&other.cpu));
+            }
+        }
+        let [Some(ours), vlagent, rsyslog] = best else {
+            return;
+        };
         for (name, peer, goal) in [("vlagent", vlagent, "2x"), ("rsyslog", rsyslog, "15x")] {
             if peer.is_none() {
                 eprintln!("MISSING: {name} (run tests/bench/peers)");
