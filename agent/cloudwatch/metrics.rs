@@ -99,7 +99,7 @@ impl Metrics {
             events: counters(
                 registry,
                 "skopos_cloudwatch_events_total",
-                "What AWS said had happened to databases and caches.",
+                "What AWS said had happened, and states of Kafka clusters that changed.",
                 &["service"],
             ),
             up: gauges(

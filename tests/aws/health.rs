@@ -3,6 +3,7 @@
 use model::Timestamp;
 
 use crate::asked::Refusal;
+use crate::protocol::fields::Fields;
 use crate::protocol::page::Pages;
 use crate::protocol::tree::{Tree, tree};
 use crate::services::Call;
@@ -28,6 +29,12 @@ pub struct HealthEvent {
     pub end: Option<Timestamp>,
     /// `open`, `closed`, `upcoming`.
     pub status: String,
+}
+
+impl HealthEvent {
+    fn updated(&self) -> Timestamp {
+        self.end.unwrap_or(self.start)
+    }
 }
 
 const PAGES: Pages = Pages {
@@ -56,12 +63,12 @@ fn events(call: &Call<'_>) -> Result<Tree, Refusal> {
         return Err(Refusal::new("SubscriptionRequiredException", ""));
     }
     let empty = serde_json::Value::Null;
-    let filter = crate::protocol::fields::Fields(call.wish.get("filter").unwrap_or(&empty));
+    let filter = Fields(call.wish.get("filter").unwrap_or(&empty));
     let allows = |name: &str, own: &str| {
         let wanted = filter.texts(name);
         wanted.is_empty() || wanted.contains(&own)
     };
-    let begins = filter.list("startTimes");
+    let (begins, updates) = (filter.list("startTimes"), filter.list("lastUpdatedTimes"));
     let found = health.events.iter().enumerate().filter(|(_, event)| {
         event.start <= call.now
             && allows("services", &event.service)
@@ -69,11 +76,8 @@ fn events(call: &Call<'_>) -> Result<Tree, Refusal> {
             && allows("eventTypeCategories", &event.category)
             && allows("regions", &event.region)
             && allows("eventStatusCodes", &event.status)
-            && (begins.is_empty()
-                || begins.iter().any(|range| {
-                    range.time("from").is_none_or(|from| event.start >= from)
-                        && range.time("to").is_none_or(|to| event.start <= to)
-                }))
+            && is_in(&begins, event.start)
+            && is_in(&updates, event.updated())
     });
     let found = found.map(|(nth, event)| {
         let arn = format!(
@@ -88,11 +92,19 @@ fn events(call: &Call<'_>) -> Result<Tree, Refusal> {
             "region": &event.region,
             "startTime": event.start,
             "endTime": event.end,
-            "lastUpdatedTime": event.end.unwrap_or(event.start),
+            "lastUpdatedTime": event.updated(),
             "statusCode": &event.status,
             "eventScopeCode": "ACCOUNT_SPECIFIC",
         };
         (format!("{:020} {nth:08}", event.start.millis()), said)
     });
     call.paged(&PAGES, ("events", ""), found.collect())
+}
+
+/// Whether a time is in one of these ranges, if there are any.
+fn is_in(ranges: &[Fields<'_>], time: Timestamp) -> bool {
+    ranges.is_empty()
+        || ranges.iter().any(|range| {
+            range.time("from").is_none_or(|from| time >= from) && range.time("to").is_none_or(|to| time <= to)
+        })
 }

@@ -116,7 +116,10 @@ impl Estate {
     }
 
     fn signer_of(&self, asked: &Asked, services: &[&str], is_global: bool) -> Result<Signer, asked::Refusal> {
-        let is_region = |region: &str| is_global || self.regions.lock().contains(region);
+        let is_region = |region: &str| match is_global {
+            true => region == "us-east-1",
+            false => self.regions.lock().contains(region),
+        };
         signature::verify(asked, services, is_region, &self.keys.lock(), self.clock.now())
     }
 

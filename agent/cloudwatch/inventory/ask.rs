@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use model::outside::{Client, Method, Request, Response};
 use model::signature::{Account, SigV4};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::operations::{Manner, Operation, Service};
 use super::xml::{Node, Page};
@@ -164,11 +164,7 @@ impl Endpoints {
             return url.trim_end_matches('/').to_owned();
         }
         let fips = if self.fips { "-fips" } else { "" };
-        // The Health API has one place for all regions.
-        let region = match service {
-            Service::Health => "us-east-1",
-            _ => region,
-        };
+        let region = home(service, region);
         let suffix = match (region.starts_with("cn-"), self.dual_stack) {
             (true, true) => "api.amazonwebservices.com.cn",
             (true, false) => "amazonaws.com.cn",
@@ -176,6 +172,16 @@ impl Endpoints {
             (false, false) => "amazonaws.com",
         };
         format!("https://{word}{fips}.{region}.{suffix}")
+    }
+}
+
+/// The region in which a service is asked about another one: AWS Health has one place for all regions of a partition.
+fn home(service: Service, region: &str) -> &str {
+    match service {
+        Service::Health if region.starts_with("cn-") => "cn-northwest-1",
+        Service::Health if region.starts_with("us-gov-") => "us-gov-west-1",
+        Service::Health => "us-east-1",
+        _ => region,
     }
 }
 
@@ -276,13 +282,23 @@ impl Asker {
         let (method, url, headers, body) = match operation.manner {
             Manner::Json(prefix) => {
                 let mut body = serde_json::Map::new();
-                let is_quota = operation.service == Service::Quotas;
-                if is_quota {
-                    body.insert("ServiceCode".to_owned(), about.into());
-                }
+                let next = match operation.service {
+                    Service::Quotas => {
+                        body.insert("ServiceCode".to_owned(), about.into());
+                        "NextToken"
+                    }
+                    Service::Health => {
+                        // Seconds since 1970.
+                        let from: f64 = about.parse().unwrap_or_default();
+                        let filter =
+                            json!({"regions": [&*self.region], "lastUpdatedTimes": [{"from": from}]});
+                        body.insert("filter".to_owned(), filter);
+                        "nextToken"
+                    }
+                    _ => "PaginationToken",
+                };
                 if let Some(token) = token {
-                    let name = if is_quota { "NextToken" } else { "PaginationToken" };
-                    body.insert(name.to_owned(), token.into());
+                    body.insert(next.to_owned(), token.into());
                 }
                 let headers = vec![
                     ("content-type".to_owned(), "application/x-amz-json-1.1".to_owned()),
@@ -328,7 +344,7 @@ impl Asker {
     ) -> Result<Response, Refused> {
         let by = SigV4 {
             service: operation.service.word().to_owned(),
-            region: Some(self.region.to_string()),
+            region: Some(home(operation.service, &self.region).to_owned()),
             account: self.account.clone(),
         };
         let mut request = Request {
@@ -427,6 +443,10 @@ mod tests {
         assert_eq!(
             endpoints.url(Service::Ec2, "cn-north-1"),
             "https://ec2.cn-north-1.amazonaws.com.cn"
+        );
+        assert_eq!(
+            endpoints.url(Service::Health, "eu-west-1"),
+            "https://health.us-east-1.amazonaws.com"
         );
         endpoints.fips = true;
         assert_eq!(

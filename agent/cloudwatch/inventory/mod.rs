@@ -6,6 +6,7 @@ pub mod ask;
 mod classes;
 mod elasticache;
 mod elb;
+pub(crate) mod happened;
 mod kafka;
 mod network;
 pub mod operations;
@@ -23,7 +24,7 @@ use ask::{Asker, Refused};
 use operations::Operation;
 use quotas::Quota;
 pub use resource::{Fact, Place, Resource, State};
-use xml::{Node, seconds};
+use xml::Node;
 
 /// What is described on its own: what is missing of one says nothing of the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -160,38 +161,6 @@ pub async fn tags(ask: &Asker) -> Result<Tags, Refused> {
     };
     ask.documents(&operations::TAGGED, "", read).await?;
     Ok(tags)
-}
-
-/// Something that happened to a database or a cache, in AWS' own words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
-    pub at: Timestamp,
-    /// `rds` or `elasticache`.
-    pub family: &'static str,
-    pub source: String,
-    pub message: String,
-}
-
-/// What has happened in the last `minutes`, oldest first.
-///
-/// # Errors
-/// It cannot all be had.
-pub async fn events(ask: &Asker, operation: &Operation, minutes: u64) -> Result<Vec<Event>, Refused> {
-    let mut events = Vec::new();
-    let read = |page: &Node<'_, '_>| {
-        events.extend(page.members("Events").filter_map(|event| {
-            Some(Event {
-                at: Timestamp::from_seconds(seconds(event.text("Date")?)?),
-                family: operation.service.word(),
-                source: event.text("SourceIdentifier")?.to_owned(),
-                message: event.text("Message")?.to_owned(),
-            })
-        }));
-    };
-    let minutes = minutes.to_string();
-    ask.pages(operation, &[("Duration", &minutes)], read).await?;
-    events.sort_by_key(|event| event.at);
-    Ok(events)
 }
 
 /// What is known of one part.

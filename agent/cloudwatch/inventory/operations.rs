@@ -119,6 +119,7 @@ operations! {
     MACHINES = Ec2 "DescribeInstances" EC2, Some("ec2:DescribeInstances");
     SUBNETS = Ec2 "DescribeSubnets" EC2, Some("ec2:DescribeSubnets");
     SCALING_GROUPS = AutoScaling "DescribeAutoScalingGroups" Manner::Query("2011-01-01"), Some("autoscaling:DescribeAutoScalingGroups");
+    HEALTH_EVENTS = Health "DescribeEvents" Manner::Json("AWSHealth_20160804"), Some("health:DescribeEvents");
     METRICS = Monitoring "ListMetrics" Manner::Sdk, Some("cloudwatch:ListMetrics");
     METRIC_DATA = Monitoring "GetMetricData" Manner::Sdk, Some("cloudwatch:GetMetricData");
 }

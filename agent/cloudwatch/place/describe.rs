@@ -88,23 +88,65 @@ impl Watch {
         let Some(notes) = common.notes.get() else {
             return;
         };
-        for (told, part) in events::TOLD.into_iter().zip([Part::Databases, Part::Caches]) {
+        for (told, part) in [
+            (events::DATABASES, Part::Databases),
+            (events::CACHES, Part::Caches),
+        ] {
             if !common.config.watches(part) || !common.leads() {
                 continue;
             }
-            let (operation, _) = told;
             match events::tell(&self.ask, &self.place, told, notes, now).await {
                 Ok(count) => {
-                    common.metrics.called(&self.place, operation.name, "ok");
-                    common
-                        .metrics
-                        .events
-                        .with_label_values(&[operation.service.word()])
-                        .inc_by(count as u64);
-                    self.state.lock().problems.remove(operation.name);
+                    self.told(&told.operation, count);
+                    self.state.lock().problems.remove(told.operation.name);
                 }
                 Err(refused) => self.refused(&mut self.state.lock(), &refused),
             }
+        }
+        if common.leads() && self.state.lock().is_health_told(common.clock.running()) {
+            match events::tell(&self.ask, &self.place, events::HEALTH, notes, now).await {
+                Ok(count) => self.told(&events::HEALTH.operation, count),
+                Err(refused) => self.no_health(&refused),
+            }
+        }
+        let clusters = {
+            let known = self.state.lock();
+            let kafka = known.inventory.parts().get(&Part::Kafka);
+            let described = kafka.filter(|kafka| kafka.at == Some(now));
+            let resources = described.map(|kafka| kafka.resources.clone());
+            resources.filter(|_| common.config.watches(Part::Kafka) && common.leads())
+        };
+        if let Some(resources) = clusters {
+            let clusters = resources.iter().filter(|one| one.kind == "kafka_cluster");
+            let count = events::tell_states(&self.place, clusters, notes, now).await;
+            self.counted(ask::KAFKA_CLUSTERS.service.word(), count);
+        }
+    }
+
+    fn told(&self, operation: &ask::Operation, count: usize) {
+        self.common.metrics.called(&self.place, operation.name, "ok");
+        self.counted(operation.service.word(), count);
+    }
+
+    fn counted(&self, service: &str, events: usize) {
+        let of = self.common.metrics.events.with_label_values(&[service]);
+        of.inc_by(events as u64);
+    }
+
+    /// AWS tells its own trouble only to those who pay for support: that is nothing wrong here. It is asked again another day.
+    fn no_health(&self, refused: &Refused) {
+        let common = &self.common;
+        common
+            .metrics
+            .called(&self.place, operation(refused), refused.reason());
+        let is_for_good = match refused {
+            Refused::Denied { .. } => true,
+            Refused::Refused { code, .. } => code.starts_with("SubscriptionRequired"),
+            _ => false,
+        };
+        tracing::debug!(place = %self.place.instance(), %refused, "AWS Health tells nothing");
+        if is_for_good {
+            self.state.lock().health_asked_at = Some(common.clock.running());
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use fake_aws::FakeAws;
 use fake_aws::estate::{self, Incident};
+use fake_aws::health::HealthEvent;
 use model::{BoxFuture, KeepNotes, Level, Note, NotePlace};
 use parking_lot::Mutex;
 
@@ -49,7 +50,7 @@ async fn a_failover_is_told_once_also_when_it_could_not_be_kept_at_first() {
     *notes.is_full.lock() = true;
     users.begins(&house.fake, Incident::PrimaryLost);
     house.pass(Duration::from_secs(900)).await;
-    assert!(notes.kept.lock().is_empty());
+    assert_eq!(told(&notes, "rds"), []);
     *notes.is_full.lock() = false;
     house.pass(Duration::from_secs(3_600)).await;
     let kept = notes.kept.lock().clone();
@@ -65,6 +66,92 @@ async fn a_failover_is_told_once_also_when_it_could_not_be_kept_at_first() {
             .iter()
             .any(|(name, value)| *name == "aws.resource" && !value.is_empty())
     );
+    house.close().await;
+}
+
+/// Level, whom it is about and what is said, of all that was kept for a service.
+fn told(notes: &Notes, source: &str) -> Vec<(Level, String)> {
+    let kept = notes.kept.lock();
+    let of = kept.iter().filter(|note| note.source == source);
+    of.map(|note| (note.level, note.text.clone())).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn trouble_of_aws_itself_is_told_as_it_begins_and_ends_to_those_who_pay_for_support() {
+    let fill = |fake: &FakeAws| {
+        estate::users(fake);
+    };
+    let mut house = House::with(fill, config());
+    let notes = Arc::new(Notes::default());
+    house.room.notes_to(Arc::clone(&notes) as Arc<dyn KeepNotes>);
+    house.open();
+    house.pass(Duration::from_secs(6 * 3_600)).await;
+    let asked = || house.fake.count("health:DescribeEvents");
+    assert_eq!(asked(), 1, "who pays for no support is asked for once a day");
+    let told_of = format!("{:?}", house.room.checkups());
+    assert!(!told_of.contains("ubscription"), "{told_of}");
+    let start = house.now() + Duration::from_secs(19 * 3_600);
+    let event = |region: &str| HealthEvent {
+        service: "RDS".to_owned(),
+        code: "AWS_RDS_OPERATIONAL_ISSUE".to_owned(),
+        category: "issue".to_owned(),
+        region: region.to_owned(),
+        start,
+        end: None,
+        status: "open".to_owned(),
+    };
+    house.fake.here(|place| {
+        place.health.is_subscribed = true;
+        place.health.events = vec![event("us-west-2"), event(fake_aws::REGION)];
+    });
+    house.pass(Duration::from_secs(20 * 3_600)).await;
+    let begun = (
+        Level::Warn,
+        "RDS: AWS_RDS_OPERATIONAL_ISSUE (issue, open)".to_owned(),
+    );
+    assert_eq!(told(&notes, "health"), std::slice::from_ref(&begun));
+    let end = house.now();
+    house.fake.here(|place| {
+        for event in &mut place.health.events {
+            (event.end, event.status) = (Some(end), "closed".to_owned());
+        }
+    });
+    house.pass(Duration::from_secs(3_600)).await;
+    let ended = (
+        Level::Info,
+        "RDS: AWS_RDS_OPERATIONAL_ISSUE (issue, closed)".to_owned(),
+    );
+    assert_eq!(told(&notes, "health"), [begun, ended]);
+    house.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_cluster_of_kafka_is_at_is_told_when_it_is_another_state() {
+    let users = Arc::new(Mutex::new(None));
+    let fill = |fake: &FakeAws| *users.lock() = Some(estate::users(fake));
+    let mut house = House::with(fill, config());
+    let notes = Arc::new(Notes::default());
+    house.room.notes_to(Arc::clone(&notes) as Arc<dyn KeepNotes>);
+    house.open();
+    house.pass(Duration::from_secs(1_800)).await;
+    let users = users.lock().take().unwrap();
+    users.begins(&house.fake, Incident::BrokerLost);
+    house.pass(Duration::from_secs(1_800)).await;
+    users.ends(&house.fake, Incident::BrokerLost);
+    house.pass(Duration::from_secs(1_800)).await;
+    house.fake.here(|place| place.kafka.clusters.clear());
+    house.pass(Duration::from_secs(1_800)).await;
+    let said: Vec<(Level, String)> = told(&notes, "kafka")
+        .into_iter()
+        .map(|(level, text)| (level, text.split_once(": ").unwrap().1.to_owned()))
+        .collect();
+    let want = [
+        (Level::Info, "the cluster is new here, and ACTIVE"),
+        (Level::Warn, "the cluster is HEALING, it was ACTIVE"),
+        (Level::Info, "the cluster is ACTIVE, it was HEALING"),
+        (Level::Warn, "the cluster is gone, it was ACTIVE"),
+    ];
+    assert_eq!(said, want.map(|(level, text)| (level, text.to_owned())));
     house.close().await;
 }
 

@@ -384,6 +384,11 @@ def health():
     asked = {"filter": {"services": ["RDS"], "eventStatusCodes": ["open"]}}
     _, events = pages(health, "describe_events", "events", **asked)
     equal([(event["eventTypeCode"], event["startTime"]) for event in events], [("AWS_RDS_ISSUE", CREATED)])
+    for since, count in [(CREATED, 3), (CREATED + datetime.timedelta(seconds=1), 0)]:
+        asked = {"filter": {"regions": [REGION], "lastUpdatedTimes": [{"from": since}]}}
+        _, events = pages(health, "describe_events", "events", **asked)
+        equal([event["lastUpdatedTime"] for event in events], [CREATED] * count)
+    equal(code(client("health", region=REGION).describe_events), "InvalidSignatureException")
 
 
 def accounts():
