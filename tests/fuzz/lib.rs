@@ -10,6 +10,7 @@ mod clock;
 mod exposition;
 mod forward;
 mod journal;
+mod kernel;
 mod log;
 pub mod mutate;
 mod questions;
@@ -28,7 +29,7 @@ pub struct Target {
     pub words: &'static [&'static str],
 }
 
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     Target {
         name: "promql_parse",
         run: questions::parse,
@@ -82,5 +83,11 @@ pub const TARGETS: [Target; 9] = [
         run: journal::run,
         seeds: journal::seeds,
         words: journal::WORDS,
+    },
+    Target {
+        name: "kernel_log",
+        run: kernel::run,
+        seeds: kernel::seeds,
+        words: kernel::WORDS,
     },
 ];

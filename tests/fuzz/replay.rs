@@ -121,6 +121,11 @@ fn journal() {
 }
 
 #[test]
+fn kernel_log() {
+    try_hard("kernel_log");
+}
+
+#[test]
 fn the_corpus_is_small_and_of_targets_that_there_are() {
     let mut bytes = 0;
     for folder in std::fs::read_dir(corpus()).expect("a folder") {

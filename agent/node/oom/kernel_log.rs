@@ -63,6 +63,12 @@ impl Log {
     }
 }
 
+/// Kills that lines of the kernel's log tell of, in their order.
+pub fn kills<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<Kill> {
+    let mut reader = Reader::default();
+    lines.filter_map(|line| reader.line(line)).collect()
+}
+
 /// Puts the lines of one kill together.
 #[derive(Default)]
 struct Reader {
@@ -108,7 +114,9 @@ impl Reader {
         let parts = parts
             .iter()
             .filter_map(|part| kilobytes(rest.split_once(part)?.1));
-        let own = parts.fold(None, |sum: Option<u64>, bytes| Some(sum.unwrap_or(0) + bytes));
+        let own = parts.fold(None, |sum: Option<u64>, bytes| {
+            Some(sum.unwrap_or(0).saturating_add(bytes))
+        });
         Some(Kill {
             pod_uid: told.pod_uid,
             container_id: told.container_id,
@@ -156,12 +164,7 @@ Memory cgroup out of memory: Killed process 412 (my,(task=)) total-vm:33220kB, a
     #[test]
     fn a_kill_is_told_by_its_last_line_with_what_the_ones_before_it_said() {
         let id = "b".repeat(64);
-        let mut reader = Reader::default();
-        let told: Vec<Kill> = LINES
-            .replace("ID", &id)
-            .lines()
-            .filter_map(|line| reader.line(line))
-            .collect();
+        let told = kills(LINES.replace("ID", &id).lines());
         let kill = Kill {
             pod_uid: "a1b2".to_owned(),
             container_id: id,
@@ -184,7 +187,7 @@ Memory cgroup out of memory: Killed process 412 (my,(task=)) total-vm:33220kB, a
 python invoked oom-killer: gfp_mask=0x100cca(GFP_HIGHUSER_MOVABLE), order=0, oom_score_adj=0
 oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,global_oom,task_memcg=/system.slice/db.service,task=db,pid=7,uid=1
 Out of memory: Killed process 7 (db) total-vm:9kB, anon-rss:8kB, file-rss:0kB, shmem-rss:0kB, UID:1";
-        let told: Vec<Kill> = lines.lines().filter_map(|line| reader.line(line)).collect();
+        let told = kills(lines.lines());
         let process = told[0].process.as_ref().unwrap();
         assert_eq!(
             (process.name.as_str(), process.pid, process.own_bytes),

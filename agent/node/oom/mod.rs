@@ -10,7 +10,7 @@ mod kernel_log;
 use std::collections::HashMap;
 use std::path::Path;
 
-pub use kernel_log::Process;
+pub use kernel_log::{Process, kills};
 
 /// One or more kills at a container's limit, or one at the end of the machine's memory.
 #[derive(Clone, Debug, Default, PartialEq)]
