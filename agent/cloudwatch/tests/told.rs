@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fake_aws::FakeAws;
-use fake_aws::estate::{self, Incident};
+use fake_aws::estate::{self, Incident, Users};
 use fake_aws::health::HealthEvent;
 use model::{BoxFuture, KeepNotes, Level, Note, NotePlace};
 use parking_lot::Mutex;
@@ -37,16 +37,22 @@ impl KeepNotes for Notes {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_failover_is_told_once_also_when_it_could_not_be_kept_at_first() {
-    let users = Arc::new(Mutex::new(None));
+/// The users' estate, and who keeps what is told of it.
+fn watched() -> (House, Arc<Notes>, Users) {
+    let users = Mutex::new(None);
     let fill = |fake: &FakeAws| *users.lock() = Some(estate::users(fake));
     let mut house = House::with(fill, config());
     let notes = Arc::new(Notes::default());
     house.room.notes_to(Arc::clone(&notes) as Arc<dyn KeepNotes>);
     house.open();
-    house.pass(Duration::from_secs(600)).await;
     let users = users.lock().take().unwrap();
+    (house, notes, users)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failover_is_told_once_also_when_it_could_not_be_kept_at_first() {
+    let (mut house, notes, users) = watched();
+    house.pass(Duration::from_secs(600)).await;
     *notes.is_full.lock() = true;
     users.begins(&house.fake, Incident::PrimaryLost);
     house.pass(Duration::from_secs(900)).await;
@@ -78,13 +84,7 @@ fn told(notes: &Notes, source: &str) -> Vec<(Level, String)> {
 
 #[tokio::test(start_paused = true)]
 async fn trouble_of_aws_itself_is_told_as_it_begins_and_ends_to_those_who_pay_for_support() {
-    let fill = |fake: &FakeAws| {
-        estate::users(fake);
-    };
-    let mut house = House::with(fill, config());
-    let notes = Arc::new(Notes::default());
-    house.room.notes_to(Arc::clone(&notes) as Arc<dyn KeepNotes>);
-    house.open();
+    let (mut house, notes, _) = watched();
     house.pass(Duration::from_secs(6 * 3_600)).await;
     let asked = || house.fake.count("health:DescribeEvents");
     assert_eq!(asked(), 1, "who pays for no support is asked for once a day");
@@ -127,14 +127,8 @@ async fn trouble_of_aws_itself_is_told_as_it_begins_and_ends_to_those_who_pay_fo
 
 #[tokio::test(start_paused = true)]
 async fn what_a_cluster_of_kafka_is_at_is_told_when_it_is_another_state() {
-    let users = Arc::new(Mutex::new(None));
-    let fill = |fake: &FakeAws| *users.lock() = Some(estate::users(fake));
-    let mut house = House::with(fill, config());
-    let notes = Arc::new(Notes::default());
-    house.room.notes_to(Arc::clone(&notes) as Arc<dyn KeepNotes>);
-    house.open();
+    let (mut house, notes, users) = watched();
     house.pass(Duration::from_secs(1_800)).await;
-    let users = users.lock().take().unwrap();
     users.begins(&house.fake, Incident::BrokerLost);
     house.pass(Duration::from_secs(1_800)).await;
     users.ends(&house.fake, Incident::BrokerLost);
