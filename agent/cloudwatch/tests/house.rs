@@ -204,11 +204,15 @@ impl House {
         let account = AccountConfig {
             access_key: key.access_key,
             secret_key: net::Secret::expand(&key.secret_key, |_| None).unwrap(),
-            regions: vec![fake_aws::REGION.to_owned()],
+            regions: match config.regions.as_slice() {
+                [] => vec![fake_aws::REGION.to_owned()],
+                regions => regions.to_vec(),
+            },
             ..AccountConfig::default()
         };
         let config = Config {
             accounts: vec![account],
+            regions: Vec::new(),
             ..config
         };
         let given = Given {

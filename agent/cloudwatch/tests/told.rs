@@ -6,10 +6,12 @@ use std::time::Duration;
 use fake_aws::FakeAws;
 use fake_aws::estate::{self, Incident, Users};
 use fake_aws::health::HealthEvent;
+use fake_aws::rds::Event;
 use model::{BoxFuture, KeepNotes, Level, Note, NotePlace};
 use parking_lot::Mutex;
 
 use super::house::{House, config};
+use crate::Config;
 
 #[derive(Default)]
 struct Notes {
@@ -80,6 +82,45 @@ fn told(notes: &Notes, source: &str) -> Vec<(Level, String)> {
     let kept = notes.kept.lock();
     let of = kept.iter().filter(|note| note.source == source);
     of.map(|note| (note.level, note.text.clone())).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_two_regions_tell_in_the_same_moment_is_told_once_each() {
+    const REGIONS: [&str; 2] = [fake_aws::REGION, "us-west-2"];
+    let fill = |fake: &FakeAws| {
+        estate::users(fake);
+        fake.opens(REGIONS[1]);
+    };
+    let regions = REGIONS.map(str::to_owned).to_vec();
+    let mut house = House::with(fill, Config { regions, ..config() });
+    let notes = Arc::new(Notes::default());
+    house.room.notes_to(Arc::clone(&notes) as Arc<dyn KeepNotes>);
+    house.open();
+    for nth in 0..6 {
+        let at = house.now();
+        for region in REGIONS {
+            let event = Event {
+                at,
+                source: format!("db-{region}"),
+                source_type: "db-instance".to_owned(),
+                categories: vec!["failover".to_owned()],
+                message: format!("Failover {nth} completed"),
+            };
+            house
+                .fake
+                .at(fake_aws::ACCOUNT, region, |place| place.rds.events.push(event));
+        }
+        house.pass(Duration::from_secs(600)).await;
+    }
+    house.pass(Duration::from_secs(1_800)).await;
+    let mut texts: Vec<String> = told(&notes, "rds").into_iter().map(|(_, text)| text).collect();
+    texts.sort();
+    let mut want: Vec<String> = (0..6)
+        .flat_map(|nth| REGIONS.map(|region| format!("db-{region}: Failover {nth} completed")))
+        .collect();
+    want.sort();
+    assert_eq!(texts, want);
+    house.close().await;
 }
 
 #[tokio::test(start_paused = true)]
