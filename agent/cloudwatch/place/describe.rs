@@ -1,8 +1,8 @@
 //! What is there, as each service describes it, and what happened to it.
 
 use super::{
-    AGAIN, Arc, BTreeMap, BTreeSet, Inventory, Known, Part, Refused, Resource, State, Timestamp, Track,
-    Watch, events, inventory, join_all, operation,
+    AGAIN, Arc, BTreeMap, BTreeSet, HEALTH_AWAY, HEALTH_CLOSED, Inventory, Known, Part, Refused, Resource,
+    State, Timestamp, Track, Watch, events, inventory, join_all, operation,
 };
 use crate::inventory::operations as ask;
 
@@ -103,7 +103,7 @@ impl Watch {
                 Err(refused) => self.refused(&mut self.state.lock(), &refused),
             }
         }
-        if common.leads() && self.state.lock().is_health_told(common.clock.running()) {
+        if common.leads() && common.clock.running() >= self.state.lock().health_opens {
             match events::tell(&self.ask, &self.place, events::HEALTH, notes, now).await {
                 Ok(count) => self.told(&events::HEALTH.operation, count),
                 Err(refused) => self.no_health(&refused),
@@ -133,21 +133,21 @@ impl Watch {
         of.inc_by(events as u64);
     }
 
-    /// AWS tells its own trouble only to those who pay for support: that is nothing wrong here. It is asked again another day.
+    /// AWS tells its own trouble only to those who pay for support, and in one place of the world, which a closed network does not
+    /// reach: that is nothing wrong here. It is asked again later, so that nothing else waits for it each time.
     fn no_health(&self, refused: &Refused) {
         let common = &self.common;
         common
             .metrics
             .called(&self.place, operation(refused), refused.reason());
+        tracing::debug!(place = %self.place.instance(), %refused, "AWS Health tells nothing");
         let is_for_good = match refused {
             Refused::Denied { .. } => true,
             Refused::Refused { code, .. } => code.starts_with("SubscriptionRequired"),
             _ => false,
         };
-        tracing::debug!(place = %self.place.instance(), %refused, "AWS Health tells nothing");
-        if is_for_good {
-            self.state.lock().health_asked_at = Some(common.clock.running());
-        }
+        let pause = if is_for_good { HEALTH_CLOSED } else { HEALTH_AWAY };
+        self.state.lock().health_opens = common.clock.running() + pause;
     }
 
     /// Tags, quotas, and what is found by its metrics.

@@ -48,8 +48,9 @@ const CALLS_MAX: usize = 4;
 /// Waits after a failure: at first, and at most.
 const AGAIN: Duration = Duration::from_secs(5);
 const AGAIN_MAX: Duration = Duration::from_secs(300);
-/// Until AWS Health is asked again when it tells us nothing.
-const HEALTH_AGAIN: Duration = Duration::from_secs(86_400);
+/// Until AWS Health is asked again: when it is not for us, and when it did not answer.
+const HEALTH_CLOSED: Duration = Duration::from_secs(86_400);
+const HEALTH_AWAY: Duration = Duration::from_secs(3_600);
 /// Behind the whole interval, so that the last minute has a chance to be there.
 const PHASE: Duration = Duration::from_secs(15);
 
@@ -107,20 +108,12 @@ struct Known {
     facts_at: Option<Duration>,
     described_at: Option<Timestamp>,
     listed_at: Option<Duration>,
-    /// When AWS Health said that it tells us nothing, in running time.
-    health_asked_at: Option<Duration>,
+    /// From when on AWS Health is asked, in running time.
+    health_opens: Duration,
     problems: BTreeMap<&'static str, Refused>,
     /// Until when nothing is asked after a failure, in running time, and how long that was.
     pause: Option<(Duration, Duration)>,
     calls: u64,
-}
-
-impl Known {
-    /// Whether AWS Health may tell something.
-    fn is_health_told(&self, running: Duration) -> bool {
-        self.health_asked_at
-            .is_none_or(|asked| running >= asked + HEALTH_AGAIN)
-    }
 }
 
 impl Watch {

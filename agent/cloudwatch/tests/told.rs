@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fake_aws::FakeAws;
 use fake_aws::estate::{self, Incident, Users};
 use fake_aws::health::HealthEvent;
 use fake_aws::rds::Event;
+use fake_aws::{FakeAws, Fault};
 use model::{BoxFuture, KeepNotes, Level, Note, NotePlace};
 use parking_lot::Mutex;
 
@@ -163,6 +163,23 @@ async fn trouble_of_aws_itself_is_told_as_it_begins_and_ends_to_those_who_pay_fo
         "RDS: AWS_RDS_OPERATIONAL_ISSUE (issue, closed)".to_owned(),
     );
     assert_eq!(told(&notes, "health"), [begun, ended]);
+    house.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_each_time_for_a_place_of_aws_health_that_is_not_reached() {
+    let (mut house, ..) = watched();
+    let until = house.now() + Duration::from_secs(3 * 3_600);
+    house
+        .fake
+        .fails_until("health:DescribeEvents", until, Fault::Hangs);
+    house.pass(Duration::from_secs(3 * 3_600)).await;
+    let (asked, described) = (
+        house.fake.count("health:DescribeEvents"),
+        house.fake.count("rds:DescribeDBInstances"),
+    );
+    assert!((2..=4).contains(&asked), "{asked} times in three hours");
+    assert!(described >= 30, "described {described} times");
     house.close().await;
 }
 
