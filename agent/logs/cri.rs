@@ -4,7 +4,7 @@
 
 use model::Timestamp;
 
-use crate::time;
+use crate::time::Recent;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stream {
@@ -33,8 +33,8 @@ pub(crate) struct Line<'a> {
     pub(crate) message: &'a [u8],
 }
 
-pub(crate) fn parse(line: &[u8]) -> Option<Line<'_>> {
-    let (time, used) = time::rfc3339(line)?;
+pub(crate) fn parse<'a>(line: &'a [u8], recent: &mut Recent) -> Option<Line<'a>> {
+    let (time, nanos, used) = recent.read(line)?;
     let rest = line.get(used..)?;
     let (stream, rest) = if let Some(rest) = rest.strip_prefix(b" stdout ") {
         (Stream::Stdout, rest)
@@ -55,7 +55,7 @@ pub(crate) fn parse(line: &[u8]) -> Option<Line<'_>> {
     };
     Some(Line {
         time,
-        nanos: time::below_millis(line.get(..used)?),
+        nanos,
         stream,
         partial,
         message,
@@ -65,6 +65,10 @@ pub(crate) fn parse(line: &[u8]) -> Option<Line<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(line: &[u8]) -> Option<Line<'_>> {
+        super::parse(line, &mut Recent::default())
+    }
 
     #[test]
     fn stream_tag_and_message_are_told_apart() {

@@ -154,34 +154,21 @@ fn is_written_as_level(word: &[u8], before: Option<u8>, after: Option<u8>) -> bo
 
 /// A word that is a level.
 pub(crate) fn named(word: &[u8]) -> Option<Level> {
-    const NAMES: [(&[u8], Level); 21] = [
-        (b"info", Level::Info),
-        (b"information", Level::Info),
-        (b"notice", Level::Info),
-        (b"warn", Level::Warn),
-        (b"warning", Level::Warn),
-        (b"error", Level::Error),
-        (b"err", Level::Error),
-        (b"severe", Level::Error),
-        (b"debug", Level::Debug),
-        (b"dbg", Level::Debug),
-        (b"fine", Level::Debug),
-        (b"trace", Level::Trace),
-        (b"trc", Level::Trace),
-        (b"fatal", Level::Fatal),
-        (b"critical", Level::Fatal),
-        (b"crit", Level::Fatal),
-        (b"panic", Level::Fatal),
-        (b"emerg", Level::Fatal),
-        (b"emergency", Level::Fatal),
-        (b"alert", Level::Fatal),
-        (b"dpanic", Level::Fatal),
-    ];
-    let first = word.first()?.to_ascii_lowercase();
-    NAMES
-        .iter()
-        .find(|(name, _)| name.first() == Some(&first) && name.eq_ignore_ascii_case(word))
-        .map(|(_, level)| *level)
+    let mut lower = [0; 11];
+    let lower = lower.get_mut(..word.len())?;
+    lower.copy_from_slice(word);
+    lower.make_ascii_lowercase();
+    Some(match &*lower {
+        b"trace" | b"trc" => Level::Trace,
+        b"debug" | b"dbg" | b"fine" => Level::Debug,
+        b"info" | b"information" | b"notice" => Level::Info,
+        b"warn" | b"warning" => Level::Warn,
+        b"error" | b"err" | b"severe" => Level::Error,
+        b"fatal" | b"critical" | b"crit" | b"panic" | b"dpanic" | b"emerg" | b"emergency" | b"alert" => {
+            Level::Fatal
+        }
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ mod forward;
 mod glob;
 mod join;
 mod journald;
+mod lanes;
 mod last;
 mod level;
 mod lines;

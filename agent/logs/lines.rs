@@ -14,11 +14,11 @@ use crate::draft::Draft;
 use crate::join::{Group, Piece};
 use crate::mark::Form;
 use crate::multiline::{Fate, Mode, Which};
-use crate::plan::Way;
+use crate::plan::{Plan, Way};
 use crate::redact::Redaction;
 use crate::source::Source;
 use crate::spool::line::Line;
-use crate::time::{Times, below_millis};
+use crate::time::{Recent, Times, below_millis};
 use crate::{cri, docker, level, spool};
 
 /// All open records together hold no more text than this; what comes on top is cut.
@@ -32,6 +32,7 @@ const ID_BYTES_MAX: usize = 512;
 
 pub(crate) struct Lines {
     times: Times,
+    recent: Recent,
     account: Arc<Account>,
     pub(crate) redaction: Redaction,
     pub(crate) line_bytes_max: usize,
@@ -63,12 +64,15 @@ pub(crate) struct At {
     pub(crate) offset: u64,
     /// See [`crate::tail::Tail::skip`].
     pub(crate) skip: [u64; 3],
+    /// The source's.
+    pub(crate) plan: Arc<Plan>,
 }
 
 impl Lines {
     pub(crate) fn new(account: Arc<Account>, redaction: Redaction, line_bytes_max: usize) -> Self {
         Self {
             times: Times::new(TimeZone::system()),
+            recent: Recent::default(),
             account,
             redaction,
             line_bytes_max,
@@ -137,10 +141,10 @@ impl Lines {
                 piece.length -= (text.len() - rest.len()) as u64;
                 piece.text = rest;
             }
-        } else if let Some((found, nanos)) = source.plan.way(0).parser.time(text, &mut self.times, self.now) {
+        } else if let Some((found, nanos)) = at.plan.way(0).parser.time(text, &mut self.times, self.now) {
             (piece.time, piece.nanos, piece.is_timed) = (found, nanos, true);
         }
-        self.line(draft, source, at.number, &piece);
+        self.line(draft, source, &at.plan, at.number, &piece);
     }
 
     /// A line of CRI or of Docker's `json-file`, whichever it is.
@@ -153,7 +157,7 @@ impl Lines {
             let message = parsed.message.get(..self.line_bytes_max);
             let message = message.unwrap_or(parsed.message);
             self.piece(draft, source, at, cri::Line { message, ..parsed }, length);
-        } else if let Some(parsed) = cri::parse(line) {
+        } else if let Some(parsed) = cri::parse(line, &mut self.recent) {
             let length = length - (line.len() - parsed.message.len()) as u64;
             self.piece(draft, source, at, parsed, length);
         } else {
@@ -163,7 +167,7 @@ impl Lines {
                 let kept = line.get(..self.line_bytes_max).unwrap_or(line);
                 let files = [(at.file, at.offset)];
                 let piece = self.untimed(kept, length, &files);
-                self.line(draft, source, at.number, &piece);
+                self.line(draft, source, &at.plan, at.number, &piece);
             }
         }
         unescaped.shrink_to(UNESCAPED_BYTES);
@@ -193,7 +197,7 @@ impl Lines {
                 files: &files,
                 lines: 1,
             };
-            return self.line(draft, source, at.number, &piece);
+            return self.line(draft, source, &at.plan, at.number, &piece);
         }
         let held = source.join.held();
         let room = JOINED_BYTES_MAX.saturating_sub(self.joined);
@@ -202,13 +206,12 @@ impl Lines {
         self.joined = (self.joined + source.join.held()).saturating_sub(held);
         if let Some(group) = group {
             let number = self.touch(draft, &group.files);
-            self.line(draft, source, number, &group.piece());
+            self.line(draft, source, &at.plan, number, &group.piece());
         }
     }
 
     /// A whole line, which may be part of a record of several.
-    fn line(&mut self, draft: &mut Draft, source: &mut Source, number: u16, piece: &Piece<'_>) {
-        let plan = Arc::clone(&source.plan);
+    fn line(&mut self, draft: &mut Draft, source: &mut Source, plan: &Plan, number: u16, piece: &Piece<'_>) {
         let way = plan.way(piece.stream);
         let joins = !way.is_excluded && !matches!(way.mode, Mode::None);
         // It was begun under another plan.
@@ -252,11 +255,12 @@ impl Lines {
     /// Ends what is open in a source: all, or what nothing has come to for long enough.
     pub(crate) fn end(&mut self, draft: &mut Draft, source: &mut Source, which: Which) {
         if matches!(which, Which::All) {
+            let plan = Arc::clone(&source.plan);
             let partial: Vec<Group> = source.join.take().collect();
             for group in partial {
                 self.joined = self.joined.saturating_sub(group.text.len());
                 let number = self.touch(draft, &group.files);
-                self.line(draft, source, number, &group.piece());
+                self.line(draft, source, &plan, number, &group.piece());
             }
         }
         for group in source.multiline.end(which) {

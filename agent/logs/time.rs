@@ -54,6 +54,34 @@ pub(crate) fn below_millis(time: &[u8]) -> u32 {
     nanos * 10u32.pow(6 - count)
 }
 
+/// Reads what container runtimes write, a time in UTC to the nanosecond: most are in the same second as the one before.
+#[derive(Default)]
+pub(crate) struct Recent {
+    second: [u8; 19],
+    millis: i64,
+}
+
+impl Recent {
+    /// As [`rfc3339`], and what stands below the millisecond.
+    pub(crate) fn read(&mut self, line: &[u8]) -> Option<(Timestamp, u32, usize)> {
+        const FRACTION: u32 = 1_000_000;
+        let (second, rest) = line.split_first_chunk()?;
+        if *second == self.second
+            && let Some([b'.', digits @ .., b'Z']) = rest.get(..11)
+            && let Some(fraction) = number(digits).and_then(|number| u32::try_from(number).ok())
+        {
+            let time = Timestamp(self.millis + i64::from(fraction / FRACTION));
+            return Some((time, fraction % FRACTION, 30));
+        }
+        let (time, used) = rfc3339(line)?;
+        let written = line.get(..used)?;
+        if written.last() == Some(&b'Z') {
+            (self.second, self.millis) = (*second, time.0.div_euclid(1_000) * 1_000);
+        }
+        Some((time, below_millis(written), used))
+    }
+}
+
 /// Reads times that need to know where and when the reader is.
 pub(crate) struct Times {
     zone: TimeZone,
@@ -342,6 +370,30 @@ mod tests {
             ("Jan  2 03:04:05", 0),
         ] {
             assert_eq!(below_millis(text.as_bytes()), nanos, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_second_that_is_known_is_read_like_any_other() {
+        let mut recent = Recent::default();
+        for text in [
+            "2016-10-06T00:17:09.669794202Z x",
+            "2016-10-06T00:17:09.000000001Z",
+            "2016-10-06T00:17:09.999999999Z",
+            "2016-10-06T00:17:09.123456789+02:00",
+            "2016-10-06T00:17:09.1234567890Z",
+            "2016-10-06T00:17:09.12Z stdout",
+            "2016-10-06T00:17:09Z stdout F x",
+            "2016-10-06T00:17:09.12345678xZ",
+            "2016-10-06T00:17:60.5Z",
+            "2016-10-06T00:17:60.500000000Z",
+            "2016-10-06T00:17:09",
+        ] {
+            let line = text.as_bytes();
+            let apart = rfc3339(line).map(|(time, used)| (time, below_millis(&line[..used]), used));
+            for _ in 0..2 {
+                assert_eq!(recent.read(line), apart, "{text}");
+            }
         }
     }
 

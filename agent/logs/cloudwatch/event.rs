@@ -2,7 +2,8 @@
 
 use super::cut::MESSAGE_BYTES_MAX;
 use crate::batch::{Batch, Row};
-use crate::sink::document::{Documents, Dress, Style, fitting};
+use crate::sink::document::{Documents, Dress, Style};
+use crate::sink::escape::fitting;
 
 /// Writes the events of one batch.
 pub(crate) struct Events<'a>(Documents<'a>);

@@ -9,7 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use rmp::Marker;
 
 use super::Refusal;
-use crate::sink::document::escape;
+use crate::sink::escape::escape;
 
 /// Deeper values are left out: no sink takes them.
 const DEPTH_MAX: usize = 32;

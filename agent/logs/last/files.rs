@@ -20,6 +20,7 @@ use crate::cri;
 use crate::join::{Group, Join};
 use crate::level;
 use crate::source::{container_base, is_copy};
+use crate::time::Recent;
 
 /// Of one container, from its newest files backwards.
 const CONTAINER_BYTES_MAX: u64 = 1 << 20;
@@ -247,6 +248,7 @@ fn records(
             });
         }
     };
+    let mut recent = Recent::default();
     for (nth, piece) in pieces.iter().enumerate() {
         let mut at = 0;
         let mut is_first = piece.start > 0;
@@ -259,7 +261,9 @@ fn records(
             if std::mem::take(&mut is_first) {
                 continue;
             }
-            let Some(parsed) = cri::parse(line) else { continue };
+            let Some(parsed) = cri::parse(line, &mut recent) else {
+                continue;
+            };
             let Some(begins) = begins.get_mut(usize::from(parsed.stream.number()) - 1) else {
                 continue;
             };

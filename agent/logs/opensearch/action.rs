@@ -22,6 +22,8 @@ pub(crate) struct Actions<'a> {
     names: Vec<String>,
     /// Index name of a file on a day.
     day: (u16, Option<Day>, String),
+    /// Of an action line what is in front of its id, or of its end.
+    front: String,
     /// Whether its documents bring their ids.
     has_ids: bool,
     /// Whether all documents say their ids.
@@ -49,6 +51,7 @@ impl<'a> Actions<'a> {
         Self {
             documents: Documents::new(batch, style),
             names: batch.marks.iter().map(|mark| index(mark, naming.index)).collect(),
+            front: String::new(),
             has_ids: naming.has_ids,
             says_id: style.says_id,
             naming,
@@ -72,14 +75,12 @@ impl<'a> Actions<'a> {
         body: &mut Vec<u8>,
         nth: usize,
         dress: Dress,
-    ) -> Option<(u16, Range<usize>, Arc<str>)> {
+    ) -> Option<(u16, Range<usize>, &Arc<str>)> {
         let (row, text) = self.documents.batch().record(nth)?;
         let id = self.documents.id(&row);
         self.select_index(&row);
-        body.extend_from_slice(b"{\"create\":{\"_index\":\"");
-        body.extend_from_slice(self.day.2.as_bytes());
+        body.extend_from_slice(self.front.as_bytes());
         if self.has_ids {
-            body.extend_from_slice(b"\",\"_id\":\"");
             id.write(body);
         }
         body.extend_from_slice(b"\"}}\n");
@@ -87,26 +88,35 @@ impl<'a> Actions<'a> {
         Some((row.file, own, self.tail(row.file, dress)))
     }
 
-    fn tail(&mut self, file: u16, dress: Dress) -> Arc<str> {
-        if let Some((known, of, tail)) = &self.tail
-            && (*known, *of) == (file, dress)
+    fn tail(&mut self, file: u16, dress: Dress) -> &Arc<str> {
+        let Self {
+            documents,
+            tails,
+            tail: last,
+            ..
+        } = self;
+        if last
+            .as_ref()
+            .is_some_and(|(known, of, _)| (*known, *of) != (file, dress))
         {
-            return Arc::clone(tail);
+            *last = None;
         }
-        let place = usize::from(file);
-        let tails = match dress {
-            Dress::Full => &mut self.tails.0,
-            Dress::Plain => &mut self.tails.1,
-        };
-        if tails.len() <= place {
-            tails.resize(place + 1, None);
-        }
-        let made = || format!("{}\n", self.documents.rest(file, dress)).into();
-        let tail = match tails.get_mut(place) {
-            Some(tail) => Arc::clone(tail.get_or_insert_with(made)),
-            None => made(),
-        };
-        self.tail = Some((file, dress, Arc::clone(&tail)));
+        let (_, _, tail) = last.get_or_insert_with(|| {
+            let tails = match dress {
+                Dress::Full => &mut tails.0,
+                Dress::Plain => &mut tails.1,
+            };
+            let place = usize::from(file);
+            if tails.len() <= place {
+                tails.resize(place + 1, None);
+            }
+            let made = || format!("{}\n", documents.rest(file, dress)).into();
+            let tail = match tails.get_mut(place) {
+                Some(tail) => Arc::clone(tail.get_or_insert_with(made)),
+                None => made(),
+            };
+            (file, dress, tail)
+        });
         tail
     }
 
@@ -153,6 +163,8 @@ impl<'a> Actions<'a> {
             }
         }
         self.has_ids = self.naming.has_ids && !self.naming.anonymous.contains(name.as_str());
+        let before_id = if self.has_ids { "\",\"_id\":\"" } else { "" };
+        self.front = format!("{{\"create\":{{\"_index\":\"{name}{before_id}");
         self.documents.say_ids(self.says_id || !self.has_ids);
     }
 }

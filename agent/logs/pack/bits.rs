@@ -108,8 +108,6 @@ pub(super) struct Word {
 }
 
 impl Word {
-    pub(super) const NONE: Self = Self { bits: 0, count: 0 };
-
     /// With `behind` behind it, if that is not too much.
     #[inline]
     pub(super) fn with(self, behind: Self) -> Option<Self> {

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::bits::{Bits, Word};
-use super::seq::Sequence;
+use super::seq::{Sequence, first_of};
 use super::{COPY_MAX, COPY_MIN};
 
 /// Literals, the end of a block, and lengths of copies.
@@ -45,13 +45,27 @@ impl Code {
         u64::from(self.0 >> 6)
     }
 
+    /// Both, one behind the other.
+    fn with(self, behind: Self) -> Self {
+        Self::new(
+            (self.bits() | behind.bits() << self.count()) as u32,
+            self.count() + behind.count(),
+        )
+    }
+
     #[inline]
     fn count(self) -> u32 {
         self.0 & COUNT
     }
 }
 
+/// By two bytes of which neither is more than this one, which writes nothing.
+const PAIRS: usize = 1 << 16;
+const NOTHING: usize = 128;
+const ALL_NOTHING: u64 = u32::MAX as u64 / 255 * NOTHING as u64;
+
 pub(crate) struct Codes {
+    pairs: Box<[Code; PAIRS]>,
     /// By byte; behind them as many that write nothing.
     literals: [Code; 512],
     /// By length; what the length has behind its code is in it.
@@ -82,8 +96,13 @@ impl Counts {
                     *count += 1;
                 }
             }
-            for length in sequence.lengths() {
-                counts.copy(length, sequence.distance as usize);
+            let (mut length, distance) = (sequence.length as usize, sequence.distance as usize);
+            while let Some(first) = first_of(length) {
+                counts.copy(first, distance);
+                length -= first;
+            }
+            if length > 0 {
+                counts.copy(length, distance);
             }
             at = end + sequence.length as usize;
         }
@@ -121,11 +140,20 @@ impl Codes {
         for (place, code) in literals.iter_mut().zip(codes.iter().take(256)) {
             *place = *code;
         }
+        let mut pairs = Box::new([Code::default(); PAIRS]);
+        let plain = literals.iter().take(NOTHING).copied();
+        let plain = plain.chain([Code::default()]);
+        for (behind, row) in plain.clone().zip(pairs.chunks_exact_mut(256)) {
+            for (place, front) in row.iter_mut().zip(plain.clone()) {
+                *place = front.with(behind);
+            }
+        }
         let mut of_distances = [Code::default(); DISTANCES_ROOM];
         for (place, code) in of_distances.iter_mut().zip(canonical(&distances)) {
             *place = code;
         }
         Self {
+            pairs,
             literals,
             copies,
             distances: of_distances,
@@ -150,6 +178,22 @@ impl Codes {
     /// Of the first `count` of four literals.
     #[inline]
     pub(super) fn literals(&self, four: [u8; 4], count: usize) -> Word {
+        let wanted = (1 << (8 * count)) - 1;
+        let bytes = u64::from(u32::from_le_bytes(four)) & wanted;
+        if bytes & ALL_NOTHING != 0 {
+            return self.any_literals(four, count);
+        }
+        let bytes = bytes | ALL_NOTHING & !wanted;
+        let pair = |bytes: u64| self.pairs[bytes as usize % PAIRS];
+        let (front, behind) = (pair(bytes), pair(bytes >> 16));
+        Word {
+            bits: front.bits() | behind.bits().wrapping_shl(front.0),
+            count: front.0.wrapping_add(behind.0) & COUNT,
+        }
+    }
+
+    #[inline(never)]
+    fn any_literals(&self, four: [u8; 4], count: usize) -> Word {
         let of = |nth: usize, byte: u8| {
             let none = usize::from(nth >= count) << 8;
             self.literals[none | usize::from(byte)]

@@ -17,10 +17,12 @@ use bytes::Bytes;
 use crc32fast::Hasher;
 use parking_lot::Mutex;
 
-use bits::{Bits, Word};
+use bits::Bits;
 use codes::{Codes, Counts};
-use find::Finder;
+use find::{FOUND_MIN, Finder};
 use seq::{Sequence, Sequences};
+
+use crate::lanes::BLOCK;
 
 /// Shortest and longest copy.
 const COPY_MIN: usize = 3;
@@ -156,7 +158,7 @@ impl<'a> Packer<'a> {
 
     /// Packs what has been written, and `end` behind it: a record of a file, and where its own text lies. All else is
     /// expected to be as in the record before.
-    pub(crate) fn record(&mut self, file: u16, own: Range<usize>, end: Arc<str>) {
+    pub(crate) fn record(&mut self, file: u16, own: Range<usize>, end: &Arc<str>) {
         let tail = self.plain.len();
         self.plain.extend_from_slice(end.as_bytes());
         let front = self.done.min(tail);
@@ -171,7 +173,7 @@ impl<'a> Packer<'a> {
             front: like(before.map(|before| before.front)),
             behind: like(before.map(|before| before.behind)),
             tail: like(before.map(|before| before.tail)),
-            is_same_end: before.is_some_and(|before| Arc::ptr_eq(&before.end, &end)),
+            is_same_end: before.is_some_and(|before| Arc::ptr_eq(&before.end, end)),
         };
         let seams = Seams {
             front,
@@ -186,16 +188,19 @@ impl<'a> Packer<'a> {
             finder: &mut self.finder,
             sequences: &mut self.sequences,
         };
-        let before = Before {
-            front: self.base + front as u64,
-            behind: self.base + seams.own.end as u64,
-            tail: self.base + tail as u64,
-            end,
-        };
         packing.record(&seams, &likes);
         self.done = seams.end;
         if let Some(place) = self.before.get_mut(file) {
-            *place = Some(before);
+            let end = match place.take() {
+                Some(before) if likes.is_same_end => before.end,
+                _ => Arc::clone(end),
+            };
+            *place = Some(Before {
+                front: self.base + front as u64,
+                behind: self.base + seams.own.end as u64,
+                tail: self.base + tail as u64,
+                end,
+            });
         }
         if self.out.is_some() || self.plain.len() >= SAMPLE_BYTES {
             self.write();
@@ -373,7 +378,7 @@ impl Packing<'_> {
         let mut from = at;
         while at < end {
             let same = find::same(self.plain, at - distance, at, end - at);
-            let mut length = (end - at).min(find::BLOCK);
+            let mut length = (end - at).min(BLOCK);
             let mut kept = long_runs(same);
             if from == at && self.sequences.goes_on(distance) {
                 kept |= same & !same.wrapping_add(1);
@@ -398,15 +403,18 @@ impl Packing<'_> {
 
     /// Words that have been there before, and what is between them.
     fn text(&mut self, range: Range<usize>) {
-        let Range { start: mut at, end } = range;
-        let mut from = at;
-        while at < end {
-            if let Some((length, distance)) = self.finder.find(self.plain, self.base, at, end) {
-                self.sequences.copy(at - from, length, distance);
-                at += length;
-                from = at;
+        let Range { start: mut from, end } = range.clone();
+        self.finder.look(self.plain, self.base, range);
+        for found in self.finder.found() {
+            // In the middle of a longer one.
+            if found.at() < from {
+                continue;
             }
-            at = find::word(self.plain, at, end);
+            let length = found.length(self.plain, end);
+            if length >= FOUND_MIN {
+                self.sequences.copy(found.at() - from, length, found.distance());
+                from = found.at() + length;
+            }
         }
         self.sequences.literals(end - from);
     }
@@ -428,7 +436,7 @@ impl Written {
         let mut pen = self.bits.pen(2 * bytes as usize);
         for sequence in sequences {
             let mut left = sequence.literals as usize;
-            let last = loop {
+            let mut last = loop {
                 // What stands behind is not written, and quicker to have than to leave out.
                 let four = plain.get(at..).and_then(<[u8]>::first_chunk).copied();
                 let four = four.unwrap_or_else(|| padded(plain.get(at..).unwrap_or_default()));
@@ -442,17 +450,22 @@ impl Written {
                 pen.write(word);
             };
             let distance = sequence.distance as usize;
-            let mut copies = sequence.lengths().map(|length| codes.copy(length, distance));
-            let copy = copies.next().unwrap_or(Word::NONE);
-            if let Some(both) = last.with(copy) {
-                pen.write(both);
-            } else {
+            let mut length = sequence.length as usize;
+            while let Some(first) = seq::first_of(length) {
                 pen.write(last);
-                pen.write(copy);
+                last = codes.copy(first, distance);
+                length -= first;
             }
-            for copy in copies {
-                pen.write(copy);
+            if length > 0 {
+                let copy = codes.copy(length, distance);
+                if let Some(both) = last.with(copy) {
+                    last = both;
+                } else {
+                    pen.write(last);
+                    last = copy;
+                }
             }
+            pen.write(last);
             at += sequence.length as usize;
         }
         let place = pen.down();

@@ -12,21 +12,11 @@ pub(super) struct Sequence {
     pub(super) distance: u32,
 }
 
-impl Sequence {
-    /// Of the copies that its own is written as; none is shorter or longer than a copy can be.
-    pub(super) fn lengths(self) -> impl Iterator<Item = usize> {
-        let mut left = self.length as usize;
-        std::iter::from_fn(move || {
-            let length = match left {
-                0 => return None,
-                // Enough stays behind that the rest is a copy as well.
-                _ if left > COPY_MAX => COPY_MAX.min(left - COPY_MIN),
-                _ => left,
-            };
-            left -= length;
-            Some(length)
-        })
-    }
+/// Of a copy that is longer than one can be, the length of the first of several: enough stays behind for the rest to be
+/// copies as well.
+#[inline]
+pub(super) fn first_of(length: usize) -> Option<usize> {
+    (length > COPY_MAX).then(|| COPY_MAX.min(length - COPY_MIN))
 }
 
 /// Sequences, in the order of the plain bytes; all of these are in one of them, or in what may still grow.

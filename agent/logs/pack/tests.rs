@@ -46,7 +46,7 @@ fn pack(book: &Book, records: &[Record]) -> (Vec<u8>, Bytes) {
         plain.extend_from_slice(tail);
         all.extend(record.parts.concat());
         all.extend_from_slice(record.end.as_bytes());
-        packer.record(record.file, start..end, Arc::clone(&record.end));
+        packer.record(record.file, start..end, &record.end);
     }
     (all, packer.finish())
 }

@@ -127,6 +127,7 @@ impl<O: Outlet> Reader<O> {
             form: tail.form,
             offset: tail.start,
             skip: tail.skip,
+            plan: Arc::clone(&source.plan),
         };
         let mut used = 0;
         for end in memchr::memchr_iter(b'\n', data) {
@@ -171,6 +172,7 @@ impl<O: Outlet> Reader<O> {
                 form: tail.form,
                 offset: tail.start,
                 skip: tail.skip,
+                plan: Arc::clone(&source.plan),
             };
             let line = self.buffer.get(from..from + bytes).unwrap_or_default();
             self.lines.take(&mut self.draft, source, &at, line, length);

@@ -11,6 +11,7 @@ use model::{Pod, Timestamp};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::civil::civil;
+use super::escape::escape;
 use super::json::Object;
 use crate::batch::{Batch, Row, level_of};
 use crate::mark::{Facts, FileMark, Form};
@@ -156,16 +157,10 @@ impl<'a> Documents<'a> {
     ) -> Range<usize> {
         body.extend_from_slice(b"{\"@timestamp\":\"");
         self.second.write(body, row.time, row.nanos);
-        if dress == Dress::Full {
-            body.extend_from_slice(b"\",\"level\":\"");
-            body.extend_from_slice(level_word(row.level));
-            body.extend_from_slice(match row.stream {
-                1 => b"\",\"stream\":\"stdout",
-                2 => b"\",\"stream\":\"stderr",
-                _ => b"",
-            });
-        }
-        body.extend_from_slice(b"\",\"message\":\"");
+        body.extend_from_slice(match dress {
+            Dress::Full => level_and_stream(row),
+            Dress::Plain => b"\",\"message\":\"",
+        });
         let start = body.len();
         let reading = (dress == Dress::Full && self.style.reads_fields)
             .then(|| self.parser(row).read(text))
@@ -436,16 +431,36 @@ fn write_fields(body: &mut Vec<u8>, reading: &Reading<'_>) -> bool {
     true
 }
 
-fn level_word(code: u8) -> &'static [u8] {
+/// What stands between a record's time and its message.
+fn level_and_stream(row: &Row) -> &'static [u8] {
     use model::Level;
-    match level_of(code) {
-        Level::Trace => b"trace",
-        Level::Debug => b"debug",
-        Level::Info => b"info",
-        Level::Warn => b"warn",
-        Level::Error => b"error",
-        Level::Fatal => b"fatal",
+    /// Without a stream, and of either.
+    macro_rules! each {
+        ($level:literal) => {
+            match row.stream {
+                1 => concat!(
+                    "\",\"level\":\"",
+                    $level,
+                    "\",\"stream\":\"stdout\",\"message\":\""
+                ),
+                2 => concat!(
+                    "\",\"level\":\"",
+                    $level,
+                    "\",\"stream\":\"stderr\",\"message\":\""
+                ),
+                _ => concat!("\",\"level\":\"", $level, "\",\"message\":\""),
+            }
+        };
     }
+    let text = match level_of(row.level) {
+        Level::Trace => each!("trace"),
+        Level::Debug => each!("debug"),
+        Level::Info => each!("info"),
+        Level::Warn => each!("warn"),
+        Level::Error => each!("error"),
+        Level::Fatal => each!("fatal"),
+    };
+    text.as_bytes()
 }
 
 /// Writes times, of which most are in the same second as the one before.
@@ -473,137 +488,19 @@ impl Second {
         }
         body.extend_from_slice(self.text.as_bytes());
         let millis = u32::try_from(time.0.rem_euclid(1_000)).unwrap_or(0);
-        if nanos == 0 {
-            digits(body, millis, 3);
-        } else {
-            digits(body, millis * 1_000_000 + nanos, 9);
-        }
+        // A one in front of a fraction keeps its zeros.
+        let mut digits = itoa::Buffer::new();
+        let digits = match nanos {
+            0 => digits.format(1_000 + millis),
+            _ => digits.format(1_000_000_000 + millis * 1_000_000 + nanos),
+        };
+        body.extend_from_slice(digits.get(1..).unwrap_or_default().as_bytes());
         body.push(b'Z');
     }
 }
 
-/// `count` digits of a number, with zeros in front.
-fn digits(body: &mut Vec<u8>, number: u32, count: usize) {
-    let mut text = [b'0'; 9];
-    let mut rest = number;
-    for place in text.iter_mut().take(count).rev() {
-        *place = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-        rest /= 10;
-    }
-    body.extend_from_slice(text.get(..count).unwrap_or_default());
-}
-
 fn decimal(body: &mut Vec<u8>, number: u64) {
-    let mut text = [0; 20];
-    let (mut at, mut rest) = (text.len(), number);
-    while let Some(place) = at.checked_sub(1).and_then(|at| text.get_mut(at)) {
-        *place = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-        (at, rest) = (at - 1, rest / 10);
-        if rest == 0 {
-            break;
-        }
-    }
-    body.extend_from_slice(text.get(at..).unwrap_or_default());
-}
-
-/// Appends text as the inside of a JSON string; bytes that are no UTF-8 become U+FFFD.
-pub(crate) fn escape(body: &mut Vec<u8>, text: &[u8]) {
-    if std::str::from_utf8(text).is_ok() {
-        return escape_valid(body, text);
-    }
-    for chunk in text.utf8_chunks() {
-        escape_valid(body, chunk.valid().as_bytes());
-        if !chunk.invalid().is_empty() {
-            body.extend_from_slice("\u{fffd}".as_bytes());
-        }
-    }
-}
-
-/// How much of the front of a text has `room` as the inside of a JSON string; it ends between two letters.
-pub(crate) fn fitting(text: &[u8], room: usize) -> usize {
-    let (mut used, mut front) = (0, 0);
-    for chunk in text.utf8_chunks() {
-        let letters = chunk.valid().chars().map(|letter| match letter {
-            '"' | '\\' | '\n' | '\r' | '\t' => (2, 1),
-            control if control < ' ' => (6, 1),
-            letter => (letter.len_utf8(), letter.len_utf8()),
-        });
-        let torn = chunk.invalid().len();
-        let torn = (torn > 0).then_some(('\u{fffd}'.len_utf8(), torn));
-        for (escaped, bytes) in letters.chain(torn) {
-            if used + escaped > room {
-                return front;
-            }
-            used += escaped;
-            front += bytes;
-        }
-    }
-    front
-}
-
-fn escape_valid(body: &mut Vec<u8>, text: &[u8]) {
-    // Everything in front of `from` is written, and nothing special stands between it and `at`.
-    let (mut from, mut at) = (0, 0);
-    loop {
-        // Long runs have nothing special.
-        while let Some(words) = text.get(at..).and_then(<[u8]>::first_chunk::<32>) {
-            let (words, _) = words.as_chunks::<8>();
-            let words = words.iter().map(|word| u64::from_le_bytes(*word));
-            if words.fold(0, |marks, word| marks | specials(word)) != 0 {
-                break;
-            }
-            at += 32;
-        }
-        let Some(word) = text.get(at..).and_then(<[u8]>::first_chunk::<8>) else {
-            break;
-        };
-        match specials(u64::from_le_bytes(*word)).trailing_zeros() as usize / 8 {
-            8 => at += 8,
-            first => {
-                at += first;
-                escape_byte(body, text, from, at);
-                at += 1;
-                from = at;
-            }
-        }
-    }
-    while let Some(byte) = text.get(at) {
-        if *byte < 0x20 || matches!(byte, b'"' | b'\\') {
-            escape_byte(body, text, from, at);
-            from = at + 1;
-        }
-        at += 1;
-    }
-    body.extend_from_slice(text.get(from..).unwrap_or_default());
-}
-
-/// Marks quotes, backslashes and control characters of eight bytes in their highest bits. The first mark is right; those
-/// behind it may be too many.
-pub(super) fn specials(word: u64) -> u64 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
-    let controls = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-    controls | zeros(word ^ (ONES * 0x22)) | zeros(word ^ (ONES * 0x5c))
-}
-
-/// Writes what stands between `from` and `at`, and the byte there in another way.
-fn escape_byte(body: &mut Vec<u8>, text: &[u8], from: usize, at: usize) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    body.extend_from_slice(text.get(from..at).unwrap_or_default());
-    match text.get(at).copied().unwrap_or_default() {
-        b'"' => body.extend_from_slice(b"\\\""),
-        b'\\' => body.extend_from_slice(b"\\\\"),
-        b'\n' => body.extend_from_slice(b"\\n"),
-        b'\r' => body.extend_from_slice(b"\\r"),
-        b'\t' => body.extend_from_slice(b"\\t"),
-        byte => {
-            body.extend_from_slice(b"\\u00");
-            for nibble in [byte >> 4, byte & 15] {
-                body.push(HEX.get(usize::from(nibble)).copied().unwrap_or(b'0'));
-            }
-        }
-    }
+    body.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 #[cfg(test)]
@@ -830,29 +727,6 @@ pub(crate) mod tests {
             let bytes = [&time.to_be_bytes()[2..], &key.to_be_bytes(), &offset.to_be_bytes()[2..]].concat();
             let id = id_letters(time, key, offset);
             prop_assert_eq!(BASE64_URL_SAFE_NO_PAD.encode(bytes), String::from_utf8_lossy(&id));
-        }
-
-        #[test]
-        fn a_front_that_fits_is_as_long_as_it_can_be(text in prop::collection::vec(any::<u8>(), 0..100), room in 0usize..300) {
-            let escaped = |text: &[u8]| {
-                let mut body = Vec::new();
-                escape(&mut body, text);
-                body.len()
-            };
-            let front = fitting(&text, room);
-            prop_assert!(escaped(&text[..front]) <= room);
-            prop_assert!(String::from_utf8_lossy(&text).starts_with(&*String::from_utf8_lossy(&text[..front])));
-            // The next letter has six bytes at most.
-            prop_assert!(front == text.len() || escaped(&text[..front]) + 6 > room);
-        }
-
-        #[test]
-        fn any_bytes_are_a_json_string(text in prop::collection::vec(any::<u8>(), 0..200)) {
-            let mut body = vec![b'"'];
-            escape(&mut body, &text);
-            body.push(b'"');
-            let read: String = serde_json::from_slice(&body).unwrap();
-            prop_assert_eq!(read, String::from_utf8_lossy(&text));
         }
 
         #[test]

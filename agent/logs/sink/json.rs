@@ -5,7 +5,10 @@
 
 use serde::Deserialize;
 
-use super::document::specials;
+use wide::u8x16;
+
+use super::escape::specials;
+use crate::lanes::{self, LANES};
 
 /// Names under which loggers write what people read, the first that is there.
 const MESSAGE: [&[u8]; 3] = [b"message", b"msg", b"log"];
@@ -173,12 +176,13 @@ impl Scanner<'_> {
     /// Behind the quote that opens it, to behind the one that ends it.
     fn string(&mut self) -> Option<()> {
         loop {
-            while let Some(word) = self.text.get(self.at..).and_then(<[u8]>::first_chunk::<8>) {
-                let special = specials(u64::from_le_bytes(*word)).trailing_zeros() as usize / 8;
-                self.at += special;
-                if special < 8 {
+            while let Some(bytes) = lanes::part(self.text, self.at) {
+                let special = specials(u8x16::new(*bytes)).to_bitmask();
+                if special != 0 {
+                    self.at += special.trailing_zeros() as usize;
                     break;
                 }
+                self.at += LANES;
             }
             match self.next()? {
                 b'"' => return Some(()),

@@ -5,6 +5,7 @@
 
 pub(crate) mod civil;
 pub(crate) mod document;
+pub(crate) mod escape;
 pub(crate) mod gate;
 pub(crate) mod json;
 pub(crate) mod letters;

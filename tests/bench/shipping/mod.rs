@@ -29,7 +29,7 @@ use sink::Sink;
 
 const CONTAINERS: usize = 10;
 /// Of so many rounds each side's best one counts: other machines share the processor and its caches.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 /// Until whoever gets nowhere is no longer waited for.
 const PATIENCE: Duration = Duration::from_secs(300);
 
