@@ -65,6 +65,7 @@ const NOTHING: usize = 128;
 const ALL_NOTHING: u64 = u32::MAX as u64 / 255 * NOTHING as u64;
 
 pub(crate) struct Codes {
+    /// Most of what is logged is ASCII.
     pairs: Box<[Code; PAIRS]>,
     /// By byte; behind them as many that write nothing.
     literals: [Code; 512],
@@ -192,6 +193,7 @@ impl Codes {
         }
     }
 
+    /// Likewise where some may be more than ASCII.
     #[inline(never)]
     fn any_literals(&self, four: [u8; 4], count: usize) -> Word {
         let of = |nth: usize, byte: u8| {

@@ -35,6 +35,8 @@ const FIRST: u64 = WINDOW_BYTES as u64 + 1;
 const PIECE_BYTES: usize = 160 << 10;
 /// Codes are made from the first so many bytes.
 const SAMPLE_BYTES: usize = 96 << 10;
+/// So much text is looked at before it is decided which copies are made of it.
+const LOOK_BYTES: usize = 8 << 10;
 /// In what is expected to be the same a shorter copy costs as much as it saves.
 const SAME_MIN: usize = 4;
 /// Bodies that are packed with the same codes.
@@ -404,16 +406,19 @@ impl Packing<'_> {
     /// Words that have been there before, and what is between them.
     fn text(&mut self, range: Range<usize>) {
         let Range { start: mut from, end } = range.clone();
-        self.finder.look(self.plain, self.base, range);
-        for found in self.finder.found() {
-            // In the middle of a longer one.
-            if found.at() < from {
-                continue;
-            }
-            let length = found.length(self.plain, end);
-            if length >= FOUND_MIN {
-                self.sequences.copy(found.at() - from, length, found.distance());
-                from = found.at() + length;
+        for piece in range.step_by(LOOK_BYTES) {
+            let piece = piece..end.min(piece + LOOK_BYTES);
+            self.finder.look(self.plain, self.base, piece);
+            for found in self.finder.found() {
+                // In the middle of a longer one.
+                if found.at() < from {
+                    continue;
+                }
+                let length = found.length(self.plain, end);
+                if length >= FOUND_MIN {
+                    self.sequences.copy(found.at() - from, length, found.distance());
+                    from = found.at() + length;
+                }
             }
         }
         self.sequences.literals(end - from);

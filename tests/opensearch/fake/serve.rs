@@ -52,24 +52,35 @@ fn exchange(reader: &mut BufReader<TcpStream>, state: &State, opening: u64) -> i
     };
     request.body = body;
     let is_bulk = request.is_bulk();
-    if is_bulk {
-        let mut gate = lock(&state.gate);
-        gate.bulks_now += 1;
-        let now = gate.bulks_now;
-        drop(gate);
-        state.count(|counters| counters.bulks_at_once_max = counters.bulks_at_once_max.max(now));
-    }
+    let underway = is_bulk.then(|| Underway::begun(state));
     let wire = request.body.len() as u64;
     state.count(|counters| {
         counters.bulks += u64::from(is_bulk);
         counters.wire_bytes += wire;
         counters.wire_bytes_max = counters.wire_bytes_max.max(wire);
     });
-    let goes_on = behave(reader.get_mut(), &request, state, is_bulk);
-    if is_bulk {
-        lock(&state.gate).bulks_now -= 1;
+    let goes_on = behave(reader.get_mut(), &request, state, underway)?;
+    Ok(goes_on && !is_last)
+}
+
+/// A bulk that is worked on. It is over before its answer is sent: who has that may send the next one at once.
+struct Underway<'a>(&'a State);
+
+impl<'a> Underway<'a> {
+    fn begun(state: &'a State) -> Self {
+        let mut gate = lock(&state.gate);
+        gate.bulks_now += 1;
+        let now = gate.bulks_now;
+        drop(gate);
+        state.count(|counters| counters.bulks_at_once_max = counters.bulks_at_once_max.max(now));
+        Self(state)
     }
-    Ok(goes_on? && !is_last)
+}
+
+impl Drop for Underway<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.gate).bulks_now -= 1;
+    }
 }
 
 /// None if it is longer than allowed; then the rest of it is not read.
@@ -115,7 +126,13 @@ fn note(state: &State, request: &Request, status: Option<u16>) {
 }
 
 /// Does to one request what the plan says. False when the connection is to end.
-fn behave(stream: &mut TcpStream, request: &Request, state: &State, is_bulk: bool) -> io::Result<bool> {
+fn behave(
+    stream: &mut TcpStream,
+    request: &Request,
+    state: &State,
+    underway: Option<Underway<'_>>,
+) -> io::Result<bool> {
+    let is_bulk = underway.is_some();
     let fault = {
         let mut plans = lock(&state.plans);
         let plan = if is_bulk {
@@ -145,6 +162,7 @@ fn behave(stream: &mut TcpStream, request: &Request, state: &State, is_bulk: boo
         }
         Some(Fault::Status(status, retry_after)) => {
             note(state, request, Some(*status));
+            drop(underway);
             return refuse(*status, *retry_after).send(stream, request);
         }
         Some(Fault::Late(duration)) if !state.wait(request.opening, *duration) => return Ok(false),
@@ -167,13 +185,14 @@ fn behave(stream: &mut TcpStream, request: &Request, state: &State, is_bulk: boo
         }
     };
     note(state, request, Some(reply.status));
-    deliver(stream, request, state, fault, reply)
+    deliver(stream, request, state, underway, fault, reply)
 }
 
 fn deliver(
     stream: &mut TcpStream,
     request: &Request,
     state: &State,
+    underway: Option<Underway<'_>>,
     fault: Option<Fault>,
     mut reply: Reply,
 ) -> io::Result<bool> {
@@ -233,6 +252,7 @@ fn deliver(
             }
         }
         _ => {
+            drop(underway);
             stream.write_all(&head)?;
             stream.write_all(&body)?;
             Ok(!reply.ends)
