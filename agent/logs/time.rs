@@ -57,8 +57,8 @@ pub(crate) fn below_millis(time: &[u8]) -> u32 {
 /// Reads what container runtimes write, a time in UTC to the nanosecond: most are in the same second as the one before.
 #[derive(Default)]
 pub(crate) struct Recent {
-    second: [u8; 19],
-    millis: i64,
+    /// As it is written, and where it begins.
+    second: Option<([u8; 19], i64)>,
 }
 
 impl Recent {
@@ -66,17 +66,18 @@ impl Recent {
     pub(crate) fn read(&mut self, line: &[u8]) -> Option<(Timestamp, u32, usize)> {
         const FRACTION: u32 = 1_000_000;
         let (second, rest) = line.split_first_chunk()?;
-        if *second == self.second
+        if let Some((known, millis)) = &self.second
+            && second == known
             && let Some([b'.', digits @ .., b'Z']) = rest.get(..11)
             && let Some(fraction) = number(digits).and_then(|number| u32::try_from(number).ok())
         {
-            let time = Timestamp(self.millis + i64::from(fraction / FRACTION));
+            let time = Timestamp(millis + i64::from(fraction / FRACTION));
             return Some((time, fraction % FRACTION, 30));
         }
         let (time, used) = rfc3339(line)?;
         let written = line.get(..used)?;
         if written.last() == Some(&b'Z') {
-            (self.second, self.millis) = (*second, time.0.div_euclid(1_000) * 1_000);
+            self.second = Some((*second, time.0.div_euclid(1_000) * 1_000));
         }
         Some((time, below_millis(written), used))
     }
@@ -376,7 +377,10 @@ mod tests {
     #[test]
     fn a_second_that_is_known_is_read_like_any_other() {
         let mut recent = Recent::default();
+        // Where a file was truncated under its writer stand zeros.
+        let hole = format!("{}.669794202Z stdout F x", "\0".repeat(19));
         for text in [
+            hole.as_str(),
             "2016-10-06T00:17:09.669794202Z x",
             "2016-10-06T00:17:09.000000001Z",
             "2016-10-06T00:17:09.999999999Z",
