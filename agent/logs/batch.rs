@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use model::{Level, Timestamp};
 
-use crate::mark::FileMark;
+use crate::days::Days;
+use crate::mark::{FileId, FileMark};
 use crate::plan::Plan;
 
 /// One record of a batch. Its text is `start..end` of the batch's bytes; between two stands a line feed.
@@ -39,6 +40,8 @@ pub(crate) struct Batch {
     pub(crate) marks: Vec<FileMark>,
     /// Files that are first read now, as they are before their first record.
     pub(crate) new_files: Vec<FileMark>,
+    /// Of files of which lines without a time are read on another day now.
+    pub(crate) days: Vec<(FileId, Days)>,
     /// Ids that sources have given their records.
     pub(crate) ids: Vec<Box<str>>,
     /// What is done with the lines of each mark's source.
@@ -53,6 +56,7 @@ impl Batch {
         self.rows.clear();
         self.marks.clear();
         self.new_files.clear();
+        self.days.clear();
         self.ids.clear();
         self.plans.clear();
     }

@@ -15,6 +15,7 @@ mod checkup;
 mod cloudwatch;
 mod config;
 mod cri;
+mod days;
 mod docker;
 mod draft;
 mod folders;

@@ -41,7 +41,7 @@ pub(crate) struct Lines {
     skipped: Skipped,
     /// Memory for messages of Docker's lines.
     unescaped: Vec<u8>,
-    /// Wall clock of this turn: the time of lines that have none.
+    /// Wall clock of this turn.
     pub(crate) now: Timestamp,
     pub(crate) running: Instant,
 }
@@ -64,6 +64,8 @@ pub(crate) struct At {
     pub(crate) offset: u64,
     /// See [`crate::tail::Tail::skip`].
     pub(crate) skip: [u64; 3],
+    /// Of lines that do not say when they were written.
+    pub(crate) now: Timestamp,
     /// The source's.
     pub(crate) plan: Arc<Plan>,
 }
@@ -130,7 +132,7 @@ impl Lines {
             length -= 1;
         }
         let files = [(at.file, at.offset)];
-        let mut piece = self.untimed(text, length, &files);
+        let mut piece = Self::untimed(at, text, length, &files);
         if let Some((found, used)) = self.times.of_line(text, self.now) {
             piece.nanos = below_millis(text.get(..used).unwrap_or_default());
             (piece.time, piece.is_timed) = (found, true);
@@ -166,7 +168,7 @@ impl Lines {
                 self.account.malformed.inc();
                 let kept = line.get(..self.line_bytes_max).unwrap_or(line);
                 let files = [(at.file, at.offset)];
-                let piece = self.untimed(kept, length, &files);
+                let piece = Self::untimed(at, kept, length, &files);
                 self.line(draft, source, &at.plan, at.number, &piece);
             }
         }
@@ -358,9 +360,9 @@ impl Lines {
     }
 
     /// A line of which nobody says when it was written.
-    fn untimed<'t>(&self, text: &'t [u8], length: u64, files: &'t [(usize, u64)]) -> Piece<'t> {
+    fn untimed<'t>(at: &At, text: &'t [u8], length: u64, files: &'t [(usize, u64)]) -> Piece<'t> {
         Piece {
-            time: self.now,
+            time: at.now,
             nanos: 0,
             is_timed: false,
             has_written_time: false,

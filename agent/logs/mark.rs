@@ -12,6 +12,8 @@ use std::time::UNIX_EPOCH;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::days::Days;
+
 /// Bytes at the front of a file that tell it from another one; fewer while it is shorter.
 pub(crate) const HEAD_BYTES: usize = 256;
 /// Bytes in front of the place reached that must still be there when reading goes on.
@@ -85,6 +87,9 @@ pub(crate) struct FileMark {
     /// Of the records of a spool that go under this mark; a batch has a mark for each. Nothing that is kept of a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) facts: Option<Arc<Facts>>,
+    /// Of lines that do not say when they were written; empty where there are none.
+    #[serde(default, skip_serializing_if = "Days::is_empty")]
+    pub(crate) days: Days,
 }
 
 impl FileMark {
@@ -131,6 +136,7 @@ impl FileMark {
 pub(crate) fn renew(marks: &mut HashMap<FileId, FileMark>, mut mark: FileMark) {
     if let Some(older) = marks.get(&mark.id) {
         mark.know_front(older.head);
+        mark.days.know(older.days.clone());
     }
     marks.insert(mark.id, mark);
 }
@@ -240,6 +246,7 @@ mod tests {
             packed: false,
             gone: false,
             facts: None,
+            days: Days::default(),
         }
     }
 

@@ -14,6 +14,7 @@ use std::time::Instant;
 use model::Timestamp;
 use rustix::fs::OFlags;
 
+use crate::days::{Days, day_of, within};
 use crate::folders::FolderId;
 use crate::mark::{CHECK_BYTES, Facts, FileId, FileMark, Form, Inode, Print};
 use crate::source;
@@ -87,6 +88,13 @@ pub(crate) struct Tail {
     pub(crate) first: Option<Box<FileMark>>,
     /// Whose lines these are, where the path does not say it all.
     pub(crate) facts: Option<Arc<Facts>>,
+    days: Days,
+    /// Whether the newest day is noted, or goes out to be.
+    is_noted: bool,
+    /// Whether lines were read that do not say when they were written.
+    pub(crate) has_undated: bool,
+    /// What begins before this may have been sent by an earlier run, and keeps its day.
+    sent_until: u64,
 }
 
 /// How a file is let go.
@@ -173,6 +181,10 @@ impl Tail {
             limit: u64::MAX,
             first: None,
             facts: origin.facts,
+            days: Days::default(),
+            is_noted: true,
+            has_undated: false,
+            sent_until: 0,
         };
         tail.remember_before()?;
         Ok(tail)
@@ -185,6 +197,11 @@ impl Tail {
         tail.generation = mark.generation;
         tail.head = mark.head;
         tail.skip = mark.done;
+        if !mark.days.is_empty() {
+            tail.sent_until = tail.length()?;
+            tail.days = mark.days.clone();
+            tail.has_undated = true;
+        }
         if mark.copy {
             tail.make_copy();
         }
@@ -210,6 +227,40 @@ impl Tail {
         let front = self.front();
         let first = *self.first.take()?;
         Some(FileMark { head: front, ..first })
+    }
+
+    /// The time of lines from this place on that have none of their own, read now, and up to where it holds.
+    pub(crate) fn date(&mut self, offset: u64, now: Timestamp) -> (Timestamp, u64) {
+        let today = day_of(now);
+        let is_fresh = offset >= self.sent_until;
+        if is_fresh && self.days.newest() != Some(today) {
+            self.days.turn(offset, today);
+            self.is_noted = false;
+        }
+        let (day, until) = self.days.at(offset).unwrap_or((today, u64::MAX));
+        let until = if is_fresh {
+            until
+        } else {
+            until.min(self.sent_until)
+        };
+        (within(day, now), until)
+    }
+
+    /// At midnight: what is read from now on is of this day. True when that has to be noted.
+    pub(crate) fn turn_day(&mut self, now: Timestamp) -> bool {
+        if self.has_undated && self.start >= self.sent_until {
+            self.date(self.start, now);
+        }
+        self.has_undated && !self.is_noted
+    }
+
+    /// What is to be noted of its days now that lines of the newest are sent.
+    pub(crate) fn turned(&mut self) -> Option<Days> {
+        let is_due = self.has_undated && !self.is_noted;
+        is_due.then(|| {
+            self.is_noted = true;
+            self.days.clone()
+        })
     }
 
     /// Not to be read, see [`FileMark::copy`].
@@ -440,6 +491,10 @@ impl Tail {
             packed: self.packed.is_some(),
             gone,
             facts: self.facts.clone(),
+            days: match self.has_undated {
+                true => self.days.clone(),
+                false => Days::default(),
+            },
         }
     }
 }

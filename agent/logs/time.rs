@@ -6,7 +6,7 @@ use jiff::civil;
 use jiff::tz::TimeZone;
 use model::Timestamp;
 
-const DAY_MS: i64 = 86_400_000;
+use crate::days::DAY_MS;
 
 /// A time at the front of a line, and how many bytes it took.
 pub(crate) type Found = Option<(Timestamp, usize)>;

@@ -8,12 +8,12 @@ use model::Timestamp;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
+use crate::days::day_of;
 use crate::sink::civil::civil;
 
 const NAMESPACE: &str = "{namespace}";
 /// OpenSearch takes 255 bytes; the day and a namespace of 63 must fit in.
 const FRONT_BYTES_MAX: usize = 128;
-const DAY_MS: i64 = 86_400_000;
 
 /// What stands before the day.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,7 +106,7 @@ impl Day {
     pub(crate) const NONE: Self = Self(0);
 
     pub(crate) fn of(time: Timestamp) -> Self {
-        Self(time.0.div_euclid(DAY_MS))
+        Self(day_of(time))
     }
 }
 

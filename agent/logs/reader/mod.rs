@@ -25,6 +25,7 @@ use crate::account::Account;
 use crate::batch::Batch;
 use crate::board::Board;
 use crate::config::Config;
+use crate::days::day_of;
 use crate::draft::{Draft, Held, Size};
 use crate::folders::{Entry, FolderId, Folders};
 use crate::lines::Lines;
@@ -122,6 +123,8 @@ pub(crate) struct Reader<O> {
     /// Number of the last regular look.
     round: usize,
     said_full: bool,
+    /// In days since 1970.
+    today: i64,
     spooled: spooled::Spooled,
 }
 
@@ -169,6 +172,7 @@ impl<O: Outlet> Reader<O> {
             next_survey: None,
             round: 0,
             said_full: false,
+            today: 0,
             spooled: spooled::Spooled::default(),
             config,
         }
@@ -200,6 +204,7 @@ impl<O: Outlet> Reader<O> {
         if lost || self.next_survey.is_none_or(|due| due <= now) {
             self.survey(now, lost);
         }
+        self.turn_day(now, wall);
         self.look_around(now);
         self.look_at_spool(now);
         self.look_at_pods(now);
@@ -213,6 +218,20 @@ impl<O: Outlet> Reader<O> {
         self.deliver();
         self.publish();
         self.rest(now)
+    }
+
+    /// At midnight the day of files is noted whether or not they are written to: after a restart what is new in them shall
+    /// not be of the day on which they were written to last.
+    fn turn_day(&mut self, now: Instant, wall: Timestamp) {
+        let today = day_of(wall);
+        if std::mem::replace(&mut self.today, today) == today {
+            return;
+        }
+        for (file, tail) in self.tails.iter_mut().enumerate() {
+            if tail.as_mut().is_some_and(|tail| tail.turn_day(wall)) {
+                self.draft.touch(file, now);
+            }
+        }
     }
 
     fn rest(&self, now: Instant) -> Duration {
@@ -290,6 +309,12 @@ impl<O: Outlet> Reader<O> {
         }
         let (mut batch, files) = self.draft.finish(self.outlet.spare());
         let mut ended = Vec::new();
+        for row in batch.rows.iter().filter(|row| !row.is_timed) {
+            let held = files.get(usize::from(row.file)).map(|held| held.file);
+            if let Some(tail) = held.and_then(|file| self.tails.get_mut(file)?.as_mut()) {
+                tail.has_undated = true;
+            }
+        }
         for Held { file, facts } in files {
             let Some(tail) = self.tails.get_mut(file).and_then(Option::as_mut) else {
                 continue;
@@ -301,6 +326,7 @@ impl<O: Outlet> Reader<O> {
             let free = open.iter().all(Option::is_none);
             let end = tail.end.filter(|_| free);
             batch.new_files.extend(tail.begun());
+            batch.days.extend(tail.turned().map(|days| (tail.id, days)));
             let mut mark = tail.mark(open, end == Some(End::Gone));
             if let Some(facts) = facts {
                 mark.source = Arc::clone(&facts.source);

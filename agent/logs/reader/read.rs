@@ -127,12 +127,16 @@ impl<O: Outlet> Reader<O> {
             form: tail.form,
             offset: tail.start,
             skip: tail.skip,
+            now: self.lines.now,
             plan: Arc::clone(&source.plan),
         };
-        let mut used = 0;
+        let (mut used, mut dated_until) = (0, 0);
         for end in memchr::memchr_iter(b'\n', data) {
             let line = data.get(used..end).unwrap_or_default();
             at.offset = tail.start + used as u64;
+            if at.offset >= dated_until {
+                (at.now, dated_until) = tail.date(at.offset, self.lines.now);
+            }
             self.lines
                 .take(&mut self.draft, source, &at, line, line.len() as u64);
             used = end + 1;
@@ -172,6 +176,7 @@ impl<O: Outlet> Reader<O> {
                 form: tail.form,
                 offset: tail.start,
                 skip: tail.skip,
+                now: tail.date(tail.start, self.lines.now).0,
                 plan: Arc::clone(&source.plan),
             };
             let line = self.buffer.get(from..from + bytes).unwrap_or_default();

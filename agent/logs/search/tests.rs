@@ -47,6 +47,7 @@ fn mark(source: &str) -> FileMark {
         packed: false,
         gone: false,
         facts: None,
+        days: crate::days::Days::default(),
     }
 }
 

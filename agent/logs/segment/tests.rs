@@ -51,6 +51,7 @@ pub(crate) fn mark(id: u64, read: u64, gone: bool) -> FileMark {
         packed: false,
         gone,
         facts: None,
+        days: crate::days::Days::default(),
     }
 }
 
@@ -65,6 +66,7 @@ fn batch(id: u64, read: u64, bytes: usize) -> Batch {
         }],
         marks: vec![mark(id, read, false)],
         new_files: Vec::new(),
+        days: Vec::new(),
         ids: Vec::new(),
         plans: Vec::new(),
     }

@@ -209,6 +209,11 @@ impl Writer {
         Ok(())
     }
 
+    /// How far a file is kept.
+    pub(crate) fn mark(&self, id: FileId) -> Option<&FileMark> {
+        self.marks.get(&id)
+    }
+
     pub(crate) fn tell(&mut self, spool: Cursor) {
         self.spool = Some(spool);
     }

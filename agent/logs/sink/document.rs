@@ -534,6 +534,7 @@ pub(crate) mod tests {
             packed: false,
             gone: false,
             facts: None,
+            days: crate::days::Days::default(),
         }
     }
 

@@ -18,6 +18,7 @@ use tracing::{info, warn};
 use super::metrics::Counts;
 use crate::batch::Batch;
 use crate::bell::Bell;
+use crate::days::Days;
 use crate::mark::{FileId, FileMark, renew};
 use crate::segment::write::Writer;
 
@@ -40,6 +41,8 @@ struct Desk {
 #[derive(Default)]
 struct Waiting {
     marks: HashMap<FileId, FileMark>,
+    /// Of files that are in the log or in `marks`, in the order of their batches.
+    days: Vec<(FileId, Days)>,
     /// Who waits until the log has what they have handed in, or cannot have it.
     asked: Vec<oneshot::Sender<()>>,
 }
@@ -61,10 +64,11 @@ impl Marks {
         }))
     }
 
-    /// Notes files before their first line is sent, so that it has the same id if it has to be sent again. Ends when the
+    /// Notes files before their first line is sent, and days before their first line is, so that it has the same id and
+    /// index if it has to be sent again. Ends when the
     /// log has them, or the disk has refused them.
-    pub(crate) fn begin(&self, files: &[FileMark]) -> Option<oneshot::Receiver<()>> {
-        if files.is_empty() {
+    pub(crate) fn begin(&self, files: &[FileMark], days: &[(FileId, Days)]) -> Option<oneshot::Receiver<()>> {
+        if files.is_empty() && days.is_empty() {
             return None;
         }
         let (asked, noted) = oneshot::channel();
@@ -72,6 +76,7 @@ impl Marks {
         for mark in files {
             note(&mut waiting.marks, mark.clone());
         }
+        waiting.days.extend_from_slice(days);
         waiting.asked.push(asked);
         drop(waiting);
         self.0.bell.ring();
@@ -104,9 +109,26 @@ impl Marks {
 /// Adds what is not newer than what is there.
 fn note(marks: &mut HashMap<FileId, FileMark>, mark: FileMark) {
     match marks.entry(mark.id) {
-        Entry::Occupied(mut newer) => newer.get_mut().know_front(mark.head),
+        Entry::Occupied(mut newer) => {
+            let newer = newer.get_mut();
+            newer.know_front(mark.head);
+            newer.days.know(mark.days);
+        }
         Entry::Vacant(free) => {
             free.insert(mark);
+        }
+    }
+}
+
+/// Adds days to the marks of their files, which the log has where they are not among these.
+pub(crate) fn add_days(marks: &mut HashMap<FileId, FileMark>, days: Vec<(FileId, Days)>, log: &Writer) {
+    for (id, days) in days {
+        let mark = match marks.entry(id) {
+            Entry::Occupied(mark) => Some(mark.into_mut()),
+            Entry::Vacant(free) => log.mark(id).map(|mark| free.insert(mark.clone())),
+        };
+        if let Some(mark) = mark {
+            mark.days.know(days);
         }
     }
 }
@@ -129,7 +151,12 @@ impl Clerk {
     }
 
     fn append(&mut self) -> io::Result<()> {
-        let Waiting { marks, asked } = std::mem::take(&mut *self.marks.0.waiting.lock());
+        let Waiting {
+            mut marks,
+            days,
+            asked,
+        } = std::mem::take(&mut *self.marks.0.waiting.lock());
+        add_days(&mut marks, days, &self.log);
         let mut batch = Batch {
             marks: marks.into_values().collect(),
             ..Batch::default()
@@ -202,6 +229,7 @@ mod tests {
             packed: false,
             gone: false,
             facts: None,
+            days: crate::days::Days::default(),
         }
     }
 
@@ -239,14 +267,14 @@ mod tests {
         let marks = Marks::default();
         let clerk = clerk(open(folder.path()).0, &marks);
         let running = std::thread::spawn(move || clerk.run());
-        let noted = marks.begin(&[mark(1, 0), mark(2, 0)]).unwrap();
+        let noted = marks.begin(&[mark(1, 0), mark(2, 0)], &[]).unwrap();
         noted.blocking_recv().unwrap();
         marks.add(&[mark(1, 10)]);
         marks.add(&[mark(1, 20)]);
         marks.close();
         running.join().unwrap();
         assert_eq!(open(folder.path()).1, [(1, 20), (2, 0)]);
-        assert!(marks.begin(&[]).is_none());
+        assert!(marks.begin(&[], &[]).is_none());
     }
 
     #[test]
@@ -260,8 +288,8 @@ mod tests {
         let mut clerk = clerk(open(folder.path()).0, &marks);
         // Of both the first batch had no line; it is acknowledged before the file is noted, or afterwards.
         marks.add(&[mark(1, 0)]);
-        _ = marks.begin(&[front(1)]).unwrap();
-        _ = marks.begin(&[front(2)]).unwrap();
+        _ = marks.begin(&[front(1)], &[]).unwrap();
+        _ = marks.begin(&[front(2)], &[]).unwrap();
         clerk.append().unwrap();
         marks.add(&[mark(1, 0), mark(2, 0)]);
         clerk.append().unwrap();
@@ -269,6 +297,39 @@ mod tests {
         let (_, kept) = open_log(folder.path());
         assert_eq!(kept.marks.len(), 2);
         assert!(kept.marks.iter().all(|mark| mark.head == Print::new(b"front")));
+    }
+
+    #[test]
+    fn a_day_is_noted_without_moving_a_place_and_no_older_mark_undoes_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let marks = Marks::default();
+        let mut clerk = clerk(open(folder.path()).0, &marks);
+        marks.add(&[mark(1, 10)]);
+        clerk.append().unwrap();
+        let mut days = Days::default();
+        days.turn(20, 7);
+        _ = marks
+            .begin(
+                &[mark(2, 0)],
+                &[(FileId(1), days.clone()), (FileId(2), days.clone())],
+            )
+            .unwrap();
+        clerk.append().unwrap();
+        // What was sent before is acknowledged now.
+        marks.add(&[mark(1, 15)]);
+        clerk.append().unwrap();
+        // Nobody knows of it: a mark of it would be a guess.
+        _ = marks.begin(&[], &[(FileId(3), days.clone())]).unwrap();
+        clerk.append().unwrap();
+        drop(clerk);
+        let (_, kept) = open_log(folder.path());
+        let mut kept: Vec<_> = kept
+            .marks
+            .into_iter()
+            .map(|mark| (mark.id.0, mark.read, mark.days))
+            .collect();
+        kept.sort_unstable_by_key(|(id, ..)| *id);
+        assert_eq!(kept, [(1, 15, days.clone()), (2, 0, days)]);
     }
 
     #[test]
@@ -303,7 +364,7 @@ mod tests {
         let mut clerk = clerk(open(folder.path()).0, &marks);
         let full = File::open(folder.path().join("0000000001.segment")).unwrap();
         let real = clerk.log.replace_file(full);
-        let noted = marks.begin(&[mark(1, 0)]).unwrap();
+        let noted = marks.begin(&[mark(1, 0)], &[]).unwrap();
         assert!(clerk.append().is_err(), "it is open for reading only");
         noted.blocking_recv().unwrap();
         marks.add(&[mark(1, 10), mark(2, 5)]);

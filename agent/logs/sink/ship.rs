@@ -130,7 +130,7 @@ impl Shipper {
                 batch = inbox.recv(), if is_open && flights.len() < window => match batch {
                     Some(batch) => {
                         room.ring();
-                        let noted = marks.begin(&batch.new_files);
+                        let noted = marks.begin(&batch.new_files, &batch.days);
                         begun.push_back(Instant::now());
                         flights.push_back(Box::pin(fly(Arc::clone(&destination), batch, noted)));
                     }

@@ -207,5 +207,6 @@ pub(super) fn unknown(path: &Path, form: Form) -> io::Result<FileMark> {
         packed: false,
         gone: false,
         facts: None,
+        days: crate::days::Days::default(),
     })
 }

@@ -190,6 +190,7 @@ impl<'a> Records<'a> {
                 form: subject.mark.form,
                 offset,
                 skip: [0; 3],
+                now: Timestamp(0),
                 plan: Arc::clone(&self.source.plan),
             };
             (self.making.now, self.making.running) = (Timestamp(0), now);

@@ -122,7 +122,7 @@ impl Destination {
         let text = Arc::new(lines(&batch, Format::Json, style));
         let mut backoff = Backoff::new(PAUSE_FIRST, PAUSE_MOST);
         let note = loop {
-            if let Some(noted) = self.due().and_then(|note| self.marks.begin(&[note])) {
+            if let Some(noted) = self.due().and_then(|note| self.marks.begin(&[note], &[])) {
                 // The thread that notes it may have ended with the house.
                 _ = noted.await;
                 self.is_noted.store(true, Ordering::Relaxed);
@@ -197,6 +197,7 @@ fn note(path: &Path, tip: &Tip) -> FileMark {
         packed: false,
         gone: false,
         facts: None,
+        days: crate::days::Days::default(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The reader against real files and real segments, turn by turn in a time of its own.
 
 mod danger;
+mod days;
 mod docker;
 mod model;
 mod names;

@@ -23,6 +23,7 @@ use crate::draft::Size;
 use crate::reader::{Outlet, Reader};
 use crate::search::search_up_to;
 use crate::segment::write::{Limits, Writer};
+use crate::sink::marks::add_days;
 use crate::spool::Spool;
 
 /// Keeps batches at once, or has no room while `full`.
@@ -31,6 +32,10 @@ pub(crate) struct Direct {
     account: Arc<Account>,
     wall: Timestamp,
     pub(crate) full: bool,
+    /// What is to be noted before a batch goes is, and the batch is lost on its way.
+    pub(crate) lost: bool,
+    /// Texts and times of what was sent.
+    pub(crate) sent: Vec<(String, Timestamp)>,
 }
 
 impl Outlet for Direct {
@@ -43,7 +48,29 @@ impl Outlet for Direct {
     }
 
     fn push(&mut self, batch: Batch) {
-        self.writer.borrow_mut().append(&batch, self.wall).unwrap();
+        for nth in 0..batch.rows.len() {
+            let (row, text) = batch.record(nth).unwrap();
+            self.sent
+                .push((String::from_utf8_lossy(text).into_owned(), row.time));
+        }
+        let mut writer = self.writer.borrow_mut();
+        let mut notes = batch
+            .new_files
+            .iter()
+            .map(|mark| (mark.id, mark.clone()))
+            .collect();
+        add_days(&mut notes, batch.days.clone(), &writer);
+        let notes = Batch {
+            marks: notes.into_values().collect(),
+            ..Batch::default()
+        };
+        if !notes.marks.is_empty() {
+            writer.append(&notes, self.wall).unwrap();
+        }
+        if self.lost {
+            return;
+        }
+        writer.append(&batch, self.wall).unwrap();
         self.account
             .give(batch.rows.len() as u64, batch.text.len() as u64);
     }
@@ -131,6 +158,8 @@ impl Rig {
             account: Arc::clone(&self.account),
             wall: self.wall,
             full: false,
+            lost: false,
+            sent: Vec::new(),
         };
         let (config, own) = (self.config.clone(), self.root().join("own"));
         let (account, board) = (Arc::clone(&self.account), Arc::clone(&self.board));

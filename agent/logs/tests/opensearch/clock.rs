@@ -1,10 +1,10 @@
-//! The clock jumps an hour ahead and back: lines are there once, whatever it says.
+//! The clock jumps an hour ahead and back, and over midnight: lines are there once, whatever it says.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use opensearch_tests::Fake;
+use opensearch_tests::{Fake, Fault, Plan};
 use serde_json::json;
 use telemetry::clock::RuntimeClock;
 
@@ -85,12 +85,14 @@ fn libfaketime() -> Option<PathBuf> {
 }
 
 #[test]
-fn a_process_whose_clock_jumps_an_hour_loses_and_doubles_nothing() {
+fn a_process_whose_clock_jumps_over_midnight_and_back_and_is_killed_loses_and_doubles_nothing() {
     let Some(library) = libfaketime() else { return };
     let (fake, folder) = (Fake::start(), tempfile::tempdir().unwrap());
     fs::create_dir(folder.path().join("plain")).unwrap();
     let time = folder.path().join("time");
-    jump(&time, 0);
+    // Ten past the last midnight, for the process, so that an hour ago was yesterday; the files are younger than that.
+    let ten_past = -(jiff::Timestamp::now().as_second() - 600).rem_euclid(86_400);
+    jump(&time, ten_past);
     let told = [
         ("LD_PRELOAD", library.display().to_string()),
         ("FAKETIME_TIMESTAMP_FILE", time.display().to_string()),
@@ -108,15 +110,20 @@ fn a_process_whose_clock_jumps_an_hour_loses_and_doubles_nothing() {
     let mut chance = Writer::plain(&folder.path().join("chance"), 99).unwrap();
     for life in 0..3 {
         for seconds in [0, 3_600, -3_600] {
-            jump(&time, seconds);
+            jump(&time, ten_past + seconds);
             for _ in 0..3 {
                 write_a_round(&mut writers, &mut chance).unwrap();
                 wait(Duration::from_millis(200));
             }
         }
         if life < 2 {
+            // What is stored now nobody hears of, and so it is sent again by the next life.
+            fake.plan(Plan::always(Fault::ResetAfter));
+            write_a_round(&mut writers, &mut chance).unwrap();
+            wait(Duration::from_millis(500));
             process.kill();
-            jump(&time, if life == 0 { 3_600 } else { -3_600 });
+            fake.plan(Plan::well());
+            jump(&time, ten_past + if life == 0 { 3_600 } else { -3_600 });
             process.start_again();
         }
     }
@@ -133,17 +140,19 @@ fn a_process_whose_clock_jumps_an_hour_loses_and_doubles_nothing() {
     }
     wait(Duration::from_secs(1));
     let mut seen = Seen::default();
-    let now = (jiff::Timestamp::now() + Duration::from_secs(1_800)).to_string();
-    let (mut ahead, mut between) = (0, 0);
+    let mut between = 0;
     for (_, document) in fake.documents("logs-skopos-*") {
-        ahead += usize::from(document["@timestamp"].as_str().unwrap() > now.as_str());
         match document["message"].as_str().unwrap() {
             "between" => between += 1,
             text => seen.add(text),
         }
     }
-    judge(&seen, &written, "a process whose clock jumps");
+    judge(&seen, &written, "a process whose clock jumps over midnight");
     assert_eq!(between + written.iter().sum::<usize>(), want);
-    // Lines without a time have that of their reading.
-    assert!(ahead > 0, "the clock of the process has not jumped");
+    // Lines without a time are of the day of their reading, each of one.
+    for back in [0, 3_600] {
+        let day = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(ten_past - back);
+        let index = format!("logs-skopos-{}", day.strftime("%Y.%m.%d"));
+        assert!(fake.count(&index) > 0, "nothing in {index}");
+    }
 }
