@@ -2,8 +2,9 @@
 //!
 //! The same files, in the page cache; the one that works on one core, sink and everything else on the other. A run
 //! counts once the sink has seen every line. Ours sends what OpenSearch takes: bulk, with ids, gzip. vlagent sends its
-//! own protocol with zstd. rsyslog takes the container runtime's line apart, sends bulk with ids of file and place
-//! and gzip, quickest level, and stores lines of JSON as fields.
+//! own protocol with zstd. rsyslog takes the container runtime's line apart, sends bulk with ids of file and place,
+//! the pod's facts from the file's name and gzip, quickest level, and stores lines of JSON as fields; it does not look
+//! for a level.
 
 mod lines;
 mod sink;
@@ -253,6 +254,9 @@ fn rsyslog(program: &Path, folder: &Path, kind: Kind, sink: &Sink) -> Command {
             r#"constant(value="\",\"fields\":") property(name="$!fields")"#,
         ),
     };
+    // Of a file's name the one after so many slashes has namespace, pod and uid.
+    let pods = folder.join("pods");
+    let nth = pods.components().count() + 1;
     let text = format!(
         r#"global(workDirectory="{data}" maxMessageSize="64k")
 module(load="imfile" mode="inotify")
@@ -263,9 +267,19 @@ template(name="document" type="list") {{
   constant(value="\"}}}}\n{{\"@timestamp\":\"") property(name="msg" position.to="30")
   constant(value="\",\"stream\":\"") property(name="msg" position.from="32" position.to="37")
   {text}
-  constant(value=",\"file\":\"") property(name="$!metadata!filename" format="json") constant(value="\"}}")
+  constant(value=",\"log\":{{\"offset\":") property(name="$!metadata!fileoffset")
+  constant(value=",\"file\":{{\"path\":\"") property(name="$!metadata!filename" format="json")
+  constant(value="\"}}}},\"kubernetes\":{{\"namespace\":\"") property(name="$.namespace")
+  constant(value="\",\"pod\":\"") property(name="$.pod") constant(value="\",\"pod_uid\":\"") property(name="$.uid")
+  constant(value="\",\"container\":\"") property(name="$.container")
+  constant(value="\"}},\"host\":{{\"name\":\"") property(name="hostname") constant(value="\"}}}}")
 }}
 ruleset(name="ship") {{
+  set $.owner = field($!metadata!filename, 47, {nth});
+  set $.container = field($!metadata!filename, 47, {nth} + 1);
+  set $.namespace = field($.owner, 95, 1);
+  set $.pod = field($.owner, 95, 2);
+  set $.uid = field($.owner, 95, 3);
   {read}
   action(type="omhttp" server="127.0.0.1" serverport="{port}" usehttps="off" restpath="_bulk" template="document"
     batch="on" batch.format="newline" batch.maxsize="5000" batch.maxbytes="5242880" compress="on" compress.level="1"
@@ -276,7 +290,7 @@ input(type="imfile" file="{pods}/*/app/*.log" tag="app" ruleset="ship" addMetada
 "#,
         data = data.display(),
         port = sink.port,
-        pods = folder.join("pods").display(),
+        pods = pods.display(),
     );
     fs::write(&config, text).unwrap();
     let home = program.ancestors().nth(3).unwrap();
