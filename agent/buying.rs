@@ -63,8 +63,8 @@ pub fn plan(arguments: &CloudWatchPlanArgs) -> ExitCode {
 
 /// Prints the policy.
 #[must_use]
-pub fn policy(terraform: bool) -> ExitCode {
-    let policy = cloudwatch::policy();
+pub fn policy(terraform: bool, queue: Option<&cloudwatch::Queue>) -> ExitCode {
+    let policy = cloudwatch::policy(queue);
     let text = if terraform {
         terraformed(&policy)
     } else {
@@ -283,14 +283,18 @@ fn pretty(value: &Value) -> String {
 
 /// The same as a document of Terraform's provider.
 fn terraformed(policy: &Value) -> String {
-    let statement = &policy["Statement"][0];
-    let actions = statement["Action"].as_array().into_iter().flatten();
-    let actions: String = actions.map(|action| format!("      {action},\n")).collect();
-    format!(
-        "data \"aws_iam_policy_document\" \"skopos\" {{\n  statement {{\n    sid       = {}\n    effect    = {}\n    actions = \
-         [\n{actions}    ]\n    resources = [\"*\"]\n  }}\n}}\n",
-        statement["Sid"], statement["Effect"]
-    )
+    let statements = policy["Statement"].as_array().into_iter().flatten();
+    let statements: String = statements
+        .map(|statement| {
+            let actions = statement["Action"].as_array().into_iter().flatten();
+            let actions: String = actions.map(|action| format!("      {action},\n")).collect();
+            format!(
+                "  statement {{\n    sid       = {}\n    effect    = {}\n    actions = [\n{actions}    ]\n    resources = [{}]\n  }}\n",
+                statement["Sid"], statement["Effect"], statement["Resource"]
+            )
+        })
+        .collect();
+    format!("data \"aws_iam_policy_document\" \"skopos\" {{\n{statements}}}\n")
 }
 
 /// Keeps nothing: a survey buys nothing and says nothing.

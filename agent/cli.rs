@@ -204,7 +204,15 @@ pub enum CloudWatchCommand {
         /// As a data source of Terraform instead of JSON.
         #[arg(long)]
         terraform: bool,
+        /// Also what `cloudwatch.interruption_queue` needs, for the queue with this URL.
+        #[arg(long, value_name = "URL", value_parser = queue)]
+        interruption_queue: Option<cloudwatch::Queue>,
     },
+}
+
+fn queue(url: &str) -> Result<cloudwatch::Queue, String> {
+    let expected = "expected https://sqs.<region>.amazonaws.com/<account>/<name>";
+    cloudwatch::Queue::at(url).ok_or_else(|| expected.to_owned())
 }
 
 #[derive(Debug, Args)]

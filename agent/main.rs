@@ -51,7 +51,10 @@ fn main() -> ExitCode {
         Some(Command::Lint(LintCommand::Rules(arguments))) => lint::run(&arguments),
         Some(Command::Slo(SloCommand::Render { file })) => slo::render(&file),
         Some(Command::CloudWatch(CloudWatchCommand::Plan(arguments))) => buying::plan(&arguments),
-        Some(Command::CloudWatch(CloudWatchCommand::Policy { terraform })) => buying::policy(terraform),
+        Some(Command::CloudWatch(CloudWatchCommand::Policy {
+            terraform,
+            interruption_queue,
+        })) => buying::policy(terraform, interruption_queue.as_ref()),
         Some(Command::Import(ImportCommand::Yace {
             file,
             scraping_interval,

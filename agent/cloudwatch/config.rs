@@ -10,6 +10,7 @@ use serde::Deserialize;
 use crate::catalogue::{Entry, Metric};
 use crate::inventory::Part;
 use crate::inventory::operations::Service;
+use crate::inventory::queue::Queue;
 use crate::names;
 
 /// Metrics of CloudWatch. Nothing is bought before `enabled` says so.
@@ -37,6 +38,9 @@ pub struct Config {
     pub namespaces: Vec<Namespace>,
     /// What only the owner knows of a resource, as series that rules compare with.
     pub capacities: Vec<Capacity>,
+    /// URL of a queue of SQS in which EventBridge puts what EC2 announces of instances: spot interruptions, rebalance
+    /// recommendations, scheduled changes, changes of state. It has to be ours alone: what is read is deleted.
+    pub interruption_queue: String,
     /// How often what is there is described. It costs nothing.
     #[serde(deserialize_with = "model::text::duration::deserialize")]
     pub discover_interval: Duration, // discover_interval: 5m
@@ -53,7 +57,7 @@ pub struct Config {
     #[serde(deserialize_with = "model::text::duration::deserialize")]
     pub back_fill: Duration, // back_fill: 3h
     /// Addresses in place of AWS' own (PrivateLink, a proxy), by service: `monitoring`, `rds`, `elasticache`, `kafka`,
-    /// `elasticloadbalancing`, `tagging`, `ec2`, `autoscaling`, `sts`.
+    /// `elasticloadbalancing`, `tagging`, `ec2`, `autoscaling`, `sts`, `servicequotas`, `health`, `sqs`.
     pub endpoints: BTreeMap<String, String>,
 }
 
@@ -70,6 +74,7 @@ impl Default for Config {
             metrics: Vec::new(),
             namespaces: Vec::new(),
             capacities: Vec::new(),
+            interruption_queue: String::new(),
             discover_interval: Duration::from_secs(300),
             list_interval: Duration::from_secs(3_600),
             pages_interval: Duration::from_secs(3_600),
@@ -162,6 +167,12 @@ impl Config {
                     "endpoints.{service}: not an http:// or https:// URL: {shown:?}"
                 ));
             }
+        }
+        if !self.interruption_queue.is_empty() && self.queue().is_none() {
+            wrong.push(format!(
+                "interruption_queue: {:?} is no URL of a queue (https://sqs.<region>.amazonaws.com/<account>/<name>)",
+                without_secrets(&self.interruption_queue)
+            ));
         }
         for (key, interval, least) in [
             ("discover_interval", self.discover_interval, 60),
@@ -302,6 +313,12 @@ impl Config {
         accounts.collect()
     }
 
+    /// Where EventBridge puts what EC2 announces.
+    #[must_use]
+    pub fn queue(&self) -> Option<Queue> {
+        Queue::at(&self.interruption_queue)
+    }
+
     #[must_use]
     pub fn budget(&self) -> Option<f64> {
         (self.max_usd_per_month > 0.0).then_some(self.max_usd_per_month)
@@ -333,7 +350,7 @@ mod tests {
 
     #[test]
     fn mistakes_name_their_key_and_what_was_meant() {
-        let text = "services: [rdss]\nendpoints: { rds: ftp://x }\nmetrics: [{ name: aws_rds_cpu_utilization_average }]\naccounts: [{ role_arn: me }]\nmax_usd_per_month: -1\n";
+        let text = "services: [rdss]\nendpoints: { rds: ftp://x }\nmetrics: [{ name: aws_rds_cpu_utilization_average }]\naccounts: [{ role_arn: me }]\nmax_usd_per_month: -1\ninterruption_queue: mine\n";
         let config: Config = yaml::read("x", text).unwrap();
         let wrong = config.check().join("\n");
         for part in [
@@ -342,6 +359,7 @@ mod tests {
             "did you mean aws_rds_cpuutilization_average?",
             "accounts[0].role_arn",
             "max_usd_per_month",
+            "interruption_queue: \"mine\" is no URL of a queue",
         ] {
             assert!(wrong.contains(part), "{part}: {wrong}");
         }

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use crate::inventory::ask::{Asker, Refused};
 use crate::inventory::happened::{Event, of_health, of_service};
 use crate::inventory::operations::{CACHE_EVENTS, DB_EVENTS, HEALTH_EVENTS, Operation, Service};
+use crate::inventory::queue::Notice;
 use crate::inventory::{Place, Resource};
 
 /// What is told at first, and at most: AWS remembers two weeks.
@@ -148,6 +149,18 @@ async fn hand_on(
         return 0;
     }
     count
+}
+
+/// What is announced of an instance, as a record.
+pub(crate) fn note_of(place: &Place, instance: &str, notice: &Notice) -> Note {
+    let event = Event {
+        at: notice.at,
+        family: "ec2",
+        level: notice.kind.level(),
+        source: instance.to_owned(),
+        message: notice.text.clone(),
+    };
+    note(place, &event)
 }
 
 fn note(place: &Place, event: &Event) -> Note {

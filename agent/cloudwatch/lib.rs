@@ -44,7 +44,7 @@ pub use config::Config;
 use fetch::Reader;
 use inventory::ask::{Asker, Endpoints, Refused};
 use inventory::operations::METRIC_DATA;
-pub use inventory::{Place, operations::policy};
+pub use inventory::{Place, operations::policy, queue::Queue};
 pub use marks::Marks;
 use metrics::Metrics;
 pub use place::Hot;
@@ -376,6 +376,11 @@ impl CloudWatch {
         for watch in &*self.0.watches.lock() {
             series += watch.plan().planned.len();
             wrong.extend(watch.problems().iter().map(ToString::to_string));
+        }
+        let is_heard = self.0.watches.lock().iter().any(|watch| watch.listens());
+        if !is_heard && wrong.is_empty() && common.config.queue().is_some() {
+            wrong
+                .push("cloudwatch.interruption_queue is in no account and region that is watched".to_owned());
         }
         let account = common.purse.account();
         let is_skewed = |refused: &Refused| matches!(refused, Refused::Skewed { .. });

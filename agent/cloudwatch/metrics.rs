@@ -22,6 +22,7 @@ pub(crate) struct Metrics {
     pub(crate) up: GaugeVec,
     throttled: IntCounterVec,
     pub(crate) events: IntCounterVec,
+    pub(crate) messages: IntCounterVec,
     pub(crate) refused_by_budget: IntCounter,
     new: IntCounter,
     revised: IntCounter,
@@ -101,6 +102,12 @@ impl Metrics {
                 "skopos_cloudwatch_events_total",
                 "What AWS said had happened, and states of Kafka clusters that changed.",
                 &["service"],
+            ),
+            messages: counters(
+                registry,
+                "skopos_cloudwatch_queue_messages_total",
+                "Messages taken from the queue of interruptions, by what became of them.",
+                &["outcome"],
             ),
             up: gauges(
                 registry,

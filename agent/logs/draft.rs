@@ -44,6 +44,8 @@ pub(crate) struct Draft {
     /// The reader's number of each file, in the order of the batch's marks.
     files: Vec<Held>,
     numbers: HashMap<usize, u16>,
+    /// The file touched last, and its number: lines of a file come in runs.
+    last: Option<(usize, u16)>,
     /// Likewise of a file's records with these facts, as they stand in its lines.
     givers: HashMap<Box<str>, HashMap<usize, u16>>,
     begun: Option<Instant>,
@@ -67,11 +69,18 @@ impl Draft {
     /// The number of a file in this batch. Its watermark will be in the batch, with or without records.
     pub(crate) fn touch(&mut self, file: usize, now: Instant) -> u16 {
         self.begun.get_or_insert(now);
-        if let Some(number) = self.numbers.get(&file) {
-            return *number;
+        if let Some((_, number)) = self.last.filter(|(last, _)| *last == file) {
+            return number;
         }
-        let number = self.hold(file, None);
-        self.numbers.insert(file, number);
+        let number = match self.numbers.get(&file) {
+            Some(number) => *number,
+            None => {
+                let number = self.hold(file, None);
+                self.numbers.insert(file, number);
+                number
+            }
+        };
+        self.last = Some((file, number));
         number
     }
 
@@ -152,6 +161,7 @@ impl Draft {
     /// Hands out the batch, whose marks are still to be filled in, and its files. `spare` is memory for the next one.
     pub(crate) fn finish(&mut self, spare: Option<Batch>) -> (Batch, Vec<Held>) {
         self.numbers.clear();
+        self.last = None;
         self.givers.clear();
         self.begun = None;
         let batch = std::mem::replace(&mut self.batch, spare.unwrap_or_default());

@@ -272,15 +272,38 @@ impl Asker {
         Err(Refused::said(operation, answer.status, &code, &message))
     }
 
+    /// A question that is asked in JSON, with all that it has to say.
+    ///
+    /// # Errors
+    /// It was refused.
+    pub(crate) async fn json(&self, operation: &Operation, body: Value) -> Result<Value, Refused> {
+        let Manner::Json(prefix) = operation.manner else {
+            return Err(garbled(operation, "it is not asked in JSON".to_owned()));
+        };
+        let version = match operation.service {
+            Service::Sqs => "1.0",
+            _ => "1.1",
+        };
+        let headers = vec![
+            (
+                "content-type".to_owned(),
+                format!("application/x-amz-json-{version}"),
+            ),
+            ("x-amz-target".to_owned(), format!("{prefix}.{}", operation.name)),
+        ];
+        let url = format!("{}/", self.endpoints.url(operation.service, &self.region));
+        let body = body.to_string().into_bytes();
+        self.answer(operation, Method::Post, url, headers, body).await
+    }
+
     async fn document(
         &self,
         operation: &Operation,
         about: &str,
         token: Option<&str>,
     ) -> Result<Value, Refused> {
-        let base = self.endpoints.url(operation.service, &self.region);
-        let (method, url, headers, body) = match operation.manner {
-            Manner::Json(prefix) => {
+        match operation.manner {
+            Manner::Json(_) => {
                 let mut body = serde_json::Map::new();
                 let next = match operation.service {
                     Service::Quotas => {
@@ -300,21 +323,28 @@ impl Asker {
                 if let Some(token) = token {
                     body.insert(next.to_owned(), token.into());
                 }
-                let headers = vec![
-                    ("content-type".to_owned(), "application/x-amz-json-1.1".to_owned()),
-                    ("x-amz-target".to_owned(), format!("{prefix}.{}", operation.name)),
-                ];
-                let body = Value::Object(body).to_string().into_bytes();
-                (Method::Post, format!("{base}/"), headers, body)
+                self.json(operation, Value::Object(body)).await
             }
             Manner::Rest(path) => {
+                let base = self.endpoints.url(operation.service, &self.region);
                 let url = format!("{base}{}", path_of(path, about, token));
-                (Method::Get, url, Vec::new(), Vec::new())
+                self.answer(operation, Method::Get, url, Vec::new(), Vec::new())
+                    .await
             }
             Manner::Query(_) | Manner::Sdk => {
-                return Err(garbled(operation, "it does not answer in JSON".to_owned()));
+                Err(garbled(operation, "it does not answer in JSON".to_owned()))
             }
-        };
+        }
+    }
+
+    async fn answer(
+        &self,
+        operation: &Operation,
+        method: Method,
+        url: String,
+        headers: Vec<(String, String)>,
+        body: Vec<u8>,
+    ) -> Result<Value, Refused> {
         let answer = self.send(operation, method, url, headers, body).await?;
         let read: Result<Value, _> = serde_json::from_slice(&answer.body);
         if answer.status == 200 {

@@ -10,6 +10,7 @@ pub(crate) mod happened;
 mod kafka;
 mod network;
 pub mod operations;
+pub mod queue;
 pub mod quotas;
 mod rds;
 pub mod resource;

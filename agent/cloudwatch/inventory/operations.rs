@@ -4,6 +4,8 @@
 
 use serde_json::{Value, json};
 
+use super::queue::Queue;
+
 /// How a service wants to be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
@@ -29,11 +31,12 @@ pub enum Service {
     Sts,
     Quotas,
     Health,
+    Sqs,
     Monitoring,
 }
 
 impl Service {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Rds,
         Self::ElastiCache,
         Self::Kafka,
@@ -44,6 +47,7 @@ impl Service {
         Self::Sts,
         Self::Quotas,
         Self::Health,
+        Self::Sqs,
         Self::Monitoring,
     ];
 
@@ -61,6 +65,7 @@ impl Service {
             Self::Sts => "sts",
             Self::Quotas => "servicequotas",
             Self::Health => "health",
+            Self::Sqs => "sqs",
             Self::Monitoring => "monitoring",
         }
     }
@@ -120,23 +125,31 @@ operations! {
     SUBNETS = Ec2 "DescribeSubnets" EC2, Some("ec2:DescribeSubnets");
     SCALING_GROUPS = AutoScaling "DescribeAutoScalingGroups" Manner::Query("2011-01-01"), Some("autoscaling:DescribeAutoScalingGroups");
     HEALTH_EVENTS = Health "DescribeEvents" Manner::Json("AWSHealth_20160804"), Some("health:DescribeEvents");
+    RECEIVE_MESSAGE = Sqs "ReceiveMessage" Manner::Json("AmazonSQS"), Some("sqs:ReceiveMessage");
+    DELETE_MESSAGE = Sqs "DeleteMessage" Manner::Json("AmazonSQS"), Some("sqs:DeleteMessage");
     METRICS = Monitoring "ListMetrics" Manner::Sdk, Some("cloudwatch:ListMetrics");
     METRIC_DATA = Monitoring "GetMetricData" Manner::Sdk, Some("cloudwatch:GetMetricData");
 }
 
-/// The least policy that lets all of it be asked: read only, and nothing of what is kept in any of it.
+/// The least policy that lets all of it be asked: read only, and nothing of what is kept in any of it. Messages are taken from
+/// one queue, where there is one.
 #[must_use]
-pub fn policy() -> Value {
-    let mut actions: Vec<&str> = ALL.iter().filter_map(|operation| operation.permission).collect();
-    actions.sort_unstable();
-    actions.dedup();
-    json!({
-        "Version": "2012-10-17",
-        "Statement": [{
-            "Sid": "SkoposReadsWhatIsThereAndItsMetrics",
-            "Effect": "Allow",
-            "Action": actions,
-            "Resource": "*",
-        }],
-    })
+pub fn policy(queue: Option<&Queue>) -> Value {
+    let statement = |sid: &str, is_of: fn(&Operation) -> bool, resource: &str| {
+        let of = ALL.iter().filter(|operation| is_of(operation));
+        let mut actions: Vec<&str> = of.filter_map(|operation| operation.permission).collect();
+        actions.sort_unstable();
+        actions.dedup();
+        json!({"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resource})
+    };
+    let mut statements = vec![statement(
+        "SkoposReadsWhatIsThereAndItsMetrics",
+        |operation| operation.service != Service::Sqs,
+        "*",
+    )];
+    if let Some(queue) = queue {
+        let is_of = |operation: &Operation| operation.service == Service::Sqs;
+        statements.push(statement("SkoposTakesWhatIsInItsQueue", is_of, &queue.arn()));
+    }
+    json!({"Version": "2012-10-17", "Statement": statements})
 }

@@ -10,12 +10,14 @@ use crate::inventory::operations as ask;
 type Set = (Arc<str>, Vec<Arc<str>>);
 
 /// Questions that are not put while things are described.
-const ELSEWHERE: [&str; 5] = [
+const ELSEWHERE: [&str; 7] = [
     ask::METRIC_DATA.name,
     ask::METRICS.name,
     ask::TAGGED.name,
     ask::SERVICE_QUOTAS.name,
     ask::DB_EVENTS.name,
+    ask::RECEIVE_MESSAGE.name,
+    ask::DELETE_MESSAGE.name,
 ];
 
 impl Watch {
@@ -128,7 +130,7 @@ impl Watch {
         self.counted(operation.service.word(), count);
     }
 
-    fn counted(&self, service: &str, events: usize) {
+    pub(super) fn counted(&self, service: &str, events: usize) {
         let of = self.common.metrics.events.with_label_values(&[service]);
         of.inc_by(events as u64);
     }

@@ -5,6 +5,7 @@
 
 mod describe;
 mod plan;
+mod queue;
 mod read;
 mod say;
 
@@ -27,6 +28,7 @@ use crate::config::{Config, anchored};
 use crate::events;
 use crate::fetch::{Answer, Batch, PERIOD, POINTS_MAX, QUERIES_MAX, Reader};
 use crate::inventory::ask::{Asker, Refused};
+use crate::inventory::queue::Queue;
 use crate::inventory::{self, Inventory, Part, Place, Resource, State};
 use crate::marks::Gathering;
 use crate::metrics::Metrics;
@@ -94,6 +96,8 @@ pub(crate) struct Watch {
     /// What is there has changed, or somebody looks.
     changed: Notify,
     tags: Vec<(String, regex::Regex)>,
+    /// Where what EC2 announces is taken from, if it is in this place.
+    queue: Option<Queue>,
 }
 
 #[derive(Default)]
@@ -110,6 +114,7 @@ struct Known {
     listed_at: Option<Duration>,
     /// From when on AWS Health is asked, in running time.
     health_opens: Duration,
+    notices: queue::Notices,
     problems: BTreeMap<&'static str, Refused>,
     /// Until when nothing is asked after a failure, in running time, and how long that was.
     pause: Option<(Duration, Duration)>,
@@ -122,18 +127,19 @@ impl Watch {
         let tags =
             tags.filter_map(|(key, value)| Some((key.clone(), regex::Regex::new(&anchored(value)).ok()?)));
         Self {
-            place,
             ask,
             reader,
             state: Mutex::default(),
             changed: Notify::new(),
             tags: tags.collect(),
+            queue: common.config.queue().filter(|queue| queue.is_in(&place)),
+            place,
             common,
         }
     }
 
     pub(crate) async fn run(&self) {
-        tokio::join!(self.describe_on(), self.read_on());
+        tokio::join!(self.describe_on(), self.read_on(), self.listen_on());
     }
 
     /// Once, without buying anything.
@@ -188,6 +194,10 @@ impl Watch {
                 })
                 .collect(),
         }
+    }
+
+    pub(crate) fn listens(&self) -> bool {
+        self.queue.is_some()
     }
 
     pub(crate) fn problems(&self) -> Vec<Refused> {

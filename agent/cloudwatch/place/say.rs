@@ -31,6 +31,7 @@ impl Watch {
             // Whether or not it is watched, it uses up what the account may have.
             facts.extend(inventory::quotas::series(&known.inventory, &self.place));
         }
+        facts.extend(known.notices.series(&self.place, now));
         facts.extend(crate::capacity::series(
             &common.config.capacities,
             &watched,

@@ -6,13 +6,16 @@ use std::time::Duration;
 use fake_aws::estate;
 
 use super::house::{House, alert, config};
+use super::told::QUEUE;
+use crate::Config;
 use crate::inventory::operations::{self, policy};
+use crate::inventory::queue::Queue;
 
 fn allowed() -> BTreeSet<String> {
-    let policy = policy();
-    let actions = policy["Statement"][0]["Action"].as_array().unwrap().clone();
+    let policy = policy(Queue::at(QUEUE).as_ref());
+    let statements = policy["Statement"].as_array().unwrap().iter();
+    let actions = statements.flat_map(|statement| statement["Action"].as_array().unwrap().clone());
     actions
-        .iter()
         .map(|action| action.as_str().unwrap().to_owned())
         .collect()
 }
@@ -25,6 +28,9 @@ fn every_question_is_in_the_policy_and_the_policy_has_nothing_else() {
         .collect();
     assert_eq!(allowed(), needed);
     assert!(!needed.iter().any(|action| action.contains('*')));
+    // Without a queue nothing is taken from any.
+    let without = policy(None).to_string();
+    assert!(!without.contains("sqs:"), "{without}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -33,7 +39,10 @@ async fn a_run_asks_nothing_outside_of_the_policy() {
         |fake| {
             estate::users(fake);
         },
-        config(),
+        Config {
+            interruption_queue: QUEUE.to_owned(),
+            ..config()
+        },
     );
     let hold = Duration::from_secs(600);
     house.wants(

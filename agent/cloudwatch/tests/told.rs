@@ -7,7 +7,7 @@ use fake_aws::estate::{self, Incident, Users};
 use fake_aws::health::HealthEvent;
 use fake_aws::rds::Event;
 use fake_aws::{FakeAws, Fault};
-use model::{BoxFuture, KeepNotes, Level, Note, NotePlace};
+use model::{BoxFuture, KeepNotes, Level, Note, NotePlace, Timestamp};
 use parking_lot::Mutex;
 
 use super::house::{House, config};
@@ -204,6 +204,110 @@ async fn what_a_cluster_of_kafka_is_at_is_told_when_it_is_another_state() {
         (Level::Warn, "the cluster is gone, it was ACTIVE"),
     ];
     assert_eq!(said, want.map(|(level, text)| (level, text.to_owned())));
+    house.close().await;
+}
+
+pub(super) const QUEUE: &str = "https://sqs.eu-west-1.amazonaws.com/123456789012/interruptions";
+
+/// What EventBridge puts into a queue.
+fn announced(id: &str, what: &str, instance: &str, at: Timestamp) -> String {
+    let time = jiff::Timestamp::from_millisecond(at.millis()).unwrap();
+    serde_json::json!({
+        "version": "0", "id": id, "detail-type": what, "source": "aws.ec2", "account": fake_aws::ACCOUNT,
+        "time": time.to_string(), "region": fake_aws::REGION, "resources": [],
+        "detail": {"instance-id": instance, "instance-action": "terminate", "state": "terminated"},
+    })
+    .to_string()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ec2_announces_is_said_within_seconds_once_and_until_it_is_over() {
+    const SPOT: &str = "EC2 Spot Instance Interruption Warning";
+    let fill = |fake: &FakeAws| {
+        estate::users(fake);
+    };
+    let queue = Config {
+        interruption_queue: QUEUE.to_owned(),
+        ..config()
+    };
+    let mut house = House::with(fill, queue);
+    let notes = Arc::new(Notes::default());
+    house.room.notes_to(Arc::clone(&notes) as Arc<dyn KeepNotes>);
+    house.open();
+    house.pass(Duration::from_secs(600)).await;
+    let send = |house: &House, body: &str| {
+        let now = house.now();
+        house.fake.here(|place| {
+            let queue = place.sqs.queues.get_mut("interruptions").unwrap();
+            queue.send(body, now);
+        });
+    };
+    let left = |house: &House| {
+        house
+            .fake
+            .here(|place| place.sqs.queues["interruptions"].length())
+    };
+    let said = |house: &House, instance: &str, notice: &str| {
+        let named = house.memory.named("aws_ec2_instance_notice");
+        let mut of = named.iter().filter(|(labels, _)| {
+            labels.value("instance_id") == instance && labels.value("notice") == notice
+        });
+        of.next()
+            .and_then(|(_, points)| Some(*points.last_key_value()?.0))
+    };
+
+    // While nothing can be kept it stays where it is, and comes again.
+    *notes.is_full.lock() = true;
+    let begun = house.now();
+    send(&house, &announced("e-1", SPOT, "i-1", begun));
+    house.pass(Duration::from_secs(30)).await;
+    assert_eq!((left(&house), told(&notes, "ec2")), (1, vec![]));
+    *notes.is_full.lock() = false;
+    house.pass(Duration::from_secs(90)).await;
+    let warned = (
+        Level::Warn,
+        "i-1: EC2 takes the spot instance back within two minutes (terminate)".to_owned(),
+    );
+    assert_eq!(told(&notes, "ec2"), std::slice::from_ref(&warned));
+    assert_eq!(left(&house), 0);
+
+    // The next one is heard at once, another of the same changes nothing, and neither does what is none.
+    let at = house.now();
+    for body in [
+        &announced("e-2", SPOT, "i-2", at),
+        &announced("e-1", SPOT, "i-1", begun),
+        &announced("e-3", "EC2 AMI State Change", "i-2", at),
+        "no message of EventBridge's",
+    ] {
+        send(&house, body);
+    }
+    house.pass(Duration::from_secs(25)).await;
+    assert_eq!((left(&house), told(&notes, "ec2").len()), (0, 2));
+    assert!(said(&house, "i-2", "spot_interruption").is_some_and(|said| said.since(at).as_secs() <= 25));
+
+    // It is said again and again until the instance is gone, or for ten minutes.
+    house.pass(Duration::from_secs(300)).await;
+    let now = house.now();
+    send(
+        &house,
+        &announced("e-4", "EC2 Instance State-change Notification", "i-2", now),
+    );
+    house.pass(Duration::from_secs(60)).await;
+    assert!(
+        said(&house, "i-2", "spot_interruption").is_some_and(|said| said <= now + Duration::from_secs(25))
+    );
+    house.pass(Duration::from_secs(900)).await;
+    let last = said(&house, "i-1", "spot_interruption").unwrap();
+    assert!(last.since(begun) < Duration::from_secs(600) && last.since(begun) > Duration::from_secs(480));
+
+    // Whoever may not read it is told what is missing, and everything else goes on.
+    let until = house.now() + Duration::from_secs(1_800);
+    house.fake.fails_until("sqs:ReceiveMessage", until, Fault::Denied);
+    house.pass(Duration::from_secs(900)).await;
+    let problems = format!("{:?}", house.room.checkups());
+    assert!(problems.contains("grant sqs:ReceiveMessage"), "{problems}");
+    house.pass(Duration::from_secs(1_800)).await;
+    assert!(!format!("{:?}", house.room.checkups()).contains("sqs:"));
     house.close().await;
 }
 

@@ -111,13 +111,15 @@ fn opening(text: &[u8]) -> Option<Trace> {
 
 /// `java.lang.IllegalStateException: why`, `TypeError [CODE]: why`, `Exception in thread "main" …`.
 fn is_exception(text: &[u8]) -> bool {
-    if text.starts_with(b"Exception in thread ") {
-        return true;
-    }
-    let name = UNCAUGHT
-        .iter()
-        .find_map(|front| text.strip_prefix(*front))
-        .unwrap_or(text);
+    // Few lines begin with such a letter.
+    let name = match text.first() {
+        Some(b'E') if text.starts_with(b"Exception in thread ") => return true,
+        Some(b'U') => UNCAUGHT
+            .iter()
+            .find_map(|front| text.strip_prefix(*front))
+            .unwrap_or(text),
+        _ => text,
+    };
     let length = name
         .iter()
         .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'$'))
