@@ -55,6 +55,7 @@ mod groups;
 mod handing;
 /// The house shows itself: in ARCHITECTURE.md, on a terminal, on the page.
 mod house;
+mod interruptions;
 mod inventory;
 mod kubestate;
 /// A crash loop, a rotation and a kill for want of memory on a real node.
