@@ -32,7 +32,7 @@ pub struct Answer {
     pub kind: &'static str,
     pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
-    /// It comes so much later.
+    /// It comes so much later, unless there is another one before.
     pub after: Duration,
 }
 

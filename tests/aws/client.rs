@@ -27,9 +27,7 @@ impl Client for Inside {
                     })
                 }
                 Reply::Says(answer) => {
-                    if !answer.after.is_zero() {
-                        self.0.clock.sleep(answer.after).await;
-                    }
+                    let answer = desk::waited(&self.0, &asked, answer).await;
                     let headers = answer.headers.into_iter();
                     let mut headers: Vec<(String, String)> = headers
                         .map(|(name, value)| (name.to_ascii_lowercase(), value))

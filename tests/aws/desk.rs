@@ -1,10 +1,15 @@
 //! The one way a request goes, by a socket or within the process.
 
+use std::time::Duration;
+
 use crate::asked::{Answer, Asked, Refusal};
 use crate::faults::Fault;
 use crate::keys::Key;
 use crate::protocol::Spoken;
 use crate::{Estate, Seen, agent, front, logs, services, signature, sts};
+
+/// Between two looks at what somebody waits for.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What becomes of a request.
 pub(crate) enum Reply {
@@ -155,6 +160,21 @@ pub(crate) fn reply(estate: &Estate, asked: &Asked) -> Reply {
         return Reply::Breaks;
     }
     Reply::Says(answer)
+}
+
+/// What is said to who asks with patience: whatever comes meanwhile, or in the end that nothing did.
+pub(crate) async fn waited(estate: &Estate, asked: &Asked, answer: Answer) -> Answer {
+    let (desk, mut left) = (Desk::of(asked), answer.after);
+    while !left.is_zero() {
+        let step = left.min(LOOK);
+        estate.clock.sleep(step).await;
+        left -= step;
+        let (_, now) = desk.answer(estate, asked);
+        if now.after.is_zero() {
+            return now;
+        }
+    }
+    answer
 }
 
 /// As AWS says who may not do what.

@@ -74,9 +74,7 @@ async fn answer(estate: &Estate, request: hyper::Request<Incoming>) -> Option<hy
     let asked = read(request).await?;
     match desk::reply(estate, &asked) {
         Reply::Says(answer) => {
-            if !answer.after.is_zero() {
-                estate.clock.sleep(answer.after).await;
-            }
+            let answer = desk::waited(estate, &asked, answer).await;
             Some(written(answer, estate.clock.now()))
         }
         Reply::Breaks => None,

@@ -281,9 +281,9 @@ async fn what_ec2_announces_is_said_within_seconds_once_and_until_it_is_over() {
     ] {
         send(&house, body);
     }
-    house.pass(Duration::from_secs(25)).await;
+    house.pass(Duration::from_secs(5)).await;
     assert_eq!((left(&house), told(&notes, "ec2").len()), (0, 2));
-    assert!(said(&house, "i-2", "spot_interruption").is_some_and(|said| said.since(at).as_secs() <= 25));
+    assert!(said(&house, "i-2", "spot_interruption").is_some_and(|said| said.since(at).as_secs() <= 5));
 
     // It is said again and again until the instance is gone, or for ten minutes.
     house.pass(Duration::from_secs(300)).await;
