@@ -12,12 +12,13 @@ use crate::harness::browser::Browser;
 const CONFIG: &str = "node: { enabled: false }\nlogs: { enabled: false }\n\
      cloudwatch: { enabled: true, max_usd_per_month: 40 }\n";
 
-fn start(fake: &FakeAws, folder: &std::path::Path) -> Skopos {
+/// A process that finds the fake as it would find AWS: by its environment.
+pub fn start(fake: &FakeAws, folder: &std::path::Path, config: &str) -> Skopos {
     let user = fake.user();
     let url = fake.url();
     Skopos::start_in(
         folder,
-        CONFIG,
+        config,
         &[
             ("AWS_CONFIG_FILE", "/dev/null"),
             ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
@@ -62,7 +63,7 @@ async fn the_views_of_aws_say_what_is_measured_what_it_costs_and_what_is_refused
     let _users = estate::users(&fake);
     fake.fails_until("ec2:DescribeNatGateways", Timestamp::MAX, Fault::Denied);
     let folder = tempfile::tempdir().unwrap();
-    let skopos = start(&fake, folder.path());
+    let skopos = start(&fake, folder.path(), CONFIG);
     skopos
         .wait_for(
             "databases and brokers are measured",

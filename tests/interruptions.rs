@@ -6,8 +6,8 @@ use fake_aws::{FakeAws, REGION, estate};
 use serde_json::json;
 use telemetry::clock::RuntimeClock;
 
+use crate::aws_page::start;
 use crate::fakes::peer::{Answer, Peer};
-use crate::harness::Skopos;
 
 /// What EC2 gives before it takes an instance back.
 const NOTICE: Duration = Duration::from_secs(120);
@@ -28,7 +28,7 @@ async fn a_spot_interruption_in_the_queue_is_an_alert_about_the_node_while_there
     let fake = FakeAws::start(RuntimeClock::system());
     let _users = estate::users(&fake);
     let nodes = Peer::start(Answer::Body(NODES.to_owned())).await;
-    let (folder, user, url) = (tempfile::tempdir().unwrap(), fake.user(), fake.url());
+    let folder = tempfile::tempdir().unwrap();
     let config = format!(
         "node: {{ enabled: false }}\nlogs: {{ enabled: false }}\n\
          global: {{ scrape_interval: 5s, scrape_timeout: 2s, evaluation_interval: 5s }}\n\
@@ -38,18 +38,7 @@ async fn a_spot_interruption_in_the_queue_is_an_alert_about_the_node_while_there
         nodes.address,
         fake_aws::ACCOUNT,
     );
-    let skopos = Skopos::start_in(
-        folder.path(),
-        &config,
-        &[
-            ("AWS_CONFIG_FILE", "/dev/null"),
-            ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
-            ("AWS_REGION", REGION),
-            ("AWS_ENDPOINT_URL", &url),
-            ("AWS_ACCESS_KEY_ID", &user.access_key),
-            ("AWS_SECRET_ACCESS_KEY", &user.secret_key),
-        ],
-    );
+    let skopos = start(&fake, folder.path(), &config);
     skopos
         .wait_for(
             "nodes and databases are known",

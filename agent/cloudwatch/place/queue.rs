@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{AGAIN, AGAIN_MAX, Arc, BTreeMap, Duration, KeepNotes, Labels, Timestamp, Watch};
+use super::{AGAIN, AGAIN_MAX, Arc, BTreeMap, KeepNotes, Labels, Timestamp, Watch};
 use crate::events::note_of;
 use crate::inventory::ask::Refused;
 use crate::inventory::operations::{DELETE_MESSAGE, RECEIVE_MESSAGE, Service};
@@ -34,6 +34,7 @@ impl Notices {
             if notice.kind == Kind::Gone {
                 self.until.retain(|(of, _), _| of != instance);
             } else if self.until.len() < NOTICES_MAX {
+                // Beyond that the record is what is left of it.
                 let until = notice.at + notice.kind.lasts();
                 self.until.insert((instance.clone(), notice.kind), until);
             }
@@ -151,6 +152,3 @@ impl Watch {
         }
     }
 }
-
-/// Longer than the queue waits for something.
-const _: () = assert!(queue::PATIENCE.as_secs() < Duration::from_secs(30).as_secs());
