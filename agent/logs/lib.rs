@@ -114,8 +114,9 @@ const SPOOL: &str = "spool";
 const QUEUE_BATCHES: usize = 2;
 /// A line is counted so long after it was read.
 const TALLY_WAIT: Duration = Duration::from_millis(250);
-/// Changes are gathered for so long before they are looked at: a busy file is read in pieces and not line by line.
-const GATHER: Duration = Duration::from_millis(100);
+/// Changes are gathered for so long before they are looked at: a busy file is read in pieces and not line by line. A new file
+/// is to be read within 250 ms.
+const GATHER: Duration = Duration::from_millis(150);
 
 /// Why the room cannot start, or a search not be made.
 #[derive(Debug, thiserror::Error)]

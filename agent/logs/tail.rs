@@ -132,13 +132,21 @@ pub(crate) struct Origin {
     pub(crate) facts: Option<Arc<Facts>>,
 }
 
-/// Opens a file for reading without being held up by it, whatever it is.
+/// Opens a file for reading without being held up by it, whatever it is. Where we may, reading leaves its time of access as it
+/// is: of a file that is written to all the time, each read would be a write to its inode.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(i32::try_from(flags.bits()).unwrap_or(0))
-        .open(path)
+    let open = |flags: OFlags| {
+        OpenOptions::new()
+            .read(true)
+            .custom_flags(i32::try_from(flags.bits()).unwrap_or(0))
+            .open(path)
+    };
+    match open(flags | OFlags::NOATIME) {
+        // It is somebody else's, and we are not root.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => open(flags),
+        opened => opened,
+    }
 }
 
 impl Tail {
@@ -496,5 +504,32 @@ impl Tail {
                 false => Days::default(),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::FileTimes;
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    #[test]
+    fn reading_leaves_the_time_of_access_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.log");
+        std::fs::write(&path, "one\n").unwrap();
+        let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);
+        let times = FileTimes::new().set_accessed(long_ago);
+        File::options()
+            .write(true)
+            .open(&path)
+            .unwrap()
+            .set_times(times)
+            .unwrap();
+        let mut bytes = [0; 4];
+        let file = open(&path).unwrap();
+        file.read_exact_at(&mut bytes, 0).unwrap();
+        assert_eq!((&bytes, file.metadata().unwrap().atime()), (b"one\n", 1_000));
     }
 }
