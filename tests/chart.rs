@@ -1,6 +1,5 @@
 //! The chart on a real Kubernetes: installed, and what people want of it there.
 
-use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -8,9 +7,10 @@ use kubernetes_tests::{Cluster, ControlPlane, Image, Lab, busybox, program, unti
 use opensearch_tests::Fake;
 use serde_json::Value;
 
+use crate::fakes::gates::given;
 use crate::fakes::slack::Slack;
 use crate::harness::root;
-use crate::lab;
+use crate::{image, lab};
 
 const IMAGE: [&str; 6] = [
     "--set",
@@ -268,11 +268,7 @@ fn installed_on_a_node_the_agent_and_the_pair_work_and_each_line_of_a_pod_is_the
     let (Some(_), Some(busybox)) = (program("helm4"), busybox()) else {
         return;
     };
-    lab.load_image(
-        &Image::new("lab.local/skopos:1")
-            .entrypoint(&["/skopos"])
-            .program("/skopos", Path::new(env!("CARGO_BIN_EXE_skopos"))),
-    );
+    lab.load_archive(&image::archive(lab.folder(), &given("ca.pem")));
     lab.load_image(
         &Image::new("lab.local/busybox:1")
             .file("/bin/busybox", &busybox, 0o755)

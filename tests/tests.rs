@@ -55,6 +55,8 @@ mod groups;
 mod handing;
 /// The house shows itself: in ARCHITECTURE.md, on a terminal, on the page.
 mod house;
+/// What is in the container image is enough to run.
+mod image;
 mod interruptions;
 mod inventory;
 mod kubestate;

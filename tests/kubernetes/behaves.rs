@@ -356,7 +356,8 @@ fn a_pod_of_a_static_program_becomes_ready_and_its_log_is_a_file() {
             .folder("/tmp", 0o777)
             .file("/bin/busybox", &busybox, 0o755)
             .file("/bin/sh", &busybox, 0o755)
-            .program("/usr/bin/openssl", &programs::find("openssl").unwrap()),
+            .program("/usr/bin/openssl", &programs::find("openssl").unwrap())
+            .unwrap(),
     );
     let command =
         "echo a line of a pod; trap 'exit 0' TERM; /bin/busybox nc -ll -p 8080 -e /bin/busybox cat & wait";

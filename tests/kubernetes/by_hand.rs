@@ -42,7 +42,13 @@ fn node(images: &[String]) -> Option<()> {
     for (name, program) in images.iter().filter_map(|image| image.split_once('=')) {
         let program = Path::new(program);
         let inside = format!("/{}", program.file_name()?.display());
-        lab.load_image(&Image::new(name).entrypoint(&[&inside]).program(&inside, program));
+        match Image::new(name).entrypoint(&[&inside]).program(&inside, program) {
+            Ok(image) => lab.load_image(&image),
+            Err(error) => {
+                println!("{error:#}");
+                return None;
+            }
+        }
         println!("Image {name} runs {inside}.");
     }
     println!("Logs and configuration: {}", lab.folder().display());

@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -188,10 +188,18 @@ impl Lab {
     /// Into containerd; pods use it with `imagePullPolicy: Never`.
     ///
     /// # Panics
-    /// It is refused.
+    /// A file of it cannot be read, or it is refused.
     pub fn load_image(&self, image: &Image) {
         let file = self.folder().join("image.tar");
-        fs::write(&file, image.archive()).expect("the archive is written");
+        image.write(&file).expect("the archive is written");
+        self.load_archive(&file);
+    }
+
+    /// One that is written already.
+    ///
+    /// # Panics
+    /// It is refused.
+    pub fn load_archive(&self, file: &Path) {
         let file = file.display().to_string();
         self.run_in(&["ctr", "-n", "k8s.io", "images", "import", &file]);
     }

@@ -34,7 +34,6 @@ pub mod control_plane;
 mod fakes;
 mod guard;
 mod http;
-pub mod image;
 mod keys;
 pub mod kube_state;
 pub mod lab;
@@ -46,9 +45,9 @@ mod reach;
 #[cfg(test)]
 mod behaves;
 
+pub use ::image::Image;
 pub use cluster::Cluster;
 pub use control_plane::ControlPlane;
-pub use image::Image;
 pub use kube_state::KubeState;
 pub use lab::Lab;
 pub use operator::Operator;

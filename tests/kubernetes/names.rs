@@ -70,7 +70,8 @@ mod tests {
             &Image::new("lab.local/names:1")
                 .entrypoint(&["/bin/busybox"])
                 .file("/bin/busybox", &busybox, 0o755)
-                .program("/usr/bin/getent", &getent),
+                .program("/usr/bin/getent", &getent)
+                .unwrap(),
         );
         let labels = json!({ "app": "name" });
         let container = json!({
