@@ -97,7 +97,14 @@ fn every_form_of_the_chart_is_taken_as_it_is_by_an_api_server_and_is_the_same_ea
             "--set-json",
             r#"rules={"shop":{"groups":[{"name":"shop","rules":[{"alert":"A","expr":"up == 0"}]}]}}"#,
         ],
-        &["--set", "pair.replicas=1", "--set", "fullnameOverride=watcher"],
+        &[
+            "--set",
+            "pair.replicas=1",
+            "--set",
+            "fullnameOverride=watcher",
+            "--set",
+            "node.hostNetwork=true",
+        ],
         &[
             "--set",
             "dashboards.datasource=true",
@@ -152,6 +159,16 @@ fn every_form_of_the_chart_is_taken_as_it_is_by_an_api_server_and_is_the_same_ea
             assert!(!rules.contains(forbidden), "{forbidden} in {rules}");
         }
     }
+    // In the network of nodes agents are found by addresses only.
+    let template = ["template", "skopos", &chart(), "--kube-version", "1.36.0"];
+    let on_nodes = [
+        "--set",
+        "node.hostNetwork=true",
+        "--set",
+        "networkPolicy.enabled=true",
+    ];
+    let said = helm(plane, "helm4", &[&template[..], &on_nodes].concat());
+    assert!(said.unwrap_err().contains("networkPolicy.from"));
     // A misspelt value is refused by its name.
     let said = helm(
         plane,

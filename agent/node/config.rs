@@ -26,6 +26,7 @@ pub struct Config {
     pub filesystem: Filesystem,
     pub diskstats: Diskstats,
     pub netdev: Netdev,
+    pub ethtool: Ethtool,
     /// Whether kills for want of memory are told of, by cgroups, by the kernel's log and by the states of pods.
     pub oom_kills: bool,
     /// Where the kernel's log is read, which has the names of processes; where it cannot be, they are not known.
@@ -47,6 +48,7 @@ impl Default for Config {
             filesystem: Filesystem::default(),
             diskstats: Diskstats::default(),
             netdev: Netdev::default(),
+            ethtool: Ethtool::default(),
             oom_kills: true,
             kernel_log: "/dev/kmsg".into(),
             nodename: None,
@@ -103,6 +105,26 @@ impl Default for Diskstats {
 pub struct Netdev {
     /// Network devices left out, of the counters and of the properties.
     pub device_exclude: Pattern,
+}
+
+/// What is shown of that which drivers of network devices count (`ethtool -S`). Devices are those of the network that the process is
+/// in: of a pod its own, unless it has `hostNetwork`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ethtool {
+    /// Network devices left out.
+    pub device_exclude: Pattern,
+    /// Counts that are shown, by the driver's names; a regular expression that may match anywhere, and the empty one shows nothing.
+    pub metrics_include: Pattern,
+}
+
+impl Default for Ethtool {
+    fn default() -> Self {
+        Self {
+            device_exclude: Pattern::default(),
+            metrics_include: Pattern::new("_allowance_(exceeded|available)$"),
+        }
+    }
 }
 
 /// A regular expression, checked while the configuration is read; the empty one matches nothing.

@@ -38,9 +38,20 @@ impl Family {
         help: &'static str,
         rest: fn(&[&str]) -> String,
     ) -> Self {
+        Self::named_with(kind, prefix, help, &[], rest)
+    }
+
+    /// The same with labels, whose values come before the kernel's words.
+    pub(crate) const fn named_with(
+        kind: Kind,
+        prefix: &'static str,
+        help: &'static str,
+        labels: &'static [&'static str],
+        rest: fn(&[&str]) -> String,
+    ) -> Self {
         Self {
             rest: Some(rest),
-            ..Self::of(kind, prefix, help, &[])
+            ..Self::of(kind, prefix, help, labels)
         }
     }
 
@@ -60,7 +71,11 @@ impl Family {
             None => (self.name.to_owned(), self.help.to_owned()),
             Some(rest) => (
                 format!("{}{}", self.name, rest(values)),
-                format!("{} {}.", self.help, values.join(" ")),
+                format!(
+                    "{} {}.",
+                    self.help,
+                    values.get(self.labels.len()..).unwrap_or_default().join(" ")
+                ),
             ),
         }
     }

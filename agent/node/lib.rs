@@ -4,6 +4,7 @@
 //! gives all of its series in a round or none of them.
 
 pub mod config;
+mod ethtool;
 
 mod adjtimex;
 mod checkup;

@@ -295,6 +295,6 @@ proptest! {
         reader.round(NOW + Duration::from_secs(1));
         let lines = keep.lines("node");
         let count = |name: &str| lines.iter().filter(|line| line.starts_with(name)).count();
-        prop_assert_eq!(count("node_scrape_collector_success"), 24);
+        prop_assert_eq!(count("node_scrape_collector_success"), 25);
     }
 }

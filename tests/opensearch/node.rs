@@ -20,6 +20,8 @@ use crate::http::{Answer, ask};
 
 /// Longer than this it will not come up.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// How long shards may take to be there again.
+const RECOVERY: Duration = Duration::from_secs(300);
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 /// As many as one page may have.
 const PAGE: usize = 10_000;
@@ -158,7 +160,11 @@ impl Node {
         }
         *running = Some(child);
         drop(running);
-        self.get("/_cluster/health?wait_for_status=yellow&timeout=60s");
+        // What was killed while it was written to reads its log again first, which takes its time beside other work.
+        let healthy = "/_cluster/health?wait_for_status=yellow&timeout=30s";
+        let is_late = || matches!(self.ask("GET", healthy, &[], b""), Ok(answer) if answer.status == 408);
+        while begun.elapsed() < RECOVERY && is_late() {}
+        self.get(healthy);
     }
 
     fn launch(&self) -> io::Result<Running> {

@@ -6,6 +6,7 @@ mod conntrack;
 mod cpu;
 mod diskstats;
 mod entropy;
+mod ethtool;
 mod filefd;
 mod filesystem;
 mod kernel_hung;
@@ -121,6 +122,7 @@ pub(crate) fn all(config: &Config) -> Vec<Box<dyn Collector>> {
             config.diskstats.device_exclude.clone(),
         )),
         Box::new(entropy::Entropy::new(&roots)),
+        Box::new(ethtool::Ethtool::new(&roots, &config.ethtool)),
         Box::new(filefd::Filefd::new(&roots)),
         Box::new(filesystem::Filesystem::new(&roots, config)),
         Box::new(kernel_hung::KernelHung::new(&roots)),
