@@ -41,7 +41,7 @@ impl Drivers {
         let question = [GET_NAMES, COUNTS, u32::try_from(count).unwrap_or(0)];
         let answer = self.ask(device, &question, NAME_BYTES)?;
         let names = answer.chunks_exact(NAME_BYTES).take(count);
-        Ok(names.map(|name| text(name)).collect())
+        Ok(names.map(text).collect())
     }
 
     /// Zero or less than there are names, when the device has become another meanwhile.
