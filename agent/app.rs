@@ -33,6 +33,7 @@ use crate::daemon::{
 use crate::discovery::ObjectDiscovery;
 use crate::evidence::Witness;
 use crate::looks::{look_around, look_at_objects};
+use crate::missed::Missed;
 use crate::monitors::{Following, RuleBook};
 use crate::oom::{self, Oom};
 use crate::paired::Paired;
@@ -175,6 +176,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
             &registry,
         )
     });
+    let missed = Missed::of(role, cluster.as_ref(), receiver.as_ref(), &tokens);
     let presence: Arc<dyn Presence> = match &receiver {
         Some(receiver) => receiver.clone(),
         None => Arc::new(AllHere),
@@ -749,6 +751,7 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     // Tasks, each in the stage in which it stops.
     let mut stages = Stages::new(&["sources", "rules", "notifier", "pair", "senders", "store"]);
     stages.room("sources", "cluster", cluster.clone(), cluster::Cluster::run);
+    stages.room("sources", "missed", missed, Missed::run);
     stages.room("sources", "changes", changed, cluster::Changes::run);
     stages.room("sources", "events", happened, cluster::Events::run);
     oom.spawn(&mut stages);

@@ -185,6 +185,13 @@ pub const JOINTS: &[Line] = &[
     ),
     line(
         "cluster",
+        "receiver",
+        "nodes that are there to stay",
+        "one list",
+        "the newest in place of the one before",
+    ),
+    line(
+        "cluster",
         "rules",
         "groups of rule objects",
         "one list",

@@ -37,6 +37,7 @@ mod lock;
 mod looked;
 mod looks;
 pub mod memory;
+mod missed;
 mod monitors;
 pub mod needs;
 mod oom;

@@ -612,3 +612,111 @@ async fn a_long_outage_of_the_api_loses_no_incident_and_doubles_none() {
     );
     estate.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_leaves_is_not_missed_and_one_that_falls_silent_is() {
+    let Some(plane) = ControlPlane::start() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let start = |role: &str, name: &str, more: &str| {
+        let own = folder.path().join(name);
+        fs::create_dir_all(&own).unwrap();
+        let config = format!(
+            "global: {{ scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s }}\nlogs: {{ enabled: false }}\n\
+             kube_state: {{ enabled: false }}\nkubernetes: {{ kubeconfig: '{}', node_name: {name} }}\n{more}",
+            plane.kubeconfig().display()
+        );
+        fs::write(own.join("skopos.yaml"), config).unwrap();
+        let words = [
+            "--role",
+            role,
+            "--config",
+            "skopos.yaml",
+            "--listen",
+            "127.0.0.1:0",
+        ];
+        Skopos::start_with(&own, &words)
+    };
+    let replica = start(
+        "cluster",
+        "replica",
+        "remote: { receive: { silence_after: 3s } }\n",
+    );
+    plane.apply("{apiVersion: v1, kind: ServiceAccount, metadata: {name: skopos-node}}");
+    let mut agents = Vec::new();
+    for node in ["stays", "deleted", "cordoned", "disrupted"] {
+        plane.apply(&format!(
+            "{{apiVersion: v1, kind: Node, metadata: {{name: {node}}}}}"
+        ));
+        plane.apply(&format!(
+            "{{apiVersion: v1, kind: Pod, metadata: {{name: agent-{node}}}, spec: {{nodeName: {node}, \
+             serviceAccountName: skopos-node, containers: [{{name: app, image: 'lab.local/app:1'}}]}}}}"
+        ));
+        let pod = format!("agent-{node}");
+        let bound = ["--bound-object-kind=Pod", "--bound-object-name", &pod];
+        let words = ["create", "token", "skopos-node", "--audience", "skopos"];
+        let token = plane.kubectl(&[&words[..], &bound].concat());
+        fs::create_dir(folder.path().join(node)).unwrap();
+        fs::write(folder.path().join(node).join("token"), token.trim()).unwrap();
+        let url = replica.url("/api/v1/write");
+        let sink = format!(
+            "node: {{ interval: 1s }}\nremote_write: [{{ url: '{url}', authorization: {{ credentials_file: token }} }}]\n"
+        );
+        agents.push(start("node", node, &sink));
+    }
+    let nodes = async |path: &str, result: &str| -> Vec<String> {
+        let answer = replica.api(path).await;
+        let all = answer[result].as_array().cloned().unwrap_or_default();
+        let about = all.iter().filter_map(|one| {
+            let labels = if result == "alerts" {
+                &one["labels"]
+            } else {
+                &one["metric"]
+            };
+            let is_it = result != "alerts" || labels["alertname"] == "AgentSilent";
+            is_it.then(|| labels["node"].as_str().unwrap_or_default().to_owned())
+        });
+        let mut names: Vec<String> = about.collect();
+        names.sort();
+        names
+    };
+    let heard = async || nodes("/api/v1/query?query=skopos_sender_up==1", "result").await;
+    let silent = async || nodes("/api/v1/alerts", "alerts").await;
+    replica
+        .wait_for("all agents are heard", PATIENCE, async |_| {
+            heard().await.len() == 4
+        })
+        .await;
+
+    plane.kubectl(&["cordon", "cordoned"]);
+    plane.kubectl(&["taint", "node", "disrupted", "karpenter.sh/disrupted:NoSchedule"]);
+    plane.kubectl(&["delete", "node", "deleted", "--wait=false"]);
+    // They are heard while they are there, whatever is said of them.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(heard().await.len(), 4);
+    for agent in &mut agents {
+        agent.kill();
+    }
+    replica
+        .wait_for("the node that stays is missed", PATIENCE, async |_| {
+            silent().await == ["stays"]
+        })
+        .await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(silent().await, ["stays"]);
+    let known = async || nodes("/api/v1/query?query=skopos_sender_up", "result").await;
+    assert_eq!(known().await, ["stays"]);
+    plane.kubectl(&["delete", "node", "stays", "--wait=false"]);
+    // Its alert looks back for five minutes, as all do that are about senders.
+    let (what, patience) = match long_run() {
+        true => ("AgentSilent ends", Duration::from_secs(420)),
+        false => ("nothing more is said of it", PATIENCE),
+    };
+    replica
+        .wait_for(what, patience, async |_| {
+            known().await.is_empty() && (!long_run() || silent().await.is_empty())
+        })
+        .await;
+    replica.stop().await;
+}

@@ -19,6 +19,7 @@ mod lease;
 mod memo;
 pub mod monitors;
 mod node;
+mod nodes;
 mod observe;
 mod pods;
 mod review;

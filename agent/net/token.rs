@@ -50,6 +50,15 @@ impl Tokens {
         Arc::new(Self { file: None })
     }
 
+    /// Whether the file has a line for somebody of this role and name.
+    #[must_use]
+    pub fn names(&self, role: Role, name: &str) -> bool {
+        let is_named = |(known, _): &(Identity, String)| known.role == role && &*known.name == name;
+        self.file
+            .as_ref()
+            .is_some_and(|file| file.get().iter().any(is_named))
+    }
+
     fn who(&self, call: &Call) -> Result<Identity, String> {
         let Some(file) = &self.file else {
             return local(call);

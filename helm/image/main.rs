@@ -114,7 +114,7 @@ fn built(target: &str) -> anyhow::Result<PathBuf> {
     let flags = env::var("RUSTFLAGS").unwrap_or_default();
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let done = Command::new(cargo)
-        .args(["build", "--locked", "--profile", "dist", "--package", "skopos"])
+        .args(["build", "--locked", "--release", "--package", "skopos"])
         // Named, so that programs of the build itself are built as ever.
         .args(["--target", target, "--message-format", "json-render-diagnostics"])
         .env(

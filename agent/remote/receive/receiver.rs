@@ -40,7 +40,8 @@ pub struct Receiver {
     /// Who sends by itself, and how often that has changed.
     nodes: RwLock<BTreeSet<Arc<str>>>,
     nodes_changed: AtomicU64,
-    pub(crate) expected: Mutex<Option<BTreeSet<Arc<str>>>>,
+    pub(crate) expected: Mutex<Option<Arc<BTreeSet<Arc<str>>>>>,
+    pub(crate) besides: OnceLock<Arc<dyn Fn(&str) -> bool + Send + Sync>>,
     epoch: OnceLock<Arc<dyn Fn() -> u64 + Send + Sync>>,
     pub(crate) read_here: OnceLock<Arc<dyn Fn() -> Vec<Labels> + Send + Sync>>,
     held: AtomicBool,
@@ -74,6 +75,7 @@ impl Receiver {
             nodes: RwLock::default(),
             nodes_changed: AtomicU64::new(0),
             expected: Mutex::default(),
+            besides: OnceLock::new(),
             epoch: OnceLock::new(),
             read_here: OnceLock::new(),
             held: AtomicBool::new(false),

@@ -143,10 +143,16 @@ impl Receiver {
         }
     }
 
-    /// The nodes that there are. One that is not among them and falls silent is retired without a word; one that is
-    /// among them is missed for as long as it is.
-    pub fn expect(&self, names: BTreeSet<Arc<str>>) {
-        *self.expected.lock() = Some(names);
+    /// The nodes that there are, if somebody knows them. One that is not among them and falls silent is retired without a word;
+    /// one that is among them is missed for as long as it is. Those that [`Self::known_besides`] knows are missed as where
+    /// nobody knows the nodes.
+    pub fn expect(&self, names: Option<Arc<BTreeSet<Arc<str>>>>) {
+        *self.expected.lock() = names;
+    }
+
+    /// Who may send without being one of the nodes that are listed; the first answer to that stands.
+    pub fn known_besides(&self, is_known: Arc<dyn Fn(&str) -> bool + Send + Sync>) {
+        drop(self.besides.set(is_known));
     }
 
     /// Whether there are nodes, and none of them is heard here: then it is likely this replica that is cut off.
@@ -334,9 +340,13 @@ impl Receiver {
     }
 
     fn is_gone(&self, sender: &Sender, state: &State, running: i64) -> bool {
-        match &*self.expected.lock() {
-            Some(expected) => !expected.contains(&sender.identity.name),
-            None => state.age_everywhere(running) >= self.config.forget_after,
+        let name = &sender.identity.name;
+        let is_besides = || self.besides.get().is_some_and(|is_known| is_known(name));
+        let expected = self.expected.lock().clone();
+        match expected {
+            Some(expected) if expected.contains(name) => false,
+            Some(_) if !is_besides() => true,
+            _ => state.age_everywhere(running) >= self.config.forget_after,
         }
     }
 

@@ -321,10 +321,8 @@ async fn a_node_that_is_silent_for_an_hour_is_retired() {
 async fn where_the_nodes_are_listed_the_list_decides() {
     let bench = Bench::new();
     let names = |names: &[&str]| {
-        names
-            .iter()
-            .map(|name| Arc::from(*name))
-            .collect::<BTreeSet<Arc<str>>>()
+        let names = names.iter().map(|name| Arc::from(*name));
+        Some(Arc::new(names.collect::<BTreeSet<Arc<str>>>()))
     };
     bench.receiver.expect(names(&["w1", "w2"]));
     for name in ["w1", "w2"] {
@@ -355,6 +353,34 @@ async fn where_the_nodes_are_listed_the_list_decides() {
         (0, 2)
     );
     assert_eq!(provisional(&bench), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_known_besides_the_nodes_is_missed_for_an_hour() {
+    let bench = Bench::new();
+    bench
+        .receiver
+        .known_besides(Arc::new(|name: &str| name == "host"));
+    bench
+        .receiver
+        .expect(Some(Arc::new(BTreeSet::from([Arc::from("w1")]))));
+    for name in ["w1", "host", "w9"] {
+        scrape(&bench, name);
+    }
+    // The node that is on no list goes without a word.
+    wait(&bench, 60).await;
+    let silent = || {
+        let silent = bench.receiver.silent().into_iter();
+        silent.map(|silent| silent.node.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(silent(), ["host", "w1"]);
+    assert_eq!(bench.keep.retired().len(), 1);
+    wait(&bench, 3_600).await;
+    assert_eq!(silent(), ["w1"]);
+    // The nodes are not known any more: it is as if nobody ever had.
+    bench.receiver.expect(None);
+    wait(&bench, 1).await;
+    assert_eq!(silent(), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
