@@ -29,6 +29,9 @@ const ROOMS_MAX: usize = 4;
 const ROOM_BYTES_MAX: usize = 8 << 20;
 const EPOCH: &str = "x-skopos-epoch";
 
+/// Whether whoever has this name is known.
+pub(crate) type IsKnown = dyn Fn(&str) -> bool + Send + Sync;
+
 /// Cheap calls from any thread; requests of one sender wait for each other.
 pub struct Receiver {
     pub(crate) config: Config,
@@ -41,7 +44,7 @@ pub struct Receiver {
     nodes: RwLock<BTreeSet<Arc<str>>>,
     nodes_changed: AtomicU64,
     pub(crate) expected: Mutex<Option<Arc<BTreeSet<Arc<str>>>>>,
-    pub(crate) besides: OnceLock<Arc<dyn Fn(&str) -> bool + Send + Sync>>,
+    pub(crate) besides: OnceLock<Arc<IsKnown>>,
     epoch: OnceLock<Arc<dyn Fn() -> u64 + Send + Sync>>,
     pub(crate) read_here: OnceLock<Arc<dyn Fn() -> Vec<Labels> + Send + Sync>>,
     held: AtomicBool,
