@@ -119,4 +119,10 @@ mod tests {
             assert_eq!(text(&value), want);
         }
     }
+
+    #[test]
+    fn a_number_of_many_digits_is_the_nearest_that_there_is() {
+        let read: Value = serde_json::from_str("92744310500000000000").unwrap();
+        assert_eq!(text(&read), "9.27443105e+19");
+    }
 }
