@@ -241,9 +241,9 @@ fn stands_still(name: &str) -> bool {
 
 /// How far beside the peer's readings, taken before and after ours, a moving value may lie.
 fn slack(name: &str, low: f64, high: f64) -> f64 {
-    // What is on its way to the disk comes and goes within milliseconds, hundreds of megabytes of it while something is built beside.
-    if matches!(name, "node_memory_Dirty_bytes" | "node_memory_Writeback_bytes") {
-        return f64::from(1 << 30);
+    // What is on its way to the disk comes and goes within milliseconds.
+    if name == "node_memory_Writeback_bytes" {
+        return f64::from(32 << 20);
     }
     let jitter = match name {
         _ if name.ends_with("_bytes") || name.ends_with("_bytes_total") => f64::from(32 << 20),

@@ -4,11 +4,11 @@
 //! gives all of its series in a round or none of them.
 
 pub mod config;
-mod ethtool;
 
 mod adjtimex;
 mod checkup;
 mod collect;
+mod ethtool;
 mod family;
 mod file;
 mod known;
