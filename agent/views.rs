@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::view::cloudwatch::Asks;
 use model::view::{Headroom, Health, LogState, Own, RuleGroup, Source, Target, View, Why};
 use model::{Clock, Ledger, Timestamp, text};
 use parking_lot::Mutex;
@@ -88,8 +89,10 @@ fn from_aws(aws: &model::view::cloudwatch::Aws) -> Source {
         .iter()
         .chain(aws.places.iter().flat_map(|place| &place.problems))
         .next();
-    if !aws.leads {
-        return off_with("AWS", &format!("the other replica asks: {spent}"), "not here");
+    match aws.asks {
+        Asks::Here => {}
+        Asks::Other => return off_with("AWS", &format!("the other replica asks: {spent}"), "not here"),
+        Asks::Nobody => return off_with("AWS", &format!("nobody is known to lead: {spent}"), "not asked"),
     }
     let (detail, health) = match (problem, regions.as_slice()) {
         (Some(problem), _) => (problem.clone(), Health::Bad),

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::harness::components::free_port;
-use crate::harness::estate::{Estate, quick};
+use crate::harness::estate::Estate;
+use crate::harness::skopos::quick;
 use crate::harness::{Skopos, long_run, root};
 
 const NODES: usize = 5;

@@ -20,6 +20,7 @@ mod alike;
 mod aws_estate;
 /// What is there, beside moto.
 mod aws_moto;
+mod aws_outage;
 mod aws_page;
 /// What real processes pay AWS: killed, and handed over.
 mod aws_replicas;

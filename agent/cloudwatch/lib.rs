@@ -283,7 +283,7 @@ impl CloudWatch {
                 late.for_each(|need| expected.expect(&need.name, since, need.interval.unwrap_or_default()));
                 let mut known = marks::Gathering::default();
                 for watch in &*self.0.watches.lock() {
-                    watch.marks(&mut known);
+                    watch.marks(&mut known, since);
                 }
                 expected = expected.over(known);
             } else {
@@ -324,7 +324,7 @@ impl CloudWatch {
                 self.0.watches.lock().iter().map(|watch| watch.view()).collect();
             places.sort_by(|one, other| (&one.account, &one.region).cmp(&(&other.account, &other.region)));
             view::Aws {
-                leads: common.leads(),
+                asks: common.asks(),
                 spent: account.spent,
                 forecast: account.forecast,
                 budget: account.budget,
@@ -368,8 +368,15 @@ impl CloudWatch {
                 "cloudwatch.enabled is false: nothing of AWS is watched",
             )];
         }
-        if !common.leads() {
-            return vec![Checkup::off(ROOM, "cloudwatch", "the other replica asks AWS")];
+        match common.asks() {
+            view::Asks::Here => {}
+            view::Asks::Other => return vec![Checkup::off(ROOM, "cloudwatch", "the other replica asks AWS")],
+            view::Asks::Nobody => {
+                let seen = "nobody is known to lead: AWS is not asked until somebody is";
+                let advice =
+                    "the check `lease` of the room `pair` says why; what was missed is asked for afterwards";
+                return vec![Checkup::warn(ROOM, "cloudwatch", seen).advise(advice)];
+            }
         }
         let mut wrong: Vec<String> = self.0.unknown.lock().values().map(ToString::to_string).collect();
         let mut series = 0;

@@ -61,8 +61,9 @@ impl Gathering {
         self
     }
 
-    pub(crate) fn add(&mut self, metric: &str, complete: Timestamp, interval: Duration) {
-        let patience = patience(interval);
+    /// Is there until `complete`, and has been asked for since `since`: while nobody asked, it was nobody's fault that nothing came.
+    pub(crate) fn add(&mut self, metric: &str, complete: Timestamp, interval: Duration, since: Timestamp) {
+        let patience = patience(interval) + since.since(complete);
         match self.0.get_mut(metric) {
             Some(mark) => {
                 mark.complete = mark.complete.min(complete);

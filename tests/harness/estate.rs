@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use programs::clock::Clock;
+
 use crate::fakes::pagerduty::{PagerDuty, ROUTING_KEY};
 use crate::fakes::peer::{Answer, Peer};
 use crate::fakes::slack::Slack;
@@ -27,6 +29,21 @@ const RULES: &str = "groups:
         expr: sum(shop_queue_depth)
 ";
 
+/// What an estate is to be.
+#[derive(Default)]
+pub struct Wish<'a> {
+    /// `web-0` and on, each with an exporter whose queue is short.
+    pub nodes: usize,
+    /// How the replicas find out who leads: some lines of configuration that end within `pair: {`.
+    pub arbiter: &'a str,
+    /// More configuration of each replica.
+    pub more: [&'a str; 2],
+    /// More groups of rules.
+    pub rules: &'a str,
+    /// What each replica believes to be the time; the true one where none is given.
+    pub clocks: [Option<&'a Clock>; 2],
+}
+
 /// The whole estate, on one machine.
 pub struct Estate {
     folder: tempfile::TempDir,
@@ -41,18 +58,13 @@ fn token(role: &str, name: &str) -> String {
     format!("{role} {name} token-of-{role}-{name}-0123456789")
 }
 
-fn start(folder: &Path, role: &str, port: u16) -> Skopos {
-    Skopos::start_with(
-        folder,
-        &[
-            "--role",
-            role,
-            "--config",
-            "skopos.yaml",
-            "--listen",
-            &format!("127.0.0.1:{port}"),
-        ],
-    )
+fn start(folder: &Path, role: &str, port: u16, clock: Option<&Clock>) -> Skopos {
+    let variables = clock.map(Clock::variables);
+    let variables = variables.iter().flatten();
+    let variables: Vec<(&str, &str)> = variables.map(|(name, value)| (*name, value.as_str())).collect();
+    let listen = format!("127.0.0.1:{port}");
+    let words = ["--role", role, "--config", "skopos.yaml", "--listen", &listen];
+    Skopos::start_by(folder, &words, &variables)
 }
 
 impl Estate {
@@ -61,8 +73,18 @@ impl Estate {
         Self::build_with(nodes, "pair: { lease_file: ../lease").await
     }
 
-    /// Likewise, where the replicas find out who leads as this says: some lines of configuration that end within `pair: {`.
+    /// Likewise, where the replicas find out who leads as this says ([`Wish::arbiter`]).
     pub async fn build_with(nodes: usize, arbiter: &str) -> Self {
+        Self::build_as(&Wish {
+            nodes,
+            arbiter,
+            ..Wish::default()
+        })
+        .await
+    }
+
+    pub async fn build_as(wish: &Wish<'_>) -> Self {
+        let Wish { nodes, arbiter, .. } = *wish;
         let slack = Slack::start().await.unwrap();
         let pagerduty = PagerDuty::start().await.unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -73,7 +95,7 @@ impl Estate {
             .collect();
         tokens.extend((0..2).map(|nth| token("replica", &format!("skopos-{nth}"))));
         std::fs::write(root.join("tokens"), tokens.join("\n")).unwrap();
-        std::fs::write(root.join("rules.yaml"), RULES).unwrap();
+        std::fs::write(root.join("rules.yaml"), format!("{RULES}{}", wish.rules)).unwrap();
         let pace = "global: { scrape_interval: 2s, scrape_timeout: 1s, evaluation_interval: 2s }\nlogs: { enabled: false }\n";
         let mut replicas = Vec::new();
         for nth in 0..2 {
@@ -97,14 +119,15 @@ notifier:
   resolve_wait: 0s
   slack: {{ webhook_url: '{}', timeout: 2s }}
   pagerduty: {{ routing_key: '{}', url: '{}', timeout: 2s }}
-",
+{}",
                 ports[1 - nth],
                 slack.url(),
                 ROUTING_KEY,
                 pagerduty.url(),
+                wish.more[nth],
             );
             std::fs::write(own.join("skopos.yaml"), config).unwrap();
-            replicas.push(start(&own, "cluster", ports[nth]));
+            replicas.push(start(&own, "cluster", ports[nth], wish.clocks[nth]));
         }
         let mut running = Vec::new();
         let mut exporters = Vec::new();
@@ -128,7 +151,7 @@ remote_write:
                 replica(ports[1]),
             );
             std::fs::write(own.join("skopos.yaml"), config).unwrap();
-            running.push(start(&own, "node", free_port()));
+            running.push(start(&own, "node", free_port(), None));
             exporters.push(exporter);
         }
         Self {
@@ -155,12 +178,7 @@ remote_write:
     /// Which replica says that it leads.
     pub async fn leader(&self) -> Option<usize> {
         for (nth, replica) in self.replicas.iter().enumerate() {
-            let url = replica.url("/metrics");
-            let Ok(answer) = quick().get(url).send().await else {
-                continue;
-            };
-            let text = answer.text().await.unwrap_or_default();
-            if text.lines().any(|line| line == "skopos_pair_leader 1") {
+            if replica.own("skopos_pair_leader").await == Some(1.0) {
                 return Some(nth);
             }
         }
@@ -202,13 +220,4 @@ remote_write:
         }
         drop(self.folder);
     }
-}
-
-/// A client that gives up soon: who is stopped does not answer.
-pub fn quick() -> reqwest::Client {
-    reqwest::Client::builder()
-        .timeout(Duration::from_millis(800))
-        .no_proxy()
-        .build()
-        .unwrap()
 }

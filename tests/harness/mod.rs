@@ -1,5 +1,6 @@
 //! Runs the real program in a folder of its own and asks it things as a user would.
 
+pub mod aws;
 pub mod browser;
 pub mod estate;
 pub mod generator;

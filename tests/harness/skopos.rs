@@ -16,6 +16,7 @@ pub struct Skopos {
     pub address: String,
     pub folder: PathBuf,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
     log: Arc<Mutex<String>>,
 }
 
@@ -27,26 +28,32 @@ impl Skopos {
     }
 
     pub fn start_with(folder: &Path, arguments: &[&str]) -> Self {
-        Self::start_by(command(folder), folder, arguments)
+        Self::start_by(folder, arguments, &[])
     }
 
     /// As [`Self::start`], with an environment of its own.
     pub fn start_in(folder: &Path, config: &str, environment: &[(&str, &str)]) -> Self {
         std::fs::write(folder.join("skopos.yaml"), config).unwrap();
-        let mut command = command(folder);
-        command.envs(environment.iter().copied());
         let arguments = ["--config", "skopos.yaml", "--listen", "127.0.0.1:0"];
-        Self::start_by(command, folder, &arguments)
+        Self::start_by(folder, &arguments, environment)
     }
 
-    fn start_by(command: Command, folder: &Path, arguments: &[&str]) -> Self {
+    /// With arguments and an environment of its own, which it has after each restart too.
+    pub fn start_by(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let environment = environment.iter();
+        let environment: Vec<_> = environment
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let mut command = command(folder);
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
         let (child, address, log) = spawn(command, &arguments);
         Self {
             child,
             address,
             folder: folder.to_owned(),
             arguments,
+            environment,
             log,
         }
     }
@@ -78,8 +85,9 @@ impl Skopos {
         self.restart_by(full);
     }
 
-    fn restart_by(&mut self, command: Command) {
+    fn restart_by(&mut self, mut command: Command) {
         self.kill();
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         let listen = self.arguments.iter().position(|argument| argument == "--listen");
         if let Some(listen) = listen {
             self.arguments[listen + 1] = self.address.clone();
@@ -193,6 +201,21 @@ impl Skopos {
         points.iter().map(point).collect()
     }
 
+    /// A metric of the process' own, all of its series added up; none where it has none, or does not answer soon.
+    pub async fn own(&self, name: &str) -> Option<f64> {
+        let answer = quick().get(self.url("/metrics")).send().await.ok()?;
+        let text = answer.text().await.ok()?;
+        let of = text.lines().filter(|line| {
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with([' ', '{']))
+        });
+        let mut values = of
+            .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
+            .peekable();
+        values.peek()?;
+        Some(values.sum())
+    }
+
     /// The one value of an expression, or none.
     pub async fn value(&self, expr: &str) -> Option<f64> {
         self.query(expr).await.first().map(|(_, value)| *value)
@@ -241,6 +264,15 @@ impl Drop for Skopos {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// A client that gives up soon: who is stopped does not answer.
+pub fn quick() -> reqwest::Client {
+    reqwest::Client::builder()
+        .timeout(Duration::from_millis(800))
+        .no_proxy()
+        .build()
+        .unwrap()
 }
 
 fn client() -> reqwest::Client {

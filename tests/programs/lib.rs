@@ -5,6 +5,7 @@
     reason = "a test that cannot start its peer has failed, and says why"
 )]
 
+pub mod clock;
 pub mod prometheus;
 pub mod usage;
 pub mod write;

@@ -85,6 +85,19 @@ impl Common {
     pub(crate) fn leads(&self) -> bool {
         self.leadership.borrow().may_lead(self.clock.running())
     }
+
+    pub(crate) fn asks(&self) -> view::Asks {
+        match self.leads() {
+            true => view::Asks::Here,
+            false if self.leadership.borrow().holder.is_some() => view::Asks::Other,
+            false => view::Asks::Nobody,
+        }
+    }
+
+    /// Of whoever leads, or led last.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.leadership.borrow().epoch
+    }
 }
 
 pub(crate) struct Watch {

@@ -11,21 +11,24 @@ impl Watch {
         let mut needs = common.needs.clone();
         let mut hot = common.hot.clone();
         needs.mark_changed();
-        let mut led = false;
+        // In which epoch this replica asked last, and whether it has stopped since.
+        let (mut led, mut has_paused) = (None, true);
         loop {
-            let leads = common.leads();
-            if !leads {
-                if led {
-                    self.forget();
-                }
-                led = false;
+            let epoch = common.epoch();
+            let is_other = led.is_some_and(|led| led != epoch) && has_paused;
+            if is_other {
+                self.forget();
+                led = None;
+            }
+            if !common.leads() {
+                has_paused = true;
                 common.clock.sleep(Duration::from_secs(1)).await;
                 continue;
             }
-            if !led || needs.has_changed().unwrap_or(false) {
+            if has_paused || needs.has_changed().unwrap_or(false) {
                 needs.mark_unchanged();
             }
-            led = true;
+            (led, has_paused) = (Some(epoch), false);
             self.make_plan();
             self.read().await;
             self.say_facts();
@@ -42,7 +45,8 @@ impl Watch {
         }
     }
 
-    /// Somebody else asks now: when this replica does again, it begins with what the other has brought.
+    /// Somebody else has asked, or does: when this replica does again, it begins with what the other has brought. While nobody can
+    /// say who leads, nobody asks, and what was asked for stays known: it is not bought again when that is over.
     pub(super) fn forget(&self) {
         let mut known = self.state.lock();
         known.tracks.clear();

@@ -88,8 +88,8 @@ impl Watch {
         }
     }
 
-    /// Up to when what rules read is complete.
-    pub(crate) fn marks(&self, gathering: &mut Gathering) {
+    /// Up to when what rules read is complete, where it has been asked for since then.
+    pub(crate) fn marks(&self, gathering: &mut Gathering, since: Timestamp) {
         let known = self.state.lock();
         let now = self.common.clock.now();
         let stretch = self.common.purse.stretch();
@@ -109,11 +109,8 @@ impl Watch {
             let Some(asked) = track.asked() else { continue };
             let interval = self.interval(planned, &known.plan, Some(track), &hot, now);
             let interval = interval.unwrap_or(planned.interval);
-            gathering.add(
-                planned.series.labels.name(),
-                minute(asked - planned.series.lag),
-                interval,
-            );
+            let complete = minute(asked - planned.series.lag);
+            gathering.add(planned.series.labels.name(), complete, interval, since);
         }
     }
 

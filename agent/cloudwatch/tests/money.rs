@@ -1,8 +1,10 @@
 //! The budget is never passed, whatever happens; and what wakes people is asked for to the last.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use fake_aws::estate;
+use fake_aws::{Fault, estate};
+use model::late::Late;
 use model::{Leadership, Matcher};
 
 use super::house::{House, START, alert, config};
@@ -165,10 +167,12 @@ async fn a_replica_that_takes_over_goes_on_with_the_sum_and_buys_one_cycle_again
     house.pass(HOUR).await;
     let spent = house.room.view().unwrap().spent;
     let cycle = house.fake.bill().usd();
-    house.lead.send_replace(Leadership {
-        here: false,
+    let lead = |here, epoch| Leadership {
+        here,
+        epoch,
         ..Leadership::standalone()
-    });
+    };
+    house.lead.send_replace(lead(false, 2));
     house.pass(Duration::from_secs(30)).await;
     house.fake.reset_bill();
     house.pass(Duration::from_secs(600)).await;
@@ -178,7 +182,7 @@ async fn a_replica_that_takes_over_goes_on_with_the_sum_and_buys_one_cycle_again
         dollars: spent + 1.0,
         ..Spent::default().at(house.now())
     });
-    house.lead.send_replace(Leadership::standalone());
+    house.lead.send_replace(lead(true, 3));
     house.pass(Duration::from_secs(30)).await;
     let again = house.room.view().unwrap().spent - spent - 1.0;
     let one = house
@@ -193,5 +197,59 @@ async fn a_replica_that_takes_over_goes_on_with_the_sum_and_buys_one_cycle_again
     );
     assert!(again > 0.0 && again <= crate::budget::cost(one) + 1e-9, "{again}");
     assert!(cycle > 0.0);
+    house.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_nobody_can_say_who_leads_nothing_is_bought_and_nothing_again_when_that_is_over() {
+    let mut house = House::with(estate::sample, config());
+    house.fake.billing(|bill| bill.keeps_bought = true);
+    house.wants(needs());
+    house.open();
+    house.pass(HOUR).await;
+    let lead = |here, epoch| Leadership {
+        here,
+        epoch,
+        ..Leadership::standalone()
+    };
+    // Within a round, over one, over many; and the Lease made anew by whoever has it, who does not stop for that.
+    for (away, epoch) in [(20, 1), (200, 1), (400, 1), (7_200, 1), (0, 2), (200, 2)] {
+        // Half a minute after what is due in a round was bought.
+        let into = (house.now().millis() - 45_000).rem_euclid(300_000);
+        house.pass(Duration::from_millis(300_000 - into as u64)).await;
+        let before = house.fake.bill().bought.len();
+        if away > 0 {
+            house.lead.send_replace(lead(false, epoch));
+            house.pass(Duration::from_secs(away)).await;
+            assert_eq!(house.fake.bill().bought.len(), before, "away for {away} s");
+        }
+        let (returned, newest) = (house.now(), oldest_of_newest(&house, FAST));
+        // AWS is not to be had at once.
+        let soon = returned + Duration::from_secs(20);
+        house.fake.fails_until("GetMetricData", soon, Fault::Throttled);
+        house.lead.send_replace(lead(true, epoch));
+        for _ in 0..600 {
+            house.pass(Duration::from_millis(100)).await;
+            // Rules wait for what was missed: nobody was there to ask for it.
+            let mark = house.room.marks().mark(FAST).unwrap();
+            assert!(
+                house.now().since(mark.complete) < mark.patience,
+                "{mark:?} after {away} s"
+            );
+        }
+        if away >= 400 {
+            let known = oldest_of_newest(&house, FAST);
+            assert!(known > newest && returned.since(known) < Duration::from_secs(400));
+        }
+    }
+    let mut rounds: BTreeMap<(&str, i64), usize> = BTreeMap::new();
+    let bill = house.fake.bill();
+    for item in &bill.bought {
+        let round = (item.at.millis() - 15_000).div_euclid(300_000);
+        *rounds.entry((&item.what, round)).or_default() += 1;
+    }
+    let again: Vec<_> = rounds.iter().filter(|(_, times)| **times > 1).collect();
+    println!("{} bought, {} of it again", bill.bought.len(), again.len());
+    assert!(bill.bought.len() > 500 && again.is_empty(), "{again:?}");
     house.close().await;
 }

@@ -6,10 +6,20 @@ use serde::Serialize;
 
 use crate::Timestamp;
 
+/// Which replica asks AWS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Asks {
+    Here,
+    Other,
+    /// Nobody is known to lead: the place where that is found out does not answer.
+    #[default]
+    Nobody,
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Aws {
-    /// Whether this process asks; otherwise another replica does.
-    pub leads: bool,
+    pub asks: Asks,
     /// Of this calendar month, in dollars.
     pub spent: f64,
     pub forecast: f64,
@@ -19,6 +29,14 @@ pub struct Aws {
     /// Places that cannot be asked at all.
     pub problems: Vec<String>,
     pub places: Vec<Place>,
+}
+
+impl Aws {
+    /// Whether this process asks.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        self.asks == Asks::Here
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 use model::view::Health;
-use model::view::cloudwatch::{Aws, Column, Counts, Figure, Row, Table};
+use model::view::cloudwatch::{Asks, Aws, Column, Counts, Figure, Row, Table};
 use model::{Labels, text};
 
 use super::condition::Condition;
@@ -86,7 +86,11 @@ pub(super) fn state(visit: &Visit, aws: &Aws) -> (Health, String) {
     let series: usize = aws.places.iter().map(|place| place.series).sum();
     match told.into_iter().next() {
         Some((health, sentence)) => (health, status::fit(sentence)),
-        None if !aws.leads => (
+        None if aws.asks == Asks::Nobody => (
+            Health::Pending,
+            "Nobody is known to lead: AWS is not asked until somebody is".to_owned(),
+        ),
+        None if aws.asks == Asks::Other => (
             Health::Good,
             "The other replica asks AWS; nothing is wrong here".to_owned(),
         ),
@@ -199,7 +203,7 @@ fn alerts(visit: &Visit) -> Markup {
 fn headroom(visit: &Visit, aws: &Aws, tables: &[Table]) -> Markup {
     let remark = html! { "how full each limit is, and where its alert fires; what is not well first" };
     if tables.is_empty() {
-        let why = match aws.leads {
+        let why = match aws.leads() {
             true => "No resource is known: none has been described yet, or AWS refuses to describe them.",
             false => "No resource is known yet: the replica that asks AWS has sent nothing of it.",
         };

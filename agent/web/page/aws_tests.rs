@@ -84,6 +84,14 @@ async fn the_first_line_says_the_gravest() {
         told(house(Story::Pair)).await,
         "The other replica asks AWS; nothing is wrong here"
     );
+    let away = with(|aws| {
+        well(aws);
+        aws.asks = model::view::cloudwatch::Asks::Nobody;
+    });
+    assert_eq!(
+        told(away).await,
+        "Nobody is known to lead: AWS is not asked until somebody is"
+    );
     assert_eq!(
         told(house(Story::Empty)).await,
         "AWS has not answered yet which account this is"

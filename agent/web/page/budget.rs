@@ -6,7 +6,7 @@ use std::time::Duration;
 use maud::{Markup, html};
 use model::text::{self, duration};
 use model::view::Health;
-use model::view::cloudwatch::{Aws, Share};
+use model::view::cloudwatch::{Asks, Aws, Share};
 
 use super::frame::{empty, section};
 use super::visit::Visit;
@@ -34,7 +34,7 @@ pub(super) fn dollars(sum: f64) -> String {
 /// Spent, expected, allowed, in one sentence.
 pub(super) fn said(aws: &Aws) -> String {
     let (spent, expected) = (dollars(aws.spent), dollars(aws.forecast));
-    match (aws.budget, aws.leads) {
+    match (aws.budget, aws.leads()) {
         (Some(budget), true) => {
             format!("{spent} of {} this month, {expected} expected", dollars(budget))
         }
@@ -47,7 +47,7 @@ pub(super) fn said(aws: &Aws) -> String {
 /// The worst that the budget does to what is asked, if it does anything.
 pub(super) fn stretched(aws: &Aws) -> Option<(Health, String)> {
     let worst = CLASSES.iter().zip(aws.stretch).find(|(_, by)| *by > 1.0);
-    let (class, by) = worst.filter(|_| aws.leads)?;
+    let (class, by) = worst.filter(|_| aws.leads())?;
     let health = match *class == CLASSES[0] {
         true => Health::Bad,
         false => Health::Pending,
@@ -73,13 +73,18 @@ pub(super) fn draw(visit: &Visit, aws: &Aws) -> Markup {
                 p.money { (said(aws)) }
                 (bar(aws))
                 div.small {
-                    @if aws.leads {
+                    @if aws.leads() {
                         p {
                             b { (dollars(monthly / 30.0)) " a day" } " for " (text::count(series as u64)) " series"
                             ", as planned. " (patience(aws))
                         }
                     } @else {
-                        p { "The other replica asks AWS; its page says what for." }
+                        p {
+                            @match aws.asks {
+                                Asks::Nobody => "Nobody is known to lead: AWS is not asked until somebody is.",
+                                _ => "The other replica asks AWS; its page says what for.",
+                            }
+                        }
                     }
                     @if aws.budget.is_none() {
                         p { code { "cloudwatch.max_usd_per_month" } " is 0: there is no limit." }
@@ -88,7 +93,7 @@ pub(super) fn draw(visit: &Visit, aws: &Aws) -> Markup {
             }
             @if !is_nothing { (table(&groups(shares), visit.asked("of"))) }
         }
-        @if is_nothing && aws.leads {
+        @if is_nothing && aws.leads() {
             (empty("Nothing is paid for: no rule and no dashboard reads a metric of AWS."))
         }
     };
@@ -126,7 +131,7 @@ fn bar(aws: &Aws) -> Markup {
     };
     let percent = |sum: f64| (sum / budget * 100.0).clamp(0.0, 100.0);
     let (spent, expected) = (percent(aws.spent), percent(aws.forecast));
-    let said = match aws.leads {
+    let said = match aws.leads() {
         true => {
             format!("{spent:.0} % of the budget is spent, {expected:.0} % expected by the end of the month")
         }
@@ -137,7 +142,7 @@ fn bar(aws: &Aws) -> Markup {
         svg.hr role="img" width="100%" height="16" aria-label=(said) {
             rect.track x="0" y="2" width="100%" height="12" rx="2" {}
             rect class=(class) x="0" y="2" width={ (format!("{spent:.1}")) "%" } height="12" rx="2" {}
-            @if aws.leads {
+            @if aws.leads() {
                 rect.tick x={ (format!("{:.1}", expected.min(99.8))) "%" } y="0" width="2" height="16" {}
             }
         }
@@ -148,7 +153,7 @@ fn bar(aws: &Aws) -> Markup {
 fn shares(aws: &Aws) -> Vec<Share> {
     let mut all: BTreeMap<&str, Share> = BTreeMap::new();
     let given = aws.places.iter().flat_map(|place| &place.shares);
-    for share in given.filter(|_| aws.leads) {
+    for share in given.filter(|_| aws.leads()) {
         all.entry(&share.by)
             .and_modify(|known| {
                 known.series += share.series;

@@ -30,10 +30,22 @@ pub struct Charge {
     pub usd: f64,
 }
 
+/// A metric that was paid for, and its statistic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bought {
+    pub at: Timestamp,
+    /// Account, region, namespace, name, dimensions and statistic.
+    pub what: String,
+}
+
 /// All that was asked for that may cost something.
 #[derive(Clone, Debug)]
 pub struct Bill {
     pub lines: BTreeMap<Line, Charge>,
+    /// Whether each metric of `GetMetricData` is written down; there may be millions.
+    pub keeps_bought: bool,
+    /// In the order in which they were.
+    pub bought: Vec<Bought>,
     /// The pages of an answer after the first are billed as the first was. Nobody has said; not by default.
     pub bills_pages_again: bool,
     /// Requests free in a month.
@@ -46,6 +58,8 @@ impl Default for Bill {
     fn default() -> Self {
         Self {
             lines: BTreeMap::new(),
+            keeps_bought: false,
+            bought: Vec::new(),
             bills_pages_again: false,
             free_a_month: FREE_A_MONTH,
             used: BTreeMap::new(),
@@ -75,6 +89,7 @@ impl Bill {
 
     pub(crate) fn reset(&mut self) {
         self.lines.clear();
+        self.bought.clear();
     }
 
     /// Metrics of one namespace.

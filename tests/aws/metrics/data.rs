@@ -6,6 +6,7 @@ use minicbor::Encoder;
 use minicbor::data::Tag;
 use model::Timestamp;
 
+use super::bill::Bought;
 use super::quota::{NEW_POINTS, OLD_POINTS};
 use super::series::{Samples, write_key};
 use super::wanted::{Query, Wanted};
@@ -103,7 +104,13 @@ fn get<'b>(
     if !has_turn(kind, points.min(most) as f64) {
         return Err(Refusal::throttled());
     }
-    bill(estate, (account, region), &wanted.queries, wanted.token.is_none());
+    bill(
+        estate,
+        (account, region),
+        &wanted.queries,
+        wanted.token.is_none(),
+        now,
+    );
     let mut places = estate.places.lock();
     let links = estate.links.lock();
     let mut desk = Desk {
@@ -199,10 +206,20 @@ fn begin(wanted: &Wanted<'_>) -> Result<From, Refusal> {
 /// Namespace, name and dimensions.
 type Metric<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
 
-fn bill(estate: &Estate, of: (&str, &str), queries: &[Query<'_>], is_first: bool) {
+fn bill(estate: &Estate, of: (&str, &str), queries: &[Query<'_>], is_first: bool, at: Timestamp) {
     let mut bill = estate.bill.lock();
     if !is_first && !bill.bills_pages_again {
         return;
+    }
+    if bill.keeps_bought {
+        let items = queries.iter().map(|query| Bought {
+            at,
+            what: format!(
+                "{} {} {} {} {:?} {}",
+                of.0, of.1, query.namespace, query.metric, query.dimensions, query.statistic
+            ),
+        });
+        bill.bought.extend(items);
     }
     let mut units: BTreeMap<&str, u64> = BTreeMap::new();
     let mut same: BTreeMap<Metric<'_>, u64> = BTreeMap::new();

@@ -373,6 +373,7 @@ impl Fake {
         let mut gate = lock(&self.state.gate);
         gate.is_closed = false;
         gate.opening += 1;
+        gate.bulks_now = 0;
         drop(gate);
         self.accept(listener);
     }

@@ -52,7 +52,7 @@ fn exchange(reader: &mut BufReader<TcpStream>, state: &State, opening: u64) -> i
     };
     request.body = body;
     let is_bulk = request.is_bulk();
-    let underway = is_bulk.then(|| Underway::begun(state));
+    let underway = is_bulk.then(|| Underway::begun(state, opening));
     let wire = request.body.len() as u64;
     state.count(|counters| {
         counters.bulks += u64::from(is_bulk);
@@ -64,22 +64,31 @@ fn exchange(reader: &mut BufReader<TcpStream>, state: &State, opening: u64) -> i
 }
 
 /// A bulk that is worked on. It is over before its answer is sent: who has that may send the next one at once.
-struct Underway<'a>(&'a State);
+/// So it is with whoever was hung up on when the sink closed: what its thread still does is of another opening.
+struct Underway<'a> {
+    state: &'a State,
+    opening: u64,
+}
 
 impl<'a> Underway<'a> {
-    fn begun(state: &'a State) -> Self {
+    fn begun(state: &'a State, opening: u64) -> Self {
         let mut gate = lock(&state.gate);
-        gate.bulks_now += 1;
+        if gate.opening == opening {
+            gate.bulks_now += 1;
+        }
         let now = gate.bulks_now;
         drop(gate);
         state.count(|counters| counters.bulks_at_once_max = counters.bulks_at_once_max.max(now));
-        Self(state)
+        Self { state, opening }
     }
 }
 
 impl Drop for Underway<'_> {
     fn drop(&mut self) {
-        lock(&self.0.gate).bulks_now -= 1;
+        let mut gate = lock(&self.state.gate);
+        if gate.opening == self.opening {
+            gate.bulks_now -= 1;
+        }
     }
 }
 

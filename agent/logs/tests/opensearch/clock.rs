@@ -1,7 +1,6 @@
 //! The clock jumps an hour ahead and back, and over midnight: lines are there once, whatever it says.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use opensearch_tests::{Fake, Fault, Plan};
@@ -65,43 +64,18 @@ async fn an_hour_ahead_and_back_no_line_is_lost_or_doubled() {
     room.stop().await;
 }
 
-/// Tells the process what time it is, in seconds from the true one.
-fn jump(file: &Path, seconds: i64) {
-    let half = file.with_extension("half");
-    fs::write(&half, format!("{seconds:+}")).unwrap();
-    fs::rename(half, file).unwrap();
-}
-
-fn libfaketime() -> Option<PathBuf> {
-    let found = ["x86_64", "aarch64"].iter().find_map(|machine| {
-        programs::known_in_cache(&format!(
-            "faketime/usr/lib/{machine}-linux-gnu/faketime/libfaketimeMT.so.1"
-        ))
-    });
-    if found.is_none() {
-        programs::skipped("libfaketime (run tests/setup): a real process whose clock jumps");
-    }
-    found
-}
-
 #[test]
 fn a_process_whose_clock_jumps_over_midnight_and_back_and_is_killed_loses_and_doubles_nothing() {
-    let Some(library) = libfaketime() else { return };
     let (fake, folder) = (Fake::start(), tempfile::tempdir().unwrap());
+    let Some(clock) = programs::clock::Clock::in_folder(folder.path()) else {
+        return;
+    };
     fs::create_dir(folder.path().join("plain")).unwrap();
-    let time = folder.path().join("time");
     // Ten past the last midnight, for the process, so that an hour ago was yesterday; the files are younger than that.
     let ten_past = -(jiff::Timestamp::now().as_second() - 600).rem_euclid(86_400);
-    jump(&time, ten_past);
-    let told = [
-        ("LD_PRELOAD", library.display().to_string()),
-        ("FAKETIME_TIMESTAMP_FILE", time.display().to_string()),
-        ("FAKETIME_NO_CACHE", "1".to_owned()),
-        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
-        // When a file was made stays true.
-        ("NO_FAKE_STAT", "1".to_owned()),
-    ];
-    let mut process = kills::Process::start_with(folder.path(), &fake.url(), "logs-skopos", &told);
+    clock.set(ten_past);
+    let mut process =
+        kills::Process::start_with(folder.path(), &fake.url(), "logs-skopos", &clock.variables());
     kills::wait_for_start(folder.path());
     let mut writers: Vec<Writer> = (0..4)
         .map(|number| Writer::plain(&folder.path().join("plain"), number).unwrap())
@@ -110,7 +84,7 @@ fn a_process_whose_clock_jumps_over_midnight_and_back_and_is_killed_loses_and_do
     let mut chance = Writer::plain(&folder.path().join("chance"), 99).unwrap();
     for life in 0..3 {
         for seconds in [0, 3_600, -3_600] {
-            jump(&time, ten_past + seconds);
+            clock.set(ten_past + seconds);
             for _ in 0..3 {
                 write_a_round(&mut writers, &mut chance).unwrap();
                 wait(Duration::from_millis(200));
@@ -123,7 +97,7 @@ fn a_process_whose_clock_jumps_over_midnight_and_back_and_is_killed_loses_and_do
             wait(Duration::from_millis(500));
             process.kill();
             fake.plan(Plan::well());
-            jump(&time, ten_past + if life == 0 { 3_600 } else { -3_600 });
+            clock.set(ten_past + if life == 0 { 3_600 } else { -3_600 });
             process.start_again();
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::Timestamp;
-use model::view::cloudwatch::{Aws, Column, Counts, Figure, Place, Row, Share, Table};
+use model::view::cloudwatch::{Asks, Aws, Column, Counts, Figure, Place, Row, Share, Table};
 
 use super::House;
 use crate::Estate;
@@ -15,6 +15,7 @@ impl House {
         let now = self.now();
         let watched = match (self.paired(), self.firing(), self.empty()) {
             (true, ..) => Aws {
+                asks: Asks::Other,
                 spent: 23.1,
                 budget: Some(40.0),
                 stretch: [1.0; 3],
@@ -22,7 +23,7 @@ impl House {
             },
             (_, true, _) => short(now),
             (.., true) => Aws {
-                leads: true,
+                asks: Asks::Here,
                 stretch: [1.0; 3],
                 ..Aws::default()
             },
@@ -39,7 +40,7 @@ impl House {
 /// Of which not all can be asked, and for which the money is short.
 fn short(now: Timestamp) -> Aws {
     Aws {
-        leads: true,
+        asks: Asks::Here,
         spent: 23.1,
         forecast: 39.2,
         budget: Some(40.0),
