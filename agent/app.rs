@@ -39,6 +39,7 @@ use crate::oom::{self, Oom};
 use crate::paired::Paired;
 use crate::progress::Progress;
 use crate::reload::{self, Reloader};
+use crate::replicas::Replicas;
 use crate::stages::Stages;
 use crate::views::{Headrooms, Process};
 use crate::{
@@ -752,6 +753,8 @@ async fn house(arguments: RunArgs, config: Config) -> anyhow::Result<()> {
     let mut stages = Stages::new(&["sources", "rules", "notifier", "pair", "senders", "store"]);
     stages.room("sources", "cluster", cluster.clone(), cluster::Cluster::run);
     stages.room("sources", "missed", missed, Missed::run);
+    let replicas = Replicas::of(role, cluster.as_ref());
+    stages.room("sources", "replicas", replicas, Replicas::run);
     stages.room("sources", "changes", changed, cluster::Changes::run);
     stages.room("sources", "events", happened, cluster::Events::run);
     oom.spawn(&mut stages);

@@ -209,6 +209,7 @@ fn rooms(around: Around) -> Vec<Look> {
     }
     let aws = around.aws;
     rooms.push(Box::new(move || aws.checkups()));
+    rooms.push(Box::new(|| net::Names::ours().checkup().into_iter().collect()));
     if let Some(cloudwatch) = around.cloudwatch {
         rooms.push(Box::new(move || cloudwatch.checkups()));
     }

@@ -52,6 +52,7 @@ pub mod receivers;
 pub mod relay;
 mod reload;
 mod replay;
+mod replicas;
 pub mod routes;
 pub mod scripts;
 mod shipped;

@@ -111,6 +111,7 @@ async fn nothing_is_bought_twice_while_the_api_is_away_and_no_database_is_told_o
         more: sections.each_ref().map(String::as_str),
         rules: RULES,
         clocks: [Some(one), Some(other)],
+        ..Wish::default()
     })
     .await;
     let (leader, _) = estate.wait_for_leader(None).await;

@@ -1,6 +1,7 @@
 //! In Kubernetes, against a real API server.
 
 use std::fs;
+use std::net::{IpAddr, UdpSocket};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use crate::fakes::peer::{Answer, Peer};
 use crate::fakes::slack::Slack;
 use crate::harness::components::run;
-use crate::harness::estate::Estate;
+use crate::harness::estate::{Estate, Wish};
 use crate::harness::skopos::command;
 use crate::harness::{Skopos, long_run};
 
@@ -377,17 +378,65 @@ fn paged(estate: &Estate) -> usize {
     incidents.iter().filter(of_queues).count()
 }
 
+/// An address of this machine that is not loopback, which no endpoint may have.
+fn own_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
+        // Nothing is sent there.
+        socket.connect("192.0.2.1:9").map(|()| socket)
+    });
+    let at = socket.and_then(|socket| socket.local_addr()).ok();
+    if at.is_none() {
+        programs::skipped(
+            "two replicas that find each other by endpoints (this machine has no address but loopback)",
+        );
+    }
+    at.map(|at| at.ip())
+}
+
+/// As a headless Service of two pods has it.
+fn slice(plane: &ControlPlane, at: IpAddr) {
+    plane.apply(&format!(
+        "{{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, addressType: IPv4, ports: [{{port: 9464}}], \
+         metadata: {{name: skopos-pair-1, labels: {{kubernetes.io/service-name: skopos-pair}}}}, \
+         endpoints: [{{addresses: ['{at}'], hostname: skopos-0}}, {{addresses: ['{at}'], hostname: skopos-1}}]}}"
+    ));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_two_replicas_holds_the_lease_whatever_becomes_of_it_and_an_outage_of_the_api_silences_nobody()
 {
     let Some(plane) = ControlPlane::start() else {
         return;
     };
+    let Some(at) = own_address() else {
+        return;
+    };
+    // No server of names knows these: the API does.
+    slice(&plane, at);
     let arbiter = format!(
-        "kubernetes: {{ kubeconfig: '{}' }}\npair: {{ retry: 2s",
+        "kubernetes: {{ kubeconfig: '{}', replicas: {{ service: skopos-pair }} }}\npair: {{ retry: 2s",
         plane.kubeconfig().display()
     );
-    let estate = Estate::build_with(1, &arbiter).await;
+    let estate = Estate::build_as(&Wish {
+        nodes: 1,
+        arbiter: &arbiter,
+        place: Some((
+            at,
+            [
+                "skopos-0.skopos-pair.default.svc",
+                "skopos-1.skopos-pair.default.svc",
+            ],
+        )),
+        ..Wish::default()
+    })
+    .await;
+    for replica in &estate.replicas {
+        replica
+            .wait_for("both are in step", PATIENCE, async |replica| {
+                replica.own("skopos_pair_in_step").await == Some(1.0)
+            })
+            .await;
+    }
     let (first, _) = estate.wait_for_leader(None).await;
     let (holder, epoch) = lease(&plane).unwrap();
     assert_eq!(holder, format!("skopos-{first}"));

@@ -20,6 +20,7 @@ mod alike;
 mod aws_estate;
 /// What is there, beside moto.
 mod aws_moto;
+/// What two replicas pay AWS, and tell of it, while the API server is away.
 mod aws_outage;
 mod aws_page;
 /// What real processes pay AWS: killed, and handed over.
@@ -70,6 +71,8 @@ mod lint;
 mod messages;
 /// Objects of prometheus-operator, beside a real one and a real Prometheus.
 mod monitors;
+/// A server of names that is silent.
+mod names;
 /// Native histograms of remote write, beside a real Prometheus.
 mod native;
 /// A process that the kernel ends for want of memory, in a real cgroup.

@@ -1,9 +1,10 @@
-//! Where the agents of nodes answer: the endpoints of their headless Service, by one watch of its slices.
+//! Where agents and replicas answer: the endpoints of their headless Services, by one watch each of their slices.
 //!
-//! Only those in our own namespace. An agent that is not ready is told of, too: that it does not answer is worth knowing. While the
-//! API server is away the last ones stand.
+//! Only those in our own namespace. Who is not ready is told of, too: that an agent does not answer is worth knowing, and replicas
+//! need each other before they are. While the API server is away the last ones stand.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,8 +23,9 @@ use crate::{Cluster, REFUSED_REST, Right};
 const SERVICE: &str = "kubernetes.io/service-name";
 /// Between two lists, so that a rollout over many nodes is not told one by one.
 const GATHER: Duration = Duration::from_millis(250);
-/// What the watch is called among those of other rooms.
+/// What the watches are called among those of other rooms.
 pub(crate) const WATCH: &str = "agents/endpointslices";
+const REPLICAS_WATCH: &str = "replicas/endpointslices";
 const ROOM: &str = "cluster";
 
 impl Cluster {
@@ -33,22 +35,46 @@ impl Cluster {
         self.0.agents.subscribe()
     }
 
+    /// Names of replicas, as DNS would have them, and where each is: whoever knows this needs no server of names. None where
+    /// `kubernetes.replicas` names no Service.
+    #[must_use]
+    pub fn replicas(&self) -> watch::Receiver<Vec<(String, IpAddr)>> {
+        self.0.replicas.subscribe()
+    }
+
     pub(crate) async fn follow_agents(&self) {
+        let keeper = Keeper::new(self.0.agents.clone(), agents_in);
+        let purpose = "the last lines of pods are not asked of their nodes";
+        let service = &self.0.config.agents.service;
+        self.follow_service(service, (WATCH, purpose), keeper).await;
+    }
+
+    pub(crate) async fn follow_replicas(&self) {
+        let keeper = Keeper::new(self.0.replicas.clone(), replicas_in);
+        let purpose = "replicas find each other by the server of names only";
+        let service = &self.0.config.replicas.service;
+        self.follow_service(service, (REPLICAS_WATCH, purpose), keeper)
+            .await;
+    }
+
+    async fn follow_service<T: Ord + Clone + Send + Sync>(
+        &self,
+        service: &str,
+        (watch, purpose): (&'static str, &'static str),
+        mut keeper: Keeper<T>,
+    ) {
         let inner = &self.0;
-        let service = &inner.config.agents.service;
         if service.is_empty() {
             return;
         }
-        let purpose = "the last lines of pods are not asked of their nodes";
         for verb in ["list", "watch"] {
             self.want(Right {
                 namespace: inner.namespace.clone(),
                 ..Right::new(verb, "discovery.k8s.io", "endpointslices", purpose)
             });
         }
-        let watched = inner.metrics.watched(WATCH, false);
+        let watched = inner.metrics.watched(watch, false);
         inner.kinds.lock().push(Arc::clone(&watched));
-        let mut keeper = Keeper::new(inner.agents.clone());
         loop {
             let config = watcher::Config::default().labels(&format!("{SERVICE}={service}"));
             let api: Api<EndpointSlice> = Api::namespaced(inner.client(), &inner.namespace);
@@ -83,28 +109,31 @@ impl Cluster {
     }
 }
 
-struct Keeper {
-    told: watch::Sender<Vec<NodeAddress>>,
+struct Keeper<T> {
+    told: watch::Sender<Vec<T>>,
+    read: fn(&EndpointSlice) -> Vec<Found<T>>,
     /// By the name of the slice.
-    here: HashMap<String, Vec<Found>>,
+    here: HashMap<String, Vec<Found<T>>>,
     /// What a list that is being read has so far.
-    listed: Option<HashMap<String, Vec<Found>>>,
+    listed: Option<HashMap<String, Vec<Found<T>>>>,
     told_at: Option<Instant>,
     is_changed: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Found {
-    node: String,
-    url: String,
+struct Found<T> {
+    /// Of the node, or of the replica.
+    name: String,
+    told: T,
     /// On its way out, perhaps with another one in its place already.
     is_ending: bool,
 }
 
-impl Keeper {
-    fn new(told: watch::Sender<Vec<NodeAddress>>) -> Self {
+impl<T: Ord + Clone> Keeper<T> {
+    fn new(told: watch::Sender<Vec<T>>, read: fn(&EndpointSlice) -> Vec<Found<T>>) -> Self {
         Self {
             told,
+            read,
             here: HashMap::new(),
             listed: None,
             told_at: None,
@@ -112,31 +141,27 @@ impl Keeper {
         }
     }
 
-    /// One for each node, by the node's name.
-    fn agents(&self) -> Vec<NodeAddress> {
-        let mut by_node: BTreeMap<&str, &Found> = BTreeMap::new();
+    /// One for each name, in the order of names.
+    fn all(&self) -> Vec<T> {
+        let mut by_name: BTreeMap<&str, &Found<T>> = BTreeMap::new();
         for found in self.here.values().flatten() {
-            let known = by_node.entry(&found.node).or_insert(found);
+            let known = by_name.entry(&found.name).or_insert(found);
             // The same one each time, whatever the order of the slices.
-            if (found.is_ending, &found.url) < (known.is_ending, &known.url) {
+            if (found.is_ending, &found.told) < (known.is_ending, &known.told) {
                 *known = found;
             }
         }
-        let all = by_node.into_iter().map(|(node, found)| NodeAddress {
-            node: node.into(),
-            url: found.url.as_str().into(),
-        });
-        all.collect()
+        by_name.into_values().map(|found| found.told.clone()).collect()
     }
 }
 
-impl Keep<EndpointSlice> for Keeper {
+impl<T: Ord + Clone + Send + Sync> Keep<EndpointSlice> for Keeper<T> {
     fn take(&mut self, change: Change<EndpointSlice>, _: Instant) {
         match change {
             Change::Begun => self.listed = Some(HashMap::new()),
             Change::Listed(slice) => {
                 if let Some(listed) = &mut self.listed {
-                    listed.insert(name_of(&slice), found_in(&slice));
+                    listed.insert(name_of(&slice), (self.read)(&slice));
                 }
             }
             Change::Whole => {
@@ -146,7 +171,7 @@ impl Keep<EndpointSlice> for Keeper {
                 self.is_changed = true;
             }
             Change::Here(slice) => {
-                self.here.insert(name_of(&slice), found_in(&slice));
+                self.here.insert(name_of(&slice), (self.read)(&slice));
                 self.is_changed = true;
             }
             Change::Gone(slice) => {
@@ -162,10 +187,10 @@ impl Keep<EndpointSlice> for Keeper {
     }
 
     fn tell(&mut self, now: Instant) {
-        let agents = self.agents();
+        let all = self.all();
         self.told.send_if_modified(|told| {
-            let is_new = *told != agents;
-            *told = agents;
+            let is_new = *told != all;
+            *told = all;
             is_new
         });
         self.told_at = Some(now);
@@ -182,7 +207,7 @@ fn name_of(slice: &EndpointSlice) -> String {
 }
 
 /// Endpoints that say on which node they are, at the slice's first port.
-fn found_in(slice: &EndpointSlice) -> Vec<Found> {
+fn agents_in(slice: &EndpointSlice) -> Vec<Found<NodeAddress>> {
     let port = slice.ports.iter().flatten().find_map(number);
     let found = slice.endpoints.iter().filter_map(|endpoint| {
         let (node, address) = (endpoint.node_name.clone()?, endpoint.addresses.first()?);
@@ -190,9 +215,31 @@ fn found_in(slice: &EndpointSlice) -> Vec<Found> {
             true => format!("[{address}]"),
             false => address.clone(),
         };
+        let told = NodeAddress {
+            node: node.as_str().into(),
+            url: format!("http://{host}:{}", port?).into(),
+        };
         Some(Found {
-            node,
-            url: format!("http://{host}:{}", port?),
+            name: node,
+            told,
+            is_ending: is_ending(endpoint),
+        })
+    });
+    found.collect()
+}
+
+/// Endpoints that have a name of their own, as the pods of a StatefulSet do: `skopos-pair-0.skopos-pair.monitoring.svc`.
+fn replicas_in(slice: &EndpointSlice) -> Vec<Found<(String, IpAddr)>> {
+    let about = &slice.metadata;
+    let service = about.labels.as_ref().and_then(|labels| labels.get(SERVICE));
+    let domain = service.zip(about.namespace.as_ref());
+    let found = slice.endpoints.iter().filter_map(|endpoint| {
+        let (service, namespace) = domain?;
+        let name = format!("{}.{service}.{namespace}.svc", endpoint.hostname.as_ref()?);
+        let address = endpoint.addresses.first()?.parse().ok()?;
+        Some(Found {
+            told: (name.clone(), address),
+            name,
             is_ending: is_ending(endpoint),
         })
     });
@@ -221,7 +268,7 @@ mod tests {
         serde_json::from_value(slice).unwrap()
     }
 
-    fn told(keeper: &mut Keeper) -> Vec<String> {
+    fn told(keeper: &mut Keeper<NodeAddress>) -> Vec<String> {
         let now = Instant::now();
         assert!(keeper.due().is_some());
         keeper.tell(now);
@@ -235,7 +282,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn of_each_node_the_agent_that_stays_is_told_of_and_none_without_a_node() {
         let (sender, _receiver) = watch::channel(Vec::new());
-        let mut keeper = Keeper::new(sender);
+        let mut keeper = Keeper::new(sender, agents_in);
         let now = Instant::now();
         keeper.take(Change::Begun, now);
         let both = json!([
@@ -273,6 +320,32 @@ mod tests {
     fn a_slice_without_a_port_leads_nowhere() {
         let mut none = slice("a", &json!([{"addresses": ["10.0.0.1"], "nodeName": "n1"}]));
         none.ports = None;
-        assert_eq!(found_in(&none), []);
+        assert_eq!(agents_in(&none), []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_replica_is_found_by_the_name_that_dns_would_have_ready_or_not() {
+        let both = json!([
+            {"addresses": ["10.0.0.1"], "hostname": "skopos-pair-0", "conditions": {"ready": false}},
+            {"addresses": ["10.0.0.2"], "hostname": "skopos-pair-1", "conditions": {"ready": true, "terminating": true}},
+            {"addresses": ["10.0.0.3"], "hostname": "skopos-pair-1"},
+            {"addresses": ["10.0.0.9"]},
+        ]);
+        let mut slice = slice("a", &both);
+        slice.metadata.namespace = Some("monitoring".to_owned());
+        slice.metadata.labels = Some([(SERVICE.to_owned(), "skopos-pair".to_owned())].into());
+        let (sender, receiver) = watch::channel(Vec::new());
+        let mut keeper = Keeper::new(sender, replicas_in);
+        keeper.take(Change::Here(slice), Instant::now());
+        keeper.tell(Instant::now());
+        let told = receiver.borrow();
+        let told: Vec<String> = told.iter().map(|(name, at)| format!("{name} {at}")).collect();
+        assert_eq!(
+            told,
+            [
+                "skopos-pair-0.skopos-pair.monitoring.svc 10.0.0.1",
+                "skopos-pair-1.skopos-pair.monitoring.svc 10.0.0.3"
+            ]
+        );
     }
 }

@@ -37,6 +37,8 @@ pub struct Config {
     pub accounts: Accounts,
     /// Where the pair finds agents, to ask them for the last lines of a pod.
     pub agents: Agents,
+    /// Where a replica finds the other one.
+    pub replicas: Replicas,
     /// The Lease that two replicas share; empty: `skopos`. What they have told is kept in the ConfigMap of that name and `-told`.
     pub lease_name: String,
     /// Where the Lease lies; empty: the namespace of the pod, or of the context.
@@ -286,6 +288,15 @@ pub struct Agents {
     pub token_file: PathBuf,
 }
 
+/// The pair, as each of both finds the other.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Replicas {
+    /// Their headless Service, in their own namespace: the names of its endpoints are known without a server of names. Empty: none
+    /// is looked for.
+    pub service: String,
+}
+
 impl Default for Agents {
     fn default() -> Self {
         Self {
@@ -332,6 +343,7 @@ impl Config {
             ("accounts.node", &self.accounts.node),
             ("accounts.replica", &self.accounts.replica),
             ("agents.service", &self.agents.service),
+            ("replicas.service", &self.replicas.service),
         ] {
             if !name.is_empty() && !is_name(name) {
                 wrong.push(format!(

@@ -28,6 +28,7 @@ pub mod summary;
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,7 +44,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub use changes::{Changes, ChangesHandle};
-pub use config::{Accounts, Agents, Config, ControlPlane, Kubelet, Profile, is_in_pod};
+pub use config::{Accounts, Agents, Config, ControlPlane, Kubelet, Profile, Replicas, is_in_pod};
 pub use discover::Finder;
 pub use events::note_id;
 pub use events::{Events, EventsHandle, Once};
@@ -104,6 +105,7 @@ struct Inner {
     pods: watch::Sender<Arc<Pods>>,
     facts: watch::Sender<Arc<Node>>,
     agents: watch::Sender<Vec<NodeAddress>>,
+    replicas: watch::Sender<Vec<(String, IpAddr)>>,
     watched: Arc<Watched>,
     metrics: Metrics,
     parties: observe::Parties,
@@ -148,6 +150,7 @@ impl Cluster {
             pods: watch::Sender::new(Arc::default()),
             facts: watch::Sender::new(Arc::default()),
             agents: watch::Sender::new(Vec::new()),
+            replicas: watch::Sender::new(Vec::new()),
             watched: metrics.watched("pods", false),
             metrics,
             parties: observe::Parties::default(),
@@ -289,7 +292,12 @@ impl Cluster {
                     self.keep_rights()
                 );
             } else {
-                tokio::join!(self.follow_agents(), self.follow_parties(), self.keep_rights());
+                tokio::join!(
+                    self.follow_agents(),
+                    self.follow_replicas(),
+                    self.follow_parties(),
+                    self.keep_rights()
+                );
             }
             // Whoever wants nothing waits, too.
             std::future::pending::<()>().await;

@@ -55,7 +55,7 @@ pub struct Tail {
 }
 
 /// Where a node role answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NodeAddress {
     pub node: Arc<str>,
     /// For example `http://10.0.3.7:9600`.

@@ -13,6 +13,7 @@ use model::outside::{Client, ClientError, Method, Request, Response};
 use model::way::Way;
 use reqwest::Certificate;
 
+use crate::names::Names;
 use crate::plain::Plain;
 use crate::way::Ways;
 
@@ -86,6 +87,7 @@ impl HttpClient {
 fn builder() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
+        .dns_resolver(Names::ours())
         .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_max_idle_per_host(IDLE_PER_HOST)
         .redirect(reqwest::redirect::Policy::none())

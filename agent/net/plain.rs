@@ -19,6 +19,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use model::outside::{ClientError, Method, Request, Response};
 
 use crate::client::{AGENT, CONNECT_TIMEOUT, IDLE_PER_HOST, IDLE_TIMEOUT, innermost};
+use crate::names::Names;
 
 /// Room for reading from a connection, which is also the longest head of an answer.
 pub(crate) const BUFFER_BYTES: usize = 16 << 10;
@@ -28,13 +29,13 @@ const BELIEVED_BYTES: usize = 1 << 20;
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
 pub(crate) struct Plain {
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client<HttpConnector<Names>, Full<Bytes>>,
     proxies: Matcher,
 }
 
 impl Plain {
     pub(crate) fn new() -> Self {
-        let mut connector = HttpConnector::new();
+        let mut connector = HttpConnector::new_with_resolver(Names::ours());
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
         connector.set_nodelay(true);
         connector.set_keepalive(Some(KEEPALIVE));

@@ -28,6 +28,7 @@ use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
 use crate::client::{AGENT, CONNECT_TIMEOUT, IDLE_PER_HOST, IDLE_TIMEOUT, innermost};
+use crate::names::Names;
 use crate::no_proxy::NoProxy;
 use crate::plain::{BUFFER_BYTES, exchange};
 use crate::{basic, tls};
@@ -77,7 +78,7 @@ impl Opened {
         let failed = |why| ClientError::Connect(format!("TLS cannot be used: {why}"));
         let tls = tls::config(&way.tls).map_err(failed)?;
         let proxies = Arc::new(Proxies::new(&way.proxy)?);
-        let mut tcp = HttpConnector::new();
+        let mut tcp = HttpConnector::new_with_resolver(Names::ours());
         tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
         tcp.set_nodelay(true);
         tcp.enforce_http(false);
@@ -254,7 +255,7 @@ fn is_tls(uri: &Uri) -> bool {
 /// Makes connections.
 #[derive(Clone)]
 struct Dial {
-    tcp: HttpConnector,
+    tcp: HttpConnector<Names>,
     tls: Arc<rustls::ClientConfig>,
     server_name: Option<String>,
     proxies: Arc<Proxies>,

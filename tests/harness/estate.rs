@@ -1,5 +1,6 @@
 //! Two cluster replicas and their nodes as real processes on one machine, with fakes of whom they tell.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,8 @@ pub struct Wish<'a> {
     pub rules: &'a str,
     /// What each replica believes to be the time; the true one where none is given.
     pub clocks: [Option<&'a Clock>; 2],
+    /// Where the replicas listen, and by what names they ask for each other; on loopback, by its address, where none is given.
+    pub place: Option<(IpAddr, [&'a str; 2])>,
 }
 
 /// The whole estate, on one machine.
@@ -58,11 +61,11 @@ fn token(role: &str, name: &str) -> String {
     format!("{role} {name} token-of-{role}-{name}-0123456789")
 }
 
-fn start(folder: &Path, role: &str, port: u16, clock: Option<&Clock>) -> Skopos {
+fn start(folder: &Path, role: &str, at: SocketAddr, clock: Option<&Clock>) -> Skopos {
     let variables = clock.map(Clock::variables);
     let variables = variables.iter().flatten();
     let variables: Vec<(&str, &str)> = variables.map(|(name, value)| (*name, value.as_str())).collect();
-    let listen = format!("127.0.0.1:{port}");
+    let listen = at.to_string();
     let words = ["--role", role, "--config", "skopos.yaml", "--listen", &listen];
     Skopos::start_by(folder, &words, &variables)
 }
@@ -90,6 +93,9 @@ impl Estate {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().to_owned();
         let ports = [free_port(), free_port()];
+        let here = IpAddr::from(Ipv4Addr::LOCALHOST);
+        let shown = here.to_string();
+        let (at, names) = wish.place.unwrap_or((here, [&shown, &shown]));
         let mut tokens: Vec<String> = (0..nodes)
             .map(|nth| token("node", &format!("web-{nth}")))
             .collect();
@@ -111,7 +117,7 @@ impl Estate {
 rule_files: ['../rules.yaml']
 web: {{ tokens_file: ../tokens }}
 remote: {{ receive: {{ silence_after: 6s }} }}
-{arbiter}, name: skopos-{nth}, peer: 'http://127.0.0.1:{}', token_file: token }}
+{arbiter}, name: skopos-{nth}, peer: 'http://{}:{}', token_file: token }}
 notifier:
   group_by: [alertname, node]
   group_wait: 0s
@@ -120,6 +126,7 @@ notifier:
   slack: {{ webhook_url: '{}', timeout: 2s }}
   pagerduty: {{ routing_key: '{}', url: '{}', timeout: 2s }}
 {}",
+                names[1 - nth],
                 ports[1 - nth],
                 slack.url(),
                 ROUTING_KEY,
@@ -127,7 +134,7 @@ notifier:
                 wish.more[nth],
             );
             std::fs::write(own.join("skopos.yaml"), config).unwrap();
-            replicas.push(start(&own, "cluster", ports[nth], wish.clocks[nth]));
+            replicas.push(start(&own, "cluster", (at, ports[nth]).into(), wish.clocks[nth]));
         }
         let mut running = Vec::new();
         let mut exporters = Vec::new();
@@ -138,7 +145,7 @@ notifier:
             std::fs::write(own.join("token"), format!("token-of-node-web-{nth}-0123456789")).unwrap();
             let replica = |port: u16| {
                 format!(
-                    "  - {{ url: 'http://127.0.0.1:{port}/api/v1/write', authorization: {{ credentials_file: token }} }}\n"
+                    "  - {{ url: 'http://{at}:{port}/api/v1/write', authorization: {{ credentials_file: token }} }}\n"
                 )
             };
             let config = format!(
@@ -151,7 +158,7 @@ remote_write:
                 replica(ports[1]),
             );
             std::fs::write(own.join("skopos.yaml"), config).unwrap();
-            running.push(start(&own, "node", free_port(), None));
+            running.push(start(&own, "node", (here, free_port()).into(), None));
             exporters.push(exporter);
         }
         Self {

@@ -38,15 +38,31 @@ impl Skopos {
         Self::start_by(folder, &arguments, environment)
     }
 
+    /// By a command that ends in becoming the one that follows it.
+    pub fn start_within(folder: &Path, wrapped: &[&str], arguments: &[&str]) -> Self {
+        let mut outer = Command::new(wrapped[0]);
+        outer
+            .args(&wrapped[1..])
+            .arg(program())
+            .current_dir(folder)
+            .env_remove("SKOPOS_LOG")
+            .stdin(Stdio::null());
+        Self::run(outer, folder, arguments, Vec::new())
+    }
+
     /// With arguments and an environment of its own, which it has after each restart too.
     pub fn start_by(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let environment = environment.iter();
         let environment: Vec<_> = environment
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
         let mut command = command(folder);
         command.envs(environment.iter().map(|(name, value)| (name, value)));
+        Self::run(command, folder, arguments, environment)
+    }
+
+    fn run(command: Command, folder: &Path, arguments: &[&str], environment: Vec<(String, String)>) -> Self {
+        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let (child, address, log) = spawn(command, &arguments);
         Self {
             child,

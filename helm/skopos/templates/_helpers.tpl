@@ -138,6 +138,9 @@ global: {external_labels: {cluster: {{ . | quote }}}}
 kubernetes:
   {{- include "skopos.accounts" . | nindent 2 }}
   agents: {service: {{ include "skopos.node" . }}, token_file: /var/run/secrets/skopos/node-token}
+  {{- if gt (int .Values.pair.replicas) 1 }}
+  replicas: {service: {{ include "skopos.pair" . }}}
+  {{- end }}
   lease_name: {{ include "skopos.fullname" . }}
 {{- if gt (int .Values.pair.replicas) 1 }}
 pair:
