@@ -99,7 +99,6 @@ impl Reader {
     /// # Errors
     /// The first page was refused, so that nothing is known and nothing was bought.
     pub async fn read(&self, batch: &Batch) -> Result<Answer, Refused> {
-        let queries: Vec<MetricDataQuery> = batch.series.iter().enumerate().map(query).collect();
         let mut answer = Answer {
             got: vec![Got::default(); batch.series.len()],
             ..Answer::default()
@@ -109,10 +108,11 @@ impl Reader {
             self.calls.take(1.0, &*self.clock).await;
             #[expect(clippy::cast_precision_loss, reason = "at most some hundred thousand")]
             self.points.take(batch.points_max() as f64, &*self.clock).await;
+            let queries = batch.series.iter().enumerate().map(query);
             let request = self
                 .client
                 .get_metric_data()
-                .set_metric_data_queries(Some(queries.clone()))
+                .set_metric_data_queries(Some(queries.collect()))
                 .start_time(DateTime::from_millis(batch.start.millis()))
                 .end_time(DateTime::from_millis(batch.end.millis()))
                 .scan_by(ScanBy::TimestampAscending)

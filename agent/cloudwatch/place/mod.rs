@@ -33,7 +33,7 @@ use crate::inventory::{self, Inventory, Part, Place, Resource, State};
 use crate::marks::Gathering;
 use crate::metrics::Metrics;
 use crate::plan::need::{By, Need};
-use crate::plan::{Class, Plan, Planned, Series};
+use crate::plan::{BySeries, Class, Plan, Planned};
 use crate::purse::Purse;
 use crate::track::{Track, Window};
 
@@ -119,7 +119,7 @@ struct Known {
     plan: Arc<Plan>,
     /// The inventory's version that it was made of; its needs it holds itself.
     planned: Option<u64>,
-    tracks: HashMap<Arc<Series>, Track>,
+    tracks: BySeries<Track>,
     facts: Option<(TargetRef, HashMap<Labels, SeriesRef>)>,
     /// When facts were last said, in running time: the clock may go back.
     facts_at: Option<Duration>,

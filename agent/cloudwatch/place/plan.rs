@@ -1,9 +1,12 @@
 //! What is due, and how often: as planned, stretched by the budget, more often where something is close to happening.
 
+use std::cell::OnceCell;
+
 use super::{
     Arc, BTreeMap, Batch, Class, Duration, FACTS, HashSet, Hot, Inventory, PERIOD, PHASE, POINTS_MAX, Plan,
-    Planned, QUERIES_MAX, Rates, SPREAD, Timestamp, Track, URGENT, Watch, concerns, minute, stretched,
+    Planned, Purse, QUERIES_MAX, Rates, SPREAD, Timestamp, Track, URGENT, Watch, concerns, minute, stretched,
 };
+use crate::budget::Stretch;
 
 impl Watch {
     pub(super) async fn read_on(&self) {
@@ -98,20 +101,43 @@ impl Watch {
         })
     }
 
-    /// How often a series is asked for at the moment.
+    /// By what it is told how often each series is asked for at the moment.
+    pub(super) fn pace(&self, hot: Arc<[Hot]>) -> Pace<'_> {
+        Pace {
+            purse: &self.common.purse,
+            stretch: self.common.purse.stretch(),
+            hot,
+            has_spare: OnceCell::new(),
+        }
+    }
+}
+
+/// What is the same for all series of a place, looked up once for all of them.
+pub(super) struct Pace<'a> {
+    purse: &'a Purse,
+    stretch: Stretch,
+    hot: Arc<[Hot]>,
+    has_spare: OnceCell<bool>,
+}
+
+impl Pace<'_> {
+    fn has_spare(&self) -> bool {
+        *self.has_spare.get_or_init(|| self.purse.has_spare(QUERIES_MAX))
+    }
+
+    /// How often a series is asked for at the moment; none: not at all.
     pub(super) fn interval(
         &self,
         planned: &Planned,
         plan: &Plan,
         track: Option<&Track>,
-        hot: &[Hot],
         now: Timestamp,
     ) -> Option<Duration> {
-        let stretch = self.common.purse.stretch().of(planned.class);
+        let stretch = self.stretch.of(planned.class);
         let is_urgent = track.is_some_and(|track| track.is_urgent);
         if planned.class != Class::Pages
-            && hot.iter().any(|hot| concerns(hot, planned, plan))
-            && self.common.purse.has_spare(QUERIES_MAX)
+            && self.hot.iter().any(|hot| concerns(hot, planned, plan))
+            && self.has_spare()
         {
             return Some(URGENT.min(planned.interval));
         }
@@ -124,11 +150,13 @@ impl Watch {
         let quiet = track.map_or(planned.interval, |track| track.interval(planned.interval, now));
         Some(stretched(quiet, stretch))
     }
+}
 
+impl Watch {
     /// What is due now, in calls.
     pub(super) fn due(&self, now: Timestamp) -> Vec<Batch> {
         let common = &self.common;
-        let hot = Arc::clone(&common.hot.borrow());
+        let pace = self.pace(Arc::clone(&common.hot.borrow()));
         let known = self.state.lock();
         if known
             .pause
@@ -141,7 +169,7 @@ impl Watch {
         let mut due: Vec<(Timestamp, &Planned)> = Vec::new();
         for planned in &known.plan.planned {
             let track = known.tracks.get(&planned.series);
-            let Some(interval) = self.interval(planned, &known.plan, track, &hot, now) else {
+            let Some(interval) = pace.interval(planned, &known.plan, track, now) else {
                 continue;
             };
             if track.is_none_or(|track| track.due(interval, PHASE, now) <= now) {
@@ -184,14 +212,14 @@ impl Watch {
     pub(super) fn next_due(&self) -> Duration {
         let common = &self.common;
         let (now, running) = (common.clock.now(), common.clock.running());
-        let hot = Arc::clone(&common.hot.borrow());
+        let pace = self.pace(Arc::clone(&common.hot.borrow()));
         let known = self.state.lock();
         let facts = known
             .facts_at
             .map_or(Duration::ZERO, |at| (at + FACTS).saturating_sub(running));
         let due = known.plan.planned.iter().filter_map(|planned| {
             let track = known.tracks.get(&planned.series)?;
-            let interval = self.interval(planned, &known.plan, Some(track), &hot, now)?;
+            let interval = pace.interval(planned, &known.plan, Some(track), now)?;
             Some(track.due(interval, PHASE, now))
         });
         let due = due.min().map_or(facts, |due| due.since(now));

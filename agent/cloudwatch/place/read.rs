@@ -1,9 +1,12 @@
 //! Calls, what they cost, and what becomes of what they bring.
 
+use std::cell::LazyCell;
+use std::collections::hash_map::Entry;
+
 use super::{
-    AGAIN, AGAIN_MAX, Answer, Arc, BTreeMap, Batch, CALLS_MAX, Column, Duration, HashMap, Refused, Round,
-    Series, SeriesDesc, SeriesKind, SeriesRef, TargetDesc, TargetRef, Timestamp, Track, Watch, Window,
-    budget, inventory, join_all, minute,
+    AGAIN, AGAIN_MAX, Answer, Arc, BTreeMap, Batch, BySeries, CALLS_MAX, Column, Duration, Refused, Round,
+    SeriesDesc, SeriesKind, SeriesRef, TargetDesc, TargetRef, Timestamp, Track, Watch, Window, budget,
+    inventory, join_all, minute,
 };
 use crate::purse::Unpaid;
 
@@ -104,8 +107,13 @@ impl Watch {
     pub(super) fn paid(&self, batch: &Batch, pages: usize) {
         let api = inventory::operations::METRIC_DATA.name;
         let mut by_namespace: BTreeMap<&str, usize> = BTreeMap::new();
-        for series in &batch.series {
-            *by_namespace.entry(&series.namespace).or_default() += pages;
+        for same in batch
+            .series
+            .chunk_by(|one, other| one.namespace == other.namespace)
+        {
+            if let Some(first) = same.first() {
+                *by_namespace.entry(&first.namespace).or_default() += same.len() * pages;
+            }
         }
         for (namespace, count) in by_namespace {
             self.common.metrics.paid(api, namespace, budget::cost(count));
@@ -118,27 +126,28 @@ impl Watch {
         let now = common.clock.now();
         let mut known = self.state.lock();
         let known = &mut *known;
-        let intervals: HashMap<&Arc<Series>, Duration> = known
-            .plan
-            .planned
-            .iter()
-            .map(|planned| (&planned.series, planned.interval))
-            .collect();
+        let plan = Arc::clone(&known.plan);
+        // Looked up for what has come for the first time.
+        let intervals: LazyCell<BySeries<Duration>, _> = LazyCell::new(|| {
+            let planned = plan.planned.iter();
+            planned
+                .map(|planned| (Arc::clone(&planned.series), planned.interval))
+                .collect()
+        });
         let mut columns: BTreeMap<(TargetRef, bool, Timestamp), Cells> = BTreeMap::new();
         for (series, got) in batch.series.iter().zip(&answer.got) {
-            let Some(interval) = intervals.get(series) else {
-                continue;
-            };
-            if !known.tracks.contains_key(series) {
-                let Some((target, reference)) = self.place_series(series, *interval) else {
-                    continue;
-                };
-                known
-                    .tracks
-                    .insert(Arc::clone(series), Track::new(target, reference));
-            }
-            let Some(track) = known.tracks.get_mut(series) else {
-                continue;
+            let track = match known.tracks.entry(Arc::clone(series)) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    // It may have left the plan meanwhile.
+                    let placed = intervals
+                        .get(series)
+                        .and_then(|interval| self.place_series(series, *interval));
+                    let Some((target, reference)) = placed else {
+                        continue;
+                    };
+                    new.insert(Track::new(target, reference))
+                }
             };
             let window = Window {
                 start: batch.start,

@@ -1,8 +1,8 @@
 //! What is known of resources, and until when everything is complete.
 
 use super::{
-    Arc, BTreeMap, Class, Column, FACTS, FORGOTTEN, Gathering, HashMap, Hot, Round, SeriesDesc, SeriesKind,
-    TargetDesc, Timestamp, Watch, inventory, minute,
+    Arc, BTreeMap, Class, Column, Duration, FACTS, FORGOTTEN, Gathering, HashMap, Round, SeriesDesc,
+    SeriesKind, TargetDesc, Timestamp, Watch, inventory, minute,
 };
 
 impl Watch {
@@ -93,7 +93,9 @@ impl Watch {
         let known = self.state.lock();
         let now = self.common.clock.now();
         let stretch = self.common.purse.stretch();
-        let hot: Arc<[Hot]> = Arc::default();
+        let pace = self.pace(Arc::default());
+        // Of each name the earliest time, and the longest interval.
+        let mut by_name: Vec<Option<(Timestamp, Duration)>> = vec![None; known.plan.names.len()];
         for planned in known
             .plan
             .planned
@@ -107,10 +109,18 @@ impl Watch {
                 continue;
             }
             let Some(asked) = track.asked() else { continue };
-            let interval = self.interval(planned, &known.plan, Some(track), &hot, now);
+            let interval = pace.interval(planned, &known.plan, Some(track), now);
             let interval = interval.unwrap_or(planned.interval);
             let complete = minute(asked - planned.series.lag);
-            gathering.add(planned.series.labels.name(), complete, interval, since);
+            if let Some(mark) = by_name.get_mut(planned.name) {
+                let (earliest, longest) = mark.unwrap_or((complete, interval));
+                *mark = Some((earliest.min(complete), longest.max(interval)));
+            }
+        }
+        for (name, mark) in known.plan.names.iter().zip(by_name) {
+            if let Some((complete, interval)) = mark {
+                gathering.add(name, complete, interval, since);
+            }
         }
     }
 
@@ -120,20 +130,23 @@ impl Watch {
         {
             let known = self.state.lock();
             let mut by_namespace: BTreeMap<&str, (Timestamp, u32)> = BTreeMap::new();
-            for planned in known
-                .plan
-                .planned
-                .iter()
-                .filter(|planned| planned.class != Class::Pages)
-            {
-                let Some(track) = known.tracks.get(&planned.series) else {
-                    continue;
-                };
-                let entry = by_namespace.entry(&planned.series.namespace).or_insert((now, 0));
-                match track.asked() {
-                    _ if track.is_quiet(now) => entry.1 += 1,
-                    Some(asked) => entry.0 = entry.0.min(minute(asked - planned.series.lag)),
-                    None => {}
+            let planned = &known.plan.planned;
+            for same in planned.chunk_by(|one, other| one.series.namespace == other.series.namespace) {
+                let (mut complete, mut absent, mut is_any) = (now, 0, false);
+                let tracked = same
+                    .iter()
+                    .filter(|planned| planned.class != Class::Pages)
+                    .filter_map(|planned| Some((planned, known.tracks.get(&planned.series)?)));
+                for (planned, track) in tracked {
+                    is_any = true;
+                    match track.asked() {
+                        _ if track.is_quiet(now) => absent += 1,
+                        Some(asked) => complete = complete.min(minute(asked - planned.series.lag)),
+                        None => {}
+                    }
+                }
+                if let Some(first) = same.first().filter(|_| is_any) {
+                    by_namespace.insert(&first.series.namespace, (complete, absent));
                 }
             }
             for (namespace, (complete, absent)) in by_namespace {

@@ -7,7 +7,7 @@ pub mod need;
 pub mod price;
 
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +52,29 @@ impl Hash for Series {
     }
 }
 
+/// What is known of each series, looked up by its fingerprint as it is.
+pub type BySeries<T> = HashMap<Arc<Series>, T, BuildHasherDefault<AsItIs>>;
+
+/// Of numbers that look like chance already.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+}
+
 /// Which degrade first when money runs short: the last of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
@@ -83,6 +106,8 @@ pub struct Planned {
     pub class: Class,
     /// Places in the plan's needs.
     pub by: Vec<usize>,
+    /// Of its name, among those of the plan.
+    pub name: usize,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -90,6 +115,8 @@ pub struct Plan {
     pub needs: Arc<[Need]>,
     /// In the order in which they are asked for: of one place, of one namespace, statistics of a metric side by side.
     pub planned: Vec<Planned>,
+    /// What its series are called; each name once.
+    pub names: Vec<Arc<str>>,
     /// Needs that nothing answers: the catalogue has no such metric, or no resource has it.
     pub unmet: Vec<usize>,
 }
@@ -113,9 +140,14 @@ impl Plan {
             }
         }
         let mut found: HashMap<Labels, Planned> = HashMap::new();
-        let mut unmet = Vec::new();
+        let (mut unmet, mut names) = (Vec::new(), Vec::new());
+        let mut known_names: HashMap<&str, usize> = HashMap::new();
         for (number, need) in needs.iter().enumerate() {
             let mut is_met = false;
+            let name = *known_names.entry(&need.name).or_insert_with(|| {
+                names.push(Arc::clone(&need.name));
+                names.len() - 1
+            });
             for named in catalogue.find(&need.name) {
                 let resources = by_kind.get(&*named.entry.resource).into_iter().flatten();
                 for (place, resource) in resources {
@@ -157,6 +189,7 @@ impl Plan {
                         interval,
                         class,
                         by: Vec::new(),
+                        name,
                     });
                     planned.interval = planned.interval.min(interval);
                     planned.class = planned.class.min(class);
@@ -174,6 +207,7 @@ impl Plan {
         Self {
             needs: Arc::clone(needs),
             planned,
+            names,
             unmet,
         }
     }
