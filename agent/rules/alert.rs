@@ -336,6 +336,12 @@ impl Table {
         }
     }
 
+    /// Nothing is known here of what is active: only the other replica judges it.
+    pub(crate) fn doubt(&mut self) {
+        let active = self.alerts.values_mut().filter(|alert| alert.is_active());
+        active.for_each(Alert::doubt);
+    }
+
     pub(crate) fn active(&self) -> impl Iterator<Item = &Alert> {
         self.alerts.values().filter(|alert| alert.is_active())
     }

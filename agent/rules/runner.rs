@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::Timestamp;
+use model::late::Mark;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -132,6 +133,12 @@ impl Running {
         let rules = self.group.rules.iter().zip(&self.states).zip(&self.behind);
         for ((rule, state), behind) in rules {
             let mark = late::mark(world, rule);
+            if mark == Some(Mark::NEVER) {
+                // Its word alone counts: what was found here before would hold up for ever what has ended since.
+                let mut state = state.lock();
+                state.alerts.doubt();
+                state.no_data.doubt();
+            }
             let slots = behind.lock().due(mark, at, self.interval);
             for slot in slots {
                 let begun = Instant::now();

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use journal::{Disk, Journal};
+use model::late::{Late, Mark};
 use model::outside::Files;
 use model::{
     AlertEvent, AlertState, Answer, Ask, AskError, BoxFuture, Clock, Keep, Labels, Leadership, Presence,
@@ -44,11 +45,22 @@ pub(super) struct House {
     options: Options,
     folder: TempDir,
     pub(super) presence: Arc<Hearing>,
+    pub(super) late: Arc<Marked>,
     pub(super) journal: Journal,
     /// Nodes whose samples do not arrive.
     muted: BTreeSet<Arc<str>>,
     stop: CancellationToken,
     task: JoinHandle<()>,
+}
+
+/// Until when everything is there, whatever it is called.
+#[derive(Default)]
+pub(super) struct Marked(pub(super) Mutex<Option<Mark>>);
+
+impl Late for Marked {
+    fn mark(&self, _: &str) -> Option<Mark> {
+        *self.0.lock()
+    }
 }
 
 impl House {
@@ -90,6 +102,7 @@ impl House {
         let (sender, events) = mpsc::channel(64);
         let journal = Journal::open(files, Path::new("alerts")).unwrap();
         let presence = Arc::new(Hearing::default());
+        let late = Arc::new(Marked::default());
         let manager = Manager::new(
             Neighbours {
                 ask: Arc::clone(&gate) as Arc<dyn Ask>,
@@ -103,7 +116,7 @@ impl House {
                 .1,
                 clock: Arc::clone(&clock) as Arc<dyn Clock>,
                 presence: Arc::clone(&presence) as Arc<dyn Presence>,
-                late: Arc::new(model::late::Never),
+                late: Arc::clone(&late) as Arc<dyn Late>,
             },
             &registry,
             options.clone(),
@@ -122,6 +135,7 @@ impl House {
             events,
             scraped,
             presence,
+            late,
             journal,
             muted: BTreeSet::new(),
             options,

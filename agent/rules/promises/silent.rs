@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use model::late::Mark;
 use model::{AlertEvent, AlertState, Silence, Silent};
 
 use super::house::House;
@@ -356,4 +357,31 @@ async fn a_taken_up_alert_outlasts_a_sender_that_is_silent_since_before_the_star
     house.send("x", "errors", "x:1", 0.0);
     house.seconds(30).await;
     assert_eq!(house.alerts(), ["errors resolved", "hot resolved"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_only_the_other_replica_judges_is_said_without_evidence_until_it_is_judged_here_again() {
+    let mut house = hot();
+    house.seconds(30).await;
+    let told = house.told();
+    assert_eq!(words(&told, "Hot").last(), Some(&(AlertState::Firing, true)));
+    *house.late.0.lock() = Some(Mark::NEVER);
+    house.seconds(600).await;
+    let told = house.told();
+    for name in ["Hot", "Errors"] {
+        let words = words(&told, name);
+        // Said at once, and each minute.
+        assert!(words.len() > 8, "{name}: {words:?}");
+        assert!(
+            words.iter().all(|word| *word == (AlertState::Firing, false)),
+            "{name}: {words:?}"
+        );
+    }
+    // It has ended meanwhile, and that is found out here.
+    house.send("x", "temperature", "x:1", 20.0);
+    *house.late.0.lock() = None;
+    house.seconds(20).await;
+    let told = house.told();
+    assert_eq!(words(&told, "Hot").last(), Some(&(AlertState::Resolved, true)));
+    assert_eq!(words(&told, "Errors").last(), Some(&(AlertState::Firing, true)));
 }
