@@ -20,6 +20,7 @@ use model::BoxFuture;
 use model::mail::{Encryption, Letter, Mail, MailError, MailServer, Trust};
 
 use crate::client::CONNECT_TIMEOUT;
+use crate::names::Names;
 
 /// How long a letter that was taken waits for the end of the conversation.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -81,9 +82,10 @@ async fn connect(server: &MailServer) -> Result<AsyncSmtpConnection, MailError> 
         Encryption::Tls => (tls, None),
         Encryption::None | Encryption::StartTls => (None, tls),
     };
-    let address = (server.host.as_str(), server.port);
+    let addresses = Names::ours().at(&server.host, server.port).await;
+    let addresses = addresses.map_err(|error| MailError::Connect(error.to_string()))?;
     let connection =
-        AsyncSmtpConnection::connect_tokio1(address, Some(CONNECT_TIMEOUT), &hello, first, None).await;
+        AsyncSmtpConnection::connect_tokio1(&*addresses, Some(CONNECT_TIMEOUT), &hello, first, None).await;
     let mut connection = connection.map_err(|error| told(&error, false))?;
     if let Some(tls) = later {
         if !connection.can_starttls() {

@@ -128,6 +128,15 @@ impl Names {
         Some(Checkup::fail("net", "names", seen).advise(advice))
     }
 
+    /// Where a host is, whether it is named or is an address itself.
+    pub(crate) async fn at(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return Ok(vec![(address, port).into()]);
+        }
+        let addresses = self.resolve(host).await?;
+        Ok(addresses.iter().map(|address| (*address, port).into()).collect())
+    }
+
     async fn resolve(&self, name: &str) -> io::Result<Addresses> {
         let name = name.to_ascii_lowercase();
         let failed = |why: &str| io::Error::other(format!("{name} cannot be looked up: {why}"));
@@ -254,9 +263,7 @@ type Sockets = std::vec::IntoIter<SocketAddr>;
 impl Names {
     /// The port is that of the address that is asked for.
     async fn sockets(self, name: String) -> io::Result<Sockets> {
-        let addresses = self.resolve(&name).await?;
-        let sockets: Vec<SocketAddr> = addresses.iter().map(|address| (*address, 0).into()).collect();
-        Ok(sockets.into_iter())
+        Ok(self.at(&name, 0).await?.into_iter())
     }
 }
 
