@@ -1,7 +1,8 @@
 //! Who holds the lease: read, decide, write over the state that was read. Pure; the task does the asking.
 //!
 //! A lease is stale only when *we* have seen it unchanged for its whole duration, by running time: no clock is
-//! compared with another. The holder counts its own time from before it asked, everybody else from after they saw
+//! compared with another. Who has seen nothing for as long has not seen that: when the arbiter was away, its holder, who could
+//! not renew it either, has the time to do so. The holder counts its own time from before it asked, everybody else from after they saw
 //! the answer, so that the holder always stops first.
 
 use std::sync::Arc;
@@ -20,6 +21,8 @@ pub(crate) struct Elector {
     renew_deadline: Duration,
     retry: Duration,
     seen: Option<Seen>,
+    /// When the arbiter last said what the lease is.
+    told_at: Option<Duration>,
     held: Option<Held>,
     /// Epoch of a take-over that was not answered: it may have happened.
     tried: Option<u64>,
@@ -92,6 +95,7 @@ impl Elector {
             renew_deadline: config.renew_deadline,
             retry: config.retry,
             seen: None,
+            told_at: None,
             held: None,
             tried: None,
             missing_since: None,
@@ -153,6 +157,12 @@ impl Elector {
     /// What follows from an answer that was asked for at `asked`.
     pub(crate) fn read(&mut self, asked: Duration, now: Duration, read: Read, stand: Stand) -> Option<Ask> {
         self.next = now + self.retry;
+        let was_blind = self
+            .told_at
+            .is_none_or(|told| now.saturating_sub(told) >= self.lease_duration);
+        if read.is_ok() {
+            self.told_at = Some(now);
+        }
         match read {
             Err(_) => None,
             Ok(None) => self.missing(now, stand),
@@ -160,7 +170,9 @@ impl Elector {
                 self.in_doubt = false;
                 self.missing_since = None;
                 let changed_at = match &self.seen {
-                    Some(seen) if seen.lease == lease && seen.revision.is_some() => seen.changed_at,
+                    Some(seen) if seen.lease == lease && seen.revision.is_some() && !was_blind => {
+                        seen.changed_at
+                    }
                     _ => now,
                 };
                 self.seen = Some(Seen {
@@ -183,6 +195,7 @@ impl Elector {
         self.next = now + self.retry;
         match answer {
             Ok(revision) => {
+                self.told_at = Some(now);
                 let epoch = lease.epoch;
                 let since = match self.held {
                     Some(held) if !takes => held.since,

@@ -180,6 +180,33 @@ async fn a_speaker_that_stood_still_while_the_arbiter_is_away_follows_the_one_th
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_arbiter_that_was_away_finds_the_holder_that_it_left_whoever_asks_first() {
+    for nth in 0..20 {
+        let mut world = World::running().await;
+        let before = world.court.lease().unwrap();
+        world.court.set_away(&["a", "b"]);
+        world.wait(seconds(60) + millis(100 * nth)).await;
+        world.court.set_away(&[]);
+        let acted = world.wait(seconds(30)).await;
+        let lease = world.court.lease().unwrap();
+        assert_eq!(
+            (lease.holder, lease.epoch),
+            (before.holder, before.epoch),
+            "{nth}"
+        );
+        assert!(world.leads("a") && acted.both_lead.is_zero());
+        // Where the holder has died meanwhile the other leads as soon as after any death.
+        world.court.set_away(&["a", "b"]);
+        world.wait(seconds(60)).await;
+        world.kill("a");
+        world.wait(seconds(30)).await;
+        world.court.set_away(&[]);
+        let (_, after) = world.wait_until(seconds(30), |world| world.leads("b")).await;
+        assert!(after.unwrap() <= seconds(15), "{after:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_partition_between_the_replicas_changes_nothing_while_the_arbiter_answers() {
     let mut world = World::running().await;
     world.part();
