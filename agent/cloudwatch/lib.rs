@@ -111,6 +111,7 @@ impl CloudWatch {
             needs: given.needs,
             hot: given.hot,
             leadership: given.leadership,
+            reign: Mutex::default(),
             notes: OnceLock::new(),
             ledger: Mutex::new(Ledger {
                 things: "samples",
@@ -166,6 +167,7 @@ impl CloudWatch {
             () = stop.cancelled() => {}
             _ = all => {}
             () = self.gather() => {}
+            () = self.0.common.follow() => {}
         }
         self.0.marks.clear();
     }

@@ -63,6 +63,15 @@ pub struct Hot {
     pub labels: Labels,
 }
 
+/// The time in which nobody else can have led.
+#[derive(Debug, Default)]
+pub(crate) struct Reign {
+    nth: u64,
+    /// As they were last seen.
+    epoch: u64,
+    here: bool,
+}
+
 /// What all places share.
 pub(crate) struct Common {
     pub(crate) config: Config,
@@ -74,6 +83,7 @@ pub(crate) struct Common {
     pub(crate) needs: watch::Receiver<Arc<[Need]>>,
     pub(crate) hot: watch::Receiver<Arc<[Hot]>>,
     pub(crate) leadership: watch::Receiver<Leadership>,
+    pub(crate) reign: Mutex<Reign>,
     pub(crate) notes: OnceLock<Arc<dyn KeepNotes>>,
     /// Of points.
     pub(crate) ledger: Mutex<Ledger>,
@@ -94,9 +104,27 @@ impl Common {
         }
     }
 
-    /// Of whoever leads, or led last.
-    pub(crate) fn epoch(&self) -> u64 {
-        self.leadership.borrow().epoch
+    /// Other than before where another replica may have led meanwhile. Who makes a lost Lease anew while it leads stays the one.
+    pub(crate) fn reign(&self) -> u64 {
+        let mut reign = self.reign.lock();
+        let now = self.leadership.borrow();
+        if now.epoch != reign.epoch && !(reign.here && now.here) {
+            reign.nth += 1;
+        }
+        (reign.epoch, reign.here) = (now.epoch, now.here);
+        reign.nth
+    }
+
+    /// Misses no change of who leads.
+    pub(crate) async fn follow(&self) {
+        let mut leadership = self.leadership.clone();
+        loop {
+            leadership.mark_unchanged();
+            self.reign();
+            if leadership.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
     }
 }
 

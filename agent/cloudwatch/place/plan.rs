@@ -14,24 +14,20 @@ impl Watch {
         let mut needs = common.needs.clone();
         let mut hot = common.hot.clone();
         needs.mark_changed();
-        // In which epoch this replica asked last, and whether it has stopped since.
-        let (mut led, mut has_paused) = (None, true);
+        // In which reign this replica asked last.
+        let mut led = None;
         loop {
-            let epoch = common.epoch();
-            let is_other = led.is_some_and(|led| led != epoch) && has_paused;
-            if is_other {
+            let reign = common.reign();
+            if led.is_some_and(|led| led != reign) {
                 self.forget();
                 led = None;
             }
             if !common.leads() {
-                has_paused = true;
                 common.clock.sleep(Duration::from_secs(1)).await;
                 continue;
             }
-            if has_paused || needs.has_changed().unwrap_or(false) {
-                needs.mark_unchanged();
-            }
-            (led, has_paused) = (Some(epoch), false);
+            needs.mark_unchanged();
+            led = Some(reign);
             self.make_plan();
             self.read().await;
             self.say_facts();

@@ -213,11 +213,23 @@ async fn while_nobody_can_say_who_leads_nothing_is_bought_and_nothing_again_when
         ..Leadership::standalone()
     };
     // Within a round, over one, over many; and the Lease made anew by whoever has it, who does not stop for that.
-    for (away, epoch) in [(20, 1), (200, 1), (400, 1), (7_200, 1), (0, 2), (200, 2)] {
+    for (away, epoch) in [
+        (20, 1),
+        (200, 1),
+        (400, 1),
+        (7_200, 1),
+        (0, 2),
+        (200, 2),
+        (200, 3),
+        (200, 4),
+    ] {
         // Half a minute after what is due in a round was bought.
         let into = (house.now().millis() - 45_000).rem_euclid(300_000);
         house.pass(Duration::from_millis(300_000 - into as u64)).await;
         let before = house.fake.bill().bought.len();
+        // Made anew a moment before, where it is another epoch.
+        house.lead.send_replace(lead(true, epoch));
+        house.pass(Duration::from_secs(2)).await;
         if away > 0 {
             house.lead.send_replace(lead(false, epoch));
             house.pass(Duration::from_secs(away)).await;
